@@ -1,0 +1,61 @@
+# Each target does its own set-up. Everything made lands in this folder: .venv holds the packages and the caches.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+PIP  := $(PY) -m pip --disable-pip-version-check --quiet --no-input
+
+# Kept out of the home folder, which may be missing or read-only; pip keeps its own, shared cache.
+RUN  := XDG_CACHE_HOME='$(CURDIR)/$(VENV)/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/cache/matplotlib'
+
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help report test lint bench clean
+
+help:  ## list the targets
+	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
+	@sed -n 's/^\([a-z]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-8s%s\n' "$$name" "$$text"; done
+
+report: $(VENV)/.installed-base  ## run the main job and write the report page
+	@$(RUN) $(PY) -m fastsmc report $(ARGS)
+
+test: lint  ## everything that has to pass: linters, types, layers, tests, doc examples, benchmarks once
+	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.installed-test  ## ruff, mypy and the layers
+	@$(PY) -m ruff check --quiet
+	@$(PY) -m ruff format --check --quiet || { echo 'ruff format: run $(PY) -m ruff format'; exit 1; }
+	@$(PY) -m mypy
+	@layers=$$($(VENV)/bin/lint-imports --no-logo) || { echo "$$layers"; exit 1; }
+
+bench: $(VENV)/.installed-test  ## time the benchmarks; bench/README.md has the arguments
+	@$(RUN) $(PY) -m pytest bench --benchmark-enable $(ARGS)
+
+clean:  ## remove what the other targets made, .venv included
+	@rm -rf $(VENV) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are as new as pyproject.toml or newer, so that a second run installs nothing and needs no network.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "fastsmc needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)."; \
+	    echo 'Name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12'; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "'$(PYTHON)' cannot make virtual environments: install its venv module (Debian, Ubuntu: python3-venv)."; \
+	    exit 1; } >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed-base: pyproject.toml $(VENV)/.created
+	@echo 'installing fastsmc into $(VENV) (the first time only, about a minute)' >&2
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.created
+	@echo 'installing fastsmc and its test tools into $(VENV) (the first time only, about a minute)' >&2
+	@$(PIP) install --editable '.[test]'
+	@touch $(VENV)/.installed-base $@
