@@ -1,0 +1,105 @@
+"""fastsmc: how KVM on arm64 answers its guests' hypercalls, simulated for thousands of vCPUs at once.
+
+Names are loaded when first used, so `import fastsmc` starts neither Numba nor Matplotlib:
+
+>>> import fastsmc as smc
+>>> fleet = smc.Fleet.uniform(n_vm=2, n_vcpu=4, host="6.12")
+>>> fleet.set_one_reg(smc.register("STD_BMAP"), 0, vms=0)
+>>> calls = smc.Calls.one_each(0x84000053, n_vcpu=8)
+>>> [smc.Verdict(v).name for v in smc.dispatch(fleet, calls).verdict[[0, 4]]]
+['DENIED', 'HANDLED']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastsmc.dispatcher import dispatch, measure_batches, measure_dispatch
+    from fastsmc.errors import FastsmcError
+    from fastsmc.filters import FilterRange
+    from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.planning import Link, added_register, max_vcpus, register_table
+    from fastsmc.register_sets import register_set, register_sets
+    from fastsmc.registers import register
+    from fastsmc.releases import Host, release
+    from fastsmc.smccc import FilterAction, Verdict
+    from fastsmc.traces import read_trace
+    from fastsmc.verification import verify
+    from fastsmc.vm import Fleet
+    from fastsmc.workload import Calls, mix, replay
+
+_HOME = {
+    "Calls": "workload",
+    "Codec": "migration",
+    "FastsmcError": "errors",
+    "FilterAction": "smccc",
+    "FilterRange": "filters",
+    "Fleet": "vm",
+    "Host": "releases",
+    "Link": "planning",
+    "Verdict": "smccc",
+    "added_register": "planning",
+    "decode": "migration",
+    "dispatch": "dispatcher",
+    "encode": "migration",
+    "ioctls": "migration",
+    "max_vcpus": "planning",
+    "measure_batches": "dispatcher",
+    "measure_dispatch": "dispatcher",
+    "mix": "workload",
+    "payload_bytes": "migration",
+    "read_trace": "traces",
+    "register": "registers",
+    "register_set": "register_sets",
+    "register_sets": "register_sets",
+    "register_table": "planning",
+    "release": "releases",
+    "replay": "workload",
+    "verify": "verification",
+}
+
+__all__ = [
+    "Calls",
+    "Codec",
+    "FastsmcError",
+    "FilterAction",
+    "FilterRange",
+    "Fleet",
+    "Host",
+    "Link",
+    "Verdict",
+    "added_register",
+    "decode",
+    "dispatch",
+    "encode",
+    "ioctls",
+    "max_vcpus",
+    "measure_batches",
+    "measure_dispatch",
+    "mix",
+    "payload_bytes",
+    "read_trace",
+    "register",
+    "register_set",
+    "register_sets",
+    "register_table",
+    "release",
+    "replay",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        msg = f"module 'fastsmc' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"fastsmc.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

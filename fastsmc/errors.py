@@ -1,0 +1,56 @@
+"""Every error fastsmc raises on purpose, each with the exit code the command line ends with.
+
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input (file, array, value), 4 a check failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+
+
+class FastsmcError(Exception):
+    """Root of all errors of this package; the message says what, where, and what would be right."""
+
+    exit_code = 3
+
+
+class InputError(FastsmcError):
+    """An array, a name or a number that cannot be used as given."""
+
+
+class RecordingError(FastsmcError):
+    """A recording of a real kernel that cannot be read."""
+
+
+class TraceError(FastsmcError):
+    """A trace file that cannot be read, with the line where it stopped making sense."""
+
+
+class ResultFileError(FastsmcError):
+    """A saved result that is missing, damaged, or of a schema this version does not know."""
+
+
+class CheckError(FastsmcError):
+    """A comparison that was asked for came out unequal."""
+
+    exit_code = 4
+
+
+class KvmError(FastsmcError):
+    """What KVM would refuse, with the errno it would return.
+
+    Attributes:
+        errno: a positive Linux errno (2 ENOENT, 8 ENOEXEC, 14 EFAULT, 16 EBUSY, 17 EEXIST, 22 EINVAL).
+    """
+
+    def __init__(self, message: str, errno: int) -> None:
+        super().__init__(f"{message} (KVM: {_errno.errorcode.get(errno, errno)})")
+        self.errno = errno
+
+
+class RegisterError(KvmError):
+    """GET_ONE_REG or SET_ONE_REG refused."""
+
+
+class FilterError(KvmError):
+    """A range that KVM_ARM_VM_SMCCC_FILTER refused."""

@@ -1,0 +1,259 @@
+"""The specification: one VM, one call at a time, in plain Python.
+
+Reads like the rules KVM follows; kernels are right when they agree with it, and it is right when it agrees with
+recordings of real kernels. Sources: Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime,guest,handle_exit,arm}.c,
+hyp/hyp-entry.S, Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recorded behaviour, which wins.
+"""
+
+from __future__ import annotations
+
+from fastsmc.errors import InputError
+from fastsmc.reference_psci import NARROWED, PSCI, SMC64_REFUSED_EARLY
+from fastsmc.reference_services import ANSWERS, is_answered_by
+from fastsmc.reference_state import (
+    DENIED,
+    EBUSY,
+    EEXIST,
+    EFAULT,
+    EINTR,
+    EINVAL,
+    ENOENT,
+    ENOEXEC,
+    EXIT_HYPERCALL,
+    FEATURE_PSCI_0_2,
+    HYPERCALL_EXIT_SMC,
+    MASK32,
+    MASK64,
+    OK,
+    RUNNABLE,
+    STOPPED,
+    UNANSWERED,
+    Exit,
+    Outcome,
+    VmState,
+)
+from fastsmc.registers import (
+    ARCH_ARM64,
+    ARCH_MASK,
+    CLASS_FW,
+    CLASS_FW_FEAT_BMAP,
+    CLASS_SVE,
+    FW_BY_ID,
+    WORKAROUND_2_AVAIL,
+    WORKAROUND_2_ENABLED,
+    WORKAROUND_2_NOT_REQUIRED,
+    WORKAROUND_LIMIT,
+    FwKind,
+    FwRegister,
+    reg_class,
+    reg_size,
+)
+from fastsmc.smccc import (
+    FUNCTION_BY_ID,
+    PSCI_0_1,
+    RESERVED_RANGES,
+    SMC64,
+    Conduit,
+    FilterAction,
+    Gate,
+    Verdict,
+    is_psci_allowed,
+)
+
+
+class Vm(VmState):
+    """One VM of a host: the state KVM keeps for it, and the ioctls and calls that read or change it.
+
+    All vCPUs have the same features, as recent kernels require. There is no per-vCPU copy of a firmware register:
+    an accessor takes a vCPU and reads or writes the VM.
+    """
+
+    def enable_system_suspend(self) -> int:
+        """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND); an errno."""
+        if not self.release.has_system_suspend:
+            return EINVAL
+        self.has_system_suspend = True
+        return OK
+
+    def vcpu_init(self, vcpu: int, *, power_off: bool = False) -> int:
+        """KVM_ARM_VCPU_INIT; resets the vCPU, not the VM's registers, and does not thaw them."""
+        self.is_initialised[vcpu] = True
+        self.mp_state[vcpu] = STOPPED if power_off else RUNNABLE
+        return OK
+
+    def run(self, vcpu: int, *, immediate_exit: bool = False) -> int:
+        """KVM_RUN: freezes bitmaps and filter, even when immediate_exit sends it back at once; an errno."""
+        if not self.is_initialised[vcpu]:
+            return ENOEXEC
+        self.has_run_once = True
+        return EINTR if immediate_exit else OK
+
+    # -- firmware registers ------------------------------------------------------------------------------------
+
+    def _lookup(self, vcpu: int, reg: int) -> int:
+        """What the ioctl returns before it looks at a register of our classes; 0 to go on."""
+        if not self.is_initialised[vcpu]:
+            return ENOEXEC
+        if reg & ARCH_MASK != ARCH_ARM64:
+            return EINVAL
+        if reg_class(reg) == CLASS_FW:
+            return OK
+        if reg_class(reg) == CLASS_FW_FEAT_BMAP and self.release.is_gated:
+            return OK
+        if reg_class(reg) == CLASS_SVE:
+            return EINVAL  # recorded on vCPUs without SVE
+        if reg_class(reg) < CLASS_FW:
+            msg = f"register {reg:#018x} is not a firmware register: the reference models no other"
+            raise InputError(msg)
+        return ENOENT  # an unknown class falls to the system-register table
+
+    def _fw_register(self, reg: int) -> FwRegister | None:
+        row = FW_BY_ID.get(reg)
+        return row if row is not None and row.name in self.release.fw_registers else None
+
+    def get_one_reg(self, vcpu: int, reg: int, *, is_pointer_bad: bool = False) -> tuple[int, int]:
+        """KVM_GET_ONE_REG: (errno, value)."""
+        errno = self._lookup(vcpu, reg)
+        if errno:
+            return errno, 0
+        row = self._fw_register(reg)
+        if row is None:
+            return ENOENT, 0
+        if is_pointer_bad:
+            return EFAULT, 0
+        if row.kind is FwKind.PSCI_VERSION:
+            return OK, self.effective_psci_version()
+        if row.kind is FwKind.BITMAP:
+            return OK, self.bitmap[row.index]
+        return OK, self.host.workaround[row.index - 1]
+
+    def set_one_reg(self, vcpu: int, reg: int, value: int, *, is_pointer_bad: bool = False) -> int:
+        """KVM_SET_ONE_REG: an errno."""
+        errno = self._lookup(vcpu, reg)
+        if errno:
+            return errno
+        if reg_size(reg) != 8:
+            return ENOENT
+        if is_pointer_bad:
+            return EFAULT
+        row = self._fw_register(reg)
+        if row is None:
+            return ENOENT
+        if row.kind is FwKind.PSCI_VERSION:
+            return self._set_psci_version(value)
+        if row.kind is FwKind.BITMAP:
+            return self._set_bitmap(row.index, value)
+        if row.kind is FwKind.WORKAROUND_2:
+            return self._check_workaround_2(value)
+        return self._check_workaround(row.index, value)
+
+    def _set_psci_version(self, value: int) -> int:
+        """No run-once check: it takes effect at once, for all vCPUs."""
+        if value not in self.release.psci_versions:
+            return EINVAL
+        has_psci_0_2 = bool(self.features & FEATURE_PSCI_0_2)
+        if (value == PSCI_0_1) == has_psci_0_2:
+            return EINVAL
+        self.psci_version = value
+        return OK
+
+    def _set_bitmap(self, index: int, value: int) -> int:
+        if value & ~self.release.bitmap_limit[index]:
+            return EINVAL  # before the run-once check
+        if self.has_run_once and value != self.bitmap[index]:
+            return EBUSY
+        self.bitmap[index] = value
+        return OK
+
+    def _check_workaround(self, number: int, value: int) -> int:
+        """Validated and forgotten: a lower level is accepted and changes nothing."""
+        return EINVAL if value > WORKAROUND_LIMIT or value > self.host.workaround[number - 1] else OK
+
+    def _check_workaround_2(self, value: int) -> int:
+        level = value & WORKAROUND_LIMIT
+        if value & ~(WORKAROUND_LIMIT | WORKAROUND_2_ENABLED) or level > WORKAROUND_2_NOT_REQUIRED:
+            return EINVAL
+        if value & WORKAROUND_2_ENABLED and level != WORKAROUND_2_AVAIL:
+            return EINVAL
+        needed = WORKAROUND_2_NOT_REQUIRED if level >= WORKAROUND_2_AVAIL else 0
+        return EINVAL if self.host.workaround[1] < needed else OK
+
+    # -- SMCCC filter ------------------------------------------------------------------------------------------
+
+    def insert_filter(self, base: int, nr_functions: int, action: int, *, pad: bool = False) -> int:
+        """KVM_SET_DEVICE_ATTR of KVM_ARM_VM_SMCCC_FILTER; an errno. EINVAL, then EBUSY, then EEXIST."""
+        if not self.release.has_filter or pad:
+            return EINVAL
+        if base == 0 and nr_functions == 0 and action <= FilterAction.FWD_TO_USER:
+            # The end wraps to 0xffffffff: the whole space, which meets the reserved ranges.
+            if self.release.filter_empty_at_0_errno == EINVAL or not self.has_run_once:
+                return self.release.filter_empty_at_0_errno
+            return EBUSY
+        last = (base + nr_functions - 1) & MASK32
+        if last < base or action > FilterAction.FWD_TO_USER:
+            return EINVAL
+        if self.has_run_once:
+            return EBUSY
+        taken = [*RESERVED_RANGES, *((first, end) for first, end, _ in self.filter)]
+        if any(first <= last and base <= end for first, end in taken):
+            return EEXIST
+        self.filter.append((base, last, FilterAction(action)))
+        return OK
+
+    def filter_action(self, func_id: int) -> FilterAction:
+        for first, last, action in self.filter:
+            if first <= func_id <= last:
+                return action
+        return FilterAction.HANDLE
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def call(
+        self, vcpu: int, x0: int, x1: int = 0, x2: int = 0, x3: int = 0, conduit: Conduit = Conduit.HVC
+    ) -> Outcome:
+        """What a guest's HVC or SMC does, arguments as 64-bit register values. Changes power state only."""
+        func_id = x0 & MASK32  # bits 63:32 are ignored everywhere
+        is_smc = bool(conduit & Conduit.SMC)
+        if not is_smc and self._is_fast_path(func_id):
+            return Outcome(Verdict.FAST_PATH, (0, 0, x2, x3))
+        if is_smc and (conduit == Conduit.SMC_IMM or not self.release.serves_smc):
+            return Outcome(Verdict.SMC_REFUSED, (MASK64, x1, x2, x3))
+        action = self.filter_action(func_id)
+        if action is FilterAction.FWD_TO_USER:
+            flags = HYPERCALL_EXIT_SMC if is_smc else 0
+            return Outcome(Verdict.FORWARDED, (x0, x1, x2, x3), exit=Exit(EXIT_HYPERCALL, nr=func_id, flags=flags))
+        if action is FilterAction.DENY or not self.is_permitted(func_id):
+            return DENIED
+        if func_id in ANSWERS and is_answered_by(self, func_id):
+            return ANSWERS[func_id](self, vcpu, x1, x2, x3)
+        return self._psci(vcpu, func_id, x1, x2, x3)
+
+    def _is_fast_path(self, func_id: int) -> bool:
+        row = FUNCTION_BY_ID.get(func_id)
+        return row is not None and row.gate is Gate.FAST_PATH and row.needs in self.release.answers
+
+    def is_permitted(self, func_id: int) -> bool:
+        """The bitmap test or the default allow list; everything, before the bitmaps existed."""
+        if not self.release.is_gated:
+            return True
+        row = FUNCTION_BY_ID.get(func_id)
+        if row is not None and row.gate is Gate.BITMAP:
+            return bool(self.bitmap[row.bitmap] >> row.bit & 1)
+        if row is not None and row.gate is Gate.DEFAULT:
+            return True
+        return is_psci_allowed(func_id)
+
+    # -- PSCI --------------------------------------------------------------------------------------------------
+
+    def _psci(self, vcpu: int, func_id: int, x1: int, x2: int, x3: int) -> Outcome:
+        row = FUNCTION_BY_ID.get(func_id)
+        is_smc64 = bool(func_id & SMC64)
+        if is_smc64 and self.is_a32 and (self.release.a32_refuses_all_smc64 or func_id in SMC64_REFUSED_EARLY):
+            return UNANSWERED
+        if row is None or func_id not in PSCI or not row.psci_min <= self.effective_psci_version() <= row.psci_max:
+            return UNANSWERED
+        if row.vm_cap and not self.has_system_suspend:
+            return UNANSWERED
+        if not is_smc64 and func_id in NARROWED:
+            x1, x2, x3 = x1 & MASK32, x2 & MASK32, x3 & MASK32
+        return PSCI[func_id](self, vcpu, x1, x2, x3)

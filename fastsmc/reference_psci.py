@@ -1,0 +1,164 @@
+"""PSCI as KVM answers it: power state of the vCPUs of a VM, and exits to userspace.
+
+Each answer is a function of (vm, vcpu, x1, x2, x3). Source: Linux arch/arm64/kvm/psci.c.
+"""
+
+from __future__ import annotations
+
+from fastsmc.reference_state import (
+    EVENT_RESET,
+    EVENT_SHUTDOWN,
+    EVENT_SUSPEND,
+    EXIT_SYSTEM_EVENT,
+    MASK32,
+    OFF2_FLAG,
+    REFUSED,
+    RESET2_FLAG,
+    RUNNABLE,
+    STOPPED,
+    Exit,
+    Outcome,
+    VmState,
+    Words,
+    answered,
+    words,
+)
+from fastsmc.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
+
+PSCI_INVALID_PARAMS, PSCI_ALREADY_ON, PSCI_INTERNAL_FAILURE = -2, -4, -6
+AFFINITY_ON, AFFINITY_OFF, MIGRATE_INFO_NOT_NEEDED, OFF2_HIBERNATE = 0, 1, 2, 1
+AFFINITY_MASK = (0xFF_00FF_FFFF, 0xFF_00FF_FF00, 0xFF_00FF_0000, 0xFF_0000_0000)
+
+
+def mpidr_affinity(vcpu: int) -> int:
+    """Affinity fields of the MPIDR KVM gives vCPU number `vcpu`: 16 per cluster. Source: sys_regs.c, reset_mpidr."""
+    return (vcpu & 0xF) | (vcpu >> 4 & 0xFF) << 8 | (vcpu >> 12 & 0xFF) << 16
+
+
+def _psci_version(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    return answered(vm.effective_psci_version())
+
+
+def _cpu_suspend(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """A WFI, whatever the arguments ask for."""
+    return Outcome(Verdict.HANDLED, words(0), blocks=True)
+
+
+def _cpu_off(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    vm.mp_state[vcpu] = STOPPED
+    return Outcome(Verdict.HANDLED, words(0), blocks=True)
+
+
+def _cpu_on(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    target = vm.affinity_target(x1)
+    for other, mp_state in enumerate(vm.mp_state):
+        if target is not None and mpidr_affinity(other) == target:
+            if mp_state != STOPPED:
+                is_0_1 = vm.effective_psci_version() == PSCI_0_1
+                return answered(PSCI_INVALID_PARAMS if is_0_1 else PSCI_ALREADY_ON)
+            vm.mp_state[other] = RUNNABLE
+            return answered(0)
+    return answered(PSCI_INVALID_PARAMS)
+
+
+def _affinity_info(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    target = vm.affinity_target(x1)
+    if target is None or x2 > 3:
+        return answered(PSCI_INVALID_PARAMS)
+    mask = AFFINITY_MASK[x2]
+    found = [state for other, state in enumerate(vm.mp_state) if mpidr_affinity(other) & mask == target & mask]
+    if not found:
+        return answered(PSCI_INVALID_PARAMS)
+    return answered(AFFINITY_OFF if all(state == STOPPED for state in found) else AFFINITY_ON)
+
+
+def _migrate_info_type(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    return answered(MIGRATE_INFO_NOT_NEEDED)
+
+
+def _system_event(event: int, data: tuple[int, ...], x: Words) -> Outcome:
+    return Outcome(Verdict.EXIT, x, exit=Exit(EXIT_SYSTEM_EVENT, event=event, data=data))
+
+
+def _system_off(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    vm.stop_all()
+    return _system_event(EVENT_SHUTDOWN, (0,), words(PSCI_INTERNAL_FAILURE))
+
+
+def _system_reset(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    vm.stop_all()
+    return _system_event(EVENT_RESET, (0,), words(PSCI_INTERNAL_FAILURE))
+
+
+_FEATURES_ALWAYS = frozenset(
+    {
+        *(0x8400_0000 | number for number in (0, 1, 2, 3, 4, 6, 8, 9, 0xA)),
+        *(0xC400_0000 | number for number in (1, 3, 4)),
+        0x8000_0000,  # SMCCC_VERSION: how a guest discovers SMCCC
+    }
+)
+
+
+def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Influenced by neither filter nor bitmaps."""
+    asked = x1 & MASK32
+    version = vm.effective_psci_version()
+    refused = asked & SMC64 and vm.is_a32
+    if refused and (vm.release.a32_refuses_all_smc64 or asked in SMC64_REFUSED_EARLY):
+        return REFUSED
+    if asked in _FEATURES_ALWAYS:
+        return answered(0)
+    if asked & ~SMC64 == 0x8400_000E and vm.has_system_suspend:
+        return answered(0)
+    if asked & ~SMC64 == 0x8400_0012 and version >= PSCI_1_1:
+        return answered(0)
+    if asked & ~SMC64 == 0x8400_0015 and version >= PSCI_1_3:
+        return answered(OFF2_HIBERNATE)
+    return REFUSED
+
+
+def _system_suspend(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Writes no result register; the id is still in x0, and other vCPUs run on."""
+    return _system_event(EVENT_SUSPEND, (), (-1, x1, x2, x3))
+
+
+def _system_reset2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    reset_type = x1 & MASK32
+    if reset_type != 0 and reset_type < 0x8000_0000:
+        return answered(PSCI_INVALID_PARAMS)
+    vm.stop_all()
+    return _system_event(EVENT_RESET, (RESET2_FLAG,), words(PSCI_INTERNAL_FAILURE, x1, x2, x3))
+
+
+def _system_off2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    if x1 & MASK32 > 1 or x2 != 0:
+        return answered(PSCI_INVALID_PARAMS)
+    vm.stop_all()
+    return _system_event(EVENT_SHUTDOWN, (OFF2_FLAG,), words(PSCI_INTERNAL_FAILURE))
+
+
+PSCI = {
+    0x95C1_BA5F: _cpu_off,
+    0x95C1_BA60: _cpu_on,
+    0x8400_0000: _psci_version,
+    0x8400_0001: _cpu_suspend,
+    0xC400_0001: _cpu_suspend,
+    0x8400_0002: _cpu_off,
+    0x8400_0003: _cpu_on,
+    0xC400_0003: _cpu_on,
+    0x8400_0004: _affinity_info,
+    0xC400_0004: _affinity_info,
+    0x8400_0006: _migrate_info_type,
+    0x8400_0008: _system_off,
+    0x8400_0009: _system_reset,
+    0x8400_000A: _psci_features,
+    0x8400_000E: _system_suspend,
+    0xC400_000E: _system_suspend,
+    0x8400_0012: _system_reset2,
+    0xC400_0012: _system_reset2,
+    0x8400_0015: _system_off2,
+    0xC400_0015: _system_off2,
+}
+
+NARROWED = frozenset({0x8400_0003, 0x8400_0004, 0x8400_000E, 0x8400_0012, 0x8400_0015})
+SMC64_REFUSED_EARLY = frozenset({0xC400_0001, 0xC400_0003, 0xC400_0004})

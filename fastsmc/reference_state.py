@@ -1,0 +1,126 @@
+"""What the reference knows of one VM, and what it says of one call: state, outcomes and the ABI's constants.
+
+Sources: Linux include/uapi/linux/{kvm,psci}.h, arch/arm64/include/uapi/asm/kvm.h, arch/arm64/kvm/{psci,trng}.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastsmc.releases import Host
+from fastsmc.smccc import PSCI_0_1, FilterAction, Verdict
+
+OK, EPERM, ENOENT, EINTR, ENOEXEC, EFAULT, EBUSY, EEXIST, EINVAL = 0, 1, 2, 4, 8, 14, 16, 17, 22
+
+FEATURE_EL1_32BIT, FEATURE_PSCI_0_2 = 0x2, 0x4
+"""KVM_ARM_VCPU_INIT features, word 0."""
+
+EXIT_HYPERCALL, EXIT_SYSTEM_EVENT = 3, 24
+HYPERCALL_EXIT_SMC = 0x1
+EVENT_SHUTDOWN, EVENT_RESET, EVENT_SUSPEND = 1, 2, 5
+"""KVM_SYSTEM_EVENT_*. Source: include/uapi/linux/kvm.h."""
+RESET2_FLAG = OFF2_FLAG = 1
+"""KVM_SYSTEM_EVENT_{RESET_FLAG_PSCI_RESET2,SHUTDOWN_FLAG_PSCI_OFF2}, in data[0]."""
+
+RUNNABLE, STOPPED = 0, 5
+"""KVM_MP_STATE_*."""
+
+MASK32, MASK64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+NOT_SUPPORTED = -1
+
+MPIDR_AFFINITY = 0xFF_00FF_FFFF
+
+
+Words = tuple[int, int, int, int]
+KNOWN: Words = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A return from KVM_RUN: HYPERCALL with nr and flags, or SYSTEM_EVENT with type and data."""
+
+    reason: int
+    nr: int = 0
+    flags: int = 0
+    event: int = 0
+    data: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call does.
+
+    Attributes:
+        x: x0..x3 when the guest goes on, or as userspace finds them at the exit.
+        free: per register, the bits that may be anything (random or clock-derived); they are 0 in `x`.
+        exit: set when the call leaves the guest.
+        blocks: the vCPU then waits in KVM_RUN (CPU_SUSPEND, CPU_OFF).
+    """
+
+    verdict: Verdict
+    x: Words
+    free: Words = KNOWN
+    exit: Exit | None = None
+    blocks: bool = False
+
+    def matches(self, x: Words) -> bool:
+        """Whether registers seen on a real host agree, outside the free bits."""
+        return all((mine ^ seen) & ~free & MASK64 == 0 for mine, seen, free in zip(self.x, x, self.free, strict=True))
+
+
+def words(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> Words:
+    return (x0 & MASK64, x1, x2, x3)
+
+
+def answered(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> Outcome:
+    return Outcome(Verdict.HANDLED, words(x0, x1, x2, x3))
+
+
+DENIED = Outcome(Verdict.DENIED, words(NOT_SUPPORTED))
+UNANSWERED = Outcome(Verdict.NOT_SUPPORTED, words(NOT_SUPPORTED))
+REFUSED = answered(NOT_SUPPORTED)
+"""A service's own NOT_SUPPORTED."""
+
+
+class VmState:
+    """What KVM keeps for one VM.
+
+    All vCPUs have the same features, as recent kernels require. There is no per-vCPU copy of a firmware register.
+    """
+
+    def __init__(self, host: Host, *, features: int = FEATURE_PSCI_0_2, n_vcpu: int = 1) -> None:
+        self.host = host
+        self.release = host.release
+        self.features = features
+        self.bitmap = list(self.release.bitmap_reset)
+        self.psci_version = 0  # 0: not set, the release's default applies
+        self.has_run_once = False
+        self.has_system_suspend = False
+        self.filter: list[tuple[int, int, FilterAction]] = []  # (first, last, action), disjoint
+        self.is_initialised = [True] * n_vcpu
+        self.mp_state = [RUNNABLE] * n_vcpu
+        self.steal_base: list[int | None] = [None] * n_vcpu
+
+    @property
+    def is_a32(self) -> bool:
+        return bool(self.features & FEATURE_EL1_32BIT)
+
+    def effective_psci_version(self) -> int:
+        if not self.features & FEATURE_PSCI_0_2:
+            return PSCI_0_1
+        return self.psci_version or self.release.psci_versions[-1]
+
+    def shown_bitmap(self, index: int) -> int:
+        """The bitmap as services see it: all their bits, before the registers existed."""
+        if self.release.is_gated:
+            return self.bitmap[index]
+        return (1, 1, 3, 0)[index]
+
+    def affinity_target(self, target: int) -> int | None:
+        """The affinity fields a PSCI target names, or None where the release rejects bits outside them."""
+        if target & ~MPIDR_AFFINITY and not self.release.mpidr_masks_extra_bits:
+            return None
+        return target & MPIDR_AFFINITY
+
+    def stop_all(self) -> None:
+        self.mp_state = [STOPPED] * len(self.mp_state)

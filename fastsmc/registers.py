@@ -1,0 +1,117 @@
+"""KVM's ONE_REG ids: their anatomy, and the firmware pseudo-registers as a table.
+
+Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_REG_ARM_*), include/uapi/linux/kvm.h (KVM_REG_SIZE_*),
+Documentation/virt/kvm/arm/fw-pseudo-registers.rst.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import IntEnum
+
+from fastsmc.errors import InputError
+
+ARCH_ARM64 = 0x6000_0000_0000_0000
+ARCH_MASK = 0xFF0F_FFFF_0000_0000
+"""The upper half of an id without its size field; anything but ARCH_ARM64 here is EINVAL. Source: guest.c."""
+SIZE_SHIFT = 52
+SIZE_MASK = 0x00F0_0000_0000_0000
+SIZE_U64 = 0x0030_0000_0000_0000
+CLASS_MASK = 0x0FFF_0000
+"""KVM_REG_ARM_COPROC_MASK: the register class."""
+
+CLASS_CORE, CLASS_DEMUX, CLASS_SYSREG = 0x0010_0000, 0x0011_0000, 0x0013_0000
+CLASS_FW, CLASS_SVE, CLASS_FW_FEAT_BMAP = 0x0014_0000, 0x0015_0000, 0x0016_0000
+
+CLASS_NAMES = {
+    CLASS_CORE: "core",
+    CLASS_DEMUX: "demux",
+    CLASS_SYSREG: "sysreg",
+    CLASS_FW: "firmware",
+    CLASS_SVE: "sve",
+    CLASS_FW_FEAT_BMAP: "firmware bitmap",
+}
+
+
+def reg_size(reg: int) -> int:
+    """Bytes of a register's value, from the size field of its id.
+
+    >>> reg_size(0x6030000000140000)
+    8
+    """
+    return 1 << (reg >> SIZE_SHIFT & 0xF)
+
+
+def reg_class(reg: int) -> int:
+    """The class bits of a register id, one of the CLASS_* values if it is one KVM has."""
+    return reg & CLASS_MASK
+
+
+class FwKind(IntEnum):
+    """Which SET rule a firmware register follows."""
+
+    PSCI_VERSION = 0
+    WORKAROUND = 1  # WORKAROUND_1 and _3: validated against the host level, not stored
+    WORKAROUND_2 = 2
+    BITMAP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FwRegister:
+    """One firmware pseudo-register.
+
+    Attributes:
+        kind: its SET rule.
+        index: bitmap number, or workaround number; 0 for PSCI_VERSION.
+    """
+
+    reg: int
+    name: str
+    kind: FwKind
+    index: int
+    source: str
+
+
+_FW_RST = "Documentation/virt/kvm/arm/fw-pseudo-registers.rst"
+_FW = ARCH_ARM64 | SIZE_U64 | CLASS_FW
+_BMAP = ARCH_ARM64 | SIZE_U64 | CLASS_FW_FEAT_BMAP
+
+FW_REGISTERS: tuple[FwRegister, ...] = (
+    FwRegister(_FW, "PSCI_VERSION", FwKind.PSCI_VERSION, 0, _FW_RST),
+    FwRegister(_FW | 1, "SMCCC_ARCH_WORKAROUND_1", FwKind.WORKAROUND, 1, _FW_RST),
+    FwRegister(_FW | 2, "SMCCC_ARCH_WORKAROUND_2", FwKind.WORKAROUND_2, 2, _FW_RST),
+    FwRegister(_FW | 3, "SMCCC_ARCH_WORKAROUND_3", FwKind.WORKAROUND, 3, _FW_RST),
+    FwRegister(_BMAP, "STD_BMAP", FwKind.BITMAP, 0, _FW_RST),
+    FwRegister(_BMAP | 1, "STD_HYP_BMAP", FwKind.BITMAP, 1, _FW_RST),
+    FwRegister(_BMAP | 2, "VENDOR_HYP_BMAP", FwKind.BITMAP, 2, _FW_RST),
+    FwRegister(_BMAP | 3, "VENDOR_HYP_BMAP_2", FwKind.BITMAP, 3, "arch/arm64/include/uapi/asm/kvm.h, 6.15"),
+)
+
+FW_BY_ID = {r.reg: r for r in FW_REGISTERS}
+FW_BY_NAME = {r.name: r for r in FW_REGISTERS}
+
+
+def register(name: str) -> int:
+    """The ONE_REG id of a firmware register.
+
+    Raises:
+        InputError: no such name.
+
+    >>> hex(register("STD_BMAP"))
+    '0x6030000000160000'
+    """
+    if name not in FW_BY_NAME:
+        close = get_close_matches(name.upper(), FW_BY_NAME, n=1, cutoff=0)[0]
+        msg = f"no firmware register is called {name!r}; did you mean {close}? There are {', '.join(FW_BY_NAME)}"
+        raise InputError(msg)
+    return FW_BY_NAME[name].reg
+
+
+WORKAROUND_LIMIT = 0xF
+"""Feature level bits of WORKAROUND_1 and _3. Source: KVM_REG_FEATURE_LEVEL_MASK, hypercalls.c."""
+WORKAROUND_2_ENABLED = 0x10
+"""KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_2_ENABLED."""
+WORKAROUND_NOT_REQUIRED = 2
+"""Level of WORKAROUND_1 and _3 on an unaffected host."""
+WORKAROUND_2_AVAIL, WORKAROUND_2_NOT_REQUIRED = 2, 3

@@ -1,0 +1,235 @@
+"""Linux releases as sets of rules, and hosts: a release plus what the machine adds.
+
+A release is what the first supported one had, plus every change up to it. A change says since when it is there
+(`by`) and, where only recordings bracket it, which release is known to be without it (`after`). Nothing else in
+this package looks at a version number: a rule that differs between releases is a field here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from fastsmc.errors import InputError
+from fastsmc.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
+
+EINVAL, EEXIST = 22, 17
+
+Version = tuple[int, int, int | None]
+"""(major, minor, stable update); None as the third part stands for the newest update of that series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What one Linux release does with hypercalls and firmware registers.
+
+    Attributes:
+        fw_registers: names, in the order KVM_GET_REG_LIST reports them.
+        bitmap_limit, bitmap_reset: per bitmap register; a bitmap the release lacks has limit 0. While a release
+            has no bitmaps at all (`is_gated` false), nothing is gated and services answer as if all bits were set.
+        psci_versions: words PSCI_VERSION accepts; the last is the default.
+        answers: services the kernel implements (`Function.needs`).
+        has_filter: KVM_ARM_VM_SMCCC_FILTER exists.
+        serves_smc: an SMC from EL1 reaches the SMCCC handler; before, every SMC returns -1.
+        has_system_suspend: KVM_CAP_ARM_SYSTEM_SUSPEND can be enabled.
+        filter_empty_at_0_errno: what inserting base 0, nr_functions 0 returns.
+        mpidr_masks_extra_bits: CPU_ON and AFFINITY_INFO ignore target bits outside the affinity fields
+            (true) or answer INVALID_PARAMETERS (false).
+        a32_refuses_all_smc64: the PSCI code answers -1 to any SMC64 id of an AArch32 caller (true), or only to
+            CPU_SUSPEND, CPU_ON and AFFINITY_INFO (false).
+        uncertain: fields that changed somewhere between a recorded release before this one and one after it.
+    """
+
+    name: str
+    fw_registers: tuple[str, ...] = ("PSCI_VERSION", "SMCCC_ARCH_WORKAROUND_1", "SMCCC_ARCH_WORKAROUND_2")
+    bitmap_limit: tuple[int, int, int, int] = (0, 0, 0, 0)
+    bitmap_reset: tuple[int, int, int, int] = (0, 0, 0, 0)
+    psci_versions: tuple[int, ...] = (PSCI_0_1, PSCI_0_2, PSCI_1_0)
+    answers: frozenset[str] = frozenset({"WORKAROUND_1", "WORKAROUND_2", "PV_TIME"})
+    is_gated: bool = False
+    has_filter: bool = False
+    serves_smc: bool = False
+    has_system_suspend: bool = False
+    filter_empty_at_0_errno: int = EEXIST
+    mpidr_masks_extra_bits: bool = True
+    a32_refuses_all_smc64: bool = False
+    uncertain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between releases.
+
+    Attributes:
+        by: first release that has it.
+        sets: fields it replaces; `adds`: fields it appends to.
+        after: newest release known to lack it, where the exact one is not known.
+        backports: stable series that got it later, with the first update that has it.
+    """
+
+    by: tuple[int, int]
+    source: str
+    sets: dict[str, Any] = field(default_factory=dict)
+    adds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    after: tuple[int, int] | None = None
+    backports: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+OLDEST, NEWEST = (5, 10), (7, 3)
+"""First and last release whose kernel was recorded; outside them no claim is made."""
+
+CHANGES: tuple[Change, ...] = (
+    Change((5, 12), "5.12 merge of the TRNG service (trng.c)", adds={"answers": ("TRNG",)}),
+    Change((5, 13), "5.13 merge of the vendor calls and PTP (hypercalls.c)", adds={"answers": ("VENDOR_HYP",)}),
+    Change(
+        (5, 17),
+        "Spectre-BHB fixes, March 2022. Stable updates from memory, except that 5.10.218 is recorded",
+        adds={"answers": ("WORKAROUND_3",), "fw_registers": ("SMCCC_ARCH_WORKAROUND_3",)},
+        backports={(5, 10): 105, (5, 15): 28, (5, 16): 14},
+    ),
+    Change(
+        (5, 18),
+        "PSCI 1.1 and SYSTEM_RESET2 (psci.c)",
+        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1)},
+    ),
+    Change(
+        (5, 18),
+        "32-bit rule generalised: patch seen, release not pinned; recorded off in 5.10.218, on in 6.1.192",
+        sets={"a32_refuses_all_smc64": True},
+        after=(5, 10),
+    ),
+    Change(
+        (5, 19),
+        "hypercall services selection v7, merged for 5.19 (hypercalls.c); SYSTEM_SUSPEND capability",
+        sets={
+            "is_gated": True,
+            "bitmap_limit": (1, 1, 3, 0),
+            "bitmap_reset": (1, 1, 3, 0),
+            "has_system_suspend": True,
+        },
+        adds={"fw_registers": ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP")},
+    ),
+    Change(
+        (6, 1),
+        "recorded: masked in 5.10.218, -2 in 6.1.192",
+        sets={"mpidr_masks_extra_bits": False},
+        after=(5, 10),
+    ),
+    Change(
+        (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
+    ),
+    Change(
+        (6, 13),
+        "6.13 pull request: PSCI 1.2 and 1.3, SYSTEM_OFF2",
+        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)},
+    ),
+    Change(
+        (6, 15),
+        "6.15 pull request, commit c0000e58c74e: VENDOR_HYP_BMAP_2, reset 0",
+        sets={"bitmap_limit": (1, 1, 3, 3)},
+        adds={"fw_registers": ("VENDOR_HYP_BMAP_2",)},
+    ),
+    Change(
+        (7, 2),
+        "recorded: EEXIST in 7.1.13, EINVAL in 7.2.12",
+        sets={"filter_empty_at_0_errno": EINVAL},
+        after=(7, 1),
+    ),
+)
+
+
+def parse_version(text: str) -> Version:
+    """(major, minor, update) of a release name such as "6.12", "v6.12.107" or "6.1.0-56-cloud-arm64".
+
+    A distribution's ".0-56" counts its own packages, not stable updates, so it reads as "newest update".
+
+    >>> parse_version("5.10.218"), parse_version("6.1.0-56-cloud-arm64")
+    ((5, 10, 218), (6, 1, None))
+    """
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?([-+~].*)?", text.strip())
+    if match is None:
+        msg = f"release {text!r} is not a Linux version: write it as 6.12 or 6.12.107"
+        raise InputError(msg)
+    major, minor, update, suffix = match.groups()
+    if update is None or (suffix and int(update) == 0):
+        return int(major), int(minor), None
+    return int(major), int(minor), int(update)
+
+
+@cache
+def release(name: str) -> Release:
+    """The rules of a Linux release, recorded or between recorded ones.
+
+    Args:
+        name: "6.12", "v6.12", "6.12.107" or what `uname -r` prints. Without an update number: the newest of its series.
+
+    Raises:
+        InputError: not a version, or outside the releases about which anything is known.
+
+    >>> release("6.17").fw_registers[-1]
+    'VENDOR_HYP_BMAP_2'
+    """
+    version = parse_version(name)
+    series = version[:2]
+    if not OLDEST <= series <= NEWEST:
+        msg = (
+            f"release {name} is outside {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}, the releases fastsmc knows"
+        )
+        raise InputError(msg)
+    row = Release(name=name)
+    for change in CHANGES:
+        row = _applied(row, change, version)
+    order = {register: index for index, register in enumerate(_REG_LIST_ORDER)}
+    return replace(row, fw_registers=tuple(sorted(row.fw_registers, key=order.__getitem__)))
+
+
+_REG_LIST_ORDER = (
+    "PSCI_VERSION",
+    "SMCCC_ARCH_WORKAROUND_1",
+    "SMCCC_ARCH_WORKAROUND_2",
+    "SMCCC_ARCH_WORKAROUND_3",
+    "STD_BMAP",
+    "STD_HYP_BMAP",
+    "VENDOR_HYP_BMAP",
+    "VENDOR_HYP_BMAP_2",
+)
+
+
+def _applied(row: Release, change: Change, version: Version) -> Release:
+    major, minor, update = version
+    series = (major, minor)
+    first_update = change.backports.get(series)
+    is_backported = first_update is not None and (update is None or update >= first_update)
+    if series < change.by and not is_backported:
+        if change.after is not None and series > change.after:
+            return replace(row, uncertain=(*row.uncertain, *change.sets, *change.adds))
+        return row
+    fields = dict(change.sets)
+    for name, more in change.adds.items():
+        old = getattr(row, name)
+        fields[name] = old | set(more) if isinstance(old, frozenset) else (*old, *more)
+    return replace(row, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A release plus what its machine adds.
+
+    Attributes:
+        workaround: levels of SMCCC_ARCH_WORKAROUND_1, _2, _3 as GET_ONE_REG reports them. The default is what every
+            recorded host from 6.1 on reports on QEMU's `max` CPU.
+        is_arch_counter_clocksource: the host's clock source is the Arm counter, without which PTP answers -1.
+            True on every recorded host; assumed for others.
+    """
+
+    release: Release
+    workaround: tuple[int, int, int] = (2, 0, 0)
+    is_arch_counter_clocksource: bool = True
+    name: str = ""
+
+    @classmethod
+    def of(cls, name: str, **kwargs: Any) -> Host:
+        """A host running the named release: `Host.of("6.12", workaround=(2, 0, 1))`."""
+        return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)

@@ -1,0 +1,72 @@
+"""Releases as ranges of rules, against the published timeline."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastsmc.errors import InputError
+from fastsmc.releases import parse_version, release
+
+
+@pytest.mark.parametrize(
+    ("name", "n_register", "psci", "n_answers"),
+    [
+        # (release, firmware registers, default PSCI, of WORKAROUND_1..3, PV_TIME, TRNG, VENDOR_HYP): the timeline
+        # of the kernel's own history, not this package's tables.
+        ("5.10", 4, 0x10000, 4),  # WORKAROUND_3 came by a stable update
+        ("5.10.50", 3, 0x10000, 3),
+        ("5.11", 3, 0x10000, 3),
+        ("5.12", 3, 0x10000, 4),
+        ("5.13", 3, 0x10000, 5),
+        ("5.17", 4, 0x10000, 6),
+        ("5.18", 4, 0x10001, 6),
+        ("5.19", 7, 0x10001, 6),
+        ("6.12", 7, 0x10001, 6),
+        ("6.13", 7, 0x10003, 6),
+        ("6.14", 7, 0x10003, 6),
+        ("6.15", 8, 0x10003, 6),
+        ("7.3", 8, 0x10003, 6),
+    ],
+)
+def test_registers_psci_and_services_by_release(name: str, n_register: int, psci: int, n_answers: int) -> None:
+    rules = release(name)
+    assert len(rules.fw_registers) == n_register
+    assert rules.psci_versions[-1] == psci
+    assert len(rules.answers) == n_answers
+
+
+def test_the_filter_and_smc_came_together_in_6_4() -> None:
+    assert [(release(n).has_filter, release(n).serves_smc) for n in ("6.3", "6.4")] == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize("between", ["6.17", "6.19", "7.0"])
+def test_releases_between_recorded_ones_have_the_rules_of_their_neighbours(between: str) -> None:
+    fields = [f for f in release(between).__dataclass_fields__ if f != "name"]
+    assert [getattr(release(between), f) for f in fields] == [getattr(release("6.18"), f) for f in fields]
+
+
+def test_a_change_known_only_by_its_bracket_is_marked_between_the_brackets() -> None:
+    assert release("5.10").uncertain == ()
+    assert release("5.15").uncertain == ("a32_refuses_all_smc64", "mpidr_masks_extra_bits")
+    assert release("5.18").uncertain == ("mpidr_masks_extra_bits",)
+    assert release("6.1").uncertain == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("6.12", (6, 12, None)),
+        ("v6.12.107", (6, 12, 107)),
+        ("6.16.12+deb13-cloud-arm64", (6, 16, 12)),
+        ("6.17.0-5-generic", (6, 17, None)),
+        ("7.0-rc3", (7, 0, None)),
+    ],
+)
+def test_version_texts(text: str, version: tuple[int, int, int | None]) -> None:
+    assert parse_version(text) == version
+
+
+@pytest.mark.parametrize("text", ["", "6", "linux-6.1", "6.x", "5.9", "8.0"])
+def test_other_texts_are_refused_with_what_would_be_right(text: str) -> None:
+    with pytest.raises(InputError, match=r"write it as|5\.10 to 7\.3"):
+        release(text)
