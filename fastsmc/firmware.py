@@ -1,0 +1,82 @@
+"""SET_ONE_REG's rules for firmware registers, on columns: an errno per VM, 0 where KVM would accept.
+
+Written independently of `reference`, with which the tests compare it.
+Source: Linux arch/arm64/kvm/hypercalls.c, kvm_arm_set_fw_reg and kvm_arm_set_fw_reg_bmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc.registers import (
+    WORKAROUND_2_AVAIL,
+    WORKAROUND_2_ENABLED,
+    WORKAROUND_2_NOT_REQUIRED,
+    WORKAROUND_LIMIT,
+    FwKind,
+    FwRegister,
+)
+from fastsmc.releases import Release
+from fastsmc.smccc import PSCI_0_1
+
+ENOENT, EBUSY, EINVAL = 2, 16, 22
+
+Words = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+Errnos = NDArray[np.int16]
+
+
+def bitmap_errno(value: Words, *, limit: Words, current: Words, has_run: Flags) -> Errnos:
+    """A bit outside the limit is EINVAL, run or not; then another value after the first run is EBUSY."""
+    return np.select([value & ~limit != 0, has_run & (value != current)], [EINVAL, EBUSY], 0).astype(np.int16)
+
+
+def psci_version_errno(
+    value: Words, *, accepted: Sequence[tuple[int, ...]], host: NDArray[Any], has_psci_0_2: Flags
+) -> Errnos:
+    """The release must know the word; 0.1 needs the PSCI_0_2 feature off, every other one needs it on.
+
+    Args:
+        accepted: the words each host's release knows. host: index into it, per VM.
+    """
+    known = np.stack([np.isin(value, np.array(words, np.uint64)) for words in accepted])
+    is_known = known[host, np.arange(value.size)]
+    return np.where(is_known & ((value == PSCI_0_1) != has_psci_0_2), 0, EINVAL).astype(np.int16)
+
+
+def workaround_errno(value: Words, *, kind: FwKind, available: Words) -> Errnos:
+    """A level above the host's, or not a level at all, is EINVAL; what is accepted is not stored."""
+    level = value & np.uint64(WORKAROUND_LIMIT)
+    if kind is FwKind.WORKAROUND:
+        return np.where((value != level) | (value > available), EINVAL, 0).astype(np.int16)
+    is_enabled = value & np.uint64(WORKAROUND_2_ENABLED) != 0
+    needed = np.where(level >= WORKAROUND_2_AVAIL, WORKAROUND_2_NOT_REQUIRED, 0)
+    refused = (value > WORKAROUND_LIMIT | WORKAROUND_2_ENABLED) | (level > WORKAROUND_2_NOT_REQUIRED)
+    refused |= (is_enabled & (level != WORKAROUND_2_AVAIL)) | (available < needed)
+    return np.where(refused, EINVAL, 0).astype(np.int16)
+
+
+def refusal(
+    row: FwRegister | None, rules: Release, errno: int, *, level: Sequence[int], current: NDArray[np.uint64]
+) -> str:
+    """Why a SET was refused, and what would be right.
+
+    Args:
+        level: the host's workaround levels. current: uint64[4], the VM's bitmaps.
+    """
+    if row is None:
+        return "no firmware register has this id"
+    if errno == ENOENT:
+        return f"Linux {rules.name} has no such register"
+    if errno == EBUSY:
+        return f"the VM has run, and its value is {int(current[row.index]):#x}; set it before the first KVM_RUN"
+    if row.kind is FwKind.BITMAP:
+        return f"only bits in {rules.bitmap_limit[row.index]:#x} exist"
+    if row.kind is FwKind.PSCI_VERSION:
+        known = ", ".join(hex(word) for word in rules.psci_versions[1:])
+        return f"accepted are {known}; with feature PSCI_0_2 off, 0x1 alone"
+    return f"above the host's level {level[row.index - 1]}, or not a level"

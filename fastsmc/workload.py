@@ -1,0 +1,249 @@
+"""Which hypercalls a fleet makes: batches of calls as arrays, from a trace, from a mix, or one per vCPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeGuard, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsmc.errors import InputError
+from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
+from fastsmc.traces import Trace
+
+STREAM_CALLS = 1
+"""Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
+
+_LAST = 0xFFFF_FFFF
+T = TypeVar("T", bound=np.unsignedinteger[Any])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """A batch of hypercalls, one row per call. Build it with `of`, which checks; the constructor does not.
+
+    Attributes:
+        vcpu: uint32[n_call], fleet-wide vCPU index.
+        func_id: uint32[n_call], low half of x0.
+        conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
+        x1, x2, x3: uint64[n_call], None = 0 throughout.
+    """
+
+    vcpu: NDArray[np.uint32]
+    func_id: NDArray[np.uint32]
+    conduit: NDArray[np.uint8] | None = None
+    x1: NDArray[np.uint64] | None = None
+    x2: NDArray[np.uint64] | None = None
+    x3: NDArray[np.uint64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        vcpu: ArrayLike,
+        func_id: ArrayLike,
+        *,
+        conduit: ArrayLike | None = None,
+        x1: ArrayLike | None = None,
+        x2: ArrayLike | None = None,
+        x3: ArrayLike | None = None,
+    ) -> Calls:
+        """Calls from array-likes of whole numbers; contiguous arrays of the right dtype are taken without copying.
+
+        Raises:
+            InputError: a column that is not one-dimensional, not as long as vcpu, or holds a value that is not a whole
+                number in range. Nothing is rounded or wrapped.
+
+        >>> Calls.of([0, 1], [0x8400_0000, 0xC400_0053], x1=[0, 64]).func_id
+        array([2214592512, 3288334419], dtype=uint32)
+        """
+        vcpus = _column("vcpu", vcpu, np.uint32)
+        n_call = len(vcpus)
+        return cls(
+            vcpus,
+            _column("func_id", func_id, np.uint32, n_call=n_call),
+            None if conduit is None else _column("conduit", conduit, np.uint8, n_call=n_call, last=max(Conduit)),
+            None if x1 is None else _column("x1", x1, np.uint64, n_call=n_call),
+            None if x2 is None else _column("x2", x2, np.uint64, n_call=n_call),
+            None if x3 is None else _column("x3", x3, np.uint64, n_call=n_call),
+        )
+
+    @classmethod
+    def one_each(
+        cls, func_id: int | np.integer[Any], *, n_vcpu: int, first_vcpu: int = 0, conduit: Conduit = Conduit.HVC
+    ) -> Calls:
+        """One call by every vCPU from first_vcpu on, all of the same function.
+
+        Raises:
+            InputError: a func_id of more than 32 bits, no such conduit, no vCPU, or vCPU indices past 32 bits.
+        """
+        vcpu = _vcpus(n_vcpu, first_vcpu)
+        func_ids = np.full(n_vcpu, _whole("func_id", func_id, last=_LAST), np.uint32)
+        conduit = Conduit(_whole("conduit", conduit, last=max(Conduit)))
+        return cls(vcpu, func_ids, None if conduit == Conduit.HVC else np.full(n_vcpu, conduit, np.uint8))
+
+    def __len__(self) -> int:
+        """Number of calls."""
+        return len(self.vcpu)
+
+
+def replay(trace: Trace, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
+    """Every vCPU makes every call of a trace: call k of all vCPUs comes before call k + 1.
+
+    Args:
+        trace: its calls in file order. It holds HVCs only and no arguments, so x1..x3 are None.
+        n_vcpu: how many vCPUs call, from index first_vcpu on.
+
+    Returns:
+        Calls with n_call = len(trace) * n_vcpu.
+
+    Raises:
+        InputError: no vCPU, or vCPU indices past 32 bits.
+    """
+    vcpu = _vcpus(n_vcpu, first_vcpu)
+    conduit = None
+    if trace.imm.any():
+        conduit = np.where(trace.imm != 0, np.uint8(Conduit.HVC_IMM), np.uint8(Conduit.HVC)).repeat(n_vcpu)
+    return Calls(np.tile(vcpu, len(trace)), trace.func_id.repeat(n_vcpu), conduit)
+
+
+def batch(trace: Trace, k: int, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
+    """Every vCPU makes the k-th call of a trace: the k-th slice of `replay`, by itself.
+
+    Raises:
+        InputError: k is not an index of the trace, no vCPU, or vCPU indices past 32 bits.
+    """
+    k = _whole("k", k, last=len(trace) - 1)
+    conduit = Conduit.HVC_IMM if trace.imm[k] else Conduit.HVC
+    return Calls.one_each(int(trace.r0[k]) & _LAST, n_vcpu=n_vcpu, first_vcpu=first_vcpu, conduit=conduit)
+
+
+def mix(weights: Mapping[str | int, float], n_call: int, n_vcpu: int, *, seed: int) -> Calls:
+    """Random calls: functions by weight, vCPUs evenly, every call independent of the others.
+
+    Args:
+        weights: by function name (smccc.FUNCTION_BY_NAME), by id, or by id as text ("0x86000001", for TOML).
+            Any finite scale, order does not matter; weight 0 is never drawn.
+        seed: of the scenario. The draws come from default_rng([seed, STREAM_CALLS]).
+
+    Returns:
+        Calls by HVC without arguments; vcpu in 0..n_vcpu-1.
+
+    Raises:
+        InputError: an unknown name (close names are suggested), an id past 32 bits or given twice, a weight that is
+            negative or not finite, weights that add up to nothing, n_call < 0, n_vcpu < 1 or seed < 0.
+
+    >>> calls = mix({"TRNG_RND64": 7, 0x8600_0001: 3}, n_call=1000, n_vcpu=2, seed=1)
+    >>> sorted({hex(i) for i in calls.func_id}), int(calls.vcpu.max())
+    (['0x86000001', '0xc4000053'], 1)
+    """
+    n_call = _whole("n_call", n_call, last=np.iinfo(np.int64).max)
+    n_vcpu = _whole("n_vcpu", n_vcpu, first=1, last=_LAST)
+    weight = _weights(weights)
+    func_id = np.array(list(weight), np.uint32)
+    # Scaled by the largest first: finite weights must not add up to infinity.
+    share = np.array(list(weight.values()), np.float64)
+    cumulative = np.cumsum(share / share.max())
+    rng = np.random.default_rng([_whole("seed", seed, last=(1 << 128) - 1), STREAM_CALLS])
+    drawn = np.searchsorted(cumulative / cumulative[-1], rng.random(n_call), side="right")
+    return Calls(rng.integers(n_vcpu, size=n_call, dtype=np.uint32), func_id[drawn])
+
+
+def _weights(weights: Mapping[str | int, float]) -> dict[int, float]:
+    """Checked weights by function id, ascending."""
+    by_id: dict[int, float] = {}
+    for key, weight in weights.items():
+        func_id = _func_id(key)
+        if func_id in by_id:
+            message = f"weights[{key!r}]: function 0x{func_id:08x} is given twice, by name and by id; give it once"
+            raise InputError(message)
+        if not _is_weight(weight):
+            message = f"weights[{key!r}] is {weight!r}: a weight must be a finite number >= 0"
+            raise InputError(message)
+        by_id[func_id] = float(weight)
+    if not any(by_id.values()):
+        message = f"weights of {len(by_id)} functions add up to 0: at least one must be greater than 0"
+        raise InputError(message)
+    return dict(sorted(by_id.items()))
+
+
+def _is_weight(weight: object) -> bool:
+    return isinstance(weight, int | float | np.integer | np.floating) and math.isfinite(weight) and bool(weight >= 0)
+
+
+def _func_id(key: str | int) -> int:
+    """The function id a name, a number or a number as text stands for."""
+    if not isinstance(key, str):
+        return _whole("func_id", key, last=_LAST)
+    if key in FUNCTION_BY_NAME:
+        return FUNCTION_BY_NAME[key].func_id
+    if key[:1].isdigit():
+        try:
+            return _whole("func_id", int(key, 0), last=_LAST)
+        except ValueError:
+            pass
+    close = get_close_matches(key.upper(), FUNCTION_BY_NAME, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
+    message = f"no function is called {key!r}: {hint}"
+    raise InputError(message)
+
+
+def _vcpus(n_vcpu: int, first_vcpu: int) -> NDArray[np.uint32]:
+    first = _whole("first_vcpu", first_vcpu, last=_LAST)
+    n_vcpu = _whole("n_vcpu", n_vcpu, first=1, last=_LAST + 1 - first)
+    return np.arange(first, first + n_vcpu, dtype=np.uint32)
+
+
+def _whole(name: str, value: object, *, last: int, first: int = 0) -> int:
+    """The value as an int, once it is known to be a whole number in first..last."""
+    if not _is_whole(value) or not first <= (number := int(value)) <= last:
+        allowed = f"{first}..{last}" if last < 1 << 16 else f"{first}..{last:#x}"
+        message = f"{name} is {value!r}: it must be a whole number in {allowed}"
+        raise InputError(message)
+    return number
+
+
+def _column(
+    name: str, value: ArrayLike, dtype: type[T], *, n_call: int | None = None, last: int | None = None
+) -> NDArray[T]:
+    """One column of Calls: dtype[n_call], the given array itself where it already is that."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        message = f"{name} is not one column of numbers ({error}): it must be one-dimensional, one number per call"
+        raise InputError(message) from error
+    if array.ndim != 1:
+        message = f"{name} has shape {array.shape}: it must be one-dimensional, one number per call"
+        raise InputError(message)
+    if n_call is not None and len(array) != n_call:
+        message = f"{name} has {len(array)} calls and vcpu has {n_call}: every column must have one number per call"
+        raise InputError(message)
+    limit = int(np.iinfo(dtype).max) if last is None else last
+    if array.dtype.kind not in "iu":
+        # NumPy makes floats of a list like [0, 2**63], so the list itself is read.
+        return np.array(_whole_list(name, value, array, limit), dtype)
+    if array.dtype != dtype or limit < np.iinfo(dtype).max:
+        bad = np.flatnonzero((array < 0) | (array > limit))
+        if bad.size:
+            raise InputError(_bad_element(name, int(bad[0]), array[bad[0]].item(), limit))
+    return np.ascontiguousarray(array, dtype)
+
+
+def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:
+    values = value if isinstance(value, Sequence) else array.tolist()
+    for index, found in enumerate(values):
+        if not _is_whole(found) or not 0 <= found <= limit:
+            raise InputError(_bad_element(name, index, found, limit))
+    return [int(found) for found in values]
+
+
+def _bad_element(name: str, index: int, found: object, limit: int) -> str:
+    shown = hex(found) if isinstance(found, int) and found > 0xFFFF else repr(found)
+    return f"{name}[{index}] is {shown}: it must be a whole number in 0..{limit:#x}"
+
+
+def _is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

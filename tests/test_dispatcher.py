@@ -1,0 +1,80 @@
+"""Dispatch: counters against a plain count, errors before the kernel runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from fastsmc.dispatcher import dispatch, measure_batches, measure_dispatch, verdicts
+from fastsmc.errors import InputError
+from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+
+def random_calls(n_call: int, n_vcpu: int, seed: int = 1) -> Calls:
+    rng = np.random.default_rng(seed)
+    known = np.array([f.func_id for f in FUNCTIONS], np.uint32)
+    func_id = np.where(rng.random(n_call) < 0.8, rng.choice(known, n_call), rng.integers(0, 1 << 32, n_call, np.uint32))
+    return Calls.of(rng.integers(0, n_vcpu, n_call, np.uint32), func_id.astype(np.uint32))
+
+
+def test_counters_are_the_counts_of_the_verdicts() -> None:
+    fleet = Fleet([1, 2, 3, 4], hosts=Fleet.uniform(n_vm=1, n_vcpu=1).hosts)
+    calls = random_calls(5000, fleet.n_vcpu)
+    done = dispatch(fleet, calls)
+    by_vm = Counter((int(fleet.vm_of_vcpu[v]), int(d)) for v, d in zip(calls.vcpu, done.verdict, strict=True))
+    assert {(m, v): int(done.by_vm[m, v]) for m, v in zip(*np.nonzero(done.by_vm), strict=True)} == by_vm
+    named = Counter()  # type: ignore[var-annotated]
+    for func_id, verdict in zip(calls.func_id.tolist(), done.verdict.tolist(), strict=True):
+        row = FUNCTION_BY_ID.get(func_id)
+        named[(row.service if row else Service.UNKNOWN).name, Verdict(verdict).name] += 1
+    assert done.counts() == named
+    assert list(done.counts().values()) == sorted(named.values(), reverse=True)
+
+
+def test_an_empty_batch_has_no_verdicts() -> None:
+    assert dispatch(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(0, 1)).verdict.size == 0
+
+
+def test_dispatch_changes_no_vm() -> None:
+    fleet = Fleet.uniform(n_vm=2, n_vcpu=2)
+    dispatch(fleet, random_calls(100, 4))
+    assert not fleet.has_run_once.any()
+
+
+def test_a_vcpu_the_fleet_lacks_is_named_before_anything_runs() -> None:
+    calls = Calls.of(np.array([0, 7, 9], np.uint32), np.zeros(3, np.uint32))
+    out = np.full(3, 99, np.uint8)
+    with pytest.raises(InputError, match="call 1 is made by vCPU 7, but the fleet has 4 vCPUs"):
+        verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), calls, out)
+    assert out.tolist() == [99, 99, 99]
+
+
+@pytest.mark.parametrize(
+    "out", [np.zeros(2, np.uint8), np.zeros(3, np.int8), np.zeros(6, np.uint8)[::2], np.zeros((3, 1), np.uint8)]
+)
+def test_an_out_of_another_shape_is_refused(out) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=r"uint8\[3\]"):
+        verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(3, 1), out)
+
+
+def test_verdicts_follow_a_change_of_policy() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    calls = Calls.one_each(0x84000053, n_vcpu=1)
+    assert verdicts(fleet, calls).tolist() == [Verdict.HANDLED]
+    fleet.set_one_reg(0x6030_0000_0016_0000, 0)
+    assert verdicts(fleet, calls).tolist() == [Verdict.DENIED]
+
+
+def test_measurements_cover_what_they_say() -> None:
+    fleet = Fleet.uniform(n_vm=2, n_vcpu=8)
+    timed = measure_dispatch(fleet, random_calls(1000, 16), repeats=3)
+    assert (timed.n_call, timed.ns_per_call.shape, bool((timed.ns_per_call > 0).all())) == (1000, (3,), True)
+    batches = measure_batches(fleet, [Calls.one_each(0x84000000, n_vcpu=16)], n_batch=50)
+    summary = batches.summary()
+    assert sorted(summary) == ["max_ns", "p50_ns", "p99.9_ns", "p99_ns"]
+    assert summary["p50_ns"] in batches.ns
+    assert summary["max_ns"] == batches.ns.max()

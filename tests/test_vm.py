@@ -1,0 +1,148 @@
+"""A fleet's registers and filters against one reference VM each, and its refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import filter_ranges, hosts, registers, words
+
+from fastsmc.errors import FilterError, InputError, RegisterError
+from fastsmc.filters import FilterRange
+from fastsmc.reference import Vm
+from fastsmc.registers import register
+from fastsmc.releases import Host
+from fastsmc.vm import Fleet
+
+N_VM = 5
+selections = (
+    st.integers(0, N_VM - 1) | st.builds(slice, st.integers(0, N_VM), st.integers(0, N_VM)) | st.just(slice(None))
+)
+operations = st.one_of(
+    st.tuples(st.just("set"), selections, registers, words),
+    st.tuples(st.just("filter"), selections, st.lists(filter_ranges, max_size=4)),
+    st.tuples(st.just("run"), selections),
+    st.tuples(st.just("suspend"), selections),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(hosts, min_size=N_VM, max_size=N_VM),
+    st.lists(st.sampled_from([0, 4]), min_size=N_VM, max_size=N_VM),
+    st.lists(operations, max_size=25),
+)
+def test_any_sequence_on_slices_is_that_sequence_on_each_vm(
+    hosts_of_vm: list[Host],
+    features: list[int],
+    sequence: list[tuple],  # type: ignore[type-arg]
+) -> None:
+    fleet = Fleet(np.full(N_VM, 2), hosts=hosts_of_vm, host_of_vm=np.arange(N_VM), features=np.array(features))
+    vms = [Vm(host, features=word, n_vcpu=2) for host, word in zip(hosts_of_vm, features, strict=True)]
+    for what, selection, *rest in sequence:
+        numbers = [int(n) for n in np.atleast_1d(np.arange(N_VM)[selection])]
+        if what == "set":
+            reg, value = rest
+            expected = [vms[n].set_one_reg(1, reg, value) for n in numbers]
+            assert fleet.try_set_one_reg(reg, value, vms=selection, vcpu=1).tolist() == expected
+        elif what == "filter":
+            expected = [[vms[n].insert_filter(r.base, r.nr_functions, int(r.action)) for r in rest[0]] for n in numbers]
+            assert fleet.try_install_filter(rest[0], vms=selection).tolist() == expected
+        elif what == "run":
+            fleet.run_once(vms=selection)
+            _ = [vms[n].run(1) for n in numbers]
+        else:
+            assert fleet.enable_system_suspend(vms=selection).tolist() == [
+                vms[n].enable_system_suspend() for n in numbers
+            ]
+    fleet.check()
+    for n, vm in enumerate(vms):
+        assert fleet.fw_bmap[n].tolist() == vm.bitmap
+        assert fleet.effective_psci_version()[n] == vm.effective_psci_version()
+        installed = fleet.filters[fleet.filter_of_vm[n]]
+        assert installed.ranges == tuple(sorted((first, last, int(action)) for first, last, action in vm.filter))
+
+
+def test_a_refused_set_says_why_and_changes_no_vm() -> None:
+    fleet = Fleet.uniform(n_vm=4, n_vcpu=2)
+    fleet.run_once(vms=3)
+    with pytest.raises(RegisterError, match=r"STD_BMAP = 0x0 on VM 3: the VM has run.*EBUSY") as caught:
+        fleet.set_one_reg(register("STD_BMAP"), 0)
+    assert caught.value.errno == 16
+    assert fleet.get_one_reg(register("STD_BMAP")).tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("VENDOR_HYP_BMAP", 4, r"only bits in 0x3.*EINVAL"),
+        ("PSCI_VERSION", 5, r"accepted are 0x2, 0x10000.*EINVAL"),
+        ("SMCCC_ARCH_WORKAROUND_3", 1, r"above the host's level 0.*EINVAL"),
+    ],
+)
+def test_refusals_name_what_would_be_right(name: str, value: int, says: str) -> None:
+    with pytest.raises(RegisterError, match=says):
+        Fleet.uniform(n_vm=1, n_vcpu=1).set_one_reg(register(name), value)
+
+
+def test_a_register_the_release_lacks_is_enoent() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1, host="6.12")
+    for act in (fleet.get_one_reg, lambda reg: fleet.set_one_reg(reg, 0)):
+        with pytest.raises(RegisterError, match=r"no such register.*ENOENT"):
+            act(register("VENDOR_HYP_BMAP_2"))
+
+
+def test_one_bad_range_installs_none_of_the_list() -> None:
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=1)
+    good, bad = FilterRange(0x84000000, 16, 1), FilterRange(0x84000008, 1, 2)
+    with pytest.raises(FilterError, match=r"range 0x84000008\+1 of VM 0: it overlaps.*EEXIST"):
+        fleet.install_filter([good, bad])
+    assert all(len(fleet.filters[f]) == 0 for f in fleet.filter_of_vm)
+    fleet.install_filter(good)
+    assert all(len(fleet.filters[f]) == 1 for f in fleet.filter_of_vm)
+
+
+def test_equal_filters_on_many_vms_are_one_filter() -> None:
+    fleet = Fleet.uniform(n_vm=10_000, n_vcpu=1)
+    fleet.install_filter([FilterRange(0xC5000000 + 16 * n, 4, 1) for n in range(100)])
+    assert len(fleet.filters) == 2
+    assert set(fleet.filter_of_vm.tolist()) == {1}
+
+
+def test_values_may_differ_by_vm() -> None:
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=1)
+    fleet.set_one_reg(register("VENDOR_HYP_BMAP"), np.array([0, 1, 2], np.uint64))
+    assert fleet.get_one_reg(register("VENDOR_HYP_BMAP")).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: Fleet([], hosts=Host.of("7.3")),
+        lambda: Fleet([1, 0], hosts=Host.of("7.3")),
+        lambda: Fleet([1.5], hosts=Host.of("7.3")),
+        lambda: Fleet([[1]], hosts=Host.of("7.3")),
+        lambda: Fleet([1], hosts=Host.of("7.3"), host_of_vm=[1]),
+        lambda: Fleet([1], hosts=Host.of("7.3"), features=[1, 2]),
+        lambda: Fleet([1], hosts=Host.of("7.3"), features=-1),
+        lambda: Fleet.uniform(n_vm=0, n_vcpu=1),
+        lambda: Fleet.uniform(n_vm=1, n_vcpu=1, host="linux"),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), [1, 2, 3]),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), -1),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1.0),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1 << 64),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1, vms=2),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1, vms="all"),
+        lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1, vcpu=1),
+        lambda: register("STD"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(act) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=r"\S+ \S+ \S+"):
+        act()
+
+
+def test_past_512_vcpus_a_vm_is_hypothetical() -> None:
+    assert not Fleet.uniform(n_vm=16, n_vcpu=512).is_hypothetical
+    assert "hypothetical" in repr(Fleet.uniform(n_vm=1, n_vcpu=513))
