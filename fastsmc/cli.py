@@ -1,0 +1,219 @@
+"""The command line: parses, calls the library, prints. Results go to stdout, everything else to stderr.
+
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastsmc.errors import CheckError, FastsmcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastsmc.verification import Tally, Verification
+
+DEFAULT_TRACE = Path(__file__).parent / "data" / "linux-7.3-guest-boot.ftrace.txt"
+
+EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted."
+
+app = typer.Typer(
+    name="fastsmc",
+    help=f"How KVM on arm64 answers its guests' hypercalls, simulated for thousands of vCPUs.\n\n{EXIT_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Runs the command line; errors of ours end in one sentence and their exit code."""
+    try:
+        app()
+    except FastsmcError as error:
+        print(f"fastsmc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("fastsmc: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nothing is wrong with us
+        sys.exit(0)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"fastsmc {version('fastsmc')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and end.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress line on stderr when it is a terminal, nothing otherwise: (step, done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def show(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total)
+
+        yield show
+
+
+@app.command(epilog="Example: fastsmc verify tests/recordings")
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="A recorded host's folder, or a folder of such folders.")],
+    compact: Annotated[
+        Path | None, typer.Option(help="Write a compact copy of the recordings there instead of replaying them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tallies as JSON.")] = False,
+) -> None:
+    """Replay recordings of real kernels: is every answer the one KVM gave?
+
+    Answers and errnos are compared with the reference, verdicts and errnos with the vectorized path; a record
+    matches when both agree with it. Exit 0 only if all records match.
+    """
+    from fastsmc import verification
+
+    if compact is not None:
+        with _progress("copying") as show:
+            size = verification.compact(paths, compact, progress=show)
+        print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
+        return
+    with _progress("replaying") as show:
+        result = verification.verify(paths, progress=show)
+    if as_json:
+        print(json.dumps(_verification_json(result), indent=1))
+    else:
+        _print_verification(result)
+    if not result.ok:
+        msg = f"{result.n_record - result.n_match} of {result.n_record} records do not match"
+        raise CheckError(msg)
+
+
+def _print_verification(result: Verification) -> None:
+    width = max([4, *(len(tally.host) for tally in result.tallies)])
+    print(f"{'host':{width}}  {'kind':11} {'records':>9} {'match':>9} {'not judged':>10}")
+    for tally in result.tallies:
+        unjudged = sum(tally.unjudged.values())
+        print(f"{tally.host:{width}}  {tally.kind:11} {tally.n_record:9d} {tally.n_match:9d} {unjudged:10d}")
+    for tally in result.tallies:
+        _print_differences(tally)
+    for note in sorted({note for tally in result.tallies for note in tally.notes}):
+        print(f"inferred: {sum(tally.notes[note] for tally in result.tallies)} {note}")
+    for kind, hosts in sorted(result.not_looked_at.items()):
+        print(f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''}), no replay for this kind yet")
+    print(f"{result.n_match} of {result.n_record} records match")
+
+
+def _print_differences(tally: Tally) -> None:
+    n_different = tally.n_record - tally.n_match - sum(tally.unjudged.values())
+    if n_different:
+        print(f"\n{tally.host} {tally.kind}: {n_different} differ, the first {len(tally.differences)}:")
+        for difference in tally.differences:
+            print(f"  {difference}")
+    for reason, count in tally.unjudged.items():
+        print(f"\n{tally.host} {tally.kind}: {count} not judged: the model has no rule for {reason}")
+
+
+def _verification_json(result: Verification) -> dict[str, Any]:
+    kinds = [
+        {
+            "host": tally.host,
+            "kind": tally.kind,
+            "records": tally.n_record,
+            "match": tally.n_match,
+            "not_judged": dict(tally.unjudged),
+            "inferred": dict(tally.notes),
+            "differences": tally.differences,
+        }
+        for tally in result.tallies
+    ]
+    return {
+        "records": result.n_record,
+        "match": result.n_match,
+        "ok": result.ok,
+        "kinds": kinds,
+        "not_looked_at": dict(result.not_looked_at),
+    }
+
+
+@app.command(epilog="Example: trace-cmd report | fastsmc trace /dev/stdin")
+def trace(
+    file: Annotated[Path, typer.Argument(help="Text of kvm:kvm_hvc_arm64: trace-cmd report, perf script or ftrace.")],
+    lenient: Annotated[bool, typer.Option(help="Count lines that are not understood instead of stopping.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which services a real guest called, and how often (recorded)."""
+    from fastsmc.traces import read_trace
+
+    events = read_trace(file, lenient=lenient)
+    counts = events.by_service()
+    if as_json:
+        rows = [{"service": service, "function": name, "calls": n} for (service, name), n in counts.items()]
+        print(
+            json.dumps(
+                {"calls": len(events), "lost": events.n_lost, "skipped": events.n_skipped, "rows": rows}, indent=1
+            )
+        )
+        return
+    print(f"{'service':12} {'function':32} {'calls':>8}")
+    for (service, name), n in counts.items():
+        print(f"{service:12} {name:32} {n:8d}")
+    lost = f", {events.n_lost} lost by the tracer" if events.n_lost else ""
+    skipped = (
+        f", {events.n_skipped} lines skipped, the first at {events.first_skipped_line}" if events.n_skipped else ""
+    )
+    print(f"{len(events)} calls (recorded){lost}{skipped}")
+
+
+@app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")
+def report(
+    trace: Annotated[Path, typer.Option(help="A real guest's calls; as `fastsmc trace` reads them.")] = DEFAULT_TRACE,
+    out: Annotated[Path, typer.Option(help="Folder of the page, its figures and data.")] = Path("reports/scaling"),
+    data: Annotated[Path | None, typer.Option(help="Draw this saved run again instead of measuring.")] = None,
+) -> None:
+    """Run the main job and write the scaling report.
+
+    A real guest's trace on 1024 vCPUs, what its migration payload is for 1 to 1024 registers and vCPUs, and how both
+    scale. Takes about a minute.
+    """
+    from fastsmc import report as pages
+    from fastsmc.results import load
+
+    if data is not None:
+        run = load(data)
+    else:
+        from fastsmc import scaling
+        from fastsmc.traces import read_trace
+
+        with _progress("main job") as show:
+            run = scaling.run(read_trace(trace), progress=show)
+    page = pages.write(run, out)
+    print(f"wrote {page}")

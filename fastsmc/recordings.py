@@ -1,0 +1,141 @@
+"""Recordings of real kernels: folders of one host each, JSON lines compressed with xz.
+
+A host's folder holds meta.json and <kind>.jsonl.xz files; the format is described in tests/recordings/README.md.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastsmc.errors import FastsmcError, RecordingError
+from fastsmc.releases import Release, release
+
+Record = dict[str, Any]
+
+_WORKAROUND_REG = "0x603000000014000{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recorded host.
+
+    Attributes:
+        folder: where its files lie. name: the folder's name. meta: meta.json, read whole.
+        release: the rules of its kernel, as its own meta.json names it.
+    """
+
+    folder: Path
+    name: str
+    meta: Record
+    release: Release
+
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of records there are, by file name, sorted."""
+        return tuple(sorted(path.name.removesuffix(".jsonl.xz") for path in self.folder.glob("*.jsonl.xz")))
+
+    def has(self, kind: str) -> bool:
+        return (self.folder / f"{kind}.jsonl.xz").exists()
+
+    def records(self, kind: str) -> Iterator[tuple[int, Record]]:
+        """Line number and record of every line of a kind.
+
+        Raises:
+            RecordingError: the file is truncated or damaged, or a line is not a JSON object.
+        """
+        path = self.folder / f"{kind}.jsonl.xz"
+        number = 0
+        try:
+            with lzma.open(path, "rt", encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    record = json.loads(line)
+                    if not isinstance(record, dict):
+                        msg = f"{path}:{number}: a record must be a JSON object, found {line[:60].strip()!r}"
+                        raise RecordingError(msg)
+                    yield number, record
+        except (EOFError, lzma.LZMAError, OSError, UnicodeDecodeError) as error:
+            msg = f"{path}: cannot be read past line {number} ({error}); is the file whole?"
+            raise RecordingError(msg) from error
+        except json.JSONDecodeError as error:
+            msg = f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
+            raise RecordingError(msg) from error
+
+    def workaround_levels(self) -> tuple[int, int, int] | None:
+        """The host's WORKAROUND_1..3 levels, as it describes itself; an input to the model, not a result.
+
+        Taken from the first configuration's register dump, or the register discovery; None when neither was recorded.
+        """
+        for kind in ("calls", "random", "sweep", "fuzz_calls", "a32", "filter"):
+            if not self.has(kind):
+                continue
+            for _, record in self.records(kind):
+                if "fw" in record:
+                    return _levels(record["fw"])
+        if self.has("setreg"):
+            found = {
+                r["reg"]: r["val"] for _, r in self.records("setreg") if r.get("t") == "index" and not r["get_errno"]
+            }
+            if found:
+                return _levels(found)
+        return None
+
+
+def _levels(registers: dict[str, str]) -> tuple[int, int, int]:
+    one, two, three = (int(registers.get(_WORKAROUND_REG.format(n), "0x0"), 16) for n in (1, 2, 3))
+    return one, two, three
+
+
+def kernel_name(meta: Record) -> str:
+    """The Linux version of a recorded host: the stable update from the distribution's version text where it has one."""
+    series = re.match(r"v?\d+\.\d+", str(meta.get("release", "")))
+    update = re.search(r"\b(\d+\.\d+)\.\d+(?=[-+~])", str(meta.get("version", "")))
+    if series and update and update.group(1) == series.group():
+        return update.group()
+    return str(meta.get("release", ""))
+
+
+def open_recording(folder: Path) -> Recording:
+    """Opens one host's folder.
+
+    Raises:
+        RecordingError: no readable meta.json, or a kernel outside the known releases.
+    """
+    path = folder / "meta.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path}: cannot be read as JSON ({error})"
+        raise RecordingError(msg) from error
+    if not isinstance(meta, dict) or "release" not in meta:
+        msg = f'{path}: must be an object with "release", the kernel\'s `uname -r`'
+        raise RecordingError(msg)
+    try:
+        rules = release(kernel_name(meta))
+    except FastsmcError as error:
+        msg = f"{path}: {error}"
+        raise RecordingError(msg) from error
+    return Recording(folder, folder.resolve().name, meta, rules)
+
+
+def find_recordings(path: Path | str) -> list[Recording]:
+    """The recordings at a path: a host's folder, or a folder of such folders, sorted by release and name.
+
+    Raises:
+        RecordingError: nothing there, or nothing that looks like a recording.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        msg = f"{root}: not a folder; give a host's folder (with meta.json) or a folder of such folders"
+        raise RecordingError(msg)
+    if (root / "meta.json").exists():
+        return [open_recording(root)]
+    found = [open_recording(child.parent) for child in sorted(root.glob("*/meta.json"))]
+    if not found:
+        msg = f"{root}: holds no recording; a host's folder has a meta.json and *.jsonl.xz files"
+        raise RecordingError(msg)
+    return sorted(found, key=lambda r: ([int(part) for part in re.findall(r"\d+", r.release.name)], r.name))

@@ -1,0 +1,64 @@
+"""Recordings of real kernels replayed: is every answer of ours the one KVM gave?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from fastsmc.recordings import Recording, find_recordings
+from fastsmc.releases import Host
+from fastsmc.verification.calls import replay_calls
+from fastsmc.verification.compact import compact
+from fastsmc.verification.firmware import replay_fuzz_regs, replay_setreg
+from fastsmc.verification.tally import Tally, Verification
+
+__all__ = ["Tally", "Verification", "compact", "host_of", "verify"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def _quiet(step: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls")
+REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
+    "setreg": replay_setreg,
+    "fuzz_regs": replay_fuzz_regs,
+}
+
+
+def host_of(recording: Recording) -> Host:
+    """The host a recording describes: its release, and its workaround levels as an input."""
+    levels = recording.workaround_levels()
+    return Host(recording.release, workaround=levels or (0, 0, 0), name=recording.name)
+
+
+def replays(recording: Recording) -> Iterator[Tally]:
+    """Replays every kind of record of one host that the model covers, one tally each."""
+    host = host_of(recording)
+    for kind in CALL_KINDS:
+        if recording.has(kind):
+            yield replay_calls(recording, kind, host)
+    for kind, replay in REGISTER_KINDS.items():
+        if recording.has(kind):
+            yield replay(recording, host)
+
+
+def verify(paths: Iterable[Path | str], *, progress: Progress = _quiet) -> Verification:
+    """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
+
+    Args:
+        paths: hosts' folders, or folders of such folders.
+        progress: told the host about to be replayed, how many are done, and of how many.
+
+    Raises:
+        RecordingError: a path without recordings, or a damaged file.
+    """
+    result = Verification()
+    recordings = [r for path in paths for r in find_recordings(path)]
+    for done, recording in enumerate(recordings):
+        progress(recording.name, done, len(recordings))
+        result.tallies.extend(replays(recording))
+        result.not_looked_at.update(k for k in recording.kinds() if k not in (*CALL_KINDS, *REGISTER_KINDS))
+    return result

@@ -1,0 +1,107 @@
+"""A compact copy of recordings: every release, every kind of answer, small enough to live beside the tests."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fastsmc.errors import RecordingError
+from fastsmc.recordings import Record, Recording, find_recordings
+from fastsmc.smccc import FUNCTION_BY_ID, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
+
+WHOLE_KINDS = ("sweep", "setreg")
+"""Kinds that are small as they are, and whose lines count each other."""
+
+EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8}
+"""Of the random kinds every n-th configuration or sequence is kept; each stands alone."""
+
+CALL_KINDS = ("calls", "random", "fuzz_calls")
+
+
+def compact(
+    paths: Iterable[Path | str], destination: Path, *, progress: Callable[[str, int, int], None] | None = None
+) -> int:
+    """Writes a compact copy of recordings that `verify` reads like the originals; returns its bytes.
+
+    Of the calls of one configuration, the first of each (function or kind of id, conduit, answer) is kept, in order;
+    nothing is changed in a line that is kept. Summaries of calls are left out, since they count lines that are gone.
+
+    Raises:
+        RecordingError: nothing to copy, or a destination that is its own source.
+    """
+    recordings = [r for path in paths for r in find_recordings(path)]
+    destination.mkdir(parents=True, exist_ok=True)
+    size = 0
+    for done, recording in enumerate(recordings):
+        if progress is not None:
+            progress(recording.name, done, len(recordings))
+        folder = destination / recording.name
+        if folder.resolve() == recording.folder.resolve():
+            msg = f"{folder}: a compact copy cannot replace its own source; give another folder"
+            raise RecordingError(msg)
+        folder.mkdir(exist_ok=True)
+        (folder / "meta.json").write_text(json.dumps(recording.meta, indent=1) + "\n", encoding="utf-8")
+        for kind in (*CALL_KINDS, *WHOLE_KINDS, "fuzz_regs"):
+            if recording.has(kind):
+                size += _write(folder / f"{kind}.jsonl.xz", _kept(recording, kind))
+    return size
+
+
+def _write(path: Path, records: Iterator[Record]) -> int:
+    text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+    packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+    path.write_bytes(packed)
+    return len(packed)
+
+
+def _kept(recording: Recording, kind: str) -> Iterator[Record]:
+    records = (record for _, record in recording.records(kind))
+    if kind in WHOLE_KINDS:
+        yield from records
+    elif kind in CALL_KINDS:
+        yield from _kept_calls(records, EVERY_NTH.get(kind, 1))
+    else:
+        yield from (record for number, record in enumerate(records) if number % EVERY_NTH[kind] == 0)
+
+
+def _kept_calls(records: Iterator[Record], every: int) -> Iterator[Record]:
+    number = -1
+    seen: set[Any] = set()
+    for record in records:
+        if "fw" in record:
+            number += 1
+            seen = set()
+        if number % every or record.get("summary"):
+            continue
+        signature = _signature(record) if "id" in record else None
+        if signature is None or signature not in seen:
+            seen.add(signature)
+            yield record
+
+
+def _signature(record: Record) -> tuple[object, ...]:
+    """What makes a call worth keeping: its function, or its kind of unknown id; its conduit; its answer.
+
+    An exit and the registers seen after it are two lines of one call and are kept or left out together.
+    """
+    func_id = int(record["id"], 16) & 0xFFFF_FFFF
+    what: object = func_id
+    if func_id not in FUNCTION_BY_ID:
+        owner = func_id >> OWNER_SHIFT & OWNER_MASK
+        what = (func_id >> 30, min(owner, 7), is_psci_allowed(func_id))
+    if _is_forwarded(record):
+        return ("forwarded", record["id"], record["c"], *record["a"], "exit" in record)
+    return (what, record["c"], _answer(record))
+
+
+def _is_forwarded(record: Record) -> bool:
+    """The guest finds x0 as it was only after an exit."""
+    return "exit" in record or (record["x"][0] == record["id"] and int(record["id"], 16) != 0)
+
+
+def _answer(record: Record) -> object:
+    """x0 and the shape of x1..x3; the words themselves may be random."""
+    return (record["x"][0], *(word == "0x0" for word in record["x"][1:]))
