@@ -1,0 +1,144 @@
+"""What the migration instrument accepts: counts, ids, matrices of values, names of codecs and VMMs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsmc.errors import InputError
+from fastsmc.registers import SIZE_MASK, SIZE_U64, reg_size
+
+U8Array = NDArray[np.uint8]
+U64Array = NDArray[np.uint64]
+I64Array = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np.uint64(0x0020_0000_0000_0000)
+"""Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_*."""
+
+MAX_COUNT = 1 << 20
+"""Largest n_reg and n_vcpu accepted; a sanity bound, not KVM's (which is 512 vCPUs)."""
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def member(kind: type[E], value: str, what: str) -> E:
+    """The member of that value.
+
+    Raises:
+        InputError: naming those there are.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        msg = f"{what} {value!r} is not one of {', '.join(repr(m.value) for m in kind)}"
+        raise InputError(msg) from None
+
+
+def checked_counts(n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> tuple[I64Array, I64Array, I64Array]:
+    """n_reg, n_vcpu, n_global as int64 arrays that broadcast, in range, n_global at most n_reg.
+
+    Raises:
+        InputError: otherwise.
+    """
+    arrays = []
+    for what, given, lowest in (("n_reg", n_reg, 1), ("n_vcpu", n_vcpu, 1), ("n_global", n_global, 0)):
+        array = np.asarray(given)
+        if array.dtype.kind not in "iu" or not ((array >= lowest) & (array <= MAX_COUNT)).all():
+            msg = f"{what} {given!r}: give whole numbers from {lowest} to {MAX_COUNT}"
+            raise InputError(msg)
+        arrays.append(array.astype(np.int64))
+    reg, vcpu, shared = arrays
+    try:
+        np.broadcast_shapes(reg.shape, vcpu.shape, shared.shape)
+    except ValueError:
+        msg = f"n_reg {reg.shape}, n_vcpu {vcpu.shape} and n_global {shared.shape} do not broadcast"
+        raise InputError(msg) from None
+    if (shared > reg).any():
+        msg = f"n_global {n_global!r} is more than n_reg {n_reg!r}"
+        raise InputError(msg)
+    return reg, vcpu, shared
+
+
+def _unsigned(values: ArrayLike, what: str, ndim: int) -> U64Array:
+    array = np.asarray(values)
+    is_whole = array.dtype.kind == "u" or (array.dtype.kind == "i" and bool((array >= 0).all()))
+    if array.ndim != ndim or not array.size or not is_whole:
+        shape = ", ".join(map(str, array.shape))
+        msg = f"{what}: {array.dtype}[{shape}] given; a non-empty {ndim}-D array of uint64 is needed"
+        raise InputError(msg)
+    return np.ascontiguousarray(array, np.uint64)
+
+
+def checked_ids(ids: ArrayLike) -> U64Array:
+    """uint64[n_reg], ascending, of registers that fit a 64-bit slot.
+
+    Raises:
+        InputError: otherwise.
+    """
+    array = _unsigned(ids, "ids", 1)
+    falls = np.flatnonzero(array[1:] <= array[:-1])
+    if falls.size:
+        i = int(falls[0])
+        msg = f"ids[{i + 1}] = {int(array[i + 1]):#x} does not follow {int(array[i]):#x}: ids must ascend"
+        raise InputError(msg)
+    misfits = array[~np.isin(array & _SIZE_MASK, (_SIZE_U32, _SIZE_U64))]
+    if misfits.size:
+        reg = int(misfits[0])
+        msg = f"register {reg:#x} has {reg_size(reg)} bytes: only 4 and 8 fit a slot"
+        raise InputError(msg)
+    return array
+
+
+def checked_matrix(values: ArrayLike, ids: U64Array | None = None) -> U64Array:
+    """uint64[n_vcpu, n_reg], with one column per id and no value wider than its register.
+
+    Raises:
+        InputError: otherwise.
+    """
+    matrix = _unsigned(values, "values", 2)
+    if ids is None:
+        return matrix
+    if matrix.shape[1] != ids.size:
+        msg = f"values have {matrix.shape[1]} columns for {ids.size} ids"
+        raise InputError(msg)
+    narrow = ids & _SIZE_MASK == _SIZE_U32
+    if narrow.any() and int(matrix[:, narrow].max()) >> 32:
+        msg = "a 32-bit register has a value of 2**32 or more"
+        raise InputError(msg)
+    return matrix
+
+
+def checked_scope(is_global: ArrayLike | None, n_reg: int, *, is_needed: bool) -> BoolArray:
+    """bool[n_reg]: what is VM-global, or all false where it is not needed.
+
+    Raises:
+        InputError: needed, and not one bool per register.
+    """
+    if not is_needed:
+        return np.zeros(n_reg, np.bool_)
+    scope = np.asarray(is_global)
+    if scope.dtype != np.bool_ or scope.shape != (n_reg,):
+        msg = f"is_global: sending VM-global registers once needs one bool per register, bool[{n_reg}]"
+        raise InputError(msg)
+    return scope
+
+
+def require_equal(ids: U64Array, values: U64Array, shared: BoolArray, equal: BoolArray) -> None:
+    """Every column in `shared` is `equal` on all vCPUs.
+
+    Raises:
+        InputError: naming the first register that is not, and the first vCPU that differs from vCPU 0.
+    """
+    unequal = np.flatnonzero(shared & ~equal)
+    if unequal.size:
+        column = values[:, unequal[0]]
+        vcpu = int(np.argmax(column != column[0]))
+        msg = (
+            f"register {int(ids[unequal[0]]):#x} is declared VM-global but is {int(column[vcpu]):#x} on vCPU {vcpu} "
+            f"and {int(column[0]):#x} on vCPU 0: sent once, the state of vCPU {vcpu} would be lost"
+        )
+        raise InputError(msg)

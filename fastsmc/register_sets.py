@@ -1,0 +1,226 @@
+"""Which registers one vCPU has: the lists real kernels gave, and which of the registers belong to the whole VM.
+
+The lists are KVM_GET_REG_LIST as recorded, per release, CPU model and vCPU features; none is interpolated. Where they
+can be compared with dumps of real Neoverse N1 hosts, 6.18 has the same 257 ids. The dumped 5.10 and 6.1 list two
+more than Debian's: CNTP_CTL_EL0 and CNTP_CVAL_EL0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc.errors import InputError
+from fastsmc.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_FW,
+    CLASS_FW_FEAT_BMAP,
+    CLASS_NAMES,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    SIZE_U64,
+    reg_class,
+    reg_size,
+)
+
+_ENCODING = 0xFFFF
+_ID_BLOCK_MASK, _ID_BLOCK = 0xFF80, 0xC000
+"""op0, op1 and CRn of op0 3, op1 0, CRn 0, where CRm 1 to 7 are the ID registers (CRm 0 has MIDR, MPIDR, REVIDR)."""
+_CRM_SHIFT, _CRM_MASK = 3, 0xF
+
+_VM_GLOBAL_SYSREGS = {
+    0xC000: "MIDR_EL1",
+    0xC006: "REVIDR_EL1",
+    0xC801: "CLIDR_EL1",
+    0xC807: "AIDR_EL1",
+    0xD801: "CTR_EL0",
+    0xDF01: "KVM_REG_ARM_PTIMER_CNT",
+    0xDF1A: "KVM_REG_ARM_TIMER_CNT",
+}
+"""By op0:op1:CRn:CRm:op2. Source: uapi/asm/kvm.h, where TIMER_CNT has the encoding of CNTV_CVAL, by mistake."""
+
+
+def is_vm_global(reg: int) -> bool:
+    """Whether a register has one value per VM although every vCPU lists it. Derived: a classification of ours.
+
+    True for firmware registers, the ID block, MIDR, REVIDR, AIDR, CTR, CLIDR and the two counters. Kernels differ: ID
+    registers became per-VM storage around 6.6, CLIDR per-vCPU state around 6.3 (both from memory). The counters are
+    one offset per VM but go on counting, so two GETs never return the same; a VMM that sends them once must take
+    vCPU 0's. MPIDR and the cache sizes (demux) are per vCPU.
+
+    >>> is_vm_global(0x6030000000160000), is_vm_global(0x603000000013C005)  # STD_BMAP, MPIDR_EL1
+    (True, False)
+    """
+    kind, encoding = reg_class(reg), reg & _ENCODING
+    if kind in (CLASS_FW, CLASS_FW_FEAT_BMAP):
+        return True
+    if kind != CLASS_SYSREG:
+        return False
+    is_id_block = encoding & _ID_BLOCK_MASK == _ID_BLOCK and 1 <= encoding >> _CRM_SHIFT & _CRM_MASK <= 7
+    return is_id_block or encoding in _VM_GLOBAL_SYSREGS
+
+
+def vm_global_mask(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """`is_vm_global` of every id. uint64[n_reg] -> bool[n_reg]."""
+    return np.fromiter(map(is_vm_global, ids.tolist()), np.bool_, ids.size)
+
+
+def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
+    """Ids of the first `n_reg` firmware bitmap registers, of which four exist: the origin's thought experiment.
+
+    Raises:
+        InputError: not 1 to 65536, the numbers the class has room for.
+    """
+    if not 1 <= n_reg <= 1 << 16:
+        msg = f"n_reg {n_reg}: the bitmap class has room for 1 to 65536 registers"
+        raise InputError(msg)
+    return np.arange(n_reg, dtype=np.uint64) + np.uint64(ARCH_ARM64 | SIZE_U64 | CLASS_FW_FEAT_BMAP)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisterSet:
+    """The registers one vCPU has.
+
+    Attributes:
+        name: "linux-6.12.107-max psci02".
+        features: vCPU init features, as recorded: psci02, pmu, sve, pauth, el1_32bit, power_off.
+        ids: uint64[n_reg], ascending, read-only.
+    """
+
+    name: str
+    release: str
+    cpu: str
+    features: tuple[str, ...]
+    ids: NDArray[np.uint64]
+
+    @property
+    def n_reg(self) -> int:
+        """Registers KVM lists per vCPU."""
+        return int(self.ids.size)
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of all values at their true sizes, per vCPU."""
+        return sum(map(reg_size, self.ids.tolist()))
+
+    @property
+    def n_global(self) -> int:
+        """Registers that `is_vm_global` calls VM-global; all of them are in `cpreg_ids`."""
+        return int(np.count_nonzero(vm_global_mask(self.ids)))
+
+    @property
+    def cpreg_ids(self) -> NDArray[np.uint64]:
+        """What QEMU carries in its cpreg array: every class but core and SVE. Source: QEMU target/arm/kvm.c."""
+        by_hand = [reg_class(reg) in (CLASS_CORE, CLASS_SVE) for reg in self.ids.tolist()]
+        return self.ids[~np.array(by_hand, np.bool_)]
+
+    @property
+    def qemu_cpregs(self) -> int:
+        """How many registers QEMU's cpreg array has."""
+        return int(self.cpreg_ids.size)
+
+    @property
+    def has_sve(self) -> bool:
+        """Whether the list has SVE registers."""
+        return any(reg_class(reg) == CLASS_SVE for reg in self.ids.tolist())
+
+    def by_class(self) -> dict[str, tuple[int, int]]:
+        """(registers, value bytes) per class, in id order of the classes."""
+        table: dict[str, tuple[int, int]] = {}
+        for reg in self.ids.tolist():
+            name = CLASS_NAMES.get(reg_class(reg), f"class {reg_class(reg):#x}")
+            count, size = table.get(name, (0, 0))
+            table[name] = count + 1, size + reg_size(reg)
+        return table
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.n_reg} registers, {self.value_bytes} B per vCPU, {self.n_global} VM-global"
+
+
+def register_sets() -> tuple[RegisterSet, ...]:
+    """Every recorded set, oldest release first."""
+    return tuple(_recorded().values())
+
+
+def register_set(release: str, *, cpu: str = "max", features: str = "psci02") -> RegisterSet:
+    """The set a recorded kernel gave to a vCPU.
+
+    Args:
+        release: "6.12", "6.12.107" or what its `uname -r` printed; a series stands for its one recorded update.
+        cpu: "max" or "n1".
+        features: joined by "+", in any order: "psci02+pmu". "none" for no feature.
+
+    Raises:
+        InputError: not recorded, or refused by KVM; the message lists what there is.
+
+    >>> print(register_set("6.12"))
+    linux-6.12.107-max psci02: 259 registers, 2264 B per vCPU, 70 VM-global
+    """
+    found = _release_names().get(release.strip().removeprefix("v"))
+    if found is None:
+        known = ", ".join(dict.fromkeys(key[0] for key in _recorded()))
+        msg = f"no register list of release {release} was recorded; recorded: {known}"
+        raise InputError(msg)
+    here = {key[2]: value for key, value in _recorded().items() if key[:2] == (found, cpu)}
+    if not here:
+        known = ", ".join(dict.fromkeys(key[1] for key in _recorded() if key[0] == found))
+        msg = f"release {found} was not recorded on cpu {cpu!r}; recorded: {known}"
+        raise InputError(msg)
+    wanted = _feature_key(features)
+    if wanted in here:
+        return here[wanted]
+    refused = {_feature_key(name): errno for name, errno in _refused()[found, cpu].items()}
+    why = f"were refused (errno {refused[wanted]})" if wanted in refused else "were not recorded"
+    known = ", ".join("+".join(value.features) or "none" for value in here.values())
+    msg = f"features {features!r} {why} on {found} cpu {cpu}; recorded: {known}"
+    raise InputError(msg)
+
+
+def _feature_key(features: str) -> frozenset[str]:
+    return frozenset(features.split("+")) - {"none", ""}
+
+
+@cache
+def _data() -> dict[str, Any]:
+    text = (files("fastsmc") / "data" / "register_sets.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+@cache
+def _recorded() -> dict[tuple[str, str, frozenset[str]], RegisterSet]:
+    """All sets by (release, cpu, features)."""
+    union = np.array([int(reg, 16) for reg in _data()["ids"]], np.uint64)
+    table = {}
+    for host in _data()["hosts"]:
+        release, cpu = host["release"], host["cpu"]
+        for features, mask in host["sets"].items():
+            bits = int(mask, 16)
+            ids = union[[bool(bits >> i & 1) for i in range(union.size)]]
+            ids.flags.writeable = False
+            key = _feature_key(features)
+            named = tuple(name for name in features.split("+") if name in key)
+            table[release, cpu, key] = RegisterSet(f"linux-{release}-{cpu} {features}", release, cpu, named, ids)
+    return table
+
+
+@cache
+def _release_names() -> dict[str, str]:
+    """The recorded release by each of its names: 6.12.107, 6.12, and what `uname -r` printed."""
+    names: dict[str, str] = {}
+    for host in _data()["hosts"]:
+        release = host["release"]
+        names |= dict.fromkeys((release, release.rpartition(".")[0], host["uname"]), release)
+    return names
+
+
+def _refused() -> dict[tuple[str, str], dict[str, int]]:
+    """errno of vCPU init by host and feature set."""
+    return {(host["release"], host["cpu"]): host["refused"] for host in _data()["hosts"]}
