@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastsmc.dispatcher import dispatch, measure_batches, measure_dispatch
+    from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
@@ -41,6 +41,7 @@ _HOME = {
     "Link": "planning",
     "Verdict": "smccc",
     "added_register": "planning",
+    "compare_dispatch": "dispatcher",
     "decode": "migration",
     "dispatch": "dispatcher",
     "encode": "migration",
@@ -71,6 +72,7 @@ __all__ = [
     "Link",
     "Verdict",
     "added_register",
+    "compare_dispatch",
     "decode",
     "dispatch",
     "encode",

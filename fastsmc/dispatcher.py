@@ -106,13 +106,9 @@ def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -
         out,
     )
     if calls.x1 is not None or calls.x2 is not None:
-        zero = np.broadcast_to(np.uint64(0), len(calls))
-        kernels.check_arguments(
-            calls.func_id,
-            np.ascontiguousarray(zero if calls.x1 is None else calls.x1),
-            np.ascontiguousarray(zero if calls.x2 is None else calls.x2),
-            out,
-        )
+        zero = np.zeros(len(calls), np.uint64)
+        x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
+        kernels.check_arguments(calls.func_id, x1, x2, out)
     return out
 
 
@@ -155,6 +151,39 @@ def measure_dispatch(fleet: Fleet, calls: Calls, *, repeats: int = 7) -> Dispatc
         verdicts(fleet, calls, out)
         times[r] = (time.perf_counter_ns() - start) / max(len(calls), 1)
     return DispatchTime(len(calls), times)
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchRatio:
+    """Measured time per call of one fleet over another's, round by round in one run.
+
+    Attributes:
+        ratio: float64[n_round]; above 1 the second fleet is slower.
+        first, second: the times themselves, good for this machine and minute only.
+    """
+
+    ratio: NDArray[np.float64]
+    first: DispatchTime
+    second: DispatchTime
+
+    def __str__(self) -> str:
+        low, middle, high = np.quantile(self.ratio, [0.25, 0.5, 0.75])
+        return f"{middle:.2f}x (middle half of rounds {low:.2f} to {high:.2f}, measured)"
+
+
+def compare_dispatch(first: Fleet, second: Fleet, calls: Calls, *, rounds: int = 21) -> DispatchRatio:
+    """Times the same calls on two fleets by turns, so that a noisy machine disturbs both alike."""
+    out = verdicts(first, calls)
+    verdicts(second, calls, out)
+    times = np.empty((rounds, 2))
+    for r in range(rounds):
+        for which in (0, 1) if r % 2 else (1, 0):
+            start = time.perf_counter_ns()
+            verdicts((first, second)[which], calls, out)
+            times[r, which] = (time.perf_counter_ns() - start) / max(len(calls), 1)
+    return DispatchRatio(
+        times[:, 1] / times[:, 0], DispatchTime(len(calls), times[:, 0]), DispatchTime(len(calls), times[:, 1])
+    )
 
 
 @dataclass(frozen=True, slots=True)

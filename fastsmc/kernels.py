@@ -18,7 +18,7 @@ I64 = NDArray[np.int64]
 _HANDLED, _DENIED, _FORWARDED, _EXIT, _SMC_REFUSED = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(6)
 _DENY = np.uint8(1)
 _UNKNOWN_SERVICE = 5
-_SMC = np.uint8(1)
+_SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 _OWNER4, _OWNER_BITS = np.uint32(0x0400_0000), np.uint32(0x3F00_0000)
 _LOW_HALF, _PSCI_LAST = np.uint32(0xFFFF), np.uint32(0x1F)
 _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
@@ -63,12 +63,12 @@ def decide(
     uint32[n_call], uint32[n_call], uint8[n_call or 0 = all HVC], uint32[n_vcpu], then bitmaps.Tables -> uint8[n_call].
     """
     has_conduit = conduit.size > 0
-    plane = 0
     for c in range(func_id.size):
         f = func_id[c]
         p = policy_of_vcpu[vcpu[c]]
-        if has_conduit:
-            plane = 0 if conduit[c] & _SMC == 0 else 1 + (conduit[c] >> 1)
+        plane = 0
+        if has_conduit and conduit[c] & _SMC:
+            plane = 2 if conduit[c] & _IMMEDIATE else 1
         s = slot_of_bucket[np.uint32(f * multiplier) >> shift]
         if slot_id[s] == f:
             out[c] = action[p, plane, s]

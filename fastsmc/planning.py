@@ -102,7 +102,7 @@ class Plan:
 
     def __str__(self) -> str:
         what = f"{self.n_reg} registers as {self.codec.value!r}"
-        head = f"{self.subject}: {what} within {self.downtime_ms:g} ms, {self.link}"
+        head = f"{self.subject}: {what} within {self.downtime_ms:g} ms, {self.link} (modelled)"
         return "\n".join(
             [head, *(f"  {fit}" for fit in self.fits), *(f"  assumes {text}" for text in self.assumptions)]
         )

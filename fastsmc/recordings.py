@@ -18,6 +18,9 @@ from fastsmc.releases import Release, release
 
 Record = dict[str, Any]
 
+FORMAT_ERRORS = (KeyError, ValueError, TypeError, IndexError)
+"""What reading a record of another shape raises."""
+
 _WORKAROUND_REG = "0x603000000014000{}"
 
 
@@ -64,6 +67,11 @@ class Recording:
         except json.JSONDecodeError as error:
             msg = f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
             raise RecordingError(msg) from error
+
+    def malformed(self, kind: str, line: int, error: Exception) -> RecordingError:
+        """The error for a record that is JSON but not what the format says."""
+        missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        return RecordingError(f"{self.folder / kind}.jsonl.xz:{line}: not a record of this kind: {missing}")
 
     def workaround_levels(self) -> tuple[int, int, int] | None:
         """The host's WORKAROUND_1..3 levels, as it describes itself; an input to the model, not a result.

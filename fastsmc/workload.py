@@ -22,9 +22,19 @@ _LAST = 0xFFFF_FFFF
 T = TypeVar("T", bound=np.unsignedinteger[Any])
 
 
+_COLUMNS = {
+    "vcpu": np.uint32,
+    "func_id": np.uint32,
+    "conduit": np.uint8,
+    "x1": np.uint64,
+    "x2": np.uint64,
+    "x3": np.uint64,
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """A batch of hypercalls, one row per call. Build it with `of`, which checks; the constructor does not.
+    """A batch of hypercalls, one row per call. `of` takes any array-likes; the constructor these arrays only.
 
     Attributes:
         vcpu: uint32[n_call], fleet-wide vCPU index.
@@ -39,6 +49,24 @@ class Calls:
     x1: NDArray[np.uint64] | None = None
     x2: NDArray[np.uint64] | None = None
     x3: NDArray[np.uint64] | None = None
+
+    def __post_init__(self) -> None:
+        """Kernels trust what is here, so nothing else gets in.
+
+        Raises:
+            InputError: a column of another dtype, shape or length.
+        """
+        n_call = np.shape(self.vcpu)
+        for name, dtype in _COLUMNS.items():
+            column = getattr(self, name)
+            if column is None and name not in ("vcpu", "func_id"):
+                continue
+            is_array = isinstance(column, np.ndarray) and column.dtype == dtype and column.ndim == 1
+            if not is_array or column.shape != n_call or not column.flags.c_contiguous:
+                message = (
+                    f"{name} must be a contiguous {np.dtype(dtype)}{list(n_call)}: Calls.of makes one of what you have"
+                )
+                raise InputError(message)
 
     @classmethod
     def of(

@@ -40,7 +40,7 @@ def lacks_docstring(value: object) -> bool:
     """Whether a class or function has no docstring of its own; a dataclass's generated one does not count."""
     if not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)):
         return False
-    text = vars(value).get("__doc__") or ""
+    text = (vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__) or ""
     return not text.strip() or text.startswith(f"{value.__name__}(")
 
 

@@ -259,3 +259,19 @@ def test_mix_never_draws_weight_zero(weights: dict[int, float]) -> None:
         return
     drawn = set(mix(weights, 200, 1, seed=0).func_id.tolist())  # type: ignore[arg-type]
     assert drawn <= {func_id for func_id, weight in weights.items() if weight > 0}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"vcpu": np.zeros(3, np.uint32), "func_id": np.zeros(2, np.uint32)},
+        {"vcpu": np.zeros(3, np.int64), "func_id": np.zeros(3, np.uint32)},
+        {"vcpu": np.zeros(6, np.uint32)[::2], "func_id": np.zeros(3, np.uint32)},
+        {"vcpu": [0, 1, 2], "func_id": np.zeros(3, np.uint32)},
+        {"vcpu": np.zeros(3, np.uint32), "func_id": np.zeros(3, np.uint32), "x1": np.zeros(4, np.uint64)},
+        {"vcpu": np.zeros(3, np.uint32), "func_id": None},
+    ],
+)
+def test_the_constructor_takes_nothing_a_kernel_could_trip_over(columns) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=r"Calls\.of"):
+        Calls(**columns)

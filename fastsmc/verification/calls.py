@@ -10,7 +10,7 @@ import numpy as np
 
 from fastsmc.dispatcher import verdicts
 from fastsmc.filters import FilterRange
-from fastsmc.recordings import Record, Recording
+from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import (
     EINVAL,
@@ -36,7 +36,7 @@ STEAL_TIME_IPA, STEAL_TIME_STRIDE = 0x4038_0000, 64
 """Where the recorder put vCPU 0's steal-time record, and the distance to the next vCPU's."""
 
 PC_AFTER_CALL = {"hvc0": 52, "smc0": 60, "hvc1": 68, "smc1": 76}
-"""`pc_off` of the instruction after each call in the recorder's guest code (HVC #0 is at 48, then one every 8 bytes)."""
+"""`pc_off` of the instruction after each call in the recorder's guest code: HVC #0 is at 48, then every 8 bytes."""
 
 NOT_SUPPORTED: Words = (MASK64, 0, 0, 0)
 
@@ -100,21 +100,36 @@ def replay_calls(recording: Recording, kind: str, host: Host) -> Tally:
     tally = Tally(recording.name, kind)
     configurations: list[Configuration] = []
     batch = Batch()
-    for line, record in recording.records(kind):
-        if "fw" in record:
-            configurations.append(Configuration(record, line, reference_vm(host, record)))
-        elif record.get("summary"):
-            tally.add(_judge_summary(configurations[-1], kind, line, record))
-        elif "id" in record and configurations:
-            _judge_call(configurations, batch, line, record)
-        elif "note" not in record:
-            tally.cannot_judge(f"lines with keys {', '.join(record)}")
+    line = 0
+    try:
+        for line, record in recording.records(kind):
+            _judge(configurations, batch, tally, host, line, record)
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(kind, line, error) from error
     if configurations:
         fleet, troubles = fleet_of(configurations, host, tally)
         for trouble in troubles:
             tally.add(trouble)
         _judge_verdicts(fleet, batch, tally)
     return tally
+
+
+def _judge(
+    configurations: list[Configuration], batch: Batch, tally: Tally, host: Host, line: int, record: Record
+) -> None:
+    if "fw" in record:
+        configurations.append(Configuration(record, line, reference_vm(host, record)))
+    elif "note" in record:
+        return
+    elif not configurations:
+        msg = "a configuration's header must come first"
+        raise ValueError(msg)
+    elif record.get("summary"):
+        tally.add(_judge_summary(configurations[-1], tally.kind, line, record))
+    elif "id" in record:
+        _judge_call(configurations, batch, line, record)
+    else:
+        tally.cannot_judge(f"lines with keys {', '.join(record)}")
 
 
 def reference_vm(host: Host, header: Record) -> Vm:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastsmc.errors import RegisterError
-from fastsmc.recordings import Record, Recording
+from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import FEATURE_PSCI_0_2, OK
 from fastsmc.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
@@ -189,43 +189,61 @@ SETREG: dict[str, Callable[[Host, Record, Shared], Predicted]] = {
 """What the model predicts for each type of `setreg` record, from the record's inputs alone."""
 
 
+SETREG_INPUTS = frozenset({"t", "reg", "val", "init", "ran_vcpu", "writer", "psci02", "phase", "n"})
+
+
 def replay_setreg(recording: Recording, host: Host) -> Tally:
     """Replays `setreg`: every result field of a record must be predicted, and be equal."""
     tally = Tally(recording.name, "setreg")
     shared: Shared = {}
-    inputs = {"t", "reg", "val", "init", "ran_vcpu", "writer", "psci02", "phase", "n"}
-    for line, record in recording.records("setreg"):
-        predict = SETREG.get(record.get("t", ""))
-        if predict is None:
-            tally.cannot_judge(f"setreg records of type {record.get('t')!r}")
-            continue
-        try:
-            told = predict(host, record, shared)
-        except DisagreementError as error:
-            tally.add(f"line {line}: {record}: {error}")
-            continue
-        recorded = {key: record[key] for key in record if key in told or key not in inputs}
-        tally.add(None if told == recorded else f"line {line}: recorded {record}; model {told}")
+    line = 0
+    try:
+        for line, record in recording.records("setreg"):
+            _judge_setreg(tally, host, line, record, shared)
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(tally.kind, line, error) from error
     return tally
+
+
+def _judge_setreg(tally: Tally, host: Host, line: int, record: Record, shared: Shared) -> None:
+    predict = SETREG.get(record.get("t", ""))
+    if predict is None:
+        tally.cannot_judge(f"setreg records of type {record.get('t')!r}")
+        return
+    try:
+        told = predict(host, record, shared)
+    except DisagreementError as error:
+        tally.add(f"line {line}: {record}: {error}")
+        return
+    recorded = {key: record[key] for key in record if key in told or key not in SETREG_INPUTS}
+    tally.add(None if told == recorded else f"line {line}: recorded {record}; model {told}")
 
 
 def replay_fuzz_regs(recording: Recording, host: Host) -> Tally:
     """Replays `fuzz_regs`: a record is one operation of a random sequence on a VM of three vCPUs."""
     tally = Tally(recording.name, "fuzz_regs")
-    for line, record in recording.records("fuzz_regs"):
-        pair = Pair(host, features=record["features"], n_vcpu=3)
-        for number, op in enumerate(record["ops"]):
-            try:
-                told = _fuzz_op(pair, op)
-            except DisagreementError as error:
-                tally.add(f"line {line}, operation {number}: {op}: {error}")
-                continue
-            if told is None:
-                tally.cannot_judge(f"fuzz_regs operations {op['op']!r}")
-                continue
-            recorded = {key: op[key] for key in told}
-            tally.add(None if told == recorded else f"line {line}, operation {number}: recorded {op}; model {told}")
+    line = 0
+    try:
+        for line, record in recording.records("fuzz_regs"):
+            pair = Pair(host, features=record["features"], n_vcpu=3)
+            for number, op in enumerate(record["ops"]):
+                _judge_op(tally, pair, op, f"line {line}, operation {number}")
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(tally.kind, line, error) from error
     return tally
+
+
+def _judge_op(tally: Tally, pair: Pair, op: Record, where: str) -> None:
+    try:
+        told = _fuzz_op(pair, op)
+    except DisagreementError as error:
+        tally.add(f"{where}: {op}: {error}")
+        return
+    if told is None:
+        tally.cannot_judge(f"fuzz_regs operations {op['op']!r}")
+        return
+    recorded = {key: op[key] for key in told}
+    tally.add(None if told == recorded else f"{where}: recorded {op}; model {told}")
 
 
 def _fuzz_op(pair: Pair, op: Record) -> Predicted | None:

@@ -1,0 +1,140 @@
+"""Recordings of real kernels match, and a changed recording does not."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastsmc.errors import RecordingError
+from fastsmc.verification import compact, verify
+
+RECORDINGS = Path(__file__).parent / "recordings"
+ONE_HOST = RECORDINGS / "linux-6.12.107-max"
+HOSTS = sorted(path.parent.name for path in RECORDINGS.glob("*/meta.json"))
+
+
+def rewrite(folder: Path, kind: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Changes the records of one kind in place."""
+    path = folder / f"{kind}.jsonl.xz"
+    records = [json.loads(line) for line in lzma.decompress(path.read_bytes()).splitlines()]
+    change(records)
+    path.write_bytes(lzma.compress("".join(json.dumps(record) + "\n" for record in records).encode()))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A copy of one host's recordings, to be changed."""
+    return Path(shutil.copytree(ONE_HOST, tmp_path / "linux-6.12.107-max"))
+
+
+def n_line(path: Path) -> int:
+    return lzma.decompress(path.read_bytes()).count(b"\n")
+
+
+def test_every_release_is_there() -> None:
+    assert {name.split("-")[1] for name in HOSTS} == {
+        *("5.10.218", "6.1.192", "6.12.107", "6.16.12", "6.18.15", "7.1.13", "7.2.12", "7.3.4")
+    }
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_recorded_kernels_answer_as_the_model_does(name: str) -> None:
+    result = verify([RECORDINGS / name])
+    assert [difference for tally in result.tallies for difference in tally.differences] == []
+    assert result.ok
+    assert sum(sum(tally.unjudged.values()) for tally in result.tallies) == 0
+    for tally in result.tallies:
+        if tally.kind not in ("fuzz_regs", "sweep"):  # a line of these holds more, or is a note
+            assert tally.n_record == n_line(RECORDINGS / name / f"{tally.kind}.jsonl.xz")
+
+
+def _first(records: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+    return next(r for r in records if all(r.get(key) == value for key, value in wanted.items()))
+
+
+CHANGES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None]]] = {
+    "an answer": ("calls", lambda r: _first(r, id="0x80000000", c="hvc0").update(x=["0x10002", "0x0", "0x0", "0x0"])),
+    "a kept register": ("calls", lambda r: _first(r, c="smc1")["x"].__setitem__(1, "0x5555")),
+    "an exit that was none": ("fuzz_calls", lambda r: r.remove(next(x for x in r if "exit" in x))),
+    "an exit's flags": ("fuzz_calls", lambda r: next(x for x in r if "exit" in x).update(hc_flags="0x2")),
+    "an exit's pc": ("fuzz_calls", lambda r: next(x for x in r if "exit" in x).update(pc_off=48)),
+    "a register dump": ("calls", lambda r: r[0]["fw"].update({"0x6030000000160000": "0x0"})),
+    "a set's errno": ("calls", lambda r: next(x for x in r if x.get("sets"))["sets"][0].update(errno=16)),
+    "a filter's errno": ("fuzz_calls", lambda r: next(x for x in r if x.get("filter"))["filter"][0].update(errno=17)),
+    "a listed sweep id": ("sweep", lambda r: r.remove(_first(r, id="0x84000006"))),
+    "a sweep's count": ("sweep", lambda r: _first(r, summary=True).update(other=3)),
+    "a register's errno": ("setreg", lambda r: _first(r, t="post", errno=16).update(errno=22)),
+    "a register's limit": ("setreg", lambda r: _first(r, t="discover")["supported"].__setitem__(2, "0x7")),
+    "a read-back": ("fuzz_regs", lambda r: r[0]["ops"][0].update(rb="0x7")),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_recording_no_longer_matches(what: str, host: Path) -> None:
+    kind, change = CHANGES[what]
+    rewrite(host, kind, change)
+    result = verify([host])
+    assert not result.ok
+    assert [tally.kind for tally in result.tallies if tally.differences] == [kind]
+
+
+def test_a_record_without_a_rule_is_counted_as_not_judged(host: Path) -> None:
+    rewrite(host, "setreg", lambda records: records.append({"t": "from_the_future", "errno": 0}))
+    result = verify([host])
+    assert not result.ok
+    assert result.n_record - result.n_match == 1
+    assert any("from_the_future" in reason for tally in result.tallies for reason in tally.unjudged)
+
+
+def test_kinds_without_a_replay_are_named(host: Path) -> None:
+    shutil.copy(host / "setreg.jsonl.xz", host / "telepathy.jsonl.xz")
+    assert verify([host]).not_looked_at == {"telepathy": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda f: (f / "meta.json").write_text("{}"), r"meta\.json.*release"),
+        (lambda f: (f / "meta.json").write_text('{"release": "4.4.0"}'), r"meta\.json.*5\.10 to 7\.3"),
+        (lambda f: (f / "calls.jsonl.xz").write_bytes((f / "calls.jsonl.xz").read_bytes()[:-100]), r"calls.*whole"),
+        (lambda f: (f / "calls.jsonl.xz").write_bytes(lzma.compress(b'{"cfg":\n')), r"calls\.jsonl\.xz:1: not JSON"),
+        (lambda f: (f / "calls.jsonl.xz").write_bytes(lzma.compress(b"[1]\n")), r"calls\.jsonl\.xz:1: .* object"),
+        (lambda f: (f / "calls.jsonl.xz").write_bytes(lzma.compress(b'{"cfg":"a","id":"0x1"}\n')), r"calls.*header"),
+        (
+            lambda f: rewrite(f, "calls", lambda r: next(x for x in r if "x" in x).pop("a")),
+            r"calls\.jsonl\.xz:\d+: .*'a'",
+        ),
+        (lambda f: rewrite(f, "setreg", lambda r: r[1].pop("reg")), r"setreg\.jsonl\.xz:2: .*'reg'"),
+    ],
+)
+def test_a_damaged_recording_is_one_clear_sentence(damage: Any, says: str, host: Path) -> None:
+    damage(host)
+    with pytest.raises(RecordingError, match=says):
+        verify([host])
+
+
+def test_a_folder_without_recordings_says_what_one_looks_like(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RecordingError, match=r"meta\.json"):
+            verify([path])
+
+
+def test_a_compact_copy_keeps_every_kind_of_answer_and_matches(tmp_path: Path) -> None:
+    size = compact([ONE_HOST], tmp_path / "small")
+    assert size == sum(path.stat().st_size for path in tmp_path.rglob("*.xz"))
+    original, copied = verify([ONE_HOST]), verify([tmp_path / "small"])
+    assert copied.ok
+    assert [tally.kind for tally in copied.tallies] == [tally.kind for tally in original.tallies]
+
+
+def test_a_compact_copy_does_not_replace_its_source(host: Path) -> None:
+    before = (host / "calls.jsonl.xz").read_bytes()
+    with pytest.raises(RecordingError, match="own source"):
+        compact([host], host.parent)
+    assert (host / "calls.jsonl.xz").read_bytes() == before
