@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input (file, array, value),
 from __future__ import annotations
 
 import errno as _errno
+from collections.abc import Sequence
 
 
 class FastsmcError(Exception):
@@ -40,12 +41,16 @@ class KvmError(FastsmcError):
     """What KVM would refuse, with the errno it would return.
 
     Attributes:
-        errno: a positive Linux errno (2 ENOENT, 8 ENOEXEC, 14 EFAULT, 16 EBUSY, 17 EEXIST, 22 EINVAL).
+        errno: a positive Linux errno (2 ENOENT, 8 ENOEXEC, 14 EFAULT, 16 EBUSY, 17 EEXIST, 22 EINVAL), of the first
+            VM that refuses.
+        vms, errnos: every VM that refuses, and its errno, as sequences of equal length.
     """
 
-    def __init__(self, message: str, errno: int) -> None:
+    def __init__(self, message: str, errno: int, *, vms: Sequence[int] = (), errnos: Sequence[int] = ()) -> None:
         super().__init__(f"{message} (KVM: {_errno.errorcode.get(errno, errno)})")
         self.errno = errno
+        self.vms = tuple(vms)
+        self.errnos = tuple(errnos)
 
 
 class RegisterError(KvmError):

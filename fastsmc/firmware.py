@@ -12,22 +12,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.errors import InputError
 from fastsmc.registers import (
+    ARCH_ARM64,
+    ARCH_MASK,
+    CLASS_FW,
+    CLASS_SVE,
+    FW_BY_ID,
     WORKAROUND_2_AVAIL,
     WORKAROUND_2_ENABLED,
     WORKAROUND_2_NOT_REQUIRED,
     WORKAROUND_LIMIT,
     FwKind,
     FwRegister,
+    reg_class,
 )
 from fastsmc.releases import Release
 from fastsmc.smccc import PSCI_0_1
 
-ENOENT, EBUSY, EINVAL = 2, 16, 22
+ENOENT, ENOEXEC, EBUSY, EINVAL = 2, 8, 16, 22
 
 Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
 Errnos = NDArray[np.int16]
+
+
+def find(reg: int) -> tuple[FwRegister | None, int]:
+    """The firmware register of an id, or the errno of its absence.
+
+    Raises:
+        InputError: a core, system or cache register, which this package does not model.
+    """
+    row = FW_BY_ID.get(reg)
+    if row is not None:
+        return row, 0
+    if reg & ARCH_MASK != ARCH_ARM64 or reg_class(reg) == CLASS_SVE:
+        return None, EINVAL
+    if reg_class(reg) < CLASS_FW:
+        msg = f"register {reg:#018x} is not a firmware register: no other is modelled"
+        raise InputError(msg)
+    return None, ENOENT
 
 
 def bitmap_errno(value: Words, *, limit: Words, current: Words, has_run: Flags) -> Errnos:
@@ -68,6 +92,8 @@ def refusal(
     Args:
         level: the host's workaround levels. current: uint64[4], the VM's bitmaps.
     """
+    if errno == ENOEXEC:
+        return "its vCPU has not had KVM_ARM_VCPU_INIT"
     if row is None:
         return "no firmware register has this id"
     if errno == ENOENT:

@@ -15,8 +15,12 @@ from typing import Any
 
 from fastsmc.errors import FastsmcError, RecordingError
 from fastsmc.releases import Release, release
+from fastsmc.smccc import Conduit
 
 Record = dict[str, Any]
+
+CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
+"""How recordings spell a conduit; the digit is the immediate."""
 
 FORMAT_ERRORS = (KeyError, ValueError, TypeError, IndexError)
 """What reading a record of another shape raises."""
@@ -68,6 +72,10 @@ class Recording:
             msg = f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
             raise RecordingError(msg) from error
 
+    def payloads(self) -> tuple[str, ...]:
+        """Feature sets of which there is a payload-<features>.bin.xz, sorted."""
+        return tuple(sorted(map(_payload_features, self.folder.glob("payload-*.bin.xz"))))
+
     def malformed(self, kind: str, line: int, error: Exception) -> RecordingError:
         """The error for a record that is JSON but not what the format says."""
         missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -91,6 +99,28 @@ class Recording:
             if found:
                 return _levels(found)
         return None
+
+
+def payload_path(folder: Path, features: str) -> Path:
+    """Where a host's folder keeps all registers of a vCPU with these features, whole values."""
+    return folder / f"payload-{features}.bin.xz"
+
+
+def _payload_features(path: Path) -> str:
+    return path.name.removeprefix("payload-").removesuffix(".bin.xz")
+
+
+def read_payload(path: Path) -> bytes:
+    """A payload as recorded, decompressed: u64 count, then u64 id and value per register, little-endian.
+
+    Raises:
+        RecordingError: missing, truncated or damaged.
+    """
+    try:
+        return lzma.decompress(path.read_bytes())
+    except (OSError, lzma.LZMAError) as error:
+        msg = f"{path}: cannot be read ({error}); is the file whole?"
+        raise RecordingError(msg) from error
 
 
 def _levels(registers: dict[str, str]) -> tuple[int, int, int]:

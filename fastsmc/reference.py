@@ -8,7 +8,7 @@ hyp/hyp-entry.S, Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recor
 from __future__ import annotations
 
 from fastsmc.errors import InputError
-from fastsmc.reference_psci import NARROWED, PSCI, SMC64_REFUSED_EARLY
+from fastsmc.reference_psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
 from fastsmc.reference_services import ANSWERS, is_answered_by
 from fastsmc.reference_state import (
     DENIED,
@@ -19,6 +19,7 @@ from fastsmc.reference_state import (
     EINVAL,
     ENOENT,
     ENOEXEC,
+    ENXIO,
     EXIT_HYPERCALL,
     FEATURE_PSCI_0_2,
     HYPERCALL_EXIT_SMC,
@@ -180,9 +181,25 @@ class Vm(VmState):
 
     # -- SMCCC filter ------------------------------------------------------------------------------------------
 
-    def insert_filter(self, base: int, nr_functions: int, action: int, *, pad: bool = False) -> int:
-        """KVM_SET_DEVICE_ATTR of KVM_ARM_VM_SMCCC_FILTER; an errno. EINVAL, then EBUSY, then EEXIST."""
-        if not self.release.has_filter or pad:
+    def has_device_attr(self, group: int, attr: int) -> int:
+        """KVM_HAS_DEVICE_ATTR on the VM's file descriptor; an errno."""
+        if not self.release.has_filter:
+            return EINVAL
+        return OK if (group, attr) == (0, 0) else ENXIO
+
+    def get_device_attr(self) -> int:
+        """KVM_GET_DEVICE_ATTR on the VM's file descriptor: the filter is write-only; an errno."""
+        return EINVAL
+
+    def insert_filter(
+        self, base: int, nr_functions: int, action: int, *, pad: bool = False, is_pointer_bad: bool = False
+    ) -> int:
+        """KVM_SET_DEVICE_ATTR of KVM_ARM_VM_SMCCC_FILTER; an errno. EFAULT, EINVAL, EBUSY, EEXIST, in this order."""
+        if not self.release.has_filter:
+            return EINVAL
+        if is_pointer_bad:
+            return EFAULT
+        if pad:
             return EINVAL
         if base == 0 and nr_functions == 0 and action <= FilterAction.FWD_TO_USER:
             # The end wraps to 0xffffffff: the whole space, which meets the reserved ranges.
@@ -226,7 +243,7 @@ class Vm(VmState):
             return DENIED
         if func_id in ANSWERS and is_answered_by(self, func_id):
             return ANSWERS[func_id](self, vcpu, x1, x2, x3)
-        return self._psci(vcpu, func_id, x1, x2, x3)
+        return self._psci(vcpu, x0, x1, x2, x3)
 
     def _is_fast_path(self, func_id: int) -> bool:
         row = FUNCTION_BY_ID.get(func_id)
@@ -245,15 +262,22 @@ class Vm(VmState):
 
     # -- PSCI --------------------------------------------------------------------------------------------------
 
-    def _psci(self, vcpu: int, func_id: int, x1: int, x2: int, x3: int) -> Outcome:
+    def _psci(self, vcpu: int, x0: int, x1: int, x2: int, x3: int) -> Outcome:
+        func_id = x0 & MASK32
         row = FUNCTION_BY_ID.get(func_id)
         is_smc64 = bool(func_id & SMC64)
         if is_smc64 and self.is_a32 and (self.release.a32_refuses_all_smc64 or func_id in SMC64_REFUSED_EARLY):
             return UNANSWERED
-        if row is None or func_id not in PSCI or not row.psci_min <= self.effective_psci_version() <= row.psci_max:
+        if (
+            row is None
+            or func_id not in PSCI_ANSWERED
+            or not row.psci_min <= self.effective_psci_version() <= row.psci_max
+        ):
             return UNANSWERED
         if row.vm_cap and not self.has_system_suspend:
             return UNANSWERED
         if not is_smc64 and func_id in NARROWED:
             x1, x2, x3 = x1 & MASK32, x2 & MASK32, x3 & MASK32
+        if func_id in SYSTEM_SUSPEND:
+            return system_suspend(x0, x1, x2, x3)
         return PSCI[func_id](self, vcpu, x1, x2, x3)

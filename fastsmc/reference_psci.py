@@ -82,12 +82,12 @@ def _system_event(event: int, data: tuple[int, ...], x: Words) -> Outcome:
 
 def _system_off(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
     vm.stop_all()
-    return _system_event(EVENT_SHUTDOWN, (0,), words(PSCI_INTERNAL_FAILURE))
+    return _system_event(EVENT_SHUTDOWN, vm.event_data(0), words(PSCI_INTERNAL_FAILURE))
 
 
 def _system_reset(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
     vm.stop_all()
-    return _system_event(EVENT_RESET, (0,), words(PSCI_INTERNAL_FAILURE))
+    return _system_event(EVENT_RESET, vm.event_data(0), words(PSCI_INTERNAL_FAILURE))
 
 
 _FEATURES_ALWAYS = frozenset(
@@ -117,9 +117,9 @@ def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome
     return REFUSED
 
 
-def _system_suspend(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
-    """Writes no result register; the id is still in x0, and other vCPUs run on."""
-    return _system_event(EVENT_SUSPEND, (), (-1, x1, x2, x3))
+def system_suspend(x0: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Writes no result register, so x0 still holds the id; other vCPUs run on."""
+    return _system_event(EVENT_SUSPEND, (), (x0, x1, x2, x3))
 
 
 def _system_reset2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
@@ -127,14 +127,14 @@ def _system_reset2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome
     if reset_type != 0 and reset_type < 0x8000_0000:
         return answered(PSCI_INVALID_PARAMS)
     vm.stop_all()
-    return _system_event(EVENT_RESET, (RESET2_FLAG,), words(PSCI_INTERNAL_FAILURE, x1, x2, x3))
+    return _system_event(EVENT_RESET, vm.event_data(RESET2_FLAG), words(PSCI_INTERNAL_FAILURE, x1, x2, x3))
 
 
 def _system_off2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
     if x1 & MASK32 > 1 or x2 != 0:
         return answered(PSCI_INVALID_PARAMS)
     vm.stop_all()
-    return _system_event(EVENT_SHUTDOWN, (OFF2_FLAG,), words(PSCI_INTERNAL_FAILURE))
+    return _system_event(EVENT_SHUTDOWN, vm.event_data(OFF2_FLAG), words(PSCI_INTERNAL_FAILURE))
 
 
 PSCI = {
@@ -152,13 +152,13 @@ PSCI = {
     0x8400_0008: _system_off,
     0x8400_0009: _system_reset,
     0x8400_000A: _psci_features,
-    0x8400_000E: _system_suspend,
-    0xC400_000E: _system_suspend,
     0x8400_0012: _system_reset2,
     0xC400_0012: _system_reset2,
     0x8400_0015: _system_off2,
     0xC400_0015: _system_off2,
 }
 
+SYSTEM_SUSPEND = frozenset({0x8400_000E, 0xC400_000E})
+PSCI_ANSWERED = SYSTEM_SUSPEND | frozenset(PSCI)
 NARROWED = frozenset({0x8400_0003, 0x8400_0004, 0x8400_000E, 0x8400_0012, 0x8400_0015})
 SMC64_REFUSED_EARLY = frozenset({0xC400_0001, 0xC400_0003, 0xC400_0004})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastsmc.releases import Host
 from fastsmc.smccc import PSCI_0_1, FilterAction, Verdict
 
-OK, EPERM, ENOENT, EINTR, ENOEXEC, EFAULT, EBUSY, EEXIST, EINVAL = 0, 1, 2, 4, 8, 14, 16, 17, 22
+OK, EPERM, ENOENT, EINTR, ENXIO, ENOEXEC, EFAULT, EBUSY, EEXIST, EINVAL = 0, 1, 2, 4, 6, 8, 14, 16, 17, 22
 
 FEATURE_EL1_32BIT, FEATURE_PSCI_0_2 = 0x2, 0x4
 """KVM_ARM_VCPU_INIT features, word 0."""
@@ -63,9 +63,13 @@ class Outcome:
     exit: Exit | None = None
     blocks: bool = False
 
-    def matches(self, x: Words) -> bool:
-        """Whether registers seen on a real host agree, outside the free bits."""
-        return all((mine ^ seen) & ~free & MASK64 == 0 for mine, seen, free in zip(self.x, x, self.free, strict=True))
+    def matches(self, x: Words, *, width: int = MASK64) -> bool:
+        """Whether registers seen on a real host agree, outside the free bits.
+
+        Args:
+            width: MASK32 for an AArch32 caller, who sees r0..r3.
+        """
+        return all((mine ^ seen) & ~free & width == 0 for mine, seen, free in zip(self.x, x, self.free, strict=True))
 
 
 def words(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> Words:
@@ -124,3 +128,7 @@ class VmState:
 
     def stop_all(self) -> None:
         self.mp_state = [STOPPED] * len(self.mp_state)
+
+    def event_data(self, word: int) -> tuple[int, ...]:
+        """data[] of a SYSTEM_EVENT exit, as far as the release fills it."""
+        return (word,) if self.release.has_event_data else ()

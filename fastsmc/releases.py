@@ -34,11 +34,16 @@ class Release:
         has_filter: KVM_ARM_VM_SMCCC_FILTER exists.
         serves_smc: an SMC from EL1 reaches the SMCCC handler; before, every SMC returns -1.
         has_system_suspend: KVM_CAP_ARM_SYSTEM_SUSPEND can be enabled.
+        has_event_data: a SYSTEM_EVENT exit fills data[] and counts it in ndata.
         filter_empty_at_0_errno: what inserting base 0, nr_functions 0 returns.
         mpidr_masks_extra_bits: CPU_ON and AFFINITY_INFO ignore target bits outside the affinity fields
             (true) or answer INVALID_PARAMETERS (false).
         a32_refuses_all_smc64: the PSCI code answers -1 to any SMC64 id of an AArch32 caller (true), or only to
             CPU_SUSPEND, CPU_ON and AFFINITY_INFO (false).
+        n_vcpu_feature: feature bits KVM_ARM_VCPU_INIT knows; a higher one is ENOENT.
+        caches_are_fixed: CLIDR_EL1 and CCSIDR accept no value but the host's.
+        id_registers_are_fixed: ID registers accept no value but the vCPU's own, CSV2 and CSV3 apart.
+        writable_id_fields: ID register fields known to accept lower values, as "REGISTER.FIELD".
         uncertain: fields that changed somewhere between a recorded release before this one and one after it.
     """
 
@@ -52,9 +57,14 @@ class Release:
     has_filter: bool = False
     serves_smc: bool = False
     has_system_suspend: bool = False
+    has_event_data: bool = False
     filter_empty_at_0_errno: int = EEXIST
     mpidr_masks_extra_bits: bool = True
     a32_refuses_all_smc64: bool = False
+    n_vcpu_feature: int = 7
+    caches_are_fixed: bool = True
+    id_registers_are_fixed: bool = True
+    writable_id_fields: frozenset[str] = frozenset()
     uncertain: tuple[str, ...] = ()
 
 
@@ -117,8 +127,21 @@ CHANGES: tuple[Change, ...] = (
         sets={"mpidr_masks_extra_bits": False},
         after=(5, 10),
     ),
+    Change((6, 1), "recorded: ndata 0 in 5.10.218, 1 in 6.1.192", sets={"has_event_data": True}, after=(5, 10)),
+    Change(
+        (6, 3),
+        "6.3 pull request, commit 7af0c2534f4c; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
+        sets={"caches_are_fixed": False},
+    ),
     Change(
         (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
+    ),
+    Change(
+        (6, 7),
+        "6.7 pull request: writable ID registers, in part since 6.2; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
+        sets={"id_registers_are_fixed": False},
+        adds={"writable_id_fields": ("ID_AA64DFR0_EL1.DebugVer", "ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon")},
+        after=(6, 1),
     ),
     Change(
         (6, 13),
@@ -130,6 +153,17 @@ CHANGES: tuple[Change, ...] = (
         "6.15 pull request, commit c0000e58c74e: VENDOR_HYP_BMAP_2, reset 0",
         sets={"bitmap_limit": (1, 1, 3, 3)},
         adds={"fw_registers": ("VENDOR_HYP_BMAP_2",)},
+    ),
+    Change(
+        (6, 16),
+        "6.16: KVM_ARM_VCPU_HAS_EL2 and its E2H0 can be asked for; recorded: ENOENT in 6.12.107, EINVAL in 6.16.12",
+        sets={"n_vcpu_feature": 9},
+        after=(6, 12),
+    ),
+    Change(
+        (6, 18),
+        "6.18 pull request (Jinqian Yang); HCX recorded: EINVAL in 6.16.12, accepted in 6.18.15",
+        adds={"writable_id_fields": ("ID_AA64MMFR1_EL1.HCX", "ID_AA64MMFR1_EL1.TWED")},
     ),
     Change(
         (7, 2),

@@ -47,8 +47,8 @@ def test_releases_between_recorded_ones_have_the_rules_of_their_neighbours(betwe
 
 def test_a_change_known_only_by_its_bracket_is_marked_between_the_brackets() -> None:
     assert release("5.10").uncertain == ()
-    assert release("5.15").uncertain == ("a32_refuses_all_smc64", "mpidr_masks_extra_bits")
-    assert release("5.18").uncertain == ("mpidr_masks_extra_bits",)
+    assert release("5.15").uncertain == ("a32_refuses_all_smc64", "mpidr_masks_extra_bits", "has_event_data")
+    assert release("5.18").uncertain == ("mpidr_masks_extra_bits", "has_event_data")
     assert release("6.1").uncertain == ()
 
 

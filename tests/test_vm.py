@@ -96,8 +96,9 @@ def test_a_register_the_release_lacks_is_enoent() -> None:
 def test_one_bad_range_installs_none_of_the_list() -> None:
     fleet = Fleet.uniform(n_vm=3, n_vcpu=1)
     good, bad = FilterRange(0x84000000, 16, 1), FilterRange(0x84000008, 1, 2)
-    with pytest.raises(FilterError, match=r"range 0x84000008\+1 of VM 0: it overlaps.*EEXIST"):
+    with pytest.raises(FilterError, match=r"range 0x84000008\+1 of VMs 0, 1, 2: it overlaps.*EEXIST") as caught:
         fleet.install_filter([good, bad])
+    assert (caught.value.vms, caught.value.errnos) == ((0, 1, 2), (17, 17, 17))
     assert all(len(fleet.filters[f]) == 0 for f in fleet.filter_of_vm)
     fleet.install_filter(good)
     assert all(len(fleet.filters[f]) == 1 for f in fleet.filter_of_vm)
@@ -146,3 +147,22 @@ def test_bad_input_is_one_clear_sentence(act) -> None:  # type: ignore[no-untype
 def test_past_512_vcpus_a_vm_is_hypothetical() -> None:
     assert not Fleet.uniform(n_vm=16, n_vcpu=512).is_hypothetical
     assert "hypothetical" in repr(Fleet.uniform(n_vm=1, n_vcpu=513))
+
+
+def test_an_uninitialised_vcpu_is_enoexec_before_anything_else() -> None:
+    fleet = Fleet.uniform(n_vm=8, n_vcpu=2)
+    fleet.is_initialised[:] = False
+    fleet.vcpu_init(np.arange(0, 16, 2))
+    assert fleet.try_set_one_reg(register("STD_BMAP"), 0, vms=slice(0, 2), vcpu=0).tolist() == [0, 0]
+    for reg in (register("STD_BMAP"), 0, 0x6030_0000_0017_0000):
+        assert fleet.try_set_one_reg(reg, 9, vms=3, vcpu=1).tolist() == [8]
+    with pytest.raises(RegisterError, match=r"on VMs 0, 1, 2, 3, 4 and 3 more: its vCPU has not had.*ENOEXEC"):
+        fleet.get_one_reg(register("STD_BMAP"), vcpu=1)
+
+
+def test_registers_of_other_classes_are_not_guessed() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    assert fleet.try_set_one_reg(0x6030_0000_0015_0000, 0).tolist() == [22]
+    assert fleet.try_set_one_reg(0x4030_0000_0014_0000, 0).tolist() == [22]
+    with pytest.raises(InputError, match="not a firmware register"):
+        fleet.get_one_reg(0x6030_0000_0013_C020)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from fastsmc.recordings import Recording, find_recordings
 from fastsmc.releases import Host
 from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.compact import compact
+from fastsmc.verification.danger import replay_danger
+from fastsmc.verification.filters import replay_fuzz_filter
 from fastsmc.verification.firmware import replay_fuzz_regs, replay_setreg
+from fastsmc.verification.misc import replay_misc
+from fastsmc.verification.restore import replay_payloads, replay_reglist, replay_restore
 from fastsmc.verification.tally import Tally, Verification
 
 __all__ = ["Tally", "Verification", "compact", "host_of", "verify"]
@@ -21,11 +25,17 @@ def _quiet(step: str, done: int, total: int) -> None:
     """No progress is shown."""
 
 
-CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls")
+CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls", "filter", "a32")
 REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "setreg": replay_setreg,
     "fuzz_regs": replay_fuzz_regs,
+    "fuzz_filter": replay_fuzz_filter,
+    "danger": replay_danger,
+    "misc": replay_misc,
+    "reglist": replay_reglist,
 }
+JUDGED_KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore")
+"""Kinds of *.jsonl.xz that are replayed; beside them, payload-*.bin.xz."""
 
 
 def host_of(recording: Recording) -> Host:
@@ -34,8 +44,12 @@ def host_of(recording: Recording) -> Host:
     return Host(recording.release, workaround=levels or (0, 0, 0), name=recording.name)
 
 
-def replays(recording: Recording) -> Iterator[Tally]:
-    """Replays every kind of record of one host that the model covers, one tally each."""
+def replays(recording: Recording, given: Mapping[str, Path] | None = None) -> Iterator[Tally]:
+    """Replays every kind of record of one host that the model covers, one tally each.
+
+    Args:
+        given: folders of other hosts by name, from which this one's restores came.
+    """
     host = host_of(recording)
     for kind in CALL_KINDS:
         if recording.has(kind):
@@ -43,6 +57,10 @@ def replays(recording: Recording) -> Iterator[Tally]:
     for kind, replay in REGISTER_KINDS.items():
         if recording.has(kind):
             yield replay(recording, host)
+    if recording.has("restore"):
+        yield replay_restore(recording, host, given)
+    if recording.payloads():
+        yield replay_payloads(recording, host)
 
 
 def verify(paths: Iterable[Path | str], *, progress: Progress = _quiet) -> Verification:
@@ -57,8 +75,9 @@ def verify(paths: Iterable[Path | str], *, progress: Progress = _quiet) -> Verif
     """
     result = Verification()
     recordings = [r for path in paths for r in find_recordings(path)]
+    given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):
         progress(recording.name, done, len(recordings))
-        result.tallies.extend(replays(recording))
-        result.not_looked_at.update(k for k in recording.kinds() if k not in (*CALL_KINDS, *REGISTER_KINDS))
+        result.tallies.extend(replays(recording, given))
+        result.not_looked_at.update(k for k in recording.kinds() if k not in JUDGED_KINDS)
     return result

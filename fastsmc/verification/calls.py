@@ -10,7 +10,7 @@ import numpy as np
 
 from fastsmc.dispatcher import verdicts
 from fastsmc.filters import FilterRange
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings import CONDUIT, FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import (
     EINVAL,
@@ -25,12 +25,12 @@ from fastsmc.reference_state import (
     Words,
 )
 from fastsmc.releases import Host
-from fastsmc.smccc import FUNCTION_BY_NAME, SMC64, Conduit, FilterAction, Verdict
+from fastsmc.smccc import FUNCTION_BY_NAME, SMC64, FilterAction, Verdict
+from fastsmc.verification.filters import FILTER
 from fastsmc.verification.tally import Tally
+from fastsmc.verification.typed import judge_typed
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
-
-CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
 
 STEAL_TIME_IPA, STEAL_TIME_STRIDE = 0x4038_0000, 64
 """Where the recorder put vCPU 0's steal-time record, and the distance to the next vCPU's."""
@@ -121,6 +121,8 @@ def _judge(
         configurations.append(Configuration(record, line, reference_vm(host, record)))
     elif "note" in record:
         return
+    elif "t" in record:
+        judge_typed(tally, FILTER if tally.kind == "filter" else {}, host, line, record, {})
     elif not configurations:
         msg = "a configuration's header must come first"
         raise ValueError(msg)
@@ -155,7 +157,7 @@ def inserts(header: Record) -> Iterator[tuple[int, int, int, int, bool]]:
         yield base, nr, action, f["errno"], f["errno"] == EINVAL and not is_malformed
 
 
-def _set_up(vm: Vm, header: Record) -> list[str]:
+def set_up(vm: Vm, header: Record) -> list[str]:
     """Makes the header's calls on the reference VM; what came out otherwise than recorded."""
     wrong = []
 
@@ -183,12 +185,22 @@ def fleet_of(configurations: list[Configuration], host: Host, tally: Tally) -> t
     fleet = Fleet(
         [h["nvcpu"] for h in headers], hosts=host, features=np.array([int(h["features"], 16) for h in headers])
     )
-    return fleet, [_fleet_set_up(fleet, number, c, tally) for number, c in enumerate(configurations)]
+    return fleet, [_header_difference(fleet, number, c, tally) for number, c in enumerate(configurations)]
 
 
-def _fleet_set_up(fleet: Fleet, number: int, configuration: Configuration, tally: Tally) -> str | None:
+def _header_difference(fleet: Fleet, number: int, configuration: Configuration, tally: Tally) -> str | None:
     header = configuration.header
-    wrong = _set_up(reference_vm(fleet.hosts[0], header), header)
+    if fleet.hosts[0].release.has_filter and (n_pad := sum(pad for *_, pad in inserts(header))):
+        tally.notes[PAD_NOTE] += n_pad
+    wrong = set_up(reference_vm(fleet.hosts[0], header), header) + set_up_fleet(fleet, number, header)
+    if not wrong:
+        return None
+    return f"line {configuration.line}, configuration {header['cfg']}: " + "; ".join(wrong)
+
+
+def set_up_fleet(fleet: Fleet, number: int, header: Record) -> list[str]:
+    """Makes the header's calls on one VM of a fleet; what came out otherwise than recorded."""
+    wrong = []
     if "enable_system_suspend_errno" in header:
         errno = int(fleet.enable_system_suspend(vms=number)[0])
         wrong += _unless_equal("fleet: enable SYSTEM_SUSPEND", errno, header["enable_system_suspend_errno"])
@@ -196,16 +208,12 @@ def _fleet_set_up(fleet: Fleet, number: int, configuration: Configuration, tally
         errno = int(fleet.try_set_one_reg(int(s["reg"], 16), int(s["val"], 16), vms=number)[0])
         wrong += _unless_equal(f"fleet: SET {s['reg']} = {s['val']}", errno, s["errno"])
     for base, nr, action, recorded, pad in inserts(header):
-        if pad:
-            tally.notes[PAD_NOTE] += 1
-            continue
-        errno = int(fleet.try_install_filter(FilterRange(base, nr, action), vms=number)[0, 0])
-        wrong += _unless_equal(f"fleet: filter 0x{base:08x}+{nr} action {action}", errno, recorded)
+        if not pad:  # a fleet has no pad bytes to set wrong
+            errno = int(fleet.try_install_filter(FilterRange(base, nr, action), vms=number)[0, 0])
+            wrong += _unless_equal(f"fleet: filter 0x{base:08x}+{nr} action {action}", errno, recorded)
     for reg, value in header["fw"].items():
         wrong += _unless_equal(f"fleet: GET {reg}", int(fleet.get_one_reg(int(reg, 16), vms=number)[0]), int(value, 16))
-    if not wrong:
-        return None
-    return f"line {configuration.line}, configuration {header['cfg']}: " + "; ".join(wrong)
+    return wrong
 
 
 def _unless_equal(what: str, mine: int, recorded: int) -> list[str]:
@@ -215,7 +223,7 @@ def _unless_equal(what: str, mine: int, recorded: int) -> list[str]:
 def _judge_call(configurations: list[Configuration], batch: Batch, line: int, record: Record) -> None:
     configuration = configurations[-1]
     if not configuration.listed and not configuration.n_answer:
-        _set_up(configuration.vm, configuration.header)
+        set_up(configuration.vm, configuration.header)
     x0, conduit = int(record["id"], 16), CONDUIT[record["c"]]
     x1, x2, x3 = record["a"]
     outcome = configuration.vm.call(0, x0, x1, x2, x3, conduit)
@@ -225,10 +233,11 @@ def _judge_call(configurations: list[Configuration], batch: Batch, line: int, re
         configuration.pending_exits[key] += 1
         matches = _exit_matches(outcome, record)
     else:
-        seen = tuple(int(word, 16) for word in record["x"])
+        width = MASK32 if "r" in record else MASK64
+        x0_seen, x1_seen, x2_seen, x3_seen = (int(word, 16) for word in record["r" if "r" in record else "x"])
         configuration.n_answer += 1
-        configuration.n_not_supported += seen[0] == MASK64
-        matches = outcome.matches(seen) and "y" not in record  # type: ignore[arg-type]
+        configuration.n_not_supported += x0_seen == width
+        matches = outcome.matches((x0_seen, x1_seen, x2_seen, x3_seen), width=width) and "y" not in record
         if outcome.exit is not None:
             # The guest went on after the exit, with the registers userspace left alone.
             matches = matches and configuration.pending_exits[key] > 0
@@ -269,7 +278,7 @@ def _judge_summary(configuration: Configuration, kind: str, line: int, record: R
 
 def _unlisted(configuration: Configuration) -> list[str]:
     if not configuration.listed:
-        _set_up(configuration.vm, configuration.header)
+        set_up(configuration.vm, configuration.header)
     listed = SWEEP_LEFT_OUT.union(configuration.listed)
     call = configuration.vm.call
     return [

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import RecordingError
-from fastsmc.recordings import Record, Recording, find_recordings
+from fastsmc.recordings import Record, Recording, find_recordings, payload_path
 from fastsmc.smccc import FUNCTION_BY_ID, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
 
-WHOLE_KINDS = ("sweep", "setreg")
+WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
 """Kinds that are small as they are, and whose lines count each other."""
 
-EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8}
+EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8, "fuzz_filter": 8}
 """Of the random kinds every n-th configuration or sequence is kept; each stands alone."""
 
-CALL_KINDS = ("calls", "random", "fuzz_calls")
+CALL_KINDS = ("calls", "random", "fuzz_calls", "filter", "a32")
+
+SEQUENCE_KINDS = ("fuzz_regs", "fuzz_filter")
 
 
 def compact(
@@ -35,6 +37,7 @@ def compact(
     recordings = [r for path in paths for r in find_recordings(path)]
     destination.mkdir(parents=True, exist_ok=True)
     size = 0
+    copied: set[Path] = set()
     for done, recording in enumerate(recordings):
         if progress is not None:
             progress(recording.name, done, len(recordings))
@@ -44,10 +47,25 @@ def compact(
             raise RecordingError(msg)
         folder.mkdir(exist_ok=True)
         (folder / "meta.json").write_text(json.dumps(recording.meta, indent=1) + "\n", encoding="utf-8")
-        for kind in (*CALL_KINDS, *WHOLE_KINDS, "fuzz_regs"):
+        for kind in (*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS):
             if recording.has(kind):
                 size += _write(folder / f"{kind}.jsonl.xz", _kept(recording, kind))
-    return size
+        copied.update(_copy_payloads(recording, destination))
+    return size + sum(path.stat().st_size for path in copied)
+
+
+def _copy_payloads(recording: Recording, destination: Path) -> Iterator[Path]:
+    """Copies a host's payloads, and those of other hosts from which it restored: a copy of one host stands alone."""
+    wanted = {(recording.name, features) for features in recording.payloads()}
+    if recording.has("restore"):
+        wanted |= {(record["src"], record["feat"]) for _, record in recording.records("restore")}
+    for name, features in sorted(wanted):
+        source = payload_path(recording.folder.resolve().parent / name, features)
+        if source.exists():
+            copy = payload_path(destination / name, features)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(source.read_bytes())
+            yield copy
 
 
 def _write(path: Path, records: Iterator[Record]) -> int:
@@ -99,9 +117,15 @@ def _signature(record: Record) -> tuple[object, ...]:
 
 def _is_forwarded(record: Record) -> bool:
     """The guest finds x0 as it was only after an exit."""
-    return "exit" in record or (record["x"][0] == record["id"] and int(record["id"], 16) != 0)
+    return "exit" in record or (_seen(record)[0] == record["id"] and int(record["id"], 16) != 0)
 
 
 def _answer(record: Record) -> object:
     """x0 and the shape of x1..x3; the words themselves may be random."""
-    return (record["x"][0], *(word == "0x0" for word in record["x"][1:]))
+    return (_seen(record)[0], *(word == "0x0" for word in _seen(record)[1:]))
+
+
+def _seen(record: Record) -> list[str]:
+    """x0..x3 after the call, or r0..r3 of an AArch32 caller."""
+    words: list[str] = record["r" if "r" in record else "x"]
+    return words

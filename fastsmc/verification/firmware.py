@@ -1,72 +1,21 @@
-"""Replays recorded ONE_REG calls on firmware registers, through the reference and a one-VM fleet in step."""
+"""Replays recorded ONE_REG calls on firmware registers: `setreg` and `fuzz_regs`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from fastsmc.errors import RegisterError
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import FEATURE_PSCI_0_2, OK
 from fastsmc.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
 from fastsmc.releases import Host
+from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
-from fastsmc.vm import Fleet
+from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
 
 PSCI_VERSION, STD_BMAP = 0x6030_0000_0014_0000, 0x6030_0000_0016_0000
 UNKNOWN_CLASS, SVE_CLASS = 0x6030_0000_0017_0000, 0x6030_0000_0015_0000
 ARM32_ARCH = 0x4030_0000_0014_0000
 RESERVED_BITS = 0x6030_0001_0014_0000
 BITMAPS = tuple(row for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
-
-Result = TypeVar("Result", int, tuple[int, int])
-
-Predicted = dict[str, Any]
-Shared = dict[object, "Pair"]
-"""VMs that outlive one record, by what their records have in common."""
-
-
-class DisagreementError(Exception):
-    """Reference and fleet gave different results for one ioctl."""
-
-
-class Pair:
-    """One VM twice: the reference and the vectorized path, asked the same and compared at every step."""
-
-    def __init__(self, host: Host, *, features: int = FEATURE_PSCI_0_2, n_vcpu: int = 2) -> None:
-        self.vm = Vm(host, features=features, n_vcpu=n_vcpu)
-        self.fleet = Fleet([n_vcpu], hosts=host, features=features)
-
-    def get(self, reg: int, vcpu: int = 0) -> tuple[int, int]:
-        """(errno, value)."""
-        mine = self.vm.get_one_reg(vcpu, reg)
-        try:
-            fleet = (OK, int(self.fleet.get_one_reg(reg, vcpu=vcpu)[0]))
-        except RegisterError as error:
-            fleet = (error.errno, 0)
-        return self._agreed(f"GET {reg:#x}", mine, fleet)
-
-    def set(self, reg: int, value: int, vcpu: int = 0) -> int:
-        """An errno."""
-        fleet = int(self.fleet.try_set_one_reg(reg, value, vcpu=vcpu)[0])
-        return self._agreed(f"SET {reg:#x} = {value:#x}", self.vm.set_one_reg(vcpu, reg, value), fleet)
-
-    def run(self, vcpu: int = 0, *, immediate_exit: bool = False) -> int:
-        """An errno; the VM is frozen afterwards."""
-        self.fleet.run_once()
-        return self.vm.run(vcpu, immediate_exit=immediate_exit)
-
-    @staticmethod
-    def _agreed(what: str, mine: Result, fleet: Result) -> Result:
-        if mine != fleet:
-            msg = f"{what}: reference {mine}, fleet {fleet}"
-            raise DisagreementError(msg)
-        return mine
-
-
-def _hex(errno_value: tuple[int, int]) -> str:
-    return f"{errno_value[1]:#x}"
 
 
 def _discover(host: Host, record: Record, shared: Shared) -> Predicted:
@@ -75,8 +24,8 @@ def _discover(host: Host, record: Record, shared: Shared) -> Predicted:
     return {
         "nbm": len(present),
         "supported": [f"{word:#x}" for word in supported],
-        "defaults": [_hex(Pair(host).get(row.reg)) for row in present],
-        "psci_default": _hex(Pair(host).get(PSCI_VERSION)),
+        "defaults": [hexed(Pair(host).get(row.reg)) for row in present],
+        "psci_default": hexed(Pair(host).get(PSCI_VERSION)),
     }
 
 
@@ -111,22 +60,22 @@ def _otherclass(host: Host, record: Record, shared: Shared) -> Predicted:
 
 
 def _uninit_vcpu(host: Host, record: Record, shared: Shared) -> Predicted:
-    vm = Vm(host)
-    vm.is_initialised[0] = False
-    return {"get_errno": vm.get_one_reg(0, PSCI_VERSION)[0], "set_errno": vm.set_one_reg(0, PSCI_VERSION, 2)}
+    pair = Pair(host)
+    pair.uninit(0)
+    return {"get_errno": pair.get(PSCI_VERSION)[0], "set_errno": pair.set(PSCI_VERSION, 2)}
 
 
 def _pre(host: Host, record: Record, shared: Shared) -> Predicted:
     pair, reg = Pair(host), int(record["reg"], 16)
     errno = pair.set(reg, int(record["val"], 16))
-    return {"errno": errno, "rb_v0": _hex(pair.get(reg, 0)), "rb_v1": _hex(pair.get(reg, 1))}
+    return {"errno": errno, "rb_v0": hexed(pair.get(reg, 0)), "rb_v1": hexed(pair.get(reg, 1))}
 
 
 def _post(host: Host, record: Record, shared: Shared) -> Predicted:
     pair, reg = Pair(host), int(record["reg"], 16)
     told: Predicted = {"init_errno": pair.set(reg, int(record["init"], 16)), "run": pair.run(record["ran_vcpu"])}
     told["errno"] = pair.set(reg, int(record["val"], 16), record["writer"])
-    return told | {"rb": _hex(pair.get(reg))}
+    return told | {"rb": hexed(pair.get(reg))}
 
 
 def _immediate_exit(host: Host, record: Record, shared: Shared) -> Predicted:
@@ -140,7 +89,7 @@ def _reinit_after_run(host: Host, record: Record, shared: Shared) -> Predicted:
     pair = Pair(host)
     pair.set(STD_BMAP, 0)
     pair.run()
-    told: Predicted = {"init_errno": pair.vm.vcpu_init(0), "val_after": _hex(pair.get(STD_BMAP))}
+    told: Predicted = {"init_errno": pair.init(0), "val_after": hexed(pair.get(STD_BMAP))}
     return told | {"set_diff_errno": pair.set(STD_BMAP, 1)}
 
 
@@ -148,31 +97,31 @@ def _reinit_before_run(host: Host, record: Record, shared: Shared) -> Predicted:
     pair = Pair(host)
     pair.set(STD_BMAP, 0)
     pair.set(PSCI_VERSION, 0x10000)
-    told: Predicted = {"init_errno": pair.vm.vcpu_init(0)}
-    return told | {"bm0_after": _hex(pair.get(STD_BMAP)), "psci_after": _hex(pair.get(PSCI_VERSION))}
+    told: Predicted = {"init_errno": pair.init(0)}
+    return told | {"bm0_after": hexed(pair.get(STD_BMAP)), "psci_after": hexed(pair.get(PSCI_VERSION))}
 
 
 def _psci_version(host: Host, record: Record, shared: Shared) -> Predicted:
     features = FEATURE_PSCI_0_2 if record["psci02"] else 0
-    told: Predicted = {"default": _hex(Pair(host, features=features).get(PSCI_VERSION))}
+    told: Predicted = {"default": hexed(Pair(host, features=features).get(PSCI_VERSION))}
     # One VM takes all values of a phase in turn: after a refused one it still has the last accepted.
     pair = shared.setdefault((features, record["phase"]), Pair(host, features=features))
     if record["phase"] == "post":
         pair.run()
     told["errno"] = pair.set(PSCI_VERSION, int(record["val"], 16))
-    return told | {"rb_v0": _hex(pair.get(PSCI_VERSION, 0)), "rb_v1": _hex(pair.get(PSCI_VERSION, 1))}
+    return told | {"rb_v0": hexed(pair.get(PSCI_VERSION, 0)), "rb_v1": hexed(pair.get(PSCI_VERSION, 1))}
 
 
 def _workaround(host: Host, record: Record, shared: Shared) -> Predicted:
     pair, reg = Pair(host), PSCI_VERSION + record["n"]
-    told: Predicted = {"default": _hex(pair.get(reg))}
+    told: Predicted = {"default": hexed(pair.get(reg))}
     if record["phase"] == "post":
         pair.run()
     told["errno"] = pair.set(reg, int(record["val"], 16))
-    return told | {"rb": _hex(pair.get(reg))}
+    return told | {"rb": hexed(pair.get(reg))}
 
 
-SETREG: dict[str, Callable[[Host, Record, Shared], Predicted]] = {
+SETREG: Predictors = {
     "discover": _discover,
     "index": _index,
     "badptr": _badptr,
@@ -189,34 +138,9 @@ SETREG: dict[str, Callable[[Host, Record, Shared], Predicted]] = {
 """What the model predicts for each type of `setreg` record, from the record's inputs alone."""
 
 
-SETREG_INPUTS = frozenset({"t", "reg", "val", "init", "ran_vcpu", "writer", "psci02", "phase", "n"})
-
-
 def replay_setreg(recording: Recording, host: Host) -> Tally:
     """Replays `setreg`: every result field of a record must be predicted, and be equal."""
-    tally = Tally(recording.name, "setreg")
-    shared: Shared = {}
-    line = 0
-    try:
-        for line, record in recording.records("setreg"):
-            _judge_setreg(tally, host, line, record, shared)
-    except FORMAT_ERRORS as error:
-        raise recording.malformed(tally.kind, line, error) from error
-    return tally
-
-
-def _judge_setreg(tally: Tally, host: Host, line: int, record: Record, shared: Shared) -> None:
-    predict = SETREG.get(record.get("t", ""))
-    if predict is None:
-        tally.cannot_judge(f"setreg records of type {record.get('t')!r}")
-        return
-    try:
-        told = predict(host, record, shared)
-    except DisagreementError as error:
-        tally.add(f"line {line}: {record}: {error}")
-        return
-    recorded = {key: record[key] for key in record if key in told or key not in SETREG_INPUTS}
-    tally.add(None if told == recorded else f"line {line}: recorded {record}; model {told}")
+    return replay_typed(recording, host, "setreg", SETREG)
 
 
 def replay_fuzz_regs(recording: Recording, host: Host) -> Tally:

@@ -1,0 +1,63 @@
+"""The power instrument: calls made one after another, as a fleet's vCPUs switch each other on and off.
+
+Source: Linux arch/arm64/kvm/psci.c. Agrees with `reference` call by call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc import kernels_power
+from fastsmc.smccc import PSCI_0_1
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What a batch of calls did to power state.
+
+    Attributes:
+        ran: bool[n_call]; false: the caller was stopped by then, so the call was never made.
+        x0: int64[n_call], what CPU_ON, CPU_OFF, AFFINITY_INFO and system functions leave in x0 (negative codes are
+            PSCI's); 0 for every other call.
+    """
+
+    ran: NDArray[np.bool_]
+    x0: NDArray[np.int64]
+
+
+def switch(fleet: Fleet, calls: Calls, verdict: NDArray[np.uint8]) -> Switched:
+    """Makes calls in the order given and changes `fleet.mp_state` as KVM would.
+
+    The first CPU_ON of a stopped vCPU wins and the next gets ALREADY_ON; SYSTEM_OFF, RESET and their second forms stop
+    every vCPU of the VM. SYSTEM_SUSPEND and CPU_SUSPEND change nothing.
+
+    Args:
+        verdict: uint8[n_call], what `dispatcher.verdicts` says of these calls.
+
+    Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM.
+    """
+    n_call = len(calls)
+    zero = np.zeros(n_call, np.uint64)
+    x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
+    masks = np.array([host.release.mpidr_masks_extra_bits for host in fleet.hosts])[fleet.host_of_vm]
+    ran, x0 = np.zeros(n_call, np.bool_), np.zeros(n_call, np.int64)
+    kernels_power.switch_power(
+        calls.func_id,
+        calls.vcpu,
+        x1,
+        x2,
+        verdict,
+        fleet.vm_of_vcpu,
+        fleet.first_vcpu,
+        fleet.effective_psci_version() == PSCI_0_1,
+        masks,
+        fleet.mp_state,
+        ran,
+        x0,
+    )
+    return Switched(ran, x0)

@@ -1,0 +1,98 @@
+"""Replays `danger`: calls that stop or start vCPUs or leave the guest, one per fresh VM."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastsmc.dispatcher import verdicts
+from fastsmc.power import switch
+from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.reference import Vm
+from fastsmc.reference_state import FEATURE_PSCI_0_2, MASK64, Outcome
+from fastsmc.releases import Host
+from fastsmc.smccc import Verdict
+from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
+from fastsmc.verification.tally import Tally
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+CAME_BACK, LEFT, BLOCKED = 0, 2, 4
+"""`kind` of a record."""
+PC_AFTER_CALL, PC_END = 52, 112
+"""`pc_off` after the HVC, and at the end of the recorder's guest code."""
+AFFINITY_INFO = 0x8400_0004
+
+
+def replay_danger(recording: Recording, host: Host) -> Tally:
+    """Replays `danger`; its configurations are those of `calls`, by name.
+
+    The vectorized path must give the same verdict, the same x0 and the same mp_state of both vCPUs.
+    """
+    tally = Tally(recording.name, "danger")
+    line, kind = 0, "calls"
+    try:
+        headers = {h["cfg"]: h for line, h in recording.records("calls") if "fw" in h} if recording.has("calls") else {}
+        kind = tally.kind
+        for line, record in recording.records(kind):
+            if record["cfg"] not in headers:
+                tally.cannot_judge(f"danger records whose configuration no `calls` record describes: {record['cfg']}")
+            else:
+                tally.add(_judge(host, headers[record["cfg"]], line, record))
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(kind, line, error) from error
+    return tally
+
+
+def _judge(host: Host, header: Record, line: int, record: Record) -> str | None:
+    vm = reference_vm(host, header)
+    set_up(vm, header)
+    func_id, (x1, x2, x3) = int(record["id"], 16), record["a"]
+    outcome = vm.call(0, func_id, x1, x2, x3)
+    told = _told(vm, outcome, record)
+    recorded = {key: value for key, value in record.items() if key not in ("cfg", "id", "a")}
+    if told != recorded:
+        return f"line {line}: recorded {record}; reference {told}"
+    wrong = _vectorized(host, header, func_id, x1, x2, outcome, vm, has_second="second_x0" in record)
+    return f"line {line}: {record}: {wrong}" if wrong else None
+
+
+def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
+    """The record that the reference would have made of this call."""
+    told: Record = {"kind": CAME_BACK}
+    if outcome.exit is not None:
+        event = outcome.exit
+        told = {"kind": LEFT, "exit": event.reason, "sev_type": event.event, "sev_ndata": len(event.data)}
+        told["sev_data0"] = f"{event.data[0] if event.data else 0:#x}"
+    elif outcome.blocks:
+        told = {"kind": BLOCKED, "blocked": True}
+    is_back = told["kind"] == CAME_BACK
+    told |= {"completed": int(is_back), "x0": f"{outcome.x[0]:#x}", "pc_off": PC_END if is_back else PC_AFTER_CALL}
+    told["mp"] = list(vm.mp_state)
+    if "second_x0" in record:
+        x1, x2, x3 = record["a"]
+        told["second_x0"] = f"{vm.call(0, int(record['id'], 16), x1, x2, x3).x[0]:#x}"
+        told["affinity_info"] = f"{vm.call(0, AFFINITY_INFO, x1).x[0]:#x}"
+    return told
+
+
+def _vectorized(
+    host: Host, header: Record, func_id: int, x1: int, x2: int, outcome: Outcome, vm: Vm, *, has_second: bool
+) -> str | None:
+    """What the fleet makes of the same call, where it differs."""
+    fleet = Fleet([header["nvcpu"]], hosts=host, features=int(header["features"], 16))
+    set_up_fleet(fleet, 0, header)
+    if int(header["features"], 16) & FEATURE_PSCI_0_2:
+        fleet.vcpu_init(slice(1, None), power_off=True)
+    n_call = 2 if has_second else 1
+    words = [np.full(n_call, word, np.uint64) for word in (x1, x2)]
+    calls = Calls.of(np.zeros(n_call, np.uint32), np.full(n_call, func_id, np.uint32), x1=words[0], x2=words[1])
+    verdict = verdicts(fleet, calls)
+    done = switch(fleet, calls, verdict)
+    if verdict[0] != outcome.verdict:
+        return f"reference {outcome.verdict.name}, vectorized {Verdict(verdict[0]).name}"
+    if fleet.mp_state.tolist() != vm.mp_state:
+        return f"mp_state: reference {vm.mp_state}, vectorized {fleet.mp_state.tolist()}"
+    is_power = outcome.verdict is Verdict.HANDLED or (outcome.exit is not None and outcome.x[0] != func_id)
+    if is_power and int(done.x0[0]) & MASK64 != outcome.x[0]:
+        return f"x0: reference {outcome.x[0]:#x}, vectorized {int(done.x0[0]) & MASK64:#x}"
+    return None
