@@ -1,9 +1,9 @@
-"""Make fastsmc/data/register_sets.json from recordings of real kernels.
+"""Make fastsmc/data/register_sets.json, and fastsmc/data/payloads, from recordings of real kernels.
 
 Run by hand, from the root of the project: python tools/make_register_sets.py ../shared/kvm-recordings
 
 Reads every host's reglist.jsonl.xz (KVM_GET_REG_LIST per feature set) and checks the ids against the totals the
-recorder counted inside the guest.
+recorder counted inside the guest. The payloads of hosts that others restored from are copied as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).resolve().parent.parent / "fastsmc" / "data" / "register_sets.json"
+PAYLOADS = OUT.parent / "payloads"
 SOURCE = (
     "KVM_GET_REG_LIST of Debian's arm64 kernels under QEMU 7.2 TCG (virt, EL2 emulated), recorded November 2026: "
     "kvm-recordings/linux-<release>-<cpu>/reglist.jsonl.xz. cpu max = QEMU's max with pauth-impdef, n1 = neoverse-n1. "
@@ -76,6 +77,10 @@ def main(recordings: Path) -> None:
     )
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(text + "\n")
+    for path in sorted(recordings.glob("linux-*-max/payload-*.bin.xz")):
+        copy = PAYLOADS / path.parent.name / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
 
 
 if __name__ == "__main__":

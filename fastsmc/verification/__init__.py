@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from fastsmc.errors import InputError
 from fastsmc.recordings import Recording, find_recordings
 from fastsmc.releases import Host
 from fastsmc.verification.calls import replay_calls
@@ -34,8 +35,8 @@ REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "misc": replay_misc,
     "reglist": replay_reglist,
 }
-JUDGED_KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore")
-"""Kinds of *.jsonl.xz that are replayed; beside them, payload-*.bin.xz."""
+KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload")
+"""Kinds that are replayed: *.jsonl.xz by name, and payload-*.bin.xz."""
 
 
 def host_of(recording: Recording) -> Host:
@@ -44,40 +45,48 @@ def host_of(recording: Recording) -> Host:
     return Host(recording.release, workaround=levels or (0, 0, 0), name=recording.name)
 
 
-def replays(recording: Recording, given: Mapping[str, Path] | None = None) -> Iterator[Tally]:
-    """Replays every kind of record of one host that the model covers, one tally each.
+def replays(
+    recording: Recording, given: Mapping[str, Path] | None = None, *, kinds: Container[str] = KINDS
+) -> Iterator[Tally]:
+    """Replays the records of one host, one tally per kind there is.
 
     Args:
         given: folders of other hosts by name, from which this one's restores came.
     """
     host = host_of(recording)
     for kind in CALL_KINDS:
-        if recording.has(kind):
+        if kind in kinds and recording.has(kind):
             yield replay_calls(recording, kind, host)
     for kind, replay in REGISTER_KINDS.items():
-        if recording.has(kind):
+        if kind in kinds and recording.has(kind):
             yield replay(recording, host)
-    if recording.has("restore"):
+    if "restore" in kinds and recording.has("restore"):
         yield replay_restore(recording, host, given)
-    if recording.payloads():
+    if "payload" in kinds and recording.payloads():
         yield replay_payloads(recording, host)
 
 
-def verify(paths: Iterable[Path | str], *, progress: Progress = _quiet) -> Verification:
+def verify(paths: Iterable[Path | str], *, kinds: Collection[str] = KINDS, progress: Progress = _quiet) -> Verification:
     """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
 
     Args:
         paths: hosts' folders, or folders of such folders.
+        kinds: replay these only; the others are reported as not looked at.
         progress: told the host about to be replayed, how many are done, and of how many.
 
     Raises:
         RecordingError: a path without recordings, or a damaged file.
+        InputError: a kind there is none of.
     """
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown:
+        msg = f"no kind of record is called {unknown[0]!r}; there are {', '.join(KINDS)}"
+        raise InputError(msg)
     result = Verification()
     recordings = [r for path in paths for r in find_recordings(path)]
     given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):
         progress(recording.name, done, len(recordings))
-        result.tallies.extend(replays(recording, given))
-        result.not_looked_at.update(k for k in recording.kinds() if k not in JUDGED_KINDS)
+        result.tallies.extend(replays(recording, given, kinds=kinds))
+        result.not_looked_at.update(k for k in recording.kinds() if k not in kinds)
     return result

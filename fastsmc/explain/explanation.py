@@ -1,0 +1,92 @@
+"""What `explain` returns: labelled lines about one id, as text and as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["function", "register"]
+Line = tuple[str, str]
+Near = tuple[int, str, str]
+"""Id, name, and in which way it is near: "the SMC32 form"."""
+
+_WIDTH = 100
+_EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
+
+
+def hex_id(value: int) -> str:
+    """A function id with 8 digits, a register id with 16, as kernel documents write them.
+
+    >>> hex_id(0xC6000001), hex_id(0x603000000013C020)
+    ('0xC6000001', '0x603000000013C020')
+    """
+    return f"0x{value:0{8 if value <= 0xFFFF_FFFF else 16}X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything known about one function id or register id.
+
+    Attributes:
+        id: the function id (low 32 bits of x0) or the register id.
+        name: None where neither KVM nor the architecture has one that is known here.
+        summary: one line; for an unknown id, which known one is nearest.
+        lines: (label, text) in reading order; no label twice.
+        near: known ids that may have been meant, nearest first.
+        sources: where it can be looked up: files of Linux, documents of Arm, recordings.
+    """
+
+    kind: Kind
+    id: int
+    name: str | None
+    summary: str
+    lines: tuple[Line, ...]
+    near: tuple[Near, ...]
+    sources: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON. Ids are hexadecimal text, as 64 bits do not survive every JSON reader."""
+        return {
+            "kind": self.kind,
+            "id": hex_id(self.id),
+            "name": self.name,
+            "summary": self.summary,
+            "lines": dict(self.lines),
+            "near": [{"id": hex_id(other), "name": name, "why": why} for other, name, why in self.near],
+            "sources": list(self.sources),
+        }
+
+    def __str__(self) -> str:
+        near = [f"{hex_id(other)} {name}: {why}" for other, name, why in self.near]
+        rows = [
+            *self.lines,
+            *(("" if index else "near", text) for index, text in enumerate(near)),
+            *(("" if index else "source", text) for index, text in enumerate(self.sources)),
+        ]
+        width = max(len(label) for label, _ in rows)
+        text = [f"{hex_id(self.id)}: {self.summary}"]
+        for label, words in rows:
+            text += textwrap.wrap(
+                words.replace(" = ", _EQUALS),
+                _WIDTH,
+                initial_indent=f"  {label:{width}}  ",
+                subsequent_indent=" " * (width + 4),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        return "\n".join(text).replace(_EQUALS, " = ")
+
+
+def summary_of_unknown(near: tuple[Near, ...], what: str, form: str = "") -> str:
+    """One line for an id without a name: the nearest known one, or what it is not.
+
+    Args:
+        what: said when nothing is near.
+        form: convention of the id, for a near miss that differs in nothing else.
+    """
+    if not near:
+        return what
+    other, name, why = near[0]
+    subject = f"{form} form is unknown" if why.endswith("form") else "unknown"
+    return f"{subject}; {why} {hex_id(other)} is {name.removeprefix('VENDOR_HYP_')}"

@@ -1,0 +1,263 @@
+"""A function id explained: its bits from their meaning, its fate from the tables and the reference.
+
+Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the reference, nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name, psci_stem
+from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
+from fastsmc.explain.history import newest, since, span
+from fastsmc.reference import Vm
+from fastsmc.reference_state import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
+from fastsmc.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
+from fastsmc.releases import Host, Release
+from fastsmc.smccc import (
+    FAST_CALL,
+    FUNCTION_BY_ID,
+    FUNCTIONS,
+    PSCI_0_1,
+    RESERVED_RANGES,
+    SMC64,
+    SVE_HINT,
+    Conduit,
+    Function,
+    Gate,
+    Service,
+    Verdict,
+    is_psci_allowed,
+    owner_of,
+)
+
+OWNERS = {
+    0: "Arm architecture",
+    1: "CPU",
+    2: "SiP",
+    3: "OEM",
+    4: "standard secure",
+    5: "standard hypervisor",
+    6: "vendor hypervisor",
+    **dict.fromkeys((48, 49), "trusted application"),
+    **dict.fromkeys(range(50, 64), "trusted OS"),
+}
+"""Bits 29:24; the rest is reserved. Source: DEN0028; include/linux/arm-smccc.h, ARM_SMCCC_OWNER_*."""
+
+BIT_NAMES = {
+    ("STD_BMAP", 0): "TRNG_V1_0",
+    ("STD_HYP_BMAP", 0): "PV_TIME",
+    ("VENDOR_HYP_BMAP", 0): "FUNC_FEAT",
+    ("VENDOR_HYP_BMAP", 1): "PTP",
+    ("VENDOR_HYP_BMAP_2", 0): "DISCOVER_IMPL_VER",
+    ("VENDOR_HYP_BMAP_2", 1): "DISCOVER_IMPL_CPUS",
+}
+"""Source: arch/arm64/include/uapi/asm/kvm.h, KVM_REG_ARM_*_BIT_*."""
+
+BITMAP_NAMES = {row.index: row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP}
+
+SERVICES = {
+    Service.ARCH: "Arm architecture calls",
+    Service.PSCI: "PSCI: power state of CPUs and system",
+    Service.TRNG: "TRNG: random numbers",
+    Service.PV_TIME: "PV time: stolen time",
+    Service.VENDOR_HYP: "KVM's vendor hypervisor calls",
+}
+
+FATES = {
+    Verdict.HANDLED: "handled",
+    Verdict.DENIED: "denied (x0 = -1)",
+    Verdict.FORWARDED: "forwarded to the VMM",
+    Verdict.NOT_SUPPORTED: "not supported (x0 = -1)",
+    Verdict.EXIT: "exit to the VMM",
+    Verdict.FAST_PATH: "answered at EL2 (x0 = 0)",
+    Verdict.SMC_REFUSED: "refused (x0 = -1)",
+}
+_ANSWERED = frozenset({Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH})
+_MAX_NEAR = 4
+_KVM = "arch/arm64/kvm/"
+
+
+def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near, ...], upper: int = 0) -> Explanation:
+    """Everything known about a function id.
+
+    Args:
+        rules: releases to give the default verdict of, the newest first.
+        also: near misses the caller knows of.
+        upper: bits 63:32 of the x0 it came in.
+    """
+    row = FUNCTION_BY_ID.get(func_id)
+    near = (*also, *(_near_known(row) if row else _near_unknown(func_id)))[:_MAX_NEAR]
+    form = _form(func_id)
+    lines: list[Line] = [("anatomy", _anatomy(func_id))]
+    if row is not None and row.psci_max == PSCI_0_1:
+        lines.append(("id", "KVM's own, as PSCI 0.1 fixes none: it is older than SMCCC, and its bits mean nothing"))
+    if upper:
+        text = f"bits 63:32 of x0, 0x{upper:08X}, are ignored: KVM looks at the low half only; nor is it a register id"
+        lines.append(("x0", f"{text} of arm64, which has 0x60 in bits 63:56"))
+    if row is not None:
+        lines += [("Linux name", linux_name(row) or "none"), ("service", SERVICES[row.service])]
+        lines.append(("answer", ANSWERS[func_id]))
+    lines += [("gate", _gate(func_id, row)), ("filter", _filter(func_id, row)), ("since", _since(func_id))]
+    if row is not None:
+        lines += _psci_versions(row)
+        needs = _needs(row)
+        lines += [("needs", "; ".join(needs))] if needs else []
+    lines += [(f"default {release.name}", default_verdict(func_id, release)) for release in rules]
+    return Explanation(
+        "function",
+        func_id,
+        row.name if row else None,
+        row.name if row else summary_of_unknown(near, "no function KVM/arm64 knows", form),
+        tuple(lines),
+        near,
+        tuple(map(_path, row.source.split("; "))) if row else ("Arm DEN0028 (SMCCC)", f"{_KVM}hypercalls.c"),
+    )
+
+
+def _path(source: str) -> str:
+    """A source of the tables, which name KVM's own files without their folder."""
+    return source if source.startswith(("include/", "arch/", "Documentation/")) else f"{_KVM}{source}"
+
+
+def _form(func_id: int) -> str:
+    return "SMC64" if func_id & SMC64 else "SMC32"
+
+
+def _anatomy(func_id: int) -> str:
+    kind = "fast call" if func_id & FAST_CALL else "yielding call, of which KVM answers none"
+    owner = owner_of(func_id)
+    text = f"{kind}, {_form(func_id)}, owner {owner} ({OWNERS.get(owner, 'reserved')}), number 0x{func_id & 0xFFFF:04X}"
+    high = func_id >> 16 & 0xFF
+    if not high or func_id in FUNCTION_BY_ID:
+        return text
+    hint = "; bit 16 says that no SVE state is live, and KVM does not mask it off" if func_id & SVE_HINT else ""
+    return f"{text}, bits 23:16 0x{high:02X} where 0 is required{hint}"
+
+
+def _gate(func_id: int, row: Function | None) -> str:
+    if row is None and is_psci_allowed(func_id):
+        return "default: owner 4 and a number up to 0x1F pass the allowed list, but nothing behind it knows this id"
+    if row is None or row.gate is Gate.NONE:
+        return "none: not on the allowed list, and no bitmap bit allows it"
+    if row.gate is Gate.DEFAULT:
+        return "default: on the allowed list, no bitmap bit"
+    if row.gate is Gate.FAST_PATH:
+        return "fast path: answered at EL2, by HVC only, before any filter or bitmap; by SMC not allowed"
+    name = BITMAP_NAMES[row.bitmap]
+    reset = "set" if newest().bitmap_reset[row.bitmap] >> row.bit & 1 else "clear"
+    gated = since(lambda release: release.is_gated)
+    bit = BIT_NAMES[name, row.bit]
+    return f"KVM_REG_ARM_{name} bit {row.bit} ({bit}), {reset} by default; ungated before {gated}"
+
+
+def _filter(func_id: int, row: Function | None) -> str:
+    if any(first <= func_id <= last for first, last in RESERVED_RANGES):
+        return "reserved: a range that covers it is refused (EEXIST)"
+    begin = since(lambda release: release.has_filter)
+    if row is None or row.gate is Gate.NONE:
+        return f"FWD_TO_USER gives it to the VMM, from {begin} on; nothing else gets it answered"
+    return f"DENY stops it, FWD_TO_USER gives it to the VMM, from {begin} on"
+
+
+def _open_vms(release: Release, extra_features: int = 0) -> Iterator[tuple[int, Vm]]:
+    """For each PSCI version of a release, a VM that allows all it can."""
+    for word in release.psci_versions:
+        features = extra_features | (0 if word == PSCI_0_1 else FEATURE_PSCI_0_2)
+        vm = Vm(Host(release), features=features)
+        vm.set_one_reg(0, register("PSCI_VERSION"), word)
+        for index, limit in enumerate(release.bitmap_limit):
+            vm.set_one_reg(0, register(BITMAP_NAMES[index]), limit)
+        vm.enable_system_suspend()
+        yield word, vm
+
+
+def answering_versions(
+    func_id: int, release: Release, conduit: Conduit = Conduit.HVC, extra_features: int = 0
+) -> tuple[int, ...]:
+    """The PSCI versions at which the reference answers an id on a release, all else allowed."""
+    return tuple(
+        word
+        for word, vm in _open_vms(release, extra_features)
+        if vm.call(0, func_id, conduit=conduit).verdict in _ANSWERED
+    )
+
+
+def _since(func_id: int) -> str:
+    by_hvc = since(lambda release: bool(answering_versions(func_id, release)))
+    by_smc = since(lambda release: bool(answering_versions(func_id, release, Conduit.SMC)))
+    if by_hvc is None:
+        return f"no release from {span()} answers it"
+    if by_smc is None:
+        return f"{by_hvc} by HVC, never by SMC"
+    return by_hvc if by_hvc == by_smc else f"{by_hvc} by HVC, {by_smc} by SMC"
+
+
+def psci_name(word: int) -> str:
+    """A PSCI version word as people write it.
+
+    >>> psci_name(0x10003)
+    '1.3'
+    """
+    return f"{word >> 16}.{word & 0xFFFF}"
+
+
+def _psci_versions(row: Function) -> list[Line]:
+    words = answering_versions(row.func_id, newest())
+    if row.service is not Service.PSCI or not words:
+        return []
+    names = [psci_name(word) for word in words]
+    return [("PSCI", f"answered at version {names[0]}" + (f" to {names[-1]}" if len(names) > 1 else ""))]
+
+
+def _needs(row: Function) -> list[str]:
+    needs = []
+    words = answering_versions(row.func_id, newest())
+    if words == (PSCI_0_1,):
+        needs.append("a vCPU without the feature KVM_ARM_VCPU_PSCI_0_2")
+    if words and not answering_versions(row.func_id, newest(), extra_features=FEATURE_EL1_32BIT):
+        needs.append("an AArch64 caller")
+    if row.vm_cap:
+        needs.append(f"VM capability KVM_CAP_ARM_{row.vm_cap}, off by default")
+    return [*needs, NEEDS[row.func_id]] if row.func_id in NEEDS else needs
+
+
+def default_verdict(func_id: int, release: Release) -> str:
+    """What becomes of a call in a VM nobody configured, by HVC and by SMC, in words."""
+    vms = {conduit: Vm(Host(release)) for conduit in (Conduit.HVC, Conduit.SMC)}
+    fates = [FATES[vm.call(0, func_id, conduit=conduit).verdict] for conduit, vm in vms.items()]
+    return fates[0] if fates[0] == fates[1] else f"HVC {fates[0]}, SMC {fates[1]}"
+
+
+def _near_known(row: Function) -> tuple[Near, ...]:
+    """The other convention, the same call of another PSCI, the register of that name."""
+    near: list[Near] = []
+    other = FUNCTION_BY_ID.get(row.func_id ^ SMC64)
+    if other is not None:
+        near.append((other.func_id, other.name, f"the {_form(other.func_id)} form"))
+    if row.service is Service.PSCI:
+        stem = psci_stem(row.name)
+        named = [f for f in FUNCTIONS if f.service is Service.PSCI and psci_stem(f.name) == stem]
+        near += [(f.func_id, f.name, "the same call of another PSCI version") for f in named if f not in (row, other)]
+    if row.name in FW_BY_NAME:
+        near.append((FW_BY_NAME[row.name].reg, f"KVM_REG_ARM_{row.name}", "the firmware register of that name"))
+    return tuple(near)
+
+
+def _near_unknown(func_id: int) -> tuple[Near, ...]:
+    """Known ids that differ in what is easily got wrong, nearest first."""
+    wrong = "the SVE hint" if func_id >> 16 & 0xFF == 1 else "bits 23:16"
+    candidates = [
+        (func_id & ~0x00FF_0000, f"without {wrong}"),
+        (func_id ^ SMC64, f"the {_form(func_id ^ SMC64)} form"),
+        (func_id & ~0x00FF_0000 ^ SMC64, f"without {wrong}, the {_form(func_id ^ SMC64)} form"),
+        (func_id | FAST_CALL, "as a fast call"),
+        (func_id - 1, "its neighbour"),
+        (func_id + 1, "its neighbour"),
+        *((func_id ^ 1 << bit, f"with bit {bit} {'clear' if func_id >> bit & 1 else 'set'}") for bit in range(32)),
+    ]
+    found: dict[int, Near] = {}
+    for other, why in candidates:
+        if other in FUNCTION_BY_ID:
+            found.setdefault(other, (other, FUNCTION_BY_ID[other].name, why))
+    return tuple(found.values())

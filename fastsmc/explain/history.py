@@ -1,0 +1,60 @@
+"""When a fact began: asked of the release rules, so that no version number is compared here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+
+from fastsmc.releases import CHANGES, NEWEST, OLDEST, Release, release
+
+
+def series(row: Release) -> str:
+    """The series a milestone opens, as text: "5.19"."""
+    return row.name.removesuffix(".0")
+
+
+@cache
+def milestones() -> tuple[Release, ...]:
+    """The oldest and newest release and every one that changed a rule, oldest first, without stable updates."""
+    known = sorted({OLDEST, NEWEST, *(change.by for change in CHANGES)})
+    return tuple(release(f"{major}.{minor}.0") for major, minor in known)
+
+
+@cache
+def newest() -> Release:
+    """The newest release about which anything is known."""
+    return release(f"{NEWEST[0]}.{NEWEST[1]}")
+
+
+def span() -> str:
+    """The releases about which anything is known: "5.10 to 7.3"."""
+    return f"{series(milestones()[0])} to {series(milestones()[-1])}"
+
+
+def since(has: Callable[[Release], bool]) -> str | None:
+    """First release of which `has` is true, with the stable updates that got it later; None if of no release.
+
+    >>> since(lambda row: "WORKAROUND_3" in row.answers)
+    '5.17 and stable 5.10.105, 5.15.28, 5.16.14'
+    >>> since(lambda row: "PV_TIME" in row.answers)
+    'before 5.10'
+    """
+    first = next((row for row in milestones() if has(row)), None)
+    if first is None:
+        return None
+    if first is milestones()[0]:
+        return f"before {series(first)}"
+    stable = [
+        f"{major}.{minor}.{update}"
+        for change in CHANGES
+        for (major, minor), update in change.backports.items()
+        if has(release(f"{major}.{minor}.{update}")) and not has(release(f"{major}.{minor}.{update - 1}"))
+    ]
+    return f"{series(first)} and stable {', '.join(stable)}" if stable else series(first)
+
+
+def turning_points(value: Callable[[Release], object]) -> list[Release]:
+    """The milestones at which a value differs from the milestone before, and the oldest."""
+    rows = milestones()
+    return [rows[0], *(row for last, row in pairwise(rows) if value(row) != value(last))]

@@ -1,0 +1,163 @@
+"""What a register id names: its class, and inside the class the register, as far as the bits say.
+
+Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_REG_ARM_*, struct kvm_regs), and for the names of system
+registers arch/arm64/include/asm/sysreg.h, 5.10, and arch/arm64/tools/sysreg, 6.5.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastsmc.register_sets import register_sets
+from fastsmc.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_DEMUX,
+    CLASS_NAMES,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    FW_BY_ID,
+    SIZE_U64,
+    reg_class,
+    reg_size,
+)
+
+SIZE_MAX = 2048 // 8
+"""Bytes of the largest size KVM defines, KVM_REG_SIZE_U2048."""
+
+_SYSREGS = """
+2 0 0 2 2 MDSCR_EL1, 3 0 0 0 0 MIDR_EL1, 3 0 0 0 5 MPIDR_EL1, 3 0 0 0 6 REVIDR_EL1,
+3 0 0 1 0 ID_PFR0_EL1, 3 0 0 1 1 ID_PFR1_EL1, 3 0 0 1 2 ID_DFR0_EL1, 3 0 0 1 3 ID_AFR0_EL1,
+3 0 0 1 4 ID_MMFR0_EL1, 3 0 0 1 5 ID_MMFR1_EL1, 3 0 0 1 6 ID_MMFR2_EL1, 3 0 0 1 7 ID_MMFR3_EL1,
+3 0 0 2 0 ID_ISAR0_EL1, 3 0 0 2 1 ID_ISAR1_EL1, 3 0 0 2 2 ID_ISAR2_EL1, 3 0 0 2 3 ID_ISAR3_EL1,
+3 0 0 2 4 ID_ISAR4_EL1, 3 0 0 2 5 ID_ISAR5_EL1, 3 0 0 2 6 ID_MMFR4_EL1, 3 0 0 2 7 ID_ISAR6_EL1,
+3 0 0 3 0 MVFR0_EL1, 3 0 0 3 1 MVFR1_EL1, 3 0 0 3 2 MVFR2_EL1,
+3 0 0 3 4 ID_PFR2_EL1, 3 0 0 3 5 ID_DFR1_EL1, 3 0 0 3 6 ID_MMFR5_EL1,
+3 0 0 4 0 ID_AA64PFR0_EL1, 3 0 0 4 1 ID_AA64PFR1_EL1, 3 0 0 4 4 ID_AA64ZFR0_EL1, 3 0 0 4 5 ID_AA64SMFR0_EL1,
+3 0 0 5 0 ID_AA64DFR0_EL1, 3 0 0 5 1 ID_AA64DFR1_EL1, 3 0 0 5 4 ID_AA64AFR0_EL1, 3 0 0 5 5 ID_AA64AFR1_EL1,
+3 0 0 6 0 ID_AA64ISAR0_EL1, 3 0 0 6 1 ID_AA64ISAR1_EL1, 3 0 0 6 2 ID_AA64ISAR2_EL1,
+3 0 0 7 0 ID_AA64MMFR0_EL1, 3 0 0 7 1 ID_AA64MMFR1_EL1, 3 0 0 7 2 ID_AA64MMFR2_EL1,
+3 0 1 0 0 SCTLR_EL1, 3 0 1 0 1 ACTLR_EL1, 3 0 1 0 2 CPACR_EL1, 3 0 1 2 0 ZCR_EL1,
+3 0 2 0 0 TTBR0_EL1, 3 0 2 0 1 TTBR1_EL1, 3 0 2 0 2 TCR_EL1,
+3 0 5 1 0 AFSR0_EL1, 3 0 5 1 1 AFSR1_EL1, 3 0 5 2 0 ESR_EL1, 3 0 6 0 0 FAR_EL1, 3 0 7 4 0 PAR_EL1,
+3 0 10 2 0 MAIR_EL1, 3 0 10 3 0 AMAIR_EL1, 3 0 12 0 0 VBAR_EL1, 3 0 12 1 1 DISR_EL1,
+3 0 13 0 1 CONTEXTIDR_EL1, 3 0 13 0 4 TPIDR_EL1, 3 0 14 1 0 CNTKCTL_EL1,
+3 1 0 0 1 CLIDR_EL1, 3 1 0 0 7 AIDR_EL1, 3 2 0 0 0 CSSELR_EL1, 3 3 0 0 1 CTR_EL0, 3 3 9 12 0 PMCR_EL0,
+3 3 14 0 1 KVM_REG_ARM_PTIMER_CNT, 3 3 14 2 1 KVM_REG_ARM_PTIMER_CTL, 3 3 14 2 2 KVM_REG_ARM_PTIMER_CVAL,
+3 3 14 3 2 KVM_REG_ARM_TIMER_CNT, 3 3 14 3 1 KVM_REG_ARM_TIMER_CTL, 3 3 14 0 2 KVM_REG_ARM_TIMER_CVAL
+"""
+"""op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI now."""
+
+
+def _encoding(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
+    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
+
+
+@cache
+def sysreg_names() -> dict[int, str]:
+    """Names by low half of the register id. A handful of well-known ones: others are shown by their encoding."""
+    rows = (entry.split() for entry in _SYSREGS.replace("\n", " ").split(","))
+    return {_encoding(*map(int, row[:5])): row[5] for row in rows}
+
+
+@cache
+def sysreg_ids() -> dict[str, int]:
+    """Register ids by name of the system register."""
+    return {name: ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low, name in sysreg_names().items()}
+
+
+def _core(low: int, size: int) -> str | None:
+    """Offset into struct kvm_regs, in words of 4 bytes."""
+    words = {0x3E: "sp", 0x40: "pc", 0x42: "pstate", 0x44: "sp_el1", 0x46: "elr_el1"}
+    words |= {0x48 + 2 * i: f"spsr[{name}]" for i, name in enumerate(("EL1", "ABT", "UND", "IRQ", "FIQ"))}
+    words |= {2 * i: f"x{i}" for i in range(31)}
+    if size == 8:
+        return words.get(low)
+    if size == 16 and 0x54 <= low < 0xD4 and low % 4 == 0:
+        return f"V{(low - 0x54) // 4}"
+    return {0xD4: "fpsr", 0xD5: "fpcr"}.get(low) if size == 4 else None
+
+
+def _sve(low: int, size: int) -> str | None:
+    number, part = low >> 5 & 0x1F, low & 0x1F
+    if low == 0xFFFF and size == 64:
+        return "KVM_REG_ARM64_SVE_VLS"
+    if low < 0x400 and size == SIZE_MAX:
+        return f"Z{number} slice {part}"
+    if 0x400 <= low < 0x600 and size == 32:
+        return f"P{number & 0xF} slice {part}"
+    return f"FFR slice {part}" if 0x600 <= low < 0x620 and size == 32 else None
+
+
+def name_of(reg: int) -> str | None:
+    """The name of a register of any class, if its bits are those of one that is known here.
+
+    >>> name_of(0x603000000013C020), name_of(0x6030000000100040), name_of(0x6030000000160000)
+    ('ID_AA64PFR0_EL1', 'pc', 'STD_BMAP')
+    """
+    if reg in FW_BY_ID:
+        return FW_BY_ID[reg].name
+    low, size = reg & 0xFFFF, reg_size(reg)
+    if reg & 0xFF0F_FFFF_F000_0000 != ARCH_ARM64:
+        return None
+    match reg_class(reg):
+        case kind if kind == CLASS_CORE:
+            return _core(low, size)
+        case kind if kind == CLASS_SVE:
+            return _sve(low, size)
+        case kind if kind == CLASS_SYSREG and size == 8:
+            return sysreg_names().get(low)
+        case kind if kind == CLASS_DEMUX and size == 4 and low < 0x10:
+            return f"CCSIDR of level {(low >> 1) + 1}, {'instruction' if low & 1 else 'data or unified'}"
+    return None
+
+
+def anatomy(reg: int) -> str:
+    """The fields of a register id in words."""
+    size = reg_size(reg)
+    size_text = f"{size} byte{'s' * (size > 1)}" if size <= SIZE_MAX else "a reserved size"
+    kind, low = reg_class(reg), reg & 0xFFFF
+    text = f"arm64, {size_text}, class 0x{kind >> 16:04X} ({CLASS_NAMES.get(kind, 'unknown')})"
+    if kind == CLASS_SYSREG:
+        text += f", {encoding(low)}"
+    elif kind == CLASS_CORE:
+        text += f", offset {4 * low} in struct kvm_regs"
+    else:
+        text += f", index 0x{low:04X}"
+    return f"{text}, bits 31:28 0x{reg >> 28 & 0xF:X} where 0 is required" if reg >> 28 & 0xF else text
+
+
+def encoding(low: int) -> str:
+    """A system register's encoding, as the Arm manual and as assemblers write it."""
+    op0, op1, crn, crm, op2 = low >> 14, low >> 11 & 7, low >> 7 & 15, low >> 3 & 15, low & 7
+    return f"op0 {op0}, op1 {op1}, CRn {crn}, CRm {crm}, op2 {op2} (S{op0}_{op1}_C{crn}_C{crm}_{op2})"
+
+
+@cache
+def recorded_ids() -> frozenset[int]:
+    """Every register id a recorded kernel listed."""
+    return frozenset(reg for found in register_sets() for reg in found.ids.tolist())
+
+
+def recorded_in(reg: int) -> str:
+    """Which recorded kernels list a register, and for which vCPUs."""
+    having = [found for found in register_sets() if reg in found.ids]
+    if not having:
+        return "in no recorded list"
+    everywhere = list(dict.fromkeys(found.release for found in register_sets()))
+    releases = list(dict.fromkeys(found.release for found in having))
+    text = f"all of {releases[0]} to {releases[-1]}" if releases == everywhere else ", ".join(releases)
+    lacking = [found for found in register_sets() if found.release in releases and reg not in found.ids]
+    conditions = []
+    if {found.cpu for found in having} == {"max"} and any(found.cpu != "max" for found in lacking):
+        conditions.append("on cpu max")
+        lacking = [found for found in lacking if found.cpu == "max"]
+    with_it = [set(found.features) for found in having]
+    without = [set(found.features) for found in lacking]
+    if without:
+        wanted = with_it[0].intersection(*with_it).difference(*without)
+        unwanted = without[0].intersection(*without).difference(*with_it)
+        conditions += [f"with {name}" for name in sorted(wanted)] + [f"without {name}" for name in sorted(unwanted)]
+        if not wanted | unwanted:
+            conditions.append("for some vCPUs")
+    return f"{text} (recorded), {' '.join(conditions) or 'for every vCPU'}"

@@ -1,0 +1,200 @@
+"""Restoring a vCPU: what becomes of every register a source host wrote when a destination host reads it.
+
+The destination is a fresh vCPU of a host, as KVM_GET_REG_LIST and GET_ONE_REG describe it; the source's registers are
+written in list order. Firmware registers go through the reference. For the others the rules here are what recordings
+of eight releases show, with Linux arch/arm64/kvm/{guest,sys_regs}.c where the recorded values happened to be equal;
+where neither tells, a register is not modelled, and said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastsmc.errors import InputError
+from fastsmc.reference import Vm
+from fastsmc.reference_state import EINVAL, ENOENT, EPERM, OK
+from fastsmc.registers import (
+    ARCH_ARM64,
+    ARCH_MASK,
+    CLASS_CORE,
+    CLASS_DEMUX,
+    CLASS_FW,
+    CLASS_FW_FEAT_BMAP,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    SIZE_SHIFT,
+    SIZE_U64,
+    reg_class,
+    reg_size,
+)
+from fastsmc.releases import Host, Release
+from fastsmc.restore_rules import STATE, Fate, cache_size, system_register
+
+SVE_VLS = 0x6060_0000_0015_FFFF
+PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
+FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
+
+VCPU_FEATURES = {
+    "none": 0x0,
+    "power_off": 0x1,
+    "el1_32bit": 0x2,
+    "psci02": 0x4,
+    "pmu": 0x8,
+    "sve": 0x10,
+    "pauth": 0x60,
+    "pauth_address_only": 0x20,
+    "el2": 0x80,
+}
+"""Features word 0 of KVM_ARM_VCPU_INIT, by recorded name. Source: uapi/asm/kvm.h, KVM_ARM_VCPU_*."""
+
+_NEEDS_CAP = {0x2: (93,), 0x8: (126,), 0x10: (170,), 0x20: (171, 172), 0x40: (171, 172), 0x80: (240,)}
+"""KVM_CAP_ARM_* without which a feature bit is EINVAL. PMU_V3 and EL2: not recorded where they matter."""
+
+_MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048
+
+
+def feature_bits(features: str) -> int:
+    """Features word 0 of a set's recorded name.
+
+    Raises:
+        InputError: a feature without a known bit.
+
+    >>> hex(feature_bits("psci02+pmu"))
+    '0xc'
+    """
+    bits = 0
+    for name in features.split("+"):
+        if name not in VCPU_FEATURES:
+            msg = f"vCPU feature {name!r} is not one of {', '.join(VCPU_FEATURES)}"
+            raise InputError(msg)
+        bits |= VCPU_FEATURES[name]
+    return bits
+
+
+def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> int:
+    """What KVM_ARM_VCPU_INIT returns for a feature set.
+
+    Args:
+        caps: capabilities the host reports as present.
+    """
+    bits = feature_bits(features)
+    if bits >> release.n_vcpu_feature:
+        return ENOENT
+    if bits & 0x60 in (0x20, 0x40):
+        return EINVAL  # address and generic authentication come together or not at all
+    needed = {cap for bit, of_bit in _NEEDS_CAP.items() if bits & bit for cap in of_bit}
+    return OK if needed <= caps else EINVAL
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterDump:
+    """All registers of one vCPU.
+
+    Attributes:
+        features: of the vCPU, as in register sets: "psci02+pmu".
+        values: by id, in the order of KVM_GET_REG_LIST.
+    """
+
+    features: str
+    values: Mapping[int, int]
+
+    @classmethod
+    def parse(cls, raw: bytes, features: str) -> RegisterDump:
+        """Reads a dump: u64 count, then per register u64 id and its bytes, size from the id, little-endian.
+
+        Raises:
+            InputError: ids that are no arm64 registers, sizes that do not exist, or a length other than the count's.
+        """
+        n_reg, at = int.from_bytes(raw[:8], "little"), 8
+        values: dict[int, int] = {}
+        for number in range(n_reg):
+            reg = int.from_bytes(raw[at : at + 8], "little")
+            if at + 8 > len(raw):
+                msg = f"{len(raw)} bytes hold {number} registers; their count says {n_reg}"
+                raise InputError(msg)
+            if reg & ARCH_MASK != ARCH_ARM64 or reg >> SIZE_SHIFT & 0xF > _MAX_SIZE_FIELD or reg in values:
+                what = "occurs twice" if reg in values else "is not an arm64 register of a known size"
+                msg = f"register {number}, at byte {at}: {reg:#018x} {what}"
+                raise InputError(msg)
+            end = at + 8 + reg_size(reg)
+            if end > len(raw):
+                msg = f"register {number}, {reg:#018x}, ends at byte {end} of {len(raw)}; their count says {n_reg}"
+                raise InputError(msg)
+            values[reg] = int.from_bytes(raw[at + 8 : end], "little")
+            at = end
+        if len(raw) < 8 or at != len(raw):
+            msg = f"{len(raw)} bytes; a count of {n_reg} and its registers take {at}"
+            raise InputError(msg)
+        return cls(features, values)
+
+
+class Basis(StrEnum):
+    """On what a prediction rests."""
+
+    RULE = "rule"
+    NOT_MODELLED = "not modelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What SET_ONE_REG does with one register of the source.
+
+    Attributes:
+        errno: 0 when accepted; None where it is not modelled.
+        why: the rule in words, or what is not known.
+    """
+
+    reg: int
+    value: int
+    errno: int | None
+    why: str
+
+    @property
+    def basis(self) -> Basis:
+        """A rule, or none."""
+        return Basis.NOT_MODELLED if self.errno is None else Basis.RULE
+
+
+def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Prediction, ...]:
+    """One prediction per register of the source, in list order, for a vCPU that was initialised and finalised.
+
+    Args:
+        host: the destination: its release, its workaround levels.
+        fresh: a fresh vCPU of it; registers wider than 64 bits may carry their first 64 bits only.
+
+    Raises:
+        InputError: features without a known bit.
+    """
+    vm = Vm(host, features=feature_bits(fresh.features))
+    told = []
+    for reg, value in source.values.items():
+        if reg_class(reg) in FIRMWARE_CLASSES:
+            errno: int | None = vm.set_one_reg(0, reg, value)
+            why = "firmware register: the reference"
+        else:
+            errno, why = _fate(reg, value, fresh.values, host.release)
+        told.append(Prediction(reg, value, errno, why))
+    return tuple(told)
+
+
+def _fate(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> Fate:
+    kind = reg_class(reg)
+    if reg not in fresh:
+        if kind == CLASS_CORE:
+            return None, "a core register this vCPU does not list"
+        return ENOENT, "not in the list of such a vCPU"
+    if reg == SVE_VLS:
+        return EPERM, "vector lengths are settled by KVM_ARM_VCPU_FINALIZE"
+    if value == fresh[reg]:
+        return OK, "the value it has already"
+    if kind == CLASS_DEMUX:
+        return cache_size(value, fresh[reg], release)
+    if kind == CLASS_SYSREG:
+        return system_register(reg, value, fresh, release)
+    if reg == PSTATE and (value ^ fresh[reg]) & 0x1F:
+        return None, "PSTATE of another mode"
+    if kind in (CLASS_CORE, CLASS_SVE):
+        return STATE
+    return None, f"class {kind:#010x}"

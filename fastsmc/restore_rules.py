@@ -1,0 +1,131 @@
+"""What a fresh vCPU does with a value that one of its cache or system registers does not have already.
+
+Sources: recordings of restores between eight releases; Linux arch/arm64/kvm/sys_regs.c. Reserved, raised, lowered and
+fixed are told apart by field, and only where the field's rule is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastsmc.reference_state import EINVAL, OK
+from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, SIZE_U64
+from fastsmc.releases import Release
+
+Fate = tuple[int | None, str]
+"""An errno, or None where no rule is known, and the reason."""
+
+STATE: Fate = (OK, "state: any value")
+
+# -- caches ----------------------------------------------------------------------------------------------------
+
+_CLIDR, _CTR = (ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | encoding for encoding in (0xC801, 0xD801))
+_CTR_IDC = 1 << 28
+_FIXED_CACHES: Fate = (EINVAL, "cache geometry is the host's, on this release")
+
+
+def cache_size(value: int, own: int, release: Release) -> Fate:
+    """CCSIDR: the fresh value is the smallest line there may be. Source: sys_regs.c, set_ccsidr."""
+    if release.caches_are_fixed:
+        return _FIXED_CACHES
+    if value & 7 < own & 7:
+        return EINVAL, "cache lines shorter than the host's"
+    return OK, "any geometry with lines at least as long as the host's"
+
+
+def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fate:
+    """CLIDR_EL1. Source: sys_regs.c, set_clidr."""
+    if release.caches_are_fixed:
+        return _FIXED_CACHES
+    louis, loc, louu = (value >> shift & 7 for shift in (21, 24, 27))
+    has_idc = loc == 0 or (louis == 0 and louu == 0)
+    if value >> 47 or (has_idc and not fresh.get(_CTR, 0) & _CTR_IDC):
+        return EINVAL, "promises coherence that CTR_EL0 does not, or reserved bits"
+    return OK, "any levels that CTR_EL0 allows"
+
+
+# -- identification --------------------------------------------------------------------------------------------
+
+_IMPLEMENTATION = {0xC000: "MIDR_EL1", 0xC006: "REVIDR_EL1", 0xC807: "AIDR_EL1"}
+_READ_ONLY = {0xD801: "CTR_EL0", 0x808C: "OSLSR_EL1", 0xC4F6: "PMMIR_EL1"}
+"""System registers that are not plain state, outside the ID block; their other values were never recorded."""
+
+_IDENTITY = (0xC008, 0xC03F)
+"""op0 3, op1 0, CRn 0, CRm 1 to 7: the ID registers."""
+
+_CSV = {(0xC020, 56), (0xC020, 60)}
+"""ID_AA64PFR0_EL1.CSV2 and .CSV3: writable before the others, to what the host's mitigations allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdField:
+    """A four-bit ID field whose rule is known: fixed, or, once writable, lowered at will.
+
+    Attributes:
+        lowest: EINVAL below, except that with `or_zero` it may be 0.
+    """
+
+    name: str
+    lowest: int = 0
+    or_zero: bool = True
+
+
+ID_FIELDS: dict[tuple[int, int], IdField] = {
+    (0xC00A, 24): IdField("ID_DFR0_EL1.PerfMon", lowest=3),
+    (0xC028, 0): IdField("ID_AA64DFR0_EL1.DebugVer", lowest=6, or_zero=False),
+    (0xC028, 8): IdField("ID_AA64DFR0_EL1.PMUVer"),
+    (0xC039, 4): IdField("ID_AA64MMFR1_EL1.VMIDBits"),
+    (0xC039, 8): IdField("ID_AA64MMFR1_EL1.VH"),
+    (0xC039, 28): IdField("ID_AA64MMFR1_EL1.XNX"),
+    (0xC039, 32): IdField("ID_AA64MMFR1_EL1.TWED"),
+    (0xC039, 40): IdField("ID_AA64MMFR1_EL1.HCX"),
+}
+"""By encoding and lowest bit. Recorded: PerfMon, DebugVer, PMUVer, HCX. The others: sys_regs.c, ID_WRITABLE masks."""
+
+_IMPLEMENTATION_DEFINED = 0xF
+"""In PMUVer and PerfMon not a high value but one with a rule of its own, which was not recorded."""
+
+
+def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> Fate:
+    """A listed system register whose value is not the one it has."""
+    encoding = reg & 0xFFFF
+    if reg == _CLIDR:
+        return _cache_levels(value, fresh, release)
+    if encoding in _IMPLEMENTATION:
+        return EINVAL, f"{_IMPLEMENTATION[encoding]} is the host's; no VM was given KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"
+    if encoding in _READ_ONLY:
+        return None, f"another {_READ_ONLY[encoding]}"
+    if _IDENTITY[0] <= encoding <= _IDENTITY[1]:
+        return _id_register(encoding, value, fresh[reg], release)
+    return STATE
+
+
+def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:
+    """An ID register with another value: refused for one field that is refused."""
+    if "id_registers_are_fixed" in release.uncertain:
+        return None, "ID registers became writable somewhere around this release"
+    fates = [
+        _id_field(encoding, shift, value >> shift & 0xF, own >> shift & 0xF, release)
+        for shift in range(0, 64, 4)
+        if (value ^ own) >> shift & 0xF
+    ]
+    for wanted in (EINVAL, None):
+        for fate in fates:
+            if fate[0] == wanted:
+                return fate
+    return fates[0]
+
+
+def _id_field(encoding: int, shift: int, value: int, own: int, release: Release) -> Fate:
+    where = f"bits {shift + 3}:{shift} of ID register {encoding:#06x}"
+    if release.id_registers_are_fixed:
+        return (None, where) if (encoding, shift) in _CSV else (EINVAL, "ID registers are fixed, on this release")
+    field = ID_FIELDS.get((encoding, shift))
+    if field is None or value == _IMPLEMENTATION_DEFINED:
+        return None, where
+    if field.name not in release.writable_id_fields:
+        return EINVAL, f"{field.name} is fixed, on this release"
+    if value > own or (value < field.lowest and not (value == 0 and field.or_zero)):
+        return EINVAL, f"{field.name} is {value:#x}, of at most {own:#x}"
+    return OK, f"{field.name} is lowered"

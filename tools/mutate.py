@@ -1,0 +1,210 @@
+"""Breaks one rule at a time in a copy of the project, and asks whether the tests notice.
+
+    python tools/mutate.py            # all mutants, two at a time, about ten minutes
+    python tools/mutate.py PATTERN    # those whose description matches
+
+A mutant is one replacement in one file. It is caught when the chosen tests fail; each must be. Exit 0 only then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# Cheap and telling ones first: -x stops at the first that fails.
+TESTS = (
+    *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
+    *("test_dispatcher", "test_verification"),
+)
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One rule broken: in a file, the only match of a text replaced by another."""
+
+    path: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.old.strip()[:60]!r} -> {self.new.strip()[:60]!r}"
+
+    def applied(self, text: str) -> str:
+        """The text with the rule broken.
+
+        Raises:
+            ValueError: the rule is not there once, so the list below is out of date.
+        """
+        if text.count(self.old) != 1:
+            msg = f"{self.path} holds {self.old!r} {text.count(self.old)} times: mend the list of mutants"
+            raise ValueError(msg)
+        return text.replace(self.old, self.new)
+
+
+def _in(path: str, *pairs: tuple[str, str]) -> list[Mutant]:
+    return [Mutant(f"fastsmc/{path}", old, new) for old, new in pairs]
+
+
+MUTANTS = [
+    *_in(
+        "smccc.py",
+        (
+            '_arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.DEFAULT)',
+            '_arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.NONE)',
+        ),
+        ('"SMCCC_ARCH_SOC_ID", Gate.NONE, _NEVER', '"SMCCC_ARCH_SOC_ID", Gate.DEFAULT, ""'),
+        ('"SMCCC_ARCH_WORKAROUND_3", Gate.FAST_PATH', '"SMCCC_ARCH_WORKAROUND_3", Gate.NONE'),
+        ("_arch(0x8000_7FFF,", "_arch(0x8000_7FFE,"),
+        ('trng.c", STD_BMAP, 0', 'trng.c", STD_HYP_BMAP, 0'),
+        ('_vendor(0x8600_0001, "VENDOR_HYP_PTP", 1)', '_vendor(0x8600_0001, "VENDOR_HYP_PTP", 0)'),
+        ('_vendor(0x8600_FF01, "VENDOR_HYP_CALL_UID", 0)', '_vendor(0x8600_FF01, "VENDOR_HYP_CALL_UID", 1)'),
+        ("source, STD_HYP_BMAP, 0, needs", "source, STD_BMAP, 0, needs"),
+        ('_psci(0x8400_0005, "PSCI_MIGRATE")', '_psci(0x8400_0005, "PSCI_MIGRATE", PSCI_0_2)'),
+        ('"PSCI_FEATURES", PSCI_1_0', '"PSCI_FEATURES", PSCI_0_2'),
+        ('0x8400_0012, "PSCI_SYSTEM_RESET2", PSCI_1_1', '0x8400_0012, "PSCI_SYSTEM_RESET2", PSCI_1_0'),
+        ('"PSCI_SYSTEM_OFF2_64", PSCI_1_3', '"PSCI_SYSTEM_OFF2_64", PSCI_1_2'),
+        (
+            '0x8400_000E, "PSCI_SYSTEM_SUSPEND", PSCI_1_0, vm_cap="SYSTEM_SUSPEND"',
+            '0x8400_000E, "PSCI_SYSTEM_SUSPEND", PSCI_1_0',
+        ),
+        ('"PSCI_SYSTEM_OFF", PSCI_0_2, exits=True', '"PSCI_SYSTEM_OFF", PSCI_0_2'),
+        ("PSCI_ALLOWED_OWNER, PSCI_ALLOWED_LAST = 4, 0x1F", "PSCI_ALLOWED_OWNER, PSCI_ALLOWED_LAST = 4, 0x1E"),
+        ("(0xC000_0000, 0xC000_FFFF))", "(0xC000_0000, 0xC000_FFFE))"),
+        ("((0x8000_0000, 0x8000_FFFF)", "((0x8000_0001, 0x8000_FFFF)"),
+    ),
+    *_in(
+        "releases.py",
+        ('Change((5, 12), "5.12 merge', 'Change((5, 10), "5.12 merge'),
+        ('Change((5, 13), "5.13 merge', 'Change((6, 2), "5.13 merge'),
+        ("backports={(5, 10): 105,", "backports={(5, 10): 305,"),
+        (
+            '"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1)}',
+            '"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0)}',
+        ),
+        ('"bitmap_limit": (1, 1, 3, 0)', '"bitmap_limit": (1, 1, 7, 0)'),
+        ('"bitmap_reset": (1, 1, 3, 0)', '"bitmap_reset": (1, 1, 1, 0)'),
+        ('"bitmap_limit": (1, 1, 3, 3)', '"bitmap_limit": (1, 1, 3, 1)'),
+        ('"is_gated": True', '"is_gated": False'),
+        ('"has_filter": True, "serves_smc": True', '"has_filter": True, "serves_smc": False'),
+        ('"has_system_suspend": True', '"has_system_suspend": False'),
+        ('sets={"filter_empty_at_0_errno": EINVAL}', 'sets={"filter_empty_at_0_errno": EEXIST}'),
+        ('sets={"mpidr_masks_extra_bits": False}', 'sets={"mpidr_masks_extra_bits": True}'),
+        ('sets={"a32_refuses_all_smc64": True}', 'sets={"a32_refuses_all_smc64": False}'),
+        ('sets={"has_event_data": True}', 'sets={"has_event_data": False}'),
+    ),
+    *_in(
+        "registers.py",
+        ("WORKAROUND_LIMIT = 0xF", "WORKAROUND_LIMIT = 0x1F"),
+        ("WORKAROUND_2_ENABLED = 0x10", "WORKAROUND_2_ENABLED = 0x20"),
+        (
+            "WORKAROUND_2_AVAIL, WORKAROUND_2_NOT_REQUIRED = 2, 3",
+            "WORKAROUND_2_AVAIL, WORKAROUND_2_NOT_REQUIRED = 3, 3",
+        ),
+        ("WORKAROUND_NOT_REQUIRED = 2", "WORKAROUND_NOT_REQUIRED = 1"),
+        ("ARCH_MASK = 0xFF0F_FFFF_0000_0000", "ARCH_MASK = 0xFF00_0000_0000_0000"),
+    ),
+    *_in(
+        "reference.py",
+        ("            return EINVAL  # before the run-once check", "            return EBUSY"),
+        ("        self.has_run_once = True\n", ""),
+        ("        if last < base or action >", "        if last <= base or action >"),
+        ("if any(first <= last and base <= end", "if any(first < last and base <= end"),
+        ("            if first <= func_id <= last:", "            if first <= func_id < last:"),
+        ("        if is_smc and (conduit == Conduit.SMC_IMM or not", "        if is_smc and (not"),
+        ("func_id = x0 & MASK32  # bits", "func_id = x0  # bits"),
+        ("(value == PSCI_0_1) == has_psci_0_2", "(value == PSCI_0_1) != has_psci_0_2"),
+    ),
+    *_in(
+        "reference_services.py",
+        ("answered(0 if x1 in known else", "answered(0 if x1 & MASK32 in known else"),
+        ("if n > 3 * word_bits", "if n >= 3 * word_bits"),
+        ("free = (0, mask >> 2 * word_bits & word", "free = (0, mask >> word_bits & word"),
+        ("vm.shown_bitmap(VENDOR_HYP_BMAP), 0, vm", "vm.shown_bitmap(VENDOR_HYP_BMAP), vm"),
+    ),
+    *_in(
+        "reference_psci.py",
+        ("PSCI_INVALID_PARAMS if is_0_1 else PSCI_ALREADY_ON", "PSCI_ALREADY_ON"),
+        ("if target is None or x2 > 3", "if target is None or x2 > 4"),
+        ("if reset_type != 0 and reset_type < 0x8000_0000", "if reset_type < 0x8000_0000"),
+        ("if x1 & MASK32 > 1 or x2 != 0", "if x1 & MASK32 > 1"),
+        ("0x8000_0000,  # SMCCC_VERSION: how", "0x8000_0001,  # SMCCC_VERSION: how"),
+    ),
+    *_in(
+        "kernels.py",
+        ("if start[middle] <= func_id", "if start[middle] < func_id"),
+        ("        if slot_id[s] == f:\n            out[c]", "        if slot_id[s] >= f:\n            out[c]"),
+        ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
+        ("(f & _LOW_HALF) <= _PSCI_LAST", "(f & _LOW_HALF) < _PSCI_LAST"),
+        ("        if verdict != _SMC_REFUSED:", "        if verdict == _SMC_REFUSED:"),
+    ),
+    *_in(
+        "bitmaps.py",
+        ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
+        ("(psci >= _PSCI_MIN) & (psci <= _PSCI_MAX)", "(psci >= _PSCI_MIN)"),
+        ("_NEEDS_CAP | policies", "_NEEDS_CAP & policies"),
+    ),
+    *_in(
+        "firmware.py",
+        (
+            "[value & ~limit != 0, has_run & (value != current)], [EINVAL, EBUSY]",
+            "[has_run & (value != current), value & ~limit != 0], [EBUSY, EINVAL]",
+        ),
+        ("(value != level) | (value > available)", "(value != level) | (value >= available)"),
+    ),
+    *_in(
+        "filters.py",
+        ("index >= 0 and taken[index][1] >= new.base", "index >= 0 and taken[index][1] > new.base"),
+        ("if start[-1] == first:", "if start[-1] == first + 1:"),
+    ),
+    *_in(
+        "kernels_power.py",
+        ("elif mp_state[first + number] != _STOPPED:", "elif mp_state[first + number] == _STOPPED:"),
+        ("            if base != _SUSPEND:", "            if True:"),
+    ),
+]
+
+
+def fails(mutant: Mutant | None) -> bool:
+    """Whether the tests fail in a copy of the project, with a rule broken or, for None, as it is."""
+    with tempfile.TemporaryDirectory(prefix="fastsmc-mutant-") as folder:
+        copy = Path(folder) / "project"
+        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        if mutant is not None:
+            path = copy / mutant.path
+            path.write_text(mutant.applied(path.read_text()))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += [f"tests/{name}.py" for name in TESTS]
+        environment = os.environ | {"PYTHONPATH": str(copy), "XDG_CACHE_HOME": folder}
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        return done.returncode != 0
+
+
+def main() -> int:
+    """Runs the mutants asked for and prints the survivors."""
+    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [mutant for mutant in MUTANTS if re.search(pattern, str(mutant))]
+    for mutant in chosen:
+        mutant.applied((ROOT / mutant.path).read_text())
+    if fails(None):
+        print("the tests fail without a mutant; nothing can be learned")
+        return 2
+    survivors = 0
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for mutant, was_caught in zip(chosen, pool.map(fails, chosen), strict=True):
+            survivors += not was_caught
+            print(f"{'caught  ' if was_caught else 'SURVIVED'}  {mutant}", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
