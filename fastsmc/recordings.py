@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsmc.errors import FastsmcError, RecordingError
+from fastsmc.errors import FastsmcError, InputError, RecordingError
 from fastsmc.releases import Release, release
 from fastsmc.smccc import Conduit
 
@@ -22,8 +22,8 @@ Record = dict[str, Any]
 CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
 """How recordings spell a conduit; the digit is the immediate."""
 
-FORMAT_ERRORS = (KeyError, ValueError, TypeError, IndexError)
-"""What reading a record of another shape raises."""
+FORMAT_ERRORS = (KeyError, ValueError, TypeError, IndexError, InputError)
+"""What reading a record of another shape raises, or one that asks for what no VM can do."""
 
 _WORKAROUND_REG = "0x603000000014000{}"
 

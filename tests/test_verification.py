@@ -131,6 +131,12 @@ def test_a_kind_there_is_none_of_is_refused(host: Path) -> None:
             lambda f: rewrite(f, "calls", lambda r: next(x for x in r if "x" in x).pop("a")),
             r"calls\.jsonl\.xz:\d+: .*'a'",
         ),
+        (
+            lambda f: rewrite(
+                f, "calls", lambda r: next(x for x in r if x.get("sets"))["sets"][0].update(reg="0x603000000013c020")
+            ),
+            r"calls\.jsonl\.xz:\d+: .*0x603000000013c020 is not a firmware register",
+        ),
         (lambda f: rewrite(f, "setreg", lambda r: r[1].pop("reg")), r"setreg\.jsonl\.xz:2: .*'reg'"),
     ],
 )

@@ -62,11 +62,12 @@ PAD_NOTE = "filter inserts replayed with a non-zero pad byte, which their record
 
 @dataclass(slots=True)
 class Configuration:
-    """One recorded VM: its header, and the calls made on it so far."""
+    """One recorded VM: its header, what of it came out otherwise than recorded, and the calls made on it so far."""
 
     header: Record
     line: int
     vm: Vm
+    wrong: list[str]
     pending_exits: Counter[tuple[object, ...]] = field(default_factory=Counter)
     listed: list[int] = field(default_factory=list)
     n_answer: int = 0
@@ -118,7 +119,8 @@ def _judge(
     configurations: list[Configuration], batch: Batch, tally: Tally, host: Host, line: int, record: Record
 ) -> None:
     if "fw" in record:
-        configurations.append(Configuration(record, line, reference_vm(host, record)))
+        vm = reference_vm(host, record)
+        configurations.append(Configuration(record, line, vm, set_up(vm, record)))
     elif "note" in record:
         return
     elif "t" in record:
@@ -192,7 +194,7 @@ def _header_difference(fleet: Fleet, number: int, configuration: Configuration, 
     header = configuration.header
     if fleet.hosts[0].release.has_filter and (n_pad := sum(pad for *_, pad in inserts(header))):
         tally.notes[PAD_NOTE] += n_pad
-    wrong = set_up(reference_vm(fleet.hosts[0], header), header) + set_up_fleet(fleet, number, header)
+    wrong = configuration.wrong + set_up_fleet(fleet, number, header)
     if not wrong:
         return None
     return f"line {configuration.line}, configuration {header['cfg']}: " + "; ".join(wrong)
@@ -222,8 +224,6 @@ def _unless_equal(what: str, mine: int, recorded: int) -> list[str]:
 
 def _judge_call(configurations: list[Configuration], batch: Batch, line: int, record: Record) -> None:
     configuration = configurations[-1]
-    if not configuration.listed and not configuration.n_answer:
-        set_up(configuration.vm, configuration.header)
     x0, conduit = int(record["id"], 16), CONDUIT[record["c"]]
     x1, x2, x3 = record["a"]
     outcome = configuration.vm.call(0, x0, x1, x2, x3, conduit)
@@ -277,8 +277,6 @@ def _judge_summary(configuration: Configuration, kind: str, line: int, record: R
 
 
 def _unlisted(configuration: Configuration) -> list[str]:
-    if not configuration.listed:
-        set_up(configuration.vm, configuration.header)
     listed = SWEEP_LEFT_OUT.union(configuration.listed)
     call = configuration.vm.call
     return [

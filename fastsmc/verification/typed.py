@@ -16,8 +16,24 @@ Shared = dict[object, Pair]
 Predictors = dict[str, Callable[[Host, Record, Shared], Predicted]]
 
 INPUTS = frozenset(
-    ["t", "reg", "init", "ran_vcpu", "writer", "psci02", "phase", "n", "mode", "c"]
-    + ["base", "nr", "action", "byte", "first", "second"]
+    [
+        "t",
+        "reg",
+        "init",
+        "ran_vcpu",
+        "writer",
+        "psci02",
+        "phase",
+        "n",
+        "mode",
+        "c",
+        "base",
+        "nr",
+        "action",
+        "byte",
+        "first",
+        "second",
+    ]
 )
 """Keys of a record that say what was done; every other one is a result and must be predicted. `val` is either."""
 

@@ -1,0 +1,108 @@
+"""The page: a lead that answers the origin's question, figures with captions and tables, the data and its columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from fastsmc.report import heatmap, sets, timing, trace
+from fastsmc.report.lead import lead
+from fastsmc.report.style import Picture, to_png, to_svg
+from fastsmc.results import KINDS, Run, to_csv, to_json, write_files
+
+PAGE, DATA = "index.html", "data.json"
+
+
+def write(run: Run, folder: Path) -> Path:
+    """Write the page, its figures as SVG and PNG, and the data they are drawn from.
+
+    Args:
+        run: what scaling.run returns, measured now or loaded from a file.
+        folder: made if missing; files of an earlier report are replaced, all of them or none.
+
+    Returns:
+        The page, which needs none of the other files to be read.
+
+    Raises:
+        ResultFileError: the folder cannot be written, or the run lacks a table or a column.
+    """
+    pictures = [
+        heatmap.picture(run),
+        sets.bytes_picture(run),
+        sets.ioctls_picture(run),
+        timing.dispatch_picture(run),
+        trace.picture(run),
+        timing.latency_picture(run),
+    ]
+    svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
+    content = {f"{name}.svg": svg.encode() for name, svg in svgs.items()}
+    content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
+    content |= {f"{name}.csv": to_csv(table).encode() for name, table in run.tables.items()}
+    content |= {DATA: to_json(run).encode(), "columns.csv": columns_csv(run).encode()}
+    content[PAGE] = render(run, pictures, svgs).encode()
+    write_files(Path(folder), content)
+    return Path(folder) / PAGE
+
+
+def columns_csv(run: Run) -> str:
+    """What every column of every table is: its kind and its meaning."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("table", "column", "kind", "meaning"))
+    for name, table in run.tables.items():
+        writer.writerows((name, key, column.kind, column.meaning) for key, column in table.columns.items())
+    return out.getvalue()
+
+
+def render(run: Run, pictures: list[Picture], svgs: dict[str, str]) -> str:
+    """The page's HTML."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string((files("fastsmc.report") / "page.html.j2").read_text(encoding="utf-8"))
+    inline = {p.name: Markup(_inline(svgs[p.name], p)) for p in pictures}
+    return template.render(
+        lead=lead(run),
+        pictures=pictures,
+        is_number={picture.name: _is_number(picture) for picture in pictures},
+        svgs=inline,
+        tables=run.tables,
+        limits=run["limits"],
+        kinds=KINDS,
+        provenance=_provenance(run),
+    )
+
+
+def _inline(svg: str, picture: Picture) -> str:
+    """An SVG as an element of the page: sized by it, named for those who do not see it, no style of its own."""
+    head, rest = svg.split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', head)
+    rest = re.sub(r"<style[^>]*>.*?</style>", "", rest, count=1, flags=re.DOTALL)
+    return f'<svg {box[0] if box else ""} role="img" aria-labelledby="title-{picture.name}">{rest}'
+
+
+def _is_number(picture: Picture) -> list[bool]:
+    """Which columns of a picture's table hold numbers, and are set flush right."""
+    columns = list(zip(*picture.rows, strict=True))
+    return [column is not columns[0] and all(cell[:1].isdigit() for cell in column) for column in columns]
+
+
+def _provenance(run: Run) -> list[tuple[str, str]]:
+    labels = {"n_core": "cores", "date_utc": "date (UTC)", "cpu": "CPU"}
+    rows: list[tuple[str, str]] = []
+    for key in run.provenance.__slots__:
+        value: Any = getattr(run.provenance, key)
+        if key != "inputs":
+            rows.append((labels.get(key, key), str(value)))
+            continue
+        texts = ((name, item if isinstance(item, str) else json.dumps(item)) for name, item in value.items())
+        rows += [(f"input: {name}", text) for name, text in texts]
+    return rows

@@ -1,0 +1,163 @@
+"""How figures look: palette, sizes, the tag that says how numbers came about, and their way into SVG and PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from fastsmc.report.units import count
+from fastsmc.results import Run
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#6B6B6B",
+    "#1A1A1A",
+)
+"""Okabe and Ito's palette, which colour-blind readers can tell apart. Source: jfly.uni-koeln.de/color, 2008."""
+
+WIDTH_IN = 8.0
+_RC: Any = {
+    # Text stays text: it can be searched and copied. DejaVu is wider than what a browser may put in its place.
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.5,
+    "hatch.color": "#9A9A9A",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One figure of the page: drawn, and explained to somebody who has read where the question comes from.
+
+    Attributes:
+        name: file name without its ending. topic: what it is about; title: what it shows, drawn in it.
+        tag: which of measured, recorded, modelled, assumed the figure shows; drawn in it and repeated in the caption.
+        header, rows: the table below it, as text.
+    """
+
+    name: str
+    topic: str
+    title: str
+    tag: str
+    caption: str
+    figure: Figure
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def styled() -> Any:
+    """Context in which figures are made and saved; nothing of it leaks out."""
+    return mpl.rc_context(_RC)
+
+
+def new_figure(title: str, tag: str, *, height_in: float, n_panel: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure with its title at the top left, its tag at the top right, and panels side by side."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08, wspace=0.04))
+    text = "\n".join(_lines(title, int(86 - 0.8 * len(tag))))
+    figure.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
+    box = {"boxstyle": "round,pad=0.35", "facecolor": "#F2F2F2", "edgecolor": GREY, "linewidth": 0.7}
+    figure.text(0.987, 1 - 0.12 / height_in, tag, ha="right", va="top", fontsize=8, bbox=box)
+    axes = figure.subplots(1, n_panel, squeeze=False)[0]
+    return figure, list(axes)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Lines of about equal length, broken at spaces that allow it."""
+    lines = wrap(text, width, break_long_words=False)
+    return wrap(text, max(width * 2 // 3, len(text) // len(lines) + 8), break_long_words=False) if lines[1:] else lines
+
+
+def limit(run: Run, name: str) -> float:
+    """A figure of others that the run was compared with, in the unit its table gives."""
+    return float(run["limits"].where(limit=name)["value"][0])
+
+
+def vcpu_axis(ax: Axes, values: list[int], label: str, *, every: int = 1) -> None:
+    """A logarithmic x axis with a tick at every so many of the values."""
+    ax.set_xscale("log", base=2)
+    counts_axis(ax.xaxis, sorted({values[0], *values[::-every]}))
+    ax.set_xlabel(label)
+
+
+def counts_axis(axis: Any, ticks: list[int]) -> None:
+    """Ticks at counts, written out."""
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+
+
+def shade_hypothetical(ax: Axes, first: float, last: float, *, y: float = 0.03, alpha: float = 1.0) -> None:
+    """Hatch what lies beyond the vCPUs that arm64 KVM allows, if the axis gets there."""
+    if last <= first:
+        return
+    ax.axvspan(first, last, facecolor="#F4F4F4", edgecolor="none", alpha=alpha, zorder=0.5)
+    ax.axvspan(first, last, facecolor="none", edgecolor="#8A8A8A", hatch="////", linewidth=0, zorder=0.6)
+    ax.axvline(first, color=GREY, linewidth=1, linestyle=(0, (4, 2)), zorder=1.5)
+    note = ax.text(
+        (first * last) ** 0.5,
+        y,
+        f"hypothetical: KVM stops at {first:g}",
+        transform=ax.get_xaxis_transform(),
+        rotation=90,
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=INK,
+    )
+    note.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5})
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as SVG: the same bytes each time, ids that no other figure of a page has, nothing to load."""
+    out = io.StringIO()
+    with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = out.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    return text[text.index("<svg") :]
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG at 150 dots per inch, the same bytes each time."""
+    out = io.BytesIO()
+    with styled():
+        figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+    return out.getvalue()

@@ -1,0 +1,80 @@
+"""Numbers as a person reads them, each with its unit."""
+
+from __future__ import annotations
+
+import math
+
+KIB, MIB = 1 << 10, 1 << 20
+NBSP = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, which no line break may part."""
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, without an exponent or trailing zeros.
+
+    >>> significant(0.5897), significant(1.4909), significant(225.8), significant(30.04)
+    ('0.59', '1.49', '226', '30')
+    """
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        text = f"{float(text):,.0f}" if abs(value) >= 1 else f"{float(text):.12f}".rstrip("0")
+    return text
+
+
+def size(n_byte: float) -> str:
+    """Bytes: powers of two as KiB and MiB, others as kB and MB (powers of ten).
+
+    >>> [size(n).split() for n in (8 << 20, 8000, 3072, 80)]
+    [['8', 'MiB'], ['8', 'kB'], ['3.07', 'kB'], ['80', 'B']]
+    """
+    for unit, name in ((MIB, "MiB"), (KIB, "KiB")):
+        if n_byte >= unit and n_byte % unit == 0 and math.log2(n_byte).is_integer():
+            return f"{n_byte / unit:,.0f}{NBSP}{name}"
+    for power, name in ((1e6, "MB"), (1e3, "kB")):
+        if n_byte >= power:
+            return f"{significant(n_byte / power)}{NBSP}{name}"
+    return f"{n_byte:,.0f}{NBSP}B"
+
+
+def duration(ns: float) -> str:
+    """A time in the unit that suits it.
+
+    >>> duration(1.67).split(), duration(225_792_000).split()
+    (['1.67', 'ns'], ['226', 'ms'])
+    """
+    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if ns >= unit:
+            return f"{significant(ns / unit)}{NBSP}{name}"
+    return f"{significant(ns)}{NBSP}ns"
+
+
+def milliseconds(ms: float) -> str:
+    """A time given in milliseconds.
+
+    >>> milliseconds(45.16).split()
+    ['45.2', 'ms']
+    """
+    return duration(ms * 1e6)
+
+
+def count(n: float) -> str:
+    """A whole number, grouped by thousands from 10,000 on.
+
+    >>> count(1024), count(225792)
+    ('1024', '225,792')
+    """
+    return f"{n:,.0f}" if n >= 10_000 else f"{n:.0f}"
+
+
+def percent(share: float) -> str:
+    """A share of one.
+
+    >>> percent(0.3901).split(), percent(0.004).split()
+    (['39', '%'], ['0.4', '%'])
+    """
+    return f"{significant(share * 100, 2 if share < 0.995 else 3)}{NBSP}%"
+
+
+def microseconds(ns: float) -> str:
+    """A time given in nanoseconds, always in microseconds."""
+    return f"{significant(ns / 1e3)}{NBSP}µs"

@@ -1,0 +1,211 @@
+"""Runs: what a column may hold, the file and back, and what happens when a file is not right."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastsmc.errors import InputError, ResultFileError
+from fastsmc.results import KINDS, Column, Run, Table, load, provenance, save, to_csv, to_json, write_files
+from fastsmc.results import _cpu_model as cpu_model
+
+
+def a_run() -> Run:
+    payload = Table(
+        "A row per vCPU count.",
+        {
+            "codec": Column.of(["values", 'id+value, "once"'], "input", "how values are written"),
+            "payload_bytes": Column.of([8, 1 << 53], "modelled"),
+            "encode_ms": Column.of(np.array([0.1 + 0.2, 1e-7]), "measured"),
+            "is_hypothetical": Column.of([False, True]),
+        },
+    )
+    calls = Table("A row per function.", {"calls": Column.of(np.array([3], np.uint32), "recorded", "é ]}, x")})
+    return Run({"payload": payload, "calls": calls}, provenance(seed=7, inputs={"trace": "boot.txt", "n": [1, 2]}))
+
+
+def test_a_loaded_run_is_the_saved_one(tmp_path: Path) -> None:
+    run = a_run()
+    save(run, tmp_path / "data.json")
+    back = load(tmp_path / "data.json")
+    assert back.provenance == run.provenance
+    assert list(back.tables) == list(run.tables)
+    for name, table in run.tables.items():
+        assert back[name].meaning == table.meaning
+        assert back[name].kinds == table.kinds
+        for key, column in table.columns.items():
+            found = back[name].columns[key]
+            assert found.values.dtype == column.values.dtype
+            assert found.values.tolist() == column.values.tolist()
+            assert found.meaning == column.meaning
+    assert to_json(back) == to_json(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.json"]
+
+
+def test_the_file_is_the_documented_json() -> None:
+    content = json.loads(to_json(a_run()))
+    assert content["schema"] == 1
+    assert content["tables"]["payload"]["columns"]["payload_bytes"] == {
+        "kind": "modelled",
+        "meaning": "",
+        "values": [8, 1 << 53],
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "reason"),
+    [
+        ([1, 2], "", "column of numbers is one of measured, recorded, modelled"),
+        ([1.5], "guessed", "kind 'guessed'"),
+        (["a"], "guessed", "kind 'guessed'"),
+        ([], "input", "at least one"),
+        ([[1]], "input", "at least one"),
+        ([None], "input", "numbers, booleans or text"),
+        (["a", 1], "", "mixed"),
+        ([1.0, float("nan")], "measured", "not finite"),
+        (np.array([1 << 63], np.uint64), "modelled", "does not fit"),
+    ],
+)
+def test_a_column_that_is_not_right_is_refused(values: Any, kind: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        Column.of(values, kind)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_kind_labels_numbers(kind: Any) -> None:
+    assert Column.of([1], kind).kind == kind
+
+
+def test_columns_of_a_table_are_equally_long() -> None:
+    with pytest.raises(InputError, match="equally long"):
+        Table("", {"a": Column.of([1], "input"), "b": Column.of([1, 2], "input")})
+    with pytest.raises(InputError, match="equally long"):
+        Table("", {})
+
+
+def test_values_are_read_only() -> None:
+    given = np.array([1, 2])
+    column = Column.of(given, "input")
+    given[0] = 5
+    assert column.values.tolist() == [1, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        column.values[0] = 9
+
+
+def test_where_keeps_the_rows_that_match() -> None:
+    table = a_run()["payload"]
+    assert table.where(codec="values", is_hypothetical=False)["payload_bytes"].tolist() == [8]
+    assert next(table.where(payload_bytes=8).rows())["codec"] == "values"
+    with pytest.raises(ResultFileError, match="no row"):
+        table.where(codec="values", is_hypothetical=True)
+    with pytest.raises(ResultFileError, match="no column 'speed'"):
+        table.where(speed=1)
+    with pytest.raises(ResultFileError, match="no table 'speed'; it has payload, calls"):
+        a_run()["speed"]
+
+
+def damaged(**change: Any) -> str:
+    return json.dumps(json.loads(to_json(a_run())) | change)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not JSON"),
+        (to_json(a_run())[:-40], "not JSON, or cut short"),
+        ("[1]", "schema None"),
+        (damaged(schema=2), "schema 2, this version of fastsmc reads 1"),
+        (damaged(tables=None), "damaged"),
+        ('{"schema": 1}', "'tables' is missing"),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a_ns": {"values": [1], "meaning": ""}}}}),
+            "'kind' is missing",
+        ),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a_ns": {"kind": "", "values": [1], "meaning": ""}}}}),
+            "table t, column a_ns: kind ''",
+        ),
+        (damaged(provenance={"seed": 1}), "provenance|argument"),
+    ],
+)
+def test_a_damaged_file_is_named_and_explained(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ResultFileError, match=reason) as error:
+        load(path)
+    assert "old.json" in str(error.value)
+    assert error.value.exit_code == 3
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultFileError, match=r"none\.json: No such file"):
+        load(tmp_path / "none.json")
+
+
+def test_csv_reads_back_in_full_precision() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(a_run()["payload"]))))
+    assert [row["codec"] for row in rows] == ["values", 'id+value, "once"']
+    assert [int(row["payload_bytes"]) for row in rows] == [8, 1 << 53]
+    assert [float(row["encode_ms"]) for row in rows] == [0.1 + 0.2, 1e-7]
+    assert [row["is_hypothetical"] for row in rows] == ["false", "true"]
+
+
+def test_files_are_written_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    write = Path.write_bytes
+
+    def fails_at_b(path: Path, content: bytes) -> int:
+        if ".b." in path.name:
+            write(path, content[:1])
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fails_at_b)
+    with pytest.raises(ResultFileError, match="No space left on device"):
+        write_files(tmp_path, {"a": b"new", "b": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultFileError, match=r"file.*folder that can be written"):
+        save(a_run(), tmp_path / "file" / "data.json")
+
+
+def test_provenance_tells_versions_and_machine_but_not_whose() -> None:
+    found = provenance(seed=3, inputs={})
+    assert found.numpy == np.__version__
+    assert found.python == platform.python_version()
+    assert found.seed == 3
+    assert found.n_core >= 1
+    assert found.cpu
+    assert found.date_utc.endswith("Z")
+    assert len(platform.node()) < 4 or platform.node() not in to_json(replace(a_run(), provenance=found))
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [("processor\t: 0\nmodel name\t: Neoverse X\n", "Neoverse X"), ("processor\t: 0\n", platform.machine())],
+)
+def test_the_cpu_model_is_what_the_kernel_calls_it(tmp_path: Path, text: str, model: str) -> None:
+    (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
+    assert cpu_model(tmp_path / "cpuinfo") == model
+    assert cpu_model(tmp_path / "missing") == platform.machine()
+
+
+def test_results_start_neither_numba_nor_matplotlib() -> None:
+    code = (
+        "import sys; from fastsmc.results import provenance; provenance(seed=1, inputs={}); "
+        "sys.exit(bool({'numba', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
