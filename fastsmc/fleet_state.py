@@ -111,6 +111,7 @@ class FleetState:
     ) -> Self:
         """`n_vm` equal VMs of `n_vcpu` vCPUs on a host, or on a release's default host.
 
+        >>> from fastsmc.vm import Fleet
         >>> Fleet.uniform(n_vm=16, n_vcpu=64)
         Fleet of 16 VMs, 1024 vCPUs, 1 host
         """

@@ -65,7 +65,7 @@ def test_nothing_fits_for_a_named_reason(link: Link, ioctl_ns: float, bound_by: 
 def test_a_plan_prints_its_inputs_and_its_weakest_assumption() -> None:
     text = str(max_vcpus(register_set("6.12"), link=Link(10)))
     lines = text.splitlines()
-    assert lines[0] == "linux-6.12.107-max psci02: 184 registers as 'id+value' within 300 ms, 10 Gbit/s"
+    assert lines[0] == "linux-6.12.107-max psci02: 184 registers as 'id+value' within 300 ms, 10 Gbit/s (modelled)"
     assert lines[1].startswith("  200 ns (assumed): ")
     assert lines[4] == "  assumes the cost of one ioctl: nobody has published it for arm64"
     assert "unverified" in lines[-1]
