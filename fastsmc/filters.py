@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from errno import EEXIST, EINVAL
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from fastsmc.errors import InputError
 from fastsmc.smccc import RESERVED_RANGES, FilterAction
 
-EBUSY, EEXIST, EINVAL = 16, 17, 22
 _LAST_ID = 0xFFFF_FFFF
 
 

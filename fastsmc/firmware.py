@@ -7,6 +7,7 @@ Source: Linux arch/arm64/kvm/hypercalls.c, kvm_arm_set_fw_reg and kvm_arm_set_fw
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EBUSY, EINVAL, ENOENT, ENOEXEC
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,6 @@ from fastsmc.registers import (
 )
 from fastsmc.releases import Release
 from fastsmc.smccc import PSCI_0_1
-
-ENOENT, ENOEXEC, EBUSY, EINVAL = 2, 8, 16, 22
 
 Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]

@@ -13,14 +13,7 @@ from fastsmc.errors import InputError
 from fastsmc.filters import Filter
 from fastsmc.releases import Host, release
 from fastsmc.smccc import PSCI_0_1
-
-FEATURE_EL1_32BIT, FEATURE_PSCI_0_2 = 0x2, 0x4
-"""KVM_ARM_VCPU_INIT features, word 0."""
-RUNNABLE, STOPPED = 0, 5
-"""KVM_MP_STATE_*."""
-
-MAX_VCPU_PER_VM = 512
-"""VGIC_V3_MAX_CPUS: beyond it a VM is hypothetical on arm64 KVM. Source: include/kvm/arm_vgic.h; QEMU virt: 512."""
+from fastsmc.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE
 
 Selection = int | slice | NDArray[Any] | Sequence[int]
 

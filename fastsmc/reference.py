@@ -7,27 +7,18 @@ hyp/hyp-entry.S, Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recor
 
 from __future__ import annotations
 
+from errno import EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, ENOEXEC, ENXIO
+
 from fastsmc.errors import InputError
 from fastsmc.reference_psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
 from fastsmc.reference_services import ANSWERS, is_answered_by
 from fastsmc.reference_state import (
     DENIED,
-    EBUSY,
-    EEXIST,
-    EFAULT,
-    EINTR,
-    EINVAL,
-    ENOENT,
-    ENOEXEC,
-    ENXIO,
     EXIT_HYPERCALL,
-    FEATURE_PSCI_0_2,
     HYPERCALL_EXIT_SMC,
     MASK32,
     MASK64,
     OK,
-    RUNNABLE,
-    STOPPED,
     UNANSWERED,
     Exit,
     Outcome,
@@ -60,6 +51,7 @@ from fastsmc.smccc import (
     Verdict,
     is_psci_allowed,
 )
+from fastsmc.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
 
 class Vm(VmState):

@@ -14,8 +14,6 @@ from fastsmc.reference_state import (
     OFF2_FLAG,
     REFUSED,
     RESET2_FLAG,
-    RUNNABLE,
-    STOPPED,
     Exit,
     Outcome,
     VmState,
@@ -24,6 +22,7 @@ from fastsmc.reference_state import (
     words,
 )
 from fastsmc.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
+from fastsmc.vcpu import RUNNABLE, STOPPED
 
 PSCI_INVALID_PARAMS, PSCI_ALREADY_ON, PSCI_INTERNAL_FAILURE = -2, -4, -6
 AFFINITY_ON, AFFINITY_OFF, MIGRATE_INFO_NOT_NEEDED, OFF2_HIBERNATE = 0, 1, 2, 1

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from fastsmc.releases import Host
 from fastsmc.smccc import PSCI_0_1, FilterAction, Verdict
+from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
-OK, EPERM, ENOENT, EINTR, ENXIO, ENOEXEC, EFAULT, EBUSY, EEXIST, EINVAL = 0, 1, 2, 4, 6, 8, 14, 16, 17, 22
-
-FEATURE_EL1_32BIT, FEATURE_PSCI_0_2 = 0x2, 0x4
-"""KVM_ARM_VCPU_INIT features, word 0."""
+OK = 0
 
 EXIT_HYPERCALL, EXIT_SYSTEM_EVENT = 3, 24
 HYPERCALL_EXIT_SMC = 0x1
@@ -21,9 +19,6 @@ EVENT_SHUTDOWN, EVENT_RESET, EVENT_SUSPEND = 1, 2, 5
 """KVM_SYSTEM_EVENT_*. Source: include/uapi/linux/kvm.h."""
 RESET2_FLAG = OFF2_FLAG = 1
 """KVM_SYSTEM_EVENT_{RESET_FLAG_PSCI_RESET2,SHUTDOWN_FLAG_PSCI_OFF2}, in data[0]."""
-
-RUNNABLE, STOPPED = 0, 5
-"""KVM_MP_STATE_*."""
 
 MASK32, MASK64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 NOT_SUPPORTED = -1

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
 
 from fastsmc.errors import InputError
 from fastsmc.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
-
-EINVAL, EEXIST = 22, 17
 
 Version = tuple[int, int, int | None]
 """(major, minor, stable update); None as the third part stands for the newest update of that series."""

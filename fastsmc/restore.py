@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.errors import InputError
 from fastsmc.reference import Vm
-from fastsmc.reference_state import EINVAL, ENOENT, EPERM, OK
+from fastsmc.reference_state import OK
 from fastsmc.registers import (
     ARCH_ARM64,
     ARCH_MASK,
@@ -31,23 +32,33 @@ from fastsmc.registers import (
 )
 from fastsmc.releases import Host, Release
 from fastsmc.restore_rules import STATE, Fate, cache_size, system_register
+from fastsmc.vcpu import (
+    FEATURE_EL1_32BIT,
+    FEATURE_EL2,
+    FEATURE_PAUTH_ADDRESS,
+    FEATURE_PAUTH_GENERIC,
+    FEATURE_PMU,
+    FEATURE_POWER_OFF,
+    FEATURE_PSCI_0_2,
+    FEATURE_SVE,
+)
 
 SVE_VLS = 0x6060_0000_0015_FFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
 VCPU_FEATURES = {
-    "none": 0x0,
-    "power_off": 0x1,
-    "el1_32bit": 0x2,
-    "psci02": 0x4,
-    "pmu": 0x8,
-    "sve": 0x10,
-    "pauth": 0x60,
-    "pauth_address_only": 0x20,
-    "el2": 0x80,
+    "none": 0,
+    "power_off": FEATURE_POWER_OFF,
+    "el1_32bit": FEATURE_EL1_32BIT,
+    "psci02": FEATURE_PSCI_0_2,
+    "pmu": FEATURE_PMU,
+    "sve": FEATURE_SVE,
+    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
+    "pauth_address_only": FEATURE_PAUTH_ADDRESS,
+    "el2": FEATURE_EL2,
 }
-"""Features word 0 of KVM_ARM_VCPU_INIT, by recorded name. Source: uapi/asm/kvm.h, KVM_ARM_VCPU_*."""
+"""Features word 0 of KVM_ARM_VCPU_INIT, by recorded name."""
 
 _NEEDS_CAP = {0x2: (93,), 0x8: (126,), 0x10: (170,), 0x20: (171, 172), 0x40: (171, 172), 0x80: (240,)}
 """KVM_CAP_ARM_* without which a feature bit is EINVAL. PMU_V3 and EL2: not recorded where they matter."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import EINVAL
 
-from fastsmc.reference_state import EINVAL, OK
+from fastsmc.reference_state import OK
 from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, SIZE_U64
 from fastsmc.releases import Release
 

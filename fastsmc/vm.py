@@ -7,6 +7,7 @@ them, with KVM's errnos. Firmware registers are VM-global: an accessor names a v
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import EBUSY, EINVAL, ENOENT, ENOEXEC
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Policies, Tables, build_tables, interned
 from fastsmc.errors import FilterError, InputError, RegisterError
-from fastsmc.filters import EBUSY, EINVAL, Filter, FilterRange, inserted, malformed
-from fastsmc.firmware import ENOENT, ENOEXEC, bitmap_errno, find, psci_version_errno, refusal, workaround_errno
-from fastsmc.fleet_state import FEATURE_PSCI_0_2, FLEET, RUNNABLE, STOPPED, FleetState, Selection
+from fastsmc.filters import Filter, FilterRange, inserted, malformed
+from fastsmc.firmware import bitmap_errno, find, psci_version_errno, refusal, workaround_errno
+from fastsmc.fleet_state import FLEET, FleetState, Selection
 from fastsmc.registers import FwKind, FwRegister
+from fastsmc.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
 __all__ = ["FLEET", "Fleet"]
 

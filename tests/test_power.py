@@ -10,9 +10,9 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.power import Switched, switch
 from fastsmc.reference import Vm
 from fastsmc.reference_psci import mpidr_affinity
-from fastsmc.reference_state import RUNNABLE, STOPPED
 from fastsmc.releases import Host, release
 from fastsmc.smccc import FUNCTIONS, Conduit, Service, Verdict
+from fastsmc.vcpu import RUNNABLE, STOPPED
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from errno import EBUSY, EEXIST, EINTR, EINVAL, ENOENT
+
 import pytest
 
 from fastsmc.reference import Vm
-from fastsmc.reference_state import (
-    EBUSY,
-    EEXIST,
-    EINTR,
-    EINVAL,
-    ENOENT,
-    MASK64,
-    OK,
-    RUNNABLE,
-    STOPPED,
-)
+from fastsmc.reference_state import MASK64, OK
 from fastsmc.registers import register
 from fastsmc.releases import Host, release
 from fastsmc.smccc import Conduit, Verdict
+from fastsmc.vcpu import RUNNABLE, STOPPED
 
 TRNG_FEATURES, TRNG_RND32, TRNG_RND64 = 0x84000051, 0x84000053, 0xC4000053
 PV_TIME_FEATURES, PV_TIME_ST, PTP = 0xC5000020, 0xC5000021, 0x86000001
@@ -93,6 +86,27 @@ def test_psci_version_stays_writable_after_the_first_run() -> None:
 
 def test_a_register_of_another_size_does_not_exist() -> None:
     assert vm().get_one_reg(0, register("STD_BMAP") & ~0x00F0000000000000 | 0x0020000000000000) == (ENOENT, 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "level", "accepted"),
+    [
+        # (workaround, host level, every value below 0x40 that SET accepts): fw-pseudo-registers.rst
+        (1, 0, {0}),
+        (1, 1, {0, 1}),
+        (1, 2, {0, 1, 2}),
+        (3, 2, {0, 1, 2}),
+        (2, 0, {0, 1}),
+        (2, 3, {0, 1, 2, 3, 0x12}),
+    ],
+)
+def test_workaround_registers_validate_against_the_host_and_forget(number: int, level: int, accepted: set[int]) -> None:
+    levels = tuple(level if n == number else 0 for n in (1, 2, 3))
+    made = Vm(Host(release("7.3"), workaround=levels))  # type: ignore[arg-type]
+    reg = register(f"SMCCC_ARCH_WORKAROUND_{number}")
+    assert {value for value in range(0x40) if made.set_one_reg(0, reg, value) == OK} == accepted
+    assert made.set_one_reg(0, reg, 1 << 63) == EINVAL
+    assert made.get_one_reg(0, reg) == (OK, level)
 
 
 # smccc_filter.c
@@ -235,6 +249,16 @@ def test_an_aarch32_caller_gets_trng_but_not_psci_in_smc64_form() -> None:
     made = vm(features=0x6)
     assert (x0(made, 0xC4000003), x0(made, TRNG_RND64)) == (-1, 0)
     assert (x0(made, PSCI_FEATURES, 0xC4000003), x0(vm(), PSCI_FEATURES, 0xC4000003)) == (-1, 0)
+
+
+@pytest.mark.parametrize(("name", "refused"), [("5.18", True), ("6.1", True), ("5.17", False)])
+def test_an_aarch32_caller_is_refused_every_smc64_psci_id_since_about_5_18(name: str, refused: bool) -> None:
+    made = vm(name, features=0x6)
+    assert made.call(0, 0xC4000012).verdict is Verdict.NOT_SUPPORTED
+    rule = made.release.a32_refuses_all_smc64
+    assert rule is refused
+    assert x0(made, PSCI_FEATURES, 0xC4000012) == -1
+    assert x0(vm("6.1"), PSCI_FEATURES, 0xC4000012) == 0
 
 
 def test_before_5_19_everything_implemented_is_allowed() -> None:

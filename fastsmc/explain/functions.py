@@ -11,7 +11,6 @@ from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name, psci_stem
 from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explain.history import newest, since, span
 from fastsmc.reference import Vm
-from fastsmc.reference_state import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
 from fastsmc.releases import Host, Release
 from fastsmc.smccc import (
@@ -30,6 +29,7 @@ from fastsmc.smccc import (
     is_psci_allowed,
     owner_of,
 )
+from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 
 OWNERS = {
     0: "Arm architecture",

@@ -14,13 +14,13 @@ import numpy as np
 from fastsmc.dispatcher import measure_dispatch
 from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
-from fastsmc.reference_state import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.registers import register
 from fastsmc.releases import release
 from fastsmc.results import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
 from fastsmc.smccc import FUNCTIONS, FilterAction
 from fastsmc.traces import Trace
+from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -14,12 +14,12 @@ Source: "KVM: arm64: Add support for hypercall services selection" v4, 24 Feb 20
 from __future__ import annotations
 
 from enum import StrEnum
+from errno import EINVAL, ENOENT
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError, RegisterError
-from fastsmc.firmware import EINVAL, ENOENT
 from fastsmc.fleet_state import Selection
 from fastsmc.migration._checks import member
 from fastsmc.register_sets import vm_global_mask

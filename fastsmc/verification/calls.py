@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from errno import EINVAL
 
 import numpy as np
 
@@ -12,20 +13,10 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.filters import FilterRange
 from fastsmc.recordings import CONDUIT, FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
-from fastsmc.reference_state import (
-    EINVAL,
-    EXIT_HYPERCALL,
-    EXIT_SYSTEM_EVENT,
-    FEATURE_PSCI_0_2,
-    MASK32,
-    MASK64,
-    OK,
-    STOPPED,
-    Outcome,
-    Words,
-)
+from fastsmc.reference_state import EXIT_HYPERCALL, EXIT_SYSTEM_EVENT, MASK32, MASK64, OK, Outcome, Words
 from fastsmc.releases import Host
 from fastsmc.smccc import FUNCTION_BY_NAME, SMC64, FilterAction, Verdict
+from fastsmc.vcpu import FEATURE_PSCI_0_2, STOPPED
 from fastsmc.verification.filters import FILTER
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import judge_typed

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastsmc.errors import RecordingError
 from fastsmc.recordings import Record, Recording, find_recordings, payload_path
-from fastsmc.smccc import FUNCTION_BY_ID, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
+from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
 """Kinds that are small as they are, and whose lines count each other."""
@@ -23,13 +23,17 @@ CALL_KINDS = ("calls", "random", "fuzz_calls", "filter", "a32")
 SEQUENCE_KINDS = ("fuzz_regs", "fuzz_filter")
 
 
+ASKS_ABOUT_AN_ID = frozenset(f.func_id for f in FUNCTIONS if f.name.endswith("_FEATURES"))
+
+
 def compact(
     paths: Iterable[Path | str], destination: Path, *, progress: Callable[[str, int, int], None] | None = None
 ) -> int:
     """Writes a compact copy of recordings that `verify` reads like the originals; returns its bytes.
 
-    Of the calls of one configuration, the first of each (function or kind of id, conduit, answer) is kept, in order;
-    nothing is changed in a line that is kept. Summaries of calls are left out, since they count lines that are gone.
+    Of the calls of one configuration, the first of each (function or kind of id, conduit, answer, id asked about) is
+    kept, in order; nothing is changed in a line that is kept. Summaries of calls are left out, since they count lines
+    that are gone.
 
     Raises:
         RecordingError: nothing to copy, or a destination that is its own source.
@@ -101,7 +105,7 @@ def _kept_calls(records: Iterator[Record], every: int) -> Iterator[Record]:
 
 
 def _signature(record: Record) -> tuple[object, ...]:
-    """What makes a call worth keeping: its function, or its kind of unknown id; its conduit; its answer.
+    """What makes a call worth keeping: function or kind of unknown id, conduit, answer, and an id it asks about.
 
     An exit and the registers seen after it are two lines of one call and are kept or left out together.
     """
@@ -112,7 +116,8 @@ def _signature(record: Record) -> tuple[object, ...]:
         what = (func_id >> 30, min(owner, 7), is_psci_allowed(func_id))
     if _is_forwarded(record):
         return ("forwarded", record["id"], record["c"], *record["a"], "exit" in record)
-    return (what, record["c"], _answer(record))
+    asked = record["a"][0] & 0xFFFF_FFFF if func_id in ASKS_ABOUT_AN_ID else None
+    return (what, record["c"], _answer(record), asked if asked in FUNCTION_BY_ID else None)
 
 
 def _is_forwarded(record: Record) -> bool:

@@ -8,9 +8,10 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.power import switch
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
-from fastsmc.reference_state import FEATURE_PSCI_0_2, MASK64, Outcome
+from fastsmc.reference_state import MASK64, Outcome
 from fastsmc.releases import Host
 from fastsmc.smccc import Verdict
+from fastsmc.vcpu import FEATURE_PSCI_0_2
 from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet

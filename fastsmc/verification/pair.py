@@ -7,8 +7,9 @@ from typing import TypeVar
 from fastsmc.errors import RegisterError
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
-from fastsmc.reference_state import FEATURE_PSCI_0_2, OK
+from fastsmc.reference_state import OK
 from fastsmc.releases import Host
+from fastsmc.vcpu import FEATURE_PSCI_0_2
 from fastsmc.vm import Fleet
 
 Result = TypeVar("Result", int, tuple[int, int])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from errno import E2BIG, EPERM
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference_state import EPERM, OK
+from fastsmc.reference_state import OK
 from fastsmc.registers import (
     CLASS_CORE,
     CLASS_DEMUX,
@@ -35,7 +36,6 @@ from fastsmc.restore import (
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 
-E2BIG = 7
 NOT_CALLED = -1
 ROOM = 8192
 """The recorder offers KVM_GET_REG_LIST room for so many ids, and still reads that number where nothing was written."""
