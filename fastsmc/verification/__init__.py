@@ -11,10 +11,10 @@ from fastsmc.releases import Host
 from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.compact import compact
 from fastsmc.verification.danger import replay_danger
-from fastsmc.verification.filters import replay_fuzz_filter
-from fastsmc.verification.firmware import replay_fuzz_regs, replay_setreg
+from fastsmc.verification.firmware import replay_setreg
 from fastsmc.verification.misc import replay_misc
 from fastsmc.verification.restore import replay_payloads, replay_reglist, replay_restore
+from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
 from fastsmc.verification.tally import Tally, Verification
 
 __all__ = ["Tally", "Verification", "compact", "host_of", "verify"]

@@ -1,12 +1,11 @@
-"""Replays recorded filter inserts: the typed records of `filter`, and the sequences of `fuzz_filter`."""
+"""Predicts recorded filter inserts: the typed records of `filter`."""
 
 from __future__ import annotations
 
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings import Record
 from fastsmc.releases import Host
 from fastsmc.smccc import FilterAction
-from fastsmc.verification.pair import DisagreementError, Pair
-from fastsmc.verification.tally import Tally
+from fastsmc.verification.pair import Pair
 from fastsmc.verification.typed import Predicted, Predictors, Shared
 
 DENY = FilterAction.DENY
@@ -89,32 +88,3 @@ FILTER: Predictors = {
     "overlap": _overlap,
 }
 """What the model predicts for each type of `filter` record; the configurations below them are calls."""
-
-
-def replay_fuzz_filter(recording: Recording, host: Host) -> Tally:
-    """Replays `fuzz_filter`: a record is one insert, or the run, of a random sequence on one VM."""
-    tally = Tally(recording.name, "fuzz_filter")
-    line = 0
-    try:
-        for line, record in recording.records("fuzz_filter"):
-            pair = Pair(host)
-            for number, op in enumerate(record["ops"]):
-                _judge_op(tally, pair, op, f"line {line}, operation {number}")
-    except FORMAT_ERRORS as error:
-        raise recording.malformed(tally.kind, line, error) from error
-    return tally
-
-
-def _judge_op(tally: Tally, pair: Pair, op: Record, where: str) -> None:
-    try:
-        if op["op"] == "run":
-            key, mine = "res", pair.run()
-        elif op["op"] == "ins":
-            key, mine = "errno", pair.insert(int(op["base"], 16), op["nr"], op["action"], pad=bool(op["pad"]))
-        else:
-            tally.cannot_judge(f"fuzz_filter operations {op['op']!r}")
-            return
-    except DisagreementError as error:
-        tally.add(f"{where}: {op}: {error}")
-        return
-    tally.add(None if op[key] == mine else f"{where}: recorded {op}; model {key} {mine}")

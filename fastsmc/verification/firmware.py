@@ -1,14 +1,14 @@
-"""Replays recorded ONE_REG calls on firmware registers: `setreg` and `fuzz_regs`."""
+"""Replays recorded ONE_REG calls on firmware registers: `setreg`."""
 
 from __future__ import annotations
 
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings import Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import OK
 from fastsmc.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
 from fastsmc.releases import Host
 from fastsmc.vcpu import FEATURE_PSCI_0_2
-from fastsmc.verification.pair import DisagreementError, Pair
+from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
 
@@ -142,41 +142,3 @@ SETREG: Predictors = {
 def replay_setreg(recording: Recording, host: Host) -> Tally:
     """Replays `setreg`: every result field of a record must be predicted, and be equal."""
     return replay_typed(recording, host, "setreg", SETREG)
-
-
-def replay_fuzz_regs(recording: Recording, host: Host) -> Tally:
-    """Replays `fuzz_regs`: a record is one operation of a random sequence on a VM of three vCPUs."""
-    tally = Tally(recording.name, "fuzz_regs")
-    line = 0
-    try:
-        for line, record in recording.records("fuzz_regs"):
-            pair = Pair(host, features=record["features"], n_vcpu=3)
-            for number, op in enumerate(record["ops"]):
-                _judge_op(tally, pair, op, f"line {line}, operation {number}")
-    except FORMAT_ERRORS as error:
-        raise recording.malformed(tally.kind, line, error) from error
-    return tally
-
-
-def _judge_op(tally: Tally, pair: Pair, op: Record, where: str) -> None:
-    try:
-        told = _fuzz_op(pair, op)
-    except DisagreementError as error:
-        tally.add(f"{where}: {op}: {error}")
-        return
-    if told is None:
-        tally.cannot_judge(f"fuzz_regs operations {op['op']!r}")
-        return
-    recorded = {key: op[key] for key in told}
-    tally.add(None if told == recorded else f"{where}: recorded {op}; model {told}")
-
-
-def _fuzz_op(pair: Pair, op: Record) -> Predicted | None:
-    if op["op"] == "run":
-        return {"res": pair.run(op["vcpu"])}
-    if op["op"] != "set":
-        return None
-    reg = int(op["reg"], 16)
-    errno = pair.set(reg, int(op["val"], 16), op["vcpu"])
-    get_errno, value = pair.get(reg, op["vcpu"])
-    return {"errno": errno, "get_errno": get_errno, "rb": f"{value:#x}"}
