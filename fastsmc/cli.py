@@ -5,7 +5,9 @@ Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 13
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,15 +42,21 @@ def main() -> None:
     """Runs the command line; errors of ours end in one sentence and their exit code."""
     try:
         app()
+        sys.stdout.flush()
     except FastsmcError as error:
         print(f"fastsmc: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("fastsmc: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nothing is wrong with us
+    except OSError as error:
+        _output_failed(error)
+
+
+def _output_failed(error: OSError) -> None:
+    """Ends with 0 when the reader of our output has gone, and with 3 and a sentence when it cannot be written."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - nothing more is written at exit
+    if error.errno == errno.EPIPE:
         sys.exit(0)
+    print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
+    sys.exit(3)
 
 
 def _version(value: bool) -> None:
@@ -106,6 +114,9 @@ def verify(
     from fastsmc import verification
 
     if compact is not None:
+        if kind or as_json:
+            msg = "--compact copies every kind and prints one line: leave out --kind and --json"
+            raise typer.BadParameter(msg)
         with _progress("copying") as show:
             size = verification.compact(paths, compact, progress=show)
         print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
@@ -130,7 +141,7 @@ def _print_verification(result: Verification) -> None:
     for tally in result.tallies:
         _print_differences(tally)
     for note in sorted({note for tally in result.tallies for note in tally.notes}):
-        print(f"inferred: {sum(tally.notes[note] for tally in result.tallies)} {note}")
+        print(f"note: {sum(tally.notes[note] for tally in result.tallies)} {note}")
     for kind, hosts in sorted(result.not_looked_at.items()):
         print(f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''})")
     print(f"{result.n_match} of {result.n_record} records match")

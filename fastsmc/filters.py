@@ -8,12 +8,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from errno import EEXIST, EINVAL
+from errno import EBUSY, EEXIST, EINVAL
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
+from fastsmc.registers import whole
+from fastsmc.releases import Release
 from fastsmc.smccc import RESERVED_RANGES, FilterAction
 
 _LAST_ID = 0xFFFF_FFFF
@@ -28,14 +30,9 @@ class FilterRange:
     action: FilterAction | int
 
     def __post_init__(self) -> None:
-        for name, value, bits in (
-            ("base", self.base, 32),
-            ("nr_functions", self.nr_functions, 32),
-            ("action", self.action, 8),
-        ):
-            if not 0 <= int(value) < 1 << bits:
-                msg = f"filter range {name} {value} does not fit u{bits}: give 0 to {hex((1 << bits) - 1)}"
-                raise InputError(msg)
+        whole("filter range base (u32)", self.base, last=_LAST_ID)
+        whole("filter range nr_functions (u32)", self.nr_functions, last=_LAST_ID)
+        whole("filter range action (u8)", self.action, last=0xFF)
 
     @property
     def last(self) -> int:
@@ -44,6 +41,25 @@ class FilterRange:
 
     def __str__(self) -> str:
         return f"0x{self.base:08x}+{self.nr_functions}"
+
+
+def listed(ranges: object) -> list[FilterRange]:
+    """One range or several, as a list.
+
+    Raises:
+        InputError: something else.
+    """
+    if isinstance(ranges, FilterRange):
+        return [ranges]
+    if not isinstance(ranges, Iterable):
+        msg = f"ranges is {ranges!r}: give a FilterRange, or a list of them"
+        raise InputError(msg)
+    wanted = list(ranges)
+    for r, one in enumerate(wanted):
+        if not isinstance(one, FilterRange):
+            msg = f"ranges[{r}] is {one!r}: give a FilterRange(base, nr_functions, action)"
+            raise InputError(msg)
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,31 @@ def malformed(new: FilterRange, *, empty_at_0_errno: int) -> bool:
     if new.action > FilterAction.FWD_TO_USER or new.last < new.base:
         return True
     return new.base == 0 and new.nr_functions == 0 and empty_at_0_errno == EINVAL
+
+
+def refusal(new: FilterRange, errno: int, *, old: Filter, rules: Release) -> str:
+    """Why a release refused to insert a range into a filter: the one reason that KVM comes to first."""
+    if errno == EBUSY:
+        return "the VM has run: install filters before the first KVM_RUN"
+    if errno == EEXIST:
+        everything = "base 0 with nr_functions 0 stands for all ids, so " if new.nr_functions == 0 else ""
+        return f"{everything}it overlaps {_met(new, old)}; ranges must be disjoint"
+    if not rules.has_filter:
+        return f"Linux {rules.name} has no SMCCC filter: it came with 6.4"
+    if new.action > FilterAction.FWD_TO_USER:
+        return f"action {int(new.action)} is none of HANDLE (0), DENY (1) and FWD_TO_USER (2)"
+    if new.nr_functions == 0:
+        return "nr_functions is 0: it must be 1 or more"
+    return f"it ends past 0xffffffff: from that base on, nr_functions can be {_LAST_ID - int(new.base) + 1} at most"
+
+
+def _met(new: FilterRange, old: Filter) -> str:
+    """The first reserved or installed range that a new one meets."""
+    for first, last in RESERVED_RANGES:
+        if first <= new.last and new.base <= last:
+            return f"0x{first:08x}-0x{last:08x}, which is reserved for Arm architecture calls"
+    first, last, action = next(r for r in old.ranges if r[0] <= new.last and new.base <= r[1])
+    return f"the installed range {FilterRange(first, last - first + 1, action)} ({FilterAction(action).name})"
 
 
 def _insert_errno(taken: list[tuple[int, int, int]], new: FilterRange, empty_at_0_errno: int) -> int:

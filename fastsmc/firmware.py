@@ -24,9 +24,11 @@ from fastsmc.registers import (
     WORKAROUND_2_ENABLED,
     WORKAROUND_2_NOT_REQUIRED,
     WORKAROUND_LIMIT,
+    WORKAROUND_NOT_REQUIRED,
     FwKind,
     FwRegister,
     reg_class,
+    register_id,
 )
 from fastsmc.releases import Release
 from fastsmc.smccc import PSCI_0_1
@@ -40,8 +42,9 @@ def find(reg: int) -> tuple[FwRegister | None, int]:
     """The firmware register of an id, or the errno of its absence.
 
     Raises:
-        InputError: a core, system or cache register, which this package does not model.
+        InputError: no 64-bit number, or a core, system or cache register, which this package does not model.
     """
+    reg = register_id(reg)
     row = FW_BY_ID.get(reg)
     if row is not None:
         return row, 0
@@ -66,8 +69,10 @@ def psci_version_errno(
     Args:
         accepted: the words each host's release knows. host: index into it, per VM.
     """
-    known = np.stack([np.isin(value, np.array(words, np.uint64)) for words in accepted])
-    is_known = known[host, np.arange(value.size)]
+    lists = list(dict.fromkeys(accepted))
+    known = np.stack([np.isin(value, np.array(words, np.uint64)) for words in lists])
+    list_of_host = np.array([lists.index(words) for words in accepted])
+    is_known = known[list_of_host[host], np.arange(value.size)]
     return np.where(is_known & ((value == PSCI_0_1) != has_psci_0_2), 0, EINVAL).astype(np.int16)
 
 
@@ -84,11 +89,12 @@ def workaround_errno(value: Words, *, kind: FwKind, available: Words) -> Errnos:
 
 
 def refusal(
-    row: FwRegister | None, rules: Release, errno: int, *, level: Sequence[int], current: NDArray[np.uint64]
+    row: FwRegister | None, rules: Release, errno: int, *, value: int, level: Sequence[int], current: NDArray[np.uint64]
 ) -> str:
-    """Why a SET was refused, and what would be right.
+    """Why a GET or SET was refused, and what would be right.
 
     Args:
+        value: what was to be set; any for a GET.
         level: the host's workaround levels. current: uint64[4], the VM's bitmaps.
     """
     if errno == ENOEXEC:
@@ -104,4 +110,14 @@ def refusal(
     if row.kind is FwKind.PSCI_VERSION:
         known = ", ".join(hex(word) for word in rules.psci_versions[1:])
         return f"accepted are {known}; with feature PSCI_0_2 off, 0x1 alone"
-    return f"above the host's level {level[row.index - 1]}, or not a level"
+    return _no_level(row.kind, value, level[row.index - 1])
+
+
+def _no_level(kind: FwKind, value: int, available: int) -> str:
+    """Why a workaround register refuses a value: it is no level, or the host has less."""
+    if kind is FwKind.WORKAROUND:
+        is_level = value <= WORKAROUND_NOT_REQUIRED
+        return f"above the host's level {available}" if is_level else "not a level: 0, 1 and 2 are"
+    if value > WORKAROUND_2_NOT_REQUIRED and value != WORKAROUND_2_AVAIL | WORKAROUND_2_ENABLED:
+        return "not a level: 0, 1, 2 and 3 are, and 0x12 for 2 and enabled"
+    return f"above the host's level {available}: 2 and 3 need a host of level 3"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError
 from fastsmc.filters import Filter
-from fastsmc.releases import Host, release
+from fastsmc.registers import whole
+from fastsmc.releases import Host
 from fastsmc.smccc import PSCI_0_1
 from fastsmc.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE
 
 Selection = int | slice | NDArray[Any] | Sequence[int]
+"""A number, a slice, numbers each given once, or a boolean mask; slice(None) for all, as None is refused."""
+
+_U32 = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,56 +51,143 @@ FLEET = {
 """The columns of a Fleet, by attribute name."""
 
 
+def whole_numbers(name: str, value: object, *, first: int = 0, last: int) -> NDArray[Any]:
+    """One number or an array-like of them as an array; nothing is rounded or wrapped.
+
+    Raises:
+        InputError: a value that is not a whole number in first..last.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        msg = f"{name} is not an array of whole numbers: {error}"
+        raise InputError(msg) from error
+    is_list = isinstance(value, list | tuple)
+    if is_list and (array.dtype.kind not in "iu" or any(isinstance(v, bool | np.bool_) for v in cast(Any, value))):
+        # NumPy makes floats of [0, 2**63] and integers of [True, 2], so the values themselves are read.
+        return np.array(
+            [whole(f"{name}[{i}]", v, first=first, last=last) for i, v in enumerate(cast(Any, value))], np.uint64
+        )
+    if array.dtype.kind not in "iu":
+        return np.array(whole(name, value, first=first, last=last), np.uint64)
+    bad = np.flatnonzero((array < first) | (array > last))
+    if bad.size:
+        place = f"[{bad[0]}]" if array.ndim else ""
+        whole(f"{name}{place}", array.flat[bad[0]].item(), first=first, last=last)
+    return array
+
+
+def selected(name: str, selection: object, n: int) -> NDArray[np.int64]:
+    """Numbers out of 0..n-1 that a selection stands for; what a slice names beyond the end is not there.
+
+    Raises:
+        InputError: None, a number that is not there, negative or given twice, a mask of another length, or no
+            selection at all.
+    """
+    if selection is None:
+        msg = f"{name} is None: give slice(None) for all {n}"
+        raise InputError(msg)
+    if isinstance(selection, slice):
+        try:
+            return np.arange(*selection.indices(n), dtype=np.int64)
+        except (TypeError, ValueError) as error:
+            msg = f"{name} is {selection!r}: {error}"
+            raise InputError(msg) from error
+    if _is_mask(selection):
+        mask = np.asarray(selection)
+        if mask.shape != (n,):
+            msg = f"{name} is a mask of shape {mask.shape}: give one boolean for each of the {n}"
+            raise InputError(msg)
+        return np.flatnonzero(mask)
+    numbers = whole_numbers(name, selection, last=n - 1)
+    if numbers.ndim > 1:
+        msg = f"{name} has shape {numbers.shape}: give one list of numbers"
+        raise InputError(msg)
+    chosen: NDArray[np.int64] = np.atleast_1d(numbers).astype(np.int64)
+    if (chosen[1:] <= chosen[:-1]).any():
+        ordered = np.sort(chosen)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if twice.size:
+            msg = f"{name} has {twice[0]} more than once: give each number once"
+            raise InputError(msg)
+    return chosen
+
+
+def _is_mask(selection: object) -> bool:
+    if isinstance(selection, np.ndarray):
+        return selection.dtype == np.bool_ and selection.ndim > 0
+    is_list = isinstance(selection, list | tuple) and len(selection) > 0
+    return is_list and all(isinstance(one, bool | np.bool_) for one in cast(Sequence[object], selection))
+
+
+def _as_hosts(hosts: object) -> tuple[Host, ...]:
+    """Hosts of hosts and release names."""
+    if isinstance(hosts, Host | str):
+        hosts = (hosts,)
+    if not isinstance(hosts, Sequence) or not hosts:
+        msg = f"hosts is {hosts!r}: give a Host or a release name such as '6.12', or a list of them"
+        raise InputError(msg)
+    return tuple(map(_as_host, hosts))
+
+
+def _as_host(host: object) -> Host:
+    if isinstance(host, str):
+        return Host.of(host)
+    if not isinstance(host, Host):
+        msg = f"host {host!r} is neither a Host nor a release name as text, such as '6.12'"
+        raise InputError(msg)
+    return host
+
+
 class FleetState:
     """Many VMs and their vCPUs as columns (see FLEET); equal policies are stored once, when tables are built.
 
     Args:
         n_vcpu: vCPUs of each VM, an array-like of n_vm counts from 1 up.
-        hosts: one Host for all VMs, or a list that `host_of_vm` indexes.
+        hosts: one Host, or the name of its release, for all VMs; or a list of them that `host_of_vm` indexes.
         features: word 0 of KVM_ARM_VCPU_INIT, for all VMs or per VM. Default: PSCI 0.2 and later.
 
     Raises:
-        InputError: no VM, a VM without vCPUs, an index outside `hosts`.
+        InputError: no VM, a VM without vCPUs, an index outside `hosts`, a feature the VM's release does not know.
     """
 
     def __init__(
         self,
         n_vcpu: ArrayLike,
         *,
-        hosts: Host | Sequence[Host],
+        hosts: Host | str | Sequence[Host | str],
         host_of_vm: ArrayLike | None = None,
         features: ArrayLike = FEATURE_PSCI_0_2,
     ) -> None:
-        count = np.atleast_1d(np.asarray(n_vcpu))
-        if count.ndim != 1 or count.size == 0 or count.dtype.kind not in "iu" or int(count.min()) < 1:
-            msg = f"n_vcpu must be a list of vCPU counts, one VM each, all at least 1; got {n_vcpu!r}"
+        count = np.atleast_1d(whole_numbers("n_vcpu", n_vcpu, first=1, last=_U32)).astype(np.int64)
+        if count.ndim != 1 or count.size == 0:
+            msg = f"n_vcpu has shape {count.shape}: give a list of vCPU counts, one VM each"
             raise InputError(msg)
-        if int(count.astype(np.uint64).sum()) > 0xFFFF_FFFF:
-            msg = f"{int(count.sum())} vCPUs do not fit uint32 indices: 4294967295 is the limit"
-            raise InputError(msg)
-        self.hosts: tuple[Host, ...] = (hosts,) if isinstance(hosts, Host) else tuple(hosts)
+        _check_total(int(count.sum()))
+        self.hosts: tuple[Host, ...] = _as_hosts(hosts)
         self.n_vm = int(count.size)
         self.n_vcpu = int(count.sum())
         self.first_vcpu = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
-        self.vm_of_vcpu = np.repeat(np.arange(self.n_vm, dtype=np.uint32), count.astype(np.int64))
+        self.vm_of_vcpu = np.repeat(np.arange(self.n_vm, dtype=np.uint32), count)
         self.mp_state = np.full(self.n_vcpu, RUNNABLE, np.uint8)
         self.is_initialised = np.ones(self.n_vcpu, np.bool_)
         self.host_of_vm: NDArray[np.int64] = self._column("host_of_vm", 0 if host_of_vm is None else host_of_vm)
-        if int(self.host_of_vm.min()) < 0 or int(self.host_of_vm.max()) >= len(self.hosts):
+        if int(self.host_of_vm.max()) >= len(self.hosts):
             msg = (
                 f"host_of_vm holds {int(self.host_of_vm.max())}, but there are {len(self.hosts)} hosts (0 is the first)"
             )
             raise InputError(msg)
         self.features = self._column("features", features)
+        self._check_features()
         self.fw_bmap: NDArray[np.uint64] = np.array([h.release.bitmap_reset for h in self.hosts], np.uint64)[
             self.host_of_vm
         ]
-        self.psci_version = self._column("psci_version", 0)
-        self.has_run_once = self._column("has_run_once", False)
-        self.has_system_suspend = self._column("has_system_suspend", False)
+        self.psci_version = np.zeros(self.n_vm, np.uint32)
+        self.has_run_once = np.zeros(self.n_vm, np.bool_)
+        self.has_system_suspend = np.zeros(self.n_vm, np.bool_)
         self.filters: list[Filter] = [Filter()]
         self._filter_index = {Filter(): 0}
-        self.filter_of_vm = self._column("filter_of_vm", 0)
+        self.filter_of_vm = np.zeros(self.n_vm, np.int64)
 
     @classmethod
     def uniform(
@@ -108,11 +199,9 @@ class FleetState:
         >>> Fleet.uniform(n_vm=16, n_vcpu=64)
         Fleet of 16 VMs, 1024 vCPUs, 1 host
         """
-        if n_vm < 1 or n_vcpu < 1:
-            msg = f"a fleet needs at least one VM and one vCPU per VM; got n_vm={n_vm}, n_vcpu={n_vcpu}"
-            raise InputError(msg)
-        chosen = Host(release(host), name=host) if isinstance(host, str) else host
-        return cls(np.full(n_vm, n_vcpu), hosts=chosen, features=features)
+        n_vm, n_vcpu = whole("n_vm", n_vm, first=1, last=_U32), whole("n_vcpu", n_vcpu, first=1, last=_U32)
+        _check_total(n_vm * n_vcpu)
+        return cls(np.full(n_vm, n_vcpu), hosts=_as_host(host), features=features)
 
     def __repr__(self) -> str:
         hosts = f"{len(self.hosts)} host" + ("s" if len(self.hosts) > 1 else "")
@@ -120,14 +209,20 @@ class FleetState:
         return f"Fleet of {self.n_vm} VMs, {self.n_vcpu} vCPUs, {hosts}{note}"
 
     def _column(self, name: str, value: ArrayLike) -> NDArray[Any]:
-        given = np.asarray(value)
+        given = whole_numbers(name, value, last=int(np.iinfo(FLEET[name].dtype).max))
         if given.ndim > 1 or (given.ndim == 1 and given.size != self.n_vm):
             msg = f"{name} must be one value or {self.n_vm}, one per VM; got shape {given.shape}"
             raise InputError(msg)
-        if given.dtype.kind not in "iub" or (given.dtype.kind == "i" and int(given.min()) < 0):
-            msg = f"{name} must hold non-negative integers; got {value!r}"
-            raise InputError(msg)
         return np.broadcast_to(given, self.n_vm).astype(FLEET[name].dtype)
+
+    def _check_features(self) -> None:
+        known = np.array([(1 << h.release.n_vcpu_feature) - 1 for h in self.hosts], np.uint32)[self.host_of_vm]
+        refused = np.flatnonzero(self.features & ~known)
+        if refused.size:
+            vm = int(refused[0])
+            rules, word = self.hosts[self.host_of_vm[vm]].release, int(self.features[vm])
+            msg = f"features {word:#x} of VM {vm}: KVM_ARM_VCPU_INIT of Linux {rules.name} knows bits in {known[vm]:#x}"
+            raise InputError(msg)
 
     @property
     def is_hypothetical(self) -> bool:
@@ -138,15 +233,9 @@ class FleetState:
         """VM numbers of an int, a slice, a list of numbers or a boolean mask.
 
         Raises:
-            InputError: a number outside the fleet, or something that selects no VM numbers.
+            InputError: a number that is negative, outside the fleet or given twice, None, or no selection at all.
         """
-        every = np.arange(self.n_vm)
-        try:
-            chosen = every[selection]
-        except (IndexError, TypeError) as error:
-            msg = f"VM selection {selection!r} does not fit a fleet of {self.n_vm} VMs (0 is the first)"
-            raise InputError(msg) from error
-        return np.atleast_1d(chosen).astype(np.int64)
+        return selected("VM selection", selection, self.n_vm)
 
     def check(self) -> None:
         """Asserts every structural invariant; for tests and after reading a fleet from elsewhere."""
@@ -164,8 +253,14 @@ class FleetState:
         for installed in self.filters:
             assert all(a[1] < b[0] for a, b in zip(installed.ranges, installed.ranges[1:], strict=False))
 
-    def effective_psci_version(self) -> NDArray[np.uint32]:
-        """uint32[n_vm]: what PSCI_VERSION answers."""
-        default = np.array([h.release.psci_versions[-1] for h in self.hosts], np.uint32)[self.host_of_vm]
-        chosen = np.where(self.psci_version > 0, self.psci_version, default)
-        return np.where(self.features & FEATURE_PSCI_0_2, chosen, np.uint32(PSCI_0_1)).astype(np.uint32)
+    def effective_psci_version(self, vms: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.uint32]:
+        """uint32[n_selected]: what PSCI_VERSION answers."""
+        default = np.array([h.release.psci_versions[-1] for h in self.hosts], np.uint32)[self.host_of_vm[vms]]
+        chosen = np.where(self.psci_version[vms] > 0, self.psci_version[vms], default)
+        return np.where(self.features[vms] & FEATURE_PSCI_0_2, chosen, np.uint32(PSCI_0_1)).astype(np.uint32)
+
+
+def _check_total(n_vcpu: int) -> None:
+    if n_vcpu > _U32:
+        msg = f"{n_vcpu} vCPUs do not fit uint32 indices: {_U32} is the limit"
+        raise InputError(msg)

@@ -6,6 +6,7 @@ Everything here is modelled: bytes and ioctl counts in closed form, times from a
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastsmc.migration._checks import MAX_COUNT
 from fastsmc.migration.counts import PayloadCost, Vmm, payload_cost
 from fastsmc.migration.payload import Codec, payload_bytes
 from fastsmc.register_sets import RegisterSet, register_sets
+from fastsmc.registers import whole
 
 F64Array = NDArray[np.float64]
 
@@ -142,9 +144,7 @@ def max_vcpus(
         shared = registers.n_global if n_global is None else n_global
     else:
         subject, n_reg, has_sve, shared = "any host", registers, False, n_global or 0
-    if not 1 <= limit <= MAX_COUNT:
-        msg = f"limit {limit!r}: give 1 to {MAX_COUNT} vCPUs"
-        raise InputError(msg)
+    limit = whole("limit", limit, first=1, last=MAX_COUNT)
     n_vcpu = np.arange(1, limit + 1)
     cost = payload_cost(n_reg, n_vcpu, codec, n_global=shared, vmm=vmm, has_sve=has_sve)
     if ioctl_ns is None:
@@ -292,8 +292,12 @@ def register_table() -> list[RegisterRow]:
     ]
 
 
-def _require(value: float, what: str, *, above: float = -math.inf, least: float = -math.inf) -> None:
-    if not (math.isfinite(value) and value > above and value >= least):
+def _require(value: object, what: str, *, above: float = -math.inf, least: float = -math.inf) -> None:
+    number = math.nan
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    with suppress(OverflowError):
+        number = float(value) if is_number else number  # type: ignore[arg-type]
+    if not (math.isfinite(number) and number > above and number >= least):
         bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
         msg = f"{what} {value!r}: give a number {bound}"
         raise InputError(msg)

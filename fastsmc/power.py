@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_power
+from fastsmc.errors import InputError
 from fastsmc.smccc import PSCI_0_1
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
@@ -39,9 +40,19 @@ def switch(fleet: Fleet, calls: Calls, verdict: NDArray[np.uint8]) -> Switched:
     Args:
         verdict: uint8[n_call], what `dispatcher.verdicts` says of these calls.
 
+    Raises:
+        InputError: a call by a vCPU the fleet does not have, or verdicts of another shape or dtype.
+
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM.
     """
     n_call = len(calls)
+    if n_call and int(calls.vcpu.max()) >= fleet.n_vcpu:
+        c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
+        msg = f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
+        raise InputError(msg)
+    if verdict.dtype != np.uint8 or verdict.shape != (n_call,) or not verdict.flags.c_contiguous:
+        msg = f"verdict must be a contiguous uint8[{n_call}], as dispatcher.verdicts gives it"
+        raise InputError(msg)
     zero = np.zeros(n_call, np.uint64)
     x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
     masks = np.array([host.release.mpidr_masks_extra_bits for host in fleet.hosts])[fleet.host_of_vm]

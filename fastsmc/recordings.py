@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import FastsmcError, InputError, RecordingError
+from fastsmc.registers import WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Release, release
 from fastsmc.smccc import Conduit
 
@@ -22,7 +23,10 @@ Record = dict[str, Any]
 CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
 """How recordings spell a conduit; the digit is the immediate."""
 
-FORMAT_ERRORS = (KeyError, ValueError, TypeError, IndexError, InputError)
+FORMAT_ERRORS = (
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError),
+    *(OverflowError, RecursionError, MemoryError, InputError),
+)
 """What reading a record of another shape raises, or one that asks for what no VM can do."""
 
 _WORKAROUND_REG = "0x603000000014000{}"
@@ -42,9 +46,19 @@ class Recording:
     meta: Record
     release: Release
 
+    @property
+    def is_compact(self) -> bool:
+        """Whether it is a compact copy, in which lines were left out."""
+        return self.meta.get("compact") is True
+
     def kinds(self) -> tuple[str, ...]:
         """Kinds of records there are, by file name, sorted."""
         return tuple(sorted(path.name.removesuffix(".jsonl.xz") for path in self.folder.glob("*.jsonl.xz")))
+
+    def other_files(self) -> tuple[str, ...]:
+        """Files that hold no records: whatever is not meta.json, *.jsonl.xz or a payload, sorted."""
+        others = (path.name for path in self.folder.iterdir() if path.is_file() and path.name != "meta.json")
+        return tuple(sorted(name for name in others if not name.endswith((".jsonl.xz", ".bin.xz"))))
 
     def has(self, kind: str) -> bool:
         return (self.folder / f"{kind}.jsonl.xz").exists()
@@ -65,6 +79,9 @@ class Recording:
                         msg = f"{path}:{number}: a record must be a JSON object, found {line[:60].strip()!r}"
                         raise RecordingError(msg)
                     yield number, record
+        except RecursionError as error:
+            msg = f"{path}:{number + 1}: nested too deeply for a record"
+            raise RecordingError(msg) from error
         except (EOFError, lzma.LZMAError, OSError, UnicodeDecodeError) as error:
             msg = f"{path}: cannot be read past line {number} ({error}); is the file whole?"
             raise RecordingError(msg) from error
@@ -81,24 +98,28 @@ class Recording:
         missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         return RecordingError(f"{self.folder / kind}.jsonl.xz:{line}: not a record of this kind: {missing}")
 
-    def workaround_levels(self) -> tuple[int, int, int] | None:
+    def workaround_levels(self) -> tuple[int, int, int]:
         """The host's WORKAROUND_1..3 levels, as it describes itself; an input to the model, not a result.
 
-        Taken from the first configuration's register dump, or the register discovery; None when neither was recorded.
+        Taken from the first register dump of a configuration, the register discovery, or a register list.
+
+        Raises:
+            RecordingError: none of its files tells them, or tells levels that do not exist.
         """
-        for kind in ("calls", "random", "sweep", "fuzz_calls", "a32", "filter"):
-            if not self.has(kind):
-                continue
-            for _, record in self.records(kind):
-                if "fw" in record:
-                    return _levels(record["fw"])
-        if self.has("setreg"):
-            found = {
-                r["reg"]: r["val"] for _, r in self.records("setreg") if r.get("t") == "index" and not r["get_errno"]
-            }
-            if found:
-                return _levels(found)
-        return None
+        kinds = ("calls", "random", "sweep", "fuzz_calls", "a32", "filter", "setreg", "reglist")
+        for kind in filter(self.has, kinds):
+            line, found = 0, dict[str, str]()
+            try:
+                for line, record in self.records(kind):  # noqa: B007 - the handler below names it
+                    found |= _registers_told(record)
+                    if found and "t" not in record:
+                        break  # a whole dump; register discovery goes on, a register a line
+                if _WORKAROUND_REG.format(1) in found:
+                    return _levels(found)
+            except FORMAT_ERRORS as error:
+                raise self.malformed(kind, line, error) from error
+        msg = f"{self.folder}: no file tells the host's SMCCC_ARCH_WORKAROUND levels; one of {', '.join(kinds)} would"
+        raise RecordingError(msg)
 
 
 def payload_path(folder: Path, features: str) -> Path:
@@ -123,8 +144,20 @@ def read_payload(path: Path) -> bytes:
         raise RecordingError(msg) from error
 
 
+def _registers_told(record: Record) -> dict[str, str]:
+    """Registers a record reports, value by id: a dump, a register list, or one of the register discovery."""
+    if "fw" in record:
+        return dict(record["fw"])
+    if record.get("t") == "index":
+        return {record["reg"]: record["val"]}
+    return {reg: value for reg, value, _ in record.get("regs", ())}
+
+
 def _levels(registers: dict[str, str]) -> tuple[int, int, int]:
     one, two, three = (int(registers.get(_WORKAROUND_REG.format(n), "0x0"), 16) for n in (1, 2, 3))
+    if not (0 <= one <= WORKAROUND_NOT_REQUIRED and 0 <= three <= WORKAROUND_NOT_REQUIRED and two in (0, 3)):
+        msg = f"workaround levels {one}, {two}, {three} are none a host has: 0 to 2, 0 or 3, 0 to 2"
+        raise ValueError(msg)
     return one, two, three
 
 

@@ -163,6 +163,11 @@ def register_set(release: str, *, cpu: str = "max", features: str = "psci02") ->
     >>> print(register_set("6.12"))
     linux-6.12.107-max psci02: 259 registers, 2264 B per vCPU, 70 VM-global
     """
+    named: dict[str, object] = {"release": release, "cpu": cpu, "features": features}
+    for what, given in named.items():
+        if not isinstance(given, str):
+            msg = f"{what} {given!r}: give it as text, such as register_set('6.12', cpu='max', features='psci02')"
+            raise InputError(msg)
     found = _release_names().get(release.strip().removeprefix("v"))
     if found is None:
         known = ", ".join(dict.fromkeys(key[0] for key in _recorded()))

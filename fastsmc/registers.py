@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
+from numbers import Integral
 
 from fastsmc.errors import InputError
 
@@ -32,6 +33,36 @@ CLASS_NAMES = {
     CLASS_SVE: "sve",
     CLASS_FW_FEAT_BMAP: "firmware bitmap",
 }
+
+
+def whole(name: str, value: object, *, first: int = 0, last: int) -> int:
+    """The value as an int; booleans are no numbers, nothing is rounded.
+
+    Raises:
+        InputError: not a whole number in first..last.
+    """
+    number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    if number is None or not first <= number <= last:
+        shown = " ".join(repr(value).split())[:60]
+        end = last if last < _U32 else hex(last)
+        msg = f"{name} is {shown}: it must be a whole number in {first}..{end}"
+        raise InputError(msg)
+    return number
+
+
+_U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+
+
+def register_id(reg: object) -> int:
+    """A ONE_REG id as an int.
+
+    Raises:
+        InputError: not a 64-bit number; a name gets the hint to ask for its id.
+    """
+    if isinstance(reg, str):
+        msg = f"a register id is a number, not {reg[:40]!r}: give register({reg[:40]!r})"
+        raise InputError(msg)
+    return whole("a register id", reg, last=_U64)
 
 
 def reg_size(reg: int) -> int:
@@ -92,7 +123,7 @@ FW_BY_ID = {r.reg: r for r in FW_REGISTERS}
 FW_BY_NAME = {r.name: r for r in FW_REGISTERS}
 
 
-def register(name: str) -> int:
+def register(name: object) -> int:
     """The ONE_REG id of a firmware register.
 
     Raises:
@@ -101,6 +132,9 @@ def register(name: str) -> int:
     >>> hex(register("STD_BMAP"))
     '0x6030000000160000'
     """
+    if not isinstance(name, str):
+        msg = f"a firmware register's name is text, not {name!r}; there are {', '.join(FW_BY_NAME)}"
+        raise InputError(msg)
     if name not in FW_BY_NAME:
         close = get_close_matches(name.upper(), FW_BY_NAME, n=1, cutoff=0)[0]
         msg = f"no firmware register is called {name!r}; did you mean {close}? There are {', '.join(FW_BY_NAME)}"

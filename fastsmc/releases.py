@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from fastsmc.errors import InputError
+from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED, whole
 from fastsmc.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
 
 Version = tuple[int, int, int | None]
@@ -173,25 +174,35 @@ CHANGES: tuple[Change, ...] = (
 )
 
 
-def parse_version(text: str) -> Version:
+_NUMBER = "(0|[1-9][0-9]*)"
+_VERSION = re.compile(rf"v?{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER})?([-+~].*)?")
+
+
+def parse_version(text: object) -> Version:
     """(major, minor, update) of a release name such as "6.12", "v6.12.107" or "6.1.0-56-cloud-arm64".
 
-    A distribution's ".0-56" counts its own packages, not stable updates, so it reads as "newest update".
+    A distribution's ".0-56" counts its own packages, not stable updates, so it reads as "newest update". A release
+    candidate is older than every stable update, so it reads as update 0.
 
-    >>> parse_version("5.10.218"), parse_version("6.1.0-56-cloud-arm64")
-    ((5, 10, 218), (6, 1, None))
+    Raises:
+        InputError: not a version, or not text: 6.10 as a number is 6.1.
+
+    >>> parse_version("5.10.218"), parse_version("6.1.0-56-cloud-arm64"), parse_version("5.15-rc3")
+    ((5, 10, 218), (6, 1, None), (5, 15, 0))
     """
-    match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?([-+~].*)?", text.strip())
+    match = _VERSION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        msg = f"release {text!r} is not a Linux version: write it as 6.12 or 6.12.107"
+        shown = f"{text[:40]!r}" if isinstance(text, str) else f"{text!r} (a {type(text).__name__})"
+        msg = f"release {shown} is not a Linux version: write it as text, '6.12' or '6.12.107'"
         raise InputError(msg)
     major, minor, update, suffix = match.groups()
+    if re.match("[-+~]rc[0-9]", suffix or "") and int(update or 0) == 0:
+        return int(major), int(minor), 0
     if update is None or (suffix and int(update) == 0):
         return int(major), int(minor), None
     return int(major), int(minor), int(update)
 
 
-@cache
 def release(name: str) -> Release:
     """The rules of a Linux release, recorded or between recorded ones.
 
@@ -205,6 +216,11 @@ def release(name: str) -> Release:
     'VENDOR_HYP_BMAP_2'
     """
     version = parse_version(name)
+    return _release(name.strip(), version)
+
+
+@cache
+def _release(name: str, version: Version) -> Release:
     series = version[:2]
     if not OLDEST <= series <= NEWEST:
         msg = (
@@ -246,6 +262,10 @@ def _applied(row: Release, change: Change, version: Version) -> Release:
     return replace(row, **fields)
 
 
+_LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED)
+"""Highest level of WORKAROUND_1, _2 and _3."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A release plus what its machine adds.
@@ -255,12 +275,30 @@ class Host:
             recorded host from 6.1 on reports on QEMU's `max` CPU.
         is_arch_counter_clocksource: the host's clock source is the Arm counter, without which PTP answers -1.
             True on every recorded host; assumed for others.
+
+    Raises:
+        InputError: a release that is no Release, or workaround levels that do not exist.
     """
 
     release: Release
     workaround: tuple[int, int, int] = (2, 0, 0)
     is_arch_counter_clocksource: bool = True
     name: str = ""
+
+    def __post_init__(self) -> None:
+        rules: object = self.release
+        if not isinstance(rules, Release):
+            msg = f"a host's release is what release(name) gives, not {rules!r}: Host.of(name) takes a name"
+            raise InputError(msg)
+        levels: object = self.workaround
+        if not isinstance(levels, tuple | list) or len(levels) != len(_LAST_LEVELS):
+            msg = f"workaround is {levels!r}: give the levels of SMCCC_ARCH_WORKAROUND_1, _2 and _3"
+            raise InputError(msg)
+        pairs = enumerate(zip(levels, _LAST_LEVELS, strict=True), 1)
+        checked = tuple(
+            whole(f"the level of SMCCC_ARCH_WORKAROUND_{i}", level, last=last) for i, (level, last) in pairs
+        )
+        object.__setattr__(self, "workaround", checked)
 
     @classmethod
     def of(cls, name: str, **kwargs: Any) -> Host:

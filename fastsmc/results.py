@@ -17,13 +17,14 @@ import io
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastsmc.errors import InputError, ResultFileError
 
 SCHEMA = 1
+T = TypeVar("T")
 
 Kind = Literal["measured", "recorded", "modelled", "assumed", "input"]
 KINDS: dict[Kind, str] = {
@@ -234,31 +236,63 @@ def load(path: str | os.PathLike[str]) -> Run:
     except OSError as error:
         msg = f"{path}: {error.strerror or error}; expected a result file (data.json)"
         raise ResultFileError(msg) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"{path}: not JSON, or cut short ({error}); save or copy the run again"
         raise ResultFileError(msg) from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
+    if schema != SCHEMA or type(schema) is not int:
         msg = f"{path}: schema {schema!r}, this version of fastsmc reads {SCHEMA}"
         raise ResultFileError(msg)
     try:
-        tables = {name: _table(name, table) for name, table in content["tables"].items()}
-        return Run(tables, Provenance(**content["provenance"]))
-    except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        msg = f"{path}: damaged: {reason}"
+        tables = {name: _table(name, table) for name, table in _item(content, "tables", dict, "the file").items()}
+        return Run(tables, _provenance(_item(content, "provenance", dict, "the file")))
+    except InputError as error:
+        msg = f"{path}: damaged: {error}"
         raise ResultFileError(msg) from error
 
 
-def _table(name: str, table: dict[str, Any]) -> Table:
+def _item(parent: object, key: str, kind: type[T], where: str) -> T:
+    """A member of a JSON object that has the type it should have."""
+    if not isinstance(parent, dict) or key not in parent:
+        msg = f"{where}: {key!r} is missing"
+        raise InputError(msg)
+    value = parent[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        msg = f"{where}: {key!r} is {type(value).__name__} where {kind.__name__} is needed"
+        raise InputError(msg)
+    return value
+
+
+def _provenance(given: dict[str, Any]) -> Provenance:
+    kinds = {"n_core": int, "seed": int, "inputs": dict}
+    names = [field.name for field in fields(Provenance)]
+    if unknown := sorted(given.keys() - set(names)):
+        msg = f"provenance: there is no {', '.join(map(repr, unknown))}"
+        raise InputError(msg)
+    return Provenance(**{name: _item(given, name, kinds.get(name, str), "provenance") for name in names})
+
+
+def _table(name: str, table: object) -> Table:
+    if not re.fullmatch("[A-Za-z0-9_]+", name):
+        msg = f"table {name[:40]!r}: a name is made of letters, digits and _, as it names a file of the report"
+        raise InputError(msg)
     columns = {}
-    for key, column in table["columns"].items():
+    for key, column in _item(table, "columns", dict, f"table {name}").items():
+        where = f"table {name}, column {key}"
+        values, kind = _item(column, "values", list, where), _item(column, "kind", str, where)
+        if len({bool if isinstance(value, bool) else object for value in values}) > 1:
+            msg = f"{where}: booleans mixed with other values"
+            raise InputError(msg)
         try:
-            columns[key] = Column.of(column["values"], column["kind"], column["meaning"])
-        except (InputError, ValueError) as error:
-            msg = f"table {name}, column {key}: {error}"
+            columns[key] = Column.of(values, cast(Any, kind), _item(column, "meaning", str, where))
+        except (InputError, ValueError, OverflowError) as error:
+            msg = f"{where}: {error}"
             raise InputError(msg) from error
-    return Table(table["meaning"], columns)
+    try:
+        return Table(_item(table, "meaning", str, f"table {name}"), columns)
+    except InputError as error:
+        msg = f"table {name}: {error}"
+        raise InputError(msg) from error
 
 
 def to_csv(table: Table) -> str:

@@ -282,6 +282,7 @@ def test_ways_to_ask(what: int | str, expected: int) -> None:
 def test_an_x0_is_explained_by_its_low_half() -> None:
     told = explain(0xFFFF_FFFF_8400_0050)
     assert (told.kind, told.name) == ("function", "TRNG_VERSION")
+    assert str(told).splitlines()[0].endswith("TRNG_VERSION (the upper half of x0, 0xFFFFFFFF, is ignored)")
     assert "bits 63:32 of x0, 0xFFFFFFFF, are ignored" in lines(told)["x0"]
 
 

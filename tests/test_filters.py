@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import filter_ranges, func_ids
 
 from fastsmc.errors import InputError
-from fastsmc.filters import Filter, FilterRange, inserted
+from fastsmc.filters import Filter, FilterRange, inserted, listed
 from fastsmc.reference import Vm
 from fastsmc.releases import Host, release
 
@@ -44,7 +44,33 @@ def test_thousands_of_ranges_fit() -> None:
     assert (len(made), set(errnos)) == (3000, {0})
 
 
-@pytest.mark.parametrize("fields", [(-1, 1, 0), (1 << 32, 1, 0), (0, 1 << 32, 0), (0, 1, 256)])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (-1, 1, 0),
+        (1 << 32, 1, 0),
+        (0, 1 << 32, 0),
+        (0, 1, 256),
+        (1.5, 1, 1),
+        (float("nan"), 1, 1),
+        (0, None, 1),
+        (0, "1", 1),
+        (0, 1, True),
+    ],
+)
 def test_what_does_not_fit_the_struct_is_refused(fields: tuple[int, int, int]) -> None:
-    with pytest.raises(InputError, match="does not fit u"):
+    with pytest.raises(InputError, match="must be a whole number in"):
         FilterRange(*fields)
+
+
+def test_numpys_whole_numbers_are_whole_numbers() -> None:
+    made, errnos = inserted(
+        Filter(), [FilterRange(np.uint32(0xFFFF_FFFF), np.uint8(1), np.int64(1))], empty_at_0_errno=22
+    )
+    assert (made.ranges, errnos) == (((0xFFFF_FFFF, 0xFFFF_FFFF, 1),), [0])
+
+
+@pytest.mark.parametrize("ranges", [None, 5, [(0, 1, 1)], [FilterRange(0, 1, 1), None], "ab"])
+def test_what_is_no_range_is_refused(ranges: object) -> None:
+    with pytest.raises(InputError, match="give a FilterRange"):
+        listed(ranges)

@@ -101,6 +101,10 @@ def test_the_table_has_every_recorded_set() -> None:
     [
         ({"gbit_per_s": 0}, "gbit_per_s 0: give a number above 0"),
         ({"gbit_per_s": float("nan")}, "gbit_per_s nan"),
+        ({"gbit_per_s": "25"}, "gbit_per_s '25': give a number"),
+        ({"gbit_per_s": None}, "gbit_per_s None"),
+        ({"gbit_per_s": True}, "gbit_per_s True"),
+        ({"gbit_per_s": 10**400}, "give a number above 0"),
         ({"gbit_per_s": 1, "rtt_us": -1}, "rtt_us -1: give a number of 0 or more"),
     ],
 )
@@ -114,8 +118,10 @@ def test_impossible_links_are_refused(arguments: dict[str, float], message: str)
     [
         ({"downtime_ms": 0}, "downtime_ms 0"),
         ({"ioctl_ns": -1}, "ioctl_ns -1"),
-        ({"limit": 0}, "limit 0"),
-        ({"limit": 1 << 21}, "1048576 vCPUs"),
+        ({"limit": 0}, "limit is 0"),
+        ({"limit": "5"}, "limit is '5'"),
+        ({"downtime_ms": "25"}, "downtime_ms '25'"),
+        ({"limit": 1 << 21}, "1..1048576"),
         ({"codec": "zip"}, "codec 'zip'"),
         ({"n_global": 9}, "n_global 9"),
     ],

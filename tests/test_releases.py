@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.releases import parse_version, release
+from fastsmc.releases import Host, parse_version, release
 
 
 @pytest.mark.parametrize(
@@ -59,14 +61,39 @@ def test_a_change_known_only_by_its_bracket_is_marked_between_the_brackets() -> 
         ("v6.12.107", (6, 12, 107)),
         ("6.16.12+deb13-cloud-arm64", (6, 16, 12)),
         ("6.17.0-5-generic", (6, 17, None)),
-        ("7.0-rc3", (7, 0, None)),
+        ("7.0-rc3", (7, 0, 0)),
+        ("5.15.0-rc3", (5, 15, 0)),
+        ("5.10~rc1", (5, 10, 0)),
+        ("6.17.0-rc3+", (6, 17, 0)),
+        ("6.12.107-rc1", (6, 12, 107)),
+        (" 6.12\n", (6, 12, None)),
     ],
 )
 def test_version_texts(text: str, version: tuple[int, int, int | None]) -> None:
     assert parse_version(text) == version
 
 
-@pytest.mark.parametrize("text", ["", "6", "linux-6.1", "6.x", "5.9", "8.0"])
-def test_other_texts_are_refused_with_what_would_be_right(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "6", "linux-6.1", "6.x", "5.9", "8.0", "6.017", "7.03", "\uff16.12", 6.12, None, ["6.12"]]
+)
+def test_other_texts_are_refused_with_what_would_be_right(text: object) -> None:
     with pytest.raises(InputError, match=r"write it as|5\.10 to 7\.3"):
-        release(text)
+        release(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["5.10-rc1", "5.15-rc3", "5.15.0-rc3"])
+def test_a_release_candidate_has_no_backports(name: str) -> None:
+    assert "WORKAROUND_3" not in release(name).answers
+    assert release(" 6.12\n") is release("6.12")
+
+
+@pytest.mark.parametrize("levels", [(9, 9, 9), (3, 0, 0), (0, 4, 0), (-1, 0, 0), (1,), (1.0, 0, 0), None, (True, 0, 0)])
+def test_only_levels_that_exist_make_a_host(levels: Any) -> None:
+    with pytest.raises(InputError, match=r"level.*of SMCCC_ARCH_WORKAROUND"):
+        Host.of("6.12", workaround=levels)
+
+
+def test_a_host_has_rules_not_a_name() -> None:
+    with pytest.raises(InputError, match=r"Host\.of\(name\)"):
+        Host("6.12")  # type: ignore[arg-type]
+    assert Host.of("6.12", workaround=(2, 3, 2)).workaround == (2, 3, 2)

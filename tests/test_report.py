@@ -17,6 +17,7 @@ import pytest
 
 from fastsmc import report, scaling
 from fastsmc.errors import ResultFileError
+from fastsmc.report.needs import NEEDS, check
 from fastsmc.results import Column, Run, Table, load, save, to_csv, to_json
 from fastsmc.traces import read_trace
 
@@ -236,6 +237,41 @@ def test_a_run_without_a_table_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ResultFileError, match="no table 'replay'"):
         report.write(less, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def without(run: Run, table: str, column: str) -> Run:
+    columns = {name: c for name, c in run[table].columns.items() if name != column}
+    return replace(run, tables={**run.tables, table: Table(run[table].meaning, columns)})
+
+
+def test_every_column_that_is_drawn_is_asked_for(run: Run) -> None:
+    check(run)
+    for table, columns in NEEDS.items():
+        for column in columns:
+            with pytest.raises(ResultFileError, match=f"table {table} has no column '{column}'"):
+                check(without(run, table, column))
+
+
+def test_a_column_of_another_type_or_below_zero_is_named(run: Run) -> None:
+    for table, columns in NEEDS.items():
+        for column in columns:
+            other = Column.of(["zz" if run[table][column].dtype.kind != "U" else True] * len(run[table]))
+            wrong = replace(run, tables={**run.tables, table: Table("", {**run[table].columns, column: other})})
+            with pytest.raises(ResultFileError, match=f"table {table}, column {column}: it must hold"):
+                check(wrong)
+            if run[table][column].dtype.kind in "if":
+                with pytest.raises(ResultFileError, match=f"table {table}, column {column}: it must hold"):
+                    check(changed(run, table, column, 0, -1))
+
+
+def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
+    with pytest.raises(ResultFileError, match="table payload: two rows have the same n_reg, n_vcpu, codec"):
+        check(changed(run, "payload", "n_reg", slice(None), 8))
+    with pytest.raises(ResultFileError, match="table payload: some combination"):
+        check(changed(run, "payload", "n_reg", 0, 9))
+    one = run["payload"].where(n_reg=8)
+    with pytest.raises(ResultFileError, match="table payload, column n_reg: at least two values"):
+        check(replace(run, tables={**run.tables, "payload": one}))
 
 
 def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,25 @@ def damaged(**change: Any) -> str:
             damaged(tables={"t": {"meaning": "", "columns": {"a_ns": {"kind": "", "values": [1], "meaning": ""}}}}),
             "table t, column a_ns: kind ''",
         ),
-        (damaged(provenance={"seed": 1}), "provenance|argument"),
+        (damaged(provenance={"seed": 1}), "provenance: 'fastsmc' is missing"),
+        (damaged(provenance=asdict(a_run().provenance) | {"seed": None}), "provenance: 'seed' is NoneType where int"),
+        (damaged(provenance=asdict(a_run().provenance) | {"inputs": []}), "provenance: 'inputs' is list where dict"),
+        (damaged(provenance=asdict(a_run().provenance) | {"x": 1}), "provenance: there is no 'x'"),
+        (damaged(schema=True), "schema True, this version of fastsmc reads 1"),
+        (damaged(schema=1.0), "schema 1.0, this version"),
+        (damaged(tables={"../t": {}}), "table '../t': a name is made of"),
+        (damaged(tables={"t": None}), "'columns' is missing"),
+        (
+            damaged(
+                tables={"t": {"meaning": "", "columns": {"a": {"kind": "input", "values": [1, True], "meaning": ""}}}}
+            ),
+            "table t, column a: booleans mixed",
+        ),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a": {"kind": [], "values": [1], "meaning": ""}}}}),
+            "table t, column a: 'kind' is list where str",
+        ),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_a_damaged_file_is_named_and_explained(tmp_path: Path, text: str, reason: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import filter_ranges, func_ids, hosts, registers, words
 
 from fastsmc.dispatcher import dispatch
-from fastsmc.errors import InputError, RegisterError
+from fastsmc.errors import InputError, KvmError, RegisterError
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.registers import FW_BY_NAME, register
@@ -270,3 +270,20 @@ def test_bad_input_is_one_clear_sentence(act: Callable[[], object]) -> None:
     with pytest.raises(InputError, match=r"\S+ \S+ \S+") as caught:
         act()
     assert "\n" not in str(caught.value)
+
+
+def test_an_uninitialised_vcpu_freezes_no_vm() -> None:
+    fleet = Fleet.uniform(n_vm=2, n_vcpu=2)
+    fleet.is_initialised[2] = False
+    vms = split(fleet)
+    with pytest.raises(KvmError, match=r"vCPU 0 of VM 1: it has not had.*ENOEXEC") as caught:
+        vms.run_once()
+    assert (caught.value.vms, vms.holders.has_run_once.any()) == ((1,), np.False_)
+    vms.run_once(vm=1, vcpu=1)
+    assert vms.holders.has_run_once.tolist() == [False, False, True, True]
+
+
+def test_a_refusal_looks_at_the_refused_value() -> None:
+    vms = split(Fleet.uniform(n_vm=1, n_vcpu=3))
+    with pytest.raises(RegisterError, match=r"on vCPU 1 of VM 0: not a level"):
+        vms.set_one_reg(register("SMCCC_ARCH_WORKAROUND_1"), [1, 9, 2])

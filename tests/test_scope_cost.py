@@ -125,7 +125,7 @@ def test_the_command_prints_the_table() -> None:
     ("arguments", "says"),
     [
         (["--vcpus", "1,x"], "--vcpus '1,x': give whole numbers"),
-        (["--vcpus", "0"], "n_vcpu"),
+        (["--vcpus", "64,0"], "a vCPU count is 0: it must be"),
         (["--release", "4.4"], "no register list of release 4.4"),
         (["--features", "psci03"], "features 'psci03'"),
     ],
@@ -135,3 +135,11 @@ def test_the_command_refuses_bad_input_in_one_line(arguments: list[str], says: s
     assert (done.returncode, done.stdout) == (3, "")
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_count_given_twice_counts_once_and_a_bad_one_is_named() -> None:
+    registers_ = register_set("7.3")
+    assert compare_scopes(registers_, [64, 1, 64]) == compare_scopes(registers_, [64, 1])
+    for counts in (0, [1, 0], np.array([0]), 1.5, None, 1 << 21):
+        with pytest.raises(InputError, match=r"vCPU count(\[\d\])? is [^(]*: it must be a whole number"):
+            scope_cost(registers_, counts, Scope.VM_GLOBAL)  # type: ignore[arg-type]

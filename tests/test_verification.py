@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.verification import compact, verify
+from fastsmc.verification.calls import UNCLOSED_NOTE
 
 RECORDINGS = Path(__file__).parent / "recordings"
 ONE_HOST = RECORDINGS / "linux-6.12.107-max"
@@ -89,6 +91,78 @@ CHANGES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None]]] = {
 }
 
 
+FULL_CHANGES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None]]] = {
+    "a missing firmware register": ("calls", lambda r: r[0]["fw"].pop("0x6030000000160002")),
+    "an unknown firmware register": ("calls", lambda r: r[0]["fw"].update({"0x6030000000160004": "0x0"})),
+    "a steal-time errno": ("calls", lambda r: _first(r, cfg="pvtime").update(pvtime_errno_v1=99)),
+    "every insert that met another": (
+        "fuzz_calls",
+        lambda r: [f.update(errno=22) for x in r for f in x.get("filter", ()) if f["errno"] == 17],
+    ),
+    "an unlisted UID": (
+        "sweep",
+        lambda r: (r.remove(_first(r, id="0x8600ff01")), _first(r, summary=True).update(other=8)),
+    ),
+    "x0 of a CPU_ON": ("danger", lambda r: _first(r, second_x0="0xfffffffffffffffc").update(affinity_info="0x1")),
+    "a 65-bit word": ("random", lambda r: next(x for x in r if "x" in x)["x"].__setitem__(0, "0x1ffffffffffffffff")),
+}
+MALFORMED: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None], str]] = {
+    "a key": ("calls", lambda r: _first(r, c="hvc0").update(y=["0x1"]), "keys"),
+    "a note": ("calls", lambda r: _first(r, c="hvc0").update(note="x"), "keys"),
+    "another configuration": ("calls", lambda r: _first(r, c="hvc0").update(cfg="other"), "cfg is 'other'"),
+    "a conduit": ("calls", lambda r: _first(r, c="hvc0").update(c="hvc2"), "c is 'hvc2': a conduit is"),
+    "a negative argument": ("calls", lambda r: _first(r, c="hvc0").update(a=[-1, 0, 0]), "a word of a is -1"),
+    "two arguments": ("calls", lambda r: _first(r, c="hvc0").update(a=[1, 0]), "must hold 3 register words"),
+    "a float": ("danger", lambda r: r[0].update(a=[1.5, 0, 0]), "a word of a is 1.5"),
+    "no vCPU": ("calls", lambda r: r[0].update(nvcpu=0), "nvcpu is 0"),
+    "vCPUs past counting": ("calls", lambda r: r[0].update(nvcpu=10**15), "nvcpu is"),
+    "wide features": ("calls", lambda r: r[0].update(features="0x10000000004"), "features is"),
+    "a dump that is none": ("calls", lambda r: r[0].update(fw=["0x1"]), ":1: "),
+    "a level that is none": ("calls", lambda r: r[0]["fw"].update({"0x6030000000140001": "0x9"}), "workaround levels"),
+}
+
+
+@pytest.mark.parametrize("what", FULL_CHANGES)
+def test_nothing_is_a_wildcard(what: str, host: Path) -> None:
+    kind, change = FULL_CHANGES[what]
+    rewrite(host, kind, change)
+    try:
+        result = verify([host], kinds=[kind])
+    except RecordingError as error:
+        assert what == "a 65-bit word" and "a word of x" in str(error)  # noqa: PT018, PT017
+    else:
+        assert [tally.kind for tally in result.tallies if tally.differences] == [kind]
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_what_the_format_does_not_have_is_named_with_its_line(what: str, host: Path) -> None:
+    kind, change, says = MALFORMED[what]
+    rewrite(host, kind, change)
+    with pytest.raises(RecordingError, match=rf"jsonl\.xz:\d+: .*{re.escape(says)}|{re.escape(says)}"):
+        verify([host], kinds=[kind])
+
+
+@pytest.mark.parametrize("release", ["6.1.0", "5.10.0", "7.3.4"])
+def test_a_kernel_that_is_not_the_one_recorded_differs_and_stops_nothing(release: str, host: Path) -> None:
+    meta = json.loads((host / "meta.json").read_text())
+    (host / "meta.json").write_text(json.dumps(meta | {"release": release, "version": ""}))
+    result = verify([host], kinds=["calls", "setreg", "danger"])
+    assert not result.ok
+    assert len(result.tallies) == 3
+
+
+def test_a_full_copy_says_when_summaries_are_missing(host: Path) -> None:
+    meta = json.loads((host / "meta.json").read_text())
+    (host / "meta.json").write_text(json.dumps(meta | {"compact": False}))
+    (tally,) = verify([host], kinds=["calls"]).tallies
+    headers = sum(b'"fw"' in line for line in lzma.decompress((host / "calls.jsonl.xz").read_bytes()).splitlines())
+    assert tally.notes == {UNCLOSED_NOTE: headers}
+
+
+def test_the_same_folder_twice_is_looked_at_once(host: Path) -> None:
+    assert verify([host, host], kinds=["misc"]).n_record == verify([host], kinds=["misc"]).n_record
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_changed_recording_no_longer_matches(what: str, host: Path) -> None:
     kind, change = CHANGES[what]
@@ -129,7 +203,7 @@ def test_a_kind_there_is_none_of_is_refused(host: Path) -> None:
         (lambda f: (f / "calls.jsonl.xz").write_bytes(lzma.compress(b'{"cfg":"a","id":"0x1"}\n')), r"calls.*header"),
         (
             lambda f: rewrite(f, "calls", lambda r: next(x for x in r if "x" in x).pop("a")),
-            r"calls\.jsonl\.xz:\d+: .*'a'",
+            r"calls\.jsonl\.xz:\d+: .*keys cfg, id, c, x is none",
         ),
         (
             lambda f: rewrite(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import filter_ranges, hosts, registers, words
 
-from fastsmc.errors import FilterError, InputError, RegisterError
+from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.registers import register
@@ -16,6 +18,8 @@ from fastsmc.releases import Host
 from fastsmc.vm import Fleet
 
 N_VM = 5
+STD_BMAP = register("STD_BMAP")
+SMALL = Fleet.uniform(n_vm=2, n_vcpu=2)
 selections = (
     st.integers(0, N_VM - 1) | st.builds(slice, st.integers(0, N_VM), st.integers(0, N_VM)) | st.just(slice(None))
 )
@@ -78,7 +82,10 @@ def test_a_refused_set_says_why_and_changes_no_vm() -> None:
     [
         ("VENDOR_HYP_BMAP", 4, r"only bits in 0x3.*EINVAL"),
         ("PSCI_VERSION", 5, r"accepted are 0x2, 0x10000.*EINVAL"),
-        ("SMCCC_ARCH_WORKAROUND_3", 1, r"above the host's level 0.*EINVAL"),
+        ("SMCCC_ARCH_WORKAROUND_3", 1, r"above the host's level 0 .*EINVAL"),
+        ("SMCCC_ARCH_WORKAROUND_1", 3, r"not a level: 0, 1 and 2 are .*EINVAL"),
+        ("SMCCC_ARCH_WORKAROUND_2", 2, r"above the host's level 0: 2 and 3 need a host of level 3 .*EINVAL"),
+        ("SMCCC_ARCH_WORKAROUND_2", 0x13, r"not a level: .*0x12 for 2 and enabled .*EINVAL"),
     ],
 )
 def test_refusals_name_what_would_be_right(name: str, value: int, says: str) -> None:
@@ -137,11 +144,28 @@ def test_values_may_differ_by_vm() -> None:
         lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1, vms="all"),
         lambda: Fleet.uniform(n_vm=2, n_vcpu=1).set_one_reg(register("STD_BMAP"), 1, vcpu=1),
         lambda: register("STD"),
+        lambda: register(None),
+        lambda: Fleet([1], hosts=[]),
+        lambda: Fleet([1], hosts=6.12),
+        lambda: Fleet([2**63, 2**63], hosts="6.12"),
+        lambda: Fleet([1, 1], hosts=["6.12", "6.1"], host_of_vm=[0, 2**63]),
+        lambda: Fleet([1, 1], hosts=["6.12", "6.1"], host_of_vm=[True, 0]),
+        lambda: Fleet([1, 1], hosts="6.12", features=1 << 32 | 2),
+        lambda: Fleet([1, 1], hosts="6.12", features=[4, 1 << 40]),
+        lambda: Fleet.uniform(n_vm=1, n_vcpu=1, host=6.12),
+        lambda: Fleet.uniform(n_vm=1, n_vcpu=1, host=None),
+        *[lambda n=n: Fleet.uniform(n_vm=n, n_vcpu=1) for n in (1.5, "2", float("nan"), True, 2**70, None)],
+        *[lambda v=v: SMALL.try_set_one_reg(STD_BMAP, 0, vcpu=v) for v in (None, 1.0, "0", True, -1, [0])],
+        *[lambda r=r: SMALL.get_one_reg(r) for r in (-1, 1 << 64, 1.5, None, True, "x")],
+        *[lambda r=r: SMALL.try_set_one_reg(r, 0) for r in (-1, 1 << 64, 1.5, None, True, "x")],
+        *[lambda v=v: SMALL.vcpu_init(v) for v in (-1, None, 4, True, 1.5, [0, 0])],
+        *[lambda r=r: SMALL.try_install_filter(r) for r in (None, 5, [(0, 1, 1)])],
     ],
 )
 def test_bad_input_is_one_clear_sentence(act) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(InputError, match=r"\S+ \S+ \S+"):
+    with pytest.raises(InputError, match=r"\S+ \S+ \S+") as caught:
         act()
+    assert "\n" not in str(caught.value)
 
 
 def test_past_512_vcpus_a_vm_is_hypothetical() -> None:
@@ -166,3 +190,107 @@ def test_registers_of_other_classes_are_not_guessed() -> None:
     assert fleet.try_set_one_reg(0x4030_0000_0014_0000, 0).tolist() == [22]
     with pytest.raises(InputError, match="not a firmware register"):
         fleet.get_one_reg(0x6030_0000_0013_C020)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        *(True, False, None, [[0, 1]], "0", 1.0, [0.5], slice(None, None, 0), slice("a"), 2, -1, [0, 2], 1 << 70, ...),
+        *([0, 0], [True], [True, 1], {0}, np.array([True, False, True]), np.zeros(1)),
+    ],
+)
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda fleet, vms: fleet.get_one_reg(STD_BMAP, vms=vms),
+        lambda fleet, vms: fleet.try_set_one_reg(STD_BMAP, 0, vms=vms),
+        lambda fleet, vms: fleet.set_one_reg(STD_BMAP, 0, vms=vms),
+        lambda fleet, vms: fleet.try_install_filter(FilterRange(0, 1, 1), vms=vms),
+        lambda fleet, vms: fleet.install_filter(FilterRange(0, 1, 1), vms=vms),
+        lambda fleet, vms: fleet.try_run_once(vms=vms),
+        lambda fleet, vms: fleet.run_once(vms=vms),
+        lambda fleet, vms: fleet.enable_system_suspend(vms=vms),
+    ],
+)
+def test_what_selects_no_vms_is_refused_and_changes_none(act, selection) -> None:  # type: ignore[no-untyped-def]
+    fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
+    with pytest.raises(InputError, match=r"^VM selection") as caught:
+        act(fleet, selection)
+    assert selection is not None or "slice(None)" in str(caught.value)
+    assert not fleet.has_run_once.any()
+    assert not fleet.has_system_suspend.any()
+    assert (fleet.fw_bmap[:, 0].tolist(), len(fleet.filters)) == ([1, 1], 1)
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        *((1, [1]), (np.uint8(2), [2]), ((2, 0), [2, 0]), (range(2), [0, 1]), ([], []), (slice(5, 9), [])),
+        *(([True, False, True], [0, 2]), (np.array([False, True, False]), [1]), (slice(None, None, -1), [2, 1, 0])),
+    ],
+)
+def test_selections(selection: Any, numbers: list[int]) -> None:
+    assert Fleet.uniform(n_vm=3, n_vcpu=1).vms(selection).tolist() == numbers
+
+
+def test_a_feature_the_release_does_not_know_names_vm_and_release() -> None:
+    with pytest.raises(InputError, match=r"0x84 of VM 1: KVM_ARM_VCPU_INIT of Linux 6\.12 knows bits in 0x7f"):
+        Fleet([1, 1], hosts=["7.3", "6.12"], host_of_vm=[0, 1], features=0x84)
+    assert Fleet([1], hosts="7.3", features=0x84).features.tolist() == [0x84]
+
+
+def test_values_past_63_bits_stay_whole_in_lists() -> None:
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=1)
+    assert fleet.try_set_one_reg(STD_BMAP, [2**63, 1, 0]).tolist() == [22, 0, 0]
+    with pytest.raises(RegisterError, match=r"STD_BMAP = 0x8000000000000000 on VM 0"):
+        fleet.set_one_reg(STD_BMAP, [2**63, 1, 0])
+    with pytest.raises(InputError, match=r"register\('STD_BMAP'\)"):
+        fleet.get_one_reg("STD_BMAP")  # type: ignore[arg-type]
+
+
+def test_a_vcpu_that_was_not_initialised_cannot_run() -> None:
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=2)
+    fleet.is_initialised[:] = False
+    fleet.vcpu_init([0, 1, 3])
+    with pytest.raises(KvmError, match=r"vCPU 0 of VMs 1, 2: it has not had KVM_ARM_VCPU_INIT .*ENOEXEC") as caught:
+        fleet.run_once()
+    assert (caught.value.vms, caught.value.errnos, caught.value.errno) == ((1, 2), (8, 8), 8)
+    assert not fleet.has_run_once.any()
+    assert fleet.try_run_once(vcpu=1, vms=[2, 1, 0]).tolist() == [8, 0, 0]
+    assert fleet.has_run_once.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("host", "fields", "says"),
+    [
+        ("6.1", (0, 1, 1), r"Linux 6\.1 has no SMCCC filter: it came with 6\.4 \(KVM: EINVAL"),
+        ("7.3", (0, 1, 9), r": action 9 is none of .*EINVAL"),
+        ("7.3", (5, 0, 1), r": nr_functions is 0: it must be 1 or more .*EINVAL"),
+        ("7.3", (0xFFFF_FFFF, 2, 1), r": it ends past 0xffffffff: .* 1 at most .*EINVAL"),
+        ("7.3", (0x8000_0000, 1, 1), r": it overlaps 0x80000000-0x8000ffff, which is reserved .*EEXIST"),
+        ("7.3", (7, 2, 1), r": it overlaps the installed range 0x00000008\+4 \(DENY\).*EEXIST"),
+        ("6.12", (0, 0, 1), r"stands for all ids, so it overlaps 0x80000000.*EEXIST"),
+    ],
+)
+def test_a_refused_range_names_the_one_reason(host: str, fields: tuple[int, int, int], says: str) -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1, host=host)
+    with pytest.raises(FilterError, match=says):
+        fleet.install_filter([FilterRange(8, 4, 1), FilterRange(*fields)] if host != "6.1" else FilterRange(*fields))
+
+
+def test_filters_that_no_vm_uses_are_not_kept() -> None:
+    fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
+    before = list(fleet.filters)
+    for n in range(50):
+        with pytest.raises(FilterError):
+            fleet.install_filter([FilterRange(4 * n, 2, 1), FilterRange(0x8000_0000, 1, 1)])
+    assert fleet.filters == before
+    for n in range(500):
+        fleet.install_filter(FilterRange(4 * n, 2, 1), vms=n % 2)
+        assert len(fleet.filters) < 100
+    fleet.tables()
+    assert [len(installed) for installed in fleet.filters] == [250, 250]
+    assert {fleet.filters[f].ranges[0][0] for f in fleet.filter_of_vm} == {0, 4}
+    fleet.install_filter(FilterRange(0x9000_0000, 1, 1))
+    assert [len(fleet.filters[f]) for f in fleet.filter_of_vm] == [251, 251]
+    fleet.check()

@@ -104,11 +104,12 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
         needs = _needs(row)
         lines += [("needs", "; ".join(needs))] if needs else []
     lines += [(f"default {release.name}", default_verdict(func_id, release)) for release in rules]
+    summary = row.name if row else summary_of_unknown(near, "no function KVM/arm64 knows", form)
     return Explanation(
         "function",
         func_id,
         row.name if row else None,
-        row.name if row else summary_of_unknown(near, "no function KVM/arm64 knows", form),
+        f"{summary} (the upper half of x0, 0x{upper:08X}, is ignored)" if upper else summary,
         tuple(lines),
         near,
         tuple(map(_path, row.source.split("; "))) if row else ("Arm DEN0028 (SMCCC)", f"{_KVM}hypercalls.c"),

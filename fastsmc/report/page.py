@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from fastsmc.report import heatmap, sets, timing, trace
+from fastsmc.report import heatmap, needs, sets, timing, trace
 from fastsmc.report.lead import lead
 from fastsmc.report.style import Picture, to_png, to_svg
 from fastsmc.results import KINDS, Run, to_csv, to_json, write_files
@@ -32,8 +32,10 @@ def write(run: Run, folder: Path) -> Path:
         The page, which needs none of the other files to be read.
 
     Raises:
-        ResultFileError: the folder cannot be written, or the run lacks a table or a column.
+        ResultFileError: the folder cannot be written, or the run lacks a table or a column, or holds what cannot be
+            drawn.
     """
+    needs.check(run)
     pictures = [
         heatmap.picture(run),
         sets.bytes_picture(run),

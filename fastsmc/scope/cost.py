@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc import costs
 from fastsmc.errors import InputError
-from fastsmc.migration._checks import I64Array, member
+from fastsmc.fleet_state import whole_numbers
+from fastsmc.migration._checks import MAX_COUNT, I64Array, member
 from fastsmc.migration.counts import Vmm, payload_cost
 from fastsmc.migration.payload import Codec
 from fastsmc.register_sets import RegisterSet
+from fastsmc.registers import whole
 from fastsmc.scope.vm_scoped import Marked, Scope, marked_mask
 
 NOTES = {
@@ -103,6 +105,7 @@ def scope_cost(
     n_reg, has_sve = (
         (registers.qemu_cpregs, registers.has_sve) if isinstance(registers, RegisterSet) else (registers, False)
     )
+    n_vcpu = whole_numbers("vCPU count", n_vcpu, first=1, last=MAX_COUNT)
     n_marked = _n_marked(registers, marked) if scope is Scope.VM_SCOPED else 0
     once = Codec.QEMU_GLOBAL_ONCE if codec is Codec.QEMU else Codec.VALUES_GLOBAL_ONCE
     cost = payload_cost(n_reg, n_vcpu, once, n_global=n_marked, vmm=vmm, has_sve=has_sve)
@@ -159,10 +162,14 @@ def compare_scopes(
 ) -> tuple[ScopeRow, ...]:
     """Every scope side by side, as id+value: per vCPU count and VMM the two without a scope bit, then three markings.
 
+    Args:
+        n_vcpu: counts; one that is given again is dropped.
+
     Raises:
         InputError: no vCPU count, or one out of range.
     """
-    counts = np.array(list(n_vcpu))
+    given = (whole("a vCPU count", count, first=1, last=MAX_COUNT) for count in n_vcpu)
+    counts = np.array(list(dict.fromkeys(given)), np.int64)
     if not counts.size:
         msg = "n_vcpu is empty: give at least one vCPU count"
         raise InputError(msg)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.errors import InputError, RegisterError
+from fastsmc.errors import RegisterError
 from fastsmc.filters import FilterRange
 from fastsmc.firmware import refusal
 from fastsmc.fleet_state import Selection
 from fastsmc.registers import FW_BY_ID
-from fastsmc.vm import Fleet
+from fastsmc.vm import Fleet, register_words, run_refused
 from fastsmc.workload import Calls
 
 STATE = ("PSCI_VERSION", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")
@@ -71,11 +71,7 @@ class PerVcpuFleet:
             offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
             every: NDArray[np.int64] = np.repeat(first, count) + offset
             return every
-        fewest = int(count.min(initial=self.fleet.n_vcpu))
-        if not 0 <= vcpu < fewest:
-            msg = f"vCPU {vcpu} does not exist in every VM selected: the smallest has {fewest} (0 is the first)"
-            raise InputError(msg)
-        return first + vcpu
+        return self.fleet.vcpus_numbered(vcpu, chosen)
 
     def get_one_reg(self, reg: int, *, vm: Selection = slice(None), vcpu: int | None = None) -> NDArray[np.uint64]:
         """KVM_GET_ONE_REG on each vCPU selected: uint64[n_selected].
@@ -90,7 +86,7 @@ class PerVcpuFleet:
         try:
             return self.holders.get_one_reg(reg, vms=chosen)
         except RegisterError as error:
-            raise self._renamed(error, reg, is_set=False) from None
+            raise self._renamed(error, reg, 0, is_set=False) from None
 
     def try_set_one_reg(
         self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int | None = None
@@ -102,7 +98,7 @@ class PerVcpuFleet:
             vcpu: number of the vCPU in each VM, which alone is affected; None for every vCPU.
         """
         chosen = self.vcpus(vm, vcpu)
-        return self.holders.try_set_one_reg(reg, fitting(value, chosen.size), vms=chosen)
+        return self.holders.try_set_one_reg(reg, value, vms=chosen)
 
     def set_one_reg(self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int | None = None) -> None:
         """KVM_SET_ONE_REG on every vCPU selected, or on none.
@@ -111,25 +107,36 @@ class PerVcpuFleet:
             RegisterError: with the errno of the first vCPU that refuses; nothing was changed.
         """
         chosen = self.vcpus(vm, vcpu)
+        words = register_words(value, chosen.size)
         try:
-            self.holders.set_one_reg(reg, fitting(value, chosen.size), vms=chosen)
+            self.holders.set_one_reg(reg, words, vms=chosen)
         except RegisterError as error:
-            raise self._renamed(error, reg, is_set=True) from None
+            refused = int(words[chosen == error.vms[0]][0])
+            raise self._renamed(error, reg, refused, is_set=True) from None
 
-    def _renamed(self, error: RegisterError, reg: int, *, is_set: bool) -> RegisterError:
+    def _renamed(self, error: RegisterError, reg: int, value: int, *, is_set: bool) -> RegisterError:
         """A holder's refusal, told of the vCPU and VM it stands for."""
         refusing = np.array(error.vms, np.int64)
         vcpu, owners = int(refusing[0]), self.fleet.vm_of_vcpu[refusing]
         row, host = FW_BY_ID.get(reg), self.holders.hosts[self.holders.host_of_vm[vcpu]]
-        reason = refusal(row, host.release, error.errno, level=host.workaround, current=self.holders.fw_bmap[vcpu])
+        current = self.holders.fw_bmap[vcpu]
+        reason = refusal(row, host.release, error.errno, value=value, level=host.workaround, current=current)
         number = vcpu - int(self.fleet.first_vcpu[owners[0]])
         what = f"{'SET' if is_set else 'GET'}_ONE_REG {row.name if row else f'{reg:#018x}'}"
         msg = f"{what} on vCPU {number} of VM {owners[0]}: {reason}"
         return RegisterError(msg, error.errno, vms=owners.tolist(), errnos=error.errnos)
 
-    def run_once(self, *, vm: Selection = slice(None)) -> None:
-        """The first KVM_RUN of some vCPU of each selected VM: bitmaps freeze on all its vCPUs."""
-        self.holders.run_once(vms=self.vcpus(vm))
+    def run_once(self, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
+        """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none: bitmaps freeze on all its vCPUs.
+
+        Raises:
+            KvmError: ENOEXEC, with the VMs whose vCPU has not had KVM_ARM_VCPU_INIT; no VM was frozen.
+        """
+        chosen = self.fleet.vms(vm)
+        is_ready = self.holders.is_initialised[self.vcpus(chosen, vcpu)]
+        if not is_ready.all():
+            raise run_refused(vcpu, chosen[~is_ready])
+        self.holders.has_run_once[self.vcpus(chosen)] = True
 
     def values(self) -> NDArray[np.uint64]:
         """What GET_ONE_REG gives for STATE on every vCPU: uint64[n_vcpu, 5]; 0 for a bitmap the release lacks."""
@@ -152,15 +159,3 @@ def split(fleet: Fleet) -> PerVcpuFleet:
     Cost: O(n_vcpu), one copy of each column.
     """
     return PerVcpuFleet(fleet)
-
-
-def fitting(value: ArrayLike, n: int) -> ArrayLike:
-    """The value, once it is known to be one word or one per vCPU.
-
-    Raises:
-        InputError: another shape.
-    """
-    if np.shape(value) not in ((), (n,)):
-        msg = f"give one value or {n}, one per selected vCPU; got shape {np.shape(value)}"
-        raise InputError(msg)
-    return value

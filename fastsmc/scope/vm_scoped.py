@@ -23,9 +23,9 @@ from fastsmc.errors import InputError, RegisterError
 from fastsmc.fleet_state import Selection
 from fastsmc.migration._checks import member
 from fastsmc.register_sets import vm_global_mask
-from fastsmc.registers import ARCH_ARM64, ARCH_MASK, CLASS_FW, CLASS_FW_FEAT_BMAP, FW_BY_NAME, reg_class
-from fastsmc.scope.per_vcpu import PerVcpuFleet, fitting, split
-from fastsmc.vm import Fleet
+from fastsmc.registers import ARCH_ARM64, ARCH_MASK, CLASS_FW, CLASS_FW_FEAT_BMAP, FW_BY_NAME, reg_class, register_id
+from fastsmc.scope.per_vcpu import PerVcpuFleet, split
+from fastsmc.vm import Fleet, register_words
 from fastsmc.workload import Calls
 
 KVM_CAP_ARM_REG_SCOPE = 210
@@ -144,11 +144,10 @@ class ScopedFleet:
         unknown = self._unknown(reg, chosen)
         if not unknown.any():
             return self.fleet.try_set_one_reg(_cleared(reg), value, vms=chosen, vcpu=vcpu)
-        words = np.asarray(fitting(value, chosen.size))
+        words = register_words(value, chosen.size)
         errnos = np.empty(chosen.size, np.int16)
         for compared, part in ((reg, unknown), (_cleared(reg), ~unknown)):
-            mine = words[part] if words.shape == chosen.shape else words
-            errnos[part] = self.fleet.try_set_one_reg(compared, mine, vms=chosen[part], vcpu=vcpu)
+            errnos[part] = self.fleet.try_set_one_reg(compared, words[part], vms=chosen[part], vcpu=vcpu)
         return errnos
 
     def set_one_reg(self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
@@ -179,9 +178,9 @@ class ScopedFleet:
             raise RegisterError(msg, int(errnos[0]), vms=refusing.tolist(), errnos=errnos.tolist())
         return _cleared(reg)
 
-    def run_once(self, *, vm: Selection = slice(None)) -> None:
-        """The first KVM_RUN of some vCPU of each selected VM."""
-        self.fleet.run_once(vms=vm)
+    def run_once(self, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
+        """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none; as `Fleet.run_once`."""
+        self.fleet.run_once(vms=vm, vcpu=vcpu)
 
     def verdicts(self, calls: Calls) -> NDArray[np.uint8]:
         """The verdict of every call, under its VM's registers: uint8[n_call], smccc.Verdict."""
@@ -202,5 +201,6 @@ def model(fleet: Fleet, scope: Scope | str) -> ScopedFleet | PerVcpuFleet:
 
 def _cleared(reg: int) -> int:
     """A firmware id without bit 28; any other id as it is, as v4's other register classes do not know the bit."""
+    reg = register_id(reg)
     is_firmware = reg & ARCH_MASK == ARCH_ARM64 and reg_class(reg) in (CLASS_FW, CLASS_FW_FEAT_BMAP)
     return plain_id(reg) if is_firmware else reg

@@ -13,6 +13,7 @@ from fastsmc.verification.compact import compact
 from fastsmc.verification.danger import replay_danger
 from fastsmc.verification.firmware import replay_setreg
 from fastsmc.verification.misc import replay_misc
+from fastsmc.verification.probe import PROBE, replay_probe
 from fastsmc.verification.restore import replay_payloads, replay_reglist, replay_restore
 from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
 from fastsmc.verification.tally import Tally, Verification
@@ -35,14 +36,13 @@ REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "misc": replay_misc,
     "reglist": replay_reglist,
 }
-KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload")
-"""Kinds that are replayed: *.jsonl.xz by name, and payload-*.bin.xz."""
+KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload", "trace_probe")
+"""Kinds that are replayed: *.jsonl.xz by name, payload-*.bin.xz and trace_probe_hvc_only.txt.xz."""
 
 
 def host_of(recording: Recording) -> Host:
     """The host a recording describes: its release, and its workaround levels as an input."""
-    levels = recording.workaround_levels()
-    return Host(recording.release, workaround=levels or (0, 0, 0), name=recording.name)
+    return Host(recording.release, workaround=recording.workaround_levels(), name=recording.name)
 
 
 def replays(
@@ -64,6 +64,8 @@ def replays(
         yield replay_restore(recording, host, given)
     if "payload" in kinds and recording.payloads():
         yield replay_payloads(recording, host)
+    if "trace_probe" in kinds and (recording.folder / PROBE).exists():
+        yield replay_probe(recording, host)
 
 
 def verify(paths: Iterable[Path | str], *, kinds: Collection[str] = KINDS, progress: Progress = _quiet) -> Verification:
@@ -83,10 +85,14 @@ def verify(paths: Iterable[Path | str], *, kinds: Collection[str] = KINDS, progr
         msg = f"no kind of record is called {unknown[0]!r}; there are {', '.join(KINDS)}"
         raise InputError(msg)
     result = Verification()
-    recordings = [r for path in paths for r in find_recordings(path)]
+    found = {r.folder.resolve(): r for path in paths for r in find_recordings(path)}
+    recordings = list(found.values())
     given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):
         progress(recording.name, done, len(recordings))
         result.tallies.extend(replays(recording, given, kinds=kinds))
         result.not_looked_at.update(k for k in recording.kinds() if k not in kinds)
+        result.not_looked_at.update(
+            name for name in recording.other_files() if name != PROBE or "trace_probe" not in kinds
+        )
     return result

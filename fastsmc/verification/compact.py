@@ -11,6 +11,7 @@ from typing import Any
 from fastsmc.errors import RecordingError
 from fastsmc.recordings import Record, Recording, find_recordings, payload_path
 from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
+from fastsmc.verification.probe import PROBE
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
 """Kinds that are small as they are, and whose lines count each other."""
@@ -39,6 +40,14 @@ def compact(
         RecordingError: nothing to copy, or a destination that is its own source.
     """
     recordings = [r for path in paths for r in find_recordings(path)]
+    try:
+        return _written(recordings, destination, progress)
+    except OSError as error:
+        msg = f"{destination}: a compact copy cannot be written there ({error})"
+        raise RecordingError(msg) from error
+
+
+def _written(recordings: list[Recording], destination: Path, progress: Callable[[str, int, int], None] | None) -> int:
     destination.mkdir(parents=True, exist_ok=True)
     size = 0
     copied: set[Path] = set()
@@ -50,10 +59,15 @@ def compact(
             msg = f"{folder}: a compact copy cannot replace its own source; give another folder"
             raise RecordingError(msg)
         folder.mkdir(exist_ok=True)
-        (folder / "meta.json").write_text(json.dumps(recording.meta, indent=1) + "\n", encoding="utf-8")
+        (folder / "meta.json").write_text(
+            json.dumps({**recording.meta, "compact": True}, indent=1) + "\n", encoding="utf-8"
+        )
         for kind in (*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS):
             if recording.has(kind):
                 size += _write(folder / f"{kind}.jsonl.xz", _kept(recording, kind))
+        if (recording.folder / PROBE).exists():
+            (folder / PROBE).write_bytes((recording.folder / PROBE).read_bytes())
+            copied.add(folder / PROBE)
         copied.update(_copy_payloads(recording, destination))
     return size + sum(path.stat().st_size for path in copied)
 

@@ -8,11 +8,12 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.power import switch
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
-from fastsmc.reference_state import MASK64, Outcome
+from fastsmc.reference_state import MASK32, MASK64, Outcome
 from fastsmc.releases import Host
 from fastsmc.smccc import Verdict
 from fastsmc.vcpu import FEATURE_PSCI_0_2
 from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
+from fastsmc.verification.fields import word, words
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
@@ -47,13 +48,14 @@ def replay_danger(recording: Recording, host: Host) -> Tally:
 def _judge(host: Host, header: Record, line: int, record: Record) -> str | None:
     vm = reference_vm(host, header)
     set_up(vm, header)
-    func_id, (x1, x2, x3) = int(record["id"], 16), record["a"]
-    outcome = vm.call(0, func_id, x1, x2, x3)
+    x0, arguments = word(record["id"], "id"), words(record["a"], "a", 3)
+    x1, x2, x3 = arguments
+    outcome = vm.call(0, x0, x1, x2, x3)
     told = _told(vm, outcome, record)
     recorded = {key: value for key, value in record.items() if key not in ("cfg", "id", "a")}
     if told != recorded:
         return f"line {line}: recorded {record}; reference {told}"
-    wrong = _vectorized(host, header, func_id, x1, x2, outcome, vm, has_second="second_x0" in record)
+    wrong = _vectorized(host, header, x0, arguments, outcome, vm, told)
     return f"line {line}: {record}: {wrong}" if wrong else None
 
 
@@ -77,23 +79,30 @@ def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
 
 
 def _vectorized(
-    host: Host, header: Record, func_id: int, x1: int, x2: int, outcome: Outcome, vm: Vm, *, has_second: bool
+    host: Host, header: Record, x0: int, arguments: list[int], outcome: Outcome, vm: Vm, told: Record
 ) -> str | None:
-    """What the fleet makes of the same call, where it differs."""
+    """What the fleet makes of the same calls, where it differs: the call, and where it was repeated, what followed."""
     fleet = Fleet([header["nvcpu"]], hosts=host, features=int(header["features"], 16))
     set_up_fleet(fleet, 0, header)
     if int(header["features"], 16) & FEATURE_PSCI_0_2:
         fleet.vcpu_init(slice(1, None), power_off=True)
-    n_call = 2 if has_second else 1
-    words = [np.full(n_call, word, np.uint64) for word in (x1, x2)]
-    calls = Calls.of(np.zeros(n_call, np.uint32), np.full(n_call, func_id, np.uint32), x1=words[0], x2=words[1])
+    x1, x2, _ = arguments
+    made = [(x0 & MASK32, x1, x2)]
+    expected = [outcome.x[0]]
+    if "second_x0" in told:
+        made += [made[0], (AFFINITY_INFO, x1, 0)]
+        expected += [int(told["second_x0"], 16), int(told["affinity_info"], 16)]
+    func_id, first, second = zip(*made, strict=True)
+    words64 = [np.array(column, np.uint64) for column in (first, second)]
+    calls = Calls.of(np.zeros(len(made), np.uint32), list(func_id), x1=words64[0], x2=words64[1])
     verdict = verdicts(fleet, calls)
     done = switch(fleet, calls, verdict)
     if verdict[0] != outcome.verdict:
         return f"reference {outcome.verdict.name}, vectorized {Verdict(verdict[0]).name}"
     if fleet.mp_state.tolist() != vm.mp_state:
         return f"mp_state: reference {vm.mp_state}, vectorized {fleet.mp_state.tolist()}"
-    is_power = outcome.verdict is Verdict.HANDLED or (outcome.exit is not None and outcome.x[0] != func_id)
-    if is_power and int(done.x0[0]) & MASK64 != outcome.x[0]:
-        return f"x0: reference {outcome.x[0]:#x}, vectorized {int(done.x0[0]) & MASK64:#x}"
+    seen = [int(value) & MASK64 for value in done.x0]
+    sets_x0 = outcome.verdict in (Verdict.HANDLED, Verdict.EXIT) and outcome.x[0] != x0
+    if sets_x0 and (seen != expected or not done.ran.all()):
+        return f"x0 of the calls: reference {expected}, vectorized {seen}"
     return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fastsmc.dispatcher import verdicts
-from fastsmc.recordings import CONDUIT, Record, Recording
+from fastsmc.recordings import Record, Recording
 from fastsmc.releases import Host
 from fastsmc.smccc import FilterAction
+from fastsmc.verification.fields import conduit_of
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
@@ -54,7 +55,7 @@ FWD_WRITTEN = (0x888, 0x999)
 def _fwd_ret(host: Host, record: Record, shared: Shared) -> Predicted:
     pair = Pair(host)
     pair.insert(FWD_ID, 1, FilterAction.FWD_TO_USER)
-    conduit = CONDUIT[record["c"]]
+    conduit = conduit_of(record["c"])
     outcome = pair.vm.call(0, FWD_ID, FWD_X1, conduit=conduit)
     verdict = int(verdicts(pair.fleet, Calls.one_each(FWD_ID, n_vcpu=2, conduit=conduit))[0])
     if outcome.exit is None or verdict != outcome.verdict:

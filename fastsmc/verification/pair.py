@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import EINTR
 from typing import TypeVar
 
 from fastsmc.errors import RegisterError
@@ -50,8 +51,10 @@ class Pair:
 
     def run(self, vcpu: int = 0, *, immediate_exit: bool = False) -> int:
         """An errno; the VM is frozen afterwards."""
-        self.fleet.run_once()
-        return self.vm.run(vcpu, immediate_exit=immediate_exit)
+        errno = self.vm.run(vcpu, immediate_exit=immediate_exit)
+        fleet = int(self.fleet.try_run_once(vcpu=vcpu)[0])
+        self._agreed(f"KVM_RUN of vCPU {vcpu}", OK if errno == EINTR else errno, fleet)
+        return errno
 
     def init(self, vcpu: int) -> int:
         """KVM_ARM_VCPU_INIT, an errno."""

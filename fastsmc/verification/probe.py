@@ -1,0 +1,40 @@
+"""Replays `trace_probe_hvc_only`: the tracepoint's own record of a host's first calls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastsmc.dispatcher import verdicts
+from fastsmc.errors import RecordingError, TraceError
+from fastsmc.recordings import Recording
+from fastsmc.reference import Vm
+from fastsmc.releases import Host
+from fastsmc.smccc import Conduit, Verdict
+from fastsmc.traces import read_trace
+from fastsmc.verification.tally import Tally
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+PROBE = "trace_probe_hvc_only.txt.xz"
+
+
+def replay_probe(recording: Recording, host: Host) -> Tally:
+    """Replays the probe: KVM traced the call, so it was not answered on the fast path before the tracepoint.
+
+    A record is one event; reference and fleet must both take it past the fast path.
+    """
+    tally = Tally(recording.name, "trace_probe")
+    try:
+        trace = read_trace(recording.folder / PROBE)
+    except TraceError as error:
+        raise RecordingError(str(error)) from error
+    vm, fleet = Vm(host), Fleet([1], hosts=host)
+    conduit = np.where(trace.imm != 0, np.uint8(Conduit.HVC_IMM), np.uint8(Conduit.HVC))
+    calls = Calls.of(np.zeros(len(trace), np.uint32), trace.func_id, conduit=conduit)
+    for x0, how, mine in zip(trace.r0.tolist(), conduit.tolist(), verdicts(fleet, calls), strict=True):
+        reference = vm.call(0, x0, conduit=Conduit(how)).verdict
+        is_fast = Verdict.FAST_PATH in (reference, mine)
+        tally.add(
+            f"{x0:#x} was traced; reference {reference.name}, vectorized {Verdict(mine).name}" if is_fast else None
+        )
+    return tally
