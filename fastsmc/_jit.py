@@ -53,4 +53,4 @@ def kernel(function: F) -> F:
 
     error_model "numpy" because a kernel never divides by a user's number; no fastmath, there are no floats.
     """
-    return cast(F, numba.njit(error_model="numpy", cache=CACHE_DIR is not None)(function))
+    return cast(F, numba.njit(error_model="numpy", nogil=True, cache=CACHE_DIR is not None)(function))

@@ -76,35 +76,38 @@ def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -
     """The verdict of every call, nothing counted: uint8[n_call], smccc.Verdict.
 
     Args:
-        out: filled and returned when given; uint8[n_call], C-contiguous.
+        out: filled and returned when given; uint8[n_call], C-contiguous, apart from the columns of `calls`.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype.
+        InputError: a call by a vCPU the fleet does not have (what `out` then holds means nothing); an `out` of another
+            shape or dtype, or one that shares memory with a column.
     """
-    _check(fleet, calls)
     if out is None:
         out = np.empty(len(calls), np.uint8)
-    elif out.shape != (len(calls),) or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
-        msg = f"out must be a writeable contiguous uint8[{len(calls)}]; got {out.dtype}{list(out.shape)}"
-        raise InputError(msg)
-    tables, policy_of_vcpu = fleet.tables()
-    kernels.decide(
+    else:
+        _check_out(calls, out)
+    rows = fleet.rows()
+    n_decided = kernels.decide(
         calls.func_id,
         calls.vcpu,
         _ALL_HVC if calls.conduit is None else calls.conduit,
-        policy_of_vcpu,
+        rows.row_of_vcpu,
+        np.uint32(rows.n_row),
         _MULTIPLIER,
         _SHIFT,
-        bitmaps.SLOT_OF_BUCKET,
-        bitmaps.SLOT_ID,
-        tables.action,
-        tables.unknown,
-        tables.filter_of_policy,
-        tables.step_first,
-        tables.step_start,
-        tables.step_action,
+        bitmaps.KEY_OF_BUCKET,
+        rows.class_of_bucket,
+        rows.class_of_unknown,
+        rows.verdict,
+        rows.root_of_row,
+        rows.trees.depth,
+        rows.trees.key,
+        rows.trees.child,
+        rows.trees.verdict,
         out,
     )
+    if n_decided < len(calls):
+        raise _no_such_vcpu(fleet, calls)
     if calls.x1 is not None or calls.x2 is not None:
         zero = np.zeros(len(calls), np.uint64)
         x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
@@ -112,11 +115,25 @@ def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -
     return out
 
 
-def _check(fleet: Fleet, calls: Calls) -> None:
-    if len(calls) and int(calls.vcpu.max()) >= fleet.n_vcpu:
-        c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
-        msg = f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
+def _check_out(calls: Calls, out: object) -> None:
+    if not isinstance(out, np.ndarray):
+        msg = f"out must be a NumPy array, uint8[{len(calls)}]; got {type(out).__name__}"
         raise InputError(msg)
+    if out.shape != (len(calls),) or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
+        msg = f"out must be a writeable contiguous uint8[{len(calls)}]; got {out.dtype}{list(out.shape)}"
+        raise InputError(msg)
+    for name in ("vcpu", "func_id", "conduit", "x1", "x2"):
+        column = getattr(calls, name)
+        if column is not None and np.may_share_memory(out, column):
+            msg = f"out shares memory with {name}: give an array of its own"
+            raise InputError(msg)
+
+
+def _no_such_vcpu(fleet: Fleet, calls: Calls) -> InputError:
+    c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
+    return InputError(
+        f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from fastsmc.filters import EBUSY, EINVAL, Filter, FilterRange, inserted, malfor
 from fastsmc.firmware import ENOENT, ENOEXEC, bitmap_errno, find, psci_version_errno, refusal, workaround_errno
 from fastsmc.fleet_state import FEATURE_PSCI_0_2, FLEET, RUNNABLE, STOPPED, FleetState, Selection
 from fastsmc.registers import FwKind, FwRegister
+from fastsmc.rows import Rows, build_rows
 
 __all__ = ["FLEET", "Fleet"]
 
@@ -32,6 +33,7 @@ class Fleet(FleetState):
     """
 
     _tables: tuple[Tables, NDArray[np.uint32]] | None = None
+    _rows: tuple[Rows, tuple[Tables, NDArray[np.uint32]]] | None = None
 
     # -- firmware registers ------------------------------------------------------------------------------------
 
@@ -245,6 +247,13 @@ class Fleet(FleetState):
             steps = [installed.steps() for installed in self.filters]
             self._tables = build_tables(policies, self.hosts, steps), policy_of_vm[self.vm_of_vcpu]
         return self._tables
+
+    def rows(self) -> Rows:
+        """The tables in the form the dispatch kernels read. Kept until a change."""
+        tables = self.tables()
+        if self._rows is None or self._rows[1] is not tables:
+            self._rows = build_rows(*tables, [installed.steps() for installed in self.filters]), tables
+        return self._rows[0]
 
 
 def _vm_list(vms: NDArray[Any]) -> str:
