@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,9 +25,36 @@ def _source_digest() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    cpu = os.environ.get("NUMBA_CPU_NAME", "")
+    cpu = f"{numba.config.CPU_NAME} {numba.config.CPU_FEATURES} {numba.config.ENABLE_AVX}"
     digest.update(f"{numba.__version__} {platform.python_version()} {cpu}".encode())
     return digest.hexdigest()
+
+
+_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi")
+
+
+def _has_wide() -> bool:
+    """Whether this CPU has AVX-512 with VBMI and LLVM may use it.
+
+    LLVM ends the process over an instruction that the CPU it compiles for lacks, so NUMBA_CPU_NAME and
+    NUMBA_CPU_FEATURES count as well as the CPU itself: with another name, only features that are spelled out.
+    """
+    if numba.config.DISABLE_JIT:
+        return False
+    try:
+        name, own = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
+    except (RuntimeError, OSError):
+        return False
+    if not all(own.get(feature, False) for feature in _WIDE_FEATURES) or not numba.config.ENABLE_AVX:
+        return False
+    spelled = numba.config.CPU_FEATURES
+    if spelled is not None:
+        return set(_WIDE_FEATURES) <= {feature[1:] for feature in spelled.split(",") if feature[:1] == "+"}
+    return numba.config.CPU_NAME in (None, name)
+
+
+HAS_WIDE = _has_wide()
+"""Whether kernels_wide may be compiled."""
 
 
 def _cache_dir() -> Path | None:

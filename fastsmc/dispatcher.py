@@ -7,34 +7,44 @@ wall clock of this process on this machine.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import bitmaps, kernels
+from fastsmc import kernels
+from fastsmc._jit import HAS_WIDE
 from fastsmc.errors import InputError
+from fastsmc.kernels import N_CODE
 from fastsmc.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
-_SHIFT = np.uint32(32 - bitmaps.N_HASH_BITS)
-_MULTIPLIER = np.uint32(bitmaps.MULTIPLIER)
+_NO_COUNTS = np.zeros((0, N_CODE), np.uint32)
 _ALL_HVC = np.zeros(0, np.uint8)
+N_WIDE = 64
+"""From so many calls on the wide kernel is used; it takes no fewer."""
+
+
+By = Literal["service", "vm", "both"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """Verdicts of a batch and their counts.
+    """Verdicts of a batch and their counts; a counter nobody asked for is empty.
 
     Attributes:
         verdict: uint8[n_call], smccc.Verdict.
         by_service: int64[n_service, n_verdict]. by_vm: int64[n_vm, n_verdict].
+        by_vm_service: int64[n_vm, n_service, n_verdict], with `by="both"`.
     """
 
     verdict: NDArray[np.uint8]
     by_service: NDArray[np.int64]
     by_vm: NDArray[np.int64]
+    by_vm_service: NDArray[np.int64]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Calls per (service, verdict), where there were any, most first."""
@@ -45,31 +55,30 @@ class Dispatched:
         return dict(sorted(rows.items(), key=lambda row: -row[1]))
 
 
-def dispatch(fleet: Fleet, calls: Calls) -> Dispatched:
-    """The verdict of every call, and counters per service and per VM.
+def dispatch(fleet: Fleet, calls: Calls, *, by: By = "both") -> Dispatched:
+    """The verdict of every call, and counters.
+
+    Args:
+        by: count per service, per VM, or per VM and service ("both"), from which the other two are added up.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have.
+        InputError: a call by a vCPU the fleet does not have; another `by`.
 
-    Cost: O(n_call), one pass for verdicts and one for counters; O(log n_range) more for an id KVM has no name for.
+    Cost: O(n_call), counted while the verdicts are at hand; O(log n_range) more for an id KVM has no name for. 256
+    bytes per VM, unless by service alone.
     """
-    out = verdicts(fleet, calls)
-    by_service = np.zeros((N_SERVICE, N_VERDICT), np.int64)
-    by_vm = np.zeros((fleet.n_vm, N_VERDICT), np.int64)
-    kernels.tally(
-        calls.func_id,
-        calls.vcpu,
+    if by not in get_args(By):
+        msg = f"by is {by!r}: it must be one of {', '.join(get_args(By))}"
+        raise InputError(msg)
+    out = np.empty(len(calls), np.uint8)
+    counts = _run(fleet, calls, out, n_counter=1 if by == "service" else fleet.n_vm)
+    cells = counts.reshape(-1, N_CODE // 8, 8)[:, :N_SERVICE, :N_VERDICT]
+    return Dispatched(
         out,
-        fleet.vm_of_vcpu,
-        _MULTIPLIER,
-        _SHIFT,
-        bitmaps.SLOT_OF_BUCKET,
-        bitmaps.SLOT_ID,
-        bitmaps.SLOT_SERVICE,
-        by_service,
-        by_vm,
+        cells.sum(axis=0) if by != "vm" else cells[:0, 0],
+        cells.sum(axis=1) if by != "service" else cells[:0, 0],
+        cells if by == "both" else cells[:0],
     )
-    return Dispatched(out, by_service, by_vm)
 
 
 def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
@@ -86,33 +95,45 @@ def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -
         out = np.empty(len(calls), np.uint8)
     else:
         _check_out(calls, out)
-    rows = fleet.rows()
-    n_decided = kernels.decide(
-        calls.func_id,
-        calls.vcpu,
-        _ALL_HVC if calls.conduit is None else calls.conduit,
-        rows.row_of_vcpu,
-        np.uint32(rows.n_row),
-        _MULTIPLIER,
-        _SHIFT,
-        bitmaps.KEY_OF_BUCKET,
-        rows.class_of_bucket,
-        rows.class_of_unknown,
-        rows.verdict,
-        rows.root_of_row,
-        rows.trees.depth,
-        rows.trees.key,
-        rows.trees.child,
-        rows.trees.verdict,
-        out,
-    )
+    _run(fleet, calls, out)
+    return out
+
+
+def _run(fleet: Fleet, calls: Calls, out: NDArray[np.uint8], *, n_counter: int = 0) -> NDArray[np.int64]:
+    """Fills `out`; int64[n_counter, N_CODE]."""
+    conduit = _ALL_HVC if calls.conduit is None else calls.conduit
+    counts = np.zeros((n_counter, N_CODE), np.uint32) if n_counter else _NO_COUNTS
+    decide = _decide(len(calls))
+    n_decided = decide(calls.func_id, calls.vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts, out)
     if n_decided < len(calls):
         raise _no_such_vcpu(fleet, calls)
+    total = counts.astype(np.int64)
     if calls.x1 is not None or calls.x2 is not None:
-        zero = np.zeros(len(calls), np.uint64)
-        x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
-        kernels.check_arguments(calls.func_id, x1, x2, out)
-    return out
+        _refuse_arguments(fleet, calls, out, total)
+    return total
+
+
+def _refuse_arguments(fleet: Fleet, calls: Calls, out: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    """Turns exits that refuse their arguments into answers, in `out` and in the counters."""
+    zero = np.zeros(len(calls), np.uint64)
+    x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
+    exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else zero[:0]
+    kernels.check_arguments(calls.func_id, x1, x2, out)
+    if len(counts):
+        refused = exits[out[exits] != Verdict.EXIT]
+        vm = fleet.vm_of_vcpu[calls.vcpu[refused]] if len(counts) > 1 else np.zeros(refused.size, np.uint32)
+        by_vm = np.bincount(vm, minlength=len(counts))
+        counts[:, Service.PSCI * 8 + Verdict.EXIT] -= by_vm
+        counts[:, Service.PSCI * 8 + Verdict.HANDLED] += by_vm
+
+
+def _decide(n_call: int) -> Callable[..., int]:
+    """The kernel for a batch of so many calls; the wide one is imported where the CPU has what it needs."""
+    if not HAS_WIDE or n_call < N_WIDE:
+        return kernels.decide
+    from fastsmc import kernels_wide
+
+    return kernels_wide.decide
 
 
 def _check_out(calls: Calls, out: object) -> None:

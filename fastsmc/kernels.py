@@ -19,9 +19,14 @@ U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Index = NDArray[np.unsignedinteger[Any]]
 
+KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
+"""Where rows.Rows.lookup holds what."""
+N_CODE = 64
+"""Cells of a counter: service * 8 + verdict."""
+BUCKET_SHIFT = np.uint32(25)
+"""Leaves the top 7 bits: 128 buckets."""
 _HANDLED, _EXIT, _SEARCH = np.uint8(0), np.uint8(4), np.uint8(8)
 _VERDICT = np.uint8(7)
-_UNKNOWN_SERVICE = 5
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 _PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0), np.uint32(0x0400_0000)
 _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
@@ -48,18 +53,21 @@ def decide(
     vcpu: Index,
     conduit: U8,
     row_of_vcpu: Index,
+    run_of_vcpu: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
-    shift: np.uint32,
-    key_of_bucket: U32,
-    class_of_bucket: U8,
-    class_of_unknown: U8,
+    lookup: U8,
     verdict: U8,
+    packed: U32,
+    packed_of_vcpu: U32,
+    word_bits: np.uint32,
     root_of_row: U32,
     depth: int,
     key: U32,
     child: U32,
     step_verdict: U8,
+    vm_of_vcpu: U32,
+    counts: U32,
     out: U8,
 ) -> int:
     """The verdict of every call, arguments not looked at; how many calls come before one by a vCPU the fleet lacks.
@@ -67,10 +75,12 @@ def decide(
     One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
     might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
 
-    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows -> uint8[n_call].
+    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
+    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call]. What only kernels_wide.decide needs is not looked at.
     """
-    has_conduit = conduit.size > 0
-    refused, passed = class_of_unknown[0], class_of_unknown[1]
+    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
+    key_of_bucket, class_of_bucket = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
+    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     for c in range(func_id.size):
         f, v = func_id[c], vcpu[c]
         if v >= row_of_vcpu.size:
@@ -78,12 +88,15 @@ def decide(
         row = np.uint32(row_of_vcpu[v])
         if has_conduit and conduit[c] & _SMC:
             row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
-        b = np.uint32(f * multiplier) >> shift
+        b = np.uint32(f * multiplier) >> BUCKET_SHIFT
         k = class_of_bucket[b] if key_of_bucket[b] == f else passed if f & _PSCI_BITS == _PSCI else refused
         what = verdict[row, k]
         if what >= _SEARCH:
             what = searched(f, root_of_row[row], depth, key, child, step_verdict, what)
         out[c] = what
+        if coded:
+            m = _NONE if one_vm else vm_of_vcpu[v]
+            counts[m, lookup[CODE_AT + k] | what] += _ONE
     return func_id.size
 
 
@@ -105,30 +118,3 @@ def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
             cookie = x2[c] if f == _OFF2_64 else x2[c] & _LOW32
             if kind > _ONE64 or cookie != _ZERO64:
                 out[c] = _HANDLED
-
-
-@kernel
-def tally(
-    func_id: U32,
-    vcpu: U32,
-    verdict: U8,
-    vm_of_vcpu: U32,
-    multiplier: np.uint32,
-    shift: np.uint32,
-    slot_of_bucket: U8,
-    slot_id: U32,
-    slot_service: U8,
-    by_service: I64,
-    by_vm: I64,
-) -> None:
-    """Counts verdicts per service and per VM.
-
-    uint32[n_call], uint32[n_call], uint8[n_call], uint32[n_vcpu], hash tables ->
-    int64[n_service, n_verdict], int64[n_vm, n_verdict], added to.
-    """
-    for c in range(func_id.size):
-        f = func_id[c]
-        s = slot_of_bucket[np.uint32(f * multiplier) >> shift]
-        service = slot_service[s] if slot_id[s] == f else _UNKNOWN_SERVICE
-        by_service[service, verdict[c]] += 1
-        by_vm[vm_of_vcpu[vcpu[c]], verdict[c]] += 1

@@ -1,21 +1,33 @@
 """Tables folded once more, into what a dispatch kernel reads: rows by class, shared by equal policies.
 
-A **class** is a set of known ids that every row of this fleet treats alike; ids without a name make up two more
-classes, as the PSCI allow rule passes them or not. A **row** says what becomes of each class. Policies with equal rows
-share one, so a fleet of 700 policies may have 200 rows. A row is kept twice: as bytes, and as packed 4-bit fields.
+A **class** is a set of known ids of one service that every row of this fleet treats alike; ids without a name make up
+two more classes, as the PSCI allow rule passes them or not. A **row** says what becomes of each class. Policies with
+equal rows share one, so a fleet of 700 policies may have 200 rows. A row is kept twice: as bytes, and packed in fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.bitmaps import N_PLANE, SLOT_ID, SLOT_OF_BUCKET, Steps, Tables
-from fastsmc.smccc import FilterAction, Verdict
+from fastsmc.bitmaps import (
+    KEY_OF_BUCKET,
+    MULTIPLIER,
+    N_BUCKET,
+    N_PLANE,
+    SLOT_ID,
+    SLOT_OF_BUCKET,
+    SLOT_SERVICE,
+    Steps,
+    Tables,
+)
+from fastsmc.kernels import CLASS_AT, CODE_AT, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
+from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64
 """Bytes in a row: room for a class per known id and two for the others."""
@@ -27,6 +39,8 @@ N_KEY = 16
 DIRECT_BYTES = 1 << 18
 """Packed rows are repeated per vCPU up to this size: one dependent load less per call while they stay in L2."""
 
+_CODE_OF_SLOT = np.append(SLOT_SERVICE, np.full(2, Service.UNKNOWN, np.uint8)) << np.uint8(3)
+"""uint8[n_slot + 2]: service * 8, to which a verdict is added for a call's code."""
 _LAST_ID = np.uint32(0xFFFF_FFFF)
 _VERDICT_OF_ACTION = np.array([SEARCH, Verdict.DENIED, Verdict.FORWARDED], np.uint8)
 """What a range decides, by FilterAction; SEARCH: nothing, the row's own verdict stands."""
@@ -54,7 +68,7 @@ class FilterTrees:
     verdict: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """What the dispatch kernels index; a row number is `plane * n_row + row`.
 
@@ -62,7 +76,9 @@ class Rows:
         row_of_vcpu: the narrowest unsigned[n_vcpu] that holds a row number of plane 0.
         run_of_vcpu: uint32[n_vcpu], counts changes of row from vCPU 0 on: equal at both ends of a span of vCPUs where
             one row serves them all.
-        class_of_bucket: uint8[N_BUCKET]; class_of_unknown: uint8[2], by whether the PSCI allow rule passes the id.
+        lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
+            of each bucket as words, and its product with the multiplier as planes of bytes; the class of each bucket;
+            service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint32[N_PLANE * n_row, n_word], the same in fields of 4 bits; n_word is a power of two.
         packed_of_vcpu: uint32[n_vcpu, n_word], rows of plane 0 by vCPU; [0, n_word] in a fleet too large for it.
@@ -71,8 +87,7 @@ class Rows:
 
     row_of_vcpu: Index
     run_of_vcpu: NDArray[np.uint32]
-    class_of_bucket: NDArray[np.uint8]
-    class_of_unknown: NDArray[np.uint8]
+    lookup: NDArray[np.uint8]
     verdict: NDArray[np.uint8]
     packed: NDArray[np.uint32]
     packed_of_vcpu: NDArray[np.uint32]
@@ -82,6 +97,26 @@ class Rows:
     @property
     def n_row(self) -> int:
         return len(self.verdict) // N_PLANE
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """What `decide` of kernels and kernels_wide take between conduit and vm_of_vcpu."""
+        return (
+            self.row_of_vcpu,
+            self.run_of_vcpu,
+            np.uint32(self.n_row),
+            np.uint32(MULTIPLIER),
+            self.lookup,
+            self.verdict,
+            self.packed,
+            self.packed_of_vcpu,
+            np.uint32(self.packed.shape[1].bit_length() - 1),
+            self.root_of_row,
+            self.trees.depth,
+            self.trees.key,
+            self.trees.child,
+            self.trees.verdict,
+        )
 
 
 def narrowest(last: int) -> np.dtype[np.unsignedinteger[Any]]:
@@ -105,8 +140,9 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     content = np.concatenate([columns.reshape(len(columns), -1), filter_of_policy[:, None].view(np.uint8)], axis=1)
     _, first, row_of_policy = np.unique(content, axis=0, return_index=True, return_inverse=True)
     by_slot = columns[first].transpose(1, 0, 2).reshape(N_PLANE * first.size, -1)
+    by_slot = np.concatenate([_CODE_OF_SLOT[None], by_slot])
     by_class, class_of_slot = np.unique(by_slot, axis=1, return_inverse=True)
-    class_of: NDArray[np.uint8] = class_of_slot.reshape(-1).astype(np.uint8)
+    code_of_class, by_class = by_class[0], by_class[1:]
     verdict = np.zeros((len(by_class), N_CLASS), np.uint8)
     verdict[:, : by_class.shape[1]] = by_class
     packed = _packed(by_class)
@@ -116,14 +152,24 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     return Rows(
         row_of_vcpu,
         np.concatenate([[0], np.cumsum(row_of_vcpu[1:] != row_of_vcpu[:-1])]).astype(np.uint32),
-        class_of[SLOT_OF_BUCKET],
-        class_of[SLOT_ID.size :],
+        _lookup(class_of_slot.reshape(-1).astype(np.uint8), code_of_class),
         verdict,
         packed,
         packed[row_of_vcpu] if is_direct else packed[:0],
         np.tile(trees.root[filter_of_policy[first]], N_PLANE),
         trees,
     )
+
+
+def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    lookup = np.zeros(LOOKUP_BYTES, np.uint8)
+    lookup[KEY_AT:PLANE_AT] = KEY_OF_BUCKET.view(np.uint8)
+    product = KEY_OF_BUCKET * np.uint32(MULTIPLIER)
+    lookup[PLANE_AT:CLASS_AT] = product.view(np.uint8).reshape(N_BUCKET, 4).T.reshape(-1)
+    lookup[CLASS_AT:CODE_AT] = class_of_slot[SLOT_OF_BUCKET]
+    lookup[CODE_AT:][: code_of_class.size] = code_of_class
+    lookup[UNKNOWN_AT : UNKNOWN_AT + 2] = class_of_slot[SLOT_ID.size :]
+    return lookup
 
 
 def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -35,6 +35,25 @@ def test_counters_are_the_counts_of_the_verdicts() -> None:
     assert list(done.counts().values()) == sorted(named.values(), reverse=True)
 
 
+@pytest.mark.parametrize("n_vm", [1, 3])
+def test_counters_say_the_same_whoever_asks(n_vm: int) -> None:
+    fleet = Fleet.uniform(n_vm=n_vm, n_vcpu=4)
+    plain = random_calls(3000, fleet.n_vcpu)
+    rng = np.random.default_rng(2)
+    calls = Calls.of(plain.vcpu, plain.func_id, x1=rng.integers(0, 3, 3000), x2=rng.integers(0, 2, 3000))
+    both = dispatch(fleet, calls)
+    assert int(both.by_vm_service.sum()) == 3000
+    assert np.array_equal(both.by_service, dispatch(fleet, calls, by="service").by_service)
+    assert np.array_equal(both.by_vm, dispatch(fleet, calls, by="vm").by_vm)
+    for verdict in Verdict:
+        assert int(both.by_service[:, verdict].sum()) == int((both.verdict == verdict).sum())
+    assert np.array_equal(both.verdict, verdicts(fleet, calls))
+    assert dispatch(fleet, calls, by="service").by_vm.size == 0
+    assert dispatch(fleet, calls, by="vm").by_service.size == 0
+    with pytest.raises(InputError, match="must be one of service, vm, both"):
+        dispatch(fleet, calls, by="vcpu")  # type: ignore[arg-type]
+
+
 def test_an_empty_batch_has_no_verdicts() -> None:
     assert dispatch(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(0, 1)).verdict.size == 0
 
