@@ -37,8 +37,8 @@ def n_core() -> int:
     """Cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return max(os.cpu_count() or 0, 1)
+    except AttributeError:  # a system without it
+        return os.cpu_count() or 1
 
 
 def thread_count(threads: int | None, n_call: int) -> int:
@@ -49,7 +49,8 @@ def thread_count(threads: int | None, n_call: int) -> int:
     """
     if threads is None:
         return 1 if n_call < SMALL else min(n_core(), n_call // PART)
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    asked: object = threads
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
         msg = f"threads is {threads!r}: it must be a whole number from 1 up, or None for every core"
         raise InputError(msg)
     return max(min(threads, n_call // PART), 1)
