@@ -25,7 +25,7 @@ from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
-_ALL_HVC = np.zeros(0, np.uint8)
+_ALL_HVC, _ALL_ZERO = np.zeros(0, np.uint8), np.zeros(0, np.uint64)
 N_WIDE = 64
 """From so many calls on the wide kernel is used, where the CPU has what it needs; it takes no fewer."""
 
@@ -160,9 +160,8 @@ def _decide_parts(
 
 def _refuse_arguments(fleet: Fleet, calls: Calls, out: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
     """Turns exits that refuse their arguments into answers, in `out` and in the counters."""
-    zero = np.zeros(len(calls), np.uint64)
-    x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
-    exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else zero[:0]
+    x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
+    exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else np.zeros(0, np.int64)
     kernels.check_arguments(calls.func_id, x1, x2, out)
     if len(counts):
         refused = exits[out[exits] != Verdict.EXIT]

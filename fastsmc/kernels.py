@@ -104,17 +104,18 @@ def decide(
 def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
     """Turns EXIT into HANDLED where SYSTEM_RESET2 or SYSTEM_OFF2 refuse their arguments (INVALID_PARAMETERS).
 
-    uint32[n_call], uint64[n_call], uint64[n_call] -> uint8[n_call], in place.
+    uint32[n_call], uint64[n_call or 0 = all 0] x 2 -> uint8[n_call], in place.
     """
     for c in range(func_id.size):
         if out[c] != _EXIT:
             continue
         f = func_id[c]
-        kind = x1[c] & _LOW32
+        kind = x1[c] & _LOW32 if x1.size else _ZERO64
         if f in (_RESET2, _RESET2_64):
             if kind != _ZERO64 and kind < _VENDOR_RESET:
                 out[c] = _HANDLED
         elif f in (_OFF2, _OFF2_64):
-            cookie = x2[c] if f == _OFF2_64 else x2[c] & _LOW32
+            cookie = x2[c] if x2.size else _ZERO64
+            cookie = cookie if f == _OFF2_64 else cookie & _LOW32
             if kind > _ONE64 or cookie != _ZERO64:
                 out[c] = _HANDLED
