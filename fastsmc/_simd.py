@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.types import uint32, uint64
+from numba.core.types import uint32, uint64, void
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
@@ -86,6 +86,28 @@ def _keys_below(_typing: Any, key: Any, node: Any, func_id: Any) -> Any:
 @overload(keys_below, strict=False)
 def _(key: Any, node: Any, func_id: Any) -> Any:
     return lambda key, node, func_id: _keys_below(key, node, func_id)
+
+
+def copy_row(table: NDArray[np.uint64], row: np.uint64, out: NDArray[np.uint64], at: np.uint64) -> None:
+    """Copies one row of four words: one load and one store."""
+    out[at] = table[row]
+
+
+@intrinsic
+def _copy_row(_typing: Any, table: Any, row: Any, out: Any, at: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        source, target = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2))
+        first, second = (builder.mul(arguments[k], ir.Constant(I64, 32)) for k in (1, 3))
+        words = load(builder, source, first, ir.VectorType(I64, 4), is_table=True)
+        store(builder, words, target, second)
+        return context.get_dummy_value()
+
+    return void(table, uint64, out, uint64), generate
+
+
+@overload(copy_row, strict=False)
+def _(table: Any, row: Any, out: Any, at: Any) -> Any:
+    return lambda table, row, out, at: _copy_row(table, row, out, at)
 
 
 @intrinsic

@@ -49,20 +49,23 @@ VENDOR_UID = (0xB66F_B428, 0xE911_C52E, 0x564B_CAA9, 0x743A_004D)
 """28b46fb6-2ec5-11e9-a9ca-4b564d003a74. Source: include/linux/arm-smccc.h."""
 
 _KINDS = {
-    "SMCCC_ARCH_FEATURES": (kinds.BY_FEATURE, _ARCH),
-    "PSCI_FEATURES": (kinds.BY_FEATURE, _PSCI),
+    "PSCI_VERSION": (kinds.WORD, 0),
+    "VENDOR_HYP_FEATURES": (kinds.WORD, 1),
+    "SMCCC_ARCH_FEATURES": (kinds.FEATURE, _ARCH),
+    "PSCI_FEATURES": (kinds.FEATURE, _PSCI),
     "TRNG_FEATURES": (kinds.TRNG_FEATURES, _TRNG),
     "TRNG_RND32": (kinds.TRNG_RND, 32),
     "TRNG_RND64": (kinds.TRNG_RND, 64),
     "VENDOR_HYP_PTP": (kinds.PTP, 0),
     **dict.fromkeys(("PSCI_0_1_CPU_ON", "PSCI_CPU_ON", "PSCI_CPU_ON64"), (kinds.CPU_ON, 0)),
     **dict.fromkeys(("PSCI_AFFINITY_INFO", "PSCI_AFFINITY_INFO64"), (kinds.AFFINITY_INFO, 0)),
-    **dict.fromkeys(("PSCI_SYSTEM_SUSPEND", "PSCI_SYSTEM_SUSPEND64"), (kinds.KEPT, 1)),
-    **dict.fromkeys(("PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_RESET2_64"), (kinds.KEPT_FAILURE, 1)),
-    **dict.fromkeys(("PSCI_SYSTEM_OFF2", "PSCI_SYSTEM_OFF2_64"), (kinds.KEPT_FAILURE, 0)),
+    **dict.fromkeys(("PSCI_SYSTEM_SUSPEND", "PSCI_SYSTEM_SUSPEND64"), (kinds.SUSPEND, 0)),
+    **dict.fromkeys(("PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_RESET2_64"), (kinds.SYSTEM2, 1)),
+    **dict.fromkeys(("PSCI_SYSTEM_OFF2", "PSCI_SYSTEM_OFF2_64"), (kinds.SYSTEM2, 0)),
 }
-"""What answers functions whose answer is not fixed, and its parameter: a feature table, bits, whether x1..x3 stay."""
-_FIXED = {
+"""What answers functions whose answer is not fixed, and its parameter: a word, a feature table, how
+many bits, whether x1..x3 stay."""
+_FIXED_WORDS = {
     "SMCCC_VERSION": (SMCCC_VERSION_1_1,),
     "PSCI_MIGRATE_INFO_TYPE": (2,),
     "PSCI_SYSTEM_OFF": (-6,),
@@ -91,16 +94,25 @@ class Profiles:
 
     Attributes:
         of_vcpu: unsigned[n_vcpu].
-        fixed: uint64[n_profile, n_slot + n_verdict, 4], answers before arguments are looked at: of each slot, where the
-            call was answered, and of each verdict, where it was not.
+        word: uint64[n_profile, 3]: PSCI version, vendor bitmap, second vendor bitmap.
         feature: int64[n_profile, 3, n_slot + 1], x0 of feature queries; the last is for ids without a name.
         flags: bool[n_profile, 3]: MPIDR bits outside the fields are ignored; PSCI is 0.1; PTP has a clock.
     """
 
     of_vcpu: Index
-    fixed: NDArray[np.uint64]
+    word: NDArray[np.uint64]
     feature: NDArray[np.int64]
     flags: NDArray[np.bool_]
+
+
+def _fixed() -> NDArray[np.uint64]:
+    """Answers before anything but the function is looked at, of slots and, where none answered, of verdicts."""
+    fixed = np.zeros((SLOT_ID.size + N_VERDICT, 4), np.uint64)
+    for name, words in _FIXED_WORDS.items():
+        fixed[_SLOT[name], : len(words)] = np.array(words, np.int64).astype(np.uint64)
+    for verdict in (Verdict.DENIED, Verdict.NOT_SUPPORTED, Verdict.SMC_REFUSED):
+        fixed[SLOT_ID.size + verdict, 0] = _MINUS_ONE
+    return fixed
 
 
 def answers(
@@ -137,14 +149,14 @@ def answers(
         fleet.vm_of_vcpu,
         fleet.first_vcpu,
         fleet.mp_state,
-        np.uint32(MULTIPLIER),
-        SLOT_OF_BUCKET,
-        SLOT_ID,
+        (np.uint32(MULTIPLIER), SLOT_OF_BUCKET, SLOT_ID),
         _KEEPS_SLOT,
+        _ROW_OF_VERDICT,
         _KIND,
         _IS_NARROW,
         _PARAMETER,
-        profiles.fixed,
+        _FIXED,
+        profiles.word,
         profiles.feature,
         profiles.flags,
         out,
@@ -189,14 +201,7 @@ def build_profiles(fleet: Fleet) -> Profiles:
     host, version = fleet.host_of_vm[first], fleet.effective_psci_version()[first]
     is_gated = _of_hosts(fleet.hosts, "is_gated")[host]
     shown = np.where(is_gated[:, None], fleet.fw_bmap[first], _SHOWN_BEFORE_BITMAPS)
-    fixed = np.zeros((first.size, SLOT_ID.size + N_VERDICT, 4), np.uint64)
-    for verdict in (Verdict.DENIED, Verdict.NOT_SUPPORTED, Verdict.SMC_REFUSED):
-        fixed[:, SLOT_ID.size + verdict, 0] = _MINUS_ONE
-    for name, words in _FIXED.items():
-        fixed[:, _SLOT[name], : len(words)] = np.array(words, np.int64).astype(np.uint64)
-    fixed[:, _SLOT["PSCI_VERSION"], 0] = version
-    fixed[:, _SLOT["VENDOR_HYP_FEATURES"], 0] = shown[:, VENDOR_HYP_BMAP]
-    fixed[:, _SLOT["VENDOR_HYP_FEATURES"], 2] = shown[:, VENDOR_HYP_BMAP_2]
+    word = np.stack([version, shown[:, VENDOR_HYP_BMAP], shown[:, VENDOR_HYP_BMAP_2]], axis=1).astype(np.uint64)
     feature = np.full((first.size, 3, SLOT_ID.size + 1), -1, np.int64)
     feature[:, _ARCH, :-1] = np.stack([_arch_features(h) for h in fleet.hosts])[host]
     pv_time = _SLOT["PV_TIME_FEATURES"]
@@ -206,7 +211,7 @@ def build_profiles(fleet: Fleet) -> Profiles:
     clock = np.array([h.is_arch_counter_clocksource for h in fleet.hosts])[host]
     flags = np.stack([_of_hosts(fleet.hosts, "mpidr_masks_extra_bits")[host], version == PSCI_0_1, clock], axis=1)
     of_vm = profile.reshape(-1).astype(narrowest(first.size - 1))
-    return Profiles(of_vm[fleet.vm_of_vcpu], fixed, feature, flags)
+    return Profiles(of_vm[fleet.vm_of_vcpu], word, feature, flags)
 
 
 def _of_hosts(hosts: tuple[Host, ...], name: str) -> NDArray[np.bool_]:
@@ -243,11 +248,11 @@ def _psci_features(fleet: Fleet, vm: NDArray[Any], version: NDArray[np.uint32]) 
     return found
 
 
-_BY_VERDICT = np.isin(np.arange(N_VERDICT), [Verdict.FORWARDED, Verdict.FAST_PATH, Verdict.SMC_REFUSED])
+_IS_KEPT = np.isin(np.arange(N_VERDICT), [Verdict.FORWARDED, Verdict.FAST_PATH, Verdict.SMC_REFUSED])
 _KIND = np.array(
     [
         *(_KINDS.get(f.name, (kinds.FIXED, 0))[0] for f in FUNCTIONS),
-        *np.where(_BY_VERDICT, kinds.BY_VERDICT, kinds.FIXED),
+        *np.where(_IS_KEPT, kinds.KEPT, kinds.FIXED),
     ],
     np.uint8,
 )
@@ -255,3 +260,6 @@ _PARAMETER = np.array([_KINDS.get(f.name, (kinds.FIXED, 0))[1] for f in FUNCTION
 _IS_NARROW = np.array([f.name in _NARROWED for f in FUNCTIONS] + [False] * N_VERDICT)
 _KEEPS_SLOT = np.where(np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT]), 0xFF, 0).astype(np.uint8)
 """uint8[n_verdict], all bits set where the verdict says that the function answered."""
+_ROW_OF_VERDICT = np.where(_KEEPS_SLOT, 0, SLOT_ID.size + np.arange(N_VERDICT)).astype(np.uint8)
+"""uint8[n_verdict]: the row of `Profiles.fixed` of a verdict that no function answered, else 0."""
+_FIXED = _fixed()
