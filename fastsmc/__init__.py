@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch
+    from fastsmc.answering import answers
+    from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
@@ -41,6 +42,7 @@ _HOME = {
     "Link": "planning",
     "Verdict": "smccc",
     "added_register": "planning",
+    "answers": "answering",
     "compare_dispatch": "dispatcher",
     "decode": "migration",
     "dispatch": "dispatcher",
@@ -58,6 +60,7 @@ _HOME = {
     "register_table": "planning",
     "release": "releases",
     "replay": "workload",
+    "verdicts": "dispatcher",
     "verify": "verification",
 }
 
@@ -72,6 +75,7 @@ __all__ = [
     "Link",
     "Verdict",
     "added_register",
+    "answers",
     "compare_dispatch",
     "decode",
     "dispatch",
@@ -89,6 +93,7 @@ __all__ = [
     "register_table",
     "release",
     "replay",
+    "verdicts",
     "verify",
 ]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import logging
 import os
 import platform
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding
 import numba
 
+_log = logging.getLogger("fastsmc")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -24,23 +29,62 @@ def _source_digest() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    cpu = os.environ.get("NUMBA_CPU_NAME", "")
+    cpu = f"{numba.config.CPU_NAME} {numba.config.CPU_FEATURES} {numba.config.ENABLE_AVX}"
     digest.update(f"{numba.__version__} {platform.python_version()} {cpu}".encode())
     return digest.hexdigest()
 
 
+_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi")
+
+
+def _has_wide() -> bool:
+    """Whether this CPU has AVX-512 with VBMI and LLVM may use it.
+
+    LLVM ends the process over an instruction that the CPU it compiles for lacks, so NUMBA_CPU_NAME and
+    NUMBA_CPU_FEATURES count as well as the CPU itself: with another name, only features that are spelled out.
+    """
+    if numba.config.DISABLE_JIT:
+        return False
+    try:
+        name, own = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
+    except (RuntimeError, OSError):
+        return False
+    if not all(own.get(feature, False) for feature in _WIDE_FEATURES) or not numba.config.ENABLE_AVX:
+        return False
+    spelled = numba.config.CPU_FEATURES
+    if spelled is not None:
+        return set(_WIDE_FEATURES) <= {feature[1:] for feature in spelled.split(",") if feature[:1] == "+"}
+    return numba.config.CPU_NAME in (None, name)
+
+
+HAS_WIDE = _has_wide()
+"""Whether kernels_wide may be compiled."""
+
+
+_has_said_uncached = False
+
+
+def _say_uncached(error: BaseException) -> None:
+    """Once, on stderr unless somebody configured logging."""
+    global _has_said_uncached
+    if not _has_said_uncached:
+        _has_said_uncached = True
+        _log.warning("fastsmc: compiled kernels are not kept (%s); the next start compiles them again", error)
+
+
 def _cache_dir() -> Path | None:
     """The folder for compiled kernels, or None when caching is off or no folder can be written."""
-    if os.environ.get("FASTSMC_JIT_CACHE", "1") == "0" or os.environ.get("NUMBA_DISABLE_JIT") == "1":
+    if os.environ.get("FASTSMC_JIT_CACHE", "1") == "0" or numba.config.DISABLE_JIT:
         return None
-    home = os.environ.get("XDG_CACHE_HOME")
-    base = Path(home) if home else Path.home() / ".cache"
-    folder = base / "fastsmc" / _source_digest()
     try:
+        home = os.environ.get("XDG_CACHE_HOME")
+        folder = (Path(home) if home else Path.home() / ".cache") / "fastsmc" / _source_digest()
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where home is
+        _say_uncached(error)
         return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 CACHE_DIR = _cache_dir()
@@ -48,9 +92,47 @@ if CACHE_DIR is not None:
     numba.config.CACHE_DIR = str(CACHE_DIR)
 
 
+class _Careful:
+    """A compiled function's cache, in which what cannot be read or written counts as not there.
+
+    Numba writes an index and then the code it names. Two processes that do so at once may give two signatures one file,
+    and the next process would run the wrong code (numba#4807); so writers take turns. Readers need not: files are
+    replaced whole, and a name in the index stays that signature's.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return self._cache.load_overload(sig, target_context)
+        except Exception as error:  # pickle raises whatever it likes over a damaged file
+            _say_uncached(error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            with Path(self._cache.cache_path, "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._cache.save_overload(sig, data)
+        except Exception as error:  # a full disk, a folder gone, a damaged index
+            _say_uncached(error)
+
+
 def kernel(function: F) -> F:
     """Compile a loop: arrays in, `out` filled, nothing returned, no exceptions.
 
-    error_model "numpy" because a kernel never divides by a user's number; no fastmath, there are no floats.
+    error_model "numpy" because a kernel never divides by a user's number; no fastmath, there are no floats. A kernel
+    runs without Python's lock, so threads may share a batch.
     """
-    return cast(F, numba.njit(error_model="numpy", cache=CACHE_DIR is not None)(function))
+    compiled = numba.njit(error_model="numpy", nogil=True)(function)
+    if CACHE_DIR is not None:
+        try:
+            compiled.enable_caching()
+            compiled._cache = _Careful(compiled._cache)
+        except (OSError, RuntimeError) as error:  # Numba found no folder to write after all
+            _say_uncached(error)
+    return cast(F, compiled)

@@ -7,34 +7,46 @@ wall clock of this process on this machine.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import bitmaps, kernels
+from fastsmc import kernels
+from fastsmc._jit import HAS_WIDE
 from fastsmc.errors import InputError
+from fastsmc.kernels import N_CODE
+from fastsmc.kernels_wide import decide as wide_decide
+from fastsmc.parts import in_parts, thread_count
 from fastsmc.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
-_SHIFT = np.uint32(32 - bitmaps.N_HASH_BITS)
-_MULTIPLIER = np.uint32(bitmaps.MULTIPLIER)
-_ALL_HVC = np.zeros(0, np.uint8)
+_NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
+_ALL_HVC, _ALL_ZERO = np.zeros(0, np.uint8), np.zeros(0, np.uint64)
+N_WIDE = 64
+"""From so many calls on the wide kernel is used, where the CPU has what it needs; it takes no fewer."""
+
+
+By = Literal["service", "vm", "both"]
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """Verdicts of a batch and their counts.
+    """Verdicts of a batch and their counts; a counter nobody asked for is empty.
 
     Attributes:
         verdict: uint8[n_call], smccc.Verdict.
         by_service: int64[n_service, n_verdict]. by_vm: int64[n_vm, n_verdict].
+        by_vm_service: int64[n_vm, n_service, n_verdict], with `by="both"`.
     """
 
     verdict: NDArray[np.uint8]
     by_service: NDArray[np.int64]
     by_vm: NDArray[np.int64]
+    by_vm_service: NDArray[np.int64]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Calls per (service, verdict), where there were any, most first."""
@@ -45,78 +57,139 @@ class Dispatched:
         return dict(sorted(rows.items(), key=lambda row: -row[1]))
 
 
-def dispatch(fleet: Fleet, calls: Calls) -> Dispatched:
-    """The verdict of every call, and counters per service and per VM.
+def dispatch(fleet: Fleet, calls: Calls, *, by: By = "both", threads: int | None = None) -> Dispatched:
+    """The verdict of every call, and counters.
+
+    Args:
+        by: count per service, per VM, or per VM and service ("both"), from which the other two are added up.
+        threads: at most so many; None: every core for a batch of four million calls or more. Results are the same.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have.
+        InputError: a call by a vCPU the fleet does not have; another `by`; 2**32 calls or more; fewer than one thread.
 
-    Cost: O(n_call), one pass for verdicts and one for counters; O(log n_range) more for an id KVM has no name for.
+    Cost: O(n_call), counted while the verdicts are at hand; O(log n_range) more for an id KVM has no name for. 256
+    bytes per VM, unless by service alone.
     """
-    out = verdicts(fleet, calls)
-    by_service = np.zeros((N_SERVICE, N_VERDICT), np.int64)
-    by_vm = np.zeros((fleet.n_vm, N_VERDICT), np.int64)
-    kernels.tally(
-        calls.func_id,
-        calls.vcpu,
+    if by not in get_args(By):
+        msg = f"by is {by!r}: it must be one of {', '.join(get_args(By))}"
+        raise InputError(msg)
+    if len(calls) >> 32:
+        msg = f"{len(calls)} calls are too many to count at once: the limit is {2**32 - 1}; give them in parts"
+        raise InputError(msg)
+    out = np.empty(len(calls), np.uint8)
+    counts = _run(fleet, calls, out, threads, n_counter=1 if by == "service" else fleet.n_vm)
+    cells = counts.reshape(-1, N_CODE // 8, 8)[:, :N_SERVICE, :N_VERDICT]
+    return Dispatched(
         out,
-        fleet.vm_of_vcpu,
-        _MULTIPLIER,
-        _SHIFT,
-        bitmaps.SLOT_OF_BUCKET,
-        bitmaps.SLOT_ID,
-        bitmaps.SLOT_SERVICE,
-        by_service,
-        by_vm,
+        cells.sum(axis=0) if by != "vm" else cells[:0, 0],
+        cells.sum(axis=1) if by != "service" else cells[:0, 0],
+        cells if by == "both" else cells[:0],
     )
-    return Dispatched(out, by_service, by_vm)
 
 
-def verdicts(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+def verdicts(
+    fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None = None, *, threads: int | None = None
+) -> NDArray[np.uint8]:
     """The verdict of every call, nothing counted: uint8[n_call], smccc.Verdict.
 
     Args:
-        out: filled and returned when given; uint8[n_call], C-contiguous.
+        out: filled and returned when given; uint8[n_call], C-contiguous, apart from the columns of `calls`.
+        threads: at most so many; None: every core for a batch of four million calls or more. Results are the same.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype.
+        InputError: a call by a vCPU the fleet does not have (what `out` then holds means nothing); an `out` of another
+            shape or dtype, or one that shares memory with a column; fewer than one thread.
     """
-    _check(fleet, calls)
     if out is None:
         out = np.empty(len(calls), np.uint8)
-    elif out.shape != (len(calls),) or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
-        msg = f"out must be a writeable contiguous uint8[{len(calls)}]; got {out.dtype}{list(out.shape)}"
-        raise InputError(msg)
-    tables, policy_of_vcpu = fleet.tables()
-    kernels.decide(
-        calls.func_id,
-        calls.vcpu,
-        _ALL_HVC if calls.conduit is None else calls.conduit,
-        policy_of_vcpu,
-        _MULTIPLIER,
-        _SHIFT,
-        bitmaps.SLOT_OF_BUCKET,
-        bitmaps.SLOT_ID,
-        tables.action,
-        tables.unknown,
-        tables.filter_of_policy,
-        tables.step_first,
-        tables.step_start,
-        tables.step_action,
-        out,
-    )
-    if calls.x1 is not None or calls.x2 is not None:
-        zero = np.zeros(len(calls), np.uint64)
-        x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
-        kernels.check_arguments(calls.func_id, x1, x2, out)
+    else:
+        _check_out(calls, out)
+    _run(fleet, calls, out, threads)
     return out
 
 
-def _check(fleet: Fleet, calls: Calls) -> None:
-    if len(calls) and int(calls.vcpu.max()) >= fleet.n_vcpu:
-        c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
-        msg = f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
+def _run(
+    fleet: Fleet, calls: Calls, out: NDArray[np.uint8], threads: int | None, *, n_counter: int = 0
+) -> NDArray[np.int64]:
+    """Fills `out`; int64[n_counter, N_CODE]."""
+    arguments = (*fleet.rows().arguments, fleet.vm_of_vcpu)
+    n_thread = thread_count(threads, len(calls))
+    if n_thread == 1:
+        counts, is_good = _decide_part(calls, arguments, n_counter, out)
+    else:
+
+        def work(parts: Iterator[slice]) -> tuple[NDArray[np.uint32], bool]:
+            return _decide_parts(calls, arguments, n_counter, out, parts)
+
+        done = in_parts(work, len(calls), n_thread)
+        counts, is_good = done[0][0], all(good for _, good in done)
+        for more, _ in done[1:]:
+            counts += more
+    if not is_good:
+        raise _no_such_vcpu(fleet, calls)
+    total = counts.astype(np.int64) if n_counter else _NO_TOTALS
+    if calls.x1 is not None or calls.x2 is not None:
+        _refuse_arguments(fleet, calls, out, total)
+    return total
+
+
+def _decide_part(
+    calls: Calls, arguments: tuple[Any, ...], n_counter: int, out: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint32], bool]:
+    """A batch on this thread: its counts, and whether every vCPU exists."""
+    counts = np.zeros((n_counter, N_CODE), np.uint32) if n_counter else _NO_COUNTS
+    conduit = _ALL_HVC if calls.conduit is None else calls.conduit
+    n_call = len(out)
+    decide: Callable[..., int] = wide_decide if HAS_WIDE and n_call >= N_WIDE else kernels.decide
+    return counts, decide(calls.func_id, calls.vcpu, conduit, *arguments, counts, out) == n_call
+
+
+def _decide_parts(
+    calls: Calls, arguments: tuple[Any, ...], n_counter: int, out: NDArray[np.uint8], parts: Iterator[slice]
+) -> tuple[NDArray[np.uint32], bool]:
+    """Some parts of a batch on this thread: their counts, and whether every vCPU exists."""
+    counts, is_good = np.zeros((n_counter, N_CODE), np.uint32), True
+    for part in parts:
+        conduit = None if calls.conduit is None else calls.conduit[part]
+        some = Calls(calls.vcpu[part], calls.func_id[part], conduit)
+        more, good = _decide_part(some, arguments, n_counter, out[part])
+        counts += more
+        is_good = is_good and good
+    return counts, is_good
+
+
+def _refuse_arguments(fleet: Fleet, calls: Calls, out: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    """Turns exits that refuse their arguments into answers, in `out` and in the counters."""
+    x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
+    exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else np.zeros(0, np.int64)
+    kernels.check_arguments(calls.func_id, x1, x2, out)
+    if len(counts):
+        refused = exits[out[exits] != Verdict.EXIT]
+        vm = fleet.vm_of_vcpu[calls.vcpu[refused]] if len(counts) > 1 else np.zeros(refused.size, np.uint32)
+        by_vm = np.bincount(vm, minlength=len(counts))
+        counts[:, Service.PSCI * 8 + Verdict.EXIT] -= by_vm
+        counts[:, Service.PSCI * 8 + Verdict.HANDLED] += by_vm
+
+
+def _check_out(calls: Calls, out: object) -> None:
+    if not isinstance(out, np.ndarray):
+        msg = f"out must be a NumPy array, uint8[{len(calls)}]; got {type(out).__name__}"
         raise InputError(msg)
+    if out.shape != (len(calls),) or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
+        msg = f"out must be a writeable contiguous uint8[{len(calls)}]; got {out.dtype}{list(out.shape)}"
+        raise InputError(msg)
+    for name in ("vcpu", "func_id", "conduit", "x1", "x2"):
+        column = getattr(calls, name)
+        if column is not None and np.may_share_memory(out, column):
+            msg = f"out shares memory with {name}: give an array of its own"
+            raise InputError(msg)
+
+
+def _no_such_vcpu(fleet: Fleet, calls: Calls) -> InputError:
+    c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
+    return InputError(
+        f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +217,11 @@ def measure_dispatch(fleet: Fleet, calls: Calls, *, repeats: int = 7) -> Dispatc
 
     A batch replayed unchanged flatters the branch predictor; give a long or a random one, and say which.
     """
-    out = verdicts(fleet, calls)
+    out = verdicts(fleet, calls, threads=1)
     times = np.empty(repeats)
     for r in range(repeats):
         start = time.perf_counter_ns()
-        verdicts(fleet, calls, out)
+        verdicts(fleet, calls, out, threads=1)
         times[r] = (time.perf_counter_ns() - start) / max(len(calls), 1)
     return DispatchTime(len(calls), times)
 
@@ -173,13 +246,13 @@ class DispatchRatio:
 
 def compare_dispatch(first: Fleet, second: Fleet, calls: Calls, *, rounds: int = 21) -> DispatchRatio:
     """Times the same calls on two fleets by turns, so that a noisy machine disturbs both alike."""
-    out = verdicts(first, calls)
-    verdicts(second, calls, out)
+    out = verdicts(first, calls, threads=1)
+    verdicts(second, calls, out, threads=1)
     times = np.empty((rounds, 2))
     for r in range(rounds):
         for which in (0, 1) if r % 2 else (1, 0):
             start = time.perf_counter_ns()
-            verdicts((first, second)[which], calls, out)
+            verdicts((first, second)[which], calls, out, threads=1)
             times[r, which] = (time.perf_counter_ns() - start) / max(len(calls), 1)
     return DispatchRatio(
         times[:, 1] / times[:, 0], DispatchTime(len(calls), times[:, 0]), DispatchTime(len(calls), times[:, 1])

@@ -1,134 +1,121 @@
-"""Jitted loops of dispatch: arrays in, `out` filled, nothing returned.
+"""Jitted loops of dispatch: arrays in, `out` filled; a driver returns how many calls it decided.
 
-Portable first form. Table rows come in as arguments; a module global would be baked into machine code.
+Portable: no CPU is asked for anything. Tables come in as arguments; a global would be baked into the machine code.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc._jit import kernel
+from fastsmc._simd import keys_below
 
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
+Index = NDArray[np.unsignedinteger[Any]]
 
-_HANDLED, _DENIED, _FORWARDED, _EXIT, _SMC_REFUSED = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(6)
-_DENY = np.uint8(1)
-_UNKNOWN_SERVICE = 5
+KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
+"""Where rows.Rows.lookup holds what."""
+N_CODE = 64
+"""Cells of a counter: service * 8 + verdict."""
+BUCKET_SHIFT = np.uint32(25)
+"""Leaves the top 7 bits: 128 buckets."""
+_HANDLED, _EXIT, _SEARCH = np.uint8(0), np.uint8(4), np.uint8(8)
+_VERDICT = np.uint8(7)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
-_OWNER4, _OWNER_BITS = np.uint32(0x0400_0000), np.uint32(0x3F00_0000)
-_LOW_HALF, _PSCI_LAST = np.uint32(0xFFFF), np.uint32(0x1F)
+_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0), np.uint32(0x0400_0000)
 _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
 _OFF2, _OFF2_64 = np.uint32(0x8400_0015), np.uint32(0xC400_0015)
 _LOW32, _VENDOR_RESET, _ONE64, _ZERO64 = np.uint64(0xFFFF_FFFF), np.uint64(0x8000_0000), np.uint64(1), np.uint64(0)
+_NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
 
 
 @kernel
-def step_action(start: U32, action: U8, first: int, end: int, func_id: np.uint32) -> np.uint8:
-    """The action of the last step in [first, end) that starts at or before func_id; start[first] is 0."""
-    low, high = first, end
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if start[middle] <= func_id:
-            low = middle
-        else:
-            high = middle
-    found: np.uint8 = action[low]
-    return found
+def searched(
+    func_id: np.uint32, node: np.uint32, depth: int, key: U32, child: U32, step_verdict: U8, default: np.uint8
+) -> np.uint8:
+    """The verdict of the range an id lies in, or the row's own: one node per level of rows.FilterTrees."""
+    for _ in range(depth - 1):
+        node = child[node] + keys_below(key, node, func_id)
+    found = step_verdict[node, keys_below(key, node, func_id)]
+    verdict: np.uint8 = default & _VERDICT if found == _SEARCH else found
+    return verdict
 
 
 @kernel
 def decide(
     func_id: U32,
-    vcpu: U32,
+    vcpu: Index,
     conduit: U8,
-    policy_of_vcpu: U32,
+    row_of_vcpu: Index,
+    run_of_vcpu: U32,
+    n_row: np.uint32,
     multiplier: np.uint32,
-    shift: np.uint32,
-    slot_of_bucket: U8,
-    slot_id: U32,
-    action: U8,
-    unknown: U8,
-    filter_of_policy: U32,
-    step_first: I64,
-    step_start: U32,
-    step_act: U8,
+    lookup: U8,
+    verdict: U8,
+    packed: U32,
+    packed_of_vcpu: U32,
+    word_bits: np.uint32,
+    root_of_row: U32,
+    depth: int,
+    key: U32,
+    child: U32,
+    step_verdict: U8,
+    vm_of_vcpu: U32,
+    counts: U32,
     out: U8,
-) -> None:
-    """The verdict of every call, arguments not looked at.
+) -> int:
+    """The verdict of every call, arguments not looked at; how many calls come before one by a vCPU the fleet lacks.
 
-    uint32[n_call], uint32[n_call], uint8[n_call or 0 = all HVC], uint32[n_vcpu], then bitmaps.Tables -> uint8[n_call].
+    One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
+    might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
+
+    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
+    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call]. What only kernels_wide.decide needs is not looked at.
     """
-    has_conduit = conduit.size > 0
+    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
+    key_of_bucket, class_of_bucket = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
+    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     for c in range(func_id.size):
-        f = func_id[c]
-        p = policy_of_vcpu[vcpu[c]]
-        plane = 0
+        f, v = func_id[c], vcpu[c]
+        if v >= row_of_vcpu.size:
+            return c
+        row = np.uint32(row_of_vcpu[v])
         if has_conduit and conduit[c] & _SMC:
-            plane = 2 if conduit[c] & _IMMEDIATE else 1
-        s = slot_of_bucket[np.uint32(f * multiplier) >> shift]
-        if slot_id[s] == f:
-            out[c] = action[p, plane, s]
-            continue
-        allowed = 1 if (f & _OWNER_BITS) == _OWNER4 and (f & _LOW_HALF) <= _PSCI_LAST else 0
-        verdict = unknown[p, plane, allowed]
-        if verdict != _SMC_REFUSED:
-            r = filter_of_policy[p]
-            first, end = step_first[r], step_first[r + 1]
-            if end - first > 1:
-                what = step_action(step_start, step_act, first, end, f)
-                if what == _DENY:
-                    verdict = _DENIED
-                elif what > _DENY:
-                    verdict = _FORWARDED
-        out[c] = verdict
+            row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
+        b = np.uint32(f * multiplier) >> BUCKET_SHIFT
+        k = class_of_bucket[b] if key_of_bucket[b] == f else passed if f & _PSCI_BITS == _PSCI else refused
+        what = verdict[row, k]
+        if what >= _SEARCH:
+            what = searched(f, root_of_row[row], depth, key, child, step_verdict, what)
+        out[c] = what
+        if coded:
+            m = _NONE if one_vm else vm_of_vcpu[v]
+            counts[m, lookup[CODE_AT + k] | what] += _ONE
+    return func_id.size
 
 
 @kernel
 def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
     """Turns EXIT into HANDLED where SYSTEM_RESET2 or SYSTEM_OFF2 refuse their arguments (INVALID_PARAMETERS).
 
-    uint32[n_call], uint64[n_call], uint64[n_call] -> uint8[n_call], in place.
+    uint32[n_call], uint64[n_call or 0 = all 0] x 2 -> uint8[n_call], in place.
     """
     for c in range(func_id.size):
         if out[c] != _EXIT:
             continue
         f = func_id[c]
-        kind = x1[c] & _LOW32
+        kind = x1[c] & _LOW32 if x1.size else _ZERO64
         if f in (_RESET2, _RESET2_64):
             if kind != _ZERO64 and kind < _VENDOR_RESET:
                 out[c] = _HANDLED
         elif f in (_OFF2, _OFF2_64):
-            cookie = x2[c] if f == _OFF2_64 else x2[c] & _LOW32
+            cookie = x2[c] if x2.size else _ZERO64
+            cookie = cookie if f == _OFF2_64 else cookie & _LOW32
             if kind > _ONE64 or cookie != _ZERO64:
                 out[c] = _HANDLED
-
-
-@kernel
-def tally(
-    func_id: U32,
-    vcpu: U32,
-    verdict: U8,
-    vm_of_vcpu: U32,
-    multiplier: np.uint32,
-    shift: np.uint32,
-    slot_of_bucket: U8,
-    slot_id: U32,
-    slot_service: U8,
-    by_service: I64,
-    by_vm: I64,
-) -> None:
-    """Counts verdicts per service and per VM.
-
-    uint32[n_call], uint32[n_call], uint8[n_call], uint32[n_vcpu], hash tables ->
-    int64[n_service, n_verdict], int64[n_vm, n_verdict], added to.
-    """
-    for c in range(func_id.size):
-        f = func_id[c]
-        s = slot_of_bucket[np.uint32(f * multiplier) >> shift]
-        service = slot_service[s] if slot_id[s] == f else _UNKNOWN_SERVICE
-        by_service[service, verdict[c]] += 1
-        by_vm[vm_of_vcpu[vcpu[c]], verdict[c]] += 1

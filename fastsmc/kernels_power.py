@@ -40,7 +40,7 @@ def _mpidr(number: int) -> np.uint64:
 
 
 @kernel
-def _number(target: np.uint64) -> np.int64:
+def vcpu_number(target: np.uint64) -> np.int64:
     """The vCPU number whose affinity fields these are; one no VM has, where Aff0 or Aff3 names none."""
     aff0 = target & np.uint64(0xFF)
     if aff0 >= _AFF0_VCPUS or target >> np.uint64(24) != np.uint64(0):
@@ -50,7 +50,7 @@ def _number(target: np.uint64) -> np.int64:
 
 
 @kernel
-def _affinity_info(target: np.uint64, level: np.uint64, first: int, n_vcpu: int, mp_state: U8) -> int:
+def affinity_info(target: np.uint64, level: np.uint64, first: int, n_vcpu: int, mp_state: U8) -> int:
     mask = _AFFINITY & ~((np.uint64(1) << (np.uint64(8) * level)) - np.uint64(1))
     if level == np.uint64(3):
         mask = np.uint64(0xFF_0000_0000)
@@ -116,9 +116,9 @@ def switch_power(
             continue
         target &= _AFFINITY
         if not is_on:
-            x0[c] = _INVALID if level > np.uint64(3) else _affinity_info(target, level, first, n_vcpu, mp_state)
+            x0[c] = _INVALID if level > np.uint64(3) else affinity_info(target, level, first, n_vcpu, mp_state)
             continue
-        number = _number(target)
+        number = vcpu_number(target)
         if number < 0 or number >= n_vcpu:
             x0[c] = _INVALID
         elif mp_state[first + number] != _STOPPED:

@@ -21,6 +21,7 @@ from fastsmc.firmware import bitmap_errno, find, psci_version_errno, refusal, wo
 from fastsmc.fleet_state import FLEET, FleetState, Selection, selected, whole_numbers
 from fastsmc.registers import FwKind, FwRegister, whole
 from fastsmc.releases import Release
+from fastsmc.rows import Rows, build_rows
 from fastsmc.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
 __all__ = ["FLEET", "Fleet"]
@@ -41,6 +42,7 @@ class Fleet(FleetState):
 
     _tables: tuple[Tables, NDArray[np.uint32]] | None = None
     _n_filter_used: int = 1
+    _rows: tuple[Rows, tuple[Tables, NDArray[np.uint32]]] | None = None
 
     # -- firmware registers ------------------------------------------------------------------------------------
 
@@ -309,6 +311,13 @@ class Fleet(FleetState):
             steps = [installed.steps() for installed in self.filters]
             self._tables = build_tables(policies, self.hosts, steps), policy_of_vm[self.vm_of_vcpu]
         return self._tables
+
+    def rows(self) -> Rows:
+        """The tables in the form the dispatch kernels read. Kept until a change."""
+        tables = self.tables()
+        if self._rows is None or self._rows[1] is not tables:
+            self._rows = build_rows(*tables, [installed.steps() for installed in self.filters]), tables
+        return self._rows[0]
 
 
 def _vm_list(vms: NDArray[Any]) -> str:

@@ -22,8 +22,9 @@ _LAST = 0xFFFF_FFFF
 T = TypeVar("T", bound=np.unsignedinteger[Any])
 
 
+VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
+"""How wide a vCPU index may be, as callers have it: a narrow column is read faster."""
 _COLUMNS = {
-    "vcpu": np.uint32,
     "func_id": np.uint32,
     "conduit": np.uint8,
     "x1": np.uint64,
@@ -37,13 +38,13 @@ class Calls:
     """A batch of hypercalls, one row per call. `of` takes any array-likes; the constructor these arrays only.
 
     Attributes:
-        vcpu: uint32[n_call], fleet-wide vCPU index.
+        vcpu: uint8, uint16 or uint32[n_call], fleet-wide vCPU index.
         func_id: uint32[n_call], low half of x0.
         conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
         x1, x2, x3: uint64[n_call], None = 0 throughout.
     """
 
-    vcpu: NDArray[np.uint32]
+    vcpu: NDArray[np.unsignedinteger[Any]]
     func_id: NDArray[np.uint32]
     conduit: NDArray[np.uint8] | None = None
     x1: NDArray[np.uint64] | None = None
@@ -57,12 +58,17 @@ class Calls:
             InputError: a column of another dtype, shape or length.
         """
         n_call = np.shape(self.vcpu)
+        vcpu: object = self.vcpu
+        has_index = isinstance(vcpu, np.ndarray) and vcpu.dtype in VCPU_DTYPES and vcpu.ndim == 1
+        if not has_index or not self.vcpu.flags.c_contiguous or not self.vcpu.flags.aligned:
+            message = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
+            raise InputError(message)
         for name, dtype in _COLUMNS.items():
             column = getattr(self, name)
-            if column is None and name not in ("vcpu", "func_id"):
+            if column is None and name != "func_id":
                 continue
-            is_array = isinstance(column, np.ndarray) and column.dtype == dtype and column.ndim == 1
-            if not is_array or column.shape != n_call or not column.flags.c_contiguous:
+            is_array = isinstance(column, np.ndarray) and column.dtype == dtype and column.shape == n_call
+            if not is_array or not column.flags.c_contiguous or not column.flags.aligned:
                 message = (
                     f"{name} must be a contiguous {np.dtype(dtype)}{list(n_call)}: Calls.of makes one of what you have"
                 )
@@ -88,7 +94,8 @@ class Calls:
         >>> Calls.of([0, 1], [0x8400_0000, 0xC400_0053], x1=[0, 64]).func_id
         array([2214592512, 3288334419], dtype=uint32)
         """
-        vcpus = _column("vcpu", vcpu, np.uint32)
+        dtype = getattr(vcpu, "dtype", None)
+        vcpus = _column("vcpu", vcpu, dtype.type if dtype in VCPU_DTYPES else np.uint32)
         n_call = len(vcpus)
         return cls(
             vcpus,

@@ -35,6 +35,25 @@ def test_counters_are_the_counts_of_the_verdicts() -> None:
     assert list(done.counts().values()) == sorted(named.values(), reverse=True)
 
 
+@pytest.mark.parametrize("n_vm", [1, 3])
+def test_counters_say_the_same_whoever_asks(n_vm: int) -> None:
+    fleet = Fleet.uniform(n_vm=n_vm, n_vcpu=4)
+    plain = random_calls(3000, fleet.n_vcpu)
+    rng = np.random.default_rng(2)
+    calls = Calls.of(plain.vcpu, plain.func_id, x1=rng.integers(0, 3, 3000), x2=rng.integers(0, 2, 3000))
+    both = dispatch(fleet, calls)
+    assert int(both.by_vm_service.sum()) == 3000
+    assert np.array_equal(both.by_service, dispatch(fleet, calls, by="service").by_service)
+    assert np.array_equal(both.by_vm, dispatch(fleet, calls, by="vm").by_vm)
+    for verdict in Verdict:
+        assert int(both.by_service[:, verdict].sum()) == int((both.verdict == verdict).sum())
+    assert np.array_equal(both.verdict, verdicts(fleet, calls))
+    assert dispatch(fleet, calls, by="service").by_vm.size == 0
+    assert dispatch(fleet, calls, by="vm").by_service.size == 0
+    with pytest.raises(InputError, match="must be one of service, vm, both"):
+        dispatch(fleet, calls, by="vcpu")  # type: ignore[arg-type]
+
+
 def test_an_empty_batch_has_no_verdicts() -> None:
     assert dispatch(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(0, 1)).verdict.size == 0
 
@@ -45,12 +64,36 @@ def test_dispatch_changes_no_vm() -> None:
     assert not fleet.has_run_once.any()
 
 
-def test_a_vcpu_the_fleet_lacks_is_named_before_anything_runs() -> None:
-    calls = Calls.of(np.array([0, 7, 9], np.uint32), np.zeros(3, np.uint32))
-    out = np.full(3, 99, np.uint8)
-    with pytest.raises(InputError, match="call 1 is made by vCPU 7, but the fleet has 4 vCPUs"):
-        verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), calls, out)
-    assert out.tolist() == [99, 99, 99]
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+@pytest.mark.parametrize("n_call", [3, 64, 65, 5000])
+def test_a_vcpu_the_fleet_lacks_is_named(dtype: type[np.unsignedinteger], n_call: int) -> None:
+    for place in {0, 1, n_call // 2, n_call - 1}:
+        vcpu = np.arange(n_call).astype(dtype) & dtype(3)
+        vcpu[place:] = np.iinfo(dtype).max
+        vcpu[place] = 4
+        with pytest.raises(InputError, match=f"call {place} is made by vCPU 4, but the fleet has 4 vCPUs"):
+            verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_a_vcpu_index_may_be_as_narrow_as_the_caller_has_it(dtype: type[np.unsignedinteger]) -> None:
+    fleet = Fleet.uniform(n_vm=50, n_vcpu=4)
+    fleet.set_one_reg(0x6030_0000_0016_0000, 0, vms=slice(0, 50, 3))
+    calls = random_calls(1000, 200)
+    narrow = Calls.of(calls.vcpu.astype(dtype), calls.func_id)
+    assert narrow.vcpu.dtype == dtype
+    assert np.array_equal(verdicts(fleet, narrow), verdicts(fleet, calls))
+
+
+def test_an_out_that_overlaps_a_column_is_refused() -> None:
+    memory = np.zeros(64, np.uint32)
+    calls = Calls(np.zeros(32, np.uint8), memory[:32])
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    with pytest.raises(InputError, match="shares memory with func_id"):
+        verdicts(fleet, calls, memory.view(np.uint8)[100:132])
+    assert verdicts(fleet, calls, memory.view(np.uint8)[128:160]).size == 32
+    with pytest.raises(InputError, match="must be a NumPy array"):
+        verdicts(fleet, calls, [0] * 32)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

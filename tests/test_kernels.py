@@ -10,9 +10,10 @@ from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import bitmaps
 from fastsmc.dispatcher import verdicts
+from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTIONS, Conduit
+from fastsmc.smccc import FUNCTIONS, Conduit, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
@@ -85,6 +86,7 @@ def test_the_hash_gives_every_id_a_bucket_of_its_own() -> None:
     buckets = {(func_id * bitmaps.MULTIPLIER & 0xFFFF_FFFF) >> (32 - bitmaps.N_HASH_BITS) for func_id in ids}
     assert len(buckets) == len(ids)
     for bucket, slot in enumerate(bitmaps.SLOT_OF_BUCKET):
+        assert bitmaps.KEY_OF_BUCKET[bucket] == ids[slot]
         is_home = (ids[slot] * bitmaps.MULTIPLIER & 0xFFFF_FFFF) >> (32 - bitmaps.N_HASH_BITS) == bucket
         assert is_home == (bucket in buckets), "an empty bucket must name an id that hashes elsewhere"
 
@@ -96,3 +98,35 @@ def test_equal_policies_are_stored_once() -> None:
     assert tables.action.shape[0] == 2
     assert policy_of_vcpu.shape == (3000,)
     assert len(set(policy_of_vcpu[0::6].tolist())) == 1
+
+
+def test_a_multiplier_is_found_when_the_ids_change() -> None:
+    ids = np.append(bitmaps.SLOT_ID, np.uint32(0x1234_5678) + np.arange(4, dtype=np.uint32))
+    multiplier = bitmaps._perfect_multiplier(ids)
+    assert np.unique((ids * np.uint32(multiplier)) >> np.uint32(32 - bitmaps.N_HASH_BITS)).size == ids.size
+
+
+def test_policies_with_equal_rows_share_one() -> None:
+    fleet = Fleet.uniform(n_vm=4, n_vcpu=2)
+    fleet.set_one_reg(0x6030_0000_0014_0000, [0x10001, 0x10002, 0x10002, 0x10001])  # 1.1 and 1.2 answer alike
+    fleet.install_filter(FilterRange(0x1000, 0x10, 1), vms=3)
+    assert len(fleet.tables()[0].action) == 3
+    rows = fleet.rows()
+    assert rows.row_of_vcpu.dtype == np.uint8
+    assert rows.row_of_vcpu.tolist() == [rows.row_of_vcpu[0]] * 6 + [rows.row_of_vcpu[6]] * 2
+    assert (rows.n_row, rows.run_of_vcpu.tolist()) == (2, [0] * 6 + [1] * 2)
+    assert fleet.rows() is rows
+    fleet.set_one_reg(0x6030_0000_0016_0000, 0, vms=0)
+    assert fleet.rows().n_row == 3
+
+
+@pytest.mark.parametrize("n_range", [0, 1, 7, 8, 15, 16, 17, 127, 128, 200, 2100])
+def test_a_tree_finds_the_range_of_every_edge(n_range: int) -> None:
+    fleet = Fleet([1, 1], hosts=Host(release("7.3")))
+    ranges = [FilterRange(0x1000 + 0x100 * i, 0x80 + i % 2 * 0x80, 1 + i % 2) for i in range(n_range)]
+    fleet.install_filter([*ranges, FilterRange(0xFFFF_FFF0, 0x10, 2)], vms=1)
+    edges = {r.base + step for r in ranges for step in (-1, 0, r.nr_functions - 1, r.nr_functions)}
+    ids = sorted(edges | {0, 0x7FFF_FFFF, 0xFFFF_FFEF, 0xFFFF_FFF0, 0xFFFF_FFFE, 0xFFFF_FFFF})
+    expected = [int({0: Verdict.DENIED}.get(fleet.filters[1].action(i), fleet.filters[1].action(i))) for i in ids]
+    assert dispatched(fleet, [(1, i, Conduit.HVC, 0, 0) for i in ids]) == expected
+    assert dispatched(fleet, [(0, i, Conduit.HVC, 0, 0) for i in ids]) == [Verdict.DENIED] * len(ids)

@@ -1,0 +1,165 @@
+"""Vector instructions for kernels: LLVM's own vectors, and the few operations Numba has no spelling for.
+
+The first group is for any CPU. The second needs AVX-512 with VBMI: ask `_jit.HAS_WIDE` before anything that uses it is
+compiled, because LLVM ends the process over an instruction it cannot select.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core.types import uint32, uint64, void
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+BYTES, WORDS = ir.VectorType(I8, 64), ir.VectorType(I32, 16)
+"""What a wide register holds."""
+Value = Any
+
+# -- building blocks of intrinsics ---------------------------------------------------------------------------------
+
+
+def const(value: int, n: int, kind: ir.IntType) -> Value:
+    return ir.Constant(ir.VectorType(kind, n), [value] * n)
+
+
+def lanes(numbers: list[int]) -> Value:
+    """The mask of a shuffle."""
+    return ir.Constant(ir.VectorType(I32, len(numbers)), numbers)
+
+
+def data(context: Any, builder: ir.IRBuilder, kind: Any, array: Value) -> Value:
+    """The address of an array's first byte."""
+    return builder.bitcast(context.make_array(kind)(context, builder, array).data, I8.as_pointer())
+
+
+def load(builder: ir.IRBuilder, base: Value, offset: Value | int, kind: Any, *, is_table: bool = False) -> Value:
+    """`kind` at byte `offset`. Of a table LLVM may keep a copy in a register, whatever is stored in between."""
+    at = builder.gep(base, [ir.Constant(I64, offset) if isinstance(offset, int) else offset])
+    value = builder.load(builder.bitcast(at, kind.as_pointer()))
+    value.align = 1
+    if is_table:
+        value.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value
+
+
+def store(builder: ir.IRBuilder, value: Value, base: Value, offset: Value) -> None:
+    at = builder.gep(base, [offset])
+    builder.store(value, builder.bitcast(at, value.type.as_pointer())).align = 1
+
+
+def splat(builder: ir.IRBuilder, value: Value, n: int) -> Value:
+    kind = ir.VectorType(value.type, n)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), lanes([0] * n))
+
+
+def call(builder: ir.IRBuilder, name: str, kind: Any, *arguments: Value) -> Value:
+    """A call of LLVM's intrinsic `name`, which returns `kind`."""
+    function = ir.FunctionType(kind, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+
+# -- for any CPU ---------------------------------------------------------------------------------------------------
+
+
+def keys_below(key: NDArray[np.uint32], node: np.uint32, func_id: np.uint32) -> np.uint32:
+    """How many of the 16 keys of a node are below an id: one comparison of 64 bytes."""
+    return np.uint32(np.count_nonzero(key[node] < func_id))
+
+
+@intrinsic
+def _keys_below(_typing: Any, key: Any, node: Any, func_id: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base = data(context, builder, signature.args[0], arguments[0])
+        offset = builder.mul(builder.zext(arguments[1], I64), ir.Constant(I64, 64))
+        is_below = builder.icmp_unsigned("<", load(builder, base, offset, WORDS), splat(builder, arguments[2], 16))
+        return builder.zext(builder.ctpop(builder.bitcast(is_below, I16)), I32)
+
+    return uint32(key, uint32, uint32), generate
+
+
+@overload(keys_below, strict=False)
+def _(key: Any, node: Any, func_id: Any) -> Any:
+    return lambda key, node, func_id: _keys_below(key, node, func_id)
+
+
+def copy_row(table: NDArray[np.uint64], row: np.uint64, out: NDArray[np.uint64], at: np.uint64) -> None:
+    """Copies one row of four words: one load and one store."""
+    out[at] = table[row]
+
+
+@intrinsic
+def _copy_row(_typing: Any, table: Any, row: Any, out: Any, at: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        source, target = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2))
+        first, second = (builder.mul(arguments[k], ir.Constant(I64, 32)) for k in (1, 3))
+        words = load(builder, source, first, ir.VectorType(I64, 4), is_table=True)
+        store(builder, words, target, second)
+        return context.get_dummy_value()
+
+    return void(table, uint64, out, uint64), generate
+
+
+@overload(copy_row, strict=False)
+def _(table: Any, row: Any, out: Any, at: Any) -> Any:
+    return lambda table, row, out, at: _copy_row(table, row, out, at)
+
+
+@intrinsic
+def trailing_zeros(_typing: Any, word: Any) -> Any:
+    """How many zero bits are below the lowest bit set of a word that is not 0."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
+        return builder.cttz(arguments[0], ir.Constant(I1, 1))
+
+    return uint64(uint64), generate
+
+
+def _extremes(n: int) -> Any:
+    @intrinsic
+    def extremes(_typing: Any, index: Any, at: Any) -> Any:
+        """The least of `n` indices from `at` on, and the greatest in the high half."""
+
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+            bits = signature.args[0].dtype.bitwidth
+            kind = ir.IntType(bits)
+            base = data(context, builder, signature.args[0], arguments[0])
+            offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
+            these = load(builder, base, offset, ir.VectorType(kind, n))
+            low, high = (
+                builder.zext(call(builder, f"llvm.vector.reduce.{name}.v{n}i{bits}", kind, these), I64)
+                for name in ("umin", "umax")
+            )
+            return builder.or_(low, builder.shl(high, ir.Constant(I64, 32)))
+
+        return uint64(index, uint64), generate
+
+    return extremes
+
+
+extremes_64, extremes_256 = _extremes(64), _extremes(256)
+
+
+# -- AVX-512 with VBMI ---------------------------------------------------------------------------------------------
+
+
+def look_up_128(builder: ir.IRBuilder, low: Value, index: Value, high: Value) -> Value:
+    """64 look-ups in a table of 128 bytes, by the low 7 bits of each index byte."""
+    return call(builder, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, low, index, high)
+
+
+def look_up_64(builder: ir.IRBuilder, table: Value, index: Value) -> Value:
+    """64 look-ups in a table of 64 bytes, by the low 6 bits of each index byte."""
+    return call(builder, "llvm.x86.avx512.permvar.qi.512", BYTES, table, index)
+
+
+def gather(builder: ir.IRBuilder, base: Value, index: Value) -> Value:
+    """16 words of a uint32 table."""
+    every = const(1, 16, I1)
+    name = "llvm.x86.avx512.mask.gather.dpi.512"
+    return call(builder, name, WORDS, const(0, 16, I32), base, index, every, ir.Constant(I32, 4))

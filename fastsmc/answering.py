@@ -1,0 +1,265 @@
+"""Full answers: the registers each call leaves, from a table of answers per policy and functions of the arguments.
+
+Independent of `reference`, with which the tests compare it. Random and clock-derived bits are 0. No vCPU has a
+steal-time record, so PV_TIME_ST and PV_TIME_FEATURES answer -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc import kernels_answers as kinds
+from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
+from fastsmc.dispatcher import verdicts
+from fastsmc.errors import InputError
+from fastsmc.fleet_state import FEATURE_EL1_32BIT
+from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
+from fastsmc.releases import Host
+from fastsmc.rows import Index, narrowest
+from fastsmc.smccc import (
+    FUNCTIONS,
+    N_VERDICT,
+    PSCI_0_1,
+    PSCI_1_1,
+    PSCI_1_3,
+    SMC64,
+    SMCCC_VERSION_1_1,
+    STD_HYP_BMAP,
+    VENDOR_HYP_BMAP,
+    VENDOR_HYP_BMAP_2,
+    Verdict,
+)
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+_SLOT = {function.name: slot for slot, function in enumerate(FUNCTIONS)}
+_ARCH, _PSCI, _TRNG = range(3)
+"""Tables of what a feature query answers."""
+_MINUS_ONE = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_SHOWN_BEFORE_BITMAPS = np.array([1, 1, 3, 0], np.uint64)
+
+TRNG_UUID = (0x00E0_210D, 0xEB11_8443, 0x4452_7080, 0x4C5A_4E55)
+"""0d21e000-4384-11eb-8070-5244554e5a4c. Source: arch/arm64/kvm/trng.c."""
+VENDOR_UID = (0xB66F_B428, 0xE911_C52E, 0x564B_CAA9, 0x743A_004D)
+"""28b46fb6-2ec5-11e9-a9ca-4b564d003a74. Source: include/linux/arm-smccc.h."""
+
+_KINDS = {
+    "PSCI_VERSION": (kinds.WORD, 0),
+    "VENDOR_HYP_FEATURES": (kinds.WORD, 1),
+    "SMCCC_ARCH_FEATURES": (kinds.FEATURE, _ARCH),
+    "PSCI_FEATURES": (kinds.FEATURE, _PSCI),
+    "TRNG_FEATURES": (kinds.TRNG_FEATURES, _TRNG),
+    "TRNG_RND32": (kinds.TRNG_RND, 32),
+    "TRNG_RND64": (kinds.TRNG_RND, 64),
+    "VENDOR_HYP_PTP": (kinds.PTP, 0),
+    **dict.fromkeys(("PSCI_0_1_CPU_ON", "PSCI_CPU_ON", "PSCI_CPU_ON64"), (kinds.CPU_ON, 0)),
+    **dict.fromkeys(("PSCI_AFFINITY_INFO", "PSCI_AFFINITY_INFO64"), (kinds.AFFINITY_INFO, 0)),
+    **dict.fromkeys(("PSCI_SYSTEM_SUSPEND", "PSCI_SYSTEM_SUSPEND64"), (kinds.SUSPEND, 0)),
+    **dict.fromkeys(("PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_RESET2_64"), (kinds.SYSTEM2, 1)),
+    **dict.fromkeys(("PSCI_SYSTEM_OFF2", "PSCI_SYSTEM_OFF2_64"), (kinds.SYSTEM2, 0)),
+}
+"""What answers functions whose answer is not fixed, and its parameter: a word, a feature table, how
+many bits, whether x1..x3 stay."""
+_FIXED_WORDS = {
+    "SMCCC_VERSION": (SMCCC_VERSION_1_1,),
+    "PSCI_MIGRATE_INFO_TYPE": (2,),
+    "PSCI_SYSTEM_OFF": (-6,),
+    "PSCI_SYSTEM_RESET": (-6,),
+    "TRNG_VERSION": (0x10000,),
+    "TRNG_GET_UUID": TRNG_UUID,
+    "VENDOR_HYP_CALL_UID": VENDOR_UID,
+    "PV_TIME_FEATURES": (-1,),
+    "PV_TIME_ST": (-1,),
+    "TRNG_FEATURES": (-1,),
+    "VENDOR_HYP_PTP": (-1,),
+}
+_NARROWED = ("PSCI_CPU_ON", "PSCI_AFFINITY_INFO", "PSCI_SYSTEM_SUSPEND", "PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_OFF2")
+"""Functions that look at the low halves of their arguments."""
+_PSCI_FEATURES = (
+    *(0x8400_0000 | number for number in (0, 1, 2, 3, 4, 6, 8, 9, 0xA)),
+    *(0xC400_0000 | number for number in (1, 3, 4)),
+    0x8000_0000,
+)
+"""Ids PSCI_FEATURES always knows; the last is how a guest finds SMCCC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """What the answers of a fleet's VMs depend on, equal VMs sharing a profile.
+
+    Attributes:
+        of_vcpu: unsigned[n_vcpu].
+        word: uint64[n_profile, 3]: PSCI version, vendor bitmap, second vendor bitmap.
+        feature: int64[n_profile, 3, n_slot + 1], x0 of feature queries; the last is for ids without a name.
+        flags: bool[n_profile, 3]: MPIDR bits outside the fields are ignored; PSCI is 0.1; PTP has a clock.
+    """
+
+    of_vcpu: Index
+    word: NDArray[np.uint64]
+    feature: NDArray[np.int64]
+    flags: NDArray[np.bool_]
+
+
+def _fixed() -> NDArray[np.uint64]:
+    """Answers before anything but the function is looked at, of slots and, where none answered, of verdicts."""
+    fixed = np.zeros((SLOT_ID.size + N_VERDICT, 4), np.uint64)
+    for name, words in _FIXED_WORDS.items():
+        fixed[_SLOT[name], : len(words)] = np.array(words, np.int64).astype(np.uint64)
+    for verdict in (Verdict.DENIED, Verdict.NOT_SUPPORTED, Verdict.SMC_REFUSED):
+        fixed[SLOT_ID.size + verdict, 0] = _MINUS_ONE
+    return fixed
+
+
+def answers(
+    fleet: Fleet, calls: Calls, out: NDArray[np.uint64] | None = None, *, threads: int | None = None
+) -> NDArray[np.uint64]:
+    """x0..x3 after every call, as the guest sees them, or userspace at an exit: uint64[n_call, 4].
+
+    Each call is made on its own in the power state of `fleet.mp_state`, which is read and not changed. Bits that may be
+    anything (random words, clocks) are 0.
+
+    Args:
+        out: filled and returned when given; uint64[n_call, 4], C-contiguous, apart from the columns of `calls`.
+        threads: as `dispatch` has it, for the verdicts.
+
+    Raises:
+        InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
+            memory with a column.
+
+    Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM. 32 bytes are written per call.
+    """
+    out = _checked(calls, out)
+    verdict = verdicts(fleet, calls, threads=threads)
+    profiles = _profiles(fleet)
+    none = np.zeros(0, np.uint64)
+    x1, x2, x3 = (none if column is None else column for column in (calls.x1, calls.x2, calls.x3))
+    kinds.answer(
+        calls.func_id,
+        calls.vcpu,
+        x1,
+        x2,
+        x3,
+        verdict,
+        profiles.of_vcpu,
+        fleet.vm_of_vcpu,
+        fleet.first_vcpu,
+        fleet.mp_state,
+        (np.uint32(MULTIPLIER), SLOT_OF_BUCKET, SLOT_ID),
+        _KEEPS_SLOT,
+        _ROW_OF_VERDICT,
+        _KIND,
+        _IS_NARROW,
+        _PARAMETER,
+        _FIXED,
+        profiles.word,
+        profiles.feature,
+        profiles.flags,
+        out,
+    )
+    return out
+
+
+def _checked(calls: Calls, out: object) -> NDArray[np.uint64]:
+    if out is None:
+        return np.empty((len(calls), 4), np.uint64)
+    shape = (len(calls), 4)
+    is_array = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.uint64
+    if not is_array or not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):  # type: ignore[attr-defined]
+        msg = f"out must be a writeable contiguous uint64{list(shape)}; got {getattr(out, 'dtype', type(out).__name__)}"
+        raise InputError(msg)
+    checked: NDArray[np.uint64] = out  # type: ignore[assignment]
+    for name in ("vcpu", "func_id", "conduit", "x1", "x2", "x3"):
+        column = getattr(calls, name)
+        if column is not None and np.may_share_memory(checked, column):
+            msg = f"out shares memory with {name}: give an array of its own"
+            raise InputError(msg)
+    return checked
+
+
+_known: WeakKeyDictionary[Fleet, tuple[object, Profiles]] = WeakKeyDictionary()
+
+
+def _profiles(fleet: Fleet) -> Profiles:
+    """The fleet's profiles, kept until a change."""
+    tables = fleet.tables()
+    kept = _known.get(fleet)
+    if kept is None or kept[0] is not tables:
+        kept = _known[fleet] = tables, build_profiles(fleet)
+    return kept[1]
+
+
+def build_profiles(fleet: Fleet) -> Profiles:
+    """Cost: one sort of n_vm rows of 7 words; O(n_profile * n_slot)."""
+    columns = (fleet.host_of_vm, fleet.features, fleet.effective_psci_version(), fleet.has_system_suspend)
+    content = np.stack([*(column.astype(np.uint64) for column in columns), *fleet.fw_bmap.T], axis=1)
+    _, first, profile = np.unique(content, axis=0, return_index=True, return_inverse=True)
+    host, version = fleet.host_of_vm[first], fleet.effective_psci_version()[first]
+    is_gated = _of_hosts(fleet.hosts, "is_gated")[host]
+    shown = np.where(is_gated[:, None], fleet.fw_bmap[first], _SHOWN_BEFORE_BITMAPS)
+    word = np.stack([version, shown[:, VENDOR_HYP_BMAP], shown[:, VENDOR_HYP_BMAP_2]], axis=1).astype(np.uint64)
+    feature = np.full((first.size, 3, SLOT_ID.size + 1), -1, np.int64)
+    feature[:, _ARCH, :-1] = np.stack([_arch_features(h) for h in fleet.hosts])[host]
+    pv_time = _SLOT["PV_TIME_FEATURES"]
+    feature[:, _ARCH, pv_time] = np.where(shown[:, STD_HYP_BMAP] & np.uint64(1), 0, -1)
+    feature[:, _PSCI, :-1] = _psci_features(fleet, first, version)
+    feature[:, _TRNG, :-1][:, [f.name.startswith("TRNG") for f in FUNCTIONS]] = 0
+    clock = np.array([h.is_arch_counter_clocksource for h in fleet.hosts])[host]
+    flags = np.stack([_of_hosts(fleet.hosts, "mpidr_masks_extra_bits")[host], version == PSCI_0_1, clock], axis=1)
+    of_vm = profile.reshape(-1).astype(narrowest(first.size - 1))
+    return Profiles(of_vm[fleet.vm_of_vcpu], word, feature, flags)
+
+
+def _of_hosts(hosts: tuple[Host, ...], name: str) -> NDArray[np.bool_]:
+    return np.array([getattr(h.release, name) for h in hosts])
+
+
+def _arch_features(host: Host) -> NDArray[np.int64]:
+    """What SMCCC_ARCH_FEATURES says of each slot, bitmaps apart: int64[n_slot]."""
+    found = np.full(SLOT_ID.size, -1)
+    first, second, third = host.workaround
+    for number, level in ((1, first), (3, third)):
+        if f"WORKAROUND_{number}" in host.release.answers and level:
+            found[_SLOT[f"SMCCC_ARCH_WORKAROUND_{number}"]] = int(level == WORKAROUND_NOT_REQUIRED)
+    if "WORKAROUND_2" in host.release.answers and second == WORKAROUND_2_NOT_REQUIRED:
+        found[_SLOT["SMCCC_ARCH_WORKAROUND_2"]] = -2
+    return found
+
+
+def _psci_features(fleet: Fleet, vm: NDArray[Any], version: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """What PSCI_FEATURES says of each slot: int64[n_selected, n_slot]."""
+    found = np.where(np.isin(SLOT_ID, _PSCI_FEATURES), 0, -1)[None].repeat(vm.size, axis=0)
+    plain = SLOT_ID & ~np.uint32(SMC64)
+    for base, answer, is_there in (
+        (0x8400_000E, 0, fleet.has_system_suspend[vm]),
+        (0x8400_0012, 0, version >= PSCI_1_1),
+        (0x8400_0015, 1, version >= PSCI_1_3),
+    ):
+        found[np.ix_(is_there, plain == base)] = answer
+    is_a32 = fleet.features[vm] & FEATURE_EL1_32BIT != 0
+    refuses_all = _of_hosts(fleet.hosts, "a32_refuses_all_smc64")[fleet.host_of_vm[vm]]
+    is_smc64 = SLOT_ID & np.uint32(SMC64) != 0
+    is_early = np.isin(SLOT_ID, [0xC400_0001, 0xC400_0003, 0xC400_0004])
+    found[is_a32[:, None] & np.where(refuses_all[:, None], is_smc64, is_early)] = -1
+    return found
+
+
+_IS_KEPT = np.isin(np.arange(N_VERDICT), [Verdict.FORWARDED, Verdict.FAST_PATH, Verdict.SMC_REFUSED])
+_KIND = np.array(
+    [
+        *(_KINDS.get(f.name, (kinds.FIXED, 0))[0] for f in FUNCTIONS),
+        *np.where(_IS_KEPT, kinds.KEPT, kinds.FIXED),
+    ],
+    np.uint8,
+)
+_PARAMETER = np.array([_KINDS.get(f.name, (kinds.FIXED, 0))[1] for f in FUNCTIONS] + [0] * N_VERDICT, np.uint8)
+_IS_NARROW = np.array([f.name in _NARROWED for f in FUNCTIONS] + [False] * N_VERDICT)
+_KEEPS_SLOT = np.where(np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT]), 0xFF, 0).astype(np.uint8)
+"""uint8[n_verdict], all bits set where the verdict says that the function answered."""
+_ROW_OF_VERDICT = np.where(_KEEPS_SLOT, 0, SLOT_ID.size + np.arange(N_VERDICT)).astype(np.uint8)
+"""uint8[n_verdict]: the row of `Profiles.fixed` of a verdict that no function answered, else 0."""
+_FIXED = _fixed()

@@ -1,0 +1,109 @@
+"""Full answers are those of the reference, on any policy, in any power state, with any arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Policy, func_ids, hosts, policies
+
+from fastsmc import answering, reference_services
+from fastsmc.answering import answers
+from fastsmc.errors import InputError
+from fastsmc.filters import FilterRange
+from fastsmc.reference import Vm
+from fastsmc.reference_state import STOPPED
+from fastsmc.releases import Host, release
+from fastsmc.smccc import FUNCTIONS, Conduit, FilterAction
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+
+N_VCPU = 40
+words = (
+    st.integers(0, 3)
+    | st.sampled_from([0x10, 0x11, 0x0F, 0x100, 96, 97, 192, 193, 0x8000_0000, 0xFFFF_FFFF, 1 << 32, 1 << 63])
+    | st.sampled_from([f.func_id for f in FUNCTIONS])
+    | st.builds(lambda f, high: f.func_id | high << 32, st.sampled_from(FUNCTIONS), st.integers(0, 1))
+    | st.integers(0, 2**64 - 1)
+)
+batches = st.lists(
+    st.tuples(st.integers(0, N_VCPU - 1), func_ids, st.sampled_from(list(Conduit)), words, words, words),
+    min_size=1,
+    max_size=60,
+)
+
+
+def vm_and_fleet(policy: Policy, host: Host, stopped: set[int]) -> tuple[Fleet, Vm]:
+    """The policy in a fleet, behind a VM of another policy and another size, and as a reference VM."""
+    fleet = Fleet([3, N_VCPU], hosts=[Host(release("7.3")), host], host_of_vm=[0, 1], features=[4, policy.features])
+    vm = policy.vm(host, N_VCPU)
+    for reg, value in policy.sets:
+        fleet.try_set_one_reg(reg, value, vms=1)
+    fleet.try_install_filter(policy.ranges, vms=1)
+    if policy.wants_suspend:
+        fleet.enable_system_suspend(vms=1)
+    for number in stopped:
+        fleet.mp_state[3 + number] = vm.mp_state[number] = STOPPED
+    return fleet, vm
+
+
+@settings(max_examples=300)
+@given(policies, hosts, st.booleans(), st.sets(st.integers(0, N_VCPU - 1)) | st.just(set(range(N_VCPU))), batches)
+def test_answers_are_those_of_the_reference(policy, host, has_clock, stopped, batch) -> None:  # type: ignore[no-untyped-def]
+    host = Host(host.release, host.workaround, is_arch_counter_clocksource=has_clock)
+    fleet, vm = vm_and_fleet(policy, host, stopped)
+    before, expected = list(vm.mp_state), []
+    for vcpu, func_id, conduit, x1, x2, x3 in batch:
+        vm.mp_state = list(before)
+        expected.append(vm.call(vcpu, func_id, x1, x2, x3, conduit).x)
+    vcpu, func_id, conduit, x1, x2, x3 = (list(column) for column in zip(*batch, strict=True))
+    calls = Calls.of([3 + v for v in vcpu], func_id, conduit=conduit, x1=x1, x2=x2, x3=x3)
+    assert [tuple(row) for row in answers(fleet, calls).tolist()] == expected
+    assert fleet.mp_state[3:].tolist() == before
+
+
+@pytest.mark.parametrize("name", ["5.10", "5.15", "6.1", "6.12", "7.3"])
+@pytest.mark.parametrize("features", [0x4, 0x0, 0x6])
+def test_every_known_id_asked_about_by_every_query(name: str, features: int) -> None:
+    policy = Policy(features, (), (), wants_suspend=True)
+    fleet, vm = vm_and_fleet(policy, Host(release(name), workaround=(1, 3, 2)), set())
+    queries = [f.func_id for f in FUNCTIONS if f.name.endswith("FEATURES")]
+    batch = [(query, asked.func_id) for query in queries for asked in FUNCTIONS]
+    calls = Calls.of(np.full(len(batch), 3), [query for query, _ in batch], x1=[asked for _, asked in batch])
+    expected = [vm.call(0, query, asked).x for query, asked in batch]
+    assert [tuple(row) for row in answers(fleet, calls).tolist()] == expected
+
+
+def test_calls_without_arguments_have_zeros() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    fleet.install_filter(FilterRange(0x1234, 1, FilterAction.FWD_TO_USER))
+    bare = Calls.of([0, 0], [0x1234, 0x8400_0050])
+    assert answers(fleet, bare).tolist() == [[0x1234, 0, 0, 0], [0x10000, 0, 0, 0]]
+
+
+def test_the_unique_ids_are_the_same_in_both_statements() -> None:
+    assert (answering.TRNG_UUID, answering.VENDOR_UID) == (reference_services.TRNG_UUID, reference_services.VENDOR_UID)
+
+
+def test_an_out_is_filled_or_refused() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    memory = np.zeros(16, np.uint64)
+    calls = Calls.of([0, 0], [0x8400_0000, 0x8400_0050], x1=memory[2:4])
+    assert calls.x1 is not None
+    out = np.full((2, 4), 9, np.uint64)
+    assert answers(fleet, calls, out) is out
+    assert out.tolist() == [[0x10003, 0, 0, 0], [0x10000, 0, 0, 0]]
+    with pytest.raises(InputError, match="shares memory with x1"):
+        answers(fleet, calls, memory[:8].reshape(2, 4))
+    for wrong in (out[:1], out.T, out.astype(np.int64), [[0] * 4] * 2, np.zeros((4, 4), np.uint64)[::2]):
+        with pytest.raises(InputError, match=r"uint64\[2, 4\]"):
+            answers(fleet, calls, wrong)  # type: ignore[arg-type]
+
+
+def test_answers_follow_a_change_of_policy() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    calls = Calls.of([0], [0x8400_0000])
+    before = answers(fleet, calls)[0, 0]
+    fleet.set_one_reg(0x6030_0000_0014_0000, 0x10000)
+    assert (before, answers(fleet, calls)[0, 0]) == (0x10003, 0x10000)

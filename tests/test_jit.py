@@ -1,0 +1,94 @@
+"""The cache of compiled kernels: kept between processes, and never a reason to fail or to run the wrong code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = """
+import numpy as np
+from fastsmc.dispatcher import verdicts
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+for dtype in ({dtypes}):
+    print(verdicts(fleet, Calls(np.zeros(2, dtype), np.array([0x84000050, 7], np.uint32))).tolist())
+from fastsmc import kernels
+print(sum(getattr(kernels.decide, "_cache_hits", {{}}).values()))
+"""
+
+
+def start(cache: Path | str, dtypes: str = "np.uint32,", **more: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "XDG_CACHE_HOME": str(cache), **more}
+    program = PROGRAM.format(dtypes=dtypes)
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[list[str], str]:
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    return out.split("\n")[:-1], error
+
+
+def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
+    assert finished(start(tmp_path)) == (["[0, 1]", "0"], "")
+    assert finished(start(tmp_path)) == (["[0, 1]", "1"], "")
+
+
+def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    orders = ("np.uint8, np.uint16", "np.uint16, np.uint8", "np.uint8,")
+    running = [start(tmp_path, dtypes) for dtypes in orders]
+    for process in running:
+        out, error = finished(process)
+        assert set(out[:-1]) == {"[0, 1]"}
+        assert error == ""
+    assert finished(start(tmp_path, "np.uint8, np.uint16"))[0] == ["[0, 1]", "[0, 1]", "2"]
+
+
+def test_without_a_folder_to_write_kernels_run_and_it_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    out, error = finished(start(tmp_path / "file"))
+    assert out == ["[0, 1]", "0"]
+    assert error.count("compiled kernels are not kept") == 1
+
+
+def test_a_damaged_cache_is_compiled_again(tmp_path: Path) -> None:
+    finished(start(tmp_path))
+    damaged = [path for path in tmp_path.rglob("*.nb?") if path.is_file()]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:7])
+    out, error = finished(start(tmp_path))
+    assert out == ["[0, 1]", "0"]
+    assert error.count("compiled kernels are not kept") == 1
+
+
+@pytest.mark.parametrize("limit", [0, 2000])
+def test_a_disk_that_fills_up_costs_the_cache_only(tmp_path: Path, limit: int) -> None:
+    """A limit on file size stands for the full disk: writing fails the same way, with another errno."""
+    program = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n" + PROGRAM.format(dtypes="np.uint32,")
+    )
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
+    # What it prints goes to a pipe, which the limit does not bound.
+    assert asked.stdout.split("\n")[:2] == ["[0, 1]", "0"], asked.stderr
+    assert asked.stderr.count("compiled kernels are not kept") == 1
+
+
+def test_the_arrays_of_a_read_only_caller_are_taken() -> None:
+    from fastsmc.dispatcher import verdicts
+    from fastsmc.vm import Fleet
+    from fastsmc.workload import Calls
+
+    vcpu, func_id = np.zeros(2, np.uint32), np.array([0x84000050, 7], np.uint32)
+    vcpu.flags.writeable = func_id.flags.writeable = False
+    assert verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), Calls(vcpu, func_id)).tolist() == [0, 1]

@@ -1,0 +1,148 @@
+"""The wide kernel says what the portable one says, whatever the order of calls, and is made of wide instructions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import func_ids, hosts, policies
+from test_kernels import fleet_of
+
+from fastsmc import kernels
+from fastsmc._jit import HAS_WIDE
+from fastsmc.filters import FilterRange
+from fastsmc.kernels import N_CODE
+from fastsmc.smccc import FUNCTIONS
+from fastsmc.vm import Fleet
+
+wide_only = pytest.mark.skipif(not HAS_WIDE, reason="this CPU has no AVX-512 VBMI, or Numba was told not to use it")
+KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)
+NO_CONDUIT = np.zeros(0, np.uint8)
+
+
+def assert_equal(
+    fleet: Fleet, vcpu: NDArray[np.unsignedinteger], func_id: NDArray[np.uint32], conduit: NDArray[np.uint8]
+) -> None:
+    from fastsmc import kernels_wide
+
+    n, got = len(func_id), []
+    for decide in (kernels.decide, kernels_wide.decide):
+        for n_counter in (0, 1, fleet.n_vm):
+            # Guards on both sides: a kernel that writes past its end is caught.
+            out, counts = np.full(n + 128, 0xEE, np.uint8), np.zeros((n_counter, N_CODE), np.uint32)
+            here = out[64 : 64 + n]
+            n_decided = decide(func_id, vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts, here)
+            assert n_decided == n
+            assert (out[:64] == 0xEE).all()
+            assert (out[-64:] == 0xEE).all()
+            got.append((here.tobytes(), counts.sum(axis=0).tolist() if n_counter else None, counts.tolist()))
+    assert got[:3] == got[3:]
+    assert got[0][0] == got[2][0]
+    assert got[1][1] == got[2][1]
+
+
+def mixed_ids(rng: np.random.Generator, n: int, unknown: float) -> NDArray[np.uint32]:
+    near = rng.choice(KNOWN, n) ^ (np.uint32(1) << rng.integers(0, 32, n, np.uint32))
+    strange = np.where(rng.random(n) < 0.5, near, rng.integers(0, 1 << 32, n, np.uint32))
+    return np.where(rng.random(n) < unknown, strange, rng.choice(KNOWN, n)).astype(np.uint32)
+
+
+@wide_only
+@settings(max_examples=60)
+@given(
+    st.lists(policies, min_size=4, max_size=4),
+    st.lists(hosts, min_size=4, max_size=4),
+    st.lists(func_ids, max_size=30),
+    st.integers(64, 700),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) -> None:  # type: ignore[no-untyped-def]
+    fleet = fleet_of(policy_of_vm, hosts_of_vm)
+    rng = np.random.default_rng(seed)
+    func_id = mixed_ids(rng, n_call, rng.choice([0, 0.02, 0.5, 1]))
+    func_id[rng.integers(0, n_call, len(ids))] = np.array(ids, np.uint32)
+    vcpu = rng.integers(0, 4, n_call)
+    vcpu = np.sort(vcpu) if seed % 2 else vcpu
+    conduit = rng.integers(0, 4, n_call, np.uint8) if seed % 3 == 0 else NO_CONDUIT
+    assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
+
+
+@wide_only
+@pytest.mark.parametrize("n_call", [64, 65, 127, 128, 255, 256, 257, 2047, 2048, 2049, 2111, 2112, 4100, 10_000])
+@pytest.mark.parametrize("n_vcpu", [3, 300, 70_000])
+def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> None:
+    fleet = Fleet.uniform(n_vm=n_vcpu // 3 or 1, n_vcpu=3)
+    rng = np.random.default_rng(n_call)
+    fleet.set_one_reg(0x6030_0000_0016_0000, rng.integers(0, 2, fleet.n_vm))
+    fleet.set_one_reg(0x6030_0000_0014_0000, rng.choice([0x2, 0x10000, 0x10003], fleet.n_vm))
+    if fleet.n_vm < 1000:
+        for vm in range(0, fleet.n_vm, 7):
+            fleet.install_filter([FilterRange(0x1000 * vm + 0x100, 1 << 28, 1 + vm % 2)], vms=vm)
+    func_id, vcpu = mixed_ids(rng, n_call, 0.05), rng.integers(0, fleet.n_vcpu, n_call, np.uint32)
+    runs = np.sort(vcpu // 3 * 3) + rng.integers(0, 3, n_call, np.uint32)
+    for order in (vcpu, np.sort(vcpu), runs):
+        assert_equal(fleet, order, func_id, NO_CONDUIT)
+    assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, n_call, np.uint8))
+
+
+@wide_only
+def test_the_wide_kernel_is_made_of_wide_instructions() -> None:
+    """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
+    program = """
+import numpy as np
+from fastsmc import kernels_wide
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
+out, counts = np.zeros(64, np.uint8), np.zeros((0, 64), np.uint32)
+columns = np.zeros(64, np.uint32), np.zeros(64, np.uint16), np.zeros(0, np.uint8)
+kernels_wide.decide(*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts, out)
+(text,) = kernels_wide.decide.inspect_asm().values()
+print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgatherdd", "vpmulld", "zmm")))
+"""
+    asked = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "FASTSMC_JIT_CACHE": "0"},
+    )
+    first, second, permutes, gathers, products, registers = map(int, asked.stdout.split())
+    assert first + second >= 9, "byte planes and keys are looked up in registers"
+    assert permutes >= 1
+    assert gathers >= 4
+    assert products >= 4
+    assert registers > 100
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"NUMBA_CPU_NAME": "generic"},
+        {"NUMBA_CPU_NAME": "x86-64-v2"},
+        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+bmi2"},
+        {"NUMBA_CPU_FEATURES": "-avx512vbmi"},
+        {"NUMBA_ENABLE_AVX": "0"},
+        {"NUMBA_DISABLE_JIT": "1"},
+    ],
+)
+def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, str]) -> None:
+    program = """
+import numpy as np
+from fastsmc._jit import HAS_WIDE
+from fastsmc.dispatcher import verdicts
+from fastsmc.vm import Fleet
+from fastsmc.workload import Calls
+assert not HAS_WIDE
+with np.errstate(over="ignore"):
+    print(verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), Calls.one_each(0x84000050, n_vcpu=1)))
+"""
+    env = {**os.environ, **settings, "FASTSMC_JIT_CACHE": "0"}
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
+    assert asked.stdout.strip() == "[0]", asked.stderr
