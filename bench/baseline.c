@@ -232,6 +232,23 @@ static uint8_t unknown_id(const struct tables *t, uint32_t policy, uint32_t id)
 BATCHES(uint16_t, u16)
 BATCHES(uint32_t, u32)
 
+/* ---- the core itself ------------------------------------------------------------------------------------------ */
+
+/* Independent steps, no memory: as fast as the core is at this moment, and first to notice that it is shared. */
+uint64_t spin(size_t n)
+{
+    uint64_t a = n, b = n + 1, c = n + 2, d = n + 3, e = n + 4, f = n + 5;
+    for (size_t i = 0; i < n; i++) {
+        a += a << 3 ^ i;
+        b += b << 5 ^ i;
+        c += c << 7 ^ i;
+        d ^= d >> 3;
+        e ^= e >> 5;
+        f ^= f >> 7;
+    }
+    return a ^ b ^ c ^ d ^ e ^ f;
+}
+
 /* ---- as many bytes ------------------------------------------------------------------------------------------- */
 
 void stream_4_1(const uint32_t *restrict a, uint8_t *restrict out, size_t n)

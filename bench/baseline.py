@@ -135,6 +135,14 @@ def stream_of_ids(calls: Calls, out: NDArray[np.uint8]) -> None:
     _call("stream_4_1", calls.func_id, out, len(calls))
 
 
+N_SPIN = 1_000_000
+
+
+def spin() -> None:
+    """A million steps that need nothing but the core."""
+    library().spin(ctypes.c_size_t(N_SPIN))
+
+
 def aligned(n: int, dtype: Any, *, fill: bool = True) -> NDArray[Any]:
     """An array that starts on a cache line, its pages touched unless the caller fills it anyway."""
     item = np.dtype(dtype)

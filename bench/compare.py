@@ -31,13 +31,14 @@ class Change:
     Attributes:
         slower: time of the second over the first, both in units of `yardstick`; 1.1 is 10 % slower. None where
             nothing comparable was measured.
-        ns: both times per call.
+        ns: both times per call. core: how much the core was slowed in either run, 1 where unknown.
     """
 
     case: str
     yardstick: str
     slower: float | None
     ns: tuple[float, float]
+    core: tuple[float, float]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -82,12 +83,13 @@ def changes(first: Mapping[str, Any], second: Mapping[str, Any], *, by_ns: bool,
 
 def _change(name: str, a: Mapping[str, Any], b: Mapping[str, Any], by_ns: bool, same_machine: bool) -> Change:
     ns = (a["ns_per_call"], b["ns_per_call"])
+    core = (a.get("core_slowdown", 1.0), b.get("core_slowdown", 1.0))
     for key, yardstick in _YARDSTICKS.items():
         if a[key] and b[key] and not by_ns:
-            return Change(name, yardstick, a[key] / b[key], ns)
+            return Change(name, yardstick, a[key] / b[key], ns, core)
     if by_ns or same_machine:
-        return Change(name, "ns", ns[1] / ns[0], ns)
-    return Change(name, "", None, ns)
+        return Change(name, "ns", ns[1] / ns[0], ns, core)
+    return Change(name, "", None, ns, core)
 
 
 def report(first: Mapping[str, Any], second: Mapping[str, Any], rows: Sequence[Change], percent: float | None) -> str:
@@ -105,6 +107,8 @@ def report(first: Mapping[str, Any], second: Mapping[str, Any], rows: Sequence[C
         note = row.yardstick or "nothing that both runs have"
         if row.slower is not None and is_slower(row, percent):
             note += f"  <- slower by more than {percent:g} %"
+        if max(row.core) > 1.2 * min(row.core):
+            note += f"  (the core itself was slowed {row.core[0]:.2f}x in A, {row.core[1]:.2f}x in B: run again)"
         lines.append(f"{row.case:{width}}  {row.ns[0]:9.3f}  {row.ns[1]:9.3f}  {shown:>8}  {note}")
     for letter, one, other in (("A", first, second), ("B", second, first)):
         if only := [name for name in one["cases"] if name not in other["cases"]]:

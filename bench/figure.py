@@ -112,7 +112,7 @@ def _split(ax: Axes, batches: Mapping[str, Any]) -> None:
     for key, (label, colour) in _PARTS.items():
         # A difference of two medians may come out just below nothing.
         us = [max(case[key], 0.0) / 1000 for case in shown.values()]
-        ax.bar(range(len(shown)), us, bottom=base, color=colour, label=label, width=0.6)
+        ax.bar(range(len(shown)), us, bottom=base, color=colour, label=label, width=0.75)
         base = [b + u for b, u in zip(base, us, strict=True)]
     ax.set_xticks(range(len(shown)), [count(case["n_call"]) for case in shown.values()])
     top = sorted(base)[-2] * 1.5 if len(base) > 1 else None

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import latency
+from bench.baseline import N_SPIN, spin
 from bench.cases import CASES, FULL, QUICK, LeftOut
 from bench.figure import draw
 from bench.outcome import environment, figures, load_average, to_json, to_markdown
-from bench.timing import interleave
+from bench.timing import Contestant, interleave
 from fastsmc.report.style import to_png, to_svg
 from fastsmc.results import write_files
 
@@ -59,6 +60,10 @@ def run(
         started = time.perf_counter()
         cases[name] = latency.measure(n_vcpu, ordered=ordered, n_batch=n_batch, n_rotated=min(n_batch * 1024, 1 << 20))
         _say(name, cases[name], "", time.perf_counter() - started)
+    best = min((case["spin_best_ns"] for case in cases.values() if "spin_best_ns" in case), default=1.0)
+    for case in cases.values():
+        if "spin_best_ns" in case:
+            case["core_slowdown"] = case["ns"]["spin"] / best
     env = environment() | {"load_before": load_before, "load_after": load_average()}
     return (env | {"left_out": left_out} if left_out else env), cases
 
@@ -66,6 +71,7 @@ def run(
 def _measured(build: Any, n_call: int, budget_s: float) -> dict[str, Any]:
     setup = build(n_call)
     gc.collect()
+    setup.contestants["spin"] = Contestant(spin, N_SPIN)
     is_cpu = setup.clock is time.process_time_ns
     wall, cpu = time.perf_counter(), time.process_time()
     times = interleave(setup.contestants, budget_s=budget_s, clock=setup.clock)

@@ -129,6 +129,7 @@ def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
     for case in content["cases"].values():
         assert case["ns_per_call"] > 0
         assert case["spread"] >= 0
+        assert case.get("core_slowdown", 1.0) >= 1
         assert all(case[key] is None or case[key] > 0 for key in outcome.REQUIRED[1:4])
 
 
@@ -263,3 +264,10 @@ def test_compare_refuses_what_is_no_result(text: str, reason: str, tmp_path: Pat
     assert compare.main([str(path), str(path)]) == 3
     assert reason in capsys.readouterr().err
     assert compare.main([str(tmp_path / "none.json"), str(path)]) == 3
+
+
+def test_compare_says_where_the_core_was_slowed(tmp_path: Path, capsys: Any) -> None:
+    a, b = (Path(result(tmp_path, name, vs_c=1.0)) for name in "ab")
+    b.write_text(b.read_text().replace('"spread"', '"core_slowdown": 1.6, "spread"'))
+    assert compare.main([str(a), str(b)]) == 0
+    assert "slowed 1.00x in A, 1.60x in B" in capsys.readouterr().out
