@@ -14,11 +14,11 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report test lint bench clean
+.PHONY: help report test lint bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@sed -n 's/^\([a-z]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-8s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-15s%s\n' "$$name" "$$text"; done
 
 report: $(VENV)/.installed-base  ## run the main job and write the report page
 	@$(RUN) $(PY) -m fastsmc report $(ARGS)
@@ -32,8 +32,14 @@ lint: $(VENV)/.installed-test  ## ruff, mypy and the layers
 	@$(PY) -m mypy
 	@layers=$$($(VENV)/bin/lint-imports --no-logo) || { echo "$$layers"; exit 1; }
 
-bench: $(VENV)/.installed-test  ## time the benchmarks; bench/README.md has the arguments
+bench: $(VENV)/.installed-test  ## time dispatch side by side with C, NumPy and Python; bench/README.md
+	@$(RUN) $(PY) -m bench.side_by_side $(ARGS)
+
+bench-pytest: $(VENV)/.installed-test  ## time our own code over its scale axes with pytest-benchmark
 	@$(RUN) $(PY) -m pytest bench --benchmark-enable $(ARGS)
+
+bench-compare: $(VENV)/.installed-base  ## compare two results: A=old.json B=new.json ARGS="--fail-if 10%"
+	@$(RUN) $(PY) -m bench.compare $(A) $(B) $(ARGS)
 
 clean:  ## remove what the other targets made, .venv included
 	@rm -rf $(VENV) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
