@@ -17,7 +17,6 @@ from fastsmc import kernels_answers as kinds
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.dispatcher import verdicts
 from fastsmc.errors import InputError
-from fastsmc.fleet_state import FEATURE_EL1_32BIT
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Host
 from fastsmc.rows import Index, narrowest
@@ -34,6 +33,7 @@ from fastsmc.smccc import (
     VENDOR_HYP_BMAP_2,
     Verdict,
 )
+from fastsmc.vcpu import FEATURE_EL1_32BIT
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

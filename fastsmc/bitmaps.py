@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsmc.releases import Host
 from fastsmc.smccc import FUNCTIONS, SMC64, FilterAction, Gate, Service, Verdict, is_psci_allowed
+from fastsmc.vcpu import FEATURE_EL1_32BIT
 
 N_HASH_BITS = 7
 N_BUCKET = 1 << N_HASH_BITS
@@ -25,8 +26,6 @@ _FIRST_MULTIPLIER = 0x4C8B_CE49
 
 N_PLANE = 3
 """Conduit planes of an action row: HVC (any immediate), SMC, SMC with an immediate."""
-
-FEATURE_EL1_32BIT = 0x2
 
 
 def _perfect_multiplier(ids: NDArray[np.uint32]) -> int:
