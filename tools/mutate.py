@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 # Cheap and telling ones first: -x stops at the first that fails.
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
-    *("test_dispatcher", "test_verification"),
+    *("test_dispatcher", "test_kernels_wide", "test_answering", "test_verification"),
 )
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
 
@@ -140,12 +140,13 @@ MUTANTS = [
     ),
     *_in(
         "kernels.py",
-        ("if start[middle] <= func_id", "if start[middle] < func_id"),
-        ("        if slot_id[s] == f:\n            out[c]", "        if slot_id[s] >= f:\n            out[c]"),
+        ("passed if f & _PSCI_BITS == _PSCI else refused", "refused if f & _PSCI_BITS == _PSCI else passed"),
+        ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
+        ("        if what >= _SEARCH:", "        if what > _SEARCH:"),
+        ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
-        ("(f & _LOW_HALF) <= _PSCI_LAST", "(f & _LOW_HALF) < _PSCI_LAST"),
-        ("        if verdict != _SMC_REFUSED:", "        if verdict == _SMC_REFUSED:"),
     ),
+    *_in("kernels_wide.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
     *_in(
         "bitmaps.py",
         ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
