@@ -36,6 +36,12 @@ _NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
 
 
 @kernel
+def group_of(vcpu: int, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
+    """A vCPU's group (rows.Rows): a division that is a multiplication."""
+    return (np.uint64(vcpu) * magic) >> magic_shift
+
+
+@kernel
 def searched(
     func_id: np.uint32, node: np.uint32, depth: int, key: U32, child: U32, step_verdict: U8, default: np.uint8
 ) -> np.uint8:
@@ -52,8 +58,11 @@ def decide(
     func_id: U32,
     vcpu: Index,
     conduit: U8,
-    row_of_vcpu: Index,
-    run_of_vcpu: U32,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    run_of_group: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
     lookup: U8,
@@ -83,9 +92,9 @@ def decide(
     refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     for c in range(func_id.size):
         f, v = func_id[c], vcpu[c]
-        if v >= row_of_vcpu.size:
+        if v >= n_vcpu:
             return c
-        row = np.uint32(row_of_vcpu[v])
+        row = np.uint32(row_of_group[group_of(v, magic, magic_shift)])
         if has_conduit and conduit[c] & _SMC:
             row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
         b = np.uint32(f * multiplier) >> BUCKET_SHIFT

@@ -31,7 +31,7 @@ from fastsmc._simd import (
     load,
     trailing_zeros,
 )
-from fastsmc.kernels import CLASS_AT, CODE_AT, PLANE_AT, U8, U32, UNKNOWN_AT, Index, searched
+from fastsmc.kernels import CLASS_AT, CODE_AT, PLANE_AT, U8, U32, UNKNOWN_AT, Index, group_of, searched
 
 STEP, GROUP = 64, 256
 CHUNK = 2048
@@ -201,25 +201,37 @@ def greatest(index: Index) -> np.uint64:
 
 
 @kernel
-def rows_of(vcpu: Index, conduit: U8, row_of_vcpu: Index, n_row: np.uint32, out: U32) -> None:
+def rows_of(
+    vcpu: Index,
+    conduit: U8,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    n_row: np.uint32,
+    out: U32,
+) -> None:
     """The row of each call.
 
-    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_vcpu] -> uint32[n_call].
+    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_group] -> uint32[n_call].
     """
     for c in range(vcpu.size):
-        out[c] = row_of_vcpu[vcpu[c]]
+        out[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
     for c in range(conduit.size):
         plane = 0 if conduit[c] & _SMC == 0 else 2 if conduit[c] & _IMMEDIATE else 1
         out[c] += n_row * np.uint32(plane)
 
 
 @kernel
-def one_row(vcpu: Index, run_of_vcpu: U32, first: np.uint64, last: np.uint64) -> bool:
+def one_row(
+    vcpu: Index, magic: np.uint64, magic_shift: np.uint64, run_of_group: U32, first: np.uint64, last: np.uint64
+) -> bool:
     """Whether the calls first..last, 64 or 256 of them, are of one row: their vCPUs lie in one run of equal rows."""
-    if run_of_vcpu[vcpu[first]] != run_of_vcpu[vcpu[last]]:
+    run = run_of_group[group_of(vcpu[first], magic, magic_shift)]
+    if run != run_of_group[group_of(vcpu[last], magic, magic_shift)]:
         return False  # soonest told, and true of nearly every step where VMs call in random order
     both = extremes_256(vcpu, first) if last - first > _LAST_LANE else extremes_64(vcpu, first)
-    return bool(run_of_vcpu[both & _LOW_HALF] == run_of_vcpu[both >> _HIGH])
+    low, high = group_of(both & _LOW_HALF, magic, magic_shift), group_of(both >> _HIGH, magic, magic_shift)
+    return bool(run_of_group[low] == run_of_group[high])
 
 
 @kernel
@@ -251,8 +263,11 @@ def decide(
     func_id: U32,
     vcpu: Index,
     conduit: U8,
-    row_of_vcpu: Index,
-    run_of_vcpu: U32,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    run_of_group: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
     lookup: U8,
@@ -283,17 +298,19 @@ def decide(
         end = min(start + CHUNK, func_id.size)
         first = min(start, end - STEP)
         f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
-        if greatest(v) >= row_of_vcpu.size:
+        if greatest(v) >= n_vcpu:
             return start
         if not is_direct:
-            rows_of(v, conduit[first:end], row_of_vcpu, n_row, row)
+            rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
         n_search, one_until = _NONE, 0
         for step in range(0, f.size, STEP):
             at = np.uint64(min(step, f.size - STEP))
             if has_runs and step % GROUP == 0 and step + GROUP <= f.size:
-                one_until = step + GROUP if one_row(v, run_of_vcpu, at, at + _LAST_OF_GROUP) else step
-            if has_runs and (step < one_until or one_row(v, run_of_vcpu, at, at + _LAST_LANE)):
-                its_row = np.uint32(row_of_vcpu[v[at]])
+                one_until = (
+                    step + GROUP if one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP) else step
+                )
+            if has_runs and (step < one_until or one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_LANE)):
+                its_row = np.uint32(row_of_group[group_of(v[at], magic, magic_shift)])
                 bits = decide_row(f, at, lookup, multiplier, verdict, its_row, verdicts, code, coded)
             elif is_direct:
                 bits = decide_mixed(f, at, lookup, multiplier, packed_of_vcpu, word_bits, v, verdicts, code, coded)
@@ -302,7 +319,9 @@ def decide(
             n_search = listed(bits, at, search, n_search)
         for j in range(n_search):
             c = search[j]
-            node = root_of_row[np.uint32(row_of_vcpu[v[c]]) if is_direct else row[c]]
+            if is_direct:
+                row[c] = row_of_group[group_of(v[c], magic, magic_shift)]
+            node = root_of_row[row[c]]
             verdicts[c] = searched(f[c], node, depth, key, child, step_verdict, verdicts[c])
             code[c] = code[c] & _SERVICE | verdicts[c]
         if coded:

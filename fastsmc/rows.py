@@ -73,9 +73,12 @@ class Rows:
     """What the dispatch kernels index; a row number is `plane * n_row + row`.
 
     Attributes:
-        row_of_vcpu: the narrowest unsigned[n_vcpu] that holds a row number of plane 0.
-        run_of_vcpu: uint32[n_vcpu], counts changes of row from vCPU 0 on: equal at both ends of a span of vCPUs where
-            one row serves them all.
+        n_vcpu: how many there are.
+        magic, magic_shift: `vcpu * magic >> magic_shift` is a vCPU's group. Groups are of one size, the largest at
+            which a group has one row: in a fleet of equal VMs a VM or more, so columns by group stay in cache.
+        row_of_group: the narrowest unsigned[n_group] that holds a row number of plane 0.
+        run_of_group: uint32[n_group], counts changes of row from group 0 on: equal at both ends of a span of groups
+            where one row serves them all.
         lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
             of each bucket as words, and its product with the multiplier as planes of bytes; the class of each bucket;
             service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
@@ -85,8 +88,11 @@ class Rows:
         root_of_row: uint32[N_PLANE * n_row], node of trees.
     """
 
-    row_of_vcpu: Index
-    run_of_vcpu: NDArray[np.uint32]
+    n_vcpu: int
+    magic: int
+    magic_shift: int
+    row_of_group: Index
+    run_of_group: NDArray[np.uint32]
     lookup: NDArray[np.uint8]
     verdict: NDArray[np.uint8]
     packed: NDArray[np.uint32]
@@ -102,8 +108,11 @@ class Rows:
     def arguments(self) -> tuple[Any, ...]:
         """What `decide` of kernels and kernels_wide take between conduit and vm_of_vcpu."""
         return (
-            self.row_of_vcpu,
-            self.run_of_vcpu,
+            self.n_vcpu,
+            np.uint64(self.magic),
+            np.uint64(self.magic_shift),
+            self.row_of_group,
+            self.run_of_group,
             np.uint32(self.n_row),
             np.uint32(MULTIPLIER),
             self.lookup,
@@ -149,9 +158,13 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     row_of_vcpu = row_of_policy.reshape(-1).astype(narrowest(first.size - 1))[policy_of_vcpu]
     is_direct = row_of_vcpu.size * packed[0].nbytes <= DIRECT_BYTES
     trees = _trees(filters)
+    size = _group_size(row_of_vcpu)
+    row_of_group = np.ascontiguousarray(row_of_vcpu[::size])
     return Rows(
-        row_of_vcpu,
-        np.concatenate([[0], np.cumsum(row_of_vcpu[1:] != row_of_vcpu[:-1])]).astype(np.uint32),
+        row_of_vcpu.size,
+        *_division(size),
+        row_of_group,
+        np.concatenate([[0], np.cumsum(row_of_group[1:] != row_of_group[:-1])]).astype(np.uint32),
         _lookup(class_of_slot.reshape(-1).astype(np.uint8), code_of_class),
         verdict,
         packed,
@@ -159,6 +172,24 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
         np.tile(trees.root[filter_of_policy[first]], N_PLANE),
         trees,
     )
+
+
+def _group_size(row_of_vcpu: Index) -> int:
+    """The largest n such that vCPUs 0..n-1, n..2n-1 and so on have one row each time."""
+    changes = np.flatnonzero(row_of_vcpu[1:] != row_of_vcpu[:-1]) + 1
+    size = int(np.gcd.reduce(changes)) if changes.size else row_of_vcpu.size
+    return size if row_of_vcpu.size <= 1 << 31 else 1  # _division is exact below
+
+
+def _division(divisor: int) -> tuple[int, int]:
+    """(magic, shift): `n * magic >> shift` is `n // divisor` for every n below 2**31, without leaving 64 bits.
+
+    Source: Granlund and Montgomery, Division by invariant integers using multiplication, theorem 4.2.
+    """
+    if divisor == 1:
+        return 1, 0
+    shift = 31 + (divisor - 1).bit_length()
+    return -(-(1 << shift) // divisor), shift
 
 
 def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
