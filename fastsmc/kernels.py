@@ -21,6 +21,8 @@ Index = NDArray[np.unsignedinteger[Any]]
 
 KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
 """Where rows.Rows.lookup holds what."""
+FEW_VCPUS, FEW_BYTES = 1024, 512
+"""The largest fleet, and the most bytes of packed rows, that are looked up in registers (rows.Rows.few)."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
 BUCKET_SHIFT = np.uint32(25)
@@ -69,6 +71,7 @@ def decide(
     verdict: U8,
     packed: U32,
     packed_of_vcpu: U32,
+    few: U8,
     word_bits: np.uint32,
     root_of_row: U32,
     depth: int,

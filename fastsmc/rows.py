@@ -26,7 +26,7 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
-from fastsmc.kernels import CLASS_AT, CODE_AT, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
+from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_BYTES, FEW_VCPUS, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
 from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64
@@ -85,6 +85,9 @@ class Rows:
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint32[N_PLANE * n_row, n_word], the same in fields of 4 bits; n_word is a power of two.
         packed_of_vcpu: uint32[n_vcpu, n_word], rows of plane 0 by vCPU; [0, n_word] in a fleet too large for it.
+        few: uint8[FEW_VCPUS + FEW_BYTES], the place of each vCPU's row in what follows, and the packed rows of plane 0;
+            empty where vCPUs or rows are too many. A place is the row's first byte in its block of 128, plus the number
+            of the block, for which rows of 4 bytes and more leave room.
         root_of_row: uint32[N_PLANE * n_row], node of trees.
     """
 
@@ -97,6 +100,7 @@ class Rows:
     verdict: NDArray[np.uint8]
     packed: NDArray[np.uint32]
     packed_of_vcpu: NDArray[np.uint32]
+    few: NDArray[np.uint8]
     root_of_row: NDArray[np.uint32]
     trees: FilterTrees
 
@@ -119,6 +123,7 @@ class Rows:
             self.verdict,
             self.packed,
             self.packed_of_vcpu,
+            self.few,
             np.uint32(self.packed.shape[1].bit_length() - 1),
             self.root_of_row,
             self.trees.depth,
@@ -169,6 +174,7 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
         verdict,
         packed,
         packed[row_of_vcpu] if is_direct else packed[:0],
+        _few(row_of_vcpu, packed[: first.size]),
         np.tile(trees.root[filter_of_policy[first]], N_PLANE),
         trees,
     )
@@ -212,6 +218,16 @@ def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint32]:
     shift = np.arange(FIELDS_PER_WORD, dtype=np.uint32) * np.uint32(32 // FIELDS_PER_WORD)
     packed: NDArray[np.uint32] = np.bitwise_or.reduce(fields << shift, axis=2)
     return packed
+
+
+def _few(row_of_vcpu: Index, packed: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    if row_of_vcpu.size > FEW_VCPUS or packed.nbytes > FEW_BYTES:
+        return np.zeros(0, np.uint8)
+    few = np.zeros(FEW_VCPUS + FEW_BYTES, np.uint8)
+    start = row_of_vcpu.astype(np.int64) * packed[0].nbytes
+    few[: start.size] = start % 128 | start // 128
+    few[FEW_VCPUS:][: packed.nbytes] = packed.astype("<u4").view(np.uint8).reshape(-1)
+    return few
 
 
 def _trees(filters: Sequence[Steps]) -> FilterTrees:
