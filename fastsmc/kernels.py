@@ -21,6 +21,8 @@ Index = NDArray[np.unsignedinteger[Any]]
 
 KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
 """Where rows.Rows.lookup holds what."""
+FEW_VCPUS, FEW_BYTES = 1024, 512
+"""The largest fleet, and the most bytes of packed rows, that are looked up in registers (rows.Rows.few)."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
 BUCKET_SHIFT = np.uint32(25)
@@ -33,6 +35,12 @@ _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
 _OFF2, _OFF2_64 = np.uint32(0x8400_0015), np.uint32(0xC400_0015)
 _LOW32, _VENDOR_RESET, _ONE64, _ZERO64 = np.uint64(0xFFFF_FFFF), np.uint64(0x8000_0000), np.uint64(1), np.uint64(0)
 _NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
+
+
+@kernel
+def group_of(vcpu: int, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
+    """A vCPU's group (rows.Rows): a division that is a multiplication."""
+    return (np.uint64(vcpu) * magic) >> magic_shift
 
 
 @kernel
@@ -52,14 +60,18 @@ def decide(
     func_id: U32,
     vcpu: Index,
     conduit: U8,
-    row_of_vcpu: Index,
-    run_of_vcpu: U32,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    run_of_group: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
     lookup: U8,
     verdict: U8,
     packed: U32,
     packed_of_vcpu: U32,
+    few: U8,
     word_bits: np.uint32,
     root_of_row: U32,
     depth: int,
@@ -83,9 +95,9 @@ def decide(
     refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     for c in range(func_id.size):
         f, v = func_id[c], vcpu[c]
-        if v >= row_of_vcpu.size:
+        if v >= n_vcpu:
             return c
-        row = np.uint32(row_of_vcpu[v])
+        row = np.uint32(row_of_group[group_of(v, magic, magic_shift)])
         if has_conduit and conduit[c] & _SMC:
             row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
         b = np.uint32(f * multiplier) >> BUCKET_SHIFT

@@ -31,7 +31,7 @@ from fastsmc._simd import (
     load,
     trailing_zeros,
 )
-from fastsmc.kernels import CLASS_AT, CODE_AT, PLANE_AT, U8, U32, UNKNOWN_AT, Index, searched
+from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, U8, U32, UNKNOWN_AT, Index, group_of, searched
 
 STEP, GROUP = 64, 256
 CHUNK = 2048
@@ -191,6 +191,60 @@ def decide_mixed(
     return uint64(func_id, at, table, multiplier, packed, word_bits, index, out, code, coded), generate
 
 
+@intrinsic
+def decide_few(
+    _typing: Any,
+    func_id: Any,
+    at: Any,
+    table: Any,
+    multiplier: Any,
+    few: Any,
+    vcpu: Any,
+    out: Any,
+    code: Any,
+    coded: Any,
+) -> Any:
+    """64 calls from `at` on, in a fleet of few vCPUs and few rows: rows.Rows.few is looked up in registers."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        ids, tables, maps, vcpus, outs, codes = (
+            data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4, 5, 6, 7)
+        )
+        classes = _classes(builder, ids, arguments[1], tables, arguments[3])
+        bits = signature.args[5].dtype.bitwidth
+        offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
+        wide = load(builder, vcpus, offset, ir.VectorType(ir.IntType(bits), 64))
+        low = builder.trunc(wide, BYTES) if bits > 8 else wide
+        high = (
+            builder.trunc(builder.lshr(wide, const(8, 64, ir.IntType(bits))), BYTES) if bits > 8 else const(0, 64, I8)
+        )
+        bit = [_is_set(builder, low, 7), _is_set(builder, high, 0), _is_set(builder, high, 1)]
+        place = _look_up(builder, maps, 0, low, bit if bits > 8 else bit[:1])
+        index = builder.or_(builder.and_(place, const(0xFC, 64, I8)), builder.lshr(classes, const(1, 64, I8)))
+        block = [_is_set(builder, place, 0), _is_set(builder, place, 1)]
+        pair = _look_up(builder, maps, FEW_VCPUS, index, block)
+        upper = builder.lshr(pair, const(4, 64, I8))
+        verdicts = builder.select(_is_set(builder, classes, 0), upper, builder.and_(pair, const(15, 64, I8)))
+        return _finish(builder, classes, verdicts, tables, arguments[1], outs, codes, arguments[8])
+
+    return uint64(func_id, at, table, multiplier, few, vcpu, out, code, coded), generate
+
+
+def _is_set(builder: ir.IRBuilder, value: Value, bit: int) -> Value:
+    return builder.icmp_unsigned("!=", builder.and_(value, const(1 << bit, 64, I8)), const(0, 64, I8))
+
+
+def _look_up(builder: ir.IRBuilder, table: Value, first: int, index: Value, block: list[Value]) -> Value:
+    """64 look-ups in `1 << len(block)` blocks of 128 bytes from byte `first` on; `block` has the bits of the block."""
+    found = []
+    for k in range(1 << len(block)):
+        low, high = (load(builder, table, first + 128 * k + half, BYTES, is_table=True) for half in (0, 64))
+        found.append(_simd.look_up_128(builder, low, index, high))
+    for bit in block:
+        found = [builder.select(bit, found[k + 1], found[k]) for k in range(0, len(found), 2)]
+    return found[0]
+
+
 @kernel
 def greatest(index: Index) -> np.uint64:
     """The greatest of some indices: vectorized, which costs a hundredth of what follows it."""
@@ -201,25 +255,37 @@ def greatest(index: Index) -> np.uint64:
 
 
 @kernel
-def rows_of(vcpu: Index, conduit: U8, row_of_vcpu: Index, n_row: np.uint32, out: U32) -> None:
+def rows_of(
+    vcpu: Index,
+    conduit: U8,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    n_row: np.uint32,
+    out: U32,
+) -> None:
     """The row of each call.
 
-    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_vcpu] -> uint32[n_call].
+    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_group] -> uint32[n_call].
     """
     for c in range(vcpu.size):
-        out[c] = row_of_vcpu[vcpu[c]]
+        out[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
     for c in range(conduit.size):
         plane = 0 if conduit[c] & _SMC == 0 else 2 if conduit[c] & _IMMEDIATE else 1
         out[c] += n_row * np.uint32(plane)
 
 
 @kernel
-def one_row(vcpu: Index, run_of_vcpu: U32, first: np.uint64, last: np.uint64) -> bool:
+def one_row(
+    vcpu: Index, magic: np.uint64, magic_shift: np.uint64, run_of_group: U32, first: np.uint64, last: np.uint64
+) -> bool:
     """Whether the calls first..last, 64 or 256 of them, are of one row: their vCPUs lie in one run of equal rows."""
-    if run_of_vcpu[vcpu[first]] != run_of_vcpu[vcpu[last]]:
+    run = run_of_group[group_of(vcpu[first], magic, magic_shift)]
+    if run != run_of_group[group_of(vcpu[last], magic, magic_shift)]:
         return False  # soonest told, and true of nearly every step where VMs call in random order
     both = extremes_256(vcpu, first) if last - first > _LAST_LANE else extremes_64(vcpu, first)
-    return bool(run_of_vcpu[both & _LOW_HALF] == run_of_vcpu[both >> _HIGH])
+    low, high = group_of(both & _LOW_HALF, magic, magic_shift), group_of(both >> _HIGH, magic, magic_shift)
+    return bool(run_of_group[low] == run_of_group[high])
 
 
 @kernel
@@ -251,14 +317,18 @@ def decide(
     func_id: U32,
     vcpu: Index,
     conduit: U8,
-    row_of_vcpu: Index,
-    run_of_vcpu: U32,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    run_of_group: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
     lookup: U8,
     verdict: U8,
     packed: U32,
     packed_of_vcpu: U32,
+    few: U8,
     word_bits: np.uint32,
     root_of_row: U32,
     depth: int,
@@ -278,23 +348,27 @@ def decide(
     """
     row, search, code = np.empty(CHUNK, np.uint32), np.empty(CHUNK + STEP, np.uint32), np.empty(CHUNK, np.uint8)
     has_runs, coded = conduit.size == 0, len(counts) > 0
-    is_direct = has_runs and len(packed_of_vcpu) > 0
+    is_few, is_direct = has_runs and few.size > 0, has_runs and (len(packed_of_vcpu) > 0 or few.size > 0)
     for start in range(0, func_id.size, CHUNK):
         end = min(start + CHUNK, func_id.size)
         first = min(start, end - STEP)
         f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
-        if greatest(v) >= row_of_vcpu.size:
+        if greatest(v) >= n_vcpu:
             return start
         if not is_direct:
-            rows_of(v, conduit[first:end], row_of_vcpu, n_row, row)
+            rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
         n_search, one_until = _NONE, 0
         for step in range(0, f.size, STEP):
             at = np.uint64(min(step, f.size - STEP))
             if has_runs and step % GROUP == 0 and step + GROUP <= f.size:
-                one_until = step + GROUP if one_row(v, run_of_vcpu, at, at + _LAST_OF_GROUP) else step
-            if has_runs and (step < one_until or one_row(v, run_of_vcpu, at, at + _LAST_LANE)):
-                its_row = np.uint32(row_of_vcpu[v[at]])
+                one_until = (
+                    step + GROUP if one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP) else step
+                )
+            if has_runs and (step < one_until or one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_LANE)):
+                its_row = np.uint32(row_of_group[group_of(v[at], magic, magic_shift)])
                 bits = decide_row(f, at, lookup, multiplier, verdict, its_row, verdicts, code, coded)
+            elif is_few:
+                bits = decide_few(f, at, lookup, multiplier, few, v, verdicts, code, coded)
             elif is_direct:
                 bits = decide_mixed(f, at, lookup, multiplier, packed_of_vcpu, word_bits, v, verdicts, code, coded)
             else:
@@ -302,7 +376,9 @@ def decide(
             n_search = listed(bits, at, search, n_search)
         for j in range(n_search):
             c = search[j]
-            node = root_of_row[np.uint32(row_of_vcpu[v[c]]) if is_direct else row[c]]
+            if is_direct:
+                row[c] = row_of_group[group_of(v[c], magic, magic_shift)]
+            node = root_of_row[row[c]]
             verdicts[c] = searched(f[c], node, depth, key, child, step_verdict, verdicts[c])
             code[c] = code[c] & _SERVICE | verdicts[c]
         if coded:

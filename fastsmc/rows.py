@@ -26,7 +26,7 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
-from fastsmc.kernels import CLASS_AT, CODE_AT, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
+from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_BYTES, FEW_VCPUS, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
 from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64
@@ -73,24 +73,34 @@ class Rows:
     """What the dispatch kernels index; a row number is `plane * n_row + row`.
 
     Attributes:
-        row_of_vcpu: the narrowest unsigned[n_vcpu] that holds a row number of plane 0.
-        run_of_vcpu: uint32[n_vcpu], counts changes of row from vCPU 0 on: equal at both ends of a span of vCPUs where
-            one row serves them all.
+        n_vcpu: how many there are.
+        magic, magic_shift: `vcpu * magic >> magic_shift` is a vCPU's group. Groups are of one size, the largest at
+            which a group has one row: in a fleet of equal VMs a VM or more, so columns by group stay in cache.
+        row_of_group: the narrowest unsigned[n_group] that holds a row number of plane 0.
+        run_of_group: uint32[n_group], counts changes of row from group 0 on: equal at both ends of a span of groups
+            where one row serves them all.
         lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
             of each bucket as words, and its product with the multiplier as planes of bytes; the class of each bucket;
             service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint32[N_PLANE * n_row, n_word], the same in fields of 4 bits; n_word is a power of two.
         packed_of_vcpu: uint32[n_vcpu, n_word], rows of plane 0 by vCPU; [0, n_word] in a fleet too large for it.
+        few: uint8[FEW_VCPUS + FEW_BYTES], the place of each vCPU's row in what follows, and the packed rows of plane 0;
+            empty where vCPUs or rows are too many. A place is the row's first byte in its block of 128, plus the number
+            of the block, for which rows of 4 bytes and more leave room.
         root_of_row: uint32[N_PLANE * n_row], node of trees.
     """
 
-    row_of_vcpu: Index
-    run_of_vcpu: NDArray[np.uint32]
+    n_vcpu: int
+    magic: int
+    magic_shift: int
+    row_of_group: Index
+    run_of_group: NDArray[np.uint32]
     lookup: NDArray[np.uint8]
     verdict: NDArray[np.uint8]
     packed: NDArray[np.uint32]
     packed_of_vcpu: NDArray[np.uint32]
+    few: NDArray[np.uint8]
     root_of_row: NDArray[np.uint32]
     trees: FilterTrees
 
@@ -102,14 +112,18 @@ class Rows:
     def arguments(self) -> tuple[Any, ...]:
         """What `decide` of kernels and kernels_wide take between conduit and vm_of_vcpu."""
         return (
-            self.row_of_vcpu,
-            self.run_of_vcpu,
+            self.n_vcpu,
+            np.uint64(self.magic),
+            np.uint64(self.magic_shift),
+            self.row_of_group,
+            self.run_of_group,
             np.uint32(self.n_row),
             np.uint32(MULTIPLIER),
             self.lookup,
             self.verdict,
             self.packed,
             self.packed_of_vcpu,
+            self.few,
             np.uint32(self.packed.shape[1].bit_length() - 1),
             self.root_of_row,
             self.trees.depth,
@@ -149,16 +163,39 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     row_of_vcpu = row_of_policy.reshape(-1).astype(narrowest(first.size - 1))[policy_of_vcpu]
     is_direct = row_of_vcpu.size * packed[0].nbytes <= DIRECT_BYTES
     trees = _trees(filters)
+    size = _group_size(row_of_vcpu)
+    row_of_group = np.ascontiguousarray(row_of_vcpu[::size])
     return Rows(
-        row_of_vcpu,
-        np.concatenate([[0], np.cumsum(row_of_vcpu[1:] != row_of_vcpu[:-1])]).astype(np.uint32),
+        row_of_vcpu.size,
+        *_division(size),
+        row_of_group,
+        np.concatenate([[0], np.cumsum(row_of_group[1:] != row_of_group[:-1])]).astype(np.uint32),
         _lookup(class_of_slot.reshape(-1).astype(np.uint8), code_of_class),
         verdict,
         packed,
         packed[row_of_vcpu] if is_direct else packed[:0],
+        _few(row_of_vcpu, packed[: first.size]),
         np.tile(trees.root[filter_of_policy[first]], N_PLANE),
         trees,
     )
+
+
+def _group_size(row_of_vcpu: Index) -> int:
+    """The largest n such that vCPUs 0..n-1, n..2n-1 and so on have one row each time."""
+    changes = np.flatnonzero(row_of_vcpu[1:] != row_of_vcpu[:-1]) + 1
+    size = int(np.gcd.reduce(changes)) if changes.size else row_of_vcpu.size
+    return size if row_of_vcpu.size <= 1 << 31 else 1  # _division is exact below
+
+
+def _division(divisor: int) -> tuple[int, int]:
+    """(magic, shift): `n * magic >> shift` is `n // divisor` for every n below 2**31, without leaving 64 bits.
+
+    Source: Granlund and Montgomery, Division by invariant integers using multiplication, theorem 4.2.
+    """
+    if divisor == 1:
+        return 1, 0
+    shift = 31 + (divisor - 1).bit_length()
+    return -(-(1 << shift) // divisor), shift
 
 
 def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -181,6 +218,16 @@ def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint32]:
     shift = np.arange(FIELDS_PER_WORD, dtype=np.uint32) * np.uint32(32 // FIELDS_PER_WORD)
     packed: NDArray[np.uint32] = np.bitwise_or.reduce(fields << shift, axis=2)
     return packed
+
+
+def _few(row_of_vcpu: Index, packed: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    if row_of_vcpu.size > FEW_VCPUS or packed.nbytes > FEW_BYTES:
+        return np.zeros(0, np.uint8)
+    few = np.zeros(FEW_VCPUS + FEW_BYTES, np.uint8)
+    start = row_of_vcpu.astype(np.int64) * packed[0].nbytes
+    few[: start.size] = start % 128 | start // 128
+    few[FEW_VCPUS:][: packed.nbytes] = packed.astype("<u4").view(np.uint8).reshape(-1)
+    return few
 
 
 def _trees(filters: Sequence[Steps]) -> FilterTrees:

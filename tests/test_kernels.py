@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
-from fastsmc import bitmaps
+from fastsmc import bitmaps, rows
 from fastsmc.dispatcher import verdicts
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
@@ -111,11 +111,11 @@ def test_policies_with_equal_rows_share_one() -> None:
     fleet.set_one_reg(0x6030_0000_0014_0000, [0x10001, 0x10002, 0x10002, 0x10001])  # 1.1 and 1.2 answer alike
     fleet.install_filter(FilterRange(0x1000, 0x10, 1), vms=3)
     assert len(fleet.tables()[0].action) == 3
-    rows = fleet.rows()
-    assert rows.row_of_vcpu.dtype == np.uint8
-    assert rows.row_of_vcpu.tolist() == [rows.row_of_vcpu[0]] * 6 + [rows.row_of_vcpu[6]] * 2
-    assert (rows.n_row, rows.run_of_vcpu.tolist()) == (2, [0] * 6 + [1] * 2)
-    assert fleet.rows() is rows
+    built = fleet.rows()
+    assert built.row_of_group.dtype == np.uint8
+    assert (built.n_vcpu, built.n_row, built.run_of_group.tolist()) == (8, 2, [0, 1])
+    assert [v * built.magic >> built.magic_shift for v in range(8)] == [0] * 6 + [1] * 2
+    assert fleet.rows() is built
     fleet.set_one_reg(0x6030_0000_0016_0000, 0, vms=0)
     assert fleet.rows().n_row == 3
 
@@ -130,3 +130,24 @@ def test_a_tree_finds_the_range_of_every_edge(n_range: int) -> None:
     expected = [int({0: Verdict.DENIED}.get(fleet.filters[1].action(i), fleet.filters[1].action(i))) for i in ids]
     assert dispatched(fleet, [(1, i, Conduit.HVC, 0, 0) for i in ids]) == expected
     assert dispatched(fleet, [(0, i, Conduit.HVC, 0, 0) for i in ids]) == [Verdict.DENIED] * len(ids)
+
+
+@given(st.integers(1, 2**31), st.integers(0, 2**31 - 1))
+def test_dividing_by_multiplying_is_exact(divisor: int, number: int) -> None:
+    magic, shift = rows._division(divisor)
+    near = number // divisor * divisor
+    for n in (number, near, max(near - 1, 0), 2**31 - 1):
+        assert n * magic < 1 << 64
+        assert n * magic >> shift == n // divisor
+
+
+@pytest.mark.parametrize("n_vcpu", [[1], [3, 3, 3], [2, 4, 6], [5, 1, 7], [10] * 30])
+def test_every_vcpu_of_a_group_has_its_row(n_vcpu: list[int]) -> None:
+    fleet = Fleet(n_vcpu, hosts=Host(release("7.3")))
+    fleet.set_one_reg(0x6030_0000_0016_0000, np.arange(fleet.n_vm) % 2)
+    built = fleet.rows()
+    row_of_vm = {vm: set() for vm in range(fleet.n_vm)}  # type: ignore[var-annotated]
+    for vcpu, vm in enumerate(fleet.vm_of_vcpu.tolist()):
+        row_of_vm[vm].add(int(built.row_of_group[vcpu * built.magic >> built.magic_shift]))
+    assert all(len(row) == 1 for row in row_of_vm.values())
+    assert all(row_of_vm[vm] == row_of_vm[vm % 2] for vm in row_of_vm)

@@ -92,6 +92,23 @@ def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> 
 
 
 @wide_only
+@pytest.mark.parametrize(
+    ("n_vm", "n_vcpu", "is_few"), [(16, 64, True), (16, 16, True), (17, 60, False), (16, 65, False)]
+)
+def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, is_few: bool) -> None:
+    fleet, rng = Fleet.uniform(n_vm=n_vm, n_vcpu=n_vcpu), np.random.default_rng(n_vm)
+    open_ids = [f.func_id for f in FUNCTIONS if f.func_id >> 16 & 0x3FFF]
+    for vm in range(n_vm):
+        fleet.install_filter([FilterRange(i, 1, int(rng.integers(0, 3))) for i in open_ids], vms=vm)
+    rows = fleet.rows()
+    assert (rows.n_row, rows.packed.shape[1], rows.few.size > 0) == (n_vm, 8, is_few)
+    func_id = mixed_ids(rng, 5000, 0.02)
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        last = min(fleet.n_vcpu, 256) if dtype == np.uint8 else fleet.n_vcpu
+        assert_equal(fleet, rng.integers(0, last, 5000).astype(dtype), func_id, NO_CONDUIT)
+
+
+@wide_only
 def test_the_wide_kernel_is_made_of_wide_instructions() -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
     program = """
