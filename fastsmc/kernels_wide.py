@@ -28,15 +28,15 @@ from fastsmc._simd import (
     extremes_64,
     extremes_256,
     lanes,
+    list_bits,
     load,
-    trailing_zeros,
 )
 from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, U8, U32, UNKNOWN_AT, Index, group_of, searched
 
 STEP, GROUP = 64, 256
 CHUNK = 2048
 """Calls between two looks at those to search for: their ids, vCPUs, rows, codes and verdicts stay in L1."""
-_LOW_HALF, _HIGH, _ONE, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(1), np.uint64(0)
+_LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
 _LAST_LANE, _LAST_OF_GROUP = np.uint64(STEP - 1), np.uint64(GROUP - 1)
 _COUNT, _SERVICE = np.uint32(1), np.uint8(0x38)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
@@ -289,16 +289,6 @@ def one_row(
 
 
 @kernel
-def listed(bits: np.uint64, at: np.uint64, search: U32, n_search: np.uint64) -> np.uint64:
-    """Appends the calls whose bits are set to `search`; how many it then holds."""
-    while bits != _NONE:
-        search[n_search] = at + trailing_zeros(bits)
-        n_search += _ONE
-        bits &= bits - _ONE
-    return n_search
-
-
-@kernel
 def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     """Adds calls to their cells; counts of one VM are those of all.
 
@@ -373,7 +363,8 @@ def decide(
                 bits = decide_mixed(f, at, lookup, multiplier, packed_of_vcpu, word_bits, v, verdicts, code, coded)
             else:
                 bits = decide_mixed(f, at, lookup, multiplier, packed, word_bits, row, verdicts, code, coded)
-            n_search = listed(bits, at, search, n_search)
+            if bits != _NONE:
+                n_search = list_bits(bits, at, search, n_search)
         for j in range(n_search):
             c = search[j]
             if is_direct:
