@@ -303,6 +303,25 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
 
 
 @kernel
+def search_ranges(
+    listed: U32,
+    func_id: U32,
+    row: U32,
+    root_of_row: U32,
+    depth: int,
+    key: U32,
+    child: U32,
+    step_verdict: U8,
+    out: U8,
+    code: U8,
+) -> None:
+    """Verdicts and codes of the calls that ranges may decide, one by one."""
+    for c in listed:
+        out[c] = searched(func_id[c], root_of_row[row[c]], depth, key, child, step_verdict, out[c])
+        code[c] = code[c] & _SERVICE | out[c]
+
+
+@kernel
 def decide(
     func_id: U32,
     vcpu: Index,
@@ -350,10 +369,9 @@ def decide(
         n_search, one_until = _NONE, 0
         for step in range(0, f.size, STEP):
             at = np.uint64(min(step, f.size - STEP))
-            if has_runs and step % GROUP == 0 and step + GROUP <= f.size:
-                one_until = (
-                    step + GROUP if one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP) else step
-                )
+            starts_group = has_runs and step % GROUP == 0 and step + GROUP <= f.size
+            if starts_group and one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP):
+                one_until = step + GROUP
             if has_runs and (step < one_until or one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_LANE)):
                 its_row = np.uint32(row_of_group[group_of(v[at], magic, magic_shift)])
                 bits = decide_row(f, at, lookup, multiplier, verdict, its_row, verdicts, code, coded)
@@ -365,13 +383,10 @@ def decide(
                 bits = decide_mixed(f, at, lookup, multiplier, packed, word_bits, row, verdicts, code, coded)
             if bits != _NONE:
                 n_search = list_bits(bits, at, search, n_search)
-        for j in range(n_search):
-            c = search[j]
-            if is_direct:
+        if is_direct:
+            for c in search[:n_search]:
                 row[c] = row_of_group[group_of(v[c], magic, magic_shift)]
-            node = root_of_row[row[c]]
-            verdicts[c] = searched(f[c], node, depth, key, child, step_verdict, verdicts[c])
-            code[c] = code[c] & _SERVICE | verdicts[c]
+        search_ranges(search[:n_search], f, row, root_of_row, depth, key, child, step_verdict, verdicts, code)
         if coded:
             count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
     return func_id.size
