@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
+    from fastsmc.power import switch
     from fastsmc.register_sets import register_set, register_sets
     from fastsmc.registers import register
     from fastsmc.releases import Host, release
@@ -61,6 +62,7 @@ _HOME = {
     "release": "releases",
     "replay": "workload",
     "verdicts": "dispatcher",
+    "switch": "power",
     "verify": "verification",
 }
 
@@ -93,6 +95,7 @@ __all__ = [
     "register_table",
     "release",
     "replay",
+    "switch",
     "verdicts",
     "verify",
 ]

@@ -1,5 +1,7 @@
 """Vector instructions for kernels: LLVM's own vectors, and the few operations Numba has no spelling for.
 
+Functions with a plain body run without Numba as well.
+
 The first group is for any CPU. The second needs AVX-512 with VBMI: ask `_jit.HAS_WIDE` before anything that uses it is
 compiled, because LLVM ends the process over an instruction it cannot select.
 """
@@ -110,16 +112,6 @@ def _(table: Any, row: Any, out: Any, at: Any) -> Any:
     return lambda table, row, out, at: _copy_row(table, row, out, at)
 
 
-@intrinsic
-def trailing_zeros(_typing: Any, word: Any) -> Any:
-    """How many zero bits are below the lowest bit set of a word that is not 0."""
-
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
-        return builder.cttz(arguments[0], ir.Constant(I1, 1))
-
-    return uint64(uint64), generate
-
-
 def _extremes(n: int) -> Any:
     @intrinsic
     def extremes(_typing: Any, index: Any, at: Any) -> Any:
@@ -163,3 +155,25 @@ def gather(builder: ir.IRBuilder, base: Value, index: Value) -> Value:
     every = const(1, 16, I1)
     name = "llvm.x86.avx512.mask.gather.dpi.512"
     return call(builder, name, WORDS, const(0, 16, I32), base, index, every, ir.Constant(I32, 4))
+
+
+@intrinsic
+def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
+    """Writes `first` + the number of each bit set to `out` from `at` on; how many. Up to 16 words more are written."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        word, start, _, place = arguments
+        base = data(context, builder, signature.args[2], arguments[2])
+        lane = ir.Constant(WORDS, list(range(16)))
+        for part in range(4):
+            mask = builder.trunc(builder.lshr(word, ir.Constant(I64, 16 * part)), I16)
+            number = builder.add(builder.trunc(start, I32), ir.Constant(I32, 16 * part))
+            numbers = builder.add(splat(builder, number, 16), lane)
+            lanes_set = builder.bitcast(mask, ir.VectorType(I1, 16))
+            name = "llvm.x86.avx512.mask.compress.v16i32"
+            packed = call(builder, name, WORDS, numbers, const(0, 16, I32), lanes_set)
+            store(builder, packed, base, builder.mul(place, ir.Constant(I64, 4)))
+            place = builder.add(place, builder.zext(builder.ctpop(mask), I64))
+        return place
+
+    return uint64(uint64, uint64, out, uint64), generate

@@ -28,15 +28,15 @@ from fastsmc._simd import (
     extremes_64,
     extremes_256,
     lanes,
+    list_bits,
     load,
-    trailing_zeros,
 )
 from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, U8, U32, UNKNOWN_AT, Index, group_of, searched
 
 STEP, GROUP = 64, 256
 CHUNK = 2048
 """Calls between two looks at those to search for: their ids, vCPUs, rows, codes and verdicts stay in L1."""
-_LOW_HALF, _HIGH, _ONE, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(1), np.uint64(0)
+_LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
 _LAST_LANE, _LAST_OF_GROUP = np.uint64(STEP - 1), np.uint64(GROUP - 1)
 _COUNT, _SERVICE = np.uint32(1), np.uint8(0x38)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
@@ -289,16 +289,6 @@ def one_row(
 
 
 @kernel
-def listed(bits: np.uint64, at: np.uint64, search: U32, n_search: np.uint64) -> np.uint64:
-    """Appends the calls whose bits are set to `search`; how many it then holds."""
-    while bits != _NONE:
-        search[n_search] = at + trailing_zeros(bits)
-        n_search += _ONE
-        bits &= bits - _ONE
-    return n_search
-
-
-@kernel
 def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     """Adds calls to their cells; counts of one VM are those of all.
 
@@ -310,6 +300,25 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     else:
         for c in range(code.size):
             counts[vm_of_vcpu[vcpu[c]], code[c]] += _COUNT
+
+
+@kernel
+def search_ranges(
+    listed: U32,
+    func_id: U32,
+    row: U32,
+    root_of_row: U32,
+    depth: int,
+    key: U32,
+    child: U32,
+    step_verdict: U8,
+    out: U8,
+    code: U8,
+) -> None:
+    """Verdicts and codes of the calls that ranges may decide, one by one."""
+    for c in listed:
+        out[c] = searched(func_id[c], root_of_row[row[c]], depth, key, child, step_verdict, out[c])
+        code[c] = code[c] & _SERVICE | out[c]
 
 
 @kernel
@@ -360,10 +369,9 @@ def decide(
         n_search, one_until = _NONE, 0
         for step in range(0, f.size, STEP):
             at = np.uint64(min(step, f.size - STEP))
-            if has_runs and step % GROUP == 0 and step + GROUP <= f.size:
-                one_until = (
-                    step + GROUP if one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP) else step
-                )
+            starts_group = has_runs and step % GROUP == 0 and step + GROUP <= f.size
+            if starts_group and one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_OF_GROUP):
+                one_until = step + GROUP
             if has_runs and (step < one_until or one_row(v, magic, magic_shift, run_of_group, at, at + _LAST_LANE)):
                 its_row = np.uint32(row_of_group[group_of(v[at], magic, magic_shift)])
                 bits = decide_row(f, at, lookup, multiplier, verdict, its_row, verdicts, code, coded)
@@ -373,14 +381,12 @@ def decide(
                 bits = decide_mixed(f, at, lookup, multiplier, packed_of_vcpu, word_bits, v, verdicts, code, coded)
             else:
                 bits = decide_mixed(f, at, lookup, multiplier, packed, word_bits, row, verdicts, code, coded)
-            n_search = listed(bits, at, search, n_search)
-        for j in range(n_search):
-            c = search[j]
-            if is_direct:
+            if bits != _NONE:
+                n_search = list_bits(bits, at, search, n_search)
+        if is_direct:
+            for c in search[:n_search]:
                 row[c] = row_of_group[group_of(v[c], magic, magic_shift)]
-            node = root_of_row[row[c]]
-            verdicts[c] = searched(f[c], node, depth, key, child, step_verdict, verdicts[c])
-            code[c] = code[c] & _SERVICE | verdicts[c]
+        search_ranges(search[:n_search], f, row, root_of_row, depth, key, child, step_verdict, verdicts, code)
         if coded:
             count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
     return func_id.size

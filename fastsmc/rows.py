@@ -42,8 +42,9 @@ DIRECT_BYTES = 1 << 18
 _CODE_OF_SLOT = np.append(SLOT_SERVICE, np.full(2, Service.UNKNOWN, np.uint8)) << np.uint8(3)
 """uint8[n_slot + 2]: service * 8, to which a verdict is added for a call's code."""
 _LAST_ID = np.uint32(0xFFFF_FFFF)
-_VERDICT_OF_ACTION = np.array([SEARCH, Verdict.DENIED, Verdict.FORWARDED], np.uint8)
-"""What a range decides, by FilterAction; SEARCH: nothing, the row's own verdict stands."""
+_KEEP = 0x70
+_VERDICT_OF_ACTION = np.array([_KEEP, Verdict.DENIED, Verdict.FORWARDED], np.uint8)
+"""What a range decides, by FilterAction: high half, the bits of the row's own verdict that stand; low half, others."""
 
 Index = NDArray[np.unsignedinteger[Any]]
 
@@ -58,7 +59,7 @@ class FilterTrees:
     Attributes:
         root: uint32[n_filter], node. depth: levels, at least 1.
         key: uint32[n_node, N_KEY]. child: uint32[n_node], the first child of a node above the leaves.
-        verdict: uint8[n_node, N_KEY], what the steps of a leaf decide; SEARCH: nothing.
+        verdict: uint8[n_node, N_KEY], what the steps of a leaf decide: a verdict, or 0x70, which lets the row's stand.
     """
 
     root: NDArray[np.uint32]
