@@ -17,7 +17,7 @@ from bench.baseline import Baseline, aligned, stream, stream_name, stream_of_ids
 from bench.plain import Plain
 from bench.rows import Rows, reference_vm, rows_of
 from bench.timing import Contestant, Times, ratio
-from fastsmc import dispatcher
+from fastsmc import answering, dispatcher
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
@@ -172,9 +172,7 @@ def counted(n_call: int) -> Setup:
 
 def answers(n_call: int) -> Setup:
     """Full answers x0..x3, 32 bytes a call, on the calls of mixed-known; a sample is compared with the reference."""
-    function = getattr(dispatcher, "answers", None)
-    if function is None:
-        raise LeftOut("dispatcher.answers does not exist yet")
+    function = answering.answers
     fleet, calls = inputs.fleet_of_policies(1024), inputs.random_calls(n_call, 1024, seed=1)
     out, only = aligned(4 * n_call, np.uint64).reshape(n_call, 4), one_thread(function)
     function(fleet, calls, out, **only)

@@ -17,7 +17,7 @@ from strategies import func_ids
 
 from bench import baseline, cases, compare, inputs, latency, outcome, side_by_side, timing
 from bench.plain import Plain
-from bench.rows import KNOWN, reference_vm, rows_of
+from bench.rows import KNOWN, rows_of
 from fastsmc import dispatcher
 from fastsmc.workload import Calls
 
@@ -134,19 +134,7 @@ def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
 
 
 @needs_cc
-def test_cases_of_functions_that_are_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = dispatcher.verdicts
-
-    def verdicts(fleet: Any, calls: Calls, out: Any = None, threads: int = 0) -> Any:
-        return ours(fleet, calls, out)
-
-    def answers(fleet: Any, calls: Calls, out: Any, threads: int = 0) -> Any:
-        vms = [reference_vm(fleet, vm) for vm in range(fleet.n_vm)]
-        out[:] = [vms[v].call(0, int(f)).x for v, f in zip(calls.vcpu, calls.func_id, strict=True)]
-
-    monkeypatch.setattr(dispatcher, "verdicts", verdicts)
-    monkeypatch.setattr(dispatcher, "answers", answers, raising=False)
-    monkeypatch.setattr(cases, "N_PYTHON", 10)  # so few that no VM is stopped and then asked
+def test_full_answers_and_threads_are_cases_like_any() -> None:
     env, measured = side_by_side.run(["answers", "threads-2"], sizes={"1K": 1024}, budget_s=0.0)
     assert measured["answers-1K"]["stream"].endswith("->32")
     assert "left_out" in env or measured["threads-2-1K"]["vs_one_thread"] > 0
