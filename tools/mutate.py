@@ -142,7 +142,7 @@ MUTANTS = [
         "kernels.py",
         ("passed if f & _PSCI_BITS == _PSCI else refused", "refused if f & _PSCI_BITS == _PSCI else passed"),
         ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
-        ("        if what >= _SEARCH:", "        if what > _SEARCH:"),
+        ("if found == _SEARCH else found", "if found != _SEARCH else found"),
         ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
     ),
