@@ -142,7 +142,10 @@ MUTANTS = [
         "kernels.py",
         ("passed if f & _PSCI_BITS == _PSCI else refused", "refused if f & _PSCI_BITS == _PSCI else passed"),
         ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
-        ("if found == _SEARCH else found", "if found != _SEARCH else found"),
+        (
+            "return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))",
+            "return np.uint8(found & _VERDICT)",
+        ),
         ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
     ),
