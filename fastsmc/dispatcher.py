@@ -97,13 +97,16 @@ def verdicts(
         threads: at most so many; None: every core for a batch of four million calls or more. Results are the same.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have (what `out` then holds means nothing); an `out` of another
-            shape or dtype, or one that shares memory with a column; fewer than one thread.
+        InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
+            memory with a column; fewer than one thread. `out` is as it was.
     """
     if out is None:
         out = np.empty(len(calls), np.uint8)
     else:
         _check_out(calls, out)
+        # The kernel checks too, but as it goes: the caller's array must not be left half-filled.
+        if len(calls) and int(calls.vcpu.max()) >= fleet.n_vcpu:
+            raise _no_such_vcpu(fleet, calls)
     _run(fleet, calls, out, threads)
     return out
 

@@ -73,6 +73,10 @@ def test_a_vcpu_the_fleet_lacks_is_named(dtype: type[np.unsignedinteger], n_call
         vcpu[place] = 4
         with pytest.raises(InputError, match=f"call {place} is made by vCPU 4, but the fleet has 4 vCPUs"):
             verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)))
+        out = np.full(n_call, 99, np.uint8)
+        with pytest.raises(InputError, match=f"call {place} is made by vCPU 4"):
+            verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)), out)
+        assert (out == 99).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
