@@ -9,19 +9,16 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli_progress import progress
 from fastsmc.errors import CheckError, FastsmcError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastsmc.verification import Tally, Verification
 
 DEFAULT_TRACE = Path(__file__).parent / "data" / "linux-7.3-guest-boot.ftrace.txt"
@@ -76,25 +73,6 @@ def options(
     """Options of every command."""
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress line on stderr when it is a terminal, nothing otherwise: (step, done, total)."""
-    if not sys.stderr.isatty():
-        yield lambda step, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-
-        def show(step: str, done: int, total: int) -> None:
-            progress.update(task, description=step, completed=done, total=total)
-
-        yield show
-
-
 @app.command(epilog="Example: fastsmc verify tests/recordings")
 def verify(
     paths: Annotated[list[Path], typer.Argument(help="A recorded host's folder, or a folder of such folders.")],
@@ -117,11 +95,11 @@ def verify(
         if kind or as_json:
             msg = "--compact copies every kind and prints one line: leave out --kind and --json"
             raise typer.BadParameter(msg)
-        with _progress("copying") as show:
+        with progress("copying") as show:
             size = verification.compact(paths, compact, progress=show)
         print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
         return
-    with _progress("replaying") as show:
+    with progress("replaying") as show:
         result = verification.verify(paths, kinds=kind or verification.KINDS, progress=show)
     if as_json:
         print(json.dumps(_verification_json(result), indent=1))
@@ -294,7 +272,7 @@ def report(
         from fastsmc import scaling
         from fastsmc.traces import read_trace
 
-        with _progress("main job") as show:
+        with progress("main job") as show:
             run = scaling.run(read_trace(trace), progress=show)
     page = pages.write(run, out)
     print(f"wrote {page}")
