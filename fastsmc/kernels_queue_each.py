@@ -1,0 +1,267 @@
+"""VMs simulated one at a time, an event at a time: any number of vCPUs, several workers, bursts, scripts, overcommit.
+
+Does what `kernels_queue` does and all that is too irregular for lanes; where both can do it, they draw the same numbers
+and come to the same times, bit for bit. The vCPU that calls next is the winner of a tournament: after its call, only
+the matches on its way up are played again, one per power of two of vCPUs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc._jit import kernel
+from fastsmc._simd import fma
+from fastsmc.kernels_queue import (
+    BUSY,
+    ENTER,
+    FORWARDED,
+    GAP,
+    HAS_LOCK,
+    IS_CLOSED,
+    LAST_END,
+    MOST_RESPONSE,
+    MOST_SERVED,
+    MOST_WAITING,
+    N_LAW,
+    ONE,
+    RANDOM_GAP,
+    RESPONSE,
+    WAITING,
+)
+from fastsmc.kernels_variates import STEP, bucket, exponential, mixed
+from fastsmc.log_linear import N_BUCKET
+
+F64Array = NDArray[np.float64]
+I64Array = NDArray[np.int64]
+U64Array = NDArray[np.uint64]
+U32Array = NDArray[np.uint32]
+Script = tuple[I64Array, F64Array, I64Array, I64Array, I64Array]
+
+ON, OFF, OTHERS, SLICE = range(N_LAW, N_LAW + 4)
+"""Further entries of `law`: mean ns of a burst and of the silence after it, 0 for none; runnable threads on a core
+beside the vCPU's own, and the scheduler's time slice in ns, 0 for no overcommit."""
+N_LONG_LAW = N_LAW + 4
+
+_11 = np.uint64(11)
+_TO_UNIT = 2.0**-53
+
+
+@kernel
+def play(clock: F64Array, tree: I64Array) -> None:
+    """All matches: tree[1] becomes the vCPU that calls next, the first of those that tie. P clocks, a power of two."""
+    size = clock.size
+    for i in range(size):
+        tree[size + i] = i
+    for node in range(size - 1, 0, -1):
+        left, right = tree[2 * node], tree[2 * node + 1]
+        tree[node] = left if clock[left] <= clock[right] else right
+
+
+@kernel
+def _play_again(clock: F64Array, tree: I64Array, vcpu: int) -> None:
+    node = (clock.size + vcpu) >> 1
+    while node > 0:
+        left, right = tree[2 * node], tree[2 * node + 1]
+        tree[node] = left if clock[left] <= clock[right] else right
+        node >>= 1
+
+
+@kernel
+def _unit(word: np.uint64) -> float:
+    """A number from 0 up to 1, without 1."""
+    return np.float64(mixed(word) >> _11) * _TO_UNIT
+
+
+@kernel
+def _burst_gap(
+    gap: float, left: F64Array, vcpu: int, word: np.uint64, on: float, off: float
+) -> tuple[float, np.uint64]:
+    """A gap in time spent in bursts as a gap in time; `left` is what remains of the vCPU's burst."""
+    passed = 0.0
+    while gap > left[vcpu]:
+        gap -= left[vcpu]
+        passed += left[vcpu]
+        word += STEP
+        passed += exponential(mixed(word)) * off
+        word += STEP
+        left[vcpu] = exponential(mixed(word)) * on
+    left[vcpu] -= gap
+    return passed + gap, word
+
+
+@kernel
+def _count_call(
+    c: int, wait: float, served: float, n_of_class: I64Array, is_listed: bool, counts: U32Array, sums: F64Array
+) -> None:
+    n_of_class[c] += 1
+    if is_listed:
+        counts[c, bucket(wait)] += ONE
+        counts[c, bucket(served) + N_BUCKET] += ONE
+        counts[c, bucket(wait + served) + 2 * N_BUCKET] += ONE
+        sums[c, 0] += wait
+        sums[c, 1] += served
+        sums[c, 2] = max(sums[c, 2], wait)
+        sums[c, 3] = max(sums[c, 3], served)
+        sums[c, 4] = max(sums[c, 4], wait + served)
+
+
+@kernel
+def _total(wait: float, served: float, now: float, per_vm: F64Array, v: int) -> None:
+    per_vm[WAITING, v] += wait
+    per_vm[RESPONSE, v] += wait + served
+    per_vm[MOST_WAITING, v] = max(per_vm[MOST_WAITING, v], wait)
+    per_vm[MOST_SERVED, v] = max(per_vm[MOST_SERVED, v], served)
+    per_vm[MOST_RESPONSE, v] = max(per_vm[MOST_RESPONSE, v], wait + served)
+    per_vm[LAST_END, v] = max(per_vm[LAST_END, v], now + wait + served)
+
+
+@kernel
+def _class_of(bits: np.uint64, threshold: U64Array) -> int:
+    c = 0
+    for k in range(threshold.size):
+        c += 1 if bits >= threshold[k] else 0
+    return c
+
+
+@kernel
+def _vmm(
+    now: float, work: float, queued: float, law: F64Array, free: F64Array, per_vm: F64Array, v: int
+) -> tuple[float, float]:
+    """A forwarded call: how long it waits for a worker, and how long it is served. `queued` is part of neither."""
+    arrival = now + law[ENTER]
+    worker = 0
+    for k in range(1, free.size):
+        if free[k] < free[worker]:
+            worker = k
+    start = max(free[worker], arrival)
+    held = work + queued
+    free[worker] = (start + held) * law[HAS_LOCK]
+    per_vm[FORWARDED, v] += 1.0
+    per_vm[BUSY, v] += held
+    return start - arrival, law[ENTER] + work
+
+
+@kernel
+def _follow(
+    now: float,
+    end: float,
+    vcpu: int,
+    is_closed: bool,
+    script: Script,
+    clock: F64Array,
+    position: I64Array,
+    tree: I64Array,
+) -> None:
+    """When the vCPU makes its next step, and those that waited for this one make their first."""
+    script_end, script_gap, _, start_at, starts = script
+    step = position[vcpu]
+    for k in range(start_at[step], start_at[step + 1] if is_closed else start_at[step]):
+        other = starts[k]
+        clock[other] = end + script_gap[position[other]]
+        _play_again(clock, tree, other)
+    position[vcpu] = step + 1
+    if step + 1 < script_end[vcpu]:
+        clock[vcpu] = (end if is_closed else now) + script_gap[step + 1]
+    else:
+        clock[vcpu] = np.inf
+    _play_again(clock, tree, vcpu)
+
+
+@kernel
+def simulate_each(
+    clock: F64Array,
+    stream: U64Array,
+    free: F64Array,
+    left: F64Array,
+    position: I64Array,
+    threshold: U64Array,
+    class_ns: F64Array,
+    work_ns: F64Array,
+    random_work_ns: F64Array,
+    law: F64Array,
+    script: Script,
+    n_step: int,
+    per_vm: F64Array,
+    n_of_class: I64Array,
+    counts: U32Array,
+    sums: F64Array,
+) -> None:
+    """Takes each VM through `n_step` calls, or to the end of its script.
+
+    float64[n_vm, P] (P a power of two; vCPUs that do not exist, have not begun or have ended call at infinity),
+    uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], int64[n_vm, P], uint64[n_class - 1],
+    3 x float64[n_class], float64[N_LONG_LAW], script: int64[P] ends, float64[n] gaps, int64[n] classes, int64[n + 1]
+    and int64[n_start]: the vCPUs that step k starts, starts[start_at[k]] up to starts[start_at[k + 1]]
+    -> added to float64[N_SUM, n_vm] and the others as `kernels_queue.simulate_block` does, but sums per VM:
+    float64[n_vm, n_class, 5].
+    """
+    is_closed, others, time_slice = law[IS_CLOSED] > 0.0, law[OTHERS], law[SLICE]
+    has_script = script[1].size > 0
+    tree = np.empty(2 * clock.shape[1], np.int64)
+    for v in range(clock.shape[0]):
+        play(clock[v], tree)
+        for _ in range(n_step):
+            vcpu = tree[1]
+            now, word = clock[v, vcpu], stream[v, vcpu]
+            if now == np.inf:
+                break
+            c = 0
+            if has_script:
+                c = script[2][position[v, vcpu]]
+            elif class_ns.size > 1:
+                word += STEP
+                c = _class_of(mixed(word), threshold)
+            word += STEP
+            work = fma(exponential(mixed(word)), random_work_ns[c], work_ns[c])
+            word += STEP
+            pause = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
+            is_forwarded = class_ns[c] < 0.0
+            queued, ahead = 0.0, 0.0  # runnable while others have the core; how many others
+            if time_slice > 0.0:
+                ahead = np.floor(others + _unit(word + STEP))
+                word += STEP + STEP
+                if _unit(word) * time_slice < (work if is_forwarded else class_ns[c]):
+                    queued = ahead * time_slice
+                pause *= (1.0 + others) if is_closed else 1.0
+            wait, served = 0.0, class_ns[c]
+            if is_forwarded:
+                wait, served = _vmm(now, work, queued, law, free[v], per_vm, v)
+                if wait > 0.0 and ahead > 0.0:
+                    word += STEP
+                    queued += (ahead - 1.0 + _unit(word)) * time_slice
+            wait += queued
+            total = wait + served
+            if has_script:
+                _follow(now, now + total, vcpu, is_closed, script, clock[v], position[v], tree)
+            else:
+                if law[ON] > 0.0:
+                    pause, word = _burst_gap(pause, left[v], vcpu, word, law[ON], law[OFF])
+                clock[v, vcpu] = now + pause + total * law[IS_CLOSED]
+                _play_again(clock[v], tree, vcpu)
+            stream[v, vcpu] = word
+            _total(wait, served, now, per_vm, v)
+            _count_call(c, wait, served, n_of_class, is_forwarded or time_slice > 0.0, counts, sums[v])
+
+
+@kernel
+def start_clocks(stream: U64Array, law: F64Array, clock: F64Array, left: F64Array) -> None:
+    """When each vCPU calls first: after a random gap, or at a random point of a fixed one; in a burst or before it.
+
+    uint64[n], float64[N_LONG_LAW] -> uint64[n], float64[n], float64[n].
+    """
+    for i in range(stream.size):
+        word = stream[i] + STEP
+        gap = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP] * _unit(word))
+        clock[i] = gap
+        if law[ON] > 0.0:
+            word += STEP
+            left[i] = exponential(mixed(word)) * law[ON]
+            word += STEP
+            silence = 0.0
+            if _unit(word) * (law[ON] + law[OFF]) < law[OFF]:
+                word += STEP
+                silence = exponential(mixed(word)) * law[OFF]
+            gap, word = _burst_gap(gap, left, i, word, law[ON], law[OFF])
+            clock[i] = silence + gap
+        stream[i] = word
