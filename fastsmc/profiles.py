@@ -154,10 +154,10 @@ def _read(path: Path, name: str, where: str) -> Profile:
     text, table = read_toml(path, "a profile")
     problems = Problems(where, text)
     problems.unknown_keys(table, (), ("title", "source", *FIGURES))
-    head = {key: problems.text(table.get(key), (key,)) for key in ("title", "source")}
+    title, source = (problems.text(table.get(key), (key,)) for key in ("title", "source"))
     found = {key: _figure(table.get(key), key, problems) for key in FIGURES}
     problems.raise_any()
-    return Profile(name=name, **head, **found)
+    return Profile(name=name, title=title, source=source, **found)
 
 
 def _figure(value: Any, key: str, problems: Problems) -> Figure:

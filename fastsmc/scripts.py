@@ -51,7 +51,7 @@ class Script:
 
     @property
     def gap_ns(self) -> NDArray[np.float64]:
-        """float64[n_step]: how long a vCPU works after its last call, or after the VM's start, if calls took no time."""
+        """float64[n_step]: a vCPU's time since its last call, or since the VM's start, if calls took no time."""
         gap = np.diff(self.at_ns, prepend=0.0)
         is_first = np.zeros(len(self), np.bool_)
         starts = self.first_step[:-1]

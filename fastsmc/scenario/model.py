@@ -7,7 +7,6 @@ from typing import Literal
 
 from fastsmc.costs import Figure
 from fastsmc.filters import FilterRange
-from fastsmc.profiles import Profile
 from fastsmc.scripts import Script
 from fastsmc.smccc import Conduit
 from fastsmc.vcpu import MAX_VCPU_PER_VM
