@@ -143,28 +143,16 @@ def _vmm(
 
 
 @kernel
-def _follow(
-    now: float,
-    end: float,
-    vcpu: int,
-    is_closed: bool,
-    script: Script,
-    clock: F64Array,
-    position: I64Array,
-    tree: I64Array,
-) -> None:
-    """When the vCPU makes its next step, and those that waited for this one make their first."""
-    script_end, script_gap, _, start_at, starts = script
+def _follow(base: float, vcpu: int, script: Script, clock: F64Array, position: I64Array, tree: I64Array) -> None:
+    """Sets off the steps that wait for the one just made, the vCPU's own next one as a rule."""
+    vcpu_of, wait, _, first_next, following = script
     step = position[vcpu]
-    for k in range(start_at[step], start_at[step + 1] if is_closed else start_at[step]):
-        other = starts[k]
-        clock[other] = end + script_gap[position[other]]
+    clock[vcpu] = np.inf
+    for k in range(first_next[step], first_next[step + 1]):
+        other = vcpu_of[following[k]]
+        position[other] = following[k]
+        clock[other] = base + wait[following[k]]
         _play_again(clock, tree, other)
-    position[vcpu] = step + 1
-    if step + 1 < script_end[vcpu]:
-        clock[vcpu] = (end if is_closed else now) + script_gap[step + 1]
-    else:
-        clock[vcpu] = np.inf
     _play_again(clock, tree, vcpu)
 
 
@@ -191,8 +179,9 @@ def simulate_each(
 
     float64[n_vm, P] (P a power of two; vCPUs that do not exist, have not begun or have ended call at infinity),
     uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], int64[n_vm, P], uint64[n_class - 1],
-    3 x float64[n_class], float64[N_LONG_LAW], script: int64[P] ends, float64[n] gaps, int64[n] classes, int64[n + 1]
-    and int64[n_start]: the vCPUs that step k starts, starts[start_at[k]] up to starts[start_at[k + 1]]
+    3 x float64[n_class], float64[N_LONG_LAW], script: of each step its vCPU, int64[n], the ns it comes after the step
+    it waits for, float64[n], and its class, int64[n]; the steps that wait for step k, following[first_next[k]] up to
+    following[first_next[k + 1]], int64[n + 1] and int64[n_follow]; all empty where there is none
     -> added to float64[N_SUM, n_vm] and the others as `kernels_queue.simulate_block` does, but sums per VM:
     float64[n_vm, n_class, 5].
     """
@@ -233,7 +222,7 @@ def simulate_each(
             wait += queued
             total = wait + served
             if has_script:
-                _follow(now, now + total, vcpu, is_closed, script, clock[v], position[v], tree)
+                _follow(now + total * law[IS_CLOSED], vcpu, script, clock[v], position[v], tree)
             else:
                 if law[ON] > 0.0:
                     pause, word = _burst_gap(pause, left[v], vcpu, word, law[ON], law[OFF])

@@ -79,5 +79,6 @@ def bucket(time_ns: float) -> np.int64:
 @lane_kernel
 def start_streams(seed: np.uint64, first: np.uint64, out: U64Array) -> None:
     """The words at which the streams of vCPUs first, first + 1, ... start. -> uint64[n_vcpu]."""
+    base = mixed(seed + STEP)
     for i in range(out.size):
-        out[i] = mixed(seed + (first + np.uint64(i) + np.uint64(1)) * STEP)
+        out[i] = mixed(base + (first + np.uint64(i) + np.uint64(1)) * STEP)

@@ -77,6 +77,7 @@ class Trace:
         pc: uint64[n_call], guest address after the HVC.
         r0: uint64[n_call], all 64 bits of x0.
         imm: uint32[n_call], immediate of the HVC.
+        line: int64[n_call], line of the file, from 1.
         comm: names each pid had, in order of appearance; spaces at either end are lost in the text.
         n_other_event: lines of other events.
         n_lost: events of any kind the tracer says are missing, a loss without a number counted as one.
@@ -90,6 +91,7 @@ class Trace:
     pc: NDArray[np.uint64]
     r0: NDArray[np.uint64]
     imm: NDArray[np.uint32]
+    line: NDArray[np.int64]
     comm: dict[int, tuple[str, ...]] = field(default_factory=dict)
     n_other_event: int = 0
     n_lost: int = 0
@@ -179,6 +181,7 @@ def _refuse_binary(head: bytes, path: Path) -> None:
 def _parse(lines: Iterable[str], name: str, where: str, *, lenient: bool) -> Trace:
     """Sort every line into a call, another event, a notice, or one that is not understood."""
     rows: list[tuple[int, int, int, int, int, int]] = []
+    line_numbers: list[int] = []
     tasks: dict[str, tuple[str, int] | None] = {}  # a line's task field -> (comm, pid): few fields, many lines
     other: Counter[str] = Counter()
     n_lost = n_skipped = first_skipped_line = 0
@@ -190,6 +193,7 @@ def _parse(lines: Iterable[str], name: str, where: str, *, lenient: bool) -> Tra
             continue
         if prefix and (call := _call(prefix, line, tasks)):
             rows.append(call)
+            line_numbers.append(number)
             continue
         lost = None if prefix else _notice(line)
         if lost is not None:
@@ -210,6 +214,7 @@ def _parse(lines: Iterable[str], name: str, where: str, *, lenient: bool) -> Tra
         pc=np.array(pc, np.uint64),
         r0=np.array(r0, np.uint64),
         imm=np.array(imm, np.uint32),
+        line=np.array(line_numbers, np.int64),
         comm=_comm(tasks),
         n_other_event=other.total(),
         n_lost=n_lost,

@@ -1,0 +1,221 @@
+"""What a simulation found, all of it modelled: times by service, by VM and of the whole fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc import kernels_queue as lanes
+from fastsmc.histogram import Histogram
+from fastsmc.latency.group import Group
+from fastsmc.latency.run import Counts, Sums
+from fastsmc.log_linear import N_BUCKET
+from fastsmc.scenario import Scenario
+from fastsmc.smccc import FUNCTION_BY_ID, Verdict
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Times:
+    """Times of calls of one kind: response = waiting + service, call by call.
+
+    Attributes:
+        waiting: for the VMM's lock or a worker, and for a core where the host has fewer than vCPUs.
+        service: the kernel's and the VMM's work, nobody in the way.
+        response: from the guest's HVC or SMC until it goes on.
+    """
+
+    waiting: Histogram
+    service: Histogram
+    response: Histogram
+
+    @property
+    def n_call(self) -> int:
+        return self.response.n
+
+    @classmethod
+    def merged(cls, parts: Iterable[Times]) -> Times:
+        """Of all calls of the parts."""
+        all_parts = list(parts)
+        return cls(
+            *(Histogram.merged(getattr(p, name) for p in all_parts) for name in ("waiting", "service", "response"))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallKind:
+    """One entry of a group's mix: what became of it, and its times."""
+
+    name: str
+    func_id: int
+    verdict: Verdict
+    times: Times
+
+    @property
+    def service(self) -> str:
+        """The service the function belongs to; "unknown" for an id without a name."""
+        function = FUNCTION_BY_ID.get(self.func_id)
+        return "unknown" if function is None else function.service.name
+
+
+@dataclass(frozen=True, eq=False)
+class GroupOutcome:
+    """One group of VMs. Per-VM arrays hold the VMs that made counted calls, which are all unless the run was stopped.
+
+    Attributes:
+        n_vm: VMs in them.
+        n_call: int64[n_vm].
+        window_ns: float64[n_vm], simulated time in which they were made.
+        forwarded: int64[n_vm], calls that went to the VMM.
+        mean_waiting_ns, mean_response_ns, max_response_ns: float64[n_vm], over all calls of a VM.
+        utilisation: float64[n_vm], share of the window the VMM's lock was held, or its workers busy. Without a lock:
+            vCPU threads busy in the VMM on average, which may exceed 1.
+        queue_length: float64[n_vm], calls waiting in the VMM on average over time.
+        throughput_hz: float64[n_vm], calls per simulated second.
+    """
+
+    group: Group
+    kinds: tuple[CallKind, ...]
+    n_vm: int
+    n_call: NDArray[np.int64]
+    window_ns: NDArray[np.float64]
+    forwarded: NDArray[np.int64]
+    mean_waiting_ns: NDArray[np.float64]
+    mean_response_ns: NDArray[np.float64]
+    max_response_ns: NDArray[np.float64]
+    utilisation: NDArray[np.float64]
+    queue_length: NDArray[np.float64]
+    throughput_hz: NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        return self.group.given.name
+
+    @cached_property
+    def times(self) -> Times:
+        """Of all calls of the group."""
+        return Times.merged(kind.times for kind in self.kinds)
+
+    @cached_property
+    def forwarded_times(self) -> Times:
+        """Of the calls that went to the VMM."""
+        return Times.merged(kind.times for c, kind in enumerate(self.kinds) if self.group.class_ns[c] < 0)
+
+    def by_service(self) -> dict[str, Times]:
+        """Times by the service called, in the order of the mix."""
+        names = dict.fromkeys(kind.service for kind in self.kinds)
+        return {name: Times.merged(kind.times for kind in self.kinds if kind.service == name) for name in names}
+
+    @property
+    def mean_forwarded_waiting_ns(self) -> float:
+        """Mean waiting of the calls that went to the VMM: Wq of queueing theory."""
+        return self.forwarded_times.waiting.mean_ns
+
+    @property
+    def waiting_error_ns(self) -> float:
+        """Standard error of the mean waiting of forwarded calls, from its spread over VMs, which are independent; NaN
+        for fewer than two VMs. A ratio estimator, as VMs forward different numbers of calls."""
+        if self.n_vm < 2 or not self.forwarded.sum():
+            return float("nan")
+        total = self.mean_waiting_ns * self.n_call
+        rest = total - self.mean_forwarded_waiting_ns * self.forwarded
+        return float(np.sqrt((rest**2).sum() / (self.n_vm * (self.n_vm - 1))) / self.forwarded.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A scenario's outcome. Everything in it is modelled.
+
+    Attributes:
+        is_partial: it was stopped; what was counted until then is here.
+        n_thread: how many threads it ran on, which changes nothing else.
+    """
+
+    scenario: Scenario
+    groups: tuple[GroupOutcome, ...]
+    is_partial: bool
+    n_thread: int
+
+    @cached_property
+    def times(self) -> Times:
+        """Of all calls of the fleet."""
+        return Times.merged(group.times for group in self.groups)
+
+    @property
+    def n_call(self) -> int:
+        return self.times.n_call
+
+    def by_service(self) -> dict[str, Times]:
+        """Times by service, over all groups."""
+        names = dict.fromkeys(name for group in self.groups for name in group.by_service())
+        tables = [group.by_service() for group in self.groups]
+        return {name: Times.merged(table[name] for table in tables if name in table) for name in names}
+
+    def __getitem__(self, name: str) -> GroupOutcome:
+        """A group by its name; KeyError."""
+        return {group.name: group for group in self.groups}[name]
+
+
+def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
+    """From what the kernels added up."""
+    done = np.flatnonzero(sums.n_call)
+    n_call, per_vm = sums.n_call[done], sums.per_vm[:, done]
+    n_of_class = np.sum([one.n_of_class for one in counts], axis=0)
+    buckets = np.sum([one.buckets for one in counts], axis=0)
+    is_only = n_of_class.size == 1 and group.class_ns[0] < 0
+    if is_only:
+        per_vm[lanes.FORWARDED] = n_call
+    kinds = []
+    for c, entry in enumerate(group.given.workload.mix):
+        if is_only:
+            times = _of_all(group, per_vm, buckets[0])
+        elif buckets[c].any():
+            times = _counted(buckets[c], sums.by_part[:, c])
+        else:
+            times = _constant(int(n_of_class[c]), max(float(group.class_ns[c]), 0.0))
+        kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
+    window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], np.finfo(np.float64).tiny)
+    calls = np.maximum(n_call, 1)
+    return GroupOutcome(
+        group, tuple(kinds), int(done.size), n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
+        per_vm[lanes.WAITING] / calls, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
+        per_vm[lanes.BUSY] / window / group.n_worker, per_vm[lanes.WAITING] / window, n_call / window * 1e9,
+    )  # fmt: skip
+
+
+def _histograms(buckets: NDArray[np.int64], totals: list[float], largest: list[float]) -> Times:
+    parts = buckets.reshape(3, N_BUCKET)
+    return Times(*(Histogram(parts[k].copy(), totals[k], largest[k]) for k in range(3)))
+
+
+def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
+    waiting, served = (float(by_part[:, k].sum()) for k in (0, 1))
+    largest = [float(by_part[:, k].max()) for k in (2, 3, 4)]
+    return _histograms(buckets, [waiting, served, waiting + served], largest)
+
+
+def _of_all(group: Group, per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
+    """Every call is forwarded: the sums per VM are all there is."""
+    waiting, response = float(per_vm[lanes.WAITING].sum()), float(per_vm[lanes.RESPONSE].sum())
+    rows = (lanes.MOST_WAITING, lanes.MOST_SERVED, lanes.MOST_RESPONSE)
+    largest = [float(per_vm[row].max(initial=0)) for row in rows]
+    return _histograms(buckets, [waiting, response - waiting, response], largest)
+
+
+def _constant(n: int, time_ns: float) -> Times:
+    """Calls that stay in the kernel all take the same time; kernels only count them."""
+    counts = np.zeros(N_BUCKET, np.int64)
+    zero, taken = counts.copy(), counts
+    if n:
+        zero[0] = n
+        from fastsmc.histogram import bucket_of
+
+        taken[int(bucket_of([time_ns])[0])] = n
+    largest = time_ns if n else 0.0
+    service = Histogram(taken, n * time_ns, largest)
+    return Times(Histogram(zero), service, service)

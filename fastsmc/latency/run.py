@@ -1,0 +1,207 @@
+"""A group's VMs run through the kernels in parts, so that threads can share them and a run can be stopped.
+
+A part is a block of VMs from their first call to their last. What comes out does not depend on the parts: VMs know
+nothing of each other, a vCPU's random numbers are its own, counts are whole numbers, and sums are kept per VM or per
+block of fixed VMs, to be added up in one order at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc import kernels_queue as lanes
+from fastsmc import kernels_queue_each as each
+from fastsmc.kernels_variates import start_streams
+from fastsmc.latency.group import Group
+from fastsmc.log_linear import N_BUCKET
+
+CHUNK = 1 << 21
+"""Calls between two looks at whether to go on: some 10 to 200 ms of work."""
+_ROOM = (1 << 32) - 1
+"""Calls that counters of 32 bits have room for, should they all fall into one bucket."""
+
+Stop = Callable[[], bool]
+
+
+@dataclass(slots=True, eq=False)
+class Sums:
+    """What the kernels add to, for one group.
+
+    Attributes:
+        per_vm: float64[N_SUM, n_vm].
+        n_call: int64[n_vm], counted calls of each VM; 0: not simulated, or its warm-up was not over.
+        begin_ns, end_ns: float64[n_vm], the time in which these calls were made.
+        by_part: float64[n_block or n_vm, n_class, 5].
+    """
+
+    per_vm: NDArray[np.float64]
+    n_call: NDArray[np.int64]
+    begin_ns: NDArray[np.float64]
+    end_ns: NDArray[np.float64]
+    by_part: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, group: Group) -> Sums:
+        n_vm, n_class = group.given.count, group.class_ns.size
+        n_part = -(-n_vm // lanes.BLOCK) if group.is_lanes else n_vm
+        times = np.zeros((2, n_vm))
+        return cls(
+            np.zeros((lanes.N_SUM, n_vm)), np.zeros(n_vm, np.int64), times[0], times[1], np.zeros((n_part, n_class, 5))
+        )
+
+
+class Counts:
+    """Whole numbers, which any thread may have its own of: they add up to the same.
+
+    Attributes:
+        n_of_class: int64[n_class].
+        some: uint32[n_class, 3 * N_BUCKET], what kernels count in, half the cache that int64 takes.
+    """
+
+    def __init__(self, group: Group) -> None:
+        shape = group.class_ns.size, 3 * N_BUCKET
+        self.n_of_class = np.zeros(shape[0], np.int64)
+        self.some, self._rest = np.zeros(shape, np.uint32), np.zeros(shape, np.int64)
+        self._room = _ROOM
+
+    def make_room(self, n_call: int) -> None:
+        """Has to be asked before kernels count that many more calls."""
+        self._room -= n_call
+        if self._room < 0:
+            self._rest += self.some
+            self.some[:] = 0
+            self._room = _ROOM - n_call
+
+    @property
+    def buckets(self) -> NDArray[np.int64]:
+        """int64[n_class, 3 * N_BUCKET]: calls by bucket of waiting, service, response."""
+        return self._rest + self.some
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How many calls each vCPU makes on average, first uncounted and then counted, and of which stream it draws."""
+
+    warmup: int
+    calls: int
+    seed: int
+    first_vcpu: int
+
+
+def parts_of(group: Group) -> list[slice]:
+    """The parts of a group: blocks of lanes, or as many whole VMs as make a chunk."""
+    n_vm = group.given.count
+    width = lanes.BLOCK if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
+    return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
+
+
+def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop) -> bool:
+    """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
+    vms = _Lanes(group, part, span) if group.is_lanes else _Each(group, part, span)
+    vcpus = group.given.vcpus
+    n_warm, n_call = (0, vms.n_script) if group.script else (span.warmup * vcpus, span.calls * vcpus)
+    per_vm = np.zeros((lanes.N_SUM, part.stop - part.start))
+    by_part = np.zeros_like(sums.by_part[vms.rows])
+    if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
+        return False
+    per_vm[:], by_part[:] = 0, 0
+    sums.begin_ns[part] = vms.now() if not group.script else 0.0
+    made, is_whole = vms.run(n_call, per_vm, by_part, counts, stop)
+    sums.per_vm[:, part], sums.by_part[vms.rows] = per_vm, by_part
+    sums.n_call[part] = made
+    sums.end_ns[part] = per_vm[lanes.LAST_END] if group.script else vms.now()
+    return is_whole
+
+
+class _Vms:
+    """Some VMs' state."""
+
+    rows: slice
+    n_script: int = 0
+
+    def __init__(self, group: Group, part: slice, span: Span) -> None:
+        self.group, self.n_vm = group, part.stop - part.start
+        vcpus = group.given.vcpus
+        self.stream = np.empty(self.n_vm * vcpus, np.uint64)
+        start_streams(np.uint64(span.seed), np.uint64(span.first_vcpu + part.start * vcpus), self.stream)
+        self.clock, self.left = np.empty(self.stream.size), np.zeros(self.stream.size)
+        each.start_clocks(self.stream, group.law, self.clock, self.left)
+
+    def run(
+        self, n_step: int, per_vm: NDArray[np.float64], by_part: NDArray[np.float64], counts: Counts, stop: Stop
+    ) -> tuple[int, bool]:
+        """Each VM makes n_step calls; how many it made, and whether these are all."""
+        chunk = max(CHUNK // self.n_vm, 1)
+        for done in range(0, n_step, chunk):
+            if stop():
+                return done, False
+            n = min(chunk, n_step - done)
+            counts.make_room(n * self.n_vm)
+            self.kernel(n, per_vm, by_part, counts.n_of_class, counts.some)
+        return n_step, True
+
+    def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
+        raise NotImplementedError
+
+    def now(self) -> NDArray[np.float64]:
+        """float64[n_vm]: when each VM's next call is."""
+        raise NotImplementedError
+
+
+class _Lanes(_Vms):
+    def __init__(self, group: Group, part: slice, span: Span) -> None:
+        super().__init__(group, part, span)
+        shape = self.n_vm, group.given.vcpus
+        clock, stream = self.clock.reshape(shape).T, self.stream.reshape(shape).T
+        order = np.argsort(clock, axis=0, kind="stable")
+        self.clock = np.ascontiguousarray(np.take_along_axis(clock, order, 0))
+        self.stream = np.ascontiguousarray(np.take_along_axis(stream, order, 0))
+        self.free = np.zeros(self.n_vm)
+        block = part.start // lanes.BLOCK
+        self.rows = slice(block, block + 1)
+
+    def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
+        g = self.group
+        lanes.simulate_block(
+            self.clock, self.stream, self.free, g.threshold, g.class_ns, g.law, n_step, per_vm, n_of_class, some,
+            by_part[0],
+        )  # fmt: skip
+
+    def now(self) -> NDArray[np.float64]:
+        first: NDArray[np.float64] = self.clock[0].copy()
+        return first
+
+
+class _Each(_Vms):
+    def __init__(self, group: Group, part: slice, span: Span) -> None:
+        super().__init__(group, part, span)
+        vcpus = group.given.vcpus
+        shape = self.n_vm, 1 << (vcpus - 1).bit_length()
+        clock, stream, left = np.full(shape, np.inf), np.zeros(shape, np.uint64), np.zeros(shape)
+        for whole, given in ((clock, self.clock), (stream, self.stream), (left, self.left)):
+            whole[:, :vcpus] = given.reshape(self.n_vm, vcpus)
+        self.position = np.zeros(shape, np.int64)
+        none, no_times = np.zeros(0, np.int64), np.zeros(0)
+        self.script = (none, no_times, none, none, none)
+        if group.script is not None:
+            self.script, self.n_script = group.script.tables, group.script.tables[0].size
+            clock[:, :vcpus], self.position[:, :vcpus] = group.script.first_ns, group.script.first_step
+        self.clock, self.stream, self.left = clock, stream, left
+        self.free = np.zeros((self.n_vm, group.n_worker))
+        self.rows = part
+
+    def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
+        g = self.group
+        each.simulate_each(
+            self.clock, self.stream, self.free, self.left, self.position, g.threshold, g.class_ns, g.work_ns,
+            g.random_work_ns, g.law, self.script, n_step, per_vm, n_of_class, some, by_part,
+        )  # fmt: skip
+
+    def now(self) -> NDArray[np.float64]:
+        first: NDArray[np.float64] = self.clock.min(axis=1)
+        return first

@@ -1,0 +1,146 @@
+"""Everything that is wrong with an input file, found before anything is refused: one error that lists it all."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from fastsmc.errors import InputError
+from fastsmc.toml_lines import Path as KeyPath
+from fastsmc.toml_lines import key_lines
+
+
+class Problems:
+    """Collects what is wrong with one file; `raise_any` at the end.
+
+    Args:
+        where: the file's name as messages show it.
+        text: its TOML text, for line numbers; "" when there is none.
+    """
+
+    def __init__(self, where: str, text: str = "") -> None:
+        self.where = where
+        self.found: list[tuple[int, str]] = []
+        self._lines = key_lines(text) if text else {}
+
+    def line(self, path: KeyPath) -> int:
+        """Line of a key, or of the nearest table around it that has one; 0: not known."""
+        return next((self._lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._lines), 0)
+
+    def add(self, path: KeyPath, what: str, remedy: str) -> None:
+        """Notes that the value at a path is wrong, and what would be right."""
+        line = self.line(path)
+        place = f"{self.where}:{line}" if line else self.where
+        self.found.append((line, f"{place}: {shown(path)}: {what}: {remedy}"))
+
+    def add_line(self, text: str) -> None:
+        """Notes a sentence that has its own place, as one about another file."""
+        self.found.append((1 << 30, text))
+
+    def raise_any(self) -> None:
+        """Raises one InputError of all problems, in the order of their lines, if there are any."""
+        if not self.found:
+            return
+        texts = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda problem: problem[0])))
+        head = f"{len(texts)} problems in {self.where}:\n" if len(texts) > 1 else ""
+        raise InputError(head + "\n".join(texts))
+
+    # -- values ------------------------------------------------------------------------------------------------
+
+    def unknown_keys(self, table: Mapping[str, Any], path: KeyPath, known: Iterable[str]) -> None:
+        """Notes every key a table should not have, with the name that was perhaps meant."""
+        names = list(known)
+        for key in table:
+            if key not in names:
+                self.add((*path, key), "no such key", meant(key, names))
+
+    def table(self, value: object, path: KeyPath) -> dict[str, Any]:
+        """A table, or an empty one and a note."""
+        if isinstance(value, Mapping):
+            return dict(value)
+        self.add(path, f"it is {brief(value)}", "it must be a table")
+        return {}
+
+    def whole(self, value: object, path: KeyPath, *, first: int, last: int, default: int) -> int:
+        """A whole number in first..last, or the default and a note."""
+        if isinstance(value, int) and not isinstance(value, bool) and first <= value <= last:
+            return value
+        end = str(last) if last < 1 << 32 else hex(last)
+        self.add(path, f"it is {brief(value)}", f"it must be a whole number in {first}..{end}")
+        return default
+
+    def number(
+        self, value: object, path: KeyPath, *, above_zero: bool = False, unit: str = "", default: float = 1.0
+    ) -> float:
+        """A finite number, 0 or more, or the default and a note."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and math.isfinite(value) and value >= 0 and (value > 0 or not above_zero):  # type: ignore[arg-type, operator]
+            return float(value)  # type: ignore[arg-type]
+        of_unit = f" of {unit}" if unit else ""
+        limit = "above 0" if above_zero else "0 or more"
+        self.add(path, f"it is {brief(value)}", f"it must be a finite number{of_unit}, {limit}")
+        return default
+
+    def choice(self, value: object, path: KeyPath, known: Iterable[str], *, default: str) -> str:
+        """One of some words, or the default and a note."""
+        names = list(known)
+        if isinstance(value, str) and value in names:
+            return value
+        self.add(path, f"it is {brief(value)}", meant(value, names))
+        return default
+
+    def text(self, value: object, path: KeyPath, *, default: str = "") -> str:
+        """Text that is not empty, or the default and a note."""
+        if isinstance(value, str) and value.strip():
+            return value
+        self.add(path, f"it is {brief(value)}", "it must be text")
+        return default
+
+
+def shown(path: KeyPath) -> str:
+    """A path as it is read: vms[0].filter[1].base."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "the file"
+
+
+def brief(value: object) -> str:
+    """A value in a sentence, short; None is a key that is not there."""
+    if value is None:
+        return "missing"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def meant(given: object, names: list[str]) -> str:
+    """The remedy for a word that is none of some names: close ones, or all."""
+    close = get_close_matches(str(given), names, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"it must be one of {', '.join(names)}" if names else "leave it out"
+
+
+def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
+    """Text and tables of a TOML file.
+
+    Raises:
+        InputError: it cannot be read, is no UTF-8 or no TOML.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        message = f"{path}: {error.strerror or error}: give the path of {what}, a TOML file"
+        raise InputError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: not UTF-8 text (byte {error.start}): {what} is a TOML file"
+        raise InputError(message) from error
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reason, _, place = str(error).partition(" (at line ")
+        line = place.partition(",")[0]
+        message = f"{path}:{line or len(text.splitlines())}: {reason}: {what} must be TOML"
+        raise InputError(message) from error
