@@ -31,15 +31,11 @@ class Problems:
         """Line of a key, or of the nearest table around it that has one; 0: not known."""
         return next((self._lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self._lines), 0)
 
-    def add(self, path: KeyPath, what: str, remedy: str) -> None:
-        """Notes that the value at a path is wrong, and what would be right."""
+    def add(self, path: KeyPath, what: object, remedy: str = "") -> None:
+        """Notes that the value at a path is wrong, and what would be right, unless `what` says that too."""
         line = self.line(path)
         place = f"{self.where}:{line}" if line else self.where
-        self.found.append((line, f"{place}: {shown(path)}: {what}: {remedy}"))
-
-    def add_line(self, text: str) -> None:
-        """Notes a sentence that has its own place, as one about another file."""
-        self.found.append((1 << 30, text))
+        self.found.append((line, f"{place}: {shown(path)}: {what}" + (f": {remedy}" if remedy else "")))
 
     def raise_any(self) -> None:
         """Raises one InputError of all problems, in the order of their lines, if there are any."""

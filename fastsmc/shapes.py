@@ -72,8 +72,8 @@ class _Boot:
     Attributes:
         first: vCPU 0's calls up to its first CPU_ON, since the first of them.
         st_ns: from CPU_ON to the second vCPU's PV_TIME_ST.
-        asks_ns: from there to the SMCCC_ARCH_FEATURES of vCPU 0 and of the second vCPU: with all vCPUs up, each is asked
-            about its mitigations.
+        asks_ns: from there to the SMCCC_ARCH_FEATURES of vCPU 0 and of the second vCPU: when all vCPUs are up, each
+            asks about its mitigations.
     """
 
     first: list[Step]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from fastsmc.scenario.fleets import fleet_of
 from fastsmc.scenario.model import HostCores, Law, MixEntry, OnOff, VmGroup, Workload
 from fastsmc.scenario.scenario import Scenario
 
-__all__ = ["HostCores", "Law", "MixEntry", "OnOff", "Scenario", "VmGroup", "Workload"]
+__all__ = ["HostCores", "Law", "MixEntry", "OnOff", "Scenario", "VmGroup", "Workload", "fleet_of"]

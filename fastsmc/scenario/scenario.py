@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
 
-from fastsmc.profiles import Profile
+from fastsmc.costs import Figure
+from fastsmc.errors import InputError
+from fastsmc.problems import Problems, read_toml
+from fastsmc.profiles import FIGURES, Profile, load_profile
+from fastsmc.scenario.groups import read_groups
 from fastsmc.scenario.model import HostCores, VmGroup
+from fastsmc.scenario.workloads import read_workload
+
+DEFAULT_PROFILE = "neoverse-n1"
+DEFAULT_SEED, DEFAULT_CALLS, DEFAULT_WARMUP = 1, 100, 20
+SLICE_MS = Figure(
+    3.0,
+    "ms",
+    "assumed",
+    "Linux kernel/sched/fair.c, sysctl_sched_base_slice: 0.75 ms (0.7 since 2025) times 4 on 8 CPUs or more; that a "
+    "vCPU that waits gets a core after one such slice is a model",
+)
+"""How long a vCPU runs while others wait for its core."""
+
+_KEYS = ("seed", "calls", "warmup", "profile", "profile_overrides", "host", "vms", "workloads")
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A checked scenario; `load` in `fastsmc.scenario` makes one of a TOML file.
+    """A checked scenario; `load` makes one of a TOML file, `of` of a mapping.
 
     Attributes:
         calls: per vCPU, counted. warmup: per vCPU, simulated before them and not counted. Neither is for scripts.
@@ -38,3 +61,79 @@ class Scenario:
     def is_hypothetical(self) -> bool:
         """Whether some VM has more vCPUs than arm64 KVM allows today."""
         return any(group.is_hypothetical for group in self.groups)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Scenario:
+        """The scenario of a TOML file.
+
+        Raises:
+            InputError: it cannot be read; or every problem there is, a line each: FILE:LINE: key: what: remedy.
+        """
+        file = FilePath(path)
+        text, table = read_toml(file, "a scenario")
+        return _read(table, Problems(str(path), text), file.parent, name=file.stem, text=text)
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], *, name: str = "scenario", folder: str | os.PathLike[str] = ".") -> Scenario:
+        """The scenario of a mapping, as TOML would give it.
+
+        Args:
+            folder: what relative paths of profiles and traces start from.
+
+        Raises:
+            InputError: every problem there is, a line each.
+
+        >>> vms = [{"vcpus": 4, "workload": "w"}]
+        >>> think = {"law": "exponential", "mean_us": 20}
+        >>> workloads = {"w": {"kind": "closed", "think": think, "mix": {"PTP": 1.0}}}
+        >>> Scenario.of({"vms": vms, "workloads": workloads}).groups[0].workload.mix[0].name
+        'VENDOR_HYP_PTP'
+        """
+        text = json.dumps(table, indent=1, default=str)
+        return _read(dict(table), Problems(name), FilePath(folder), name=name, text=text)
+
+
+def _read(table: dict[str, Any], problems: Problems, folder: FilePath, *, name: str, text: str) -> Scenario:
+    problems.unknown_keys(table, (), _KEYS)
+    profile = _profile(table, problems, folder)
+    workloads = problems.table(table.get("workloads"), ("workloads",))
+    plans = {key: read_workload(key, value, problems, folder) for key, value in workloads.items()}
+    scenario = Scenario(
+        name=name,
+        seed=problems.whole(table.get("seed", DEFAULT_SEED), ("seed",), first=0, last=(1 << 63) - 1, default=0),
+        calls=problems.whole(table.get("calls", DEFAULT_CALLS), ("calls",), first=1, last=1 << 40, default=1),
+        warmup=problems.whole(table.get("warmup", DEFAULT_WARMUP), ("warmup",), first=0, last=1 << 40, default=0),
+        profile=profile,
+        host=_host(table["host"], problems) if "host" in table else None,
+        groups=read_groups(table.get("vms"), plans, profile, problems),
+        source_text=text,
+        seed_is_default="seed" not in table,
+    )
+    problems.raise_any()
+    return scenario
+
+
+def _profile(table: dict[str, Any], problems: Problems, folder: FilePath) -> Profile:
+    name = problems.text(table.get("profile", DEFAULT_PROFILE), ("profile",), default=DEFAULT_PROFILE)
+    try:
+        profile = load_profile(folder / name if name.endswith(".toml") else name)
+    except InputError as error:
+        problems.add(("profile",), error)
+        profile = load_profile(DEFAULT_PROFILE)
+    path = ("profile_overrides",)
+    values = problems.table(table.get("profile_overrides", {}), path)
+    problems.unknown_keys(values, path, FIGURES)
+    numbers = {key: problems.number(values[key], (*path, key), unit="ns") for key in FIGURES if key in values}
+    return profile.with_overrides(numbers, source=f"scenario {problems.where}")
+
+
+def _host(value: object, problems: Problems) -> HostCores | None:
+    table = problems.table(value, ("host",))
+    if not table:
+        return None
+    problems.unknown_keys(table, ("host",), ("cores", "slice_ms"))
+    cores = problems.whole(table.get("cores"), ("host", "cores"), first=1, last=1 << 20, default=1)
+    if "slice_ms" not in table:
+        return HostCores(cores, Figure(SLICE_MS.value * 1e6, "ns", SLICE_MS.kind, SLICE_MS.source))
+    slice_ms = problems.number(table["slice_ms"], ("host", "slice_ms"), above_zero=True, unit="ms")
+    return HostCores(cores, Figure(slice_ms * 1e6, "ns", "assumed", f"scenario {problems.where}"))

@@ -1,0 +1,51 @@
+"""A VM group as a fleet, set up through the same ioctls as any, so that KVM's own errnos are what a scenario meets."""
+
+from __future__ import annotations
+
+from fastsmc.errors import FastsmcError
+from fastsmc.registers import FW_BY_NAME
+from fastsmc.scenario.model import VmGroup
+from fastsmc.toml_lines import Path
+from fastsmc.vm import Fleet
+
+
+def fleet_of(group: VmGroup, *, n_vcpu: int = 1) -> Fleet:
+    """One VM of the group, with its registers and filter, ready to run.
+
+    Args:
+        n_vcpu: its vCPUs. Verdicts are the VM's, so one is enough for them.
+
+    Raises:
+        FastsmcError: what KVM refuses; a group of a loaded scenario has been checked for it.
+    """
+    fleet, refusals = configured(group, n_vcpu=n_vcpu)
+    if refusals:
+        raise refusals[0][1]
+    assert fleet is not None
+    return fleet
+
+
+def configured(group: VmGroup, *, n_vcpu: int = 1) -> tuple[Fleet | None, list[tuple[Path, FastsmcError]]]:
+    """One VM of the group as far as it can be set up, and what was refused: (key under the group, error)."""
+    refusals: list[tuple[Path, FastsmcError]] = []
+    try:
+        fleet = Fleet.uniform(n_vm=1, n_vcpu=n_vcpu, host=group.release, features=group.features)
+    except FastsmcError as error:
+        return None, [(("features",), error)]
+    registers: list[tuple[Path, int, int]] = [
+        (("bitmaps", name), FW_BY_NAME[name].reg, word) for name, word in group.bitmaps
+    ]
+    if group.psci:
+        registers.insert(0, (("psci",), FW_BY_NAME["PSCI_VERSION"].reg, group.psci))
+    for path, reg, word in registers:
+        try:
+            fleet.set_one_reg(reg, word)
+        except FastsmcError as error:
+            refusals.append((path, error))
+    for index, one in enumerate(group.filter):
+        try:
+            fleet.install_filter(one)
+        except FastsmcError as error:
+            refusals.append((("filter", index), error))
+    fleet.run_once()
+    return fleet, refusals

@@ -1,0 +1,85 @@
+"""Names in scenarios: functions by name, short name or id, vCPU features, PSCI versions."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from fastsmc.problems import Problems, brief
+from fastsmc.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME
+from fastsmc.toml_lines import Path
+from fastsmc.vcpu import (
+    FEATURE_EL1_32BIT,
+    FEATURE_PAUTH_ADDRESS,
+    FEATURE_PAUTH_GENERIC,
+    FEATURE_PMU,
+    FEATURE_PSCI_0_2,
+    FEATURE_SVE,
+)
+
+FEATURES = {
+    "psci02": FEATURE_PSCI_0_2,
+    "pmu": FEATURE_PMU,
+    "sve": FEATURE_SVE,
+    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
+    "el1_32bit": FEATURE_EL1_32BIT,
+}
+"""vCPU features as recorded register lists spell them. power_off is not here: which vCPU is on, a workload says."""
+
+_VERSION = re.compile(r"(\d)\.(\d{1,2})")
+
+
+def function_id(value: object, path: Path, problems: Problems) -> int | None:
+    """The id a function's name, its unique end (PTP), or a number as such or as text stands for; None and a note."""
+    number = value
+    if isinstance(value, str):
+        key = value.strip().upper()
+        if key in FUNCTION_BY_NAME:
+            return FUNCTION_BY_NAME[key].func_id
+        ends = [name for name in FUNCTION_BY_NAME if name.endswith(f"_{key}") and "PSCI_0_1_" not in name]
+        if len(ends) == 1:
+            return FUNCTION_BY_NAME[ends[0]].func_id
+        try:
+            number = int(value, 0)
+        except ValueError:
+            close = ends or get_close_matches(key, FUNCTION_BY_NAME, n=3)
+            remedy = f"did you mean {' or '.join(close)}?" if close else "give a name of smccc.FUNCTIONS, or the id"
+            problems.add(path, f"no function is called {brief(value)}", remedy)
+            return None
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 0xFFFF_FFFF:
+        problems.add(path, f"it is {brief(value)}", "it must be a function's name, or its id in 0..0xffffffff")
+        return None
+    return number
+
+
+def function_name(func_id: int) -> str:
+    """The project's name of an id, or the id in hex."""
+    function = FUNCTION_BY_ID.get(func_id)
+    return function.name if function else f"0x{func_id:08x}"
+
+
+def feature_word(value: object, path: Path, problems: Problems) -> int:
+    """Word 0 of KVM_ARM_VCPU_INIT of a list of feature names, or of them as one text joined by +."""
+    if value is None:
+        return FEATURE_PSCI_0_2
+    names = value.split("+") if isinstance(value, str) else value
+    if not isinstance(names, list):
+        problems.add(path, f"it is {brief(value)}", f'it must be a list of {", ".join(FEATURES)}, as ["psci02"]')
+        return FEATURE_PSCI_0_2
+    word = 0
+    for index, name in enumerate(names):
+        if name not in ("none", ""):
+            where = path if isinstance(value, str) else (*path, index)
+            word |= FEATURES.get(problems.choice(name, where, FEATURES, default="psci02"), 0)
+    return word
+
+
+def psci_word(value: object, path: Path, problems: Problems) -> int:
+    """PSCI_VERSION as the register holds it, of "1.1"; 0 where none is given."""
+    if value is None:
+        return 0
+    match = _VERSION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        problems.add(path, f"it is {brief(value)}", 'it must be a PSCI version as text, such as "1.1"')
+        return 0
+    return int(match[1]) << 16 | int(match[2])
