@@ -48,7 +48,8 @@ def simulate(
     """
     if not isinstance(scenario, Scenario):
         scenario = Scenario.load(scenario)
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    asked: object = threads
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
         msg = f"threads is {threads!r}: it must be a whole number from 1 up"
         raise InputError(msg)
     groups = [group_of(scenario, given) for given in scenario.groups]
