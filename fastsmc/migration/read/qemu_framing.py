@@ -43,7 +43,8 @@ class Stream:
     def add(self, cursor: Cursor, name: str, instance: int | None, start: int) -> None:
         """A part from start to where the cursor is."""
         if len(self.parts) == MAX_PARTS:
-            raise cursor.error(f"more than {MAX_PARTS} sections")
+            msg = f"more than {MAX_PARTS} sections"
+            raise cursor.error(msg)
         self.parts.append(Part(name, instance, cursor.offset - start))
 
 
@@ -65,10 +66,12 @@ def read_frame(cursor: Cursor) -> Stream:
     """
     stream = Stream()
     if cursor.read(4, "the magic number") != MAGIC:
-        raise cursor.error("not a QEMU migration stream: it would begin with QEVM", 0)
+        msg = "not a QEMU migration stream: it would begin with QEVM"
+        raise cursor.error(msg, 0)
     version = cursor.number(4, "the version")
     if version != VERSION:
-        raise cursor.error(f"stream version {version}; 3 is read, which QEMU writes since 0.13", 4)
+        msg = f"stream version {version}; 3 is read, which QEMU writes since 0.13"
+        raise cursor.error(msg, 4)
     stream.add(cursor, "header", None, 0)
     while read_frame_piece(cursor, stream):
         pass
@@ -82,13 +85,15 @@ def read_frame_piece(cursor: Cursor, stream: Stream) -> bool:
     """Reads a configuration, a command or a section of guest memory; False, and nothing read, if it is another."""
     head = cursor.peek(5)
     if not head:
-        raise cursor.error("the file ends where a section would begin: is it whole?")
+        msg = "the file ends where a section would begin: is it whole?"
+        raise cursor.error(msg)
     kind, section_id = head[0], int.from_bytes(head[1:], "big")
     start = cursor.offset
     if kind == CONFIGURATION:
         cursor.section = "the configuration"
         if any(part.name == "configuration" for part in stream.parts):
-            raise cursor.error("a second configuration")
+            msg = "a second configuration"
+            raise cursor.error(msg)
         cursor.read(1, "a section type")
         _configuration(cursor, stream)
         stream.add(cursor, "configuration", None, start)
@@ -133,7 +138,8 @@ def footer(cursor: Cursor, section_id: int) -> None:
     start = cursor.offset
     found = cursor.read(FOOTER_BYTES, "the section's footer")
     if found != footer_bytes(section_id):
-        raise cursor.error(f"{found.hex()} where the footer of section {section_id} belongs", start)
+        msg = f"{found.hex()} where the footer of section {section_id} belongs"
+        raise cursor.error(msg, start)
 
 
 def footer_bytes(section_id: int) -> bytes:
@@ -144,10 +150,12 @@ def footer_bytes(section_id: int) -> bytes:
 def _configuration(cursor: Cursor, stream: Stream) -> None:
     length = cursor.number(4, "the machine name's length")
     if not 0 < length <= _MAX_NAME:
-        raise cursor.error(f"the machine's name would have {length} bytes")
+        msg = f"the machine's name would have {length} bytes"
+        raise cursor.error(msg)
     name = cursor.read(length, "the machine's name")
     if not all(0x20 < byte < 0x7F for byte in name):
-        raise cursor.error(f"{name[:40]!r} is no machine name")
+        msg = f"{name[:40]!r} is no machine name"
+        raise cursor.error(msg)
     stream.told_by["machine"] = name.decode("ascii")
     while cursor.peek(1) == bytes((SUBSECTION,)):
         start = cursor.offset
@@ -157,25 +165,29 @@ def _configuration(cursor: Cursor, stream: Stream) -> None:
         if what == "configuration/target-page-bits":
             stream.ram.page_bits = cursor.number(4, "the page size")
             if not _MIN_PAGE_BITS <= stream.ram.page_bits <= _MAX_PAGE_BITS:
-                raise cursor.error(f"pages of 2**{stream.ram.page_bits} bytes; Arm has 2**10 to 2**16", start)
+                msg = f"pages of 2**{stream.ram.page_bits} bytes; Arm has 2**10 to 2**16"
+                raise cursor.error(msg, start)
         elif what == "configuration/capabilities":
             _capabilities(cursor, stream)
         elif what == "configuration/uuid":
             cursor.read(16, "the machine's UUID")
         else:
-            raise cursor.error(f"subsection {what} is not known, so where it ends is not either", start)
+            msg = f"subsection {what} is not known, so where it ends is not either"
+            raise cursor.error(msg, start)
 
 
 def _capabilities(cursor: Cursor, stream: Stream) -> None:
     count = cursor.number(4, "the number of capabilities")
     if count > _MAX_CAPABILITIES:
-        raise cursor.error(f"{count} capabilities")
+        msg = f"{count} capabilities"
+        raise cursor.error(msg)
     names = [cursor.name("a capability") for _ in range(count)]
     stream.told_by["capabilities"] = ", ".join(names)
     stream.ram.has_addresses = "x-ignore-shared" in names
     for unread in ("mapped-ram", "x-colo"):
         if unread in names:
-            raise cursor.error(f"capability {unread}: such streams lie differently in the file and are not read")
+            msg = f"capability {unread}: such streams lie differently in the file and are not read"
+            raise cursor.error(msg)
 
 
 def _command(cursor: Cursor, stream: Stream) -> None:

@@ -58,13 +58,16 @@ def skip_section(cursor: Cursor, ram: Ram) -> None:
             if not flags & _CONTINUE:
                 _known_block(cursor, ram)
             elif not ram.blocks:
-                raise cursor.error("a page of the same block as before, and there was none", start)
+                msg = "a page of the same block as before, and there was none"
+                raise cursor.error(msg, start)
             _page(cursor, kind, page)
             _skip_run(cursor, kind | _CONTINUE, page)
         elif flags == _HOOK:
-            raise cursor.error("guest memory went by RDMA and is not in the file", start)
+            msg = "guest memory went by RDMA and is not in the file"
+            raise cursor.error(msg, start)
         else:
-            raise cursor.error(f"memory record {word:#x} has flags {flags:#x}, which no QEMU writes", start)
+            msg = f"memory record {word:#x} has flags {flags:#x}, which no QEMU writes"
+            raise cursor.error(msg, start)
 
 
 def _blocks(cursor: Cursor, ram: Ram, total: int) -> None:
@@ -74,7 +77,8 @@ def _blocks(cursor: Cursor, ram: Ram, total: int) -> None:
         name = cursor.name("a memory block's name")
         length = cursor.number(8, f"length of block {name}")
         if length > left or len(ram.blocks) == _MAX_BLOCKS:
-            raise cursor.error(f"the memory blocks are longer than their total of {total} bytes", start)
+            msg = f"the memory blocks are longer than their total of {total} bytes"
+            raise cursor.error(msg, start)
         ram.blocks[name] = length
         left -= length
         if ram.has_addresses:
@@ -89,7 +93,8 @@ def _known_block(cursor: Cursor, ram: Ram) -> None:
     start = cursor.offset
     name = cursor.name("a page's block")
     if name not in ram.blocks:
-        raise cursor.error(f"a page of block {name}, which was not announced", start)
+        msg = f"a page of block {name}, which was not announced"
+        raise cursor.error(msg, start)
 
 
 def _page(cursor: Cursor, kind: int, page: int) -> None:
@@ -100,7 +105,8 @@ def _page(cursor: Cursor, kind: int, page: int) -> None:
     start = cursor.offset
     if kind == _ZERO:
         if cursor.number(1, "a zero page"):
-            raise cursor.error("a zero page is not filled with 0", start)
+            msg = "a zero page is not filled with 0"
+            raise cursor.error(msg, start)
         return
     if kind == _XBZRLE:
         encoding, length = cursor.number(1, "an xbzrle page"), cursor.number(2, "an xbzrle page")
@@ -109,7 +115,8 @@ def _page(cursor: Cursor, kind: int, page: int) -> None:
         length = cursor.number(4, "a compressed page")
         is_right = length <= 2 * page  # zlib's bound is little above a page
     if not is_right:
-        raise cursor.error(f"a compressed page of {length} bytes, more than its {page}", start)
+        msg = f"a compressed page of {length} bytes, more than its {page}"
+        raise cursor.error(msg, start)
     cursor.skip(length, "a compressed page")
 
 

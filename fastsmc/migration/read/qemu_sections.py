@@ -8,6 +8,7 @@ reaches the end the stream is refused as ambiguous.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ def separate(rest: bytes, stop: int, sizes: dict[tuple[str, int], int], at: int)
     chain = _Chain(rest, stop, sizes, at)
     starts = chain.only_path()
     sections = []
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in itertools.pairwise(starts):
         head, data = full_head(rest, start) or (None, 0)
         assert head is not None
         sections.append(Section(head, start, data, end))
@@ -97,7 +98,8 @@ class _Chain:
                 head = full_head(self.rest, path[-1])
                 name = head[0].name if head else "?"
                 ends = " or ".join(str(self.at + end) for end in following[:2])
-                msg = f"byte {self.at + path[-1]}, section {name}: ambiguous without a description, it ends at byte {ends}"
+                where = f"byte {self.at + path[-1]}, section {name}"
+                msg = f"{where}: ambiguous without a description that fits, it ends at byte {ends}"
                 raise RegisterFileError(msg)
             path.append(following[0])
         return path

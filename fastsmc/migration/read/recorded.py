@@ -49,9 +49,9 @@ def read_list(text: bytes, features: str | None) -> Told:
         raise RegisterFileError(msg)
     number, value = found[name]
     others = ", ".join(other for other in found if other != name)
-    notes = ("Of a register wider than 64 bits the list has the first 64, so its value is not told.",)
-    notes += (f"Other feature sets in the file: {others}.",) if others else ()
-    return Told(Format.RECORDED_LIST, [_listed(value, number)], {"features": name}, notes)
+    notes = ["Of a register wider than 64 bits the list has the first 64, so its value is not told."]
+    notes += [f"Other feature sets in the file: {others}."] if others else []
+    return Told(Format.RECORDED_LIST, [_listed(value, number)], {"features": name}, tuple(notes))
 
 
 def _listed(value: dict[str, Any], number: int) -> Values:

@@ -8,6 +8,7 @@ registers (cache sizes); `--list-filtered` prints those. Comments and a heading 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.banks import Registers
@@ -139,7 +140,7 @@ def _sve(size: int, base: int, last: int, given: tuple[int, ...]) -> int | None:
     return ARCH_ARM64 | size << SIZE_SHIFT | CLASS_SVE | base | number << 5 | part
 
 
-_CALLS = {
+_CALLS: dict[str, Callable[[tuple[int, ...]], int | None]] = {
     "ARM64_SYS_REG": _sys_reg,
     "KVM_REG_ARM_FW_REG": lambda given: _firmware(CLASS_FW, given),
     "KVM_REG_ARM_FW_FEAT_BMAP_REG": lambda given: _firmware(CLASS_FW_FEAT_BMAP, given),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import lzma
 import stat
 import sys
@@ -87,7 +86,8 @@ class Cursor:
         """
         data = self.peek(n)
         if len(data) < n:
-            raise self.error(f"{what} takes {n} bytes, and the file ends after {len(data)}: is it whole?")
+            msg = f"{what} takes {n} bytes, and the file ends after {len(data)}: is it whole?"
+            raise self.error(msg)
         self.skip_buffered(n)
         return data
 
@@ -104,7 +104,8 @@ class Cursor:
         start = self.offset
         data = self.read(self.number(1, what), what)
         if not data or not all(0x20 < byte < 0x7F for byte in data):
-            raise self.error(f"{what} is {data[:40]!r}, not a printable name", start)
+            msg = f"{what} is {data[:40]!r}, not a printable name"
+            raise self.error(msg, start)
         return data.decode("ascii")
 
     def skip(self, n: int, what: str) -> None:
@@ -117,7 +118,8 @@ class Cursor:
         while left:
             step = min(left, _CHUNK)
             if len(self.peek(step)) < step:
-                raise self.error(f"{what} takes {n} bytes, and the file ends inside: is it whole?")
+                msg = f"{what} takes {n} bytes, and the file ends inside: is it whole?"
+                raise self.error(msg)
             self.skip_buffered(step)
             left -= step
 
@@ -129,7 +131,8 @@ class Cursor:
         """
         data = self.peek(limit + 1)
         if len(data) > limit:
-            raise self.error(f"more than {limit} bytes follow, which is more than any real file has here")
+            msg = f"more than {limit} bytes follow, which is more than any real file has here"
+            raise self.error(msg)
         self.skip_buffered(len(data))
         return data
 
@@ -192,16 +195,16 @@ def cursor_on(raw: Readable) -> Cursor:
     Raises:
         RegisterFileError: it is text.
     """
-    if isinstance(raw, io.TextIOBase) or not hasattr(raw, "read"):
+    try:
+        cursor = Cursor(raw)
+        is_xz = cursor.peek(len(XZ_MAGIC)) == XZ_MAGIC
+    except (TypeError, AttributeError):
         msg = "open the file as binary"
-        raise RegisterFileError(msg)
-    cursor = Cursor(raw)
-    if cursor.peek(len(XZ_MAGIC)) != XZ_MAGIC:
-        return cursor
-    return Cursor(_Xz(cursor_reader(cursor)))
+        raise RegisterFileError(msg) from None
+    return Cursor(_Xz(_Again(cursor))) if is_xz else cursor
 
 
-class cursor_reader:  # noqa: N801 - a function in all but name
+class _Again:
     """A cursor as something that has `read`."""
 
     def __init__(self, cursor: Cursor) -> None:
