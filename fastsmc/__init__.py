@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastsmc.answering import answers
+    from fastsmc.compat import check_migration
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
@@ -45,6 +46,7 @@ _HOME = {
     "Verdict": "smccc",
     "added_register": "planning",
     "answers": "answering",
+    "check_migration": "compat",
     "compare_dispatch": "dispatcher",
     "decode": "migration",
     "dispatch": "dispatcher",
@@ -80,6 +82,7 @@ __all__ = [
     "Verdict",
     "added_register",
     "answers",
+    "check_migration",
     "compare_dispatch",
     "decode",
     "dispatch",

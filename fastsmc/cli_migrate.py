@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli_migrate_check import EPILOG as CHECK_EPILOG
+from fastsmc.cli_migrate_check import check
+
 if TYPE_CHECKING:
     from fastsmc.migration.read import Part, RegisterFile, Scopes
 
@@ -31,6 +34,9 @@ _SCOPE_WORDS = {
 @app.callback()
 def migrate() -> None:
     """Options of every command."""
+
+
+app.command(epilog=CHECK_EPILOG)(check)
 
 
 @app.command(epilog="Example: fastsmc migrate inspect vm.migration --json")

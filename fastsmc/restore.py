@@ -31,7 +31,7 @@ from fastsmc.registers import (
     reg_size,
 )
 from fastsmc.releases import Host, Release
-from fastsmc.restore_rules import STATE, Fate, cache_size, system_register
+from fastsmc.restore_rules import STATE, Fate, cache_size, is_state, system_register
 from fastsmc.vcpu import (
     FEATURE_EL1_32BIT,
     FEATURE_EL2,
@@ -209,3 +209,15 @@ def _fate(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> F
     if kind in (CLASS_CORE, CLASS_SVE):
         return STATE
     return None, f"class {kind:#010x}"
+
+
+def takes_any_value(reg: int) -> bool:
+    """Whether a listed register outside the firmware classes accepts every value, so that none need be known.
+
+    >>> takes_any_value(0x603000000013C080), takes_any_value(0x603000000013C000)  # SCTLR_EL1, MIDR_EL1
+    (True, False)
+    """
+    kind = reg_class(reg)
+    if kind == CLASS_SYSREG:
+        return is_state(reg)
+    return kind in (CLASS_CORE, CLASS_SVE) and reg not in (PSTATE, SVE_VLS)

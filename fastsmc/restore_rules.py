@@ -97,9 +97,14 @@ def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Rel
         return EINVAL, f"{_IMPLEMENTATION[encoding]} is the host's; no VM was given KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"
     if encoding in _READ_ONLY:
         return None, f"another {_READ_ONLY[encoding]}"
-    if _IDENTITY[0] <= encoding <= _IDENTITY[1]:
-        return _id_register(encoding, value, fresh[reg], release)
-    return STATE
+    return STATE if is_state(reg) else _id_register(encoding, value, fresh[reg], release)
+
+
+def is_state(reg: int) -> bool:
+    """Whether a listed system register takes any value: it neither identifies the CPU nor describes its caches."""
+    encoding = reg & 0xFFFF
+    is_identity = _IDENTITY[0] <= encoding <= _IDENTITY[1]
+    return reg != _CLIDR and encoding not in _IMPLEMENTATION and encoding not in _READ_ONLY and not is_identity
 
 
 def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:

@@ -44,7 +44,17 @@ _SYSREGS = """
 3 0 13 0 1 CONTEXTIDR_EL1, 3 0 13 0 4 TPIDR_EL1, 3 0 14 1 0 CNTKCTL_EL1,
 3 1 0 0 1 CLIDR_EL1, 3 1 0 0 7 AIDR_EL1, 3 2 0 0 0 CSSELR_EL1, 3 3 0 0 1 CTR_EL0, 3 3 9 12 0 PMCR_EL0,
 3 3 14 0 1 KVM_REG_ARM_PTIMER_CNT, 3 3 14 2 1 KVM_REG_ARM_PTIMER_CTL, 3 3 14 2 2 KVM_REG_ARM_PTIMER_CVAL,
-3 3 14 3 2 KVM_REG_ARM_TIMER_CNT, 3 3 14 3 1 KVM_REG_ARM_TIMER_CTL, 3 3 14 0 2 KVM_REG_ARM_TIMER_CVAL
+3 3 14 3 2 KVM_REG_ARM_TIMER_CNT, 3 3 14 3 1 KVM_REG_ARM_TIMER_CTL, 3 3 14 0 2 KVM_REG_ARM_TIMER_CVAL,
+3 0 2 0 3 TCR2_EL1, 3 0 10 2 2 PIRE0_EL1, 3 0 10 2 3 PIR_EL1,
+3 0 2 1 0 APIAKEYLO_EL1, 3 0 2 1 1 APIAKEYHI_EL1, 3 0 2 1 2 APIBKEYLO_EL1, 3 0 2 1 3 APIBKEYHI_EL1,
+3 0 2 2 0 APDAKEYLO_EL1, 3 0 2 2 1 APDAKEYHI_EL1, 3 0 2 2 2 APDBKEYLO_EL1, 3 0 2 2 3 APDBKEYHI_EL1,
+3 0 2 3 0 APGAKEYLO_EL1, 3 0 2 3 1 APGAKEYHI_EL1, 3 3 13 0 2 TPIDR_EL0, 3 3 13 0 3 TPIDRRO_EL0,
+2 0 0 2 0 MDCCINT_EL1, 2 0 1 1 4 OSLSR_EL1, 2 4 0 7 0 DBGVCR32_EL2,
+3 4 3 0 0 DACR32_EL2, 3 4 5 0 1 IFSR32_EL2, 3 4 5 3 0 FPEXC32_EL2,
+3 0 9 14 1 PMINTENSET_EL1, 3 0 9 14 2 PMINTENCLR_EL1, 3 0 9 14 6 PMMIR_EL1,
+3 3 9 12 1 PMCNTENSET_EL0, 3 3 9 12 2 PMCNTENCLR_EL0, 3 3 9 12 3 PMOVSCLR_EL0, 3 3 9 12 4 PMSWINC_EL0,
+3 3 9 12 5 PMSELR_EL0, 3 3 9 13 0 PMCCNTR_EL0, 3 3 9 14 0 PMUSERENR_EL0, 3 3 9 14 3 PMOVSSET_EL0,
+3 3 14 15 7 PMCCFILTR_EL0
 """
 """op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI now."""
 
@@ -57,7 +67,12 @@ def _encoding(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
 def sysreg_names() -> dict[int, str]:
     """Names by low half of the register id. A handful of well-known ones: others are shown by their encoding."""
     rows = (entry.split() for entry in _SYSREGS.replace("\n", " ").split(","))
-    return {_encoding(*map(int, row[:5])): row[5] for row in rows}
+    named = {_encoding(*map(int, row[:5])): row[5] for row in rows}
+    for kind, op2 in (("DBGBVR", 4), ("DBGBCR", 5), ("DBGWVR", 6), ("DBGWCR", 7)):
+        named |= {_encoding(2, 0, 0, n, op2): f"{kind}{n}_EL1" for n in range(16)}
+    for kind, crm in (("PMEVCNTR", 8), ("PMEVTYPER", 12)):
+        named |= {_encoding(3, 3, 14, crm + n // 8, n % 8): f"{kind}{n}_EL0" for n in range(31)}
+    return named
 
 
 @cache

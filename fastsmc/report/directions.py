@@ -1,0 +1,59 @@
+"""The heat map of `fastsmc migrate check --matrix`: from which release to which a VM restores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from fastsmc.report.style import INK, new_figure, styled, to_svg
+
+TAG = "modelled"
+_PASS, _KNOWN = "#9CC8E3", "#E4EFF8"
+_FAILING = LinearSegmentedColormap.from_list("failing", ["#FCE9D9", "#F2B27E", "#D55E00"])
+_HEADROOM = 2.2  # inches above, below and beside the cells
+
+
+def picture(names: Sequence[str], n_failing: NDArray[np.int64], n_unjudged: NDArray[np.int64], *, title: str) -> Figure:
+    """The map: a row per source, a column per destination, in each cell the registers that stand in the way.
+
+    Args:
+        names: of releases or groups of them, oldest first.
+        n_failing, n_unjudged: int64[n_name, n_name], from row to column.
+    """
+    n = len(names)
+    with styled():
+        figure, (ax,) = new_figure(title, TAG, height_in=_HEADROOM + 0.3 * n)
+        norm = LogNorm(1, max(2, int(n_failing.max(initial=1))))
+        for row in range(n):
+            for column in range(n):
+                count = int(n_failing[row, column])
+                colour = _FAILING(norm(count)) if count else _KNOWN if n_unjudged[row, column] else _PASS
+                ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
+                if count:
+                    ax.text(column, row, str(count), ha="center", va="center", fontsize=7, color=INK)
+        ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
+        ax.set_xticks(range(n), names, rotation=90)
+        ax.set_yticks(range(n), names)
+        ax.set(xlabel="destination (Linux)", ylabel="source (Linux)")
+        ax.grid(visible=False)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _legend() -> list[Patch]:
+    return [
+        Patch(facecolor=_PASS, label="restores"),
+        Patch(facecolor=_KNOWN, label="restores as far as known: not every value is"),
+        Patch(facecolor=_FAILING(0.6), label="fails: registers in the way"),
+    ]
+
+
+def as_svg(figure: Figure) -> str:
+    """The map as SVG, the same bytes each time."""
+    with styled():
+        return to_svg(figure, "directions")
