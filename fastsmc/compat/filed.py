@@ -56,7 +56,7 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     wanted = features or _recorded_features(file) or _features(values, rules)
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
-    return Side(name, Basis.FILE, rules, wanted, values, notes=notes)
+    return Side(name, Basis.FILE, rules, wanted, values, notes=notes).in_list_order()
 
 
 def _values(file: RegisterFile) -> Values:

@@ -9,8 +9,11 @@ from fastsmc.compat.result import Basis, SideInfo
 from fastsmc.reference import Vm
 from fastsmc.registers import (
     ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_DEMUX,
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
+    CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_ID,
     SIZE_U64,
@@ -21,6 +24,8 @@ from fastsmc.releases import Host, Release
 from fastsmc.restore import feature_bits
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
+_CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
+"""Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices. Timers, which come before, are taken for sysregs."""
 MIDR = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | 0xC000
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
 _LEVEL = 0xF
@@ -76,6 +81,12 @@ class Side:
     def has_class(self, kind: int) -> bool:
         """Whether any register of a class is listed: a stream's array has no core registers."""
         return any(reg_class(reg) == kind for reg in self.values)
+
+    def in_list_order(self) -> Side:
+        """The same side with its registers in the order of KVM_GET_REG_LIST, which a file need not keep."""
+        order = {kind: place for place, kind in enumerate(_CLASS_ORDER)}
+        ids = sorted(self.values, key=lambda reg: (order.get(reg_class(reg), len(order)), reg))
+        return replace(self, values={reg: self.values[reg] for reg in ids})
 
     def noted(self, note: str) -> Side:
         """The same side with a note more."""
