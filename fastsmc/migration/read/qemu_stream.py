@@ -6,6 +6,7 @@ from typing import Any
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read import qemu_cpu
+from fastsmc.migration.read.limits import MAX_TEXT_BYTES
 from fastsmc.migration.read.qemu_cpu import CpuFields
 from fastsmc.migration.read.qemu_framing import (
     DESCRIPTION,
@@ -34,6 +35,9 @@ def read(cursor: Cursor, path: str) -> RegisterFile:
     notes = []
     if description_at:
         where = stream.rest_at + description_at
+        if len(stream.rest) - description_at > MAX_TEXT_BYTES:
+            msg = f"byte {where}, the description: {len(stream.rest) - description_at} bytes; {MAX_TEXT_BYTES} are read"
+            raise RegisterFileError(msg)
         description = parse(stream.rest[description_at:], "the description", where)
         if "page_size" in description and description["page_size"] != 1 << stream.ram.page_bits:
             msg = f"byte {where}, the description: page_size is {str(description['page_size'])[:40]}, and the "

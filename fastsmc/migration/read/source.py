@@ -15,7 +15,7 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.limits import HASHED_BYTES, MAX_XZ_BYTES, XZ_MEMORY_BYTES
 
 XZ_MAGIC = b"\xfd7zXZ\x00"
-_CHUNK = 1 << 20
+_CHUNK, _MAX_READ = 1 << 20, 8 << 20
 
 
 class Readable(Protocol):
@@ -51,7 +51,7 @@ class Cursor:
         if missing <= 0:
             return
         pieces = [self._buffer[self._at :]]
-        while missing > 0 and (piece := self._raw.read(max(missing, _CHUNK))):
+        while missing > 0 and (piece := self._raw.read(min(max(missing, _CHUNK), _MAX_READ))):
             self._n_raw += len(piece)
             if self._n_raw <= HASHED_BYTES:
                 self._digest.update(piece)
