@@ -11,6 +11,7 @@ import pytest
 from read_samples import (
     analyze_migration,
     cloud_hypervisor,
+    described_stream,
     fingerprint,
     memory_stream,
     payload,
@@ -47,7 +48,7 @@ def small_json(make: Callable[..., bytes], marker: bytes, keep: int, close: byte
 def seeds(reader: str) -> list[bytes]:
     """Small files of one format: short, so that most mutations hit something that counts."""
     return {
-        "stream": lambda: [small_stream("max-1.bin.xz"), memory_stream()],
+        "stream": lambda: [described_stream(), memory_stream()],
         "stream without description": lambda: [small_stream("neoverse-n1-2-nodesc.bin.xz")],
         "fingerprint": lambda: [small_json(fingerprint, b",\n      {", 8, b"]}}")],
         "snapshot-editor": lambda: [cut(snapshot_editor(), 30) + b"vcpu 1:\n0x6030000000140000 0x00000103\n"],
