@@ -1,7 +1,8 @@
-"""Small files of every format that `read_registers` knows, for tests: cut out of recordings, or written as documented."""
+"""Small files of every format that `read_registers` knows, for tests: from recordings, or as documented."""
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import struct
@@ -33,7 +34,7 @@ def payload_values(features: str = "psci02+sve") -> dict[int, bytes]:
 
 
 def fingerprint(features: str = "psci02") -> bytes:
-    """The recorded values in the form of Firecracker's CPU fingerprint: 128 digits, or the register's if it has more."""
+    """The recorded values in the form of Firecracker's CPU fingerprint: 128 digits, or more."""
     modifiers = [
         {"addr": f"{reg:#x}", "bitmap": f"0b{int.from_bytes(value, 'little'):0{max(128, 8 * len(value))}b}"}
         for reg, value in payload_values(features).items()
@@ -67,10 +68,9 @@ def expression(reg: int) -> str:
     if kind == 0x13:
         return f"ARM64_SYS_REG({low >> 14}, {low >> 11 & 7}, {low >> 7 & 15}, {low >> 3 & 15}, {low & 7})"
     if kind == 0x15:
-        number = low >> 5 & 31
-        names = {True: "KVM_REG_ARM64_SVE_VLS", low < 0x400: f"KVM_REG_ARM64_SVE_ZREG({number}, 0)"}
-        names |= {0x400 <= low < 0x600: f"KVM_REG_ARM64_SVE_PREG({number & 15}, 0)"}
-        return "KVM_REG_ARM64_SVE_VLS" if low == 0xFFFF else names.get(low < 0x600, "KVM_REG_ARM64_SVE_FFR(0)")
+        if low in (0xFFFF, 0x600):
+            return "KVM_REG_ARM64_SVE_VLS" if low == 0xFFFF else "KVM_REG_ARM64_SVE_FFR(0)"
+        return f"KVM_REG_ARM64_SVE_{'Z' if low < 0x400 else 'P'}REG({(low & 0x3FF) >> 5}, 0)"
     return f"{'KVM_REG_ARM_FW_REG' if kind == 0x14 else 'KVM_REG_ARM_FW_FEAT_BMAP_REG'}({low})"
 
 
@@ -138,6 +138,22 @@ def small_stream(name: str) -> bytes:
         kept.append(b"" if part.name == "ram" else data[at : at + part.n_bytes])
         at += part.n_bytes
     return b"".join(kept) + data[at:]
+
+
+@cache
+def described_stream() -> bytes:
+    """A stream of a few devices and a description of just these; the vCPU has SVE."""
+    from fastsmc.migration.read import read_registers
+
+    data, at, kept = small_stream("max-1.bin.xz"), 0, []
+    keep = ("header", "configuration", "timer", "pflash_cfi01", "cpu_common", "cpu", "end of stream")
+    for part in read_registers(io.BytesIO(data)).parts:
+        kept.append(data[at : at + part.n_bytes] if part.name in keep else b"")
+        at += part.n_bytes
+    described = json.loads(data[at:])
+    described["devices"] = [device for device in described["devices"] if device["name"] in keep]
+    text = json.dumps(described).encode()
+    return b"".join(kept) + b"\x06" + len(text).to_bytes(4, "big") + text
 
 
 @cache

@@ -9,11 +9,6 @@ import os
 from pathlib import Path
 
 import pytest
-
-import fastsmc as smc
-from fastsmc.errors import InputError, RegisterFileError
-from fastsmc.migration.read import Format, RegisterFile, read_registers, scopes
-
 from read_samples import (
     HOST,
     STREAMS,
@@ -28,6 +23,10 @@ from read_samples import (
     snapshot_editor,
     stream,
 )
+
+import fastsmc as smc
+from fastsmc.errors import InputError, RegisterFileError
+from fastsmc.migration.read import Format, RegisterFile, read_registers, scopes
 
 
 def read(data: bytes, **options: str) -> RegisterFile:

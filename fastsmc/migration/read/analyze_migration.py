@@ -33,7 +33,7 @@ def is_description(value: dict[str, Any]) -> bool:
     return isinstance(value.get("devices"), list)
 
 
-def read(value: dict[str, Any]) -> Told:
+def read(value: dict[str, Any], _: bytes) -> Told:
     """The registers of all vCPUs of a state.
 
     Raises:

@@ -9,6 +9,7 @@ hypervisor/src/kvm/aarch64/mod.rs; no recorded sample, so this is as documented.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
@@ -35,8 +36,8 @@ def is_ours(value: object) -> bool:
     return isinstance(value, dict) and any(key in value for key in ("snapshots", "snapshot_data", "Kvm", "sys_regs"))
 
 
-def read(value: dict[str, Any]) -> Told:
-    """The registers of all vCPUs of a snapshot, or of a vCPU's state alone.
+def read(value: dict[str, Any], data: bytes) -> Told:
+    """The registers of all vCPUs of a snapshot, or of a vCPU's state alone; `data` is the text it was read from.
 
     Raises:
         RegisterFileError: no cpu-manager, vCPUs that are not numbered from 0 on, or another shape.
@@ -49,23 +50,28 @@ def read(value: dict[str, Any]) -> Told:
         if not key.isascii() or not key.isdigit() or len(key) > 6 or str(int(key)) != key:
             msg = f"cpu-manager: {key[:40]!r} is no vCPU's number"
             raise RegisterFileError(msg)
-        data = member(node, "snapshot_data", dict, f"vCPU {key}")
-        states[int(key)] = member(data, "state", str, f"vCPU {key}, snapshot_data")
+        inside = member(node, "snapshot_data", dict, f"vCPU {key}")
+        states[int(key)] = member(inside, "state", str, f"vCPU {key}, snapshot_data")
     if sorted(states) != list(range(len(states))):
         msg = f"cpu-manager: {len(states)} vCPUs that are not numbered from 0 on"
         raise RegisterFileError(msg)
     inner = [parse(states[vcpu], f"the state of vCPU {vcpu}") for vcpu in range(len(states))]
-    parts = tuple(Part("vcpu", vcpu, _text_bytes(states[vcpu])) for vcpu in range(len(states)))
     vcpus = [_vcpu(state, f"vCPU {number}") for number, state in enumerate(inner)]
     note = "A part is a vCPU's state as JSON text inside the outer JSON, with its quotes escaped."
-    return Told(Format.CLOUD_HYPERVISOR, vcpus, notes=(note,), parts=parts)
+    return Told(Format.CLOUD_HYPERVISOR, vcpus, notes=(note,), parts=_parts(states, data))
 
 
-def _text_bytes(text: str) -> int:
-    """Bytes of a string within JSON as serde_json writes it: quotes, backslashes and control characters escaped."""
-    short = sum(text.count(one) for one in '"\\\n\r\t\b\f')
-    long = sum(text.count(chr(one)) for one in range(32)) - sum(text.count(one) for one in "\n\r\t\b\f")
-    return len(text.encode("utf-8", "surrogatepass")) + short + 5 * long
+def _parts(states: dict[int, str], data: bytes) -> tuple[Part, ...]:
+    """Bytes of each vCPU's state as it stands in the file, without its quotes; nothing if it is not found there."""
+    parts, at = [], 0
+    for vcpu, state in states.items():
+        text = json.dumps(state, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        at = data.find(text, at)
+        if at < 0:
+            return ()
+        at += len(text)
+        parts.append(Part("vcpu", vcpu, len(text) - 2))
+    return tuple(parts)
 
 
 def _cpu_manager(value: dict[str, Any]) -> dict[str, Any]:

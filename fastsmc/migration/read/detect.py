@@ -24,7 +24,7 @@ from fastsmc.migration.read.source import Cursor, cursor_on, opened
 from fastsmc.migration.read.strict_json import parse
 from fastsmc.migration.read.told import Told
 
-_JSON_READERS: dict[Format, tuple[Callable[[object], bool], Callable[[dict[str, Any]], Told]]] = {
+_JSON_READERS: dict[Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told]]] = {
     Format.FINGERPRINT: (fingerprint.is_ours, fingerprint.read),
     Format.CLOUD_HYPERVISOR: (cloud_hypervisor.is_ours, cloud_hypervisor.read),
     Format.ANALYZE_MIGRATION: (analyze_migration.is_ours, analyze_migration.read),
@@ -90,12 +90,11 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     told = _told(data, head, wanted, features)
     name = " ".join((path, *told.told_by.values()))
     left = len(data) - sum(part.n_bytes for part in told.parts)
-    if left < 0:
-        msg = "its strings are escaped in another way than serde_json does, so its parts cannot be measured"
-        raise RegisterFileError(msg)
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
     provenance = Provenance(path, len(data), cursor.sha256(), told.told_by)
-    return RegisterFile(told.format, provenance, banks(told.vcpus, name), parts, notes=told.notes)
+    found = banks(told.vcpus, name)
+    apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)
 
 
 def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> Told:
@@ -106,7 +105,7 @@ def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None)
     if wanted is Format.RECORDED_LIST or (wanted is None and first == b"{" and data.lstrip().startswith(b'{"feat"')):
         return recorded.read_list(data, features)
     if wanted in _JSON_READERS or (wanted is None and first in (b"{", b"[")):
-        return _from_json(parse(data, "the file"), wanted)
+        return _from_json(parse(data, "the file"), data, wanted)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -119,12 +118,12 @@ def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None)
     raise RegisterFileError(msg)
 
 
-def _from_json(value: object, wanted: Format | None) -> Told:
+def _from_json(value: object, data: bytes, wanted: Format | None) -> Told:
     for name, (is_ours, read) in _JSON_READERS.items():
         if wanted is name or (wanted is None and is_ours(value)):
             if not isinstance(value, dict):
                 break
-            return read(value)
+            return read(value, data)
     keys = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
     msg = f"JSON of no known shape ({keys[:200]}); known are {_KNOWN}"
     raise RegisterFileError(msg)

@@ -24,7 +24,7 @@ def is_ours(value: object) -> bool:
     return isinstance(value, dict) and ("guest_cpu_config" in value or "reg_modifiers" in value)
 
 
-def read(value: dict[str, Any]) -> Told:
+def read(value: dict[str, Any], _: bytes) -> Told:
     """The registers of a fingerprint.
 
     Raises:

@@ -8,9 +8,11 @@ MAX_REGISTERS = 1 << 16
 """Registers per vCPU; the number field of an id's class has 16 bits."""
 MAX_VALUES = 1 << 24
 """Registers of all vCPUs together: 128 MiB of values."""
-MAX_TEXT_BYTES = 64 << 20
-"""Of JSON and text, and of a payload."""
-MAX_DEVICE_BYTES = 256 << 20
+MAX_TEXT_BYTES = 32 << 20
+"""Of JSON, of text, of a payload, and of a stream's description; JSON of empty lists takes 25 times that in memory."""
+MAX_LINE = 2000
+"""Characters in a line of text; the widest register takes 600."""
+MAX_DEVICE_BYTES = 128 << 20
 """Of a QEMU stream from the first section that is no guest memory to the end; that much is held at once."""
 MAX_PARTS = 1 << 20
 MAX_XZ_BYTES = 4 << 30

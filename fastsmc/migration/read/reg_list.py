@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.banks import Registers
+from fastsmc.migration.read.lines import numbered
 from fastsmc.migration.read.result import Format
 from fastsmc.migration.read.told import Told
 from fastsmc.registers import (
@@ -71,7 +72,7 @@ def read(text: str) -> Told:
         RegisterFileError: a line that is no register, or a register twice.
     """
     registers = Registers("the list")
-    for number, raw in enumerate(text.split("\n"), 1):
+    for number, raw in numbered(text):
         line = re.sub(r"/\*.*?\*/", "", raw).strip().rstrip(",").strip()
         if not line or _HEADING.fullmatch(line):
             continue

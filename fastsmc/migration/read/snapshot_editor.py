@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.banks import Registers
 from fastsmc.migration.read.limits import MAX_VCPUS
+from fastsmc.migration.read.lines import numbered
 from fastsmc.migration.read.result import Format
 from fastsmc.migration.read.told import Told
 from fastsmc.registers import reg_size
@@ -62,8 +62,7 @@ def read(text: str) -> Told:
 
 def _lines(text: str) -> Iterator[tuple[int, int | tuple[int, str]]]:
     """Line number with a vCPU's number, or a register's id and its value's digits."""
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip()
+    for number, line in numbered(text):
         if not line or _OTHER.fullmatch(line):
             continue
         if found := _VCPU.fullmatch(line):
@@ -102,26 +101,42 @@ def _from_bytes(digits: str, n_bytes: int, where: str) -> int | None:
     """
     if len(digits) == 2 * n_bytes:
         return int(digits, 16)
-    if len(digits) > 2 * n_bytes:
+    if not n_bytes <= len(digits) < 2 * n_bytes:
         msg = f"{where}: {len(digits)} digits for {n_bytes} bytes"
         raise RegisterFileError(msg)
 
-    @cache
-    def ways(at: int, left: int) -> tuple[int, int]:
-        """(how many ways, counted up to 2, the last one's value) to cut the digits from `at` on into `left` bytes."""
-        if not left:
-            return (1, 0) if at == len(digits) else (0, 0)
-        count = value = 0
-        for width in (1, 2):
-            piece = digits[at : at + width]
-            if len(piece) == width and (width == 1 or piece[0] != "0"):
-                inner, low = ways(at + width, left - 1)
-                count += inner
-                value = int(piece, 16) << 8 * (left - 1) | low if inner else value
-        return min(count, 2), value
-
-    count, value = ways(0, n_bytes)
-    if not count:
-        msg = f"{where}: 0x{digits[:40]} cannot be the bytes of {n_bytes}"
+    n_pairs = len(digits) - n_bytes
+    first, last = _pairs(digits, n_pairs), _pairs_from_the_right(digits, n_pairs)
+    if len(first) < n_pairs:
+        msg = f"{where}: 0x{digits[:40]} cannot be {n_bytes} bytes"
         raise RegisterFileError(msg)
-    return value if count == 1 else None
+    if first != last:
+        return None
+    pieces, at = [], 0
+    while at < len(digits):
+        width = 2 if at in first else 1
+        pieces.append(int(digits[at : at + width], 16))
+        at += width
+    return int.from_bytes(bytes(pieces), "big")
+
+
+def _pairs(digits: str, n_pairs: int) -> set[int]:
+    """Where the two-digit bytes begin, each as early as it can be; one never begins with a zero."""
+    found, at = set[int](), 0
+    while at + 1 < len(digits) and len(found) < n_pairs:
+        if digits[at] != "0":
+            found.add(at)
+            at += 1
+        at += 1
+    return found
+
+
+def _pairs_from_the_right(digits: str, n_pairs: int) -> set[int]:
+    """The same, each as late as it can be. Where both agree there is no third way."""
+    found, at = set[int](), len(digits) - 2
+    while at >= 0 and len(found) < n_pairs:
+        if digits[at] != "0":
+            found.add(at)
+            at -= 1
+        at -= 1
+    return found

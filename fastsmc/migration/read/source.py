@@ -15,7 +15,7 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.limits import HASHED_BYTES, MAX_XZ_BYTES, XZ_MEMORY_BYTES
 
 XZ_MAGIC = b"\xfd7zXZ\x00"
-_CHUNK = 1 << 20
+_CHUNK, _MAX_READ = 1 << 20, 8 << 20
 
 
 class Readable(Protocol):
@@ -51,7 +51,7 @@ class Cursor:
         if missing <= 0:
             return
         pieces = [self._buffer[self._at :]]
-        while missing > 0 and (piece := self._raw.read(max(missing, _CHUNK))):
+        while missing > 0 and (piece := self._raw.read(min(max(missing, _CHUNK), _MAX_READ))):
             self._n_raw += len(piece)
             if self._n_raw <= HASHED_BYTES:
                 self._digest.update(piece)
@@ -175,18 +175,25 @@ def opened(path: Path | str) -> Iterator[Cursor]:
     Raises:
         RegisterFileError: missing, a folder, not readable.
     """
+    if str(path) == "-":
+        yield cursor_on(sys.stdin.buffer)
+        return
     try:
-        if str(path) == "-":
-            yield cursor_on(sys.stdin.buffer)
-            return
         if stat.S_ISDIR(Path(path).stat().st_mode):
             msg = "is a folder; give a file in it"
             raise RegisterFileError(msg)
-        with Path(path).open("rb") as file:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise _unreadable(error) from error
+    with file:
+        try:
             yield cursor_on(file)
-    except (OSError, ValueError) as error:
-        msg = f"cannot be read ({error.strerror or error if isinstance(error, OSError) else error})"
-        raise RegisterFileError(msg) from error
+        except OSError as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError | ValueError) -> RegisterFileError:
+    return RegisterFileError(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error})")
 
 
 def cursor_on(raw: Readable) -> Cursor:
