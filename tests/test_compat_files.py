@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from read_samples import HOST, cloud_hypervisor, fingerprint, reg_list, reglist_lines, snapshot_editor
+from read_samples import HOST, cloud_hypervisor, expression, fingerprint, reg_list, reglist_lines, snapshot_editor
 
 from fastsmc.compat import check_migration
 from fastsmc.errors import InputError
@@ -86,9 +86,29 @@ def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> Non
     assert [fate.name for fate in host.forward.failing] == ["MIDR_EL1"]
 
 
+def test_the_lists_of_real_neoverse_hosts_have_their_known_lengths(tmp_path: Path) -> None:
+    """Dumped N1 hosts list what the recorded kernels list, and two more on 5.10 and 6.1."""
+    more = (0x603000000013DF11, 0x603000000013DF12)
+
+    def listed(name: str, release: str, features: str = "psci02", extra: tuple[int, ...] = more) -> Path:
+        ids = (*register_set(release, features=features).ids.tolist(), *extra)
+        text = "\n" + "".join(f"\t{expression(reg)},\n" for reg in ids) + "\n"
+        return written(tmp_path / name, text.encode())
+
+    old, middle, new = listed("5.10", "5.10"), listed("6.1", "6.1"), listed("6.18", "6.18", extra=())
+    first, second = check_migration(old, middle), check_migration(middle, new)
+    assert first.forward.lengths == (239, 169)
+    assert sum(fate.errno == 2 for fate in first.forward.failing) == 74
+    assert second.forward.lengths == (169, 182)
+    assert second.forward.ok
+    with_pmu = check_migration(old, listed("6.1+pmu", "6.1", "psci02+pmu"))
+    assert with_pmu.forward.lengths == (239, 243)
+    assert with_pmu.forward.ok
+
+
 @pytest.mark.parametrize("cpu", ["N1", "V1"])
 def test_real_fingerprints_go_forward_and_back_as_known(cpu: str) -> None:
-    """Counts of vmm studies of 2026: 74 registers, 239 against 169, 169 into 182."""
+    """Counted by hand in the files: 74 registers, 239 against 169, 169 into 182."""
     folder = os.environ.get("FASTSMC_FINGERPRINTS")
     if not folder:
         pytest.skip("Firecracker's fingerprints are not copied here: FASTSMC_FINGERPRINTS names a folder of them")
@@ -102,6 +122,20 @@ def test_real_fingerprints_go_forward_and_back_as_known(cpu: str) -> None:
     assert not second.backward.ok
     assert (second.source.release[:4], second.dest.release[:5]) == ("6.1.", "6.18.")
     assert cpu == "V1" or not (first.forward.unjudged or second.forward.unjudged)
+
+
+def test_a_firmware_register_of_the_future_is_not_judged_by_todays_rules(tmp_path: Path) -> None:
+    future = 0x6030000000160004
+    paths = []
+    for name, value in (("one", 1), ("same", 1), ("other", 2)):
+        whole = json.loads(fingerprint())
+        whole["guest_cpu_config"]["reg_modifiers"].append({"addr": f"{future:#x}", "bitmap": f"0b{value:b}"})
+        paths.append(written(tmp_path / name, json.dumps(whole).encode()))
+    assert check_migration(paths[0], paths[1]).forward.unjudged == ()
+    forward = check_migration(paths[0], paths[2]).forward
+    assert forward.ok
+    assert [fate.reg for fate in forward.unjudged] == [future]
+    assert future in {fate.reg for fate in check_migration(paths[0], RECORDED).forward.failing}
 
 
 # What cannot be used

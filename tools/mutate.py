@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
     *("test_dispatcher", "test_kernels_wide", "test_answering", "test_verification"),
+    *("test_compat", "test_compat_files"),
 )
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
 
@@ -173,6 +174,28 @@ MUTANTS = [
         "kernels_power.py",
         ("elif mp_state[first + number] != _STOPPED:", "elif mp_state[first + number] == _STOPPED:"),
         ("            if base != _SUSPEND:", "            if True:"),
+    ),
+    *_in(
+        "compat/vmms.py",
+        ("len(incoming) > len(own):", "len(incoming) >= len(own):"),
+        ("    if incoming - own:", "    if own - incoming:"),
+        ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
+        ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
+    ),
+    *_in(
+        "compat/lists.py",
+        ("if parse_version(release.name)[:2] >= change.by:", "if parse_version(release.name)[:2] > change.by:"),
+        ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
+    ),
+    *_in(
+        "compat/judge.py",
+        ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
+        ("if kind not in FIRMWARE and takes_any_value(reg):", "if kind not in FIRMWARE:"),
+    ),
+    *_in(
+        "compat/visible.py",
+        ("written = carried(source, vmm) - lost", "written = frozenset(source.values) - lost"),
+        ("_in_order(after[0] - before[0]), _in_order(before[0] - after[0])", "_in_order(after[0] & before[0]), ()"),
     ),
 ]
 

@@ -49,10 +49,17 @@ def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -
     known = {
         reg: value
         for reg, value in source.values.items()
-        if value is not None and reg in carried and (reg in fresh or reg in FW_BY_ID)
+        if value is not None
+        and reg in carried
+        and (_has_rule(reg, host) if reg_class(reg) in FIRMWARE else reg in fresh)
     }
     told = predict(RegisterDump(source.features, known), host, RegisterDump(dest.features, fresh))
     return {p.reg: (p.errno, p.why) for p in told}
+
+
+def _has_rule(reg: int, host: Host) -> bool:
+    """Whether a firmware register is one that this release is known to have: a file may list newer ones."""
+    return reg in FW_BY_ID and FW_BY_ID[reg].name in host.release.fw_registers
 
 
 def _without_values(reg: int, value: int | None, dest: Side) -> tuple[int | None, str]:

@@ -65,7 +65,7 @@ class Matrix:
             yield (
                 *(cell.source, cell.dest, self.vmm.value, self.features),
                 *(cell.source_basis.value, cell.dest_basis.value, cell.verdict.value, cell.n_failing, cell.n_unjudged),
-                *(" ".join(names).replace(",", "") for names in (cell.failing, cell.gains, cell.loses)),
+                *(";".join(names) for names in (cell.failing, cell.gains, cell.loses)),
             )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fastsmc.explain.register_names import encoding, name_of
-from fastsmc.registers import CLASS_SYSREG, reg_class
+from fastsmc.registers import CLASS_DEMUX, CLASS_SYSREG, reg_class
 
 
 class Vmm(StrEnum):
@@ -36,11 +36,13 @@ class Verdict(StrEnum):
 
 
 def shown_name(reg: int) -> str:
-    """A register's name, a system register's encoding where it has none here, or "".
+    """A register's name in one word, a system register's encoding where it has none here, or "".
 
-    >>> shown_name(0x603000000013C103), shown_name(0x603000000013C03F)
-    ('TCR2_EL1', 'S3_0_C0_C7_7')
+    >>> shown_name(0x603000000013C103), shown_name(0x603000000013C03F), shown_name(0x6020000000110003)
+    ('TCR2_EL1', 'S3_0_C0_C7_7', 'CCSIDR_L2_I')
     """
+    if reg_class(reg) == CLASS_DEMUX and name_of(reg):
+        return f"CCSIDR_L{(reg >> 1 & 7) + 1}_{'I' if reg & 1 else 'D'}"
     name = name_of(reg)
     if name is None and reg_class(reg) == CLASS_SYSREG:
         return encoding(reg & 0xFFFF).partition("(")[2].rstrip(")")
