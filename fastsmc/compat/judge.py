@@ -7,14 +7,16 @@ from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.compat.lists import why_missing
 from fastsmc.compat.result import RegisterFate
-from fastsmc.compat.side import FIRMWARE, Side, kernel_host
+from fastsmc.compat.side import FIRMWARE, WORKAROUNDS, Side, kernel_host
 from fastsmc.reference_state import OK
 from fastsmc.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, FwKind, reg_class
 from fastsmc.releases import Host
 from fastsmc.restore import SVE_VLS, RegisterDump, predict, takes_any_value
+from fastsmc.restore_rules import Fate
 from fastsmc.smccc import PSCI_0_1
 
 MISSING = "missing there"
+_ASSUMED_LEVEL = "a workaround level is the machine's and the kernel's, and one of them is assumed"
 _NO_VALUE = "its value is not known on both sides"
 
 
@@ -34,7 +36,7 @@ def fates(source: Side, dest: Side, carried: Collection[int], *, is_vls_early: b
         if reg == SVE_VLS and is_vls_early and reg in dest.values:
             errno, why = _vector_lengths(value, dest.values[reg])
         elif reg in dest.values and reg in told:
-            errno, why = told[reg]
+            errno, why = told[reg] if reg not in WORKAROUNDS else _level(told[reg], value, source, dest)
         else:
             errno, why = _without_values(reg, value, dest)
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
@@ -43,7 +45,7 @@ def fates(source: Side, dest: Side, carried: Collection[int], *, is_vls_early: b
     return found
 
 
-def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, tuple[int | None, str]]:
+def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, Fate]:
     """What the restore rules say of registers whose values are known wherever the rule looks at them."""
     fresh = {reg: value for reg, value in dest.values.items() if value is not None}
     known = {
@@ -62,7 +64,7 @@ def _has_rule(reg: int, host: Host) -> bool:
     return reg in FW_BY_ID and FW_BY_ID[reg].name in host.release.fw_registers
 
 
-def _without_values(reg: int, value: int | None, dest: Side) -> tuple[int | None, str]:
+def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
     """A register that the destination lacks, or of which one side's value is not known."""
     kind = reg_class(reg)
     if reg not in dest.values:
@@ -111,7 +113,14 @@ def psci_text(word: int) -> str:
     return f"{word >> 16}.{word & 0xFFFF}"
 
 
-def _vector_lengths(value: int | None, own: int | None) -> tuple[int | None, str]:
+def _level(fate: Fate, value: int | None, source: Side, dest: Side) -> Fate:
+    """A workaround level, which is the machine's: judged if both sides' are known, or if nothing can be refused."""
+    is_assumed = source.has_assumed_levels or dest.has_assumed_levels
+    is_none = value == 0 and not source.has_assumed_levels
+    return (None, _ASSUMED_LEVEL) if is_assumed and not is_none else fate
+
+
+def _vector_lengths(value: int | None, own: int | None) -> Fate:
     """SVE vector lengths set before FINALIZE: up to the longest wanted, exactly those the host has. Not recorded.
 
     Source: Linux arch/arm64/kvm/guest.c, set_sve_vls.

@@ -11,6 +11,7 @@ from functools import cache
 
 from fastsmc.errors import InputError
 from fastsmc.explain.history import since
+from fastsmc.explain.register_names import name_of
 from fastsmc.register_sets import register_set
 from fastsmc.registers import (
     ARCH_ARM64,
@@ -38,14 +39,15 @@ class ListChange:
     """Registers that a release began to list, or ceased to.
 
     Attributes:
-        by: first release with it. after: newest release known to be without it.
+        after: newest release known to be without it. by: the release it is dated to. known: oldest known to have it.
         feature: vCPU feature bit that has the registers listed in any case (when they go), or that they need (when
             they come); 0 for none.
         note: where lists differ although the release is the same.
     """
 
-    by: tuple[int, int]
     after: tuple[int, int]
+    by: tuple[int, int]
+    known: tuple[int, int]
     ids: frozenset[int]
     is_listed: bool
     feature: int
@@ -53,8 +55,8 @@ class ListChange:
     note: str = ""
 
     def is_uncertain(self, version: tuple[int, int]) -> bool:
-        """Whether a release lies between the last without the change and the one it is dated to."""
-        return self.after < version < self.by
+        """Whether nothing but the change's date tells what this release lists."""
+        return self.after < version < self.known
 
 
 @cache
@@ -75,35 +77,40 @@ def list_changes() -> tuple[ListChange, ...]:
     """Every change of the list between 5.10 and 7.3, oldest first."""
     return (
         ListChange(
-            (5, 12),
-            (5, 11),
-            pmu_registers(),
-            False,
-            FEATURE_PMU,
+            *((5, 11), (5, 12), (5, 13)),
+            *(pmu_registers(), False, FEATURE_PMU),
             "hidden without the vCPU's PMU; a public report has them on 5.11 and not on 5.13; recorded 5.10 and 6.1",
         ),
-        ListChange((5, 18), (5, 13), frozenset({_SYSREG | 0x808C}), True, 0, "OSLSR_EL1: OS lock, from memory"),
-        ListChange((6, 3), (6, 2), _CACHE_LEVELS, True, 0, "CCSIDR of all levels: 6.3, commit 7af0c2534f4c"),
         ListChange(
-            (6, 4),
-            (6, 1),
-            frozenset({PTIMER_CNT}),
-            True,
-            0,
-            "physical counter: the series of KVM_CAP_COUNTER_OFFSET, 6.4",
+            *((5, 13), (5, 18), (6, 1)),
+            *(frozenset({_SYSREG | 0x808C}), True, 0),
+            "OSLSR_EL1: the emulated OS lock, from memory; recorded in 6.1",
         ),
         ListChange(
-            (6, 4),
-            (6, 1),
-            frozenset({_SYSREG | 0xDF11, _SYSREG | 0xDF12}),
-            True,
-            0,
-            "physical timer: the same series; recorded absent in 6.1.192, there in 6.12.107",
+            *((6, 2), (6, 3), (6, 3)), *(_CACHE_LEVELS, True, 0), "CCSIDR of all levels: 6.3, commit 7af0c2534f4c"
+        ),
+        ListChange(
+            *((6, 3), (6, 4), (6, 4)),
+            *(frozenset({PTIMER_CNT}), True, 0),
+            "physical counter: the series of KVM_CAP_COUNTER_OFFSET, 6.4, as Firecracker's source says",
+        ),
+        ListChange(
+            *((6, 1), (6, 4), (6, 12)),
+            *(frozenset({_SYSREG | 0xDF11, _SYSREG | 0xDF12}), True, 0),
+            "physical timer: the same series, from memory; recorded in 6.12",
             " (by Amazon's 5.10 and 6.1 too)",
         ),
-        ListChange((6, 5), (6, 1), TCR2_PIR, True, 0, "TCR2_EL1 and permission indirection, from memory"),
-        ListChange((6, 13), (6, 12), TCR2_PIR, False, 0, "hidden without the CPU feature: 0fcb4eea5345, a68cddbe47ef"),
-        ListChange((7, 3), (7, 2), frozenset({PMMIR}), True, FEATURE_PMU, "PMMIR_EL1, recorded"),
+        ListChange(
+            *((6, 1), (6, 5), (6, 12)),
+            *(TCR2_PIR, True, 0),
+            "TCR2_EL1 and permission indirection, from memory; recorded in 6.12",
+        ),
+        ListChange(
+            *((6, 12), (6, 13), (6, 13)),
+            *(TCR2_PIR, False, 0),
+            "hidden without the CPU feature: commits 0fcb4eea5345 and a68cddbe47ef, 6.13",
+        ),
+        ListChange(*((7, 2), (7, 3), (7, 3)), *(frozenset({PMMIR}), True, FEATURE_PMU), "PMMIR_EL1, recorded"),
     )
 
 
@@ -144,11 +151,16 @@ def inferred_ids(release: Release, features: str) -> tuple[int, ...]:
     return tuple(sorted(ids | {FW_BY_NAME[name].reg for name in release.fw_registers}))
 
 
+def _some(ids: frozenset[int]) -> str:
+    names = [name_of(reg) or f"{reg:#x}" for reg in sorted(ids)]
+    return ", ".join(names[:3]) + " and more" * (len(names) > 3)
+
+
 def doubts(release: Release) -> tuple[str, ...]:
     """What is not certain about a release's inferred list, one sentence per change."""
     version = parse_version(release.name)[:2]
     return tuple(
-        f"{len(change.ids)} registers may be listed by {release.name} already or not yet ({change.source})"
+        f"whether {release.name} lists {_some(change.ids)} rests on when that changed ({change.source})"
         for change in list_changes()
         if change.is_uncertain(version)
     )
@@ -170,12 +182,13 @@ def why_missing(reg: int, release: Release | None, features: str) -> str:
         return "not in its list"
     version, bits = parse_version(release.name)[:2], feature_bits(features)
     for change in list_changes():
+        doubt = ", probably: the release is inferred" if change.is_uncertain(version) else ""
         if reg in change.ids and change.is_listed and version < change.by:
-            return f"listed from {change.by[0]}.{change.by[1]} on{change.note}"
+            return f"listed from {change.by[0]}.{change.by[1]} on{change.note}{doubt}"
         if reg in change.ids and not change.is_listed and version >= change.by and not bits & change.feature:
             what = feature_of(reg)
             without = f"the vCPU feature {what}" if what else "the CPU's feature"
-            return f"hidden without {without} since {change.by[0]}.{change.by[1]}"
+            return f"hidden without {without} since {change.by[0]}.{change.by[1]}{doubt}"
     name = feature_of(reg)
     if name and not bits & feature_bits(name):
         return f"listed with the vCPU feature {name} only"

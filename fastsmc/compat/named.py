@@ -82,10 +82,10 @@ def by_release(text: str, features: str | None) -> Side:
     folder = _recorded_folder(name)
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
-        return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, (note,))
+        return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
     values = dict.fromkeys(inferred_ids(rules, wanted))
     notes = (f"{name} {wanted} was not recorded: its list is inferred, its values are not known", *doubts(rules))
-    return Side(text, Basis.INFERRED, rules, wanted, values, True, notes).in_list_order()
+    return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
 
 
 def by_host(text: str, features: str | None) -> Side:
@@ -106,7 +106,7 @@ def by_host(text: str, features: str | None) -> Side:
         return Side(text, Basis.RECORDED, rules, wanted, found)
     values = dict.fromkeys(listed.ids.tolist())
     note = "its list was recorded; its values are not packaged and not known"
-    return Side(text, Basis.INFERRED, rules, wanted, values, False, (note,)).in_list_order()
+    return Side(text, Basis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
 
 
 def by_folder(folder: Path, features: str | None) -> Side:

@@ -29,6 +29,7 @@ _CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSRE
 MIDR = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | 0xC000
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
 _LEVEL = 0xF
+WORKAROUNDS = frozenset(_WORKAROUNDS.values())
 _LEVELS = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
 
 Levels = tuple[int, int, int]
@@ -45,6 +46,7 @@ class Side:
         values: by id, in the order in which they travel; None where a value is not known.
         is_named_by_release: the user named a release and no machine, so that its recorded values may be dropped when
             the other side is another CPU.
+        has_assumed_levels: the workaround levels among the values are the other side's, or the default.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Side:
     features: str
     values: Mapping[int, int | None]
     is_named_by_release: bool = False
+    has_assumed_levels: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,9 +97,8 @@ class Side:
 
     def without_values(self, note: str) -> Side:
         """The same list; only values that belong to the kernel, not to its machine, are kept: firmware registers'."""
-        levels = _WORKAROUNDS.values()
         values = {
-            reg: value if reg_class(reg) in FIRMWARE and reg not in levels else None
+            reg: value if reg_class(reg) in FIRMWARE and reg not in WORKAROUNDS else None
             for reg, value in self.values.items()
         }
         return replace(self, basis=Basis.INFERRED, values=values, notes=(*self.notes, note))
@@ -111,7 +113,7 @@ class Side:
             if value is None and reg_class(reg) in FIRMWARE:
                 errno, own = vm.get_one_reg(0, reg)
                 values[reg] = None if errno else own
-        return replace(self, values=values)
+        return replace(self, values=values, has_assumed_levels=True)
 
 
 def paired(one: Side, other: Side) -> tuple[Side, Side]:
