@@ -71,8 +71,13 @@ def check(
         print(json.dumps(_as_json(found), indent=1))
     else:
         _print(found)
-    if not found.forward.ok:
-        msg = f"{source} to {dest} fails with {vmm}: {_in_the_way(found.forward)}"
+    _end(found.forward)
+
+
+def _end(forward: Direction) -> None:
+    """Ends with exit code 4 if forward fails."""
+    if not forward.ok:
+        msg = f"{forward.source} to {forward.dest} fails with {forward.vmm}: {_in_the_way(forward)}"
         raise CheckError(msg)
 
 
