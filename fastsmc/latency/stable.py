@@ -26,7 +26,7 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
             limit = group.n_worker / (given.vcpus * per_call)
             problems.append(
                 f"group {given.name!r}, workload {given.workload.name!r}: {given.vcpus} vCPUs with {rate:g} calls/s"
-                f" each would keep the VMM busy {utilisation:.3g} of the time, so there is no steady state: waiting grows"
+                f" each would keep the VMM busy {utilisation:.3g} of the time: there is no steady state, waiting grows"
                 f" without end. A rate below {limit:.4g} calls/s per vCPU is stable"
             )
     if problems:
