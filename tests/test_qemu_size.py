@@ -91,6 +91,14 @@ def test_closed_forms(n_vcpu: int, n_reg: int) -> None:
         assert [part.instance for part in size.parts if part.name == "cpu_common"] == list(range(n_vcpu))
 
 
+def test_the_length_of_an_array_is_described_from_two_elements_on() -> None:
+    """As QEMU does with a GIC of one vCPU. Derived: no real guest has one register."""
+    one, two, ten = (qemu_stream_size(3, n_reg).description_bytes for n_reg in (1, 2, 10))
+    n_array = 3 * 2
+    assert two - one == n_array * len('"array_len": 2, ')
+    assert ten - two == n_array
+
+
 def test_what_is_told_adds_up() -> None:
     size = qemu_stream_size(3, 258)
     bare = qemu_stream_size(3, 258, suppress_vmdesc=True)

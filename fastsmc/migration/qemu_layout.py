@@ -58,14 +58,15 @@ def is_sent(layout: Layout, has: frozenset[str]) -> bool:
 def with_elements(layout: Layout, counts: dict[str, int]) -> Layout:
     """The section with that many elements in the arrays of these names.
 
-    QEMU writes "array_len" only for two elements and more, and nothing for none.
+    QEMU writes "array_len" only for two elements and more. For the register arrays this is taken from other arrays: no
+    guest has a single register.
     """
     fields = []
     for field in layout["fields"]:
         n = counts.get(field["name"])
         if n is None:
             fields.append(field)
-        elif n:
+        else:
             length = {"array_len": n} if n > 1 else {}
             fields.append({"name": field["name"]} | length | {k: v for k, v in field.items() if k in ("type", "size")})
     return layout | {"fields": fields}
