@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
-    from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
     from fastsmc.register_sets import register_set, register_sets
@@ -41,6 +41,7 @@ _HOME = {
     "Fleet": "vm",
     "Host": "releases",
     "Link": "planning",
+    "QemuMachine": "migration",
     "Verdict": "smccc",
     "added_register": "planning",
     "answers": "answering",
@@ -54,6 +55,7 @@ _HOME = {
     "measure_dispatch": "dispatcher",
     "mix": "workload",
     "payload_bytes": "migration",
+    "qemu_stream_size": "migration",
     "read_trace": "traces",
     "register": "registers",
     "register_set": "register_sets",
@@ -75,6 +77,7 @@ __all__ = [
     "Fleet",
     "Host",
     "Link",
+    "QemuMachine",
     "Verdict",
     "added_register",
     "answers",
@@ -88,6 +91,7 @@ __all__ = [
     "measure_dispatch",
     "mix",
     "payload_bytes",
+    "qemu_stream_size",
     "read_trace",
     "register",
     "register_set",
