@@ -34,7 +34,7 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
-_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi")
+_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")
 
 
 def _has_wide() -> bool:
