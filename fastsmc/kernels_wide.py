@@ -62,7 +62,8 @@ def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, has_ranges: bool
     n = _NONE
     for step in range(0, func_id.size, STEP):
         at = np.uint64(min(step, func_id.size - STEP))
-        ask_ahead(func_id, at)
+        if has_ranges:
+            ask_ahead(func_id, at)
         bits = class_step(func_id, at, lookup, multiplier, classes)
         if has_ranges:
             n = list_bits(bits, at, listed, n)
@@ -94,7 +95,6 @@ def by_row(
     """
     for step in range(0, vcpu.size, STEP):
         at = np.uint64(min(step, vcpu.size - STEP))
-        ask_ahead(vcpu, at)
         its_group = group_of(vcpu[at], magic, magic_shift)
         run = run_of_group[its_group]
         is_one = step < one_until
