@@ -140,7 +140,8 @@ MUTANTS = [
     ),
     *_in(
         "kernels.py",
-        ("passed if f & _PSCI_BITS == _PSCI else refused", "refused if f & _PSCI_BITS == _PSCI else passed"),
+        ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
+        ("overrules = _ZERO8 - (default >> _SEARCH_BIT)", "overrules = _ZERO8 - (default >> _SEARCH_BIT & _ZERO8)"),
         ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
         (
             "return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))",
@@ -149,7 +150,8 @@ MUTANTS = [
         ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
     ),
-    *_in("kernels_wide.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
+    *_in("kernels_steps.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
+    *_in("kernels_wide.py", ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed")),
     *_in(
         "bitmaps.py",
         ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
