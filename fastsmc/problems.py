@@ -113,7 +113,7 @@ def brief(value: object) -> str:
 
 def meant(given: object, names: list[str]) -> str:
     """The remedy for a word that is none of some names: close ones, or all."""
-    close = get_close_matches(str(given), names, n=3, cutoff=0.6)
+    close = get_close_matches(str(given), names, n=3, cutoff=0.7)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"it must be one of {', '.join(names)}" if names else "leave it out"

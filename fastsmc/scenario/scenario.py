@@ -132,7 +132,7 @@ def _host(value: object, problems: Problems) -> HostCores | None:
     if not table:
         return None
     problems.unknown_keys(table, ("host",), ("cores", "slice_ms"))
-    cores = problems.whole(table.get("cores"), ("host", "cores"), first=1, last=1 << 20, default=1)
+    cores = problems.whole(table.get("cores"), ("host", "cores"), first=1, last=(1 << 32) - 1, default=1)
     if "slice_ms" not in table:
         return HostCores(cores, Figure(SLICE_MS.value * 1e6, "ns", SLICE_MS.kind, SLICE_MS.source))
     slice_ms = problems.number(table["slice_ms"], ("host", "slice_ms"), above_zero=True, unit="ms")

@@ -24,7 +24,8 @@ from fastsmc.traces import Trace, read_trace
 _TOLERANCE = 1e-9
 _ARRIVALS = ("poisson", "deterministic", "onoff", "trace")
 _KEYS = {"closed": ("think", "mix"), "open": ("arrivals", "mix"), "script": ("shape", "trace", "scale")}
-_SHAPE_KEYS = {"ptp-poll": ("period", "polls", "callers"), "trng-reseed": ("callers",)}
+_PERIODS = ("period_us", "period_ms", "period_s")
+_SHAPE_KEYS = {"ptp-poll": ("callers", "polls", *_PERIODS), "trng-reseed": ("callers",)}
 _MAX_POLLS = 1_000_000
 
 
@@ -103,8 +104,7 @@ def _open(name: str, table: dict[str, Any], path: Path, problems: Problems, fold
 def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Plan:
     chosen = table.get("shape")
     options = _SHAPE_KEYS.get(chosen, ()) if isinstance(chosen, str) else ()
-    spans = [f"period_{unit}" for unit in ("us", "ms", "s")] if "period" in options else []
-    problems.unknown_keys(table, path, ("kind", *_KEYS["script"], *options[1 if spans else 0 :], *spans))
+    problems.unknown_keys(table, path, ("kind", *_KEYS["script"], *options))
     plan = Plan(Workload(name, "script", ()), scale=_scale(table, path, problems))
     if ("shape" in table) == ("trace" in table):
         both = "shape and trace are both given" if "shape" in table else "what it calls is missing"
@@ -115,10 +115,10 @@ def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, fo
     if not isinstance(chosen, str) or chosen not in SHAPES:
         problems.add((*path, "shape"), f"no shape is called {brief(chosen)}", meant(chosen, list(SHAPES)))
         return plan
-    return replace(plan, shape=chosen, options=_options(table, path, problems, has_period=bool(spans)))
+    return replace(plan, shape=chosen, options=_options(table, path, problems))
 
 
-def _options(table: dict[str, Any], path: Path, problems: Problems, *, has_period: bool) -> Options:
+def _options(table: dict[str, Any], path: Path, problems: Problems) -> Options:
     options = Options()
     if "callers" in table:
         callers = problems.choice(table["callers"], (*path, "callers"), ("one", "every-vcpu"), default="one")
@@ -126,7 +126,7 @@ def _options(table: dict[str, Any], path: Path, problems: Problems, *, has_perio
     if "polls" in table:
         polls = problems.whole(table["polls"], (*path, "polls"), first=1, last=_MAX_POLLS, default=1)
         options = replace(options, polls=polls)
-    if has_period and any(key.startswith("period_") for key in table):
+    if any(key in table for key in _PERIODS):
         options = replace(options, period_ms=span_ns(table, "period", path, problems, above_zero=True) / 1e6)
     return options
 
