@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
+    from fastsmc.histogram import Histogram
+    from fastsmc.latency import saved_times, simulate
     from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
+    from fastsmc.profiles import load_profile
     from fastsmc.register_sets import register_set, register_sets
     from fastsmc.registers import register
     from fastsmc.releases import Host, release
+    from fastsmc.scenario import Scenario
     from fastsmc.smccc import FilterAction, Verdict
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify
@@ -39,8 +43,10 @@ _HOME = {
     "FilterAction": "smccc",
     "FilterRange": "filters",
     "Fleet": "vm",
+    "Histogram": "histogram",
     "Host": "releases",
     "Link": "planning",
+    "Scenario": "scenario",
     "Verdict": "smccc",
     "added_register": "planning",
     "answers": "answering",
@@ -49,6 +55,7 @@ _HOME = {
     "dispatch": "dispatcher",
     "encode": "migration",
     "ioctls": "migration",
+    "load_profile": "profiles",
     "max_vcpus": "planning",
     "measure_batches": "dispatcher",
     "measure_dispatch": "dispatcher",
@@ -61,8 +68,10 @@ _HOME = {
     "register_table": "planning",
     "release": "releases",
     "replay": "workload",
-    "verdicts": "dispatcher",
+    "saved_times": "latency",
+    "simulate": "latency",
     "switch": "power",
+    "verdicts": "dispatcher",
     "verify": "verification",
 }
 
@@ -73,8 +82,10 @@ __all__ = [
     "FilterAction",
     "FilterRange",
     "Fleet",
+    "Histogram",
     "Host",
     "Link",
+    "Scenario",
     "Verdict",
     "added_register",
     "answers",
@@ -83,6 +94,7 @@ __all__ = [
     "dispatch",
     "encode",
     "ioctls",
+    "load_profile",
     "max_vcpus",
     "measure_batches",
     "measure_dispatch",
@@ -95,6 +107,8 @@ __all__ = [
     "register_table",
     "release",
     "replay",
+    "saved_times",
+    "simulate",
     "switch",
     "verdicts",
     "verify",
