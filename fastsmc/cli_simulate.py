@@ -9,14 +9,19 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastsmc.cli_progress import progress
 from fastsmc.errors import InputError
+
+if TYPE_CHECKING:
+    from fastsmc.latency import Simulation
 
 INTERRUPTED = 130
 
@@ -99,8 +104,7 @@ def simulate(
     from fastsmc.scenario import Scenario
 
     loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
-    with progress("simulating") as show, _interrupts() as stop:
-        done = latency.simulate(loaded, threads=threads or n_core(), progress=show, stop=stop)
+    done = _interruptible(partial(latency.simulate, loaded, threads=threads or n_core()))
     files: dict[Path, str] = {}
     if out is not None:
         files[out] = results.to_json(done.run())
@@ -122,6 +126,16 @@ def _check_outputs(*paths: Path | None) -> None:
         if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
             msg = f"{path}: it cannot be written there: give a file in a folder that exists and may be written to"
             raise InputError(msg)
+
+
+def _interruptible(work: Callable[..., Simulation]) -> Simulation:
+    """Runs it in a thread beside this one, as Python sees Ctrl-C only when the main thread is in no kernel."""
+    try:
+        with progress("simulating") as show, _interrupts() as stop:
+            return ThreadPoolExecutor(1).submit(work, progress=show, stop=stop).result()
+    except KeyboardInterrupt:
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # an orderly exit waits for threads, and they for their chunk
 
 
 @contextmanager

@@ -25,8 +25,8 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
             limit = group.n_worker / (given.vcpus * per_call)
             problems.add(
                 ("workloads", given.workload.name, "arrivals", "rate_hz"),
-                f"{rate:g} calls/s of each of the {given.vcpus} vCPUs of a VM of {given.name!r} ask for"
+                f"{rate:.10g} calls/s of each of the {given.vcpus} vCPUs of a VM of {given.name!r} ask for"
                 f" {utilisation:.3g} times what its VMM can do, so waiting grows without end",
-                f"there is a steady state below {limit:.4g} calls/s",
+                f"there is a steady state below {limit:.6g} calls/s",
             )
     problems.raise_any()

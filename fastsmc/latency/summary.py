@@ -14,6 +14,7 @@ from fastsmc.profiles import FIGURES, figures_of
 
 if TYPE_CHECKING:
     from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation
+    from fastsmc.scenario import Scenario, VmGroup
 
 LABELS = tuple(f"p{100 * share:.6g}" for share in QUANTILES)
 """p50, p90, p99, p99.9, p99.99: of text; in JSON a _ stands for the dot."""
@@ -47,11 +48,17 @@ def summary(simulation: Simulation) -> dict[str, Any]:
         "fleet": {
             "vms": sum(group.count for group in scenario.groups),
             "vms_counted": sum(group.n_vm for group in simulation.groups),
+            "calls_planned": sum(_planned(scenario, group) for group in scenario.groups),
             "vcpus": scenario.n_vcpu,
             "throughput_hz": sum(float(group.throughput_hz.sum()) for group in simulation.groups),
             **_times(simulation.times),
         },
     }
+
+
+def _planned(scenario: Scenario, group: VmGroup) -> int:
+    script = group.workload.script
+    return group.count * (group.vcpus * scenario.calls if script is None else len(script))
 
 
 def figures_used(group: GroupOutcome, kind: CallKind) -> tuple[str, ...]:

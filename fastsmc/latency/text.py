@@ -38,7 +38,10 @@ def _head(told: dict[str, Any]) -> list[str]:
     sizes = f"{n_vm}, {_n(fleet['vcpus'], 'vCPU')}, {_n(fleet['calls'], 'call')}"
     lines = [f"{told['scenario']}: {sizes}; all times are modelled"]
     if told["partial"]:
-        lines.append(f"PARTIAL: stopped before the end; {fleet['vms_counted']} of {n_vm} have counted calls")
+        lines.append(
+            f"PARTIAL: stopped with {fleet['calls']} of {fleet['calls_planned']} calls counted,"
+            f" of {fleet['vms_counted']} of {n_vm}"
+        )
     default = " (default)" if told["seed_is_default"] else ""
     lines.append(f"seed {told['seed']}{default}")
     if any(group["workload_kind"] != "script" for group in told["groups"]):
@@ -84,7 +87,7 @@ def _is_same(row: dict[str, Any]) -> bool:
 def _same(row: dict[str, Any]) -> str:
     time_ns = row["response_ns"]["max"]
     unit, scale = _unit([time_ns])
-    return f"service and response {_three(time_ns / scale)} {unit}, all of them; no waiting"
+    return f"service and response {_three(time_ns / scale)} {unit}, waiting 0"
 
 
 def _fleet(fleet: dict[str, Any]) -> list[str]:
