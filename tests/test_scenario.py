@@ -116,6 +116,8 @@ def test_ten_tenths_are_one() -> None:
     mix = {hex(0x84000000 + i): 0.1 for i in range(10)}
     assert sum(mix.values()) != 1  # in floats
     assert len(of(CLOSED | {"mix": mix}).workload.mix) == 10
+    thirds = dict.fromkeys(("PTP", "TRNG_RND64", "PV_TIME_ST"), 0.3333333333)  # 1e-10 short
+    assert len(of(CLOSED | {"mix": thirds}).workload.mix) == 3
 
 
 # -- verdicts ------------------------------------------------------------------------------------------------------

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import math
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scenarios import CLOSED, TRACE, of, problems
 
 from fastsmc.errors import InputError
 from fastsmc.scenario import Scenario
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 BAD = """seed = -1
 cals = 100
@@ -131,9 +138,11 @@ def test_a_filter_before_6_4(tmp_path: Path) -> None:
         of(release="6.1", filter=[{"base": "PTP", "action": "DENY"}])
 
 
-@pytest.mark.parametrize("rate", [0, -1.0, math.inf, -math.inf, math.nan, True, "fast", None])
+@pytest.mark.parametrize(
+    "rate", [0, -1.0, 1e-300, 10**400, -(10**400), math.inf, -math.inf, math.nan, True, "fast", None]
+)
 def test_rates_that_are_none(rate: object) -> None:
-    with pytest.raises(InputError, match=r"workloads\.w\.arrivals\.rate_hz: .*above 0"):
+    with pytest.raises(InputError, match=r"workloads\.w\.arrivals\.rate_hz: .*(above 0|1e-06 or more)"):
         of({"kind": "open", "arrivals": {"law": "poisson", "rate_hz": rate}, "mix": {"PTP": 1.0}})
 
 
@@ -173,7 +182,8 @@ def test_bad_workloads(workload: dict[str, Any], message: str) -> None:
         ([], "vms: it is \\[\\]: add at least one"),
         ({"a": 1}, "add at least one"),
         ([{"vcpus": 1, "workload": "w", "name": "a"}] * 2, "another group is called 'a'"),
-        ([{"vcpus": 1 << 31, "workload": "w", "count": 4}], "vCPUs in all: they must be 4294967295 or fewer"),
+        ([{"vcpus": 1 << 16, "workload": "w", "count": 1 << 17}], "vCPUs in all: they must be 4294967295 or fewer"),
+        ([{"vcpus": 65537, "workload": "w"}], "vcpus: it is 65537: it must be a whole number in 1..65536"),
         ([{"vcpus": 1.5, "workload": "w"}], "vcpus: it is 1.5: it must be a whole number"),
         ([{"vcpus": 1, "workload": "w", "vmm": {"lock": "workers"}}], "workers: it is missing"),
         ([{"vcpus": 1, "workload": "w", "features": ["el1_32bit", "sve", "x"]}], r"features\[2\]: it is 'x'"),
@@ -206,3 +216,37 @@ trace = "t.txt"
 def test_a_trace_of_more_threads_than_vcpus(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"vms\[0\].workload: .*2 threads call in it, and a VM of the scenario has 1"):
         of({"kind": "script", "trace": str(TRACE)}, vcpus=1)
+
+
+# -- anything at all -----------------------------------------------------------------------------------------------
+
+WHOLE = tomllib.loads(re.findall(r"```toml\n(.*?)```", (DOCS / "scenarios.md").read_text("utf-8"), re.DOTALL)[0])
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["vm", "PTP", "1.1"]),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=8), some, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of everything in a mapping."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [found for key, child in inner for found in places(child, (*path, key))]
+
+
+@given(path=st.sampled_from(places(WHOLE)), value=junk)
+@settings(max_examples=200, deadline=None)
+def test_any_value_anywhere_is_taken_or_refused_in_words(path: tuple[Any, ...], value: Any) -> None:
+    table = copy.deepcopy(WHOLE)
+    *most, last = path
+    inner = table
+    for key in most:
+        inner = inner[key]
+    inner[last] = value
+    with contextlib.suppress(InputError):
+        Scenario.of(table)

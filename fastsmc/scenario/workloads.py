@@ -76,9 +76,10 @@ def read_workload(name: str, value: object, problems: Problems, folder: FilePath
     """One table of [workloads]."""
     path: Path = ("workloads", name)
     table = problems.table(value, path)
-    kind = cast(WorkloadKind, problems.choice(table.get("kind"), (*path, "kind"), _KEYS, default="script"))
-    if table.get("kind") not in _KEYS:
+    chosen = problems.choice(table.get("kind"), (*path, "kind"), _KEYS, default="")
+    if not chosen:
         return Plan(Workload(name, "closed", ()))
+    kind = cast(WorkloadKind, chosen)
     if kind == "script":
         return _script(name, table, path, problems, folder)
     problems.unknown_keys(table, path, ("kind", *_KEYS[kind]))
@@ -151,6 +152,7 @@ def _with_trace(plan: Plan, value: object, path: Path, problems: Problems, folde
 
 def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, ...]:
     """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2, x3 and service."""
+    n_problem = len(problems.found)
     if isinstance(value, Mapping):
         rows = [({"call": key, "share": share}, (*path, key)) for key, share in value.items()]
     elif isinstance(value, list):
@@ -158,14 +160,18 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
     else:
         problems.add(path, f"it is {brief(value)}", "it must be a table of shares by function, or a list of tables")
         return ()
-    n_problem = len(problems.found)
-    entries = [entry for row, where in rows if row and (entry := _entry(row, where, problems, isinstance(value, list)))]
+    is_list = isinstance(value, list)
+    found = [(_entry(row, where, problems, is_list), where) for row, where in rows if row]
     seen: dict[tuple[int, ...], str] = {}
-    for entry, (_, where) in zip(entries, rows, strict=False):
+    entries = []
+    for entry, where in found:
+        if entry is None:
+            continue
         key = (entry.func_id, entry.conduit, entry.x1, entry.x2, entry.x3)
         if key in seen:
             problems.add(where, f"0x{entry.func_id:08x} is there already, as {seen[key]}", "give it once")
         seen[key] = entry.name
+        entries.append(entry)
     total = math.fsum(entry.share for entry in entries)
     if len(problems.found) == n_problem and abs(total - 1) > _TOLERANCE:
         problems.add(path, f"shares add up to {total:.12g}", "they must add up to 1")
