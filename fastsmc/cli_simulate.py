@@ -98,6 +98,9 @@ def simulate(
     Ctrl-C ends the run at the next chunk of work; what was counted is printed and saved, marked partial (exit code
     130). A second Ctrl-C ends it with nothing.
     """
+    if out is not None and out == per_vm:
+        msg = "--out and --per-vm are two files: give each a path of its own"
+        raise typer.BadParameter(msg)
     _check_outputs(out, per_vm)
     from fastsmc import latency, results
     from fastsmc.parts import n_core
@@ -108,9 +111,8 @@ def simulate(
     files: dict[Path, str] = {}
     if out is not None:
         files[out] = results.to_json(done.run())
-    if per_vm is not None:
-        table = latency.vm_table(done)
-        files[per_vm] = results.to_csv(table) if table is not None else ""
+    if per_vm is not None and (table := latency.vm_table(done)) is not None:
+        files[per_vm] = results.to_csv(table)
     for path, content in files.items():
         results.write_files(path.parent, {path.name: content.encode()})
     print(json.dumps(done.summary(), indent=1) if as_json else latency.text(done.summary(), _width()))

@@ -14,6 +14,7 @@ import pytest
 from test_cli import fastsmc
 
 import fastsmc as smc
+from fastsmc.latency import text
 from fastsmc.profiles import profiles
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -57,6 +58,17 @@ def test_the_text_names_what_it_rests_on(tmp_path: Path) -> None:
         assert re.search(rf"^ +{name} +[\d.]", said, re.MULTILINE)
     table = [line for line in said.splitlines() if re.match(r" +(service|waiting|response|mean) ", line)]
     assert max(map(len, table)) <= 80
+
+
+def test_documents_show_what_is_printed() -> None:
+    told = smc.simulate(EXAMPLES / "thousand_vcpus.toml").summary()
+    printed = ["", *text(told, 110).splitlines()]
+    readme = (EXAMPLES.parent / "README.md").read_text().split("$ fastsmc simulate examples/thousand_vcpus.toml\n")[1]
+    assert [line.removeprefix("    ") for line in readme.splitlines()[: len(printed) - 1]] == printed[1:]
+    guide = (EXAMPLES.parent / "docs" / "latency.md").read_text()
+    shown = guide.split("## How to read the output\n\n")[1].split("\n\n")[0].splitlines()
+    assert len(shown) == 8
+    assert [line for line in shown if line.removeprefix("    ") not in printed] == []
 
 
 def test_options_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
@@ -251,6 +263,7 @@ def test_every_overloaded_group_is_named_at_once(tmp_path: Path) -> None:
         (["s.toml", "--profile", "neoverse-n2"], 3, "no profile is called 'neoverse-n2': did you mean neoverse-n1"),
         (["s.toml", "--out", "no/such/a.json"], 3, "no/such/a.json: it cannot be written there"),
         (["s.toml", "--out", "."], 2, "is a directory"),
+        (["s.toml", "--out", "a", "--per-vm", "a"], 2, "two files"),
         (["s.toml", "--calls", "0"], 2, "--calls"),
         (["s.toml", "--seed", "-1"], 2, "--seed"),
         (["s.toml", "--threads", "0"], 2, "--threads"),
