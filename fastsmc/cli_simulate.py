@@ -44,7 +44,7 @@ def _show_profile(value: str | None) -> None:
         profile = load_profile(value)
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")
         for name, figure in profile.figures().items():
-            print(f"{name:15} {figure.value:6g} {figure.unit}  {figure.kind:8}")
+            print(f"{name:15} {figure.value:6g} {figure.unit}  {figure.kind}")
             print(textwrap.indent("\n".join(_wrapped(figure.source)), "    "))
         print(f"weakest figure: {profile.weakest[0]}")
         raise typer.Exit
@@ -69,7 +69,8 @@ def simulate(
         int | None, typer.Option(min=1, help="Counted calls per vCPU, in place of the scenario's.")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Name or TOML file of a cost profile, in place of the scenario's.")
+        str | None,
+        typer.Option(help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay."),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core. The outcome is the same.")] = None,
     out: Annotated[
