@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastsmc.filters import FilterRange
     from fastsmc.histogram import Histogram
     from fastsmc.latency import saved_times, simulate
-    from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
     from fastsmc.profiles import load_profile
@@ -46,6 +46,7 @@ _HOME = {
     "Histogram": "histogram",
     "Host": "releases",
     "Link": "planning",
+    "QemuMachine": "migration",
     "Scenario": "scenario",
     "Verdict": "smccc",
     "added_register": "planning",
@@ -61,6 +62,7 @@ _HOME = {
     "measure_dispatch": "dispatcher",
     "mix": "workload",
     "payload_bytes": "migration",
+    "qemu_stream_size": "migration",
     "read_trace": "traces",
     "register": "registers",
     "register_set": "register_sets",
@@ -85,6 +87,7 @@ __all__ = [
     "Histogram",
     "Host",
     "Link",
+    "QemuMachine",
     "Scenario",
     "Verdict",
     "added_register",
@@ -100,6 +103,7 @@ __all__ = [
     "measure_dispatch",
     "mix",
     "payload_bytes",
+    "qemu_stream_size",
     "read_trace",
     "register",
     "register_set",

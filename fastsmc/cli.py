@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli_migrate import migrate
 from fastsmc.cli_progress import progress
 from fastsmc.cli_simulate import simulate
 from fastsmc.errors import CheckError, FastsmcError, InputError
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(migrate)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
-from fastsmc.histogram import Histogram
+from fastsmc.histogram import Histogram, bucket_of
 from fastsmc.latency.group import Group
 from fastsmc.latency.run import Counts, Sums
 from fastsmc.latency.saving import run_of
@@ -166,13 +166,12 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     n_call, per_vm = sums.n_call[done], sums.per_vm[:, done]
     n_of_class = np.sum([one.n_of_class for one in counts], axis=0)
     buckets = np.sum([one.buckets for one in counts], axis=0)
-    is_only = n_of_class.size == 1 and group.class_ns[0] < 0
-    if is_only:
+    if group.is_forwarded:
         per_vm[lanes.FORWARDED] = n_call
     kinds = []
     for c, entry in enumerate(group.given.workload.mix):
-        if is_only:
-            times = _of_all(group, per_vm, buckets[0])
+        if group.is_forwarded:
+            times = _of_all(per_vm, buckets[0])
         elif buckets[c].any():
             times = _counted(buckets[c], sums.by_part[:, c])
         else:
@@ -198,7 +197,7 @@ def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
     return _histograms(buckets, [waiting, served, waiting + served], largest)
 
 
-def _of_all(group: Group, per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
+def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
     """Every call is forwarded: the sums per VM are all there is."""
     waiting, response = float(per_vm[lanes.WAITING].sum()), float(per_vm[lanes.RESPONSE].sum())
     rows = (lanes.MOST_WAITING, lanes.MOST_SERVED, lanes.MOST_RESPONSE)
@@ -212,8 +211,6 @@ def _constant(n: int, time_ns: float) -> Times:
     zero, taken = counts.copy(), counts
     if n:
         zero[0] = n
-        from fastsmc.histogram import bucket_of
-
         taken[int(bucket_of([time_ns])[0])] = n
     largest = time_ns if n else 0.0
     service = Histogram(taken, n * time_ns, largest)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
+from fastsmc import kernels_queue_forwarded as forwarded
 from fastsmc.kernels_variates import start_streams
 from fastsmc.latency.group import Group
 from fastsmc.log_linear import N_BUCKET
@@ -48,7 +49,7 @@ class Sums:
     @classmethod
     def of(cls, group: Group) -> Sums:
         n_vm, n_class = group.given.count, group.class_ns.size
-        n_part = -(-n_vm // lanes.BLOCK) if group.is_lanes else n_vm
+        n_part = -(-n_vm // group.block)
         times = np.zeros((2, n_vm))
         return cls(
             np.zeros((lanes.N_SUM, n_vm)), np.zeros(n_vm, np.int64), times[0], times[1], np.zeros((n_part, n_class, 5))
@@ -96,7 +97,7 @@ class Span:
 def parts_of(group: Group) -> list[slice]:
     """The parts of a group: blocks of lanes, or as many whole VMs as make a chunk."""
     n_vm = group.given.count
-    width = lanes.BLOCK if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
+    width = group.block if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
     return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
 
 
@@ -178,11 +179,16 @@ class _Lanes(_Vms):
         self.clock = np.ascontiguousarray(np.take_along_axis(clock, order, 0))
         self.stream = np.ascontiguousarray(np.take_along_axis(stream, order, 0))
         self.free = np.zeros(self.n_vm)
-        block = part.start // lanes.BLOCK
+        block = part.start // group.block
         self.rows = slice(block, block + 1)
 
     def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
         g = self.group
+        if g.is_forwarded:
+            forwarded.simulate_forwarded(
+                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some
+            )  # fmt: skip
+            return
         lanes.simulate_block(
             self.clock, self.stream, self.free, g.threshold, g.class_ns, g.law, n_step, per_vm, n_of_class, some,
             by_part[0],

@@ -26,7 +26,7 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
             problems.add(
                 ("workloads", given.workload.name, "arrivals", "rate_hz"),
                 f"{rate:.10g} calls/s of each of the {given.vcpus} vCPUs of a VM of {given.name!r} ask for"
-                f" {utilisation:.3g} times what its VMM can do, so waiting grows without end",
-                f"there is a steady state below {limit:.6g} calls/s",
+                f" {utilisation:.3g} times what its VMM can do: there is no steady state, waiting grows without end",
+                f"a rate below {limit:.6g} calls/s is stable",
             )
     problems.raise_any()

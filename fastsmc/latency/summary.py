@@ -44,7 +44,7 @@ def summary(simulation: Simulation) -> dict[str, Any]:
         "hypothetical": scenario.is_hypothetical,
         "assumed": _assumed(simulation, used),
         "relative_error": RELATIVE_ERROR,
-        "groups": [_group(group) for group in simulation.groups],
+        "groups": [_group(group, ["slice_ns"] * _rests_on_slice(simulation)) for group in simulation.groups],
         "fleet": {
             "vms": sum(group.count for group in scenario.groups),
             "vms_counted": sum(group.n_vm for group in simulation.groups),
@@ -89,8 +89,9 @@ def _assumed(simulation: Simulation, used: set[str]) -> list[str]:
     said = [
         f"{name} is {figure.value:g} {figure.unit}: {figure.source}" for name, figure in figures if _is_guess(figure)
     ]
-    if (host := _host(simulation)) is not None and host["overcommitted"] and _is_guess(scenario.host.slice_ns):  # type: ignore[union-attr]
-        said.append(f"a vCPU runs {host['slice_ns'] / 1e6:g} ms while others wait: {host['slice_source']}")
+    if scenario.host is not None and _rests_on_slice(simulation):
+        slice_ns = scenario.host.slice_ns
+        said.append(f"a vCPU runs {slice_ns.value / 1e6:g} ms while others wait: {slice_ns.source}")
     for group in scenario.groups:
         if group.workload.script is not None:
             said += [f"{group.workload.name}: {text}" for text in group.workload.script.assumed]
@@ -99,6 +100,12 @@ def _assumed(simulation: Simulation, used: set[str]) -> list[str]:
 
 def _is_guess(figure: Figure) -> bool:
     return figure.kind == "assumed"
+
+
+def _rests_on_slice(simulation: Simulation) -> bool:
+    """Whether vCPUs wait for cores, by a time slice that is assumed."""
+    host = simulation.scenario.host
+    return host is not None and simulation.scenario.n_vcpu > host.cores and _is_guess(host.slice_ns)
 
 
 def _host(simulation: Simulation) -> dict[str, Any] | None:
@@ -115,7 +122,7 @@ def _host(simulation: Simulation) -> dict[str, Any] | None:
     }
 
 
-def _group(group: GroupOutcome) -> dict[str, Any]:
+def _group(group: GroupOutcome, slices: list[str]) -> dict[str, Any]:
     given = group.group.given
     kinds: dict[tuple[str, str], list[CallKind]] = {}
     for kind in group.kinds:
@@ -140,7 +147,7 @@ def _group(group: GroupOutcome) -> dict[str, Any]:
                 "service": service,
                 "verdict": verdict,
                 "functions": [kind.name for kind in some],
-                "rests_on_assumed": _guesses(group, some),
+                "rests_on_assumed": _guesses(group, some) + slices,
                 **_times(Times.merged(kind.times for kind in some)),
             }
             for (service, verdict), some in kinds.items()
