@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
 from fastsmc import kernels_queue_forwarded as forwarded
+from fastsmc.profiles import Profile
 from fastsmc.scenario import HostCores, Law, Scenario, VmGroup, Workload
 from fastsmc.scenario_verdicts import verdicts_of
 from fastsmc.smccc import Verdict
@@ -53,6 +54,7 @@ class Group:
     """
 
     given: VmGroup
+    profile: Profile
     verdicts: tuple[Verdict, ...]
     class_ns: NDArray[np.float64]
     threshold: NDArray[np.uint64]
@@ -121,8 +123,8 @@ def group_of(scenario: Scenario, given: VmGroup) -> Group:
     fits = given.count >= LANES_LEAST_VM and given.vcpus <= LANES_VCPU_PER_VM * min(given.count, lanes.BLOCK)
     parts = np.array([_parts(service) for service in services])
     return Group(
-        given, verdicts, np.array(times), _thresholds(workload), parts[:, 0].copy(), parts[:, 1].copy(), law, n_worker,
-        script_tables(workload, given.vcpus), is_plain and fits,
+        given, profile, verdicts, np.array(times), _thresholds(workload), parts[:, 0].copy(), parts[:, 1].copy(), law,
+        n_worker, script_tables(workload, given.vcpus), is_plain and fits,
     )  # fmt: skip
 
 

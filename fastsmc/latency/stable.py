@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastsmc import kernels_queue_each as each
-from fastsmc.errors import InputError
 from fastsmc.latency.group import Group
 from fastsmc.scenario import Scenario
 
@@ -14,7 +13,7 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
     Raises:
         InputError: at or above 1, with the rate that would be stable; every such group is named.
     """
-    problems = []
+    problems = scenario.problems()
     for group in groups:
         given, rate = group.given, group.given.workload.rate_hz
         if rate is None or given.lock == "none" or not group.forwarded_share:
@@ -24,10 +23,10 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
         utilisation = rate * given.vcpus * per_call / group.n_worker
         if utilisation >= 1:
             limit = group.n_worker / (given.vcpus * per_call)
-            problems.append(
-                f"group {given.name!r}, workload {given.workload.name!r}: {given.vcpus} vCPUs with {rate:g} calls/s"
-                f" each would keep the VMM busy {utilisation:.3g} of the time: there is no steady state, waiting grows"
-                f" without end. A rate below {limit:.4g} calls/s per vCPU is stable"
+            problems.add(
+                ("workloads", given.workload.name, "arrivals", "rate_hz"),
+                f"{rate:.10g} calls/s of each of the {given.vcpus} vCPUs of a VM of {given.name!r} ask for"
+                f" {utilisation:.3g} times what its VMM can do: there is no steady state, waiting grows without end",
+                f"a rate below {limit:.6g} calls/s is stable",
             )
-    if problems:
-        raise InputError(f"{scenario.name}: " + "; ".join(problems))
+    problems.raise_any()

@@ -151,7 +151,7 @@ def _with_trace(plan: Plan, value: object, path: Path, problems: Problems, folde
 
 
 def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, ...]:
-    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2 and x3."""
+    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2, x3 and service."""
     n_problem = len(problems.found)
     if isinstance(value, Mapping):
         rows = [({"call": key, "share": share}, (*path, key)) for key, share in value.items()]
@@ -179,7 +179,7 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
 
 
 def _entry(row: dict[str, Any], path: Path, problems: Problems, is_table: bool) -> MixEntry | None:
-    problems.unknown_keys(row, path, ("call", "share", "conduit", "x1", "x2", "x3"))
+    problems.unknown_keys(row, path, ("call", "share", "conduit", "x1", "x2", "x3", "service"))
     at = (lambda key: (*path, key)) if is_table else (lambda _key: path)
     share = problems.number(row.get("share"), at("share"), default=0.0)
     func_id = function_id(row.get("call"), at("call"), problems)
@@ -188,6 +188,7 @@ def _entry(row: dict[str, Any], path: Path, problems: Problems, is_table: bool) 
     x1, x2, x3 = (
         problems.whole(row.get(x, 0), at(x), first=0, last=(1 << 64) - 1, default=0) for x in ("x1", "x2", "x3")
     )
+    service = law(row["service"], at("service"), problems) if "service" in row else None
     if func_id is None:
         return None
-    return MixEntry(function_name(func_id), func_id, Conduit[conduit.upper()], x1, x2, x3, share)
+    return MixEntry(function_name(func_id), func_id, Conduit[conduit.upper()], x1, x2, x3, share, service)
