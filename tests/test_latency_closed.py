@@ -80,12 +80,21 @@ def test_machine_repairman(n: int, count: int, calls: int, replicas: int, is_lan
 
 def test_every_vcpu_is_thinking_waiting_or_served() -> None:
     n = 16
-    simulation = simulate(scenario("closed", exponential(THINK), fixed(SERVICE), vcpus=n, calls=2000, round_trip=1600.0))
+    simulation = simulate(
+        scenario("closed", exponential(THINK), fixed(SERVICE), vcpus=n, calls=2000, round_trip=1600.0)
+    )
     conserved(simulation)
     # Little's law for all vCPUs of a VM, and for the server alone: neither is how the outcome was made.
-    in_system = [r * (THINK + g.times.response.mean_ns) for r, g in zip(rates(simulation), simulation.groups, strict=True)]
+    in_system = [
+        r * (THINK + g.times.response.mean_ns) for r, g in zip(rates(simulation), simulation.groups, strict=True)
+    ]
     near("vCPUs", in_system, n, sharp=0.001)
-    near("utilisation", [g.utilisation.mean() for g in simulation.groups], rates(simulation).mean() * SERVICE, sharp=0.001)
+    near(
+        "utilisation",
+        [g.utilisation.mean() for g in simulation.groups],
+        rates(simulation).mean() * SERVICE,
+        sharp=0.001,
+    )
 
 
 @pytest.mark.parametrize(("vcpus", "count"), [(4, 128), (24, 4)], ids=["lanes", "each"])
@@ -176,7 +185,9 @@ def test_forwarded_alone_with_costs_is_only_moved_in_time() -> None:
     """The way into the VMM is service time that holds no lock: it counts as thinking for everybody else."""
     enter = 1600.0
     simulation = simulate(
-        scenario("closed", exponential(THINK), exponential(SERVICE), vcpus=4, mix=FORWARDED, calls=3000, round_trip=enter)
+        scenario(
+            "closed", exponential(THINK), exponential(SERVICE), vcpus=4, mix=FORWARDED, calls=3000, round_trip=enter
+        )
     )
     rate, wait = repairman(4, THINK + enter, SERVICE)
     sample = Sample.of(simulation)
