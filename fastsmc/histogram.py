@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,7 +165,8 @@ class Histogram:
         """
         msg = "not a saved histogram: it needs first_bucket, counts, total_ns and max_ns, none of them negative"
         try:
-            first, counts = data["first_bucket"], data["counts"]
+            first: Any = data["first_bucket"]
+            counts: Any = data["counts"]
             total, largest = float(data["total_ns"]), float(data["max_ns"])  # type: ignore[arg-type]
         except (KeyError, ValueError, TypeError) as error:
             raise InputError(msg) from error
