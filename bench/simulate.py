@@ -99,7 +99,8 @@ def _agree(name: str, found: rivals.Found, mean_us: float, error_us: float) -> N
     allowed = MOST_ERRORS * math.hypot(found.error_us, error_us)
     if abs(found.mean_us - mean_us) > allowed:
         raise AssertionError(
-            f"{name} says calls wait {found.mean_us:.4g} +- {found.error_us:.2g} us, we say {mean_us:.4g} +- {error_us:.2g}"
+            f"{name} says calls wait {found.mean_us:.4g} +- {found.error_us:.2g} us, "
+            f"we say {mean_us:.4g} +- {error_us:.2g}"
         )
 
 

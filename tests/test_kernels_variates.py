@@ -66,7 +66,7 @@ def starts(seed: int, first: int, n: int) -> np.ndarray:
 
 
 def test_published_outputs() -> None:
-    """Source: the reference values for seed 1234567 that implementations are checked with (Rosetta Code, Splitmix64)."""
+    """Source: values for seed 1234567 that implementations are checked with (Rosetta Code, Splitmix64)."""
     published = [
         6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
     ]  # fmt: skip
