@@ -46,11 +46,11 @@ def rates(simulation: Simulation) -> np.ndarray:
     ("n", "count", "calls", "replicas", "is_lanes"),
     [
         (1, 128, 500, 32, True),
-        (2, 128, 6000, 32, True),
-        (4, 128, 3000, 32, True),
+        (2, 128, 3000, 32, True),
+        (4, 128, 1500, 32, True),
         (4, 7, 6000, 32, False),
-        (64, 32, 1000, 16, True),
-        (64, 8, 1000, 16, False),
+        (64, 32, 300, 16, True),
+        (64, 8, 600, 16, False),
         (1024, 2, 200, 16, False),
     ],
 )
@@ -80,20 +80,18 @@ def test_machine_repairman(n: int, count: int, calls: int, replicas: int, is_lan
 
 def test_every_vcpu_is_thinking_waiting_or_served() -> None:
     n = 16
-    simulation = simulate(
-        scenario("closed", exponential(THINK), fixed(SERVICE), vcpus=n, calls=2000, round_trip=1600.0)
-    )
+    simulation = simulate(scenario("closed", exponential(THINK), fixed(SERVICE), vcpus=n, calls=200, round_trip=1600.0))
     conserved(simulation)
     # Little's law for all vCPUs of a VM, and for the server alone: neither is how the outcome was made.
     in_system = [
         r * (THINK + g.times.response.mean_ns) for r, g in zip(rates(simulation), simulation.groups, strict=True)
     ]
-    near("vCPUs", in_system, n, sharp=0.001)
+    near("vCPUs", in_system, n, sharp=0.003)
     near(
         "utilisation",
         [g.utilisation.mean() for g in simulation.groups],
         rates(simulation).mean() * SERVICE,
-        sharp=0.001,
+        sharp=0.003,
     )
 
 
