@@ -24,6 +24,7 @@ from queue_checks import (
 )
 from queue_formulas import repairman, repairman_tail
 
+from fastsmc.errors import InputError
 from fastsmc.histogram import Histogram
 from fastsmc.latency import Simulation, simulate
 from fastsmc.scenario import MixEntry
@@ -177,6 +178,13 @@ def test_simpy_finds_the_same_of_a_mix_of_three() -> None:
     assert whole.n > 30 * other.n
     for share in (0.75, 0.9, 0.99, 0.999):
         right_bucket("waiting of SimPy", theirs, share, tail, reach=4)
+
+
+def test_time_that_stands_still_is_refused() -> None:
+    given = scenario("closed", fixed(0), fixed(0), mix=MIX, replicas=1)
+    with pytest.raises(InputError, match="time stands still"):
+        simulate(given)
+    assert simulate(scenario("closed", fixed(0), fixed(1), mix=MIX, replicas=1, calls=10)).n_call == 1280
 
 
 def test_forwarded_alone_with_costs_is_only_moved_in_time() -> None:
