@@ -18,10 +18,13 @@ from fastsmc.latency.saving import run_of
 from fastsmc.latency.summary import summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.log_linear import N_BUCKET
+from fastsmc.log_linear import FIRST_OCTAVE, N_BUCKET
 from fastsmc.results import Run, save
 from fastsmc.scenario import Scenario
 from fastsmc.smccc import FUNCTION_BY_ID, Verdict
+
+LEAST_NS = 2.0**FIRST_OCTAVE
+"""A shorter window, of calls that all took no time, counts as one: rates stay finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +180,7 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
         else:
             times = _constant(int(n_of_class[c]), max(float(group.class_ns[c]), 0.0))
         kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
-    window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], np.finfo(np.float64).tiny)
+    window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], LEAST_NS)
     calls = np.maximum(n_call, 1)
     return GroupOutcome(
         group, tuple(kinds), int(done.size), done, n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
