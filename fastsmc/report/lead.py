@@ -91,10 +91,11 @@ def _dispatch(run: Run) -> str:
 def _load(run: Run) -> str:
     table = run["study_vcpus"].where(lock="vm")
     row = list(table.where(is_hypothetical=False).rows())[-1]
-    service = study.weakest(run)
+    service, think = study.weakest(run), duration(study.figure_of(run, "think_ns"))
     return (
         f"What a filter forwards waits in the VMM. One lock per VM serves {count(row['most_forwarded_hz'])} forwarded "
-        f"calls a second, if the VMM works {duration(service['value'])} for each ({service['obtained']}): at "
-        f"{row['n_vcpu']} vCPUs that call all the time, half of these calls take {duration(row['p50_ns'])} or longer, "
-        f"where one alone takes {duration(row['alone_ns'])} (modelled)."
+        f"calls a second, if the VMM works {duration(service['value'])} for each ({service['obtained']}): with "
+        f"{row['n_vcpu']} vCPUs that run {think} between calls, of which {percent(row['share'])} are forwarded, half "
+        f"of these take {duration(row['p50_ns'])} or longer, where one alone takes {duration(row['alone_ns'])} "
+        "(modelled)."
     )

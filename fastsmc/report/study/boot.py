@@ -28,7 +28,7 @@ def picture(run: Run) -> Picture:
         f"the last waits {duration(reseed['most_waiting_ns'])}"
     )
     with styled():
-        figure, (left, right) = new_figure(title, TAG, height_in=4.3, n_panel=2)
+        figure, (left, right) = new_figure(title, TAG, height_in=5.2, n_panel=2)
         for case, colour in zip(CASES, PALETTE, strict=False):
             if case != RESEED:
                 _line(left, run, case, "added_ns", colour, "-")
@@ -37,8 +37,8 @@ def picture(run: Run) -> Picture:
         right.set_title("longest response time")
         time_axis(left, "added by forwarding")
         time_axis(right, "longest response time of a call")
-        for ax in (left, right):
-            vcpu_panel(ax, run, np.unique(table["n_vcpu"]).tolist())
+        for ax, y in ((left, 0.015), (right, 0.385)):
+            vcpu_panel(ax, run, np.unique(table["n_vcpu"]).tolist(), y=y)
         figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=2.4)
     return Picture(
         "12-load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
