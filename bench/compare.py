@@ -2,9 +2,9 @@
 
     python -m bench.compare OLD.json NEW.json [--fail-if PERCENT] [--by ratio|ns]
 
-How fast a case was is read against the C baseline (else the stream) that ran beside it, because nanoseconds of two
-runs also compare what else the machines did. Exit codes: 0 fine, 2 usage, 3 not a result file, 4 a case got slower by
-more than --fail-if.
+How fast a case was is read against the C baseline (else the stream, else SimPy) that ran beside it, because
+nanoseconds of two runs also compare what else the machines did. Exit codes: 0 fine, 2 usage, 3 not a result file, 4 a
+case got slower by more than --fail-if.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.outcome import REQUIRED, SCHEMA
 
 MACHINE = ("cpu", "cpu_family_model", "n_core", "numba_cpu_name")
 VERSIONS = ("os", "python", "numpy", "numba", "llvmlite", "cc", "cc_command", "fastsmc")
-_YARDSTICKS = {"vs_c_kernel_style": "C kernel style", "of_stream": "stream"}
+_YARDSTICKS = {"vs_c_kernel_style": "C kernel style", "of_stream": "stream", "vs_simpy": "SimPy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _change(name: str, a: Mapping[str, Any], b: Mapping[str, Any], by_ns: bool, 
     ns = (a["ns_per_call"], b["ns_per_call"])
     core = (a.get("core_slowdown", 1.0), b.get("core_slowdown", 1.0))
     for key, yardstick in _YARDSTICKS.items():
-        if a[key] and b[key] and not by_ns:
+        if a.get(key) and b.get(key) and not by_ns:
             return Change(name, yardstick, a[key] / b[key], ns, core)
     if by_ns or same_machine:
         return Change(name, "ns", ns[1] / ns[0], ns, core)

@@ -27,7 +27,7 @@ _QUANTILES = {"p50_ns": ("p50", "o"), "p99_ns": ("p99", "^"), "p99.9_ns": ("p99.
 def draw(env: Mapping[str, Any], cases: Mapping[str, Any]) -> Figure:
     """Two panels of cases, one below the other's names, and two of batches where there are any."""
     batches = {n: c for n, c in cases.items() if n.startswith("latency-")}
-    others = {n: c for n, c in cases.items() if n not in batches}
+    others = {n: c for n, c in cases.items() if n not in batches and "vs_simpy" not in c}
     height_in = 1.3 + 0.27 * len(others) + (3.0 if batches else 0)
     with styled():
         figure = Figure(figsize=(9.5, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))

@@ -22,7 +22,10 @@ from fastsmc.results import provenance
 SCHEMA = 1
 REQUIRED = ("ns_per_call", "of_stream", "vs_c_kernel_style", "vs_numpy", "spread")
 """Keys every case has; null where a case has no such contestant."""
-_OTHERS = {"vs_c_table": "c_table", "vs_numpy_search": "numpy_search", "vs_python": "python"}
+_OTHERS = {
+    "vs_c_table": "c_table", "vs_numpy_search": "numpy_search", "vs_python": "python", "vs_simpy": "simpy",
+    "vs_ciw": "ciw",
+}  # fmt: skip
 
 _RATIOS = {
     "core_slowdown": "core",
@@ -78,8 +81,10 @@ TARGETS = (
     Target("batch-1024", "p50_ns", 8000, 3000, at_most=True),
     Target("threads-2", "vs_one_thread", 1.5, 1.9, sizes=("64M",)),
     Target("million", "times_1024_vms", 1.3, 1.1, at_most=True),
+    Target("simulate-closed", "vs_simpy", 300, 450),
+    Target("simulate-mm1", "vs_simpy", 2000, 3000),
 )
-"""The table of issue 4."""
+"""The tables of issues 4 and 5."""
 
 
 def figures(setup: Setup, times: Times, wall_over_cpu: float) -> dict[str, Any]:
@@ -164,7 +169,7 @@ def _rounded(value: Any) -> Any:
 
 
 def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
-    """Two tables: all cases, and the numbers the issue asks for."""
+    """Tables: dispatch, simulation, the numbers the issues ask for, batches."""
     env = environment
     lines = [
         "# Dispatch, measured",
@@ -179,16 +184,9 @@ def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
         "than at its best the core itself was during the case: neighbours outside this machine slow it, table look-ups "
         "more than mispredicted branches, so above 1.2 the ratio to C kernel style is too low.",
         "",
-        f"| case | calls are | ns/call | spread | {' | '.join(_RATIOS.values())} |",
-        "|---|---|--:|--:|" + "--:|" * len(_RATIOS),
     ]
-    for name, case in cases.items():
-        wall = " (wall)" if case.get("clock") == "wall" else ""
-        shown = " | ".join(_number(case.get(key)) for key in _RATIOS)
-        lines.append(
-            f"| `{name}` | {case.get('pattern', '')} | {_number(case['ns_per_call'])}{wall} | "
-            f"{_number(case['spread'])} | {shown} |"
-        )
+    lines += _dispatch_table({name: case for name, case in cases.items() if "vs_simpy" not in case})
+    lines += _simulation_table({name: case for name, case in cases.items() if "vs_simpy" in case})
     lines += ["", "| asked for | measured | must | aim | reached |", "|---|--:|--:|--:|---|"]
     lines += [_target_row(*row) for row in judged(cases)]
     for name, why in env.get("left_out", {}).items():
@@ -202,6 +200,29 @@ def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
             lines.append(f"| `{name}` | {shown} |")
         lines += ["", "Python, call and kernel add up to p50; making the `Calls` object comes before it."]
     return "\n".join(lines) + "\n"
+
+
+def _dispatch_table(cases: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"| case | calls are | ns/call | spread | {' | '.join(_RATIOS.values())} |",
+        "|---|---|--:|--:|" + "--:|" * len(_RATIOS),
+    ]
+    for name, case in cases.items():
+        wall = " (wall)" if case.get("clock") == "wall" else ""
+        shown = " | ".join(_number(case.get(key)) for key in _RATIOS)
+        lines.append(
+            f"| `{name}` | {case.get('pattern', '')} | {_number(case['ns_per_call'])}{wall} | "
+            f"{_number(case['spread'])} | {shown} |"
+        )
+    return lines if cases else []
+
+
+def _simulation_table(cases: Mapping[str, Any]) -> list[str]:
+    lines = ["", "| simulated | queue | ns/call | spread | core | vs SimPy | vs ciw |", "|---|---|--:|--:|--:|--:|--:|"]
+    keys = ("ns_per_call", "spread", "core_slowdown", "vs_simpy", "vs_ciw")
+    for name, case in cases.items():
+        lines.append(f"| `{name}` | {case['pattern']} | {' | '.join(_number(case.get(key)) for key in keys)} |")
+    return lines if cases else []
 
 
 def judged(cases: Mapping[str, Any]) -> list[tuple[str, Target, float]]:

@@ -20,6 +20,7 @@ from bench.baseline import N_SPIN, spin
 from bench.cases import CASES, FULL, QUICK, LeftOut
 from bench.figure import draw
 from bench.outcome import environment, figures, load_average, to_json, to_markdown
+from bench.simulate import SIMULATIONS
 from bench.timing import Contestant, interleave
 from fastsmc.report.style import to_png, to_svg
 from fastsmc.results import write_files
@@ -37,17 +38,19 @@ def run(
 
     Args:
         names: cases without their size; none: all. "latency" stands for all its batches.
-        sizes: calls per batch by suffix. n_batch: batches per latency case.
+        sizes: calls per batch by suffix; simulations make 8 times the smallest. n_batch: batches per latency case.
 
     Raises:
         AssertionError: two contestants disagree about a verdict.
     """
     load_before, left_out = load_average(), {}
     cases: dict[str, Any] = {}
-    for name, build in CASES.items():
-        for size, n_call in (sizes or FULL).items() if not names or name in names else ():
-            full = f"{name}-{size}"
-            started = time.perf_counter()
+    sizes = sizes or FULL
+    builds = {(name, f"-{size}"): (build, n) for name, build in CASES.items() for size, n in sizes.items()}
+    builds |= {(name, ""): (build, 8 * min(sizes.values())) for name, build in SIMULATIONS.items()}
+    for (name, size), (build, n_call) in builds.items():
+        if not names or name in names:
+            full, started = f"{name}{size}", time.perf_counter()
             try:
                 cases[full] = _measured(build, n_call, budget_s)
             except LeftOut as reason:
@@ -83,8 +86,8 @@ def _say(name: str, case: dict[str, Any] | None, left_out: str, seconds: float) 
     if case is None:
         text = f"left out: {left_out}"
     else:
-        shown = ("of_stream", "vs_c_kernel_style", "vs_numpy")
-        ratios = "  ".join(f"{key} {case[key]:.3g}" for key in shown if case[key] is not None)
+        shown = ("of_stream", "vs_c_kernel_style", "vs_numpy", "vs_simpy", "vs_ciw")
+        ratios = "  ".join(f"{key} {case[key]:.3g}" for key in shown if case.get(key) is not None)
         text = f"{case['ns_per_call']:8.3f} ns/call  {ratios}"
     print(f"{name:28} {text}  ({seconds:.0f} s)", file=sys.stderr, flush=True)
 
@@ -99,7 +102,7 @@ def write(folder: Path, env: dict[str, Any], cases: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.side_by_side", description=__doc__.splitlines()[0] if __doc__ else "")
-    known = [*CASES, BATCH, "latency"]
+    known = [*CASES, *SIMULATIONS, BATCH, "latency"]
     parser.add_argument("--case", action="append", default=[], choices=known, help="only these; may be repeated")
     parser.add_argument("--quick", action="store_true", help="128K calls instead of 2M and 64M, under a minute")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the results (default: reports/bench)")

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
-    from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.histogram import Histogram
+    from fastsmc.latency import saved_times, simulate
+    from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migration.read import read_registers
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
+    from fastsmc.profiles import load_profile
     from fastsmc.register_sets import register_set, register_sets
     from fastsmc.registers import register
     from fastsmc.releases import Host, release
+    from fastsmc.scenario import Scenario
     from fastsmc.smccc import FilterAction, Verdict
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify
@@ -41,8 +45,11 @@ _HOME = {
     "FilterAction": "smccc",
     "FilterRange": "filters",
     "Fleet": "vm",
+    "Histogram": "histogram",
     "Host": "releases",
     "Link": "planning",
+    "QemuMachine": "migration",
+    "Scenario": "scenario",
     "Verdict": "smccc",
     "added_register": "planning",
     "answers": "answering",
@@ -52,11 +59,13 @@ _HOME = {
     "dispatch": "dispatcher",
     "encode": "migration",
     "ioctls": "migration",
+    "load_profile": "profiles",
     "max_vcpus": "planning",
     "measure_batches": "dispatcher",
     "measure_dispatch": "dispatcher",
     "mix": "workload",
     "payload_bytes": "migration",
+    "qemu_stream_size": "migration",
     "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
@@ -65,8 +74,10 @@ _HOME = {
     "register_table": "planning",
     "release": "releases",
     "replay": "workload",
-    "verdicts": "dispatcher",
+    "saved_times": "latency",
+    "simulate": "latency",
     "switch": "power",
+    "verdicts": "dispatcher",
     "verify": "verification",
 }
 
@@ -77,8 +88,11 @@ __all__ = [
     "FilterAction",
     "FilterRange",
     "Fleet",
+    "Histogram",
     "Host",
     "Link",
+    "QemuMachine",
+    "Scenario",
     "Verdict",
     "added_register",
     "answers",
@@ -88,11 +102,13 @@ __all__ = [
     "dispatch",
     "encode",
     "ioctls",
+    "load_profile",
     "max_vcpus",
     "measure_batches",
     "measure_dispatch",
     "mix",
     "payload_bytes",
+    "qemu_stream_size",
     "read_registers",
     "read_trace",
     "register",
@@ -101,6 +117,8 @@ __all__ = [
     "register_table",
     "release",
     "replay",
+    "saved_times",
+    "simulate",
     "switch",
     "verdicts",
     "verify",

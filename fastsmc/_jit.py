@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
-_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi")
+_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")
 
 
 def _has_wide() -> bool:
@@ -92,6 +93,19 @@ if CACHE_DIR is not None:
     numba.config.CACHE_DIR = str(CACHE_DIR)
 
 
+_has_said_compiling = False
+
+
+def _say_compiling() -> None:
+    """Once, on a terminal, before the first kernel of an empty cache: the seconds that follow are not a hang."""
+    global _has_said_compiling
+    if _has_said_compiling or CACHE_DIR is None:
+        return
+    _has_said_compiling = True
+    if sys.stderr is not None and sys.stderr.isatty() and not any(CACHE_DIR.rglob("*.nbi")):
+        _log.warning("fastsmc: compiling kernels, once; later starts find them in %s", CACHE_DIR)
+
+
 class _Careful:
     """A compiled function's cache, in which what cannot be read or written counts as not there.
 
@@ -108,10 +122,13 @@ class _Careful:
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return self._cache.load_overload(sig, target_context)
+            found = self._cache.load_overload(sig, target_context)
         except Exception as error:  # pickle raises whatever it likes over a damaged file
             _say_uncached(error)
             return None
+        if found is None:
+            _say_compiling()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:

@@ -67,6 +67,14 @@ def call(builder: ir.IRBuilder, name: str, kind: Any, *arguments: Value) -> Valu
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
 
 
+def prefetch(builder: ir.IRBuilder, base: Value, offset: Value) -> None:
+    """Asks for the cache line at a byte offset, which need not exist."""
+    at = builder.gep(base, [offset])
+    kind = ir.FunctionType(ir.VoidType(), [at.type, I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [at, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+
+
 # -- for any CPU ---------------------------------------------------------------------------------------------------
 
 
@@ -199,29 +207,30 @@ def look_up_64(builder: ir.IRBuilder, table: Value, index: Value) -> Value:
     return call(builder, "llvm.x86.avx512.permvar.qi.512", BYTES, table, index)
 
 
-def gather(builder: ir.IRBuilder, base: Value, index: Value) -> Value:
-    """16 words of a uint32 table."""
-    every = const(1, 16, I1)
+def gather(builder: ir.IRBuilder, base: Value, offset: Value) -> Value:
+    """16 words, each from a byte offset."""
     name = "llvm.x86.avx512.mask.gather.dpi.512"
-    return call(builder, name, WORDS, const(0, 16, I32), base, index, every, ir.Constant(I32, 4))
+    return call(builder, name, WORDS, const(0, 16, I32), base, offset, const(1, 16, I1), ir.Constant(I32, 1))
 
 
 @intrinsic
 def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
-    """Writes `first` + the number of each bit set to `out` from `at` on; how many. Up to 16 words more are written."""
+    """Writes `first` + the number of each bit set to uint16 `out` from `at` on; how many. 64 words may be written.
+
+    Compressed in a register and stored whole: a compressing store is microcode on Zen 4.
+    """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         word, start, _, place = arguments
-        base = data(context, builder, signature.args[2], arguments[2])
-        lane = ir.Constant(WORDS, list(range(16)))
-        for part in range(4):
-            mask = builder.trunc(builder.lshr(word, ir.Constant(I64, 16 * part)), I16)
-            number = builder.add(builder.trunc(start, I32), ir.Constant(I32, 16 * part))
-            numbers = builder.add(splat(builder, number, 16), lane)
-            lanes_set = builder.bitcast(mask, ir.VectorType(I1, 16))
-            name = "llvm.x86.avx512.mask.compress.v16i32"
-            packed = call(builder, name, WORDS, numbers, const(0, 16, I32), lanes_set)
-            store(builder, packed, base, builder.mul(place, ir.Constant(I64, 4)))
+        base, kind = data(context, builder, signature.args[2], arguments[2]), ir.VectorType(I16, 32)
+        for part in range(2):
+            mask = builder.trunc(builder.lshr(word, ir.Constant(I64, 32 * part)), I32)
+            number = splat(builder, builder.trunc(start, I16), 32)
+            numbers = builder.add(number, ir.Constant(kind, list(range(32 * part, 32 * part + 32))))
+            lanes_set = builder.bitcast(mask, ir.VectorType(I1, 32))
+            name = "llvm.x86.avx512.mask.compress.v32i16"
+            packed = call(builder, name, kind, numbers, const(0, 32, I16), lanes_set)
+            store(builder, packed, base, builder.mul(place, ir.Constant(I64, 2)))
             place = builder.add(place, builder.zext(builder.ctpop(mask), I64))
         return place
 

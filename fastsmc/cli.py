@@ -17,6 +17,7 @@ import typer
 
 from fastsmc import cli_migrate
 from fastsmc.cli_progress import progress
+from fastsmc.cli_simulate import simulate
 from fastsmc.errors import CheckError, FastsmcError, InputError
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
 app.add_typer(cli_migrate.app, name="migrate")
 
 
@@ -254,6 +253,9 @@ def _whole_numbers(option: str, text: str) -> list[int]:
     except ValueError:
         msg = f"{option} {text!r}: give whole numbers joined by commas, such as 1,64,512"
         raise InputError(msg) from None
+
+
+app.command(epilog="Example: fastsmc simulate examples/trng_to_vmm.toml")(simulate)
 
 
 @app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")

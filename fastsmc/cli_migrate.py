@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_check import EPILOG as CHECK_EPILOG
-from fastsmc.cli_migrate_check import check
+from fastsmc import cli_migrate_check, cli_migrate_size
 
 if TYPE_CHECKING:
     from fastsmc.migration.read import Part, RegisterFile, Scopes
@@ -38,7 +37,8 @@ def migrate() -> None:
     """Options of every command."""
 
 
-app.command(epilog=CHECK_EPILOG)(check)
+app.command(epilog=cli_migrate_check.EPILOG)(cli_migrate_check.check)
+app.command(epilog=cli_migrate_size.EPILOG)(cli_migrate_size.size)
 
 
 @app.command(epilog="Example: fastsmc migrate inspect vm.migration --json")

@@ -57,15 +57,24 @@ class Dispatched:
         return dict(sorted(rows.items(), key=lambda row: -row[1]))
 
 
-def dispatch(fleet: Fleet, calls: Calls, *, by: By = "both", threads: int | None = None) -> Dispatched:
+def dispatch(
+    fleet: Fleet,
+    calls: Calls,
+    *,
+    by: By = "both",
+    out: NDArray[np.uint8] | None = None,
+    threads: int | None = None,
+) -> Dispatched:
     """The verdict of every call, and counters.
 
     Args:
         by: count per service, per VM, or per VM and service ("both"), from which the other two are added up.
+        out: filled with the verdicts when given, as `verdicts` has it; saves large batches the cost of fresh memory.
         threads: at most so many; None: every core for a batch of four million calls or more. Results are the same.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have; another `by`; 2**32 calls or more; fewer than one thread.
+        InputError: a call by a vCPU the fleet does not have; another `by`; 2**32 calls or more; fewer than one thread;
+            an `out` that `verdicts` would refuse.
 
     Cost: O(n_call), counted while the verdicts are at hand; O(log n_range) more for an id KVM has no name for. 256
     bytes per VM, unless by service alone.
@@ -76,7 +85,7 @@ def dispatch(fleet: Fleet, calls: Calls, *, by: By = "both", threads: int | None
     if len(calls) >> 32:
         msg = f"{len(calls)} calls are too many to count at once: the limit is {2**32 - 1}; give them in parts"
         raise InputError(msg)
-    out = np.empty(len(calls), np.uint8)
+    out = _prepared(fleet, calls, out)
     counts = _run(fleet, calls, out, threads, n_counter=1 if by == "service" else fleet.n_vm)
     cells = counts.reshape(-1, N_CODE // 8, 8)[:, :N_SERVICE, :N_VERDICT]
     return Dispatched(
@@ -100,14 +109,20 @@ def verdicts(
         InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
             memory with a column; fewer than one thread. `out` is as it was.
     """
-    if out is None:
-        out = np.empty(len(calls), np.uint8)
-    else:
-        _check_out(calls, out)
-        # The kernel checks too, but as it goes: the caller's array must not be left half-filled.
-        if len(calls) and int(calls.vcpu.max()) >= fleet.n_vcpu:
-            raise _no_such_vcpu(fleet, calls)
+    out = _prepared(fleet, calls, out)
     _run(fleet, calls, out, threads)
+    return out
+
+
+def _prepared(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """An array for verdicts: the caller's, if it will do and every vCPU exists, or a new one."""
+    if out is None:
+        return np.empty(len(calls), np.uint8)
+    _check_out(calls, out)
+    # The kernel checks too, but as it goes: the caller's array must not be left half-filled.
+    cannot_lack = fleet.n_vcpu > np.iinfo(calls.vcpu.dtype).max
+    if len(calls) and not cannot_lack and int(calls.vcpu.max()) >= fleet.n_vcpu:
+        raise _no_such_vcpu(fleet, calls)
     return out
 
 

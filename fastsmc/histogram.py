@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -162,12 +163,16 @@ class Histogram:
         Raises:
             InputError: not what `as_dict` gives.
         """
+        msg = "not a saved histogram: it needs first_bucket, counts, total_ns and max_ns, none of them negative"
         try:
-            first, counts = data["first_bucket"], data["counts"]
-            assert isinstance(first, int) and isinstance(counts, list)  # noqa: PT018
-            whole = np.zeros(N_BUCKET, np.int64)
-            whole[first : first + len(counts)] = np.array(counts, np.int64)
-            return cls(whole, float(data["total_ns"]), float(data["max_ns"]))  # type: ignore[arg-type]
-        except (KeyError, AssertionError, ValueError, TypeError, OverflowError) as error:
-            msg = "not a saved histogram: it needs first_bucket, counts, total_ns and max_ns"
+            first: Any = data["first_bucket"]
+            counts: Any = data["counts"]
+            total, largest = float(data["total_ns"]), float(data["max_ns"])  # type: ignore[arg-type]
+        except (KeyError, ValueError, TypeError) as error:
             raise InputError(msg) from error
+        whole = isinstance(counts, list) and all(type(c) is int and 0 <= c < 1 << 63 for c in (first, *counts))
+        if not whole or first + len(counts) > N_BUCKET or not (0 <= total < np.inf and 0 <= largest < np.inf):
+            raise InputError(msg)
+        buckets = np.zeros(N_BUCKET, np.int64)
+        buckets[first : first + len(counts)] = counts
+        return cls(buckets, total, largest)

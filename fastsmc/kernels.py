@@ -14,6 +14,7 @@ from fastsmc._jit import kernel
 from fastsmc._simd import keys_below
 
 U8 = NDArray[np.uint8]
+U16 = NDArray[np.uint16]
 U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -28,7 +29,8 @@ N_CODE = 64
 BUCKET_SHIFT = np.uint32(25)
 """Leaves the top 7 bits: 128 buckets."""
 _HANDLED, _EXIT, _SEARCH = np.uint8(0), np.uint8(4), np.uint8(8)
-_VERDICT, _HIGH_HALF = np.uint8(7), np.uint8(4)
+_VERDICT, _HIGH_HALF, _STANDS = np.uint8(7), np.uint8(4), np.uint8(0x70)
+_ZERO8, _SEARCH_BIT = np.uint8(0), np.uint8(3)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 _PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0), np.uint32(0x0400_0000)
 _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
@@ -38,9 +40,26 @@ _NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
 
 
 @kernel
-def group_of(vcpu: int, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
+def group_of(vcpu: int | np.uint64, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
     """A vCPU's group (rows.Rows): a division that is a multiplication."""
     return (np.uint64(vcpu) * magic) >> magic_shift
+
+
+@kernel
+def is_psci(func_id: np.uint32) -> bool:
+    """Whether the PSCI allow rule passes an id without a name."""
+    return bool(func_id & _PSCI_BITS == _PSCI)
+
+
+@kernel
+def merged(found: np.uint8, default: np.uint8) -> np.uint8:
+    """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
+
+    No branches: half of the ids lie in a range, and which is anybody's guess.
+    """
+    overrules = _ZERO8 - (default >> _SEARCH_BIT)
+    found = (found & overrules) | (_STANDS & ~overrules)
+    return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))
 
 
 @kernel
@@ -50,9 +69,7 @@ def searched(
     """The verdict of the range an id lies in, or the row's own: one node per level of rows.FilterTrees."""
     for _ in range(depth - 1):
         node = child[node] + keys_below(key, node, func_id)
-    found = step_verdict[node, keys_below(key, node, func_id)]
-    # Not a branch: half of the ids lie in a range, and which is anybody's guess.
-    return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))
+    return merged(step_verdict[node, keys_below(key, node, func_id)], default)
 
 
 @kernel
@@ -69,10 +86,10 @@ def decide(
     multiplier: np.uint32,
     lookup: U8,
     verdict: U8,
-    packed: U32,
-    packed_of_vcpu: U32,
+    packed: U8,
+    packed_of_vcpu: U8,
     few: U8,
-    word_bits: np.uint32,
+    byte_bits: np.uint32,
     root_of_row: U32,
     depth: int,
     key: U32,
@@ -101,7 +118,7 @@ def decide(
         if has_conduit and conduit[c] & _SMC:
             row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
         b = np.uint32(f * multiplier) >> BUCKET_SHIFT
-        k = class_of_bucket[b] if key_of_bucket[b] == f else passed if f & _PSCI_BITS == _PSCI else refused
+        k = class_of_bucket[b] if key_of_bucket[b] == f else passed if is_psci(f) else refused
         what = verdict[row, k]
         if what >= _SEARCH:
             what = searched(f, root_of_row[row], depth, key, child, step_verdict, what)

@@ -3,6 +3,12 @@
 Does what `kernels_queue` does and all that is too irregular for lanes; where both can do it, they draw the same numbers
 and come to the same times, bit for bit. The vCPU that calls next is the winner of a tournament: after its call, only
 the matches on its way up are played again, one per power of two of vCPUs.
+
+Overcommit is round robin with `others` threads on a vCPU's core that always run (a fraction: one more in so many
+calls). A thread whose slice is over waits for a slice of each, and the lock if it holds it is held all the while. One
+that slept for the lock waits for what is left of a slice and for whole ones of the rest; until then the lock is free
+for whoever runs, as a pthread mutex is. Sleepers count among the others, which really leave their cores: where many
+calls wait for a lock the model is too slow (tests/test_latency_overcommit.py has by how much).
 """
 
 from __future__ import annotations
@@ -143,6 +149,18 @@ def _vmm(
 
 
 @kernel
+def _overtaken(
+    enter: float, inside: float, pause: float, phase: float, time_slice: float
+) -> tuple[float, float, float]:
+    """What one other thread takes, in whole slices, of the time in which a thread runs on: its way to the VMM, its
+    work, its pause. `phase`: how much of its slice is over as it begins, 0 to 1."""
+    at_enter = np.floor(enter / time_slice + phase)
+    at_end = np.floor((enter + inside) / time_slice + phase)
+    at_next = np.floor((enter + inside + pause) / time_slice + phase)
+    return at_enter * time_slice, (at_end - at_enter) * time_slice, (at_next - at_end) * time_slice
+
+
+@kernel
 def _follow(base: float, vcpu: int, script: Script, clock: F64Array, position: I64Array, tree: I64Array) -> None:
     """Sets off the steps that wait for the one just made, the vCPU's own next one as a rule."""
     vcpu_of, wait, _, first_next, following = script
@@ -185,7 +203,7 @@ def simulate_each(
     -> added to float64[N_SUM, n_vm] and the others as `kernels_queue.simulate_block` does, but sums per VM:
     float64[n_vm, n_class, 5].
     """
-    is_closed, others, time_slice = law[IS_CLOSED] > 0.0, law[OTHERS], law[SLICE]
+    others, time_slice = law[OTHERS], law[SLICE]
     has_script = script[1].size > 0
     tree = np.empty(2 * clock.shape[1], np.int64)
     for v in range(clock.shape[0]):
@@ -206,20 +224,21 @@ def simulate_each(
             word += STEP
             pause = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
             is_forwarded = class_ns[c] < 0.0
-            queued, ahead = 0.0, 0.0  # runnable while others have the core; how many others
+            queued, entering, ahead = 0.0, 0.0, 0.0  # waits for a core with the lock held, and before; other threads
             if time_slice > 0.0:
                 ahead = np.floor(others + _unit(word + STEP))
                 word += STEP + STEP
-                if _unit(word) * time_slice < (work if is_forwarded else class_ns[c]):
-                    queued = ahead * time_slice
-                pause *= (1.0 + others) if is_closed else 1.0
+                enter, inside = (law[ENTER], work) if is_forwarded else (0.0, class_ns[c])
+                turns = _overtaken(enter, inside, pause * law[IS_CLOSED], _unit(word), time_slice)
+                entering, queued = turns[0] * ahead, turns[1] * ahead
+                pause += turns[2] * ahead
             wait, served = 0.0, class_ns[c]
             if is_forwarded:
                 wait, served = _vmm(now, work, queued, law, free[v], per_vm, v)
                 if wait > 0.0 and ahead > 0.0:
                     word += STEP
                     queued += (ahead - 1.0 + _unit(word)) * time_slice
-            wait += queued
+            wait += queued + entering
             total = wait + served
             if has_script:
                 _follow(now + total * law[IS_CLOSED], vcpu, script, clock[v], position[v], tree)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -73,9 +72,10 @@ class Problems:
         self, value: object, path: KeyPath, *, above_zero: bool = False, unit: str = "", default: float = 1.0
     ) -> float:
         """A finite number, 0 or more, or the default and a note."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and math.isfinite(value) and value >= 0 and (value > 0 or not above_zero):  # type: ignore[arg-type, operator]
-            return float(value)  # type: ignore[arg-type]
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+        # Nan fails every comparison; a larger int would be no float.
+        if 0 <= number < 1 << 1023 and (number or not above_zero):
+            return float(number)
         of_unit = f" of {unit}" if unit else ""
         limit = "above 0" if above_zero else "0 or more"
         self.add(path, f"it is {brief(value)}", f"it must be a finite number{of_unit}, {limit}")
@@ -113,7 +113,7 @@ def brief(value: object) -> str:
 
 def meant(given: object, names: list[str]) -> str:
     """The remedy for a word that is none of some names: close ones, or all."""
-    close = get_close_matches(str(given), names, n=3, cutoff=0.6)
+    close = get_close_matches(str(given), names, n=3, cutoff=0.7)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"it must be one of {', '.join(names)}" if names else "leave it out"

@@ -73,18 +73,10 @@ class Profile:
         Args:
             n_range: ranges in the VM's filter, 0: it has none.
         """
-        match Verdict(verdict):
-            case Verdict.FAST_PATH:
-                return self.fast_path_ns.value
-            case Verdict.SMC_REFUSED:  # before any filter
-                return self.trap_ns.value + self.denied_ns.value
-            case Verdict.FORWARDED | Verdict.EXIT:
-                whole = self.round_trip_ns.value
-            case Verdict.HANDLED:
-                whole = self.trap_ns.value + self.handled_ns.value
-            case _:
-                whole = self.trap_ns.value + self.denied_ns.value
-        return whole + self.filter_ns.value * filter_levels(n_range)
+        figures, whole = self.figures(), 0.0
+        for name in figures_of(verdict, n_range=n_range):
+            whole += figures[name].value * (filter_levels(n_range) if name == "filter_ns" else 1)
+        return whole
 
     def with_overrides(self, values: Mapping[str, float], *, source: str) -> Profile:
         """The same with some figures, in ns, replaced; they are assumed.
@@ -108,6 +100,22 @@ class Profile:
 
 FIGURES = tuple(field.name for field in fields(Profile) if field.name.endswith("_ns"))
 """Names of the figures of a profile."""
+
+
+def figures_of(verdict: Verdict | int, *, n_range: int = 0) -> tuple[str, ...]:
+    """Names of the figures `Profile.kernel_ns` adds up for a call."""
+    in_filter = ("filter_ns",) if n_range else ()
+    match Verdict(verdict):
+        case Verdict.FAST_PATH:
+            return ("fast_path_ns",)
+        case Verdict.SMC_REFUSED:  # before any filter
+            return ("trap_ns", "denied_ns")
+        case Verdict.FORWARDED | Verdict.EXIT:
+            return ("round_trip_ns", *in_filter)
+        case Verdict.HANDLED:
+            return ("trap_ns", "handled_ns", *in_filter)
+        case _:
+            return ("trap_ns", "denied_ns", *in_filter)
 
 
 def filter_levels(n_range: int) -> int:
@@ -144,8 +152,8 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     if text in profiles():
         return _read(_FOLDER / f"{text}.toml", text, text)
     path = Path(text)
-    if path.suffix != ".toml" and not path.exists():
-        message = f"no profile is called {text!r}: {meant(text, list(profiles()))}; or give the path of a TOML file"
+    if path.suffix != ".toml" and not path.is_file():
+        message = f"no profile is called {text!r}: {meant(text, list(profiles()))} (or give a path that ends in .toml)"
         raise InputError(message)
     return _read(path, path.stem, text)
 

@@ -33,7 +33,7 @@ N_CLASS = 64
 """Bytes in a row: room for a class per known id and two for the others."""
 SEARCH = 8
 """Added to a row's verdict where ranges may overrule it. Verdicts end at 6, so a field of 4 bits holds both."""
-FIELDS_PER_WORD = 8
+FIELDS_PER_BYTE = 2
 N_KEY = 16
 """Keys in a node of a filter tree: 64 bytes, which one comparison of a wide register covers."""
 DIRECT_BYTES = 1 << 18
@@ -84,8 +84,8 @@ class Rows:
             of each bucket as words, and its product with the multiplier as planes of bytes; the class of each bucket;
             service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
-        packed: uint32[N_PLANE * n_row, n_word], the same in fields of 4 bits; n_word is a power of two.
-        packed_of_vcpu: uint32[n_vcpu, n_word], rows of plane 0 by vCPU; [0, n_word] in a fleet too large for it.
+        packed: uint8[N_PLANE * n_row, n_byte], the same in fields of 4 bits, low half first; n_byte is a power of two.
+        packed_of_vcpu: uint8[n_vcpu, n_byte], rows of plane 0 by vCPU; [0, n_byte] in a fleet too large for it.
         few: uint8[FEW_VCPUS + FEW_BYTES], the place of each vCPU's row in what follows, and the packed rows of plane 0;
             empty where vCPUs or rows are too many. A place is the row's first byte in its block of 128, plus the number
             of the block, for which rows of 4 bytes and more leave room.
@@ -99,8 +99,8 @@ class Rows:
     run_of_group: NDArray[np.uint32]
     lookup: NDArray[np.uint8]
     verdict: NDArray[np.uint8]
-    packed: NDArray[np.uint32]
-    packed_of_vcpu: NDArray[np.uint32]
+    packed: NDArray[np.uint8]
+    packed_of_vcpu: NDArray[np.uint8]
     few: NDArray[np.uint8]
     root_of_row: NDArray[np.uint32]
     trees: FilterTrees
@@ -108,6 +108,11 @@ class Rows:
     @property
     def n_row(self) -> int:
         return len(self.verdict) // N_PLANE
+
+    @cached_property
+    def has_ranges(self) -> bool:
+        """Whether a range may overrule the verdict of any row."""
+        return bool(np.any(self.verdict & SEARCH))
 
     @cached_property
     def arguments(self) -> tuple[Any, ...]:
@@ -127,7 +132,7 @@ class Rows:
             self.few,
             np.uint32(self.packed.shape[1].bit_length() - 1),
             self.root_of_row,
-            self.trees.depth,
+            self.trees.depth if self.has_ranges else 0,
             self.trees.key,
             self.trees.child,
             self.trees.verdict,
@@ -174,7 +179,7 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
         _lookup(class_of_slot.reshape(-1).astype(np.uint8), code_of_class),
         verdict,
         packed,
-        packed[row_of_vcpu] if is_direct else packed[:0],
+        _readable_past(packed[row_of_vcpu] if is_direct else packed[:0]),
         _few(row_of_vcpu, packed[: first.size]),
         np.tile(trees.root[filter_of_policy[first]], N_PLANE),
         trees,
@@ -210,24 +215,29 @@ def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) 
     return lookup
 
 
-def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    n_word = 1
-    while n_word * FIELDS_PER_WORD < by_class.shape[1]:
-        n_word *= 2
-    fields = np.zeros((len(by_class), n_word, FIELDS_PER_WORD), np.uint32)
-    fields.reshape(len(by_class), -1)[:, : by_class.shape[1]] = by_class
-    shift = np.arange(FIELDS_PER_WORD, dtype=np.uint32) * np.uint32(32 // FIELDS_PER_WORD)
-    packed: NDArray[np.uint32] = np.bitwise_or.reduce(fields << shift, axis=2)
-    return packed
+def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    n_byte = 4
+    while n_byte * FIELDS_PER_BYTE < by_class.shape[1]:
+        n_byte *= 2
+    fields = np.zeros((len(by_class), n_byte * FIELDS_PER_BYTE), np.uint8)
+    fields[:, : by_class.shape[1]] = by_class
+    return _readable_past(fields[:, ::2] | fields[:, 1::2] << np.uint8(4))
 
 
-def _few(row_of_vcpu: Index, packed: NDArray[np.uint32]) -> NDArray[np.uint8]:
+def _readable_past(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same rows with three bytes of memory after the last one: the wide kernel loads words from any byte."""
+    memory = np.zeros(rows.size + 3, np.uint8)
+    memory[: rows.size] = rows.reshape(-1)
+    return memory[: rows.size].reshape(rows.shape)
+
+
+def _few(row_of_vcpu: Index, packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if row_of_vcpu.size > FEW_VCPUS or packed.nbytes > FEW_BYTES:
         return np.zeros(0, np.uint8)
     few = np.zeros(FEW_VCPUS + FEW_BYTES, np.uint8)
     start = row_of_vcpu.astype(np.int64) * packed[0].nbytes
     few[: start.size] = start % 128 | start // 128
-    few[FEW_VCPUS:][: packed.nbytes] = packed.astype("<u4").view(np.uint8).reshape(-1)
+    few[FEW_VCPUS:][: packed.nbytes] = packed.reshape(-1)
     return few
 
 

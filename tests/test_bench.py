@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import func_ids
 
-from bench import baseline, cases, compare, inputs, latency, outcome, side_by_side, timing
+from bench import baseline, cases, compare, inputs, latency, outcome, queue_rivals, side_by_side, simulate, timing
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
 from fastsmc import dispatcher
@@ -24,6 +24,7 @@ from fastsmc.workload import Calls
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 TARGET_CASES = {
     *(f"{name}-{size}" for name in cases.CASES for size in ("2M", "64M")),
+    *simulate.SIMULATIONS,
     side_by_side.BATCH,
 }
 
@@ -114,13 +115,13 @@ def test_inputs_are_what_the_issue_says() -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("name", [*cases.CASES, side_by_side.BATCH])
+@pytest.mark.parametrize("name", [*cases.CASES, *simulate.SIMULATIONS, side_by_side.BATCH])
 def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
     env, measured = side_by_side.run([name], sizes={"4K": 4096}, budget_s=0.0, n_batch=40)
     side_by_side.write(tmp_path, env, measured)
     content = compare.load(tmp_path / "latest.json")
     assert list(content) == ["schema", "environment", "cases"]
-    full = name if name == side_by_side.BATCH else f"{name}-4K"
+    full = f"{name}-4K" if name in cases.CASES else name
     left_out = content["environment"].get("left_out", {})
     assert (full in content["cases"]) != (full in left_out)
     text = (tmp_path / "latest.md").read_text()
@@ -138,6 +139,13 @@ def test_full_answers_and_threads_are_cases_like_any() -> None:
     env, measured = side_by_side.run(["answers", "threads-2"], sizes={"1K": 1024}, budget_s=0.0)
     assert measured["answers-1K"]["stream"].endswith("->32")
     assert "left_out" in env or measured["threads-2-1K"]["vs_one_thread"] > 0
+
+
+def test_a_rival_that_finds_other_waiting_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(simulate.N_AGREE, "simpy", 20_000)
+    monkeypatch.setattr(queue_rivals, "simpy_mm1", lambda n, seed: queue_rivals.Found(13.0, 0.1, n))
+    with pytest.raises(AssertionError, match=r"simpy says calls wait 13 \+- 0.1 us, we say 11\.\d+ \+- "):
+        simulate.mm1(4096)
 
 
 @needs_cc
@@ -166,7 +174,9 @@ def test_the_environment_names_no_host_and_no_path() -> None:
 
 def test_every_number_of_the_issue_names_a_case() -> None:
     names = {name for target in outcome.TARGETS for name in target.names(dict.fromkeys(TARGET_CASES))}
-    assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {*cases.CASES, side_by_side.BATCH}
+    assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {
+        *cases.CASES, *simulate.SIMULATIONS, side_by_side.BATCH,
+    }  # fmt: skip
     (known,) = [t for t in outcome.TARGETS if t.case == "mixed-known" and t.key == "vs_c_kernel_style"]
     assert known.names(dict.fromkeys(TARGET_CASES)) == [
         n for n in dict.fromkeys(TARGET_CASES) if n in ("mixed-known-2M", "mixed-known-64M")

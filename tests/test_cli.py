@@ -24,7 +24,18 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"], ["migrate", "inspect"], ["migrate", "check"]],
+    [
+        [],
+        ["verify"],
+        ["trace"],
+        ["report"],
+        ["explain"],
+        ["scope"],
+        ["simulate"],
+        ["migrate", "inspect"],
+        ["migrate", "size"],
+        ["migrate", "check"],
+    ],
 )
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:
     done = fastsmc(*command, "--help")

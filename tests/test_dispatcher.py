@@ -76,6 +76,8 @@ def test_a_vcpu_the_fleet_lacks_is_named(dtype: type[np.unsignedinteger], n_call
         out = np.full(n_call, 99, np.uint8)
         with pytest.raises(InputError, match=f"call {place} is made by vCPU 4"):
             verdicts(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)), out)
+        with pytest.raises(InputError, match=f"call {place} is made by vCPU 4"):
+            dispatch(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)), out=out)
         assert (out == 99).all()
 
 
@@ -87,6 +89,16 @@ def test_a_vcpu_index_may_be_as_narrow_as_the_caller_has_it(dtype: type[np.unsig
     narrow = Calls.of(calls.vcpu.astype(dtype), calls.func_id)
     assert narrow.vcpu.dtype == dtype
     assert np.array_equal(verdicts(fleet, narrow), verdicts(fleet, calls))
+
+
+def test_dispatch_fills_the_out_it_is_given() -> None:
+    fleet, calls = Fleet.uniform(n_vm=2, n_vcpu=2), random_calls(3000, 4)
+    out = np.full(3000, 99, np.uint8)
+    done = dispatch(fleet, calls, out=out)
+    assert done.verdict is out
+    assert np.array_equal(out, dispatch(fleet, calls).verdict)
+    with pytest.raises(InputError, match=r"uint8\[3000\]"):
+        dispatch(fleet, calls, out=out[1:])
 
 
 def test_an_out_that_overlaps_a_column_is_refused() -> None:

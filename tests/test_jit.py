@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,30 @@ def finished(process: subprocess.Popen[str]) -> tuple[list[str], str]:
 def test_a_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
     assert finished(start(tmp_path)) == (["[0, 1]", "0"], "")
     assert finished(start(tmp_path)) == (["[0, 1]", "1"], "")
+
+
+def said_on_a_terminal(cache: Path) -> str:
+    """What a process whose stderr is a terminal writes there."""
+    ours, its = pty.openpty()
+    try:
+        env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+        program = [sys.executable, "-c", PROGRAM.format(dtypes="np.uint32,")]
+        subprocess.run(program, stdout=subprocess.DEVNULL, stderr=its, env=env, check=True, timeout=120)
+        os.write(its, b"END")
+        said = b""
+        while not said.endswith(b"END"):
+            said += os.read(ours, 1000)
+    finally:
+        os.close(its)
+        os.close(ours)
+    return said[:-3].decode()
+
+
+def test_a_terminal_is_told_of_the_first_compilation_only(tmp_path: Path) -> None:
+    cold = said_on_a_terminal(tmp_path)
+    assert cold.count("fastsmc: compiling kernels, once") == 1
+    assert cold.count("\n") == 1
+    assert said_on_a_terminal(tmp_path) == ""
 
 
 def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:

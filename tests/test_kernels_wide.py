@@ -101,7 +101,7 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, is_few: bool) -> No
     for vm in range(n_vm):
         fleet.install_filter([FilterRange(i, 1, int(rng.integers(0, 3))) for i in open_ids], vms=vm)
     rows = fleet.rows()
-    assert (rows.n_row, rows.packed.shape[1], rows.few.size > 0) == (n_vm, 8, is_few)
+    assert (rows.n_row, rows.packed.shape[1], rows.few.size > 0) == (n_vm, 32, is_few)
     func_id = mixed_ids(rng, 5000, 0.02)
     for dtype in (np.uint8, np.uint16, np.uint32):
         last = min(fleet.n_vcpu, 256) if dtype == np.uint8 else fleet.n_vcpu

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from study_sizes import LOAD, STUDY
 
 from fastsmc import report, scaling
 from fastsmc.errors import ResultFileError
@@ -39,6 +40,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vms_vcpus=16,
         grid=(1, 8, 64, 1024),
         encodes=1,
+        study=STUDY,
     )
     path = tmp_path_factory.mktemp("run") / "data.json"
     save(scaling.run(read_trace(TRACE), sizes=sizes), path)
@@ -122,18 +124,19 @@ def test_the_page_opens_offline(page: str, checked: Checked, folder: Path) -> No
 
 
 def test_every_figure_is_there_with_its_tag_and_axes(page: str, checked: Checked, folder: Path) -> None:
-    assert checked.tags["figure"] == checked.tags["figcaption"] == len(FIGURES)
+    assert checked.tags["figure"] == checked.tags["figcaption"] == len(FIGURES + LOAD)
     tags = ("measured", "modelled from recorded", "modelled, times assumed", "measured", "recorded, verdicts modelled")
-    for name, tag, caption in zip(FIGURES, (*tags, "measured"), checked.captions, strict=True):
+    every = (*tags, "measured", *["modelled, from assumed figures"] * len(LOAD))
+    for name, tag, caption in zip(FIGURES + LOAD, every, checked.captions, strict=True):
         svg = (folder / f"{name}.svg").read_text("utf-8")
         text = " ".join(
             "".join(node.itertext()) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
         )
         assert tag in caption, name
         assert tag in text, name
-        assert re.search(r"\((count|bytes|ns|µs|ms)\)", text), f"{name} has an axis without a unit"
+        assert re.search(r"\((count|bytes|ns|µs|ms|% of all)\)", text), f"{name} has an axis without a unit"
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("1-heatmap", "2-payload", "3-ioctls"):
+    for name in ("1-heatmap", "2-payload", "3-ioctls", "7-load-vcpus", "12-load-boot"):
         assert "hypothetical: KVM stops at 512" in (folder / f"{name}.svg").read_text("utf-8")
 
 

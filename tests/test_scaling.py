@@ -32,6 +32,20 @@ SMALL = scaling.Sizes(
     grid=(1, 4, 1024),
     encodes=1,
     set_vcpus=(1, 512, 1024),
+    study=scaling.StudySizes(
+        n_vm=2,
+        n_forwarded=200,
+        most_call=400,
+        warmup=1,
+        vcpus=(1, 16),
+        shares=(0.0, 1.0),
+        share_vcpus=(1, 64),
+        lock_workers=(1, 4),
+        lock_vcpus=(16,),
+        ranges=(0, 1),
+        range_vcpus=(16,),
+        boot_vcpus=(1, 3),
+    ),
 )
 
 
@@ -228,7 +242,15 @@ def test_every_number_is_labelled_and_every_limit_has_a_source(run: Run) -> None
 
 def test_progress_reaches_the_end_of_every_step(run: Run, steps: list[tuple[str, int, int]]) -> None:
     last = {step: (done, total) for step, done, total in steps}
-    assert list(last) == ["trace", "replay", "dispatch by vCPUs", "dispatch by VMs", "payload", "register sets"]
+    assert list(last) == [
+        "trace",
+        "replay",
+        "dispatch by vCPUs",
+        "dispatch by VMs",
+        "payload",
+        "register sets",
+        "calls under load",
+    ]
     assert all(done == total for done, total in last.values())
 
 

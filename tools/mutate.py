@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 # Cheap and telling ones first: -x stops at the first that fails.
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
-    *("test_dispatcher", "test_kernels_wide", "test_answering", "test_verification"),
+    *("test_dispatcher", "test_kernels_wide", "test_answering", "test_verification", "test_qemu_size"),
     *("test_compat", "test_compat_files"),
 )
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
@@ -141,7 +141,8 @@ MUTANTS = [
     ),
     *_in(
         "kernels.py",
-        ("passed if f & _PSCI_BITS == _PSCI else refused", "refused if f & _PSCI_BITS == _PSCI else passed"),
+        ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
+        ("overrules = _ZERO8 - (default >> _SEARCH_BIT)", "overrules = _ZERO8 - (default >> _SEARCH_BIT & _ZERO8)"),
         ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
         (
             "return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))",
@@ -150,7 +151,8 @@ MUTANTS = [
         ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
     ),
-    *_in("kernels_wide.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
+    *_in("kernels_steps.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
+    *_in("kernels_wide.py", ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed")),
     *_in(
         "bitmaps.py",
         ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
@@ -196,6 +198,21 @@ MUTANTS = [
         "compat/visible.py",
         ("written = carried(source, vmm) - lost", "written = frozenset(source.values) - lost"),
         ("_in_order(after[0] - before[0]), _in_order(before[0] - after[0])", "_in_order(after[0] & before[0]), ()"),
+    ),
+    *_in(
+        "migration/qemu_layout.py",
+        ('length = {"array_len": n} if n > 1 else {}', 'length = {"array_len": n}'),
+        ("SECTION_FOOT = 1 + 4", "SECTION_FOOT = 4"),
+        ("low, bound, width = bound, bound * 10, width + 1", "low, bound, width = bound, bound * 10, width"),
+    ),
+    *_in(
+        "migration/qemu_size.py",
+        (
+            "size += (n_vcpu - 1) * (element + _SEPARATOR) + more_digits",
+            "size += (n_vcpu - 1) * (element + _SEPARATOR)",
+        ),
+        ('if layout["name"] != "arm_gicv3" or n_vcpu == 1:', 'if layout["name"] != "arm_gicv3":'),
+        ("(n_section - 1) * _SEPARATOR", "n_section * _SEPARATOR"),
     ),
 ]
 

@@ -11,16 +11,20 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from fastsmc.errors import InputError
 from fastsmc.latency.group import Group, group_of
-from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, Times, outcome_of
-from fastsmc.latency.run import Counts, Span, Sums, parts_of, run_part
+from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, outcome_of
+from fastsmc.latency.run import Counts, Span, Sums, n_chunk, parts_of, run_part
+from fastsmc.latency.saving import saved_times, vm_table
 from fastsmc.latency.stable import check_stable
+from fastsmc.latency.text import text
+from fastsmc.latency.times import Times
 from fastsmc.parts import n_core
 from fastsmc.scenario import Scenario
 
-__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "simulate"]
+__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate", "text", "vm_table"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -37,7 +41,7 @@ def simulate(
     Args:
         scenario: one that is loaded, or the path of its TOML file.
         threads: the outcome is the same to the byte for any number.
-        progress: called with (group, parts done, parts in all), in the caller's thread.
+        progress: called with (group, chunks of work done, chunks in all), in the caller's thread.
         stop: asked between chunks of work; once it says True the run ends, with what it has.
 
     Raises:
@@ -79,11 +83,19 @@ class _Work:
         self.groups, self.progress, self.stop = groups, progress, stop
         self.sums = [Sums.of(group) for group in groups]
         self.left = deque((g, part) for g, group in enumerate(groups) for part in parts_of(group))
-        self.n_part, self.n_done, self.is_partial = len(self.left), 0, False
+        self.n_done, self.is_partial = 0, False
         self.spans, first = [], 0
         for group in groups:
             self.spans.append(Span(scenario.warmup, scenario.calls, scenario.seed, first))
             first += group.given.count * group.given.vcpus
+        self.n_chunk = sum(n_chunk(groups[g], part, self.spans[g]) for g, part in self.left)
+
+    def _stop_or_show(self, name: str, *, shows: bool) -> bool:
+        """Asked before each chunk. Threads may miss one another's counts: they are for the eye only."""
+        if shows and self.progress is not None:
+            self.progress(name, self.n_done, self.n_chunk)
+        self.n_done += 1
+        return self.stop()
 
     def take(self, *, shows: bool) -> dict[int, Counts]:
         """Does parts until none is left; counts by group."""
@@ -97,9 +109,7 @@ class _Work:
             group = self.groups[g]
             if g not in counts:
                 counts[g], uncounted[g] = Counts(group), Counts(group)
-            if not run_part(group, part, self.spans[g], self.sums[g], counts[g], uncounted[g], self.stop):
+            stop = partial(self._stop_or_show, group.given.name, shows=shows)
+            if not run_part(group, part, self.spans[g], self.sums[g], counts[g], uncounted[g], stop):
                 self.is_partial = True
-            self.n_done += 1
-            if shows and self.progress is not None:
-                self.progress(group.given.name, self.n_done, self.n_part)
         return counts

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
+from fastsmc import kernels_queue_forwarded as forwarded
+from fastsmc.profiles import Profile
 from fastsmc.scenario import HostCores, Law, Scenario, VmGroup, Workload
 from fastsmc.scenario_verdicts import verdicts_of
 from fastsmc.smccc import Verdict
@@ -52,6 +54,7 @@ class Group:
     """
 
     given: VmGroup
+    profile: Profile
     verdicts: tuple[Verdict, ...]
     class_ns: NDArray[np.float64]
     threshold: NDArray[np.uint64]
@@ -61,6 +64,18 @@ class Group:
     n_worker: int
     script: ScriptTables | None
     is_lanes: bool
+
+    @property
+    def is_forwarded(self) -> bool:
+        """All calls are forwarded, and all are alike."""
+        return self.class_ns.size == 1 and bool(self.class_ns[0] < 0)
+
+    @property
+    def block(self) -> int:
+        """VMs the kernel takes side by side."""
+        if not self.is_lanes:
+            return 1
+        return forwarded.BLOCK if self.is_forwarded else lanes.BLOCK
 
     @property
     def enter_ns(self) -> float:
@@ -100,16 +115,16 @@ def group_of(scenario: Scenario, given: VmGroup) -> Group:
         law[each.ON], law[each.OFF] = workload.onoff.on_ns, workload.onoff.off_ns
     _overcommit(scenario.host, scenario.n_vcpu, law)
     n_worker = given.workers if given.lock == "workers" else 1
-    forwarded = {service for service, ns in zip(services, times, strict=True) if ns < 0}
-    if len(forwarded) == 1:
-        law[lanes.WORK], law[lanes.RANDOM_WORK] = _parts(next(iter(forwarded)))
-    is_plain = len(forwarded) <= 1 and n_worker == 1 and workload.script is None
+    in_vmm = {service for service, ns in zip(services, times, strict=True) if ns < 0}
+    if len(in_vmm) == 1:
+        law[lanes.WORK], law[lanes.RANDOM_WORK] = _parts(next(iter(in_vmm)))
+    is_plain = len(in_vmm) <= 1 and n_worker == 1 and workload.script is None
     is_plain = is_plain and not law[each.ON] and not law[each.SLICE]
     fits = given.count >= LANES_LEAST_VM and given.vcpus <= LANES_VCPU_PER_VM * min(given.count, lanes.BLOCK)
     parts = np.array([_parts(service) for service in services])
     return Group(
-        given, verdicts, np.array(times), _thresholds(workload), parts[:, 0].copy(), parts[:, 1].copy(), law, n_worker,
-        script_tables(workload, given.vcpus), is_plain and fits,
+        given, profile, verdicts, np.array(times), _thresholds(workload), parts[:, 0].copy(), parts[:, 1].copy(), law,
+        n_worker, script_tables(workload, given.vcpus), is_plain and fits,
     )  # fmt: skip
 
 

@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
-from fastsmc.histogram import Histogram
+from fastsmc.histogram import Histogram, bucket_of
 from fastsmc.latency.group import Group
 from fastsmc.latency.run import Counts, Sums
-from fastsmc.log_linear import N_BUCKET
+from fastsmc.latency.saving import run_of
+from fastsmc.latency.summary import summary
+from fastsmc.latency.text import text
+from fastsmc.latency.times import Times
+from fastsmc.log_linear import FIRST_OCTAVE, N_BUCKET
+from fastsmc.results import Run, save
 from fastsmc.scenario import Scenario
 from fastsmc.smccc import FUNCTION_BY_ID, Verdict
 
-QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Times:
-    """Times of calls of one kind: response = waiting + service, call by call.
-
-    Attributes:
-        waiting: for the VMM's lock or a worker, and for a core where the host has fewer than vCPUs.
-        service: the kernel's and the VMM's work, nobody in the way.
-        response: from the guest's HVC or SMC until it goes on.
-    """
-
-    waiting: Histogram
-    service: Histogram
-    response: Histogram
-
-    @property
-    def n_call(self) -> int:
-        return self.response.n
-
-    @classmethod
-    def merged(cls, parts: Iterable[Times]) -> Times:
-        """Of all calls of the parts."""
-        all_parts = list(parts)
-        return cls(
-            *(Histogram.merged(getattr(p, name) for p in all_parts) for name in ("waiting", "service", "response"))
-        )
+LEAST_NS = 2.0**FIRST_OCTAVE
+"""A shorter window, of calls that all took no time, counts as one: rates stay finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +49,7 @@ class GroupOutcome:
 
     Attributes:
         n_vm: VMs in them.
+        vm: int64[n_vm], which of the group's VMs, from 0.
         n_call: int64[n_vm].
         window_ns: float64[n_vm], simulated time in which they were made.
         forwarded: int64[n_vm], calls that went to the VMM.
@@ -82,6 +63,7 @@ class GroupOutcome:
     group: Group
     kinds: tuple[CallKind, ...]
     n_vm: int
+    vm: NDArray[np.int64]
     n_call: NDArray[np.int64]
     window_ns: NDArray[np.float64]
     forwarded: NDArray[np.int64]
@@ -160,6 +142,26 @@ class Simulation:
         """A group by its name; KeyError."""
         return {group.name: group for group in self.groups}[name]
 
+    def __str__(self) -> str:
+        """What `fastsmc simulate` prints."""
+        return text(self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """Inputs and outcome as plain values, as `fastsmc simulate --json` prints them."""
+        return summary(self)
+
+    def run(self) -> Run:
+        """A run to save, histograms included; `saved_times` reads them back."""
+        return run_of(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes `run()` as JSON.
+
+        Raises:
+            ResultFileError: the file cannot be written.
+        """
+        save(self.run(), path)
+
 
 def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     """From what the kernels added up."""
@@ -167,22 +169,21 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     n_call, per_vm = sums.n_call[done], sums.per_vm[:, done]
     n_of_class = np.sum([one.n_of_class for one in counts], axis=0)
     buckets = np.sum([one.buckets for one in counts], axis=0)
-    is_only = n_of_class.size == 1 and group.class_ns[0] < 0
-    if is_only:
+    if group.is_forwarded:
         per_vm[lanes.FORWARDED] = n_call
     kinds = []
     for c, entry in enumerate(group.given.workload.mix):
-        if is_only:
-            times = _of_all(group, per_vm, buckets[0])
+        if group.is_forwarded:
+            times = _of_all(per_vm, buckets[0])
         elif buckets[c].any():
             times = _counted(buckets[c], sums.by_part[:, c])
         else:
             times = _constant(int(n_of_class[c]), max(float(group.class_ns[c]), 0.0))
         kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
-    window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], np.finfo(np.float64).tiny)
+    window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], LEAST_NS)
     calls = np.maximum(n_call, 1)
     return GroupOutcome(
-        group, tuple(kinds), int(done.size), n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
+        group, tuple(kinds), int(done.size), done, n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
         per_vm[lanes.WAITING] / calls, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
         per_vm[lanes.BUSY] / window / group.n_worker, per_vm[lanes.WAITING] / window, n_call / window * 1e9,
     )  # fmt: skip
@@ -199,7 +200,7 @@ def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
     return _histograms(buckets, [waiting, served, waiting + served], largest)
 
 
-def _of_all(group: Group, per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
+def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
     """Every call is forwarded: the sums per VM are all there is."""
     waiting, response = float(per_vm[lanes.WAITING].sum()), float(per_vm[lanes.RESPONSE].sum())
     rows = (lanes.MOST_WAITING, lanes.MOST_SERVED, lanes.MOST_RESPONSE)
@@ -213,8 +214,6 @@ def _constant(n: int, time_ns: float) -> Times:
     zero, taken = counts.copy(), counts
     if n:
         zero[0] = n
-        from fastsmc.histogram import bucket_of
-
         taken[int(bucket_of([time_ns])[0])] = n
     largest = time_ns if n else 0.0
     service = Histogram(taken, n * time_ns, largest)

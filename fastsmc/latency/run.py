@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
+from fastsmc import kernels_queue_forwarded as forwarded
 from fastsmc.kernels_variates import start_streams
 from fastsmc.latency.group import Group
 from fastsmc.log_linear import N_BUCKET
@@ -48,7 +49,7 @@ class Sums:
     @classmethod
     def of(cls, group: Group) -> Sums:
         n_vm, n_class = group.given.count, group.class_ns.size
-        n_part = -(-n_vm // lanes.BLOCK) if group.is_lanes else n_vm
+        n_part = -(-n_vm // group.block)
         times = np.zeros((2, n_vm))
         return cls(
             np.zeros((lanes.N_SUM, n_vm)), np.zeros(n_vm, np.int64), times[0], times[1], np.zeros((n_part, n_class, 5))
@@ -96,15 +97,32 @@ class Span:
 def parts_of(group: Group) -> list[slice]:
     """The parts of a group: blocks of lanes, or as many whole VMs as make a chunk."""
     n_vm = group.given.count
-    width = lanes.BLOCK if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
+    width = group.block if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
     return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
+
+
+def n_chunk(group: Group, part: slice, span: Span) -> int:
+    """How often `run_part` looks at whether to go on."""
+    chunk = _chunk(part.stop - part.start)
+    return sum(-(-n_step // chunk) for n_step in _steps(group, span))
+
+
+def _chunk(n_vm: int) -> int:
+    """Calls each VM makes between two looks."""
+    return max(CHUNK // n_vm, 1)
+
+
+def _steps(group: Group, span: Span) -> tuple[int, int]:
+    """Calls of a VM that are not counted, and then those that are."""
+    if group.script is not None:
+        return 0, group.script.tables[0].size
+    return span.warmup * group.given.vcpus, span.calls * group.given.vcpus
 
 
 def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop) -> bool:
     """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
     vms = _Lanes(group, part, span) if group.is_lanes else _Each(group, part, span)
-    vcpus = group.given.vcpus
-    n_warm, n_call = (0, vms.n_script) if group.script else (span.warmup * vcpus, span.calls * vcpus)
+    n_warm, n_call = _steps(group, span)
     per_vm = np.zeros((lanes.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
@@ -122,7 +140,6 @@ class _Vms:
     """Some VMs' state."""
 
     rows: slice
-    n_script: int = 0
 
     def __init__(self, group: Group, part: slice, span: Span) -> None:
         self.group, self.n_vm = group, part.stop - part.start
@@ -136,7 +153,7 @@ class _Vms:
         self, n_step: int, per_vm: NDArray[np.float64], by_part: NDArray[np.float64], counts: Counts, stop: Stop
     ) -> tuple[int, bool]:
         """Each VM makes n_step calls; how many it made, and whether these are all."""
-        chunk = max(CHUNK // self.n_vm, 1)
+        chunk = _chunk(self.n_vm)
         for done in range(0, n_step, chunk):
             if stop():
                 return done, False
@@ -162,11 +179,16 @@ class _Lanes(_Vms):
         self.clock = np.ascontiguousarray(np.take_along_axis(clock, order, 0))
         self.stream = np.ascontiguousarray(np.take_along_axis(stream, order, 0))
         self.free = np.zeros(self.n_vm)
-        block = part.start // lanes.BLOCK
+        block = part.start // group.block
         self.rows = slice(block, block + 1)
 
     def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
         g = self.group
+        if g.is_forwarded:
+            forwarded.simulate_forwarded(
+                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some
+            )  # fmt: skip
+            return
         lanes.simulate_block(
             self.clock, self.stream, self.free, g.threshold, g.class_ns, g.law, n_step, per_vm, n_of_class, some,
             by_part[0],
@@ -189,7 +211,7 @@ class _Each(_Vms):
         none, no_times = np.zeros(0, np.int64), np.zeros(0)
         self.script = (none, no_times, none, none, none)
         if group.script is not None:
-            self.script, self.n_script = group.script.tables, group.script.tables[0].size
+            self.script = group.script.tables
             clock[:, :vcpus], self.position[:, :vcpus] = group.script.first_ns, group.script.first_step
         self.clock, self.stream, self.left = clock, stream, left
         self.free = np.zeros((self.n_vm, group.n_worker))

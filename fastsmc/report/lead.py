@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsmc.report import study
 from fastsmc.report.heatmap import QEMU as WITH_IDS
 from fastsmc.report.heatmap import origin_points
 from fastsmc.report.sets import QEMU, QEMU_ONCE, at_limit, reference
@@ -12,11 +13,13 @@ from fastsmc.results import Run, Table
 
 def lead(run: Run) -> list[tuple[str, str]]:
     """Paragraphs as (what it is about, text)."""
+    load = [("Under load", _load(run))] if study.is_in(run) else []
     return [
         ("The question", _question(run)),
         ("Bytes", _bytes(run)),
         ("Ioctls", _ioctls(run)),
         ("Dispatch", _dispatch(run)),
+        *load,
     ]
 
 
@@ -82,4 +85,17 @@ def _dispatch(run: Run) -> str:
         f"one core; on {count(large['n_vcpu'][-1])} vCPUs {duration(large['dispatch_ns'][-1])}. A batch in which each "
         f"of {n_vcpu} vCPUs makes one call takes {duration(row['batch_p50_ns'])} at the median and "
         f"{duration(row['batch_p99_9_ns'])} at the 99.9th percentile (all measured). KVM's own path was not timed."
+    )
+
+
+def _load(run: Run) -> str:
+    table = run["study_vcpus"].where(lock="vm")
+    row = list(table.where(is_hypothetical=False).rows())[-1]
+    service, think = study.weakest(run), duration(study.figure_of(run, "think_ns"))
+    return (
+        f"What a filter forwards waits in the VMM. One lock per VM serves {count(row['most_forwarded_hz'])} forwarded "
+        f"calls a second, if the VMM works {duration(service['value'])} for each ({service['obtained']}): with "
+        f"{row['n_vcpu']} vCPUs that run {think} between calls, of which {percent(row['share'])} are forwarded, half "
+        f"of these take {duration(row['p50_ns'])} or longer, where one alone takes {duration(row['alone_ns'])} "
+        "(modelled)."
     )

@@ -8,74 +8,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import ResultFileError
+from fastsmc.report.study.needs import ABOVE_0, COUNT, FLAG, FROM_0, STUDY_KEYS, STUDY_NEEDS, TEXT
 from fastsmc.results import Run, Table
 
-_TEXT, _FLAG, _COUNT, _ABOVE_0, _FROM_0 = "text", "true or false", "counts from 1 up", "above 0", "0 or more"
-_SPREAD = {"dispatch_ns": _ABOVE_0, "dispatch_p25_ns": _FROM_0, "dispatch_p75_ns": _FROM_0}
+_SPREAD = {"dispatch_ns": ABOVE_0, "dispatch_p25_ns": FROM_0, "dispatch_p75_ns": FROM_0}
 _DISPATCH = {
-    "n_vm": _COUNT,
-    "n_vcpu": _COUNT,
-    "n_policy": _COUNT,
-    "is_hypothetical": _FLAG,
-    "pattern": _TEXT,
-    "n_range": _FROM_0,
-    "n_call": _COUNT,
+    "n_vm": COUNT,
+    "n_vcpu": COUNT,
+    "n_policy": COUNT,
+    "is_hypothetical": FLAG,
+    "pattern": TEXT,
+    "n_range": FROM_0,
+    "n_call": COUNT,
     **_SPREAD,
 }
 _GRID = {
-    "n_reg": _COUNT,
-    "n_vcpu": _COUNT,
-    "is_hypothetical": _FLAG,
-    "codec": _TEXT,
-    "encoded_bytes": _COUNT,
-    "is_round_trip_exact": _FLAG,
-    "encode_ms": _FROM_0,
-    "decode_ms": _FROM_0,
-    "save_ioctls": _COUNT,
+    "n_reg": COUNT,
+    "n_vcpu": COUNT,
+    "is_hypothetical": FLAG,
+    "codec": TEXT,
+    "encoded_bytes": COUNT,
+    "is_round_trip_exact": FLAG,
+    "encode_ms": FROM_0,
+    "decode_ms": FROM_0,
+    "save_ioctls": COUNT,
 }
 
 NEEDS: dict[str, dict[str, str]] = {
-    "trace": {"service": _TEXT, "function": _TEXT, "calls": _COUNT, "verdict": _TEXT},
+    "trace": {"service": TEXT, "function": TEXT, "calls": COUNT, "verdict": TEXT},
     "replay": {
-        "n_vm": _COUNT,
-        "n_vcpu_per_vm": _COUNT,
-        "n_vcpu": _COUNT,
-        "is_hypothetical": _FLAG,
-        "dispatch_ns": _ABOVE_0,
-        "calls_per_s": _ABOVE_0,
-        "n_batch": _COUNT,
-        "batch_p50_ns": _ABOVE_0,
-        "batch_p99_ns": _ABOVE_0,
-        "batch_p99_9_ns": _ABOVE_0,
-        "batch_max_ns": _ABOVE_0,
+        "n_vm": COUNT,
+        "n_vcpu_per_vm": COUNT,
+        "n_vcpu": COUNT,
+        "is_hypothetical": FLAG,
+        "dispatch_ns": ABOVE_0,
+        "calls_per_s": ABOVE_0,
+        "n_batch": COUNT,
+        "batch_p50_ns": ABOVE_0,
+        "batch_p99_ns": ABOVE_0,
+        "batch_p99_9_ns": ABOVE_0,
+        "batch_max_ns": ABOVE_0,
     },
-    "verdicts": {"shape": _TEXT, "is_hypothetical": _FLAG, "service": _TEXT, "verdict": _TEXT, "calls": _FROM_0},
+    "verdicts": {"shape": TEXT, "is_hypothetical": FLAG, "service": TEXT, "verdict": TEXT, "calls": FROM_0},
     "dispatch_by_vcpu": _DISPATCH,
     "dispatch_by_vm": _DISPATCH,
     "payload": _GRID,
     "origin": _GRID,
     "sets": {
-        "register_set": _TEXT,
-        "features": _TEXT,
-        "n_reg": _COUNT,
-        "n_cpreg": _COUNT,
-        "n_firmware": _COUNT,
-        "n_global": _FROM_0,
-        "payload_bytes": _COUNT,
+        "register_set": TEXT,
+        "features": TEXT,
+        "n_reg": COUNT,
+        "n_cpreg": COUNT,
+        "n_firmware": COUNT,
+        "n_global": FROM_0,
+        "payload_bytes": COUNT,
     },
     "set_cost": {
-        "register_set": _TEXT,
-        "codec": _TEXT,
-        "n_vcpu": _COUNT,
-        "is_hypothetical": _FLAG,
-        "payload_bytes": _COUNT,
-        "save_ioctls": _COUNT,
-        "load_ioctls": _FROM_0,
-        "save_low_ms": _ABOVE_0,
-        "save_mid_ms": _ABOVE_0,
-        "save_high_ms": _ABOVE_0,
+        "register_set": TEXT,
+        "codec": TEXT,
+        "n_vcpu": COUNT,
+        "is_hypothetical": FLAG,
+        "payload_bytes": COUNT,
+        "save_ioctls": COUNT,
+        "load_ioctls": FROM_0,
+        "save_low_ms": ABOVE_0,
+        "save_mid_ms": ABOVE_0,
+        "save_high_ms": ABOVE_0,
     },
-    "limits": {"limit": _TEXT, "value": _ABOVE_0, "unit": _TEXT, "obtained": _TEXT, "source": _TEXT},
+    "limits": {"limit": TEXT, "value": ABOVE_0, "unit": TEXT, "obtained": TEXT, "source": TEXT},
+    **STUDY_NEEDS,
 }
 """By table, the columns that are drawn or told, and what they hold."""
 
@@ -87,6 +88,7 @@ _KEYS = {
     "sets": ("register_set",),
     "set_cost": ("register_set", "codec", "n_vcpu"),
     "limits": ("limit",),
+    **STUDY_KEYS,
 }
 """The columns that no two rows of a table have alike."""
 
@@ -100,7 +102,10 @@ def check(run: Run) -> None:
     Raises:
         ResultFileError: naming the table and the column that is missing or holds what cannot be.
     """
+    has_study = any(name in run.tables for name in STUDY_NEEDS)  # not in runs saved before there was one
     for name, columns in NEEDS.items():
+        if name in STUDY_NEEDS and not has_study:
+            continue
         table = run[name]
         for column, needed in columns.items():
             if column not in table.columns:
@@ -114,12 +119,12 @@ def check(run: Run) -> None:
 
 
 def _holds(values: NDArray[np.generic], needed: str) -> bool:
-    if needed in (_TEXT, _FLAG):
-        return values.dtype.kind == ("U" if needed == _TEXT else "b")
-    if values.dtype.kind not in ("i" if needed == _COUNT else "if"):
+    if needed in (TEXT, FLAG):
+        return values.dtype.kind == ("U" if needed == TEXT else "b")
+    if values.dtype.kind not in ("i" if needed == COUNT else "if"):
         return False
     least = values.min()
-    return bool(least > 0 if needed == _ABOVE_0 else least >= (1 if needed == _COUNT else 0))
+    return bool(least > 0 if needed == ABOVE_0 else least >= (1 if needed == COUNT else 0))
 
 
 def _check_rows(name: str, table: Table, keys: tuple[str, ...]) -> None:

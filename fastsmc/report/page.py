@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from fastsmc.report import heatmap, needs, sets, timing, trace
+from fastsmc.report import heatmap, needs, sets, study, timing, trace
 from fastsmc.report.lead import lead
 from fastsmc.report.style import Picture, to_png, to_svg
 from fastsmc.results import KINDS, Run, to_csv, to_json, write_files
@@ -43,6 +43,7 @@ def write(run: Run, folder: Path) -> Path:
         timing.dispatch_picture(run),
         trace.picture(run),
         timing.latency_picture(run),
+        *study.pictures(run),
     ]
     svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
     content = {f"{name}.svg": svg.encode() for name, svg in svgs.items()}
@@ -74,6 +75,8 @@ def render(run: Run, pictures: list[Picture], svgs: dict[str, str]) -> str:
     return template.render(
         lead=lead(run),
         pictures=pictures,
+        study_intro=study.intro(run),
+        study_first=next((picture.name for picture in pictures if picture.takeaway), ""),
         is_number={picture.name: _is_number(picture) for picture in pictures},
         svgs=inline,
         tables=run.tables,

@@ -70,6 +70,7 @@ class Picture:
         name: file name without its ending. topic: what it is about; title: what it shows, drawn in it.
         tag: which of measured, recorded, modelled, assumed the figure shows; drawn in it and repeated in the caption.
         header, rows: the table below it, as text.
+        takeaway: what a reader should do about it; "" for none.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Picture:
     figure: Figure
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    takeaway: str = ""
 
 
 def styled() -> Any:

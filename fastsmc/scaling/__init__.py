@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from fastsmc import costs
 from fastsmc.results import Column, Run, Table, provenance
@@ -11,10 +11,12 @@ from fastsmc.scaling._rows import Progress, silent
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function
+from fastsmc.scaling.study import StudySizes, study
 from fastsmc.traces import Trace
 
 __all__ = [
     "Sizes",
+    "StudySizes",
     "dispatch_by_vcpu",
     "dispatch_by_vm",
     "limits",
@@ -22,6 +24,7 @@ __all__ = [
     "replayed",
     "run",
     "set_cost",
+    "study",
     "trace_by_function",
 ]
 
@@ -40,6 +43,7 @@ class Sizes:
         vcpus: vCPU counts of the dispatch axis, 64 per VM at most. vms: VM counts of the other, vms_vcpus vCPUs in all.
         grid: register counts and vCPU counts of the payload grid. encodes: timings of one encoding.
         set_vcpus: vCPU counts for today's register sets.
+        study: of the study of calls under load.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((16, 64), (1, 1024))
@@ -53,27 +57,28 @@ class Sizes:
     grid: tuple[int, ...] = _POWERS
     encodes: int = 3
     set_vcpus: tuple[int, ...] = _POWERS
+    study: StudySizes = field(default_factory=StudySizes)
 
 
 def run(
     trace: Trace, *, sizes: Sizes | None = None, seed: int = 1, host: str = "7.3", progress: Progress = silent
 ) -> Run:
-    """Replays the trace, times dispatch, encodes the payload grid and counts today's register sets.
+    """Replays the trace, times dispatch, encodes the payload grid, counts today's register sets, simulates load.
 
     Args:
         sizes: default: those of the report.
-        seed: of the random ids and register values.
+        seed: of the random ids and register values, and of the study.
         host: release whose default policy the replay's VMs have.
         progress: told (step, done, total) as cells are finished.
 
     Returns:
         A Run with the tables trace, replay, verdicts, dispatch_by_vcpu, dispatch_by_vm, payload, origin, sets,
-        set_cost and limits.
+        set_cost and limits, and those of `study`.
 
     Raises:
         InputError: sizes no fleet or register list can have, or an unknown release.
 
-    Cost: a few seconds on one core, most of it timing.
+    Cost: under a minute on one core, most of it timing.
     """
     sizes = sizes or Sizes()
 
@@ -93,6 +98,7 @@ def run(
     tables["sets"], tables["set_cost"] = set_cost(SETS, sizes.set_vcpus)
     progress("register sets", 1, 1)
     tables["limits"] = limits()
+    tables |= study(sizes=sizes.study, seed=seed, progress=progress)
     inputs = {
         "trace": trace.name,
         "n_trace_call": len(trace),

@@ -42,10 +42,21 @@ def configured(group: VmGroup, *, n_vcpu: int = 1) -> tuple[Fleet | None, list[t
             fleet.set_one_reg(reg, word)
         except FastsmcError as error:
             refusals.append((path, error))
+    try:
+        # Together: one by one, each insert makes and interns a filter of its own (measured: 3000 ranges 1 s).
+        fleet.install_filter(group.filter)
+    except FastsmcError:
+        refusals += _refused(fleet, group)
+    fleet.run_once()
+    return fleet, refusals
+
+
+def _refused(fleet: Fleet, group: VmGroup) -> list[tuple[Path, FastsmcError]]:
+    """Inserts the ranges one by one, so that each that is refused is named."""
+    refusals: list[tuple[Path, FastsmcError]] = []
     for index, one in enumerate(group.filter):
         try:
             fleet.install_filter(one)
         except FastsmcError as error:
             refusals.append((("filter", index), error))
-    fleet.run_once()
-    return fleet, refusals
+    return refusals

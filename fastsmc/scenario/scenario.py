@@ -12,7 +12,7 @@ from typing import Any
 from fastsmc.costs import Figure
 from fastsmc.errors import InputError
 from fastsmc.problems import Problems, read_toml
-from fastsmc.profiles import FIGURES, Profile, load_profile
+from fastsmc.profiles import FIGURES, Profile, load_profile, profiles
 from fastsmc.scenario.groups import read_groups
 from fastsmc.scenario.model import HostCores, VmGroup
 from fastsmc.scenario.workloads import read_workload
@@ -41,6 +41,7 @@ class Scenario:
         host: None: every vCPU has a core of its own.
         source_text: the TOML text, or the mapping as JSON.
         seed_is_default: the scenario gives none.
+        path: of its file, as given; "" for one made of a mapping.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Scenario:
     groups: tuple[VmGroup, ...]
     source_text: str
     seed_is_default: bool = False
+    path: str = ""
 
     @property
     def n_vcpu(self) -> int:
@@ -62,16 +64,36 @@ class Scenario:
         """Whether some VM has more vCPUs than arm64 KVM allows today."""
         return any(group.is_hypothetical for group in self.groups)
 
+    def problems(self) -> Problems:
+        """For what is found wrong with it later: with lines, if it came from a file."""
+        return Problems(self.path, self.source_text) if self.path else Problems(self.name)
+
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Scenario:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        seed: int | None = None,
+        calls: int | None = None,
+        profile: str | None = None,
+    ) -> Scenario:
         """The scenario of a TOML file.
+
+        Args:
+            seed, calls, profile: take the place of what the file says. The path of a profile starts from the working
+                folder. The file's `profile_overrides` stay.
 
         Raises:
             InputError: it cannot be read; or every problem there is, a line each: FILE:LINE: key: what: remedy.
         """
         file = FilePath(path)
         text, table = read_toml(file, "a scenario")
-        return _read(table, Problems(str(path), text), file.parent, name=file.stem, text=text)
+        if profile is not None:
+            load_profile(profile)  # or it says what is wrong with it, without the file's name
+            profile = profile if profile in profiles() else str(FilePath(profile).absolute())
+        given = {"seed": seed, "calls": calls, "profile": profile}
+        table |= {key: value for key, value in given.items() if value is not None}
+        return _read(table, Problems(os.fspath(path), text), file.parent, name=file.stem, text=text, path=path)
 
     @classmethod
     def of(cls, table: Mapping[str, Any], *, name: str = "scenario", folder: str | os.PathLike[str] = ".") -> Scenario:
@@ -93,7 +115,15 @@ class Scenario:
         return _read(dict(table), Problems(name), FilePath(folder), name=name, text=text)
 
 
-def _read(table: dict[str, Any], problems: Problems, folder: FilePath, *, name: str, text: str) -> Scenario:
+def _read(
+    table: dict[str, Any],
+    problems: Problems,
+    folder: FilePath,
+    *,
+    name: str,
+    text: str,
+    path: str | os.PathLike[str] = "",
+) -> Scenario:
     problems.unknown_keys(table, (), _KEYS)
     profile = _profile(table, problems, folder)
     workloads = problems.table(table.get("workloads"), ("workloads",))
@@ -108,6 +138,7 @@ def _read(table: dict[str, Any], problems: Problems, folder: FilePath, *, name: 
         groups=read_groups(table.get("vms"), plans, profile, problems),
         source_text=text,
         seed_is_default="seed" not in table,
+        path=os.fspath(path),
     )
     problems.raise_any()
     return scenario
@@ -132,7 +163,7 @@ def _host(value: object, problems: Problems) -> HostCores | None:
     if not table:
         return None
     problems.unknown_keys(table, ("host",), ("cores", "slice_ms"))
-    cores = problems.whole(table.get("cores"), ("host", "cores"), first=1, last=1 << 20, default=1)
+    cores = problems.whole(table.get("cores"), ("host", "cores"), first=1, last=(1 << 32) - 1, default=1)
     if "slice_ms" not in table:
         return HostCores(cores, Figure(SLICE_MS.value * 1e6, "ns", SLICE_MS.kind, SLICE_MS.source))
     slice_ms = problems.number(table["slice_ms"], ("host", "slice_ms"), above_zero=True, unit="ms")

@@ -24,7 +24,8 @@ from fastsmc.traces import Trace, read_trace
 _TOLERANCE = 1e-9
 _ARRIVALS = ("poisson", "deterministic", "onoff", "trace")
 _KEYS = {"closed": ("think", "mix"), "open": ("arrivals", "mix"), "script": ("shape", "trace", "scale")}
-_SHAPE_KEYS = {"ptp-poll": ("period", "polls", "callers"), "trng-reseed": ("callers",)}
+_PERIODS = ("period_us", "period_ms", "period_s")
+_SHAPE_KEYS = {"ptp-poll": ("callers", "polls", *_PERIODS), "trng-reseed": ("callers",)}
 _MAX_POLLS = 1_000_000
 
 
@@ -75,9 +76,10 @@ def read_workload(name: str, value: object, problems: Problems, folder: FilePath
     """One table of [workloads]."""
     path: Path = ("workloads", name)
     table = problems.table(value, path)
-    kind = cast(WorkloadKind, problems.choice(table.get("kind"), (*path, "kind"), _KEYS, default="script"))
-    if table.get("kind") not in _KEYS:
+    chosen = problems.choice(table.get("kind"), (*path, "kind"), _KEYS, default="")
+    if not chosen:
         return Plan(Workload(name, "closed", ()))
+    kind = cast(WorkloadKind, chosen)
     if kind == "script":
         return _script(name, table, path, problems, folder)
     problems.unknown_keys(table, path, ("kind", *_KEYS[kind]))
@@ -103,8 +105,7 @@ def _open(name: str, table: dict[str, Any], path: Path, problems: Problems, fold
 def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Plan:
     chosen = table.get("shape")
     options = _SHAPE_KEYS.get(chosen, ()) if isinstance(chosen, str) else ()
-    spans = [f"period_{unit}" for unit in ("us", "ms", "s")] if "period" in options else []
-    problems.unknown_keys(table, path, ("kind", *_KEYS["script"], *options[1 if spans else 0 :], *spans))
+    problems.unknown_keys(table, path, ("kind", *_KEYS["script"], *options))
     plan = Plan(Workload(name, "script", ()), scale=_scale(table, path, problems))
     if ("shape" in table) == ("trace" in table):
         both = "shape and trace are both given" if "shape" in table else "what it calls is missing"
@@ -115,10 +116,10 @@ def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, fo
     if not isinstance(chosen, str) or chosen not in SHAPES:
         problems.add((*path, "shape"), f"no shape is called {brief(chosen)}", meant(chosen, list(SHAPES)))
         return plan
-    return replace(plan, shape=chosen, options=_options(table, path, problems, has_period=bool(spans)))
+    return replace(plan, shape=chosen, options=_options(table, path, problems))
 
 
-def _options(table: dict[str, Any], path: Path, problems: Problems, *, has_period: bool) -> Options:
+def _options(table: dict[str, Any], path: Path, problems: Problems) -> Options:
     options = Options()
     if "callers" in table:
         callers = problems.choice(table["callers"], (*path, "callers"), ("one", "every-vcpu"), default="one")
@@ -126,7 +127,7 @@ def _options(table: dict[str, Any], path: Path, problems: Problems, *, has_perio
     if "polls" in table:
         polls = problems.whole(table["polls"], (*path, "polls"), first=1, last=_MAX_POLLS, default=1)
         options = replace(options, polls=polls)
-    if has_period and any(key.startswith("period_") for key in table):
+    if any(key in table for key in _PERIODS):
         options = replace(options, period_ms=span_ns(table, "period", path, problems, above_zero=True) / 1e6)
     return options
 
@@ -150,7 +151,8 @@ def _with_trace(plan: Plan, value: object, path: Path, problems: Problems, folde
 
 
 def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, ...]:
-    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2 and x3."""
+    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2, x3 and service."""
+    n_problem = len(problems.found)
     if isinstance(value, Mapping):
         rows = [({"call": key, "share": share}, (*path, key)) for key, share in value.items()]
     elif isinstance(value, list):
@@ -158,14 +160,18 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
     else:
         problems.add(path, f"it is {brief(value)}", "it must be a table of shares by function, or a list of tables")
         return ()
-    n_problem = len(problems.found)
-    entries = [entry for row, where in rows if row and (entry := _entry(row, where, problems, isinstance(value, list)))]
+    is_list = isinstance(value, list)
+    found = [(_entry(row, where, problems, is_list), where) for row, where in rows if row]
     seen: dict[tuple[int, ...], str] = {}
-    for entry, (_, where) in zip(entries, rows, strict=False):
+    entries = []
+    for entry, where in found:
+        if entry is None:
+            continue
         key = (entry.func_id, entry.conduit, entry.x1, entry.x2, entry.x3)
         if key in seen:
             problems.add(where, f"0x{entry.func_id:08x} is there already, as {seen[key]}", "give it once")
         seen[key] = entry.name
+        entries.append(entry)
     total = math.fsum(entry.share for entry in entries)
     if len(problems.found) == n_problem and abs(total - 1) > _TOLERANCE:
         problems.add(path, f"shares add up to {total:.12g}", "they must add up to 1")
@@ -173,7 +179,7 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
 
 
 def _entry(row: dict[str, Any], path: Path, problems: Problems, is_table: bool) -> MixEntry | None:
-    problems.unknown_keys(row, path, ("call", "share", "conduit", "x1", "x2", "x3"))
+    problems.unknown_keys(row, path, ("call", "share", "conduit", "x1", "x2", "x3", "service"))
     at = (lambda key: (*path, key)) if is_table else (lambda _key: path)
     share = problems.number(row.get("share"), at("share"), default=0.0)
     func_id = function_id(row.get("call"), at("call"), problems)
@@ -182,6 +188,7 @@ def _entry(row: dict[str, Any], path: Path, problems: Problems, is_table: bool) 
     x1, x2, x3 = (
         problems.whole(row.get(x, 0), at(x), first=0, last=(1 << 64) - 1, default=0) for x in ("x1", "x2", "x3")
     )
+    service = law(row["service"], at("service"), problems) if "service" in row else None
     if func_id is None:
         return None
-    return MixEntry(function_name(func_id), func_id, Conduit[conduit.upper()], x1, x2, x3, share)
+    return MixEntry(function_name(func_id), func_id, Conduit[conduit.upper()], x1, x2, x3, share, service)

@@ -1,0 +1,160 @@
+"""`fastsmc simulate`: a scenario's waiting times, or the packaged profiles they can rest on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastsmc.cli_progress import progress
+from fastsmc.errors import InputError
+
+if TYPE_CHECKING:
+    from fastsmc.latency import Simulation
+
+INTERRUPTED = 130
+
+
+def _list_profiles(value: bool) -> None:
+    if value:
+        from fastsmc.profiles import load_profile, profiles
+
+        for name in profiles():
+            profile = load_profile(name)
+            weakest, figure = profile.weakest
+            print(f"{name:20} {profile.title}; weakest figure: {weakest} {figure}")
+        raise typer.Exit
+
+
+def _show_profile(value: str | None) -> None:
+    if value is not None:
+        from fastsmc.profiles import load_profile
+
+        profile = load_profile(value)
+        print(f"{profile.name}: {profile.title}\nsource: {profile.source}")
+        for name, figure in profile.figures().items():
+            print(f"{name:15} {figure.value:6g} {figure.unit}  {figure.kind}")
+            print(textwrap.indent("\n".join(_wrapped(figure.source)), "    "))
+        print(f"weakest figure: {profile.weakest[0]}")
+        raise typer.Exit
+
+
+def _wrapped(text: str) -> list[str]:
+    width = _width()
+    return [text] if width is None else textwrap.wrap(text, width - 4, break_long_words=False, break_on_hyphens=False)
+
+
+def _width() -> int | None:
+    """Columns of the terminal; None where the output is none, and lines stay whole for the next program."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def simulate(
+    scenario: Annotated[
+        Path, typer.Argument(help="A scenario file; docs/scenarios.md has the form.", metavar="SCENARIO.toml")
+    ],
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the scenario's.")] = None,
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="Counted calls per vCPU, in place of the scenario's.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core. The outcome is the same.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Save the run, histograms included, as JSON.", dir_okay=False)
+    ] = None,
+    per_vm: Annotated[Path | None, typer.Option(help="Write a row per VM, as CSV.", dir_okay=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    list_profiles: Annotated[
+        bool,
+        typer.Option(
+            "--list-profiles", callback=_list_profiles, is_eager=True, help="Show the packaged profiles and end."
+        ),
+    ] = False,
+    show_profile: Annotated[
+        str | None,
+        typer.Option(
+            callback=_show_profile,
+            is_eager=True,
+            metavar="PROFILE",
+            help="Show every figure of a profile and its source, and end.",
+        ),
+    ] = None,
+) -> None:
+    """Simulate what guests wait for their hypercalls (modelled): service, waiting and response times, by service.
+
+    Ctrl-C ends the run at the next chunk of work; what was counted is printed and saved, marked partial (exit code
+    130). A second Ctrl-C ends it with nothing.
+    """
+    if out is not None and out == per_vm:
+        msg = "--out and --per-vm are two files: give each a path of its own"
+        raise typer.BadParameter(msg)
+    _check_outputs(out, per_vm)
+    from fastsmc import latency, results
+    from fastsmc.parts import n_core
+    from fastsmc.scenario import Scenario
+
+    loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
+    done = _interruptible(partial(latency.simulate, loaded, threads=threads or n_core()))
+    files: dict[Path, str] = {}
+    if out is not None:
+        files[out] = results.to_json(done.run())
+    if per_vm is not None and (table := latency.vm_table(done)) is not None:
+        files[per_vm] = results.to_csv(table)
+    for path, content in files.items():
+        results.write_files(path.parent, {path.name: content.encode()})
+    print(json.dumps(done.summary(), indent=1) if as_json else latency.text(done.summary(), _width()))
+    for path in files:
+        print(f"wrote {path}", file=sys.stderr)
+    if done.is_partial:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _check_outputs(*paths: Path | None) -> None:
+    """Before minutes of work: can they be written?"""
+    for path in paths:
+        if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
+            msg = f"{path}: it cannot be written there: give a file in a folder that exists and may be written to"
+            raise InputError(msg)
+
+
+def _interruptible(work: Callable[..., Simulation]) -> Simulation:
+    """Runs it in a thread beside this one, as Python sees Ctrl-C only when the main thread is in no kernel."""
+    try:
+        with progress("simulating") as show, _interrupts() as stop:
+            return ThreadPoolExecutor(1).submit(work, progress=show, stop=stop).result()
+    except KeyboardInterrupt:
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # an orderly exit waits for threads, and they for their chunk
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed. The first is only noted; the second is a KeyboardInterrupt, as always."""
+    is_stopped = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal is_stopped
+        if is_stopped:
+            raise KeyboardInterrupt
+        is_stopped = True
+        print("stopping at the next chunk of work; Ctrl-C again ends at once, with nothing", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: is_stopped
+    finally:
+        signal.signal(signal.SIGINT, before)

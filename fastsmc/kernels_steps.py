@@ -1,0 +1,219 @@
+"""What the wide kernel does with 64 calls at a time, as LLVM's vectors: classes, verdicts of one row or of few, codes.
+
+Ids are split into byte planes; the bucket of an id, its key and its class are then look-ups of bytes in registers.
+Nothing here may be compiled unless `_jit.HAS_WIDE`. Every function takes arrays and the place of the first of 64 calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core.types import uint64, void
+from numba.extending import intrinsic
+
+from fastsmc import _simd
+from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, UNKNOWN_AT
+
+AHEAD = 2048
+"""Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
+_ALL = ir.VectorType(ir.IntType(1), 64)
+
+
+def _joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
+    """Vectors of one length end to end; a power of two of them."""
+    while len(parts) > 1:
+        every = lanes(list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(*parts[k : k + 2], every) for k in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def _byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
+    """The lowest bytes of 64 words in order, the next ones, and so on; the words are four registers."""
+    whole = [builder.bitcast(word, BYTES) for word in words]
+    quarters = ir.VectorType(I64, 8)
+    planes = []
+    for byte in range(4):
+        # Of two registers at once: byte `byte % 2` of each word, then byte `byte % 2 + 2`; equal ones are made once.
+        pick = ir.Constant(BYTES, [lane % 32 * 4 + byte % 2 + lane // 32 * 2 for lane in range(64)])
+        halves = [_simd.look_up_128(builder, whole[k], pick, whole[k + 1]) for k in (0, 2)]
+        low, high = (builder.bitcast(half, quarters) for half in halves)
+        first = byte // 2 * 4
+        joined = builder.shuffle_vector(low, high, lanes([*range(first, first + 4), *range(8 + first, 12 + first)]))
+        planes.append(builder.bitcast(joined, BYTES))
+    return planes
+
+
+def _ids(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
+    offset = builder.mul(at, ir.Constant(I64, 4))
+    return [load(builder, func_id, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS) for k in range(4)]
+
+
+@intrinsic
+def ask_ahead(_typing: Any, column: Any, at: Any) -> Any:
+    """Asks for what lies AHEAD bytes after 64 elements from `at` on, past the end of the column as well."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        size = signature.args[0].dtype.bitwidth // 8
+        base = data(context, builder, signature.args[0], arguments[0])
+        first = builder.add(builder.mul(arguments[1], ir.Constant(I64, size)), ir.Constant(I64, AHEAD * size))
+        for line in range(size):
+            _simd.prefetch(builder, base, builder.add(first, ir.Constant(I64, 64 * line)))
+        return context.get_dummy_value()
+
+    return void(column, uint64), generate
+
+
+@intrinsic
+def class_step(_typing: Any, func_id: Any, at: Any, table: Any, multiplier: Any, out: Any) -> Any:
+    """Stores the class of each known id; returns the bits of those unknown, whose class is any.
+
+    The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
+    need no planes.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
+        factor = _simd.splat(builder, arguments[3], 16)
+        planes = _byte_planes(builder, [builder.mul(words, factor) for words in _ids(builder, ids, arguments[1])])
+        bucket = builder.lshr(planes[3], const(1, 64, I8))
+
+        def of_bucket(first: int) -> Value:
+            low, high = (load(builder, tables, first + half, BYTES, is_table=True) for half in (0, 64))
+            return _simd.look_up_128(builder, low, bucket, high)
+
+        different = const(0, 64, I8)
+        for byte, plane in enumerate(planes):
+            different = builder.or_(different, builder.xor(of_bucket(PLANE_AT + 128 * byte), plane))
+        _simd.store(builder, of_bucket(CLASS_AT), outs, arguments[1])
+        return builder.bitcast(builder.icmp_unsigned("!=", different, const(0, 64, I8)), I64)
+
+    return uint64(func_id, at, table, multiplier, out), generate
+
+
+@intrinsic
+def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, classes: Any) -> Any:
+    """Gives ids named by `bits` the class of unknown ids that the PSCI allow rule passes or refuses."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
+        refused, passed = (
+            _simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8, is_table=True), 16) for k in (0, 1)
+        )
+        parts = []
+        for words in _ids(builder, ids, arguments[1]):
+            masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
+            is_psci = builder.icmp_unsigned("==", masked, const(0x0400_0000, 16, I32))
+            parts.append(builder.select(is_psci, passed, refused))
+        is_unknown = builder.bitcast(arguments[3], _ALL)
+        known = load(builder, outs, arguments[1], BYTES)
+        _simd.store(builder, builder.select(is_unknown, _joined(builder, parts), known), outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(func_id, uint64, table, uint64, classes), generate
+
+
+@intrinsic
+def row_step(_typing: Any, classes: Any, at: Any, verdict: Any, row: Any, out: Any) -> Any:
+    """Verdicts of calls that are all of one row."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
+        offset = builder.mul(builder.zext(arguments[3], I64), ir.Constant(I64, 64))
+        row_bytes = load(builder, rows, offset, BYTES, is_table=True)
+        found = _simd.look_up_64(builder, row_bytes, load(builder, base, arguments[1], BYTES))
+        _simd.store(builder, found, outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, verdict, row, out), generate
+
+
+@intrinsic
+def mixed_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any, index: Any, out: Any) -> Any:
+    """Verdicts of calls of any rows: `index` counts rows of `1 << byte_bits` bytes in `packed`.
+
+    A gather loads words, of which the first byte counts: three bytes past the end of `packed` are read.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, rows, indices, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4, 5))
+        these = load(builder, base, arguments[1], BYTES)
+        half = builder.lshr(these, const(1, 64, I8))
+        bits = signature.args[4].dtype.bitwidth
+        shift = _simd.splat(builder, arguments[3], 16)
+        first = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
+        parts = []
+        for part in range(4):
+            offset = builder.add(first, ir.Constant(I64, 2 * bits * part))
+            row = load(builder, indices, offset, ir.VectorType(ir.IntType(bits), 16))
+            row = builder.zext(row, WORDS) if bits < 32 else row
+            more = builder.shuffle_vector(half, half, lanes(list(range(16 * part, 16 * part + 16))))
+            place = builder.or_(builder.shl(row, shift), builder.zext(more, WORDS))
+            parts.append(builder.trunc(_simd.gather(builder, rows, place), ir.VectorType(I8, 16)))
+        pair = _joined(builder, parts)
+        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, packed, byte_bits, index, out), generate
+
+
+@intrinsic
+def code_step(_typing: Any, classes: Any, at: Any, table: Any, verdict: Any, out: Any) -> Any:
+    """Codes of calls, by class and verdict."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, tables, verdicts, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
+        codes = load(builder, tables, CODE_AT, BYTES, is_table=True)
+        code = _simd.look_up_64(builder, codes, load(builder, base, arguments[1], BYTES))
+        code = builder.or_(code, load(builder, verdicts, arguments[1], BYTES))
+        _simd.store(builder, code, outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, table, verdict, out), generate
+
+
+@intrinsic
+def few_step(_typing: Any, classes: Any, at: Any, few: Any, vcpu: Any, out: Any) -> Any:
+    """Verdicts in a fleet of few vCPUs and few rows: rows.Rows.few is looked up in registers."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, maps, vcpus, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
+        these = load(builder, base, arguments[1], BYTES)
+        bits = signature.args[3].dtype.bitwidth
+        offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
+        wide = load(builder, vcpus, offset, ir.VectorType(ir.IntType(bits), 64))
+        low = builder.trunc(wide, BYTES) if bits > 8 else wide
+        high = (
+            builder.trunc(builder.lshr(wide, const(8, 64, ir.IntType(bits))), BYTES) if bits > 8 else const(0, 64, I8)
+        )
+        bit = [_is_set(builder, low, 7), _is_set(builder, high, 0), _is_set(builder, high, 1)]
+        place = _look_up(builder, maps, 0, low, bit if bits > 8 else bit[:1])
+        index = builder.or_(builder.and_(place, const(0xFC, 64, I8)), builder.lshr(these, const(1, 64, I8)))
+        block = [_is_set(builder, place, 0), _is_set(builder, place, 1)]
+        pair = _look_up(builder, maps, FEW_VCPUS, index, block)
+        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, few, vcpu, out), generate
+
+
+def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
+    """The half of each byte that the class asks for: odd ones stand in the high half."""
+    high = builder.lshr(pair, const(4, 64, I8))
+    return builder.select(_is_set(builder, classes, 0), high, builder.and_(pair, const(15, 64, I8)))
+
+
+def _is_set(builder: ir.IRBuilder, value: Value, bit: int) -> Value:
+    return builder.icmp_unsigned("!=", builder.and_(value, const(1 << bit, 64, I8)), const(0, 64, I8))
+
+
+def _look_up(builder: ir.IRBuilder, table: Value, first: int, index: Value, block: list[Value]) -> Value:
+    """64 look-ups in `1 << len(block)` blocks of 128 bytes from byte `first` on; `block` has the bits of the block."""
+    found = []
+    for k in range(1 << len(block)):
+        low, high = (load(builder, table, first + 128 * k + half, BYTES, is_table=True) for half in (0, 64))
+        found.append(_simd.look_up_128(builder, low, index, high))
+    for bit in block:
+        found = [builder.select(bit, found[k + 1], found[k]) for k in range(0, len(found), 2)]
+    return found[0]

@@ -1,0 +1,169 @@
+"""Simulations as runs of `results`, with their histograms, and times back from runs: saved runs can be added up.
+
+docs/latency.md has the tables. A histogram is a row per bucket in use, so any program can draw it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsmc import results
+from fastsmc.errors import InputError, ResultFileError
+from fastsmc.histogram import Histogram, bucket_edges
+from fastsmc.latency.summary import quantiles, summary
+from fastsmc.latency.times import Times
+from fastsmc.log_linear import N_BUCKET
+from fastsmc.results import Column, Kind, Run, Table
+
+if TYPE_CHECKING:
+    from fastsmc.latency.outcome import Simulation
+
+TIMES = ("waiting", "service", "response")
+_IN_GROUP = ("group", "vms", "vms_counted", "vcpus_per_vm", "hypothetical", "release", "workload", "workload_kind")
+_INPUTS = {"vms", "vcpus_per_vm", "workers", "entry"}
+_OF_VM = (
+    "n_call", "forwarded", "window_ns", "throughput_hz", "utilisation", "queue_length", "mean_waiting_ns",
+    "mean_response_ns", "max_response_ns",
+)  # fmt: skip
+
+
+def run_of(simulation: Simulation) -> Run:
+    """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from."""
+    told = summary(simulation)
+    inputs = {key: told[key] for key in told if key not in ("seed", "groups", "fleet")}
+    inputs["text"] = simulation.scenario.source_text
+    kind: Kind = "assumed" if told["assumed"] else "modelled"
+    tables = {"groups": _groups(told, kind), "calls": _calls(simulation, kind)}
+    if (histograms := _histograms(simulation, kind)) is not None:
+        tables["histograms"] = histograms
+    return Run(tables, results.provenance(seed=simulation.scenario.seed, inputs=inputs))
+
+
+def vm_table(simulation: Simulation) -> Table | None:
+    """A row per VM that made counted calls; None if there is none."""
+    done = [group for group in simulation.groups if group.n_vm]
+    if not done:
+        return None
+    kind: Kind = "assumed" if summary(simulation)["assumed"] else "modelled"
+    columns = {
+        "group": Column.of([group.name for group in done for _ in range(group.n_vm)], "input"),
+        "vm": Column.of(np.concatenate([group.vm for group in done]), "input", "which VM of the group"),
+        **{name: Column.of(np.concatenate([getattr(group, name) for group in done]), kind) for name in _OF_VM},
+    }
+    return Table("A row per VM that made counted calls.", columns)
+
+
+def _groups(told: dict[str, Any], kind: Kind) -> Table:
+    rows = []
+    for group in told["groups"]:
+        row = {key: group[key] for key in (*_IN_GROUP, "lock", "workers", "calls", "forwarded", "throughput_hz")}
+        for name in ("utilisation", "queue_length"):
+            row |= {f"{name}_{key}": value for key, value in group[name].items()}
+        rows.append(row)
+    return _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
+
+
+def _calls(simulation: Simulation, kind: Kind) -> Table:
+    rows = []
+    for group in simulation.groups:
+        for entry, one in enumerate(group.kinds):
+            row: dict[str, Any] = {
+                "group": group.name,
+                "entry": entry,
+                "call": one.name,
+                "service": one.service,
+                "verdict": one.verdict.name,
+                "calls": one.times.n_call,
+            }
+            for time in TIMES:
+                histogram = getattr(one.times, time)
+                row |= {f"{time}_{key}_ns": value for key, value in quantiles(histogram).items()}
+                row[f"{time}_total_ns"] = histogram.total_ns
+            rows.append(row)
+    return _table("A row per entry of a group's mix; times of its calls.", rows, kind)
+
+
+def _table(meaning: str, rows: list[dict[str, Any]], kind: Kind) -> Table:
+    columns = {}
+    for key in rows[0]:
+        values = [row[key] for row in rows]
+        is_word = isinstance(values[0], str | bool)
+        columns[key] = Column.of(values, "input" if is_word or key in _INPUTS else kind)
+    return Table(meaning, columns)
+
+
+def _histograms(simulation: Simulation, kind: Kind) -> Table | None:
+    names: list[str] = []
+    times: list[str] = []
+    numbers = []
+    for group in simulation.groups:
+        for entry, one in enumerate(group.kinds):
+            for time in TIMES:
+                counts = getattr(one.times, time).counts
+                used = np.flatnonzero(counts)
+                names += [group.name] * used.size
+                times += [time] * used.size
+                numbers.append(np.stack([np.full(used.size, entry), used, counts[used]]))
+    if not names:
+        return None
+    entry_of, bucket, calls = np.concatenate(numbers, axis=1)
+    columns = {
+        "group": Column.of(names, "input"),
+        "entry": Column.of(entry_of, "input", "entry of the group's mix"),
+        "time": Column.of(times, "", "waiting, service or response"),
+        "bucket": Column.of(bucket, "input", "number of the bucket"),
+        "from_ns": Column.of(bucket_edges()[bucket], "input", "its lower edge"),
+        "below_ns": Column.of(bucket_edges()[bucket + 1], "input", "its upper edge"),
+        "calls": Column.of(calls, kind),
+    }
+    return Table("A row per bucket that is in use.", columns)
+
+
+def saved_times(*runs: Run | str | os.PathLike[str], **where: object) -> Times:
+    """Times of calls of saved simulations, as if all had been one run: histograms are added, then quantiles are read.
+
+    Args:
+        runs: of the same or different scenarios, whole or partial, by their files or loaded.
+        where: which calls, by columns of the table `calls`: group="web", service="TRNG", verdict="FORWARDED".
+
+    Raises:
+        InputError: two runs hold the same calls, being of one scenario and one seed.
+        ResultFileError: not a simulation's run, a damaged one, or one without such calls.
+    """
+    loaded = [run if isinstance(run, Run) else results.load(run) for run in runs]
+    seen = set()
+    for run in loaded:
+        of = run.provenance
+        key = (of.seed, str(of.inputs.get("text")), str(of.inputs.get("profile")))
+        if key in seen:
+            name = of.inputs.get("scenario")
+            msg = f"two runs of {name!r} have seed {of.seed}, so they hold the same calls: give runs of different seeds"
+            raise InputError(msg)
+        seen.add(key)
+    return Times.merged(times for run in loaded for times in _times_of(run, where))
+
+
+def _times_of(run: Run, where: dict[str, object]) -> Iterable[Times]:
+    calls = run["calls"].where(**where) if where else run["calls"]
+    for row in calls.rows():
+        yield Times(*(_histogram(run, row, time) for time in TIMES))
+
+
+def _histogram(run: Run, row: dict[str, Any], time: str) -> Histogram:
+    counts = np.zeros(N_BUCKET, np.int64)
+    what = f"group {row['group']!r}, {row['call']}"
+    if row["calls"]:
+        table = run["histograms"].where(group=row["group"], entry=row["entry"], time=time)
+        bucket = table["bucket"]
+        if not ((bucket >= 0) & (bucket < N_BUCKET)).all() or (bucket_edges()[bucket] != table["from_ns"]).any():
+            msg = f"{what}: buckets are not those of this version of fastsmc, which cuts an octave into 64"
+            raise ResultFileError(msg)
+        np.add.at(counts, bucket, table["calls"])
+    if int(counts.sum()) != row["calls"]:
+        msg = f"{what}: {time} has {counts.sum()} calls in its histogram and {row['calls']} in the table: damaged"
+        raise ResultFileError(msg)
+    return Histogram(counts, row[f"{time}_total_ns"], row[f"{time}_max_ns"])
