@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.migration.read import read_registers
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
     from fastsmc.register_sets import register_set, register_sets
@@ -54,6 +55,7 @@ _HOME = {
     "measure_dispatch": "dispatcher",
     "mix": "workload",
     "payload_bytes": "migration",
+    "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
     "register_set": "register_sets",
@@ -88,6 +90,7 @@ __all__ = [
     "measure_dispatch",
     "mix",
     "payload_bytes",
+    "read_registers",
     "read_trace",
     "register",
     "register_set",
