@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
-    from fastsmc.migration import Codec, decode, encode, ioctls, payload_bytes
+    from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migration.read import read_registers
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
@@ -42,6 +42,7 @@ _HOME = {
     "Fleet": "vm",
     "Host": "releases",
     "Link": "planning",
+    "QemuMachine": "migration",
     "Verdict": "smccc",
     "added_register": "planning",
     "answers": "answering",
@@ -55,6 +56,7 @@ _HOME = {
     "measure_dispatch": "dispatcher",
     "mix": "workload",
     "payload_bytes": "migration",
+    "qemu_stream_size": "migration",
     "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
@@ -77,6 +79,7 @@ __all__ = [
     "Fleet",
     "Host",
     "Link",
+    "QemuMachine",
     "Verdict",
     "added_register",
     "answers",
@@ -90,6 +93,7 @@ __all__ = [
     "measure_dispatch",
     "mix",
     "payload_bytes",
+    "qemu_stream_size",
     "read_registers",
     "read_trace",
     "register",

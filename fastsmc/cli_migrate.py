@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc import cli_migrate_size
+
 if TYPE_CHECKING:
     from fastsmc.migration.read import Part, RegisterFile, Scopes
 
@@ -31,6 +33,9 @@ _SCOPE_WORDS = {
 @app.callback()
 def migrate() -> None:
     """Options of every command."""
+
+
+app.command(epilog=cli_migrate_size.EPILOG)(cli_migrate_size.size)
 
 
 @app.command(epilog="Example: fastsmc migrate inspect vm.migration --json")

@@ -22,7 +22,9 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("command", [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"]])
+@pytest.mark.parametrize(
+    "command", [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"], ["migrate", "size"]]
+)
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:
     done = fastsmc(*command, "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from numbers import Integral
 from typing import TypeVar
 
 import numpy as np
@@ -36,6 +37,19 @@ def member(kind: type[E], value: str, what: str) -> E:
     except ValueError:
         msg = f"{what} {value!r} is not one of {', '.join(repr(m.value) for m in kind)}"
         raise InputError(msg) from None
+
+
+def checked_whole(value: object, what: str, highest: int, remark: str) -> int:
+    """A whole number from 1 to `highest`.
+
+    Raises:
+        InputError: otherwise; ends in the remark.
+    """
+    number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    if number is None or not 1 <= number <= highest:
+        msg = f"{what} {value!r}: give a whole number from 1 to {highest}; {remark}"
+        raise InputError(msg)
+    return number
 
 
 def checked_counts(n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> tuple[I64Array, I64Array, I64Array]:

@@ -1,0 +1,103 @@
+"""How one device's section of a QEMU stream is laid out, and how the stream describes it.
+
+QEMU ends a stream with a description of what it sent: JSON that names every field of every section with its size.
+So one layout says both: the bytes of a section and the text that describes it. The layouts are data, written down
+from real streams (fastsmc/data/qemu_virt_7.2.json); nothing is fitted. Each optional piece has a word for what the
+guest must have, and a layout is first cut down to what a guest has.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+Layout = dict[str, Any]
+"""A described section, subsection, structure or field; keys and their order are QEMU's own."""
+
+SECTION_HEAD = 1 + 4 + 1 + 4 + 4
+"""Type, section id, length of the name, instance, version; beside the name. Source: QEMU migration/savevm.c."""
+SECTION_FOOT = 1 + 4
+"""Its type and the section id once more."""
+SUBSECTION_HEAD = 1 + 1 + 4
+"""Type, length of the name, version; beside the name. Source: QEMU migration/vmstate.c."""
+
+
+@cache
+def recorded() -> Layout:
+    """The data file: source, machine, page_size, sections in the order of a stream."""
+    text = (files("fastsmc") / "data" / "qemu_virt_7.2.json").read_text(encoding="utf-8")
+    data: Layout = json.loads(text)
+    return data
+
+
+def cut(layout: Layout, has: frozenset[str]) -> Layout:
+    """What a guest that `has` these sends of a section: optional pieces left out, structures' sizes brought up to date.
+
+    A device without any subsection left has no list of them either.
+    """
+    kept = {key: value for key, value in layout.items() if key != "needs"}
+    if "fields" in kept:
+        kept["fields"] = [cut(field, has) for field in kept["fields"]]
+    if "subsections" in kept:
+        kept["subsections"] = [cut(sub, has) for sub in kept["subsections"] if is_sent(sub, has)]
+        if not kept["subsections"]:
+            del kept["subsections"]
+    if "struct" in kept:
+        kept["struct"] = cut(kept["struct"], has)
+        kept["size"] = body_bytes(kept["struct"])
+    return kept
+
+
+def is_sent(layout: Layout, has: frozenset[str]) -> bool:
+    """Whether a guest that `has` these sends the section or subsection at all."""
+    return not layout["needs"] or layout["needs"] in has
+
+
+def with_elements(layout: Layout, counts: dict[str, int]) -> Layout:
+    """The section with that many elements in the arrays of these names.
+
+    QEMU writes "array_len" only for two elements and more. For the register arrays this is taken from other arrays: no
+    guest has a single register.
+    """
+    fields = []
+    for field in layout["fields"]:
+        n = counts.get(field["name"])
+        if n is None:
+            fields.append(field)
+        else:
+            length = {"array_len": n} if n > 1 else {}
+            fields.append({"name": field["name"]} | length | {k: v for k, v in field.items() if k in ("type", "size")})
+    return layout | {"fields": fields}
+
+
+def body_bytes(layout: Layout) -> int:
+    """Bytes of all fields and subsections, without the frame of a section."""
+    fields: int = sum(field.get("array_len", 1) * field["size"] for field in layout["fields"])
+    subsections = layout.get("subsections", ())
+    return fields + sum(SUBSECTION_HEAD + len(sub["vmsd_name"]) + body_bytes(sub) for sub in subsections)
+
+
+def section_bytes(layout: Layout) -> int:
+    """Bytes of the whole section, from its type byte to the end of its footer."""
+    return SECTION_HEAD + len(layout["name"]) + body_bytes(layout) + SECTION_FOOT
+
+
+def text_bytes(layout: Layout) -> int:
+    """Characters of the description, spaced as QEMU does."""
+    return len(json.dumps(layout))
+
+
+def digits_up_to(n: int) -> int:
+    """Decimal digits of the numbers 0 to n - 1, all together.
+
+    >>> digits_up_to(12)  # 0 to 9, 10, 11
+    14
+    """
+    total, bound, width = 0, 10, 1
+    low = 0
+    while low < n:
+        total += (min(n, bound) - low) * width
+        low, bound, width = bound, bound * 10, width + 1
+    return total
