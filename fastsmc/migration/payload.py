@@ -29,10 +29,14 @@ from fastsmc.migration._checks import (
     checked_counts,
     checked_ids,
     checked_matrix,
+    checked_out,
     checked_scope,
+    checked_target,
+    is_narrow,
     member,
     require_equal,
 )
+from fastsmc.migration.moves import aligned, reading, writing
 
 
 class Codec(StrEnum):
@@ -75,23 +79,30 @@ def payload_bytes(n_reg: ArrayLike, n_vcpu: ArrayLike, codec: Codec | str, *, n_
     return slot_bytes * (shared + (reg - shared) * vcpu)
 
 
-def encode(ids: ArrayLike, values: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> U8Array:
-    """Write the values of all vCPUs of a VM into a new buffer of `payload_bytes` bytes.
+def encode(
+    ids: ArrayLike,
+    values: ArrayLike,
+    codec: Codec | str,
+    *,
+    is_global: ArrayLike | None = None,
+    out: U8Array | None = None,
+) -> U8Array:
+    """Write the values of all vCPUs of a VM into a buffer of `payload_bytes` bytes.
 
     Args:
         ids: uint64[n_reg], ascending, of 32- and 64-bit registers (QEMU refuses others).
         values: uint64[n_vcpu, n_reg]; those of 32-bit registers below 2**32.
         is_global: bool[n_reg], needed by the codecs that send VM-global registers once and not looked at by others.
+        out: uint8[payload_bytes] to write into and return, contiguous and at a multiple of 8 bytes; a new one if not
+            given.
 
     Raises:
         InputError: wrong shapes, ids or values; a VM-global register that differs between vCPUs (its state would be
-            lost), named with the first vCPU that differs.
+            lost), named with the first vCPU that differs; an `out` of another size, or one that overlaps the values.
 
     >>> encode([0x6030000000140000], [[0x10003]], Codec.VALUES).tobytes().hex()
     '0000000000010003'
     """
-    from fastsmc.kernels_payload import encode_rows
-
     codec = member(Codec, codec, "codec")
     names = checked_ids(ids)
     matrix = checked_matrix(values, names)
@@ -99,11 +110,10 @@ def encode(ids: ArrayLike, values: ArrayLike, codec: Codec | str, *, is_global: 
     shared = checked_scope(is_global, n_reg, is_needed=codec.is_global_once)
     if codec.is_global_once:
         require_equal(names, matrix, shared, equal_columns(matrix))
-    size = payload_bytes(n_reg, n_vcpu, codec, n_global=np.count_nonzero(shared))
-    buffer = np.empty(int(size), np.uint8)
-    for part in _parts(names, n_vcpu, codec, shared):
-        rows = buffer.view(np.uint64)[part.words].reshape(part.shape)
-        encode_rows(part.ids_be, matrix[part.vcpus], part.starts, part.stops, rows)
+    size = int(payload_bytes(n_reg, n_vcpu, codec, n_global=np.count_nonzero(shared)))
+    buffer = aligned(size) if out is None else checked_out(out, size, matrix)
+    for part in parts(names, n_vcpu, codec, shared):
+        part.write(names, matrix, buffer)
     return buffer
 
 
@@ -114,35 +124,28 @@ def decode(
     *,
     n_vcpu: int,
     is_global: ArrayLike | None = None,
+    out: U64Array | None = None,
 ) -> U64Array:
     """Read back what `encode` wrote: uint64[n_vcpu, n_reg], bit for bit, VM-global columns on every vCPU.
 
     Args:
         ids: the ids this end expects. For codecs with ids every vCPU's are compared with them.
+        out: uint64[n_vcpu, n_reg], C-contiguous, to write into and return; a new one if not given.
 
     Raises:
-        InputError: a length other than the expected one, or an id other than the expected one.
+        InputError: a length other than the expected one, an id other than the expected one, or a value too wide for a
+            32-bit register, with its offset.
     """
-    from fastsmc.kernels_payload import decode_rows
-
     codec = member(Codec, codec, "codec")
     names = checked_ids(ids)
     shared = checked_scope(is_global, names.size, is_needed=codec.is_global_once)
     size = int(payload_bytes(names.size, n_vcpu, codec, n_global=np.count_nonzero(shared)))
     words = _words(buffer, size, f"{names.size} registers x {n_vcpu} vCPUs as {codec.value!r}")
-    out = np.empty((n_vcpu, names.size), np.uint64)
-    differs = np.zeros(n_vcpu, np.uint64)
-    for part in _parts(names, n_vcpu, codec, shared):
-        rows = words[part.words].reshape(part.shape)
-        decode_rows(rows, part.ids_be, part.starts, part.stops, out[0], differs[part.vcpus], out[part.vcpus])
-        if differs[part.vcpus].any():
-            row = int(np.argmax(differs[part.vcpus] != 0))
-            column = int(np.argmax(rows[row, : part.ids_be.size] != part.ids_be))
-            found, expected = (int(x.byteswap()) for x in (rows[row, column], part.ids_be[column]))
-            where = f"vCPU {part.vcpus.start + row}, register {column} of {part.ids_be.size}"
-            msg = f"{where}: id {found:#x} in the stream, {expected:#x} expected"
-            raise InputError(msg)
-    return out
+    shape = (n_vcpu, names.size)
+    matrix = np.empty(shape, np.uint64) if out is None else checked_target(out, shape, words)
+    for part in parts(names, n_vcpu, codec, shared):
+        part.read(names, words, matrix)
+    return matrix
 
 
 def equal_columns(values: ArrayLike) -> BoolArray:
@@ -163,29 +166,73 @@ def equal_columns(values: ArrayLike) -> BoolArray:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """vCPUs whose rows look alike: where they lie in the stream, which ids and which columns they carry."""
+class Rows:
+    """vCPUs whose rows look alike: where they lie in the stream, which ids and which columns they carry.
+
+    Attributes:
+        vcpus: which rows of the matrix. at: first word in the stream. n_word: words of a row.
+        sent: bool[n_reg], columns in the row. n_id: ids before them.
+    """
 
     vcpus: slice
-    words: slice
-    shape: tuple[int, int]
-    ids_be: U64Array
-    starts: I64Array
-    stops: I64Array
+    at: int
+    n_word: int
+    sent: BoolArray
+    n_id: int
+
+    def _stream(self, words: U64Array) -> U64Array:
+        n_row = self.vcpus.stop - self.vcpus.start
+        return words[self.at : self.at + n_row * self.n_word].reshape(n_row, self.n_word)
+
+    def write(self, ids: U64Array, matrix: U64Array, buffer: U8Array) -> None:
+        """Writes these vCPUs' rows into the stream's buffer."""
+        rows = self._stream(buffer.view(np.uint64))
+        writing(self.sent, self.n_id).run(matrix[self.vcpus], ids[self.sent], rows)
+
+    def read(self, ids: U64Array, words: U64Array, matrix: U64Array) -> None:
+        """Reads these vCPUs' rows; columns not sent come from the matrix's row 0.
+
+        Raises:
+            InputError: an id other than the expected one, or a value too wide.
+        """
+        from fastsmc.kernels_payload import row_differences
+
+        rows, target = self._stream(words), matrix[self.vcpus]
+        if self.n_id:
+            expected, differs = ids[self.sent].byteswap(), np.empty(len(rows), np.uint64)
+            row_differences(rows, expected, differs)
+            if differs.any():
+                raise self._wrong_id(rows, expected, int(np.argmax(differs != 0)))
+        reading(self.sent, self.n_id).run(rows, matrix[0].byteswap(), target)
+        narrow = is_narrow(ids) & self.sent
+        if narrow.any() and int(target[:, narrow].max()) >> 32:
+            row, column = (int(place[0]) for place in np.nonzero(narrow & (target >> _U32_BITS != 0)))
+            at = 8 * (self.at + row * self.n_word + self.n_id + int(np.count_nonzero(self.sent[:column])))
+            where = f"byte {at}: vCPU {self.vcpus.start + row}, register {int(ids[column]):#x}"
+            msg = f"{where}: {int(target[row, column]):#x} does not fit its 32 bits"
+            raise InputError(msg)
+
+    def _wrong_id(self, rows: U64Array, expected: U64Array, row: int) -> InputError:
+        column = int(np.argmax(rows[row, : expected.size] != expected))
+        found, right = (int(x.byteswap()) for x in (rows[row, column], expected[column]))
+        where = f"vCPU {self.vcpus.start + row}, register {column} of {expected.size}"
+        at = 8 * (self.at + row * self.n_word + column)
+        return InputError(f"byte {at}: {where}: id {found:#x} in the stream, {right:#x} expected")
 
 
-def _parts(ids: U64Array, n_vcpu: int, codec: Codec, shared: BoolArray) -> Iterator[_Part]:
+_U32_BITS = np.uint64(32)
+
+
+def parts(ids: U64Array, n_vcpu: int, codec: Codec, shared: BoolArray) -> Iterator[Rows]:
     """The stream from its beginning: all vCPUs alike, or vCPU 0 complete and the others without shared columns."""
     at = 0
     split = 1 if codec.is_global_once else n_vcpu
     for vcpus, sent in ((slice(0, split), np.ones(ids.size, np.bool_)), (slice(split, n_vcpu), ~shared)):
-        ids_be = ids[sent].byteswap() if codec.has_ids else ids[:0]
-        edges = np.diff(np.concatenate(([0], sent.astype(np.int8), [0])))
-        shape = (vcpus.stop - vcpus.start, int(np.count_nonzero(sent)) + ids_be.size)
-        words = slice(at, at + shape[0] * shape[1])
-        if shape[0]:
-            yield _Part(vcpus, words, shape, ids_be, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
-        at = words.stop
+        n_sent = int(np.count_nonzero(sent))
+        n_id = n_sent if codec.has_ids else 0
+        if vcpus.stop > vcpus.start:
+            yield Rows(vcpus, at, n_id + n_sent, sent, n_id)
+        at += (vcpus.stop - vcpus.start) * (n_id + n_sent)
 
 
 def _words(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
