@@ -39,6 +39,28 @@ def _swap_words(words: U64Array, out: U64Array) -> None:
 
 
 @kernel
+def swap_all(words: U64Array, out: U64Array) -> None:
+    """Every word with its bytes reversed, eight at a time. uint64[n] -> uint64[n]."""
+    at = np.uint64(0)
+    for _ in range(words.size // 8):
+        swap_8(words, at, out, at)
+        at += _8
+    for i in range(words.size // 8 * 8, words.size):
+        out[i] = swapped(words[i])
+
+
+@kernel
+def swap_all_past(words: U64Array, out: U64Array) -> None:
+    """`swap_all` past the caches, for an `out` at a multiple of 64 bytes."""
+    at = np.uint64(0)
+    for _ in range(words.size // 8):
+        swap_8_past(words, at, out, at)
+        at += _8
+    for i in range(words.size // 8 * 8, words.size):
+        out[i] = swapped(words[i])
+
+
+@kernel
 def move_pieces(
     source: U64Array, shared: U64Array, from_source: BoolArray, at: I64Array, to: I64Array, n: I64Array, out: U64Array
 ) -> None:
@@ -56,55 +78,77 @@ def move_pieces(
 
 
 @kernel
-def move_steps(
+def move_eights(
     source: U64Array,
     n_in: np.uint64,
     shared: U64Array,
     from_source: BoolArray,
     at: U64Array,
     to: U64Array,
+    n: U64Array,
     n_row: np.uint64,
     n_out: np.uint64,
     out: U64Array,
 ) -> None:
-    """The same eight words at a time, ascending: a step may run up to seven words past its piece.
+    """The same eight words at a time, ascending: up to seven words past the end of each piece.
 
     What it writes too much belongs to the next piece or row, which come later; so another row must follow in `out` and
     in `source`, and seven words in `shared`.
 
-    uint64[at least n_row * n_in + 7], uint64[n_shared + 7], bool[n_step], 2 x uint64[n_step], uint64[...].
+    uint64[at least n_row * n_in + 7], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[...].
     """
     first, second = np.uint64(0), np.uint64(0)
     for _ in range(n_row):
         for k in range(at.size):
+            word = at[k]
+            place = second + to[k]
+            end = place + n[k]
             if from_source[k]:
-                swap_8(source, first + at[k], out, second + to[k])
+                word += first
+                while place < end:
+                    swap_8(source, word, out, place)
+                    word += _8
+                    place += _8
             else:
-                swap_8(shared, at[k], out, second + to[k])
+                while place < end:
+                    swap_8(shared, word, out, place)
+                    word += _8
+                    place += _8
         first += n_in
         second += n_out
 
 
 @kernel
-def move_steps_past(
+def move_eights_past(
     source: U64Array,
     n_in: np.uint64,
     shared: U64Array,
     from_source: BoolArray,
     at: U64Array,
     to: U64Array,
+    n: U64Array,
     n_row: np.uint64,
     n_out: np.uint64,
     out: U64Array,
 ) -> None:
-    """`move_steps` past the caches: only where every step is whole and falls on 64 bytes of `out`."""
+    """`move_eights` past the caches: only for pieces of whole eights that fall on 64 bytes of `out`."""
     first, second = np.uint64(0), np.uint64(0)
     for _ in range(n_row):
         for k in range(at.size):
+            word = at[k]
+            place = second + to[k]
+            end = place + n[k]
             if from_source[k]:
-                swap_8_past(source, first + at[k], out, second + to[k])
+                word += first
+                while place < end:
+                    swap_8_past(source, word, out, place)
+                    word += _8
+                    place += _8
             else:
-                swap_8_past(shared, at[k], out, second + to[k])
+                while place < end:
+                    swap_8_past(shared, word, out, place)
+                    word += _8
+                    place += _8
         first += n_in
         second += n_out
 

@@ -15,10 +15,11 @@ import numpy as np
 from fastsmc.migration._checks import BoolArray, I64Array, U8Array, U64Array
 
 STEP = 8
-"""Words a step moves."""
-_PAST_BYTES = 4 << 20
-"""Output from which on writing past the caches gains: measured at 8 and 16 MiB."""
+"""Words moved at a time."""
+_PAST_BYTES = 12 << 20
+"""Larger outputs gain from being written past the caches: measured, 16 MiB do and 8 MiB do not."""
 _LINE_BYTES = 64
+_ROOM = np.zeros(STEP, np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,14 +47,6 @@ class Pieces:
         to = np.concatenate(([0], np.cumsum(n)[:-1])) if rows else n
         return cls(from_source, at, to, n, n_in, int(n.sum()))
 
-    def steps(self) -> tuple[BoolArray, U64Array, U64Array]:
-        """Pieces cut into steps of eight words, the last of each perhaps too long."""
-        counts = -(-self.n // STEP)
-        first = np.cumsum(counts) - counts
-        into = STEP * (np.arange(int(counts.sum())) - np.repeat(first, counts))
-        at, to = (np.repeat(start, counts) + into for start in (self.at, self.to))
-        return np.repeat(self.from_source, counts), at.astype(np.uint64), to.astype(np.uint64)
-
     def run(self, source: U64Array, shared: U64Array, out: U64Array) -> None:
         """Moves all rows.
 
@@ -61,22 +54,23 @@ class Pieces:
             source: uint64[n_row, n_in]. shared: uint64[n_shared]. out: uint64[n_row, n_out]; all contiguous, no two
             of them overlapping.
         """
-        from fastsmc.kernels_payload import move_pieces, move_steps, move_steps_past
+        from fastsmc import kernels_payload as kernels
 
-        n_row = out.shape[0]
-        if not n_row or not self.n_out:
+        if not out.size:
             return
-        done = 0
-        if n_row > 1 and min(self.n_in, self.n_out) >= STEP:
-            done = n_row - 1
-            is_whole = not (self.n % STEP).any()
-            is_past = is_whole and out.nbytes >= _PAST_BYTES and out.ctypes.data % _LINE_BYTES == 0
-            move = move_steps_past if is_past else move_steps
-            room = np.concatenate((shared, np.zeros(STEP, np.uint64)))
-            numbers = (np.uint64(k) for k in (self.n_in, done, self.n_out))
-            n_in, n_row_done, n_out = numbers
-            move(source.reshape(-1), n_in, room, *self.steps(), n_row_done, n_out, out.reshape(-1))
-        move_pieces(source[done:], shared, self.from_source, self.at, self.to, self.n, out[done:])
+        is_past = out.nbytes > _PAST_BYTES and out.ctypes.data % _LINE_BYTES == 0
+        if self.n.size == 1 and self.from_source[0] and self.n_in == self.n_out:  # all rows are one
+            swap = kernels.swap_all_past if is_past else kernels.swap_all
+            swap(source.reshape(-1), out.reshape(-1))
+            return
+        done = out.shape[0] - 1 if min(self.n_in, self.n_out) >= STEP else 0
+        if done:
+            move = kernels.move_eights_past if is_past and not (self.n % STEP).any() else kernels.move_eights
+            room = np.concatenate((shared, _ROOM))
+            words = (piece.view(np.uint64) for piece in (self.at, self.to, self.n))
+            sizes = np.uint64(self.n_in), np.uint64(done), np.uint64(self.n_out)
+            move(source.reshape(-1), sizes[0], room, self.from_source, *words, sizes[1], sizes[2], out.reshape(-1))
+        kernels.move_pieces(source[done:], shared, self.from_source, self.at, self.to, self.n, out[done:])
 
 
 def runs(chosen: BoolArray) -> tuple[I64Array, I64Array]:

@@ -12,8 +12,6 @@ Source: QEMU target/arm/machine.c (vmstate_arm_cpu), kvm.c (write_kvmstate_to_li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -22,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from fastsmc.errors import InputError
 from fastsmc.migration._checks import (
+    MAX_COUNT,
     BoolArray,
     I64Array,
     U8Array,
@@ -32,11 +31,13 @@ from fastsmc.migration._checks import (
     checked_out,
     checked_scope,
     checked_target,
+    checked_whole,
     is_narrow,
     member,
     require_equal,
 )
-from fastsmc.migration.moves import aligned, reading, writing
+from fastsmc.migration.arrays import Arrays
+from fastsmc.migration.moves import aligned
 
 
 class Codec(StrEnum):
@@ -103,18 +104,7 @@ def encode(
     >>> encode([0x6030000000140000], [[0x10003]], Codec.VALUES).tobytes().hex()
     '0000000000010003'
     """
-    codec = member(Codec, codec, "codec")
-    names = checked_ids(ids)
-    matrix = checked_matrix(values, names)
-    n_vcpu, n_reg = matrix.shape
-    shared = checked_scope(is_global, n_reg, is_needed=codec.is_global_once)
-    if codec.is_global_once:
-        require_equal(names, matrix, shared, equal_columns(matrix))
-    size = int(payload_bytes(n_reg, n_vcpu, codec, n_global=np.count_nonzero(shared)))
-    buffer = aligned(size) if out is None else checked_out(out, size, matrix)
-    for part in parts(names, n_vcpu, codec, shared):
-        part.write(names, matrix, buffer)
-    return buffer
+    return PayloadLayout(ids, codec, is_global=is_global).encode(values, out=out)
 
 
 def decode(
@@ -136,16 +126,64 @@ def decode(
         InputError: a length other than the expected one, an id other than the expected one, or a value too wide for a
             32-bit register, with its offset.
     """
-    codec = member(Codec, codec, "codec")
-    names = checked_ids(ids)
-    shared = checked_scope(is_global, names.size, is_needed=codec.is_global_once)
-    size = int(payload_bytes(names.size, n_vcpu, codec, n_global=np.count_nonzero(shared)))
-    words = _words(buffer, size, f"{names.size} registers x {n_vcpu} vCPUs as {codec.value!r}")
-    shape = (n_vcpu, names.size)
-    matrix = np.empty(shape, np.uint64) if out is None else checked_target(out, shape, words)
-    for part in parts(names, n_vcpu, codec, shared):
-        part.read(names, words, matrix)
-    return matrix
+    return PayloadLayout(ids, codec, is_global=is_global).decode(buffer, n_vcpu=n_vcpu, out=out)
+
+
+class PayloadLayout:
+    """A codec on one set of registers, worked out once for many VMs or blocks; `encode` and `decode` make one each.
+
+    Args:
+        ids, codec, is_global: as for `encode`.
+
+    Raises:
+        InputError: as `encode` does.
+    """
+
+    def __init__(self, ids: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> None:
+        self.codec = member(Codec, codec, "codec")
+        self.ids = checked_ids(ids)
+        self.shared = checked_scope(is_global, self.ids.size, is_needed=self.codec.is_global_once)
+        once = self.shared if self.codec.is_global_once else None
+        self.arrays = Arrays(self.ids, has_ids=self.codec.has_ids, once=once)
+        self._needs_width_check = bool(is_narrow(self.ids).any())
+
+    def checked_values(self, values: ArrayLike) -> U64Array:
+        """uint64[n_vcpu, n_reg] that can be sent.
+
+        Raises:
+            InputError: another shape, a value too wide, or a VM-global register that differs between these vCPUs.
+        """
+        matrix = checked_matrix(values, self.ids if self._needs_width_check else None)
+        if matrix.shape[1] != self.ids.size:
+            msg = f"values have {matrix.shape[1]} columns for {self.ids.size} ids"
+            raise InputError(msg)
+        if self.codec.is_global_once:
+            require_equal(self.ids, matrix, self.shared, equal_columns(matrix))
+        return matrix
+
+    def n_bytes(self, n_vcpu: int, first: int = 0) -> int:
+        """Bytes of so many vCPUs, from number `first` on."""
+        return 8 * self.arrays.n_word(n_vcpu, first)
+
+    def encode(self, values: ArrayLike, *, out: U8Array | None = None) -> U8Array:
+        """As `fastsmc.migration.encode`."""
+        matrix = self.checked_values(values)
+        size = self.n_bytes(matrix.shape[0])
+        buffer = aligned(size) if out is None else checked_out(out, size, matrix)
+        self.arrays.write(matrix, buffer.view(np.uint64))
+        return buffer
+
+    def decode(
+        self, buffer: bytes | bytearray | memoryview | U8Array, *, n_vcpu: int, out: U64Array | None = None
+    ) -> U64Array:
+        """As `fastsmc.migration.decode`."""
+        n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there")
+        what = f"{self.ids.size} registers x {n_vcpu} vCPUs as {self.codec.value!r}"
+        words = words_of(buffer, self.n_bytes(n_vcpu), what)
+        shape = (n_vcpu, self.ids.size)
+        matrix = np.empty(shape, np.uint64) if out is None else checked_target(out, shape, words)
+        self.arrays.read(words, matrix)
+        return matrix
 
 
 def equal_columns(values: ArrayLike) -> BoolArray:
@@ -165,78 +203,12 @@ def equal_columns(values: ArrayLike) -> BoolArray:
     return equal
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """vCPUs whose rows look alike: where they lie in the stream, which ids and which columns they carry.
+def words_of(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
+    """The buffer as 64-bit words, copied only if they are not aligned.
 
-    Attributes:
-        vcpus: which rows of the matrix. at: first word in the stream. n_word: words of a row.
-        sent: bool[n_reg], columns in the row. n_id: ids before them.
+    Raises:
+        InputError: no contiguous bytes, or not `size` of them.
     """
-
-    vcpus: slice
-    at: int
-    n_word: int
-    sent: BoolArray
-    n_id: int
-
-    def _stream(self, words: U64Array) -> U64Array:
-        n_row = self.vcpus.stop - self.vcpus.start
-        return words[self.at : self.at + n_row * self.n_word].reshape(n_row, self.n_word)
-
-    def write(self, ids: U64Array, matrix: U64Array, buffer: U8Array) -> None:
-        """Writes these vCPUs' rows into the stream's buffer."""
-        rows = self._stream(buffer.view(np.uint64))
-        writing(self.sent, self.n_id).run(matrix[self.vcpus], ids[self.sent], rows)
-
-    def read(self, ids: U64Array, words: U64Array, matrix: U64Array) -> None:
-        """Reads these vCPUs' rows; columns not sent come from the matrix's row 0.
-
-        Raises:
-            InputError: an id other than the expected one, or a value too wide.
-        """
-        from fastsmc.kernels_payload import row_differences
-
-        rows, target = self._stream(words), matrix[self.vcpus]
-        if self.n_id:
-            expected, differs = ids[self.sent].byteswap(), np.empty(len(rows), np.uint64)
-            row_differences(rows, expected, differs)
-            if differs.any():
-                raise self._wrong_id(rows, expected, int(np.argmax(differs != 0)))
-        reading(self.sent, self.n_id).run(rows, matrix[0].byteswap(), target)
-        narrow = is_narrow(ids) & self.sent
-        if narrow.any() and int(target[:, narrow].max()) >> 32:
-            row, column = (int(place[0]) for place in np.nonzero(narrow & (target >> _U32_BITS != 0)))
-            at = 8 * (self.at + row * self.n_word + self.n_id + int(np.count_nonzero(self.sent[:column])))
-            where = f"byte {at}: vCPU {self.vcpus.start + row}, register {int(ids[column]):#x}"
-            msg = f"{where}: {int(target[row, column]):#x} does not fit its 32 bits"
-            raise InputError(msg)
-
-    def _wrong_id(self, rows: U64Array, expected: U64Array, row: int) -> InputError:
-        column = int(np.argmax(rows[row, : expected.size] != expected))
-        found, right = (int(x.byteswap()) for x in (rows[row, column], expected[column]))
-        where = f"vCPU {self.vcpus.start + row}, register {column} of {expected.size}"
-        at = 8 * (self.at + row * self.n_word + column)
-        return InputError(f"byte {at}: {where}: id {found:#x} in the stream, {right:#x} expected")
-
-
-_U32_BITS = np.uint64(32)
-
-
-def parts(ids: U64Array, n_vcpu: int, codec: Codec, shared: BoolArray) -> Iterator[Rows]:
-    """The stream from its beginning: all vCPUs alike, or vCPU 0 complete and the others without shared columns."""
-    at = 0
-    split = 1 if codec.is_global_once else n_vcpu
-    for vcpus, sent in ((slice(0, split), np.ones(ids.size, np.bool_)), (slice(split, n_vcpu), ~shared)):
-        n_sent = int(np.count_nonzero(sent))
-        n_id = n_sent if codec.has_ids else 0
-        if vcpus.stop > vcpus.start:
-            yield Rows(vcpus, at, n_id + n_sent, sent, n_id)
-        at += (vcpus.stop - vcpus.start) * (n_id + n_sent)
-
-
-def _words(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
-    """The buffer as 64-bit words, copied only if they are not aligned."""
     try:
         view = memoryview(cast("bytes", buffer)).cast("B")
     except (TypeError, ValueError):
