@@ -186,6 +186,21 @@ def _extremes(n: int) -> Any:
 extremes_64, extremes_256 = _extremes(64), _extremes(256)
 
 
+def swapped(word: np.uint64) -> np.uint64:
+    """A word with its bytes reversed."""
+    return np.uint64(word).byteswap()
+
+
+@intrinsic
+def _swapped(_typing: Any, word: Any) -> Any:
+    return uint64(uint64), lambda _context, builder, _signature, arguments: builder.bswap(arguments[0])
+
+
+@overload(swapped, strict=False)
+def _(word: Any) -> Any:
+    return lambda word: _swapped(word)
+
+
 def swap_8(source: NDArray[np.uint64], at: np.uint64, out: NDArray[np.uint64], to: np.uint64) -> None:
     """Copies eight words from `at` to `to`, the bytes of each reversed."""
     out[to : to + np.uint64(8)] = source[at : at + np.uint64(8)].byteswap()

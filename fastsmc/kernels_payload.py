@@ -13,23 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc._jit import kernel, lane_kernel
-from fastsmc._simd import swap_8, swap_8_past
+from fastsmc._simd import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
 I64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-_BYTES = np.uint64(0x00FF_00FF_00FF_00FF)
-_HALVES = np.uint64(0x0000_FFFF_0000_FFFF)
-_8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
-
-
-@kernel
-def swapped(word: np.uint64) -> np.uint64:
-    """A word with its bytes reversed; LLVM turns the three steps into one instruction."""
-    word = (word & _BYTES) << _8 | (word >> _8) & _BYTES
-    word = (word & _HALVES) << _16 | (word >> _16) & _HALVES
-    return word << _32 | word >> _32
+_8 = np.uint64(8)
 
 
 @kernel

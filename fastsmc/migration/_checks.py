@@ -136,10 +136,11 @@ def checked_out(out: U8Array, size: int, source: U64Array) -> U8Array:
     """A caller's buffer to encode into.
 
     Raises:
-        InputError: not uint8[size], contiguous, writable, at a multiple of 8 bytes, and apart from the source.
+        InputError: not uint8[size], contiguous, writable, at a multiple of 8 bytes (if the size is one), and apart from
+            the source.
     """
-    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == (size,) and not size % 8 and out.flags.c_contiguous
-    if not fits or not out.flags.writeable or not out.view(np.uint64).flags.aligned:
+    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == (size,) and out.flags.c_contiguous
+    if not fits or not out.flags.writeable or (not size % 8 and not out.view(np.uint64).flags.aligned):
         msg = f"out: a writable, contiguous uint8[{size}] at a multiple of 8 bytes is needed"
         raise InputError(msg)
     if np.may_share_memory(out, source):
