@@ -78,8 +78,12 @@ TARGETS = (
     Target("batch-1024", "p50_ns", 8000, 3000, at_most=True),
     Target("threads-2", "vs_one_thread", 1.5, 1.9, sizes=("64M",)),
     Target("million", "times_1024_vms", 1.3, 1.1, at_most=True),
+    Target("migration-values", "times_copy", 1.0, 0.9, at_most=True),
+    Target("migration-id-value", "times_copy", 1.0, 0.6, at_most=True),
+    Target("migration-global-columns", "times_copy", 1.0, 0.5, at_most=True),
+    Target("migration-restore", "times_copy", 1.2, 1.0, at_most=True),
 )
-"""The table of issue 4."""
+"""The tables of issues 4 and 6."""
 
 
 def figures(setup: Setup, times: Times, wall_over_cpu: float) -> dict[str, Any]:

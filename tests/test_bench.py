@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import func_ids
 
-from bench import baseline, cases, compare, inputs, latency, outcome, side_by_side, timing
+from bench import baseline, cases, compare, inputs, latency, outcome, payloads, side_by_side, timing
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
 from fastsmc import dispatcher
@@ -25,6 +25,7 @@ needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"
 TARGET_CASES = {
     *(f"{name}-{size}" for name in cases.CASES for size in ("2M", "64M")),
     side_by_side.BATCH,
+    *payloads.PAYLOADS,
 }
 
 
@@ -114,13 +115,13 @@ def test_inputs_are_what_the_issue_says() -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("name", [*cases.CASES, side_by_side.BATCH])
+@pytest.mark.parametrize("name", [*cases.CASES, *payloads.PAYLOADS, side_by_side.BATCH])
 def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
     env, measured = side_by_side.run([name], sizes={"4K": 4096}, budget_s=0.0, n_batch=40)
     side_by_side.write(tmp_path, env, measured)
     content = compare.load(tmp_path / "latest.json")
     assert list(content) == ["schema", "environment", "cases"]
-    full = name if name == side_by_side.BATCH else f"{name}-4K"
+    full = f"{name}-4K" if name in cases.CASES else name
     left_out = content["environment"].get("left_out", {})
     assert (full in content["cases"]) != (full in left_out)
     text = (tmp_path / "latest.md").read_text()
@@ -166,7 +167,11 @@ def test_the_environment_names_no_host_and_no_path() -> None:
 
 def test_every_number_of_the_issue_names_a_case() -> None:
     names = {name for target in outcome.TARGETS for name in target.names(dict.fromkeys(TARGET_CASES))}
-    assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {*cases.CASES, side_by_side.BATCH}
+    assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {
+        *cases.CASES,
+        *payloads.PAYLOADS,
+        side_by_side.BATCH,
+    }
     (known,) = [t for t in outcome.TARGETS if t.case == "mixed-known" and t.key == "vs_c_kernel_style"]
     assert known.names(dict.fromkeys(TARGET_CASES)) == [
         n for n in dict.fromkeys(TARGET_CASES) if n in ("mixed-known-2M", "mixed-known-64M")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,15 +132,20 @@ def is_narrow(ids: U64Array) -> BoolArray:
     return narrow
 
 
-def checked_out(out: U8Array, size: int, source: U64Array) -> U8Array:
+def _is_ours(out: NDArray[Any], size: int) -> bool:
+    """Whether a kernel may write into it: as words, where the size is one of words."""
+    flags = out.flags
+    return flags.c_contiguous and flags.writeable and (bool(size % 8) or out.ctypes.data % 8 == 0)
+
+
+def checked_out(out: object, size: int, source: U64Array) -> U8Array:
     """A caller's buffer to encode into.
 
     Raises:
         InputError: not uint8[size], contiguous, writable, at a multiple of 8 bytes (if the size is one), and apart from
             the source.
     """
-    fits = isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == (size,) and out.flags.c_contiguous
-    if not fits or not out.flags.writeable or (not size % 8 and not out.view(np.uint64).flags.aligned):
+    if not (isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == (size,) and _is_ours(out, size)):
         msg = f"out: a writable, contiguous uint8[{size}] at a multiple of 8 bytes is needed"
         raise InputError(msg)
     if np.may_share_memory(out, source):
@@ -149,14 +154,13 @@ def checked_out(out: U8Array, size: int, source: U64Array) -> U8Array:
     return out
 
 
-def checked_target(out: U64Array, shape: tuple[int, int], source: U64Array) -> U64Array:
+def checked_target(out: object, shape: tuple[int, int], source: U64Array) -> U64Array:
     """A caller's matrix to decode into.
 
     Raises:
         InputError: not a writable C-contiguous uint64 matrix of that shape, apart from the stream.
     """
-    fits = isinstance(out, np.ndarray) and out.dtype == np.uint64 and out.shape == shape and out.flags.c_contiguous
-    if not fits or not out.flags.writeable or not out.flags.aligned:
+    if not (isinstance(out, np.ndarray) and out.dtype == np.uint64 and out.shape == shape and _is_ours(out, 8)):
         msg = f"out: a writable, C-contiguous uint64[{shape[0]}, {shape[1]}] is needed"
         raise InputError(msg)
     if np.may_share_memory(out, source):

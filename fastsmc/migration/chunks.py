@@ -6,6 +6,7 @@ One block is held at a time. With VM-global registers sent once, vCPU 0's row is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -116,7 +117,7 @@ class _Pieces:
                 if chunk is None:
                     return None
                 try:
-                    self._rest = memoryview(chunk).cast("B")
+                    self._rest = memoryview(cast("bytes", chunk)).cast("B")
                 except (TypeError, ValueError):
                     msg = f"byte {self.offset}: a chunk is no contiguous bytes"
                     raise InputError(msg) from None

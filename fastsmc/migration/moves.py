@@ -43,7 +43,8 @@ class Pieces:
     def of(cls, pieces: Iterable[tuple[bool, int, int]], n_in: int) -> Pieces:
         """From (from_source, first word there, words), in the order of the output; empty ones are left out."""
         rows = [piece for piece in pieces if piece[2]]
-        from_source, at, n = (np.array([row[k] for row in rows], kind) for k, kind in enumerate((np.bool_, int, int)))
+        from_source = np.array([row[0] for row in rows], np.bool_)
+        at, n = (np.array([row[k] for row in rows], np.int64) for k in (1, 2))
         to = np.concatenate(([0], np.cumsum(n)[:-1])) if rows else n
         return cls(from_source, at, to, n, n_in, int(n.sum()))
 
@@ -67,9 +68,10 @@ class Pieces:
         if done:
             move = kernels.move_eights_past if is_past and not (self.n % STEP).any() else kernels.move_eights
             room = np.concatenate((shared, _ROOM))
-            words = (piece.view(np.uint64) for piece in (self.at, self.to, self.n))
+            at, to, n = (words.view(np.uint64) for words in (self.at, self.to, self.n))
             sizes = np.uint64(self.n_in), np.uint64(done), np.uint64(self.n_out)
-            move(source.reshape(-1), sizes[0], room, self.from_source, *words, sizes[1], sizes[2], out.reshape(-1))
+            flat = source.reshape(-1), out.reshape(-1)
+            move(flat[0], sizes[0], room, self.from_source, at, to, n, sizes[1], sizes[2], flat[1])
         kernels.move_pieces(source[done:], shared, self.from_source, self.at, self.to, self.n, out[done:])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.migration._checks import BoolArray, U8Array, U64Array
+from fastsmc.migration._checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.migration.formats.base import damage
 
 
@@ -80,11 +80,11 @@ class Record:
                 msg = f"{what} {first + row}, byte {place} of {self.template.size}: {found:#x}, {right:#x} expected"
                 raise damage(at + (first + row) * self.template.size + place, msg)
 
-    def _places(self) -> tuple[U64Array, U64Array, BoolArray]:
+    def _places(self) -> tuple[I64Array, I64Array, BoolArray]:
         column, offset, n_bytes = (
             np.array([getattr(one, name) for one in self.fields], np.int64) for name in ("column", "offset", "n_bytes")
         )
-        return column, offset, n_bytes == 4  # type: ignore[return-value]
+        return column, offset, n_bytes == 4
 
     def _turned(self, rows: U8Array) -> U8Array:
         """Words of 8 bytes, turned if the record is big-endian."""

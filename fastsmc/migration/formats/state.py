@@ -148,7 +148,7 @@ def checked_any_ids(ids: ArrayLike) -> U64Array:
     Raises:
         InputError: otherwise.
     """
-    array = checked_matrix(np.asarray(ids)[None])[0]
+    array: U64Array = checked_matrix(np.asarray(ids)[None])[0]
     falls = np.flatnonzero(array[1:] <= array[:-1])
     if falls.size:
         i = int(falls[0])
@@ -163,7 +163,8 @@ def checked_any_ids(ids: ArrayLike) -> U64Array:
 
 def reg_sizes(ids: U64Array) -> I64Array:
     """Bytes of each register's value: uint64[n_reg] -> int64[n_reg]."""
-    return np.int64(1) << (ids >> np.uint64(52) & np.uint64(15)).astype(np.int64)
+    sizes: I64Array = np.int64(1) << (ids >> np.uint64(52) & np.uint64(15)).astype(np.int64)
+    return sizes
 
 
 def check_widths(ids: U64Array, values: U64Array) -> None:
