@@ -129,6 +129,37 @@ def test_cloud_hypervisor_like_is_json_in_json_and_our_reader_reads_it() -> None
     assert RegisterState.of_bank(*found.banks).equals(state)
 
 
+def _closed_forms(state: RegisterState) -> dict[str, int]:
+    """The table of docs/payload-formats.md, for registers of 64 bits."""
+    n_vcpu, n_reg = state.values.shape
+    assert state.is_global is not None
+    n_global = int(state.is_global.sum())
+    once = n_global + (n_reg - n_global) * n_vcpu
+    n_different = sum(v != w for row in state.values[1:].tolist() for v, w in zip(row, state.values[0], strict=True))
+    digits = sum(len(str(v)) for v in [*state.values.reshape(-1).tolist(), *range(n_vcpu)])
+    return {
+        "values": 8 * n_reg * n_vcpu,
+        "id+value": 16 * n_reg * n_vcpu,
+        "values, VM-global once": 8 * once,
+        "id+value, VM-global once": 16 * once,
+        "ids once": 16 + 8 * n_reg + 8 * n_reg * n_vcpu,
+        "delta against vCPU 0": 8 * n_reg + 8 * (n_vcpu - 1) * ((n_reg + 63) // 64) + 8 * n_different,
+        "qemu cpu section": (1276 + 16 * n_reg) * n_vcpu,
+        "firecracker-like": 48 + (16 + 16 * n_reg) * n_vcpu,
+        "cloud-hypervisor-like": 83 + 75 * n_vcpu + 39 * n_reg * n_vcpu + digits,
+    }
+
+
+@pytest.mark.parametrize(("n_vcpu", "n_reg"), [(1, 1), (2, 64), (12, 65)])
+def test_lengths_are_those_of_the_table(n_vcpu: int, n_reg: int) -> None:
+    ids = bitmap_ids(n_reg)
+    given = plain(n_vcpu, n_reg)
+    state = RegisterState.of(ids, given.values, is_global=given.is_global)
+    forms = _closed_forms(state)
+    assert list(forms) == list(FORMATS)
+    assert forms == {name: encode_state(state, name).size for name in FORMATS}
+
+
 def test_an_entry_of_cloud_hypervisor_has_40_to_59_bytes() -> None:
     ids = bitmap_ids(2)
     for value, entry in ((0, 40), ((1 << 64) - 1, 59)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import time
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from format_states import plain
 
 from fastsmc.errors import FastsmcError, InputError
-from fastsmc.migration.formats import FORMATS, Expected, decode_state, encode_state
+from fastsmc.migration.formats import FORMATS, Expected, RegisterState, decode_state, encode_state
+from fastsmc.register_sets import bitmap_ids
 
 OFFSET = re.compile(r"byte \d+|^vCPU \d+, register 0x")
 VALUES_ONLY = ("values", "values, VM-global once")
@@ -52,6 +54,33 @@ def test_other_counts(name: str, n_reg: int, n_vcpu: int) -> None:
     expected = plain(n_vcpu, n_reg).expected
     with pytest.raises(InputError, match=OFFSET):
         decode_state(encode_state(state, name), name, expected)
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "at"),
+    [
+        (3, 1 << 3, 8 * 3),  # a bit of no register
+        (4, 12, 8 * 4),  # a value that is vCPU 0's after all
+    ],
+)
+def test_a_delta_that_no_encoder_writes(word: int, value: int, at: int) -> None:
+    ids, name = bitmap_ids(3), "delta against vCPU 0"
+    words = [11, 12, 13, 1 << 1, 22]
+    words[word] = value
+    with pytest.raises(InputError, match=f"byte {at}: no row of 3 registers"):
+        decode_state(struct.pack(">5Q", *words), name, Expected.of(ids, 2))
+
+
+@pytest.mark.parametrize(
+    "number", [b"18446744073709551616", b"18446744073709551619", b"1" * 21, b"00", b"", b"-1", b"1.0"]
+)
+def test_a_number_in_json_fits_64_bits_and_has_no_leading_zero(number: bytes) -> None:
+    name, state = "cloud-hypervisor-like", RegisterState.of(bitmap_ids(1), [[12345]])
+    text = encode_state(state, name).tobytes()
+    largest = text.replace(b"12345", b"18446744073709551615")
+    assert decode_state(largest, name, state.expected).values[0, 0] == (1 << 64) - 1
+    with pytest.raises(InputError, match=r"byte 1[67]\d: vCPU 0: no register as expected, or no number of 64 bits"):
+        decode_state(text.replace(b"12345", number), name, state.expected)
 
 
 @pytest.mark.parametrize("is_zstd", [False, True])

@@ -131,3 +131,23 @@ def test_a_vector_register_beyond_1024_bits_is_refused() -> None:
     state.wide[0x6080000000150000][0, 128] = 1
     with pytest.raises(InputError, match="bits beyond 1024"):
         encode_state(state, NAME)
+
+
+def test_every_byte_of_a_vector_register_has_its_place() -> None:
+    """d[0] and d[1] in cpu/vfp, d[2] to d[15] in cpu/sve, P registers and FFR behind them; words of 8, big-endian."""
+    state = with_sve(plain(1, 2))
+    z, ffr = 0x6080000000150000 | 31 << 5, 0x6050000000150600
+    state.wide[z][0, :128] = np.arange(1, 129)
+    state.wide[ffr][0] = np.arange(200, 232)
+    values = state.values.copy()
+    for reg in (z, ffr):
+        values[0, np.searchsorted(state.ids, np.uint64(reg))] = state.wide[reg][0, :8].view("<u8")[0]
+    state = RegisterState.of(state.ids, values, wide=dict(state.wide))
+    buffer = encode_state(state, NAME)
+    vfp = HEAD + 572 + 16 * 2 + 64 + 1 + 13
+    sve = vfp + 512 + 60 + 4 + 13
+    words = state.wide[z][0, :128].reshape(16, 8)[:, ::-1]
+    assert buffer[vfp + 31 * 16 :][:16].tobytes() == words[:2].tobytes()
+    assert buffer[sve + 31 * 112 :][:112].tobytes() == words[2:].tobytes()
+    assert buffer[sve + 32 * 112 + 16 * 32 :][:32].tobytes() == state.wide[ffr][0].reshape(4, 8)[:, ::-1].tobytes()
+    assert decode_state(buffer, NAME, state.expected).equals(state)

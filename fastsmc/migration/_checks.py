@@ -135,7 +135,7 @@ def is_narrow(ids: U64Array) -> BoolArray:
 def _is_ours(out: NDArray[Any], size: int) -> bool:
     """Whether a kernel may write into it: as words, where the size is one of words."""
     flags = out.flags
-    return flags.c_contiguous and flags.writeable and (bool(size % 8) or out.ctypes.data % 8 == 0)
+    return flags.c_contiguous and flags.writeable and (bool(size % 8) or out.view(np.uint64).flags.aligned)
 
 
 def checked_out(out: object, size: int, source: U64Array) -> U8Array:
