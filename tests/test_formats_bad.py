@@ -72,14 +72,14 @@ def test_a_delta_that_no_encoder_writes(word: int, value: int, at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [b"18446744073709551616", b"18446744073709551619", b"1" * 21, b"00", b"", b"-1", b"1.0"]
+    "number", [b"18446744073709551616", b"18446744073709551619", b"1" * 21, b"00", b"", b"-1", b"1."]
 )
 def test_a_number_in_json_fits_64_bits_and_has_no_leading_zero(number: bytes) -> None:
     name, state = "cloud-hypervisor-like", RegisterState.of(bitmap_ids(1), [[12345]])
     text = encode_state(state, name).tobytes()
     largest = text.replace(b"12345", b"18446744073709551615")
     assert decode_state(largest, name, state.expected).values[0, 0] == (1 << 64) - 1
-    with pytest.raises(InputError, match=r"byte 1[67]\d: vCPU 0: no register as expected, or no number of 64 bits"):
+    with pytest.raises(InputError, match=r"byte 1[4-7]\d: vCPU 0: no register as expected, or no number of 64 bits"):
         decode_state(text.replace(b"12345", number), name, state.expected)
 
 
