@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastsmc.kernels_payload import column_differences, decode_rows, encode_rows
+from fastsmc.kernels_payload import column_differences
 from fastsmc.migration import Codec, decode, encode, payload_bytes
+from fastsmc.migration.arrays import Arrays
 from fastsmc.register_sets import bitmap_ids, register_set, vm_global_mask
 
 N_BUFFER = 8
@@ -37,8 +38,8 @@ class Case:
         self.values[:, :, self.is_global] = self.values[:, :1, self.is_global]
         self.narrow = np.ones((N_BUFFER, n_vcpu, n_reg), np.uint64)
         self.wide = np.ones((N_BUFFER, n_vcpu, 2 * n_reg), np.uint64)
-        self.starts, self.stops = np.array([0]), np.array([n_reg])
-        self.differs = np.zeros(n_vcpu, np.uint64)
+        self.bare = Arrays(self.ids, has_ids=False, once=None)
+        self.named = Arrays(self.ids, has_ids=True, once=None)
 
 
 @pytest.fixture(scope="module", params=SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -73,7 +74,7 @@ def bench_copy(benchmark: Any, case: Case, width: str) -> None:
 @pytest.mark.parametrize("library", ["fastsmc", "numpy"])
 def bench_encode_values(benchmark: Any, case: Case, library: str) -> None:
     def ours(i: int) -> None:
-        encode_rows(case.ids_be[:0], case.values[i], case.starts, case.stops, case.narrow[i])
+        case.bare.write(case.values[i], case.narrow[i].reshape(-1))
 
     def numpy(i: int) -> None:
         np.copyto(case.narrow[i].view(">u8"), case.values[i])
@@ -88,7 +89,7 @@ def bench_encode_ids_and_values(benchmark: Any, case: Case, library: str) -> Non
     n_reg = case.shape[1]
 
     def ours(i: int) -> None:
-        encode_rows(case.ids_be, case.values[i], case.starts, case.stops, case.wide[i])
+        case.named.write(case.values[i], case.wide[i].reshape(-1))
 
     def numpy(i: int) -> None:
         case.wide[i, :, :n_reg] = case.ids_be
@@ -105,18 +106,18 @@ def bench_decode_ids_and_values(benchmark: Any, case: Case, library: str) -> Non
     n_reg = case.shape[1]
     case.wide[:, :, :n_reg] = case.ids_be
     case.wide[:, :, n_reg:] = case.values.byteswap()
-    shared = case.values[0, 0]
+    differs = np.zeros(case.shape[0], np.bool_)
 
     def ours(i: int) -> None:
-        decode_rows(case.wide[i], case.ids_be, case.starts, case.stops, shared, case.differs, case.narrow[i])
+        case.named.read(case.wide[i].reshape(-1), case.narrow[i])
 
     def numpy(i: int) -> None:
-        case.differs[:] = (case.wide[i, :, :n_reg] != case.ids_be).any(axis=1)
+        differs[:] = (case.wide[i, :, :n_reg] != case.ids_be).any(axis=1)
         np.copyto(case.narrow[i], case.wide[i, :, n_reg:].view(">u8"))
 
     rotated(benchmark, case, case.wide[0].nbytes, ours if library == "fastsmc" else numpy)
     assert np.array_equal(case.narrow, case.values)
-    assert not case.differs.any()
+    assert not differs.any()
 
 
 @pytest.mark.benchmark(group="kernel")

@@ -83,8 +83,12 @@ TARGETS = (
     Target("million", "times_1024_vms", 1.3, 1.1, at_most=True),
     Target("simulate-closed", "vs_simpy", 300, 450),
     Target("simulate-mm1", "vs_simpy", 2000, 3000),
+    Target("migration-values", "times_copy", 1.0, 0.9, at_most=True),
+    Target("migration-id-value", "times_copy", 1.0, 0.6, at_most=True),
+    Target("migration-global-columns", "times_copy", 1.0, 0.5, at_most=True),
+    Target("migration-restore", "times_copy", 1.2, 1.0, at_most=True),
 )
-"""The tables of issues 4 and 5."""
+"""The tables of issues 4, 5 and 6."""
 
 
 def figures(setup: Setup, times: Times, wall_over_cpu: float) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from typing import Any
 
 from bench import latency
 from bench.baseline import N_SPIN, spin
-from bench.cases import CASES, FULL, QUICK, LeftOut
+from bench.cases import CASES, FULL, QUICK, LeftOut, Setup
 from bench.figure import draw
 from bench.outcome import environment, figures, load_average, to_json, to_markdown
+from bench.payloads import PAYLOADS
 from bench.simulate import SIMULATIONS
 from bench.timing import Contestant, interleave
 from fastsmc.report.style import to_png, to_svg
@@ -41,7 +42,7 @@ def run(
         sizes: calls per batch by suffix; simulations make 8 times the smallest. n_batch: batches per latency case.
 
     Raises:
-        AssertionError: two contestants disagree about a verdict.
+        AssertionError: two contestants disagree.
     """
     load_before, left_out = load_average(), {}
     cases: dict[str, Any] = {}
@@ -52,10 +53,15 @@ def run(
         if not names or name in names:
             full, started = f"{name}{size}", time.perf_counter()
             try:
-                cases[full] = _measured(build, n_call, budget_s)
+                cases[full] = _measured(build(n_call), budget_s)
             except LeftOut as reason:
                 left_out[full] = str(reason)
             _say(full, cases.get(full), left_out.get(full, ""), time.perf_counter() - started)
+    for name, build_payload in PAYLOADS.items():
+        if not names or name in names:
+            started = time.perf_counter()
+            cases[name] = _measured(build_payload(), budget_s)
+            _say(name, cases[name], "", time.perf_counter() - started)
     batches = {BATCH: (1024, False)} if not names or BATCH in names else {}
     if not names or "latency" in names:
         batches |= {f"latency-{n}": (n, True) for n in latency.N_VCPU}
@@ -71,8 +77,7 @@ def run(
     return (env | {"left_out": left_out} if left_out else env), cases
 
 
-def _measured(build: Any, n_call: int, budget_s: float) -> dict[str, Any]:
-    setup = build(n_call)
+def _measured(setup: Setup, budget_s: float) -> dict[str, Any]:
     gc.collect()
     setup.contestants["spin"] = Contestant(spin, N_SPIN)
     is_cpu = setup.clock is time.process_time_ns
@@ -102,7 +107,7 @@ def write(folder: Path, env: dict[str, Any], cases: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.side_by_side", description=__doc__.splitlines()[0] if __doc__ else "")
-    known = [*CASES, *SIMULATIONS, BATCH, "latency"]
+    known = [*CASES, *SIMULATIONS, *PAYLOADS, BATCH, "latency"]
     parser.add_argument("--case", action="append", default=[], choices=known, help="only these; may be repeated")
     parser.add_argument("--quick", action="store_true", help="128K calls instead of 2M and 64M, under a minute")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the results (default: reports/bench)")

@@ -1,9 +1,10 @@
 """Register matrices into bytes and back: the loops.
 
-A matrix is uint64[n_vcpu, n_reg], native (little-endian). A row of the stream is `n_id` ids, then the values of the
-chosen columns, all big-endian. Columns are chosen as runs [start, stop), ascending and disjoint: real VM-global
-registers lie side by side (ID block, firmware), so a run is a long contiguous copy. One full run with or without
-ids gives the plain codecs.
+A matrix is uint64[n_vcpu, n_reg], native (little-endian). A row of a stream of arrays is made of *pieces*: runs of
+words, ascending and without gaps, each from the matrix or from one row that all vCPUs share (ids; values sent once).
+Real VM-global registers lie side by side (ID block, firmware), so a piece is a long contiguous copy.
+
+Bytes are swapped on the way, in both directions and on both sources.
 """
 
 from __future__ import annotations
@@ -11,95 +12,167 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel
+from fastsmc._jit import kernel, lane_kernel
+from fastsmc._simd import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
 I64Array = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
-_BYTES = np.uint64(0x00FF_00FF_00FF_00FF)
-_HALVES = np.uint64(0x0000_FFFF_0000_FFFF)
-_8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
-
-
-@kernel
-def _swapped(word: np.uint64) -> np.uint64:
-    """A word with its bytes reversed; LLVM turns the three steps into one shuffle of a whole vector."""
-    word = (word & _BYTES) << _8 | (word >> _8) & _BYTES
-    word = (word & _HALVES) << _16 | (word >> _16) & _HALVES
-    return word << _32 | word >> _32
+_8 = np.uint64(8)
 
 
 @kernel
-def swap_words(words: U64Array, out: U64Array) -> None:
-    """Reverse the bytes of every word: native to big-endian and back. uint64[n] -> uint64[n]."""
+def _swap_words(words: U64Array, out: U64Array) -> None:
     for i in range(words.size):
-        out[i] = _swapped(words[i])
+        out[i] = swapped(words[i])
 
 
 @kernel
-def _differences(words: U64Array, expected: U64Array) -> np.uint64:
-    """OR of all bits in which two rows differ; 0 if they are equal."""
-    bits = np.uint64(0)
-    for i in range(words.size):
-        bits |= words[i] ^ expected[i]
-    return bits
+def swap_all(words: U64Array, out: U64Array) -> None:
+    """Every word with its bytes reversed, eight at a time. uint64[n] -> uint64[n]."""
+    at = np.uint64(0)
+    for _ in range(words.size // 8):
+        swap_8(words, at, out, at)
+        at += _8
+    for i in range(words.size // 8 * 8, words.size):
+        out[i] = swapped(words[i])
 
 
 @kernel
-def encode_rows(ids_be: U64Array, values: U64Array, starts: I64Array, stops: I64Array, out: U64Array) -> None:
-    """Write one row of the stream per vCPU: ids as they are, then the chosen columns big-endian.
+def swap_all_past(words: U64Array, out: U64Array) -> None:
+    """`swap_all` past the caches, for an `out` at a multiple of 64 bytes."""
+    at = np.uint64(0)
+    for _ in range(words.size // 8):
+        swap_8_past(words, at, out, at)
+        at += _8
+    for i in range(words.size // 8 * 8, words.size):
+        out[i] = swapped(words[i])
 
-    Big-endian uint64[n_id], uint64[n_row, n_reg], 2 x int64[n_run] -> uint64[n_row, n_id + n_column].
+
+@kernel
+def move_pieces(
+    source: U64Array, shared: U64Array, from_source: BoolArray, at: I64Array, to: I64Array, n: I64Array, out: U64Array
+) -> None:
+    """Every piece of every row, to the word: out[:, to:to + n] = source[:, at:at + n], or from `shared`, swapped.
+
+    uint64[n_row, n_in], uint64[n_shared], bool[n_piece], 3 x int64[n_piece] -> uint64[n_row, n_out].
     """
-    n_id = ids_be.size
-    for v in range(values.shape[0]):
-        row, stream = values[v], out[v]
-        stream[:n_id] = ids_be
-        at = n_id
-        for k in range(starts.size):
-            length = stops[k] - starts[k]
-            swap_words(row[starts[k] : stops[k]], stream[at : at + length])
-            at += length
+    for v in range(out.shape[0]):
+        row, target = source[v], out[v]
+        for k in range(n.size):
+            if from_source[k]:
+                _swap_words(row[at[k] : at[k] + n[k]], target[to[k] : to[k] + n[k]])
+            else:
+                _swap_words(shared[at[k] : at[k] + n[k]], target[to[k] : to[k] + n[k]])
 
 
 @kernel
-def decode_rows(
-    stream: U64Array,
-    ids_be: U64Array,
-    starts: I64Array,
-    stops: I64Array,
+def move_eights(
+    source: U64Array,
+    n_in: np.uint64,
     shared: U64Array,
-    id_differs: U64Array,
+    from_source: BoolArray,
+    at: U64Array,
+    to: U64Array,
+    n: U64Array,
+    n_row: np.uint64,
+    n_out: np.uint64,
     out: U64Array,
 ) -> None:
-    """Undo `encode_rows`: chosen columns from the stream, the others from `shared`.
+    """The same eight words at a time, ascending: up to seven words past the end of each piece.
 
-    `id_differs[v]` is 0 if row v carries exactly `ids_be`; `out` is filled either way and must not be used otherwise.
-    uint64[n_row, n_id + n_column], big-endian uint64[n_id], 2 x int64[n_run], uint64[n_reg]
-    -> uint64[n_row], uint64[n_row, n_reg].
+    What it writes too much belongs to the next piece or row, which come later; so another row must follow in `out` and
+    in `source`, and seven words in `shared`.
+
+    uint64[at least n_row * n_in + 7], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[...].
     """
-    n_id = ids_be.size
-    n_reg = out.shape[1]
-    for v in range(out.shape[0]):
-        row, wire = out[v], stream[v]
-        id_differs[v] = _differences(wire[:n_id], ids_be)
-        at = n_id
-        done = 0
-        for k in range(starts.size):
-            row[done : starts[k]] = shared[done : starts[k]]
-            length = stops[k] - starts[k]
-            swap_words(wire[at : at + length], row[starts[k] : stops[k]])
-            at += length
-            done = stops[k]
-        row[done:n_reg] = shared[done:n_reg]
+    first, second = np.uint64(0), np.uint64(0)
+    for _ in range(n_row):
+        for k in range(at.size):
+            word = at[k]
+            place = second + to[k]
+            end = place + n[k]
+            if from_source[k]:
+                word += first
+                while place < end:
+                    swap_8(source, word, out, place)
+                    word += _8
+                    place += _8
+            else:
+                while place < end:
+                    swap_8(shared, word, out, place)
+                    word += _8
+                    place += _8
+        first += n_in
+        second += n_out
+
+
+@kernel
+def move_eights_past(
+    source: U64Array,
+    n_in: np.uint64,
+    shared: U64Array,
+    from_source: BoolArray,
+    at: U64Array,
+    to: U64Array,
+    n: U64Array,
+    n_row: np.uint64,
+    n_out: np.uint64,
+    out: U64Array,
+) -> None:
+    """`move_eights` past the caches: only for pieces of whole eights that fall on 64 bytes of `out`."""
+    first, second = np.uint64(0), np.uint64(0)
+    for _ in range(n_row):
+        for k in range(at.size):
+            word = at[k]
+            place = second + to[k]
+            end = place + n[k]
+            if from_source[k]:
+                word += first
+                while place < end:
+                    swap_8_past(source, word, out, place)
+                    word += _8
+                    place += _8
+            else:
+                while place < end:
+                    swap_8_past(shared, word, out, place)
+                    word += _8
+                    place += _8
+        first += n_in
+        second += n_out
+
+
+@kernel
+def row_differences(stream: U64Array, expected: U64Array, out: U64Array) -> None:
+    """OR of the bits in which the first words of each row differ from those expected.
+
+    uint64[n_row, n_word], uint64[n_expected] -> uint64[n_row]; 0 where they are equal.
+    """
+    for v in range(out.size):
+        row = stream[v]
+        bits = np.uint64(0)
+        for i in range(expected.size):
+            bits |= row[i] ^ expected[i]
+        out[v] = bits
+
+
+@lane_kernel
+def _add_differences(a: U64Array, b: U64Array, c: U64Array, d: U64Array, first: U64Array, out: U64Array) -> None:
+    """Four rows at once: one load and one store of `out` instead of four."""
+    for r in range(out.size):
+        word = first[r]
+        out[r] |= ((a[r] ^ word) | (b[r] ^ word)) | ((c[r] ^ word) | (d[r] ^ word))
 
 
 @kernel
 def column_differences(values: U64Array, out: U64Array) -> None:
     """OR of the bits in which any vCPU differs from vCPU 0, per column. uint64[n_vcpu, n_reg] -> uint64[n_reg]."""
-    first = values[0]
     out[:] = 0
-    for v in range(1, values.shape[0]):
-        row = values[v]
-        for r in range(out.size):
-            out[r] |= row[r] ^ first[r]
+    n, v = values.shape[0], 0
+    while v + 4 <= n:
+        _add_differences(values[v], values[v + 1], values[v + 2], values[v + 3], values[0], out)
+        v += 4
+    while v < n:
+        _add_differences(values[v], values[v], values[v], values[v], values[0], out)
+        v += 1

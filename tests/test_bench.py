@@ -15,7 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import func_ids
 
-from bench import baseline, cases, compare, inputs, latency, outcome, queue_rivals, side_by_side, simulate, timing
+from bench import (
+    baseline,
+    cases,
+    compare,
+    inputs,
+    latency,
+    outcome,
+    payloads,
+    queue_rivals,
+    side_by_side,
+    simulate,
+    timing,
+)
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
 from fastsmc import dispatcher
@@ -26,6 +38,7 @@ TARGET_CASES = {
     *(f"{name}-{size}" for name in cases.CASES for size in ("2M", "64M")),
     *simulate.SIMULATIONS,
     side_by_side.BATCH,
+    *payloads.PAYLOADS,
 }
 
 
@@ -115,7 +128,7 @@ def test_inputs_are_what_the_issue_says() -> None:
 
 
 @needs_cc
-@pytest.mark.parametrize("name", [*cases.CASES, *simulate.SIMULATIONS, side_by_side.BATCH])
+@pytest.mark.parametrize("name", [*cases.CASES, *simulate.SIMULATIONS, *payloads.PAYLOADS, side_by_side.BATCH])
 def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
     env, measured = side_by_side.run([name], sizes={"4K": 4096}, budget_s=0.0, n_batch=40)
     side_by_side.write(tmp_path, env, measured)
@@ -175,7 +188,7 @@ def test_the_environment_names_no_host_and_no_path() -> None:
 def test_every_number_of_the_issue_names_a_case() -> None:
     names = {name for target in outcome.TARGETS for name in target.names(dict.fromkeys(TARGET_CASES))}
     assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {
-        *cases.CASES, *simulate.SIMULATIONS, side_by_side.BATCH,
+        *cases.CASES, *simulate.SIMULATIONS, *payloads.PAYLOADS, side_by_side.BATCH,
     }  # fmt: skip
     (known,) = [t for t in outcome.TARGETS if t.case == "mixed-known" and t.key == "vs_c_kernel_style"]
     assert known.names(dict.fromkeys(TARGET_CASES)) == [

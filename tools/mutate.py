@@ -24,6 +24,7 @@ TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
     *("test_dispatcher", "test_kernels_wide", "test_answering", "test_verification", "test_qemu_size"),
     *("test_compat", "test_compat_files"),
+    *("test_vm_global", "test_qemu_section", "test_formats", "test_formats_bad"),
 )
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
 
@@ -56,6 +57,16 @@ def _in(path: str, *pairs: tuple[str, str]) -> list[Mutant]:
 
 
 MUTANTS = [
+    *_in(
+        "migration/formats/qemu_section.py",
+        ('"env.banked_spsr"] + 8 * (n + 1)', '"env.banked_spsr"] + 8 * n'),
+        ('_MINUS_ONE = ("env.exclusive_addr", ', "_MINUS_ONE = ("),
+        ("np.uint64(1) != 0)", "np.uint64(2) != 0)"),
+        ("(16, high, _Z_BYTES - 16)]", "(0, high, _Z_BYTES - 16)]"),
+    ),
+    *_in("migration/vm_global.py", ("is_absent and skips", "is_absent")),
+    *_in("kernels_records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
+    *_in("kernels_records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
     *_in(
         "smccc.py",
         (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fastsmc.migration.chunks import decode_chunks, encode_chunks
 from fastsmc.migration.counts import IoctlCount, PayloadCost, Vmm, ioctls, payload_cost
-from fastsmc.migration.payload import Codec, decode, encode, equal_columns, payload_bytes
+from fastsmc.migration.payload import Codec, PayloadLayout, decode, encode, equal_columns, payload_bytes
 from fastsmc.migration.qemu_machine import QemuMachine
 from fastsmc.migration.qemu_size import StreamSize, qemu_stream_size
 
@@ -11,11 +12,14 @@ __all__ = [
     "Codec",
     "IoctlCount",
     "PayloadCost",
+    "PayloadLayout",
     "QemuMachine",
     "StreamSize",
     "Vmm",
     "decode",
+    "decode_chunks",
     "encode",
+    "encode_chunks",
     "equal_columns",
     "ioctls",
     "payload_bytes",

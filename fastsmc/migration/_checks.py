@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -119,11 +119,54 @@ def checked_matrix(values: ArrayLike, ids: U64Array | None = None) -> U64Array:
     if matrix.shape[1] != ids.size:
         msg = f"values have {matrix.shape[1]} columns for {ids.size} ids"
         raise InputError(msg)
-    narrow = ids & _SIZE_MASK == _SIZE_U32
+    narrow = is_narrow(ids)
     if narrow.any() and int(matrix[:, narrow].max()) >> 32:
         msg = "a 32-bit register has a value of 2**32 or more"
         raise InputError(msg)
     return matrix
+
+
+def is_narrow(ids: U64Array) -> BoolArray:
+    """Which registers have 32 bits: uint64[n_reg] -> bool[n_reg]."""
+    narrow: BoolArray = ids & _SIZE_MASK == _SIZE_U32
+    return narrow
+
+
+def _is_ours(out: NDArray[Any], size: int) -> bool:
+    """Whether a kernel may write into it: as words, where the size is one of words."""
+    flags = out.flags
+    return flags.c_contiguous and flags.writeable and (bool(size % 8) or out.view(np.uint64).flags.aligned)
+
+
+def checked_out(out: object, size: int, source: U64Array) -> U8Array:
+    """A caller's buffer to encode into.
+
+    Raises:
+        InputError: not uint8[size], contiguous, writable, at a multiple of 8 bytes (if the size is one), and apart from
+            the source.
+    """
+    if not (isinstance(out, np.ndarray) and out.dtype == np.uint8 and out.shape == (size,) and _is_ours(out, size)):
+        msg = f"out: a writable, contiguous uint8[{size}] at a multiple of 8 bytes is needed"
+        raise InputError(msg)
+    if np.may_share_memory(out, source):
+        msg = "out shares memory with the values; give a buffer of its own"
+        raise InputError(msg)
+    return out
+
+
+def checked_target(out: object, shape: tuple[int, int], source: U64Array) -> U64Array:
+    """A caller's matrix to decode into.
+
+    Raises:
+        InputError: not a writable C-contiguous uint64 matrix of that shape, apart from the stream.
+    """
+    if not (isinstance(out, np.ndarray) and out.dtype == np.uint64 and out.shape == shape and _is_ours(out, 8)):
+        msg = f"out: a writable, C-contiguous uint64[{shape[0]}, {shape[1]}] is needed"
+        raise InputError(msg)
+    if np.may_share_memory(out, source):
+        msg = "out shares memory with the stream; give a matrix of its own"
+        raise InputError(msg)
+    return out
 
 
 def checked_scope(is_global: ArrayLike | None, n_reg: int, *, is_needed: bool) -> BoolArray:

@@ -12,8 +12,6 @@ Source: QEMU target/arm/machine.c (vmstate_arm_cpu), kvm.c (write_kvmstate_to_li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -22,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from fastsmc.errors import InputError
 from fastsmc.migration._checks import (
+    MAX_COUNT,
     BoolArray,
     I64Array,
     U8Array,
@@ -29,10 +28,16 @@ from fastsmc.migration._checks import (
     checked_counts,
     checked_ids,
     checked_matrix,
+    checked_out,
     checked_scope,
+    checked_target,
+    checked_whole,
+    is_narrow,
     member,
     require_equal,
 )
+from fastsmc.migration.arrays import Arrays
+from fastsmc.migration.moves import aligned
 
 
 class Codec(StrEnum):
@@ -75,36 +80,31 @@ def payload_bytes(n_reg: ArrayLike, n_vcpu: ArrayLike, codec: Codec | str, *, n_
     return slot_bytes * (shared + (reg - shared) * vcpu)
 
 
-def encode(ids: ArrayLike, values: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> U8Array:
-    """Write the values of all vCPUs of a VM into a new buffer of `payload_bytes` bytes.
+def encode(
+    ids: ArrayLike,
+    values: ArrayLike,
+    codec: Codec | str,
+    *,
+    is_global: ArrayLike | None = None,
+    out: U8Array | None = None,
+) -> U8Array:
+    """Write the values of all vCPUs of a VM into a buffer of `payload_bytes` bytes.
 
     Args:
         ids: uint64[n_reg], ascending, of 32- and 64-bit registers (QEMU refuses others).
         values: uint64[n_vcpu, n_reg]; those of 32-bit registers below 2**32.
         is_global: bool[n_reg], needed by the codecs that send VM-global registers once and not looked at by others.
+        out: uint8[payload_bytes] to write into and return, contiguous and at a multiple of 8 bytes; a new one if not
+            given.
 
     Raises:
         InputError: wrong shapes, ids or values; a VM-global register that differs between vCPUs (its state would be
-            lost), named with the first vCPU that differs.
+            lost), named with the first vCPU that differs; an `out` of another size, or one that overlaps the values.
 
     >>> encode([0x6030000000140000], [[0x10003]], Codec.VALUES).tobytes().hex()
     '0000000000010003'
     """
-    from fastsmc.kernels_payload import encode_rows
-
-    codec = member(Codec, codec, "codec")
-    names = checked_ids(ids)
-    matrix = checked_matrix(values, names)
-    n_vcpu, n_reg = matrix.shape
-    shared = checked_scope(is_global, n_reg, is_needed=codec.is_global_once)
-    if codec.is_global_once:
-        require_equal(names, matrix, shared, equal_columns(matrix))
-    size = payload_bytes(n_reg, n_vcpu, codec, n_global=np.count_nonzero(shared))
-    buffer = np.empty(int(size), np.uint8)
-    for part in _parts(names, n_vcpu, codec, shared):
-        rows = buffer.view(np.uint64)[part.words].reshape(part.shape)
-        encode_rows(part.ids_be, matrix[part.vcpus], part.starts, part.stops, rows)
-    return buffer
+    return PayloadLayout(ids, codec, is_global=is_global).encode(values, out=out)
 
 
 def decode(
@@ -114,35 +114,76 @@ def decode(
     *,
     n_vcpu: int,
     is_global: ArrayLike | None = None,
+    out: U64Array | None = None,
 ) -> U64Array:
     """Read back what `encode` wrote: uint64[n_vcpu, n_reg], bit for bit, VM-global columns on every vCPU.
 
     Args:
         ids: the ids this end expects. For codecs with ids every vCPU's are compared with them.
+        out: uint64[n_vcpu, n_reg], C-contiguous, to write into and return; a new one if not given.
 
     Raises:
-        InputError: a length other than the expected one, or an id other than the expected one.
+        InputError: a length other than the expected one, an id other than the expected one, or a value too wide for a
+            32-bit register, with its offset.
     """
-    from fastsmc.kernels_payload import decode_rows
+    return PayloadLayout(ids, codec, is_global=is_global).decode(buffer, n_vcpu=n_vcpu, out=out)
 
-    codec = member(Codec, codec, "codec")
-    names = checked_ids(ids)
-    shared = checked_scope(is_global, names.size, is_needed=codec.is_global_once)
-    size = int(payload_bytes(names.size, n_vcpu, codec, n_global=np.count_nonzero(shared)))
-    words = _words(buffer, size, f"{names.size} registers x {n_vcpu} vCPUs as {codec.value!r}")
-    out = np.empty((n_vcpu, names.size), np.uint64)
-    differs = np.zeros(n_vcpu, np.uint64)
-    for part in _parts(names, n_vcpu, codec, shared):
-        rows = words[part.words].reshape(part.shape)
-        decode_rows(rows, part.ids_be, part.starts, part.stops, out[0], differs[part.vcpus], out[part.vcpus])
-        if differs[part.vcpus].any():
-            row = int(np.argmax(differs[part.vcpus] != 0))
-            column = int(np.argmax(rows[row, : part.ids_be.size] != part.ids_be))
-            found, expected = (int(x.byteswap()) for x in (rows[row, column], part.ids_be[column]))
-            where = f"vCPU {part.vcpus.start + row}, register {column} of {part.ids_be.size}"
-            msg = f"{where}: id {found:#x} in the stream, {expected:#x} expected"
+
+class PayloadLayout:
+    """A codec on one set of registers, worked out once for many VMs or blocks; `encode` and `decode` make one each.
+
+    Args:
+        ids, codec, is_global: as for `encode`.
+
+    Raises:
+        InputError: as `encode` does.
+    """
+
+    def __init__(self, ids: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> None:
+        self.codec = member(Codec, codec, "codec")
+        self.ids = checked_ids(ids)
+        self.shared = checked_scope(is_global, self.ids.size, is_needed=self.codec.is_global_once)
+        once = self.shared if self.codec.is_global_once else None
+        self.arrays = Arrays(self.ids, has_ids=self.codec.has_ids, once=once)
+        self._needs_width_check = bool(is_narrow(self.ids).any())
+
+    def checked_values(self, values: ArrayLike) -> U64Array:
+        """uint64[n_vcpu, n_reg] that can be sent.
+
+        Raises:
+            InputError: another shape, a value too wide, or a VM-global register that differs between these vCPUs.
+        """
+        matrix = checked_matrix(values, self.ids if self._needs_width_check else None)
+        if matrix.shape[1] != self.ids.size:
+            msg = f"values have {matrix.shape[1]} columns for {self.ids.size} ids"
             raise InputError(msg)
-    return out
+        if self.codec.is_global_once:
+            require_equal(self.ids, matrix, self.shared, equal_columns(matrix))
+        return matrix
+
+    def n_bytes(self, n_vcpu: int, first: int = 0) -> int:
+        """Bytes of so many vCPUs, from number `first` on."""
+        return 8 * self.arrays.n_word(n_vcpu, first)
+
+    def encode(self, values: ArrayLike, *, out: U8Array | None = None) -> U8Array:
+        """As `fastsmc.migration.encode`."""
+        matrix = self.checked_values(values)
+        size = self.n_bytes(matrix.shape[0])
+        buffer = aligned(size) if out is None else checked_out(out, size, matrix)
+        self.arrays.write(matrix, buffer.view(np.uint64))
+        return buffer
+
+    def decode(
+        self, buffer: bytes | bytearray | memoryview | U8Array, *, n_vcpu: int, out: U64Array | None = None
+    ) -> U64Array:
+        """As `fastsmc.migration.decode`."""
+        n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there")
+        what = f"{self.ids.size} registers x {n_vcpu} vCPUs as {self.codec.value!r}"
+        words = words_of(buffer, self.n_bytes(n_vcpu), what)
+        shape = (n_vcpu, self.ids.size)
+        matrix = np.empty(shape, np.uint64) if out is None else checked_target(out, shape, words)
+        self.arrays.read(words, matrix)
+        return matrix
 
 
 def equal_columns(values: ArrayLike) -> BoolArray:
@@ -162,34 +203,12 @@ def equal_columns(values: ArrayLike) -> BoolArray:
     return equal
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """vCPUs whose rows look alike: where they lie in the stream, which ids and which columns they carry."""
+def words_of(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
+    """The buffer as 64-bit words, copied only if they are not aligned.
 
-    vcpus: slice
-    words: slice
-    shape: tuple[int, int]
-    ids_be: U64Array
-    starts: I64Array
-    stops: I64Array
-
-
-def _parts(ids: U64Array, n_vcpu: int, codec: Codec, shared: BoolArray) -> Iterator[_Part]:
-    """The stream from its beginning: all vCPUs alike, or vCPU 0 complete and the others without shared columns."""
-    at = 0
-    split = 1 if codec.is_global_once else n_vcpu
-    for vcpus, sent in ((slice(0, split), np.ones(ids.size, np.bool_)), (slice(split, n_vcpu), ~shared)):
-        ids_be = ids[sent].byteswap() if codec.has_ids else ids[:0]
-        edges = np.diff(np.concatenate(([0], sent.astype(np.int8), [0])))
-        shape = (vcpus.stop - vcpus.start, int(np.count_nonzero(sent)) + ids_be.size)
-        words = slice(at, at + shape[0] * shape[1])
-        if shape[0]:
-            yield _Part(vcpus, words, shape, ids_be, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
-        at = words.stop
-
-
-def _words(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
-    """The buffer as 64-bit words, copied only if they are not aligned."""
+    Raises:
+        InputError: no contiguous bytes, or not `size` of them.
+    """
     try:
         view = memoryview(cast("bytes", buffer)).cast("B")
     except (TypeError, ValueError):
