@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
+    from fastsmc.migration.read import read_registers
     from fastsmc.planning import Link, added_register, max_vcpus, register_table
     from fastsmc.power import switch
     from fastsmc.register_sets import register_set, register_sets
@@ -56,6 +57,7 @@ _HOME = {
     "mix": "workload",
     "payload_bytes": "migration",
     "qemu_stream_size": "migration",
+    "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
     "register_set": "register_sets",
@@ -92,6 +94,7 @@ __all__ = [
     "mix",
     "payload_bytes",
     "qemu_stream_size",
+    "read_registers",
     "read_trace",
     "register",
     "register_set",

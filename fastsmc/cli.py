@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate import migrate
+from fastsmc import cli_migrate
 from fastsmc.cli_progress import progress
 from fastsmc.errors import CheckError, FastsmcError, InputError
 
@@ -34,7 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(migrate)
+
+
+app.add_typer(cli_migrate.app, name="migrate")
 
 
 def main() -> None:

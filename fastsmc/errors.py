@@ -19,6 +19,10 @@ class InputError(FastsmcError):
     """An array, a name or a number that cannot be used as given."""
 
 
+class RegisterFileError(InputError):
+    """A file of registers (migration stream, fingerprint, list) that cannot be read: which byte or line, of what."""
+
+
 class RecordingError(FastsmcError):
     """A recording of a real kernel that cannot be read."""
 

@@ -31,6 +31,8 @@ from fastsmc.registers import (
 )
 
 _ENCODING = 0xFFFF
+_ARCH_SHIFT, _ARCH_ARM32 = 56, 0x40
+"""KVM_REG_ARM. Source: include/uapi/linux/kvm.h."""
 _ID_BLOCK_MASK, _ID_BLOCK = 0xFF80, 0xC000
 """op0, op1 and CRn of op0 3, op1 0, CRn 0, where CRm 1 to 7 are the ID registers (CRm 0 has MIDR, MPIDR, REVIDR)."""
 _CRM_SHIFT, _CRM_MASK = 3, 0xF
@@ -70,6 +72,17 @@ def is_vm_global(reg: int) -> bool:
 def vm_global_mask(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """`is_vm_global` of every id. uint64[n_reg] -> bool[n_reg]."""
     return np.fromiter(map(is_vm_global, ids.tolist()), np.bool_, ids.size)
+
+
+def class_name(reg: int) -> str:
+    """A register's class in words; QEMU's emulated CPUs list coprocessor registers of 32-bit Arm beside arm64's.
+
+    >>> class_name(0x6030000000140000), class_name(0x40200000200E0298)
+    ('firmware', '32-bit coprocessor')
+    """
+    if reg >> _ARCH_SHIFT == _ARCH_ARM32:
+        return "32-bit coprocessor"
+    return CLASS_NAMES.get(reg_class(reg), f"class {reg_class(reg):#x}")
 
 
 def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
@@ -135,7 +148,7 @@ class RegisterSet:
         """(registers, value bytes) per class, in id order of the classes."""
         table: dict[str, tuple[int, int]] = {}
         for reg in self.ids.tolist():
-            name = CLASS_NAMES.get(reg_class(reg), f"class {reg_class(reg):#x}")
+            name = class_name(reg)
             count, size = table.get(name, (0, 0))
             table[name] = count + 1, size + reg_size(reg)
         return table

@@ -1,0 +1,25 @@
+"""What the readers refuse to go beyond, so that a damaged or hostile file costs bounded memory and time.
+
+All are sanity bounds of ours, far above real systems: 512 vCPUs, 421 registers, streams of 9 MB beside guest memory.
+"""
+
+MAX_VCPUS = 1 << 14
+MAX_REGISTERS = 1 << 16
+"""Registers per vCPU; the number field of an id's class has 16 bits."""
+MAX_VALUES = 1 << 24
+"""Registers of all vCPUs together: 128 MiB of values."""
+MAX_TEXT_BYTES = 32 << 20
+"""Of JSON, of text, of a payload, and of a stream's description; JSON of empty lists takes 25 times that in memory."""
+MAX_LINE = 2000
+"""Characters in a line of text; the widest register takes 600."""
+MAX_DEVICE_BYTES = 128 << 20
+"""Of a QEMU stream from the first section that is no guest memory to the end; that much is held at once."""
+MAX_PARTS = 1 << 20
+MAX_XZ_BYTES = 4 << 30
+"""Of what an xz file unpacks to."""
+XZ_MEMORY_BYTES = 128 << 20
+"""xz's own tables; its presets need up to 65 MiB."""
+HASHED_BYTES = 64 << 20
+"""A file longer than this is not hashed."""
+MAX_VALUE_BYTES = 256
+"""The widest register ONE_REG knows, 2048 bits. Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_U2048."""

@@ -1,0 +1,111 @@
+"""Register ids and values out of the `cpu` sections of a QEMU stream.
+
+Version 22 of the section, as QEMU writes it for Arm since 2015: the general registers and banked ones, then how many
+system registers there are, all their ids, all their values. Source: QEMU target/arm/machine.c (vmstate_arm_cpu), whose
+"int32 le" means less-or-equal, not little-endian; offsets checked against the description of QEMU 7.2's streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.migration.read.banks import check_counts, named_set
+from fastsmc.migration.read.limits import MAX_REGISTERS
+from fastsmc.migration.read.result import Bank
+from fastsmc.registers import ARCH_ARM64, CLASS_CORE, SIZE_MASK, SIZE_SHIFT, SIZE_U64
+
+VERSION = 22
+_XREGS, _PC, _CPSR, _BANKED_SPSR, _ELR, _SP = 64, 320, 328, 336, 504, 536
+COUNT = 568
+"""Offset of cpreg_vmstate_array_len in the section's fields."""
+ARRAYS = COUNT + 4
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFields:
+    """Fields of one vCPU's section, and where they are in the file."""
+
+    instance: int
+    data: memoryview
+    offset: int
+
+
+def _fail(cpu: CpuFields, at: int, message: str) -> RegisterFileError:
+    return RegisterFileError(f"byte {cpu.offset + at}, section cpu {cpu.instance}: {message}")
+
+
+def cpreg_arrays(cpu: CpuFields) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Ids and values of one vCPU's system registers, uint64[n_reg] each.
+
+    Raises:
+        RegisterFileError: more registers announced than there are bytes, ids that do not ascend, a size no register of
+            QEMU's has, or a value that does not fit its register.
+    """
+    data = cpu.data
+    count = int.from_bytes(data[COUNT:ARRAYS], "big")
+    if len(data) < ARRAYS or not 0 < count <= MAX_REGISTERS or ARRAYS + 16 * count > len(data):
+        raise _fail(cpu, COUNT, f"{count} registers announced in a section of {len(data)} bytes")
+    words = np.frombuffer(data, ">u8", 2 * count, ARRAYS).astype(np.uint64)
+    ids, values = words[:count], words[count:]
+    falls = np.flatnonzero(ids[1:] <= ids[:-1])
+    if falls.size:
+        i = int(falls[0]) + 1
+        order = "stands twice" if ids[i] == ids[i - 1] else f"follows {int(ids[i - 1]):#x}"
+        raise _fail(cpu, ARRAYS + 8 * i, f"register {int(ids[i]):#x} {order}; QEMU writes ids in ascending order")
+    sizes = (ids & np.uint64(SIZE_MASK)) >> np.uint64(SIZE_SHIFT)
+    misfits = np.flatnonzero((sizes != 2) & (sizes != 3))
+    if misfits.size:
+        i = int(misfits[0])
+        bits = 8 << int(sizes[i])
+        raise _fail(cpu, ARRAYS + 8 * i, f"register {int(ids[i]):#x} would have {bits} bits; QEMU carries 32 and 64")
+    return ids, values
+
+
+def cpreg_banks(cpus: Sequence[CpuFields], name: str) -> tuple[Bank, ...]:
+    """Banks of all vCPUs, in the order of their instances; vCPU n is the n-th.
+
+    Raises:
+        RegisterFileError: as `cpreg_arrays`.
+    """
+    groups: dict[bytes, tuple[list[int], list[NDArray[np.uint64]]]] = {}
+    n_value = 0
+    for vcpu, cpu in enumerate(cpus):
+        ids, values = cpreg_arrays(cpu)
+        n_value += ids.size
+        check_counts(len(cpus), n_value)
+        members, rows = groups.setdefault(ids.tobytes(), ([], []))
+        members.append(vcpu)
+        rows.append(values)
+    return tuple(
+        Bank(named_set(np.frombuffer(ids, np.uint64).copy(), name), np.array(members, np.int64), np.stack(rows))
+        for ids, (members, rows) in groups.items()
+    )
+
+
+def _core_id(offset: int) -> int:
+    """The KVM id of the 64-bit core register at this byte of struct kvm_regs."""
+    return ARCH_ARM64 | SIZE_U64 | CLASS_CORE | offset // 4
+
+
+_CORE_FIELDS = (
+    *((_core_id(8 * n), _XREGS + 8 * n, 8) for n in range(31)),
+    (_core_id(248), _SP, 8),  # regs.sp is SP_EL0
+    (_core_id(256), _PC, 8),
+    (_core_id(264), _CPSR, 4),  # pstate, in a field of 32 bits
+    (_core_id(272), _SP + 8, 8),
+    (_core_id(280), _ELR + 8, 8),
+    *((_core_id(288 + 8 * n), _BANKED_SPSR + 8 * (n + 1), 8) for n in range(5)),
+)
+"""(id, offset in the section, bytes). Source: uapi/asm/kvm.h struct kvm_regs; QEMU target/arm/kvm64.c."""
+
+
+def core_bank(cpus: Sequence[CpuFields], name: str) -> Bank:
+    """x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr[5] of all vCPUs, under KVM's ids."""
+    ids = np.array([reg for reg, _, _ in _CORE_FIELDS], np.uint64)
+    rows = [[int.from_bytes(cpu.data[at : at + n], "big") for _, at, n in _CORE_FIELDS] for cpu in cpus]
+    return Bank(named_set(ids, name), np.arange(len(cpus), dtype=np.int64), np.array(rows, np.uint64))

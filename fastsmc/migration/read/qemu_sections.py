@@ -1,0 +1,221 @@
+"""Where the devices of a QEMU stream begin and end.
+
+A device's section says what it is but not how long. The JSON description at the end of the stream gives the size of
+every field. Without it, or where it does not fit, the section ends at one of the places where its own footer is
+followed by another section or by the end of the stream: all chains of sections are followed, and unless exactly one
+reaches the end the stream is refused as ambiguous.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.migration.read.limits import MAX_PARTS
+from fastsmc.migration.read.qemu_framing import FOOTER, FOOTER_BYTES, FULL, SectionHead, footer_bytes
+from fastsmc.migration.read.strict_json import member, whole
+
+_MAX_SEARCH = 1 << 20
+"""Footers looked at; a real stream has about two per section."""
+_SCAN_BYTES = 16 << 20
+_HEAD_BYTES = 14
+"""Of a FULL section whose name is empty: type, id, length of the name, instance, version."""
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A device's section: from `start` to `stop`, its fields from `data` on to `stop` - 5; offsets in the rest."""
+
+    head: SectionHead
+    start: int
+    data: int
+    stop: int
+
+
+def full_head(rest: bytes, at: int) -> tuple[SectionHead, int] | None:
+    """The head of a FULL section that begins here and where its fields begin; None if none does."""
+    if len(rest) - at < _HEAD_BYTES or rest[at] != FULL:
+        return None
+    length = rest[at + 5]
+    data = at + _HEAD_BYTES + length
+    name = rest[at + 6 : at + 6 + length]
+    if not length or data > len(rest) or not all(0x20 < byte < 0x7F for byte in name):
+        return None
+    numbers = (int.from_bytes(rest[i : i + 4], "big") for i in (at + 1, data - 8, data - 4))
+    section_id, instance, version = numbers
+    return SectionHead(section_id, name.decode("ascii"), instance, version), data
+
+
+def separate(rest: bytes, stop: int, sizes: dict[tuple[str, int], int], at: int) -> list[Section]:
+    """All sections from the first on to `stop`, where the end marker is.
+
+    Args:
+        sizes: bytes of the fields by device and instance, where the description tells them.
+        at: offset of rest[0] in the file, for error messages.
+
+    Raises:
+        RegisterFileError: no chain of sections reaches the end, or more than one.
+    """
+    chain = _Chain(rest, stop, sizes, at)
+    starts = chain.only_path()
+    sections = []
+    for start, end in itertools.pairwise(starts):
+        head, data = full_head(rest, start) or (None, 0)
+        assert head is not None
+        sections.append(Section(head, start, data, end))
+    return sections
+
+
+class _Chain:
+    """Sections as a graph: from each start, the possible starts of the next."""
+
+    def __init__(self, rest: bytes, stop: int, sizes: dict[tuple[str, int], int], at: int) -> None:
+        self.rest, self.stop, self.sizes, self.at = rest, stop, sizes, at
+        self.marks = _footers(rest, stop, at)
+        self.n_search = 0
+        self.next: dict[int, list[int]] = {}
+        self.deepest = 0
+
+    def only_path(self) -> list[int]:
+        """Starts of all sections, then `stop`.
+
+        Raises:
+            RegisterFileError: none or several.
+        """
+        n_paths = self._count_paths()
+        if not n_paths[0]:
+            raise self._broken(self.deepest)
+        path = [0]
+        while path[-1] != self.stop:
+            following = [start for start in self.next[path[-1]] if n_paths[start]]
+            if len(following) > 1:
+                head = full_head(self.rest, path[-1])
+                name = head[0].name if head else "?"
+                ends = " or ".join(str(self.at + end) for end in following[:2])
+                where = f"byte {self.at + path[-1]}, section {name}"
+                msg = f"{where}: ambiguous without a description that fits, it ends at byte {ends}"
+                raise RegisterFileError(msg)
+            path.append(following[0])
+        return path
+
+    def _count_paths(self) -> dict[int, int]:
+        """Ways to the end from every start that can be reached, counted up to 2; later starts first."""
+        pending, reached = [0], {0}
+        while pending:
+            start = pending.pop()
+            if start == self.stop:
+                continue
+            self.deepest = max(self.deepest, start)
+            self.next[start] = self._ends(start)
+            fresh = [end for end in self.next[start] if end not in reached]
+            reached.update(fresh)
+            pending.extend(fresh)
+            if len(reached) > MAX_PARTS:
+                msg = f"byte {self.at + start}: more than {MAX_PARTS} sections"
+                raise RegisterFileError(msg)
+        n_paths = {self.stop: 1}
+        for start in sorted(self.next, reverse=True):
+            n_paths[start] = min(2, sum(n_paths.get(end, 0) for end in self.next[start]))
+        return n_paths
+
+    def _ends(self, start: int) -> list[int]:
+        """Where the section that begins at start can end so that another one or the end follows."""
+        found = full_head(self.rest, start)
+        if found is None:
+            return []
+        head, data = found
+        size = self.sizes.get((head.name, head.instance))
+        mark = footer_bytes(head.section_id)
+        if size is not None and self._follows(data + size, mark):
+            return [data + size + FOOTER_BYTES]
+        places = self.marks.get(head.section_id, [])
+        later = places[bisect_left(places, data) :]
+        self.n_search += len(later)
+        if self.n_search > _MAX_SEARCH:
+            msg = f"byte {self.at + start}, section {head.name}: too many places where it could end"
+            raise RegisterFileError(msg)
+        return [place + FOOTER_BYTES for place in later if self._follows(place, mark)]
+
+    def _follows(self, place: int, mark: bytes) -> bool:
+        end = place + FOOTER_BYTES
+        if end > self.stop or self.rest[place:end] != mark:
+            return False
+        return end == self.stop or full_head(self.rest, end) is not None
+
+    def _broken(self, start: int) -> RegisterFileError:
+        head = full_head(self.rest, start)
+        if head is None:
+            what = f"no section begins with {self.rest[start : start + 8].hex()}"
+            return RegisterFileError(f"byte {self.at + start}, the devices: {what}; is the file whole?")
+        tail = "after which another section or the end would begin"
+        return RegisterFileError(
+            f"byte {self.at + start}, section {head[0].name} {head[0].instance}: no footer ({FOOTER:#x}, id "
+            f"{head[0].section_id}) {tail}; is the file whole?"
+        )
+
+
+def described_sizes(description: dict[str, Any]) -> dict[tuple[str, int], int]:
+    """Bytes of each device's fields, subsections included, by name and instance, from the stream's description.
+
+    Raises:
+        RegisterFileError: not a description, or a device is there twice.
+    """
+    sizes: dict[tuple[str, int], int] = {}
+    for number, device in enumerate(member(description, "devices", list, "the description")):
+        what = f"the description, device {number}"
+        name = member(device, "name", str, what)
+        instance = whole(member(device, "instance_id", int, what), f"{what}, instance_id", 0xFFFF_FFFF)
+        if (name, instance) in sizes:
+            msg = f"{what}: {name[:60]} {instance} is described twice"
+            raise RegisterFileError(msg)
+        sizes[name, instance] = fields_size(device, what)
+    return sizes
+
+
+def fields_size(table: dict[str, Any], what: str, depth: int = 0) -> int:
+    """Bytes of a device's or subsection's fields and of its subsections with their heads."""
+    if depth > _MAX_DEPTH:
+        msg = f"{what}: nested too deeply"
+        raise RegisterFileError(msg)
+    total = sum(field_size(field, what) for field in member(table, "fields", list, what))
+    for inner in table.get("subsections", ()) if isinstance(table.get("subsections", ()), list) else ():
+        name = member(inner, "vmsd_name", str, what)
+        total += 1 + 1 + len(name) + 4 + fields_size(inner, what, depth + 1)
+    return total
+
+
+def field_size(field: dict[str, Any], what: str) -> int:
+    """Bytes of one field, all elements if it is an array; a struct's size includes what is in it."""
+    last = 1 << 32
+    size = whole(member(field, "size", int, what), f"{what}, size", last)
+    return size * whole(field.get("array_len", 1), f"{what}, array_len", last)
+
+
+def _footers(rest: bytes, stop: int, at: int) -> dict[int, list[int]]:
+    """Where footers may be, ascending, by the section id they name: only those before another section or the end.
+
+    Raises:
+        RegisterFileError: more than are looked at.
+    """
+    table: dict[int, list[int]] = {}
+    found = 0
+    for begin in range(0, stop, _SCAN_BYTES):
+        piece = np.frombuffer(rest, np.uint8, min(_SCAN_BYTES + FOOTER_BYTES, stop - begin), begin)
+        is_mark = piece[:-FOOTER_BYTES] == FOOTER
+        places = np.flatnonzero(is_mark & (piece[FOOTER_BYTES:] == FULL)) + begin
+        found += places.size
+        if found > _MAX_SEARCH:
+            msg = f"byte {at}, the devices: more than {_MAX_SEARCH} places where a section could end"
+            raise RegisterFileError(msg)
+        for place in places.tolist():
+            table.setdefault(int.from_bytes(rest[place + 1 : place + FOOTER_BYTES], "big"), []).append(place)
+    last = stop - FOOTER_BYTES
+    if last >= 0 and rest[last] == FOOTER:
+        table.setdefault(int.from_bytes(rest[last + 1 : stop], "big"), []).append(last)
+    return table
