@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 
 _SHOWN_PARTS, _SHOWN_IDS = 40, 20
+_COUNTERS = (0x603000000013DF01, 0x603000000013DF1A)
+"""PTIMER_CNT and TIMER_CNT: one offset per VM, but they go on counting from one read to the next."""
 _SCOPE_WORDS = {
     "equal_global": "equal on all vCPUs and declared VM-global",
     "equal_undeclared": "equal on all vCPUs, not declared VM-global",
@@ -119,6 +121,8 @@ def _print_scopes(found: RegisterFile, equality: Scopes) -> None:
         if key in ("conflicts", "different", "not_everywhere"):
             for reg in ids[:_SHOWN_IDS]:
                 print(f"      {reg:#018x} {name_of(reg) or ''}".rstrip())
+            if key == "conflicts" and set(ids) & set(_COUNTERS):
+                print("      (the counters go on from one vCPU's read to the next)")
             if ids[_SHOWN_IDS:]:
                 print(f"      and {len(ids) - _SHOWN_IDS} more")
 

@@ -23,7 +23,8 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"], ["migrate", "size"]]
+    "command",
+    [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"], ["migrate", "size"], ["migrate", "inspect"]],
 )
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:
     done = fastsmc(*command, "--help")

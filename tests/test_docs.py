@@ -61,7 +61,7 @@ def test_only_the_command_line_prints() -> None:
     printing = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sources()
-        if not any(part.startswith("cli") for part in path.relative_to(ROOT).parts)
+        if not path.relative_to(ROOT / "fastsmc").parts[0].startswith("cli")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]

@@ -151,6 +151,19 @@ def test_a_stream_cut_anywhere_is_refused(name: str) -> None:
         assert read_registers(io.BytesIO(data[:end])).notes
 
 
+@pytest.mark.parametrize("fewer", [1, 2, 100])
+def test_one_register_less_would_make_ids_of_values_and_is_refused(fewer: int) -> None:
+    """Without a check the first value would be read from the last id: a wrong number that looks like one."""
+    for name, match in ((NODESC, "more ids follow"), (DESC, "the description tells of 304")):
+        data = small_stream(name)
+        at = cpu_fields(data) + 568
+        count = int.from_bytes(data[at : at + 4], "big")
+        refuse(
+            over(data, at, (count - fewer).to_bytes(4, "big")), f"section cpu 0: {count - fewer} registers.* {match}"
+        )
+        refuse(over(data, at, (count + fewer).to_bytes(4, "big")), "section cpu 0: ")
+
+
 @pytest.mark.parametrize("count", [0, 1 << 31, 0x7FFF_FFFF, 1_000_000_000, 65537, 10_000])
 def test_registers_announced_that_are_not_there(count: int) -> None:
     data = small_stream(NODESC)
@@ -202,10 +215,10 @@ def test_a_description_that_is_nested_deeply_or_wrong() -> None:
 def test_a_description_that_lies_about_sizes_is_overruled_by_the_footers() -> None:
     data = small_stream(DESC)
     at = data.rindex(b"\0\x06") + 6
-    lying = data[:at] + data[at:].replace(b'"size": 8', b'"size": 9')
+    lying = data[:at] + data[at:].replace(b'"size": 8', b'"size": 9', 1)
     file, plain = (read_registers(io.BytesIO(one)) for one in (lying, data))
     assert file.parts == plain.parts
-    assert "footers do" in file.notes[0]
+    assert "another size than their footers do" in file.notes[0]
 
 
 def test_sections_out_of_order_keep_their_instances() -> None:
@@ -221,6 +234,9 @@ def test_a_section_twice_or_of_another_machine() -> None:
     data = small_stream(NODESC)
     cpu = section(data, b"cpu", 0)
     refuse(data[: cpu.stop] + data[cpu] + data[cpu.stop :], "section cpu 0: the second of|ambiguous")
+    refuse(over(data, cpu.start + 9, b"\0\0\0\x07"), "vCPU 0 has a cpu or a cpu_common section, and not both")
+    refuse(over(data, cpu.start + 8, b"x"), "vCPU 0 has a cpu or a cpu_common section, and not both")
+    refuse(small_stream(DESC).replace(b"\x05pl031", b"\x05pl032"), "section pl032 0: the description does not tell of")
     refuse(over(data, cpu_fields(data) - 4, (12).to_bytes(4, "big")), "section cpu 0: version 12, not Arm's 22")
     without = data[: cpu.start] + data[cpu.stop :]
     one = section(without, b"cpu", 1)

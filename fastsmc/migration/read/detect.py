@@ -92,7 +92,9 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     left = len(data) - sum(part.n_bytes for part in told.parts)
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
     provenance = Provenance(path, len(data), cursor.sha256(), told.told_by)
-    return RegisterFile(told.format, provenance, banks(told.vcpus, name), parts, notes=told.notes)
+    found = banks(told.vcpus, name)
+    apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)
 
 
 def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> Told:

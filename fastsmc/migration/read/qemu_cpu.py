@@ -23,16 +23,23 @@ VERSION = 22
 _XREGS, _PC, _CPSR, _BANKED_SPSR, _ELR, _SP = 64, 320, 328, 336, 504, 536
 COUNT = 568
 """Offset of cpreg_vmstate_array_len in the section's fields."""
-ARRAYS = COUNT + 4
+_ID_HEADS = (0x4020_0000, 0x4030_0000, 0x6020_0000, 0x6030_0000)
+"""Upper halves of the ids QEMU carries: 32-bit Arm or arm64, 32 or 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class CpuFields:
-    """Fields of one vCPU's section, and where they are in the file."""
+    """Fields of one vCPU's section, and where they are in the file.
+
+    Attributes:
+        count_at: offset of cpreg_vmstate_array_len in the fields. described: registers the description tells, or None.
+    """
 
     instance: int
     data: memoryview
     offset: int
+    count_at: int = COUNT
+    described: int | None = None
 
 
 def _fail(cpu: CpuFields, at: int, message: str) -> RegisterFileError:
@@ -44,25 +51,29 @@ def cpreg_arrays(cpu: CpuFields) -> tuple[NDArray[np.uint64], NDArray[np.uint64]
 
     Raises:
         RegisterFileError: more registers announced than there are bytes, ids that do not ascend, a size no register of
-            QEMU's has, or a value that does not fit its register.
+            QEMU's has, or ids that go on where values would begin.
     """
-    data = cpu.data
-    count = int.from_bytes(data[COUNT:ARRAYS], "big")
-    if len(data) < ARRAYS or not 0 < count <= MAX_REGISTERS or ARRAYS + 16 * count > len(data):
-        raise _fail(cpu, COUNT, f"{count} registers announced in a section of {len(data)} bytes")
-    words = np.frombuffer(data, ">u8", 2 * count, ARRAYS).astype(np.uint64)
+    data, arrays = cpu.data, cpu.count_at + 4
+    count = int.from_bytes(data[cpu.count_at : arrays], "big")
+    if len(data) < arrays or not 0 < count <= MAX_REGISTERS or arrays + 16 * count > len(data):
+        raise _fail(cpu, cpu.count_at, f"{count} registers announced in a section of {len(data)} bytes")
+    if cpu.described not in (None, count):
+        raise _fail(cpu, cpu.count_at, f"{count} registers announced, and the description tells of {cpu.described}")
+    words = np.frombuffer(data, ">u8", 2 * count, arrays).astype(np.uint64)
     ids, values = words[:count], words[count:]
     falls = np.flatnonzero(ids[1:] <= ids[:-1])
     if falls.size:
         i = int(falls[0]) + 1
         order = "stands twice" if ids[i] == ids[i - 1] else f"follows {int(ids[i - 1]):#x}"
-        raise _fail(cpu, ARRAYS + 8 * i, f"register {int(ids[i]):#x} {order}; QEMU writes ids in ascending order")
+        raise _fail(cpu, arrays + 8 * i, f"register {int(ids[i]):#x} {order}; QEMU writes ids in ascending order")
     sizes = (ids & np.uint64(SIZE_MASK)) >> np.uint64(SIZE_SHIFT)
     misfits = np.flatnonzero((sizes != 2) & (sizes != 3))
     if misfits.size:
         i = int(misfits[0])
         bits = 8 << int(sizes[i])
-        raise _fail(cpu, ARRAYS + 8 * i, f"register {int(ids[i]):#x} would have {bits} bits; QEMU carries 32 and 64")
+        raise _fail(cpu, arrays + 8 * i, f"register {int(ids[i]):#x} would have {bits} bits; QEMU carries 32 and 64")
+    if values[0] > ids[-1] and int(values[0]) >> 32 in _ID_HEADS:
+        raise _fail(cpu, cpu.count_at, f"{count} registers announced, and more ids follow: {int(values[0]):#x}")
     return ids, values
 
 
@@ -85,6 +96,18 @@ def cpreg_banks(cpus: Sequence[CpuFields], name: str) -> tuple[Bank, ...]:
         Bank(named_set(np.frombuffer(ids, np.uint64).copy(), name), np.array(members, np.int64), np.stack(rows))
         for ids, (members, rows) in groups.items()
     )
+
+
+def upper_bits(banks: Sequence[Bank]) -> int:
+    """How many 32-bit registers have more than 32 bits in their slot on some vCPU: QEMU's emulated CPUs do that."""
+    found = set[int]()
+    for bank in banks:
+        assert bank.values is not None
+        ids = bank.registers.ids
+        narrow = (ids & np.uint64(SIZE_MASK)) >> np.uint64(SIZE_SHIFT) == 2
+        over = (bank.values >> np.uint64(32) != 0).any(axis=0)
+        found |= set(ids[narrow & over].tolist())
+    return len(found)
 
 
 def _core_id(offset: int) -> int:

@@ -75,6 +75,12 @@ def read_frame(cursor: Cursor) -> Stream:
     stream.add(cursor, "header", None, 0)
     while read_frame_piece(cursor, stream):
         pass
+    if cursor.peek(1)[0] in (START, PART, END):
+        cursor.section = "a section in rounds"
+        name = cursor.peek(261)[6:]
+        named = name[: cursor.peek(6)[-1]] if cursor.peek(1)[0] == START else b""
+        msg = f"{named!r}: of devices that are sent in rounds only guest memory (ram, instance 0) is understood"
+        raise cursor.error(msg)
     cursor.section = "the devices"
     stream.rest_at = cursor.offset
     stream.rest = cursor.rest(MAX_DEVICE_BYTES)

@@ -11,21 +11,18 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.limits import MAX_PARTS
 from fastsmc.migration.read.qemu_framing import FOOTER, FOOTER_BYTES, FULL, SectionHead, footer_bytes
-from fastsmc.migration.read.strict_json import member, whole
 
 _MAX_SEARCH = 1 << 20
 """Footers looked at; a real stream has about two per section."""
 _SCAN_BYTES = 16 << 20
 _HEAD_BYTES = 14
 """Of a FULL section whose name is empty: type, id, length of the name, instance, version."""
-_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,43 +155,6 @@ class _Chain:
             f"byte {self.at + start}, section {head[0].name} {head[0].instance}: no footer ({FOOTER:#x}, id "
             f"{head[0].section_id}) {tail}; is the file whole?"
         )
-
-
-def described_sizes(description: dict[str, Any]) -> dict[tuple[str, int], int]:
-    """Bytes of each device's fields, subsections included, by name and instance, from the stream's description.
-
-    Raises:
-        RegisterFileError: not a description, or a device is there twice.
-    """
-    sizes: dict[tuple[str, int], int] = {}
-    for number, device in enumerate(member(description, "devices", list, "the description")):
-        what = f"the description, device {number}"
-        name = member(device, "name", str, what)
-        instance = whole(member(device, "instance_id", int, what), f"{what}, instance_id", 0xFFFF_FFFF)
-        if (name, instance) in sizes:
-            msg = f"{what}: {name[:60]} {instance} is described twice"
-            raise RegisterFileError(msg)
-        sizes[name, instance] = fields_size(device, what)
-    return sizes
-
-
-def fields_size(table: dict[str, Any], what: str, depth: int = 0) -> int:
-    """Bytes of a device's or subsection's fields and of its subsections with their heads."""
-    if depth > _MAX_DEPTH:
-        msg = f"{what}: nested too deeply"
-        raise RegisterFileError(msg)
-    total = sum(field_size(field, what) for field in member(table, "fields", list, what))
-    for inner in table.get("subsections", ()) if isinstance(table.get("subsections", ()), list) else ():
-        name = member(inner, "vmsd_name", str, what)
-        total += 1 + 1 + len(name) + 4 + fields_size(inner, what, depth + 1)
-    return total
-
-
-def field_size(field: dict[str, Any], what: str) -> int:
-    """Bytes of one field, all elements if it is an array; a struct's size includes what is in it."""
-    last = 1 << 32
-    size = whole(member(field, "size", int, what), f"{what}, size", last)
-    return size * whole(field.get("array_len", 1), f"{what}, array_len", last)
 
 
 def _footers(rest: bytes, stop: int, at: int) -> dict[int, list[int]]:

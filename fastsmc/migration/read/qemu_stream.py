@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read import qemu_cpu
 from fastsmc.migration.read.limits import MAX_TEXT_BYTES
 from fastsmc.migration.read.qemu_cpu import CpuFields
+from fastsmc.migration.read.qemu_description import Device, devices
 from fastsmc.migration.read.qemu_framing import (
     DESCRIPTION,
     EOF,
@@ -15,7 +14,7 @@ from fastsmc.migration.read.qemu_framing import (
     Stream,
     read_frame,
 )
-from fastsmc.migration.read.qemu_sections import Section, described_sizes, separate
+from fastsmc.migration.read.qemu_sections import Section, separate
 from fastsmc.migration.read.result import Format, Part, Provenance, RegisterFile
 from fastsmc.migration.read.source import Cursor
 from fastsmc.migration.read.strict_json import parse
@@ -31,37 +30,55 @@ def read(cursor: Cursor, path: str) -> RegisterFile:
     """
     stream = read_frame(cursor)
     stop, description_at = _end(stream)
-    description: dict[str, Any] = {}
-    notes = []
-    if description_at:
-        where = stream.rest_at + description_at
-        if len(stream.rest) - description_at > MAX_TEXT_BYTES:
-            msg = f"byte {where}, the description: {len(stream.rest) - description_at} bytes; {MAX_TEXT_BYTES} are read"
-            raise RegisterFileError(msg)
-        description = parse(stream.rest[description_at:], "the description", where)
-        if "page_size" in description and description["page_size"] != 1 << stream.ram.page_bits:
-            msg = f"byte {where}, the description: page_size is {str(description['page_size'])[:40]}, and the "
-            raise RegisterFileError(msg + f"configuration says {1 << stream.ram.page_bits}")
-    else:
-        notes.append("The stream has no description; sections were separated by their footers.")
-    sizes = described_sizes(description) if description else {}
-    sections = separate(stream.rest, stop, sizes, stream.rest_at)
+    described = _described(stream, description_at) if description_at else {}
+    sections = separate(stream.rest, stop, {key: device.n_bytes for key, device in described.items()}, stream.rest_at)
     _check_instances(sections, stream.rest_at)
-    notes += _undescribed(sections, sizes)
-    cpus = _cpus(stream, sections)
+    if description_at:
+        _check_devices(sections, described, stream.rest_at)
+        notes = _other_sizes(sections, described)
+    else:
+        notes = ["The stream has no description; sections were separated by their footers."]
+    cpus = _cpus(stream, sections, described)
     name = f"{path} ({stream.told_by.get('machine', 'QEMU')})"
+    banks = qemu_cpu.cpreg_banks(cpus, name)
+    if n_over := qemu_cpu.upper_bits(banks):
+        notes.append(
+            f"{n_over} registers of 32 bits have more than that in their 64-bit slots; slots are told as sent."
+        )
+    if len(banks) > 1:
+        notes.append("The vCPUs do not all list the same registers.")
     rest = [Part(s.head.name, s.head.instance, s.stop - s.start) for s in sections] + [Part("end of stream", None, 1)]
     if description_at:
         rest.append(Part("description head", None, _DESCRIPTION_HEAD))
     return RegisterFile(
         Format.QEMU_STREAM,
         Provenance(path, cursor.offset, cursor.sha256(), stream.told_by),
-        qemu_cpu.cpreg_banks(cpus, name),
+        banks,
         (*stream.parts, *rest),
         len(stream.rest) - description_at if description_at else 0,
-        qemu_cpu.core_bank(cpus, f"{name} core"),
+        qemu_cpu.core_bank(cpus, f"{name} core") if all(cpu.count_at == qemu_cpu.COUNT for cpu in cpus) else None,
         tuple(notes),
     )
+
+
+def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
+    """The description's devices by name and instance.
+
+    Raises:
+        RegisterFileError: too long, not strict JSON, of another shape, or of another page size than the configuration.
+    """
+    where = stream.rest_at + at
+    if len(stream.rest) - at > MAX_TEXT_BYTES:
+        msg = f"byte {where}, the description: {len(stream.rest) - at} bytes; {MAX_TEXT_BYTES} are read"
+        raise RegisterFileError(msg)
+    description = parse(stream.rest[at:], "the description", where)
+    found = devices(description)
+    page = 1 << stream.ram.page_bits
+    if description.get("page_size", page) != page:
+        told = str(description["page_size"])[:40]
+        msg = f"byte {where}, the description: page_size is {told}, and the configuration says {page}"
+        raise RegisterFileError(msg)
+    return found
 
 
 def _end(stream: Stream) -> tuple[int, int]:
@@ -94,23 +111,35 @@ def _check_instances(sections: list[Section], at: int) -> None:
         seen.add(key)
 
 
-def _undescribed(sections: list[Section], sizes: dict[tuple[str, int], int]) -> list[str]:
+def _check_devices(sections: list[Section], described: dict[tuple[str, int], Device], at: int) -> None:
+    """Raises RegisterFileError unless the stream has the devices that its description tells of."""
+    for section in sections:
+        if (section.head.name, section.head.instance) not in described:
+            what = f"{section.head.name} {section.head.instance}"
+            msg = f"byte {at + section.start}, section {what}: the description does not tell of it"
+            raise RegisterFileError(msg)
+    missing = described.keys() - {(s.head.name, s.head.instance) for s in sections}
+    if missing:
+        name, instance = min(missing)
+        msg = f"byte {at}, the devices: the description tells of {name[:60]} {instance}, which is not in the stream"
+        raise RegisterFileError(msg)
+
+
+def _other_sizes(sections: list[Section], described: dict[tuple[str, int], Device]) -> list[str]:
     """A note if the description's sizes are not the sections'."""
-    if not sizes:
-        return []
     other = [
         f"{s.head.name} {s.head.instance}"
         for s in sections
-        if sizes.get((s.head.name, s.head.instance)) != s.stop - FOOTER_BYTES - s.data
+        if described[s.head.name, s.head.instance].n_bytes != s.stop - FOOTER_BYTES - s.data
     ]
-    return [f"The description does not give the size of {', '.join(other[:5])}; footers do."] if other else []
+    return [f"The description gives {', '.join(other[:5])} another size than their footers do."] if other else []
 
 
-def _cpus(stream: Stream, sections: list[Section]) -> list[CpuFields]:
+def _cpus(stream: Stream, sections: list[Section], described: dict[tuple[str, int], Device]) -> list[CpuFields]:
     """The `cpu` sections by instance.
 
     Raises:
-        RegisterFileError: there is none, or one is of another version.
+        RegisterFileError: there is none, one is of another version, or one is without its cpu_common section.
     """
     cpus = []
     for section in sections:
@@ -121,8 +150,15 @@ def _cpus(stream: Stream, sections: list[Section]) -> list[CpuFields]:
             msg = f"byte {offset}, section cpu {section.head.instance}: version {section.head.version}, not Arm's 22"
             raise RegisterFileError(msg)
         data = memoryview(stream.rest)[section.data : section.stop - FOOTER_BYTES]
-        cpus.append(CpuFields(section.head.instance, data, offset))
+        device = described.get(("cpu", section.head.instance), Device(0, None, None))
+        count_at = qemu_cpu.COUNT if device.count_at is None else device.count_at
+        cpus.append(CpuFields(section.head.instance, data, offset, count_at, device.n_reg))
     if not cpus:
         msg = f"byte {stream.rest_at}, the devices: no section named cpu, so no vCPU's registers"
+        raise RegisterFileError(msg)
+    common = {section.head.instance for section in sections if section.head.name == "cpu_common"}
+    lone = common ^ {cpu.instance for cpu in cpus}
+    if lone:
+        msg = f"byte {stream.rest_at}, the devices: vCPU {min(lone)} has a cpu or a cpu_common section, and not both"
         raise RegisterFileError(msg)
     return sorted(cpus, key=lambda cpu: cpu.instance)

@@ -175,18 +175,25 @@ def opened(path: Path | str) -> Iterator[Cursor]:
     Raises:
         RegisterFileError: missing, a folder, not readable.
     """
+    if str(path) == "-":
+        yield cursor_on(sys.stdin.buffer)
+        return
     try:
-        if str(path) == "-":
-            yield cursor_on(sys.stdin.buffer)
-            return
         if stat.S_ISDIR(Path(path).stat().st_mode):
             msg = "is a folder; give a file in it"
             raise RegisterFileError(msg)
-        with Path(path).open("rb") as file:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise _unreadable(error) from error
+    with file:
+        try:
             yield cursor_on(file)
-    except (OSError, ValueError) as error:
-        msg = f"cannot be read ({error.strerror or error if isinstance(error, OSError) else error})"
-        raise RegisterFileError(msg) from error
+        except OSError as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError | ValueError) -> RegisterFileError:
+    return RegisterFileError(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error})")
 
 
 def cursor_on(raw: Readable) -> Cursor:
