@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastsmc.answering import answers
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
+    from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migration.read import read_registers
-    from fastsmc.planning import Link, added_register, max_vcpus, register_table
+    from fastsmc.planning import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
     from fastsmc.register_sets import register_set, register_sets
     from fastsmc.registers import register
@@ -51,12 +52,17 @@ _HOME = {
     "dispatch": "dispatcher",
     "encode": "migration",
     "ioctls": "migration",
+    "map_savings": "planning",
     "max_vcpus": "planning",
     "measure_batches": "dispatcher",
     "measure_dispatch": "dispatcher",
     "mix": "workload",
+    "more_registers": "planning",
     "payload_bytes": "migration",
+    "qemu_downtime": "downtime",
     "qemu_stream_size": "migration",
+    "read_downtime_log": "downtime",
+    "read_query_migrate": "downtime",
     "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
@@ -68,6 +74,8 @@ _HOME = {
     "verdicts": "dispatcher",
     "switch": "power",
     "verify": "verification",
+    "with_logs": "downtime",
+    "with_query": "downtime",
 }
 
 __all__ = [
@@ -88,12 +96,17 @@ __all__ = [
     "dispatch",
     "encode",
     "ioctls",
+    "map_savings",
     "max_vcpus",
     "measure_batches",
     "measure_dispatch",
     "mix",
+    "more_registers",
     "payload_bytes",
+    "qemu_downtime",
     "qemu_stream_size",
+    "read_downtime_log",
+    "read_query_migrate",
     "read_registers",
     "read_trace",
     "register",
@@ -105,6 +118,8 @@ __all__ = [
     "switch",
     "verdicts",
     "verify",
+    "with_logs",
+    "with_query",
 ]
 
 

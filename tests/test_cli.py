@@ -24,7 +24,18 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["verify"], ["trace"], ["report"], ["explain"], ["scope"], ["migrate", "size"], ["migrate", "inspect"]],
+    [
+        [],
+        ["verify"],
+        ["trace"],
+        ["report"],
+        ["explain"],
+        ["scope"],
+        ["migrate", "size"],
+        ["migrate", "inspect"],
+        ["migrate", "downtime"],
+        ["migrate", "add-registers"],
+    ],
 )
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:
     done = fastsmc(*command, "--help")

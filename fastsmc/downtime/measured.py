@@ -1,0 +1,164 @@
+"""A user's own measurements in place of modelled steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fastsmc.downtime import model
+from fastsmc.downtime.query_migrate import QueryMigrate
+from fastsmc.downtime.steps import Stage, Step, Waterfall
+from fastsmc.downtime.trace_log import (
+    ITERABLE,
+    ITERABLE_SAVED,
+    LOADED,
+    NON_ITERABLE,
+    START,
+    STARTED,
+    STOPPED,
+    DowntimeLog,
+    merged,
+)
+from fastsmc.errors import InputError
+from fastsmc.planning.span import Span, total
+
+Sections = Mapping[tuple[str, int], int]
+
+_SOURCE_SIDE = (model.PAUSE, model.GETS, model.GIC_GETS, model.GETS_AGAIN, model.SAVE, model.WIRE, model.DESCRIPTION)
+_SAVING = (model.GIC_GETS, model.GETS_AGAIN, model.SAVE)
+_LOADING = (model.LOAD, model.GIC_SETS, model.SETS)
+_SHOWN = 3
+
+
+def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
+    """The waterfall with what trace logs tell of either end; what they do not tell stays as it is.
+
+    Raises:
+        InputError: the logs are of a VM with another number of vCPUs, or their times contradict each other.
+        TraceError: the logs are of two migrations.
+    """
+    if not logs:
+        return waterfall
+    log = merged(logs)
+    notes = [f"{log.path}: {log.n_event} events, {log.n_skipped} other lines skipped"]
+    if log.n_earlier:
+        notes.append(f"{log.path}: the last of {log.n_earlier + 1} migrations")
+    if not log.checkpoints:
+        notes.append(f"{log.path}: no checkpoint with a time (-msg timestamp=on): sections only")
+    instead: dict[str, Step | None] = {}
+    extra = []
+    memory = _memory(log)
+    if memory is not None:
+        extra.append(memory)
+    pause, resume = log.between(START, STOPPED), log.between(LOADED, STARTED)
+    if pause is not None:
+        instead[model.PAUSE] = _measured(model.PAUSE, Stage.BEFORE, pause, f"{START} to {STOPPED}")
+    if resume is not None:
+        instead[model.RESUME] = _measured(model.RESUME, Stage.AFTER, resume, f"{LOADED} to {STARTED}")
+    gets = log.between(STOPPED, ITERABLE_SAVED)
+    if gets is not None:
+        left = gets - sum(log.sections("save", ITERABLE).values())
+        if left < 0:
+            msg = f"{log.path}: iterable sections took {-left} us longer than {STOPPED} to {ITERABLE_SAVED} lasted"
+            raise InputError(msg)
+        what = f"{STOPPED} to {ITERABLE_SAVED}, less the iterable sections"
+        instead[model.GETS] = _measured(model.GETS, Stage.BEFORE, left, what)
+    for side, stage, names in (("save", Stage.SAVE, _SAVING), ("load", Stage.LOAD, _LOADING)):
+        sections = log.sections(side, NON_ITERABLE)
+        if sections:
+            _sections(waterfall, log, side, stage, names, sections, instead, notes)
+    end = log.checkpoints.get(LOADED)
+    if end is not None and log.last_load_us is not None and end >= log.last_load_us:
+        what = f"last section loaded to {LOADED}; skipping the description is in it"
+        instead[model.SETS_AGAIN] = _measured(model.SETS_AGAIN, Stage.AFTER, end - log.last_load_us, what)
+    return waterfall.having(instead=instead, first=extra, notes=notes)
+
+
+def _measured(name: str, stage: Stage, us: float, what: str, *, is_budgeted: bool = False) -> Step:
+    return Step(name, stage, Span.exactly(us / 1e3), "measured", f"trace log: {what}", is_budgeted=is_budgeted)
+
+
+def _memory(log: DowntimeLog) -> Step | None:
+    """Guest memory and other iterable state: per section the longer of save and load, as loading waits for saving."""
+    saved, loaded = log.sections("save", ITERABLE), log.sections("load", ITERABLE)
+    longer = {key: max(saved.get(key, 0), loaded.get(key, 0)) for key in (*saved, *loaded)}
+    if not longer:
+        return None
+    what = f"iterable sections ({_largest(longer)}), of each the longer of save and load"
+    return _measured("memory, last pass", Stage.BEFORE, sum(longer.values()), what, is_budgeted=True)
+
+
+def _sections(
+    waterfall: Waterfall,
+    log: DowntimeLog,
+    side: str,
+    stage: Stage,
+    names: Iterable[str],
+    sections: Sections,
+    instead: dict[str, Step | None],
+    notes: list[str],
+) -> None:
+    """Put the sections of one side in place of modelled steps, if the vCPUs are among them."""
+    n_cpu = sum(name == "cpu" for name, _ in sections)
+    if n_cpu not in (0, waterfall.n_vcpu):
+        msg = f"{log.path}: {side} of {n_cpu} sections 'cpu', but the VM has {waterfall.n_vcpu} vCPUs; is it this VM's?"
+        raise InputError(msg)
+    if not n_cpu:
+        notes.append(
+            f"{log.path}: {side} of {len(sections)} sections, none of them 'cpu': not used, vCPUs stay modelled"
+        )
+        return
+    what = f"{len(sections)} non-iterable sections ({_largest(sections)})"
+    first, *rest = names
+    instead[first] = _measured(f"{side} of sections", stage, sum(sections.values()), what)
+    instead |= dict.fromkeys(rest)
+
+
+def _largest(sections: Sections) -> str:
+    """The names that take most, all instances together."""
+    by_name: dict[str, int] = {}
+    for (name, _), us in sections.items():
+        by_name[name] = by_name.get(name, 0) + us
+    order = sorted(by_name, key=lambda name: -by_name[name])
+    more = f", {len(order) - _SHOWN} more" if order[_SHOWN:] else ""
+    return ", ".join(f"{name} {by_name[name]} us" for name in order[:_SHOWN]) + more
+
+
+def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
+    """The waterfall with the source's whole downtime in place of its modelled steps; beside a log it is only compared.
+
+    Memory sent while the guest was stopped is taken at line rate, and the rest of the downtime is what QEMU's estimate
+    did not have in its sum.
+    """
+    source = [step for step in waterfall.steps if step.stage in (Stage.BEFORE, Stage.SAVE, Stage.WIRE)]
+    told = f"{query.path}: downtime {query.downtime_ms:g} ms"
+    if any(step.kind == "measured" for step in source):
+        mid = total(step.ms for step in source).mid
+        return waterfall.having(instead={}, notes=[f"{told}; the source's steps add up to {mid:.3g} ms"])
+    memory_bytes = query.stopped_ram_bytes or 0
+    wire_ms = memory_bytes * 8 / (waterfall.link.gbit_per_s * 1e6)
+    memory_ms = min(query.downtime_ms, wire_ms)
+    whole = f"query-migrate: downtime {query.downtime_ms:g} ms"
+    memory = Step(
+        "memory, last pass",
+        Stage.BEFORE,
+        Span.exactly(memory_ms),
+        "modelled",
+        f"query-migrate: ram.downtime-bytes (measured) at {waterfall.link.gbit_per_s:g} Gbit/s",
+        0,
+        memory_bytes,
+        is_budgeted=True,
+    )
+    rest = Step(
+        "source, to the last byte",
+        Stage.SAVE,
+        Span.exactly(query.downtime_ms - memory_ms),
+        "measured",
+        f"{whole}, less the memory" if memory_bytes else f"{whole}, memory in it unknown",
+    )
+    instead: dict[str, Step | None] = dict.fromkeys(_SOURCE_SIDE)
+    notes = [told]
+    if wire_ms > query.downtime_ms:
+        notes.append(
+            f"{query.path}: its memory takes {wire_ms:.3g} ms at this line rate, longer than the whole downtime"
+        )
+    return waterfall.having(instead=instead, first=[memory, rest], notes=notes)
