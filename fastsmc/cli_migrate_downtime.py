@@ -89,7 +89,7 @@ def _print(waterfall: Waterfall) -> None:
     sve = ", SVE" * waterfall.has_sve
     print(
         f"QEMU, {waterfall.subject}: {waterfall.n_vcpu} vCPUs{'*' * waterfall.is_hypothetical}, {waterfall.n_reg} "
-        f"registers carried per vCPU{sve}, {waterfall.link} (modelled)"
+        f"registers carried per vCPU{sve}, {waterfall.link} ({', '.join(waterfall.kinds)})"
     )
     print(f"{'step':26} {'stage':6} {'ioctls':>8} {'bytes':>10} {'low ms':>9} {'mid ms':>9} {'high ms':>9}  kind")
     for step in waterfall.steps:
@@ -102,8 +102,11 @@ def _print(waterfall: Waterfall) -> None:
     print(f"not in QEMU's estimate: {waterfall.unseen_share:.1%} of the middle sum")
     for text in waterfall.left_out:
         print(f"left out: {text}")
+    sources: dict[str, list[str]] = {}
     for step in waterfall.steps:
-        print(f"{step.name}: {step.source}")
+        sources.setdefault(step.source, []).append(step.name)
+    for source, names in sources.items():
+        print(f"{'; '.join(names)}: {source}")
     for note in waterfall.notes:
         print(f"note: {note}")
     if waterfall.is_hypothetical:
@@ -130,7 +133,7 @@ def _as_json(waterfall: Waterfall) -> dict[str, Any]:
         told["in_estimate"] = told.pop("is_budgeted")
         steps.append(told)
     return {
-        "kind": "modelled",
+        "kind": ", ".join(waterfall.kinds),
         "vmm": "qemu",
         "registers": waterfall.subject,
         "vcpus": waterfall.n_vcpu,

@@ -15,7 +15,7 @@ from fastsmc.downtime import (
     with_logs,
     with_query,
 )
-from fastsmc.downtime.model import DESCRIPTION, GETS, GETS_AGAIN, GIC_GETS, GIC_SETS, SETS, SETS_AGAIN, WIRE
+from fastsmc.downtime.names import DESCRIPTION, GETS, GETS_AGAIN, GIC_GETS, GIC_SETS, SETS, SETS_AGAIN, WIRE
 from fastsmc.downtime.steps import Waterfall
 from fastsmc.errors import InputError
 from fastsmc.planning import Link, Span
@@ -95,6 +95,14 @@ def test_sums_are_those_of_the_steps() -> None:
     assert steps(waterfall)[WIRE].mid - steps(qemu_downtime(182, 64, link=Link(25)))[WIRE].mid == pytest.approx(0.08)
 
 
+def test_what_is_left_out_is_said_with_its_size() -> None:
+    memory, locks, devices = qemu_downtime(182, 512, link=Link(10), limit_ms=250).left_out
+    assert "up to 250 ms more" in memory
+    # 637 + 30 x 512 GETs and 661 + 33 x 512 SETs, each with 512 mutexes
+    assert f"{(637 + 30 * 512 + 661 + 33 * 512) * 512} of them" in locks
+    assert "VFIO" in devices
+
+
 def test_an_ioctl_cost_of_ones_own_stays_assumed() -> None:
     waterfall = qemu_downtime(182, 512, link=Link(10), ioctl_ns=400)
     assert tuple(steps(waterfall)[GETS_AGAIN]) == pytest.approx((37.2736,) * 3)
@@ -140,6 +148,8 @@ def test_logs_of_both_ends_leave_only_the_wire_modelled(turned: bool) -> None:
     assert told[SETS_AGAIN] == Span.exactly((14_750 - 12_500) / 1e3)
     assert told["resume"] == Span.exactly(1.5)
     assert after.total_ms.low == after.total_ms.high
+    assert after.left_out == ()
+    assert after.kinds == ("measured", "modelled")
 
 
 def test_a_log_of_another_vm_is_refused() -> None:

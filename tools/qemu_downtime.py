@@ -9,10 +9,12 @@ MIGRATION active to completed on the destination (ms), from QMP's own time stamp
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +50,29 @@ class Qemu:
         return answer
 
     def finished(self) -> dict[str, Any]:
-        """What query-migrate says once it is over; the guest is ended."""
+        """What query-migrate says once it is over."""
         while (answer := self("query-migrate")).get("status") not in ("completed", "failed", "gone"):
             time.sleep(0.02)
         answer = self("query-migrate") or answer  # 7.2 may say completed before it knows the downtime
-        self("quit")
-        self.process.wait()
         if answer.get("status") != "completed":
             msg = f"the migration ended as {answer.get('status')!r}"
             raise RuntimeError(msg)
         return dict(answer)
 
+    def close(self) -> None:
+        """End the guest."""
+        self.process.kill()
+        self.process.communicate()
+
 
 def measure(n_vcpu: int, stream: Path) -> tuple[dict[str, Any], float]:
     """(query-migrate of the source, ms of the load) of one migration through a file."""
-    source = Qemu("-smp", str(n_vcpu))
-    source("migrate", uri=f"exec:cat > {stream}")
-    told = source.finished()
-    destination = Qemu("-smp", str(n_vcpu), "-incoming", "defer")
-    destination("migrate-incoming", uri=f"exec:cat {stream}")
-    destination.finished()
+    with closing(Qemu("-smp", str(n_vcpu))) as source:
+        source("migrate", uri=f"exec:cat > {shlex.quote(str(stream))}")
+        told = source.finished()
+    with closing(Qemu("-smp", str(n_vcpu), "-incoming", "defer")) as destination:
+        destination("migrate-incoming", uri=f"exec:cat {shlex.quote(str(stream))}")
+        destination.finished()
     return told, destination.stamps["completed"] - destination.stamps["active"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fastsmc.downtime import model
+from fastsmc.downtime import names
 from fastsmc.downtime.query_migrate import QueryMigrate
 from fastsmc.downtime.steps import Stage, Step, Waterfall
 from fastsmc.downtime.trace_log import (
@@ -23,9 +23,9 @@ from fastsmc.planning.span import Span, total
 
 Sections = Mapping[tuple[str, int], int]
 
-_SOURCE_SIDE = (model.PAUSE, model.GETS, model.GIC_GETS, model.GETS_AGAIN, model.SAVE, model.WIRE, model.DESCRIPTION)
-_SAVING = (model.GIC_GETS, model.GETS_AGAIN, model.SAVE)
-_LOADING = (model.LOAD, model.GIC_SETS, model.SETS)
+_SOURCE_SIDE = (names.PAUSE, names.GETS, names.GIC_GETS, names.GETS_AGAIN, names.SAVE, names.WIRE, names.DESCRIPTION)
+_SAVING = (names.GIC_GETS, names.GETS_AGAIN, names.SAVE)
+_LOADING = (names.LOAD, names.GIC_SETS, names.SETS)
 _SHOWN = 3
 
 
@@ -51,9 +51,9 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
         extra.append(memory)
     pause, resume = log.between(START, STOPPED), log.between(LOADED, STARTED)
     if pause is not None:
-        instead[model.PAUSE] = _measured(model.PAUSE, Stage.BEFORE, pause, f"{START} to {STOPPED}")
+        instead[names.PAUSE] = _measured(names.PAUSE, Stage.BEFORE, pause, f"{START} to {STOPPED}")
     if resume is not None:
-        instead[model.RESUME] = _measured(model.RESUME, Stage.AFTER, resume, f"{LOADED} to {STARTED}")
+        instead[names.RESUME] = _measured(names.RESUME, Stage.AFTER, resume, f"{LOADED} to {STARTED}")
     gets = log.between(STOPPED, ITERABLE_SAVED)
     if gets is not None:
         left = gets - sum(log.sections("save", ITERABLE).values())
@@ -61,15 +61,15 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
             msg = f"{log.path}: iterable sections took {-left} us longer than {STOPPED} to {ITERABLE_SAVED} lasted"
             raise InputError(msg)
         what = f"{STOPPED} to {ITERABLE_SAVED}, less the iterable sections"
-        instead[model.GETS] = _measured(model.GETS, Stage.BEFORE, left, what)
-    for side, stage, names in (("save", Stage.SAVE, _SAVING), ("load", Stage.LOAD, _LOADING)):
+        instead[names.GETS] = _measured(names.GETS, Stage.BEFORE, left, what)
+    for side, stage, replaced in (("save", Stage.SAVE, _SAVING), ("load", Stage.LOAD, _LOADING)):
         sections = log.sections(side, NON_ITERABLE)
         if sections:
-            _sections(waterfall, log, side, stage, names, sections, instead, notes)
+            _sections(waterfall, log, side, stage, replaced, sections, instead, notes)
     end = log.checkpoints.get(LOADED)
     if end is not None and log.last_load_us is not None and end >= log.last_load_us:
         what = f"last section loaded to {LOADED}; skipping the description is in it"
-        instead[model.SETS_AGAIN] = _measured(model.SETS_AGAIN, Stage.AFTER, end - log.last_load_us, what)
+        instead[names.SETS_AGAIN] = _measured(names.SETS_AGAIN, Stage.AFTER, end - log.last_load_us, what)
     return waterfall.having(instead=instead, first=extra, notes=notes)
 
 
@@ -84,7 +84,7 @@ def _memory(log: DowntimeLog) -> Step | None:
     if not longer:
         return None
     what = f"iterable sections ({_largest(longer)}), of each the longer of save and load"
-    return _measured("memory, last pass", Stage.BEFORE, sum(longer.values()), what, is_budgeted=True)
+    return _measured(names.MEMORY, Stage.BEFORE, sum(longer.values()), what, is_budgeted=True)
 
 
 def _sections(
@@ -92,7 +92,7 @@ def _sections(
     log: DowntimeLog,
     side: str,
     stage: Stage,
-    names: Iterable[str],
+    replaced: Iterable[str],
     sections: Sections,
     instead: dict[str, Step | None],
     notes: list[str],
@@ -108,7 +108,7 @@ def _sections(
         )
         return
     what = f"{len(sections)} non-iterable sections ({_largest(sections)})"
-    first, *rest = names
+    first, *rest = replaced
     instead[first] = _measured(f"{side} of sections", stage, sum(sections.values()), what)
     instead |= dict.fromkeys(rest)
 
@@ -139,7 +139,7 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
     memory_ms = min(query.downtime_ms, wire_ms)
     whole = f"query-migrate: downtime {query.downtime_ms:g} ms"
     memory = Step(
-        "memory, last pass",
+        names.MEMORY,
         Stage.BEFORE,
         Span.exactly(memory_ms),
         "modelled",
@@ -149,7 +149,7 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
         is_budgeted=True,
     )
     rest = Step(
-        "source, to the last byte",
+        names.SOURCE,
         Stage.SAVE,
         Span.exactly(query.downtime_ms - memory_ms),
         "measured",

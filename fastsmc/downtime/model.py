@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from fastsmc import costs
+from fastsmc.downtime.names import (
+    DESCRIPTION,
+    GETS,
+    GETS_AGAIN,
+    GIC_GETS,
+    GIC_SETS,
+    LOAD,
+    PAUSE,
+    RESUME,
+    SAVE,
+    SETS,
+    SETS_AGAIN,
+    WIRE,
+)
 from fastsmc.downtime.steps import Stage, Step, Waterfall
 from fastsmc.migration.counts import ioctls
 from fastsmc.migration.qemu_machine import QemuMachine
@@ -10,18 +24,6 @@ from fastsmc.migration.qemu_size import qemu_stream_size
 from fastsmc.planning.link import Link, require_number
 from fastsmc.planning.span import IoctlNs, Span, ioctl_span
 from fastsmc.register_sets import RegisterSet
-
-PAUSE, GETS, GIC_GETS, GETS_AGAIN, SAVE = "pause", "GETs, all state", "GETs, GIC", "GETs, registers again", "encode"
-WIRE, DESCRIPTION = "wire, state", "wire, description"
-LOAD, GIC_SETS, SETS, SETS_AGAIN, RESUME = "decode", "SETs, GIC", "SETs, registers", "SETs, all state again", "resume"
-
-_NOTES = (
-    "one after another is an upper side: QEMU saves, sends and loads section by section, so these may overlap",
-    "lows, middles and highs add up: everything low at once, everything high at once",
-    "the wire has no bandwidth limit: QEMU lifts max-bandwidth at switch-over (read)",
-    "encode and decode were measured on another machine, under TCG",
-)
-_LOCK_NS = 10
 
 
 def qemu_downtime(
@@ -64,7 +66,7 @@ def qemu_downtime(
         *_loaded(n_reg, n_vcpu, has_sve, each),
         _stopping(RESUME, Stage.AFTER, n_vcpu),
     )
-    return Waterfall(subject, n_vcpu, n_reg, has_sve, link, limit_ms, steps, _NOTES, _left_out(n_vcpu, limit_ms))
+    return Waterfall(subject, n_vcpu, n_reg, has_sve, link, limit_ms, steps)
 
 
 def _stopping(name: str, stage: Stage, n_vcpu: int) -> Step:
@@ -113,14 +115,3 @@ def _wire(name: str, n_byte: int, link: Link, ms: float) -> Step:
 
 def _text(figures: costs.Range) -> str:
     return "/".join(f"{figure.value:g}" for figure in figures) + f" {figures.mid.unit} ({figures.mid.kind})"
-
-
-def _left_out(n_vcpu: int, limit_ms: float) -> tuple[str, ...]:
-    gic = int(costs.QEMU_GIC_GETS.value + costs.QEMU_GIC_GETS_PER_VCPU.value * n_vcpu)
-    pairs = gic * n_vcpu
-    return (
-        f"guest memory: QEMU stops the guest once it expects the rest to fit the limit, so up to {limit_ms:g} ms more",
-        f"each GIC ioctl takes the mutexes of all vCPUs (read), {pairs} locks at save: at {_LOCK_NS} ns each, which "
-        f"nobody has measured, {pairs * _LOCK_NS / 1e6:.3g} ms more, and about as much at load",
-        "network cards' announcements, disks, VFIO and other devices",
-    )

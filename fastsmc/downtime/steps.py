@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from fastsmc import costs
+from fastsmc.downtime.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
 from fastsmc.planning.link import Link
 from fastsmc.planning.span import Span, longest, total
 
@@ -24,6 +25,15 @@ class Stage(StrEnum):
     AFTER = "after"
 
 
+_NOTES = (
+    (None, "one after another is an upper side: QEMU saves, sends and loads section by section, so these may overlap"),
+    (None, "lows, middles and highs add up: everything low at once, everything high at once"),
+    (WIRE, "the wire has no bandwidth limit: QEMU lifts max-bandwidth at switch-over (read)"),
+    (SAVE, "encode was measured on another machine, under TCG"),
+    (LOAD, "decode was measured on another machine, under TCG"),
+)
+"""Texts, each with the step that it belongs to."""
+_LOCK_NS = 10
 _AT_ONCE = (Stage.SAVE, Stage.WIRE, Stage.LOAD)
 
 
@@ -53,7 +63,7 @@ class Waterfall:
 
     Attributes:
         n_reg: registers that QEMU carries per vCPU. limit_ms: downtime-limit.
-        notes: what the sums rest on, and what measurements said. left_out: what is not in them.
+        told: what measurements said besides their steps.
     """
 
     subject: str
@@ -63,8 +73,7 @@ class Waterfall:
     link: Link
     limit_ms: float
     steps: tuple[Step, ...]
-    notes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = field(default=())
+    told: tuple[str, ...] = ()
 
     @property
     def total_ms(self) -> Span:
@@ -93,6 +102,38 @@ class Waterfall:
         """More vCPUs than KVM allows per VM today."""
         return self.n_vcpu > costs.VGIC_V3_MAX_CPUS.value
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds that its steps have."""
+        return tuple(kind for kind in get_args(Kind) if any(step.kind == kind for step in self.steps))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sums rest on, and what measurements said."""
+        names = {step.name for step in self.steps}
+        return tuple(text for name, text in _NOTES if name is None or name in names) + self.told
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is in none of the steps."""
+        names = {step.name for step in self.steps}
+        texts = []
+        if MEMORY not in names:
+            texts.append(
+                "guest memory: QEMU stops the guest once it expects the rest to fit the limit, so up to "
+                f"{self.limit_ms:g} ms more"
+            )
+        gic = sum(step.ioctls for step in self.steps if step.name in (GIC_GETS, GIC_SETS))
+        if gic:
+            locks = gic * self.n_vcpu * int(costs.GIC_IOCTL_LOCKS.value)
+            texts.append(
+                f"each GIC ioctl takes the mutexes of all vCPUs (read), {locks} of them: at {_LOCK_NS} ns each, which "
+                f"nobody has measured, {locks * _LOCK_NS / 1e6:.3g} ms more"
+            )
+        if names & {SAVE, LOAD}:
+            texts.append("network cards' announcements, disks, VFIO and other devices")
+        return tuple(texts)
+
     def stage_ms(self, stage: Stage) -> Span:
         """The steps of one stage."""
         return total(step.ms for step in self.steps if step.stage is stage)
@@ -103,4 +144,4 @@ class Waterfall:
         steps = [step for step in kept if step is not None]
         at = next((i for i, step in enumerate(steps) if step.name != "pause"), len(steps))
         steps[at:at] = first
-        return replace(self, steps=tuple(steps), notes=(*self.notes, *notes))
+        return replace(self, steps=tuple(steps), told=(*self.told, *notes))
