@@ -128,7 +128,8 @@ def test_a_log_of_the_source_replaces_its_steps() -> None:
     told = steps(after)
     assert told["pause"] == Span.exactly(2.5)
     assert told["memory, last pass"] == Span.exactly(12)
-    assert told[GETS] == Span.exactly((24_500 - 3_500 - 12_000) / 1e3)
+    gaps = (24_500 - 3_500 - 12_000) + (30_000 - 24_500 - 2_664)
+    assert told[GETS].mid == pytest.approx(gaps / 1e3)
     assert told["save of sections"].mid == pytest.approx((900 + 4 * 2 + 400 + 401 + 402 + 403 + 150) / 1e3)
     assert not told.keys() & {GIC_GETS, GETS_AGAIN, "encode"}
     assert told["decode"] == steps(before)["decode"], "the destination stays modelled"
@@ -167,10 +168,20 @@ def test_a_log_without_vcpus_replaces_none_of_their_steps(tmp_path: Path) -> Non
     assert any("no checkpoint with a time" in note for note in after.notes)
 
 
+def test_without_the_last_checkpoint_reading_stays_modelled(tmp_path: Path) -> None:
+    # QEMU before 10.0 reads all state before the iterable sections, later after them: one gap alone may be another's.
+    path = tmp_path / "cut.log"
+    path.write_text(SOURCE.read_text().replace("src-non-iterable-saved", "src-something-new"))
+    before = qemu_downtime(182, 4, link=Link(10))
+    after = with_logs(before, [read_downtime_log(path)])
+    assert steps(after)[GETS] == steps(before)[GETS]
+    assert "save of sections" in steps(after)
+
+
 def test_iterable_sections_longer_than_their_time_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "odd.log"
-    path.write_text(SOURCE.read_text().replace("downtime=12000", "downtime=21001"))
-    with pytest.raises(InputError, match="took 1 us longer"):
+    path.write_text(SOURCE.read_text().replace("downtime=12000", "downtime=21300"))
+    with pytest.raises(InputError, match="took 21300 us, but src-vm-stopped to src-iterable-saved lasted 21000 us"):
         with_logs(qemu_downtime(182, 4, link=Link(10)), [read_downtime_log(path)])
 
 

@@ -20,7 +20,8 @@ from typing import BinaryIO
 
 from fastsmc.errors import TraceError
 
-START, STOPPED, ITERABLE_SAVED = "src-downtime-start", "src-vm-stopped", "src-iterable-saved"
+START, STOPPED = "src-downtime-start", "src-vm-stopped"
+ITERABLE_SAVED, SAVED = "src-iterable-saved", "src-non-iterable-saved"
 LOADED, STARTED = "dst-precopy-loadvm-completed", "dst-precopy-bh-vm-started"
 ITERABLE, NON_ITERABLE = "iterable", "non-iterable"
 
