@@ -98,7 +98,7 @@ CROSVM_REGISTER_BYTES = Range(
 
 _SERIALISED = (
     "QEMU 7.2.22 under TCG on a 2-core x86 VM, cortex-a57, 64 to 512 vCPUs, no ioctls: downtime of query-migrate per "
-    "vCPU; 60 to 117 ms at 512. Making the description is in it, sent or not; patches of January 2025 save that if suppressed"
+    "vCPU; 60 to 117 ms at 512. Making the description is in it, sent or not; patches of January 2025 save that"
 )
 QEMU_SAVE_MS = Range(*(Figure(value, "ms per vCPU", "measured", _SERIALISED) for value in (0.11, 0.12, 0.23)))
 """Making a vCPU's sections and their description, without ioctls."""

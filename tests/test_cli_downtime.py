@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from fastsmc.cli import app
 from fastsmc.errors import InputError
 from fastsmc.planning import line_rate, microseconds
 
-SAMPLES = Path(__file__).parent / "downtime"
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "tests" / "downtime"
 HOST = ("--vcpus", "4", "--registers", "182")
 
 
@@ -96,6 +99,25 @@ def test_bad_options_end_in_one_sentence(arguments: tuple[str, ...], message: st
     done = fastsmc(*arguments)
     assert isinstance(done.exception, InputError) or type(done.exception).__name__ == "TraceError"
     assert message in str(done.exception)
+
+
+SESSIONS = re.findall(
+    r"^    \$ fastsmc migrate (.*)\n((?:    .*\n)+)", (ROOT / "docs" / "downtime.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("command", "shown"), SESSIONS, ids=[command for command, _ in SESSIONS])
+def test_sessions_in_the_documents_are_real(command: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lines = [line[4:] for line in shown.splitlines()]
+    printed = fastsmc(*shlex.split(command)).stdout.splitlines()
+    if lines[-1] == "…":
+        lines, printed = lines[:-1], printed[: len(lines) - 1]
+    assert printed == lines
+
+
+def test_there_are_three_sessions() -> None:
+    assert len(SESSIONS) == 3
 
 
 def test_neither_registers_nor_release_is_a_wrong_use() -> None:
