@@ -130,7 +130,7 @@ def _draw(path: Path, link: Link, limit_ms: float, share: float, savings: list[M
     points = [(f"{n_reg} x {n_vcpu} of 2022", float(n_reg * (n_vcpu - 1))) for n_reg, n_vcpu, _ in ORIGIN]
     points += [(f"{largest.n_global} x {largest.n_vcpu} now asked", float(largest.repeats))] * (largest.n_vcpu > 1)
     limit = f"{limit_ms:g}\N{NO-BREAK SPACE}ms"
-    title = f"A map of VM-global registers saves QEMU {share:.0%} of {limit} above the thick line ({link})"
+    title = f"A map of VM-global registers saves QEMU {share * 100:g} % of {limit} above the thick line ({link})"
     drawn = picture(
         ns,
         repeats,

@@ -57,6 +57,20 @@ def test_figures_are_drawn_twice_alike(command: tuple[str, ...], tmp_path: Path)
     assert "assumed" in text, "the tag says what it rests on"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("downtime", "--vcpus", "1", "--registers", "1", "--ioctl-ns", "0", "--line-rate", "999T", "--limit-ms", "1e9"),
+        ("downtime", *HOST, "--limit-ms", "0.001", "--line-rate", "1K"),
+        ("add-registers", "1", "--ioctl-ns", "0", "--share", "1e9"),
+        ("add-registers", "60000", "--vcpus", "1", "--ioctl-ns", "1e9", "--limit-ms", "0.001", "--share", "0.001"),
+    ],
+)
+def test_figures_of_extreme_questions_are_drawn(command: tuple[str, ...], tmp_path: Path) -> None:
+    assert fastsmc(*command, "--figure", tmp_path / "x.png").exit_code == 0
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_add_registers_as_json_has_the_claim_and_the_map() -> None:
     done = fastsmc("add-registers", "3", "--release", "6.18", "--vcpus", "1,512", "--json")
     told = json.loads(done.stdout)

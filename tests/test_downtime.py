@@ -219,6 +219,7 @@ def test_beside_a_log_query_migrate_is_only_compared() -> None:
         ({"ioctl_ns": -1}, "ioctl_ns -1"),
         ({"ioctl_ns": (3.0, 2.0, 1.0)}, "ascending"),
         ({"ioctl_ns": (1.0, 2.0)}, "ascending"),
+        ({"ioctl_ns": ()}, "ascending"),
         ({"ioctl_ns": float("nan")}, "ioctl_ns nan"),
     ],
 )

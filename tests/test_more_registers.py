@@ -40,11 +40,11 @@ def test_the_claims_two_points_come_out_exactly() -> None:
 
 def test_the_verdict_says_which_axis_reaches_the_share() -> None:
     text = verdict(claim(link=LINK), share=0.1)
-    assert "at 10 x 100 the bytes stay below 10% of the limit, the ioctls stay below it" in text
-    assert "at 1024 x 1024 the bytes stay below 10% of the limit, the ioctls exceed it" in text
+    assert "at 10 x 100 the bytes stay below 10 % of the limit, the ioctls stay below it" in text
+    assert "at 1024 x 1024 the bytes stay below 10 % of the limit, the ioctls exceed it" in text
     assert "a factor of 5" in text
-    assert "at 1024 x 1024 the bytes exceed 4% of the limit" in verdict(claim(link=LINK), share=0.04)
-    assert "10 x 100 the bytes stay below 1% of the limit, the ioctls may or may not" in verdict(
+    assert "at 1024 x 1024 the bytes exceed 4 % of the limit" in verdict(claim(link=LINK), share=0.04)
+    assert "10 x 100 the bytes stay below 1 % of the limit, the ioctls may or may not" in verdict(
         claim(link=LINK), share=0.01
     )
     assert "a single number" in verdict(claim(link=LINK, ioctl_ns=0), share=0.1)
@@ -165,6 +165,7 @@ def test_impossible_registers_are_refused(arguments: dict[str, object], message:
         (lambda: map_savings(8, 8, link=LINK, limit_ms=0), "limit_ms 0"),
         (lambda: registers_to_reach(0, 8, link=LINK), "share 0"),
         (lambda: claim(link=LINK, limit_ms=-1), "limit_ms -1"),
+        (lambda: claim(link=LINK, ioctl_ns=1e10), "at most 1e"),
         (lambda: verdict((), share=0.1), "0 points given"),
         (lambda: map_savings(8, 8, link=LINK, vmm="xen"), "vmm 'xen'"),
     ],

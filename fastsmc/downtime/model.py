@@ -52,7 +52,7 @@ def qemu_downtime(
         subject, n_reg, has_sve = registers.name, registers.qemu_cpregs, registers.has_sve
     else:
         subject, n_reg = "any host", registers
-    require_number(limit_ms, "limit_ms", above=0)
+    require_number(limit_ms, "limit_ms", least=1e-3)
     size = qemu_stream_size(n_vcpu, n_reg, has_sve=has_sve, machine=QemuMachine(accel="kvm"))
     state_bytes = size.total_bytes - size.description_bytes
     each = ioctl_span(ioctl_ns).times(1e-6)

@@ -75,7 +75,7 @@ def map_savings(
     """
     n_global = checked_whole(n_global, "n_global", MAX_COUNT, _REMARK)
     n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, _REMARK)
-    require_number(limit_ms, "limit_ms", above=0)
+    require_number(limit_ms, "limit_ms", least=1e-3)
     repeats = n_global * (n_vcpu - 1)
     ms = Span(*(saved_ms(repeats, link=link, ioctl_ns=ns, vmm=vmm) for ns in ioctl_span(ioctl_ns)))
     calls = repeats * calls_per_register(vmm)
@@ -102,7 +102,7 @@ def registers_to_reach(
     29.2
     """
     require_number(share, "share", above=0)
-    require_number(limit_ms, "limit_ms", above=0)
+    require_number(limit_ms, "limit_ms", least=1e-3)
     others = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, _REMARK) - 1
     if not others:
         return Span.exactly(np.inf)
@@ -154,7 +154,7 @@ def claim(
     >>> [point.value_bytes for point in claim(link=Link(10))]
     [8388608, 8000]
     """
-    require_number(limit_ms, "limit_ms", above=0)
+    require_number(limit_ms, "limit_ms", least=1e-3)
     return tuple(_point(*point, link, ioctl_span(ioctl_ns), limit_ms) for point in ORIGIN)
 
 
@@ -185,7 +185,7 @@ def verdict(points: tuple[ClaimPoint, ...], *, share: float) -> str:
         reach = "stay below" if calls.high < share else "exceed" if calls.low >= share else "may or may not exceed"
         below = "stay below" if point.bytes_share < share else "exceed"
         texts.append(
-            f"at {point.n_reg} x {point.n_vcpu} the bytes {below} {share:.0%} of the limit, the ioctls {reach} it"
+            f"at {point.n_reg} x {point.n_vcpu} the bytes {below} {share * 100:g} % of the limit, the ioctls {reach} it"
         )
     return (
         f"{'; '.join(texts)}. The bytes are exact; the ioctls' time rests on an assumed cost, from low to high "

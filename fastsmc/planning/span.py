@@ -54,6 +54,7 @@ def longest(spans: Iterable[Span]) -> Span:
     return Span(*map(max, columns))
 
 
+MAX_IOCTL_NS = 1e9
 IoctlNs = float | tuple[float, ...] | None
 """ns of one ioctl: a number, or low, mid and high; None: `costs.IOCTL_NS`."""
 
@@ -71,5 +72,8 @@ def ioctl_span(ioctl_ns: IoctlNs) -> Span:
         require_number(number, "ioctl_ns", least=0)
     if len(given) != 3 or list(given) != sorted(given):
         msg = f"ioctl_ns {given!r}: give one number, or low, mid and high in ascending order"
+        raise InputError(msg)
+    if max(given) > MAX_IOCTL_NS:
+        msg = f"ioctl_ns {max(given)!r}: give at most {MAX_IOCTL_NS:g}, a second"
         raise InputError(msg)
     return Span(*map(float, given))

@@ -44,14 +44,17 @@ def picture(
         filled = ax.contourf(ioctl_ns, repeats, clipped, levels=levels, norm=LogNorm(low, high), cmap=_COLOURS)
         filled.set_edgecolor("face")
         for share, width in ((0.01, 0.8), (1.0, 0.8), (threshold, 2.0)):
+            if not shares.min() < share < shares.max():
+                continue  # no such line on this map
             lines = ax.contour(
                 ioctl_ns, repeats, shares, levels=[share], colors=RED if width > 1 else INK, linewidths=width
             )
-            ax.clabel(lines, fmt=lambda value: f"{value:.0%} of the limit", fontsize=8)
+            ax.clabel(lines, fmt=lambda value: f"{value * 100:g} % of the limit", fontsize=8)
         for name, repeat in points:
             ax.axhline(repeat, color=INK, linewidth=0.7, linestyle=(0, (3, 2)))
             ax.text(ioctl_ns[0] * 1.06, repeat, f"{name}: {count(repeat)}", va="center", fontsize=7.5, bbox=_BOX)
-        ax.xaxis.set_major_locator(FixedLocator(sorted({float(ioctl_ns[0]), *marked_ns, float(ioctl_ns[-1])})))
+        marked = [ns for ns in marked_ns if ioctl_ns[0] < ns < ioctl_ns[-1]]
+        ax.xaxis.set_major_locator(FixedLocator([float(ioctl_ns[0]), *marked, float(ioctl_ns[-1])]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         ax.set(xlabel="one ioctl (ns)", ylabel="VM-global registers x vCPUs beyond the first (count)")
