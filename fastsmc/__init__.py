@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from fastsmc.answering import answers
     from fastsmc.compat import check_migration
     from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
+    from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
     from fastsmc.histogram import Histogram
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migration.read import read_registers
-    from fastsmc.planning import Link, added_register, max_vcpus, register_table
+    from fastsmc.planning import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
     from fastsmc.profiles import load_profile
     from fastsmc.register_sets import register_set, register_sets
@@ -60,12 +61,17 @@ _HOME = {
     "encode": "migration",
     "ioctls": "migration",
     "load_profile": "profiles",
+    "map_savings": "planning",
     "max_vcpus": "planning",
     "measure_batches": "dispatcher",
     "measure_dispatch": "dispatcher",
     "mix": "workload",
+    "more_registers": "planning",
     "payload_bytes": "migration",
+    "qemu_downtime": "downtime",
     "qemu_stream_size": "migration",
+    "read_downtime_log": "downtime",
+    "read_query_migrate": "downtime",
     "read_registers": "migration.read",
     "read_trace": "traces",
     "register": "registers",
@@ -79,6 +85,8 @@ _HOME = {
     "switch": "power",
     "verdicts": "dispatcher",
     "verify": "verification",
+    "with_logs": "downtime",
+    "with_query": "downtime",
 }
 
 __all__ = [
@@ -103,12 +111,17 @@ __all__ = [
     "encode",
     "ioctls",
     "load_profile",
+    "map_savings",
     "max_vcpus",
     "measure_batches",
     "measure_dispatch",
     "mix",
+    "more_registers",
     "payload_bytes",
+    "qemu_downtime",
     "qemu_stream_size",
+    "read_downtime_log",
+    "read_query_migrate",
     "read_registers",
     "read_trace",
     "register",
@@ -122,6 +135,8 @@ __all__ = [
     "switch",
     "verdicts",
     "verify",
+    "with_logs",
+    "with_query",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc import cli_migrate_check, cli_migrate_size
+from fastsmc import cli_migrate_add_registers, cli_migrate_check, cli_migrate_downtime, cli_migrate_size
 
 if TYPE_CHECKING:
     from fastsmc.migration.read import Part, RegisterFile, Scopes
@@ -39,6 +39,8 @@ def migrate() -> None:
 
 app.command(epilog=cli_migrate_check.EPILOG)(cli_migrate_check.check)
 app.command(epilog=cli_migrate_size.EPILOG)(cli_migrate_size.size)
+app.command(epilog=cli_migrate_downtime.EPILOG)(cli_migrate_downtime.downtime)
+app.command(epilog=cli_migrate_add_registers.EPILOG)(cli_migrate_add_registers.add_registers)
 
 
 @app.command(epilog="Example: fastsmc migrate inspect vm.migration --json")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli_migrate_options import registers_given, whole_numbers
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def size(
     guest = _machine(machine, gic, nodefaults, accel or ("kvm" if release else "tcg"), za)
     sizes = [
         qemu_stream_size(n, n_reg, has_sve=has_sve, machine=guest, suppress_vmdesc=suppress_vmdesc)
-        for n in _vcpus(vcpus)
+        for n in whole_numbers("--vcpus", vcpus)
     ]
     if as_json:
         told = list(map(_as_json, sizes))
@@ -80,22 +81,10 @@ def size(
 
 def _registers(n_reg: int | None, sve: bool, release: str | None, features: str | None) -> tuple[int, bool, str]:
     """(registers, SVE, what they are) from a number or from a release."""
-    if (n_reg is None) == (release is None):
-        msg = "give either --registers, how many QEMU carries per vCPU, or --release, whose recorded list is taken"
-        raise typer.BadParameter(msg)
-    if release is None:
-        if features is not None:
-            msg = "--features belongs to --release; beside --registers there is --sve"
-            raise typer.BadParameter(msg)
-        assert n_reg is not None
-        return n_reg, sve, f"{n_reg} registers per vCPU{', SVE' * sve}"
-    if sve:
-        msg = "--sve belongs to --registers; with --release the features say it: --features psci02+sve"
-        raise typer.BadParameter(msg)
-    from fastsmc.register_sets import register_set
-
-    found = register_set(release, features=features or "psci02")
-    return found.qemu_cpregs, found.has_sve, f"{found.name}: {found.qemu_cpregs} registers carried per vCPU"
+    found, has_sve = registers_given(n_reg, sve, release, features)
+    if isinstance(found, int):
+        return found, has_sve, f"{found} registers per vCPU{', SVE' * has_sve}"
+    return found.qemu_cpregs, has_sve, f"{found.name}: {found.qemu_cpregs} registers carried per vCPU"
 
 
 def _machine(text: str, gic: int | None, nodefaults: bool, accel: str, za: bool) -> QemuMachine:
@@ -106,14 +95,6 @@ def _machine(text: str, gic: int | None, nodefaults: bool, accel: str, za: bool)
         msg = f"--gic {gic} contradicts --machine {text!r}"
         raise InputError(msg)
     return QemuMachine(**options, nodefaults=nodefaults, accel=accel, za=za)  # type: ignore[arg-type] # checked there
-
-
-def _vcpus(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        msg = f"--vcpus {text!r}: give whole numbers joined by commas, such as 1,64,512"
-        raise InputError(msg) from None
 
 
 def _as_json(size: StreamSize) -> dict[str, Any]:

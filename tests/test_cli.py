@@ -35,6 +35,8 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
         ["migrate", "inspect"],
         ["migrate", "size"],
         ["migrate", "check"],
+        ["migrate", "downtime"],
+        ["migrate", "add-registers"],
     ],
 )
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:

@@ -1,53 +1,22 @@
-"""Planners' questions about register state: how many vCPUs fit a downtime, and what one more register adds.
+"""How many vCPUs' registers are moved within a downtime.
 
 Everything here is modelled: bytes and ioctl counts in closed form, times from a link and an assumed cost per ioctl.
 """
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastsmc import costs
-from fastsmc.errors import InputError
 from fastsmc.migration._checks import MAX_COUNT
 from fastsmc.migration.counts import PayloadCost, Vmm, payload_cost
-from fastsmc.migration.payload import Codec, payload_bytes
-from fastsmc.register_sets import RegisterSet, register_sets
+from fastsmc.migration.payload import Codec
+from fastsmc.planning.link import Link, require_number
+from fastsmc.register_sets import RegisterSet
 from fastsmc.registers import whole
-
-F64Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A network path: nominal line rate and round-trip time, nothing else on it.
-
-    Raises:
-        InputError: a rate that is not above 0, or a negative round trip.
-    """
-
-    gbit_per_s: float
-    rtt_us: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(self.gbit_per_s, "gbit_per_s", above=0)
-        _require(self.rtt_us, "rtt_us", least=0)
-
-    def transfer_ms(self, size: ArrayLike) -> F64Array:
-        """Time until `size` bytes are acknowledged: one round trip plus the bytes at line rate. Broadcasts.
-
-        >>> float(Link(10).transfer_ms(8 << 20).round(2))
-        6.71
-        """
-        return self.rtt_us / 1e3 + np.asarray(size, np.float64) * (8 / (self.gbit_per_s * 1e6))
-
-    def __str__(self) -> str:
-        return f"{self.gbit_per_s:g} Gbit/s" + (f", {self.rtt_us:g} us round trip" if self.rtt_us else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +107,7 @@ def max_vcpus(
     >>> [fit.n_vcpu for fit in plan.fits]
     [1024, 1024, 676]
     """
-    _require(downtime_ms, "downtime_ms", above=0)
+    require_number(downtime_ms, "downtime_ms", above=0)
     if isinstance(registers, RegisterSet):
         subject, n_reg, has_sve = registers.name, registers.qemu_cpregs, registers.has_sve
         shared = registers.n_global if n_global is None else n_global
@@ -150,7 +119,7 @@ def max_vcpus(
     if ioctl_ns is None:
         figures: tuple[costs.Figure, ...] = tuple(costs.IOCTL_NS)
     else:
-        _require(ioctl_ns, "ioctl_ns", least=0)
+        require_number(ioctl_ns, "ioctl_ns", least=0)
         figures = (costs.Figure(ioctl_ns, "ns", "assumed", "given by the caller"),)
     fits = tuple(_fit(figure, n_vcpu, cost, link, downtime_ms, with_load=with_load) for figure in figures)
     return Plan(subject, n_reg, Codec(codec), link, downtime_ms, fits, _assumptions(Codec(codec), Vmm(vmm), with_load))
@@ -194,110 +163,3 @@ def _assumptions(codec: Codec, vmm: Vmm, with_load: bool) -> tuple[str, ...]:
     if codec.is_global_once:
         texts.append("a VMM that reads, sends and writes VM-global registers once: none does today")
     return tuple(texts)
-
-
-@dataclass(frozen=True, slots=True)
-class AddedRegister:
-    """What one more firmware register adds to one VM (arrays if n_vcpu was one).
-
-    Attributes:
-        per_vcpu: as today, carried by every vCPU.
-        once: if VM-global registers were read, sent and written once.
-        share: of the payload as it was before, as today's bytes grow.
-        list_room: registers left, after this one, below the 500 that rust-vmm's lists hold; negative: too many.
-    """
-
-    subject: str
-    n_vcpu: NDArray[np.int64]
-    per_vcpu: PayloadCost
-    once: PayloadCost
-    share: F64Array
-    list_room: int
-
-
-def added_register(
-    registers: RegisterSet, *, n_vcpu: ArrayLike, codec: Codec | str = Codec.QEMU, vmm: Vmm | str = Vmm.QEMU
-) -> AddedRegister:
-    """What one more 64-bit, VM-global firmware register adds to a VM: bytes, ioctls, room in lists. Broadcasts.
-
-    Args:
-        codec: "values" or "id+value", as carried today; its once-only form is reported beside it.
-
-    Raises:
-        InputError: a count out of range, or a codec that sends VM-global registers once already.
-
-    >>> from fastsmc.register_sets import register_set
-    >>> int(added_register(register_set("7.3"), n_vcpu=512).per_vcpu.payload_bytes)
-    8192
-    """
-    now = Codec.QEMU if codec == Codec.QEMU else Codec.VALUES
-    if codec != now:
-        msg = (
-            f"codec {codec!r}: give {Codec.VALUES.value!r} or {Codec.QEMU.value!r}; sending once is reported beside it"
-        )
-        raise InputError(msg)
-    once = Codec.QEMU_GLOBAL_ONCE if now is Codec.QEMU else Codec.VALUES_GLOBAL_ONCE
-    n_reg, n_global = registers.qemu_cpregs, registers.n_global
-
-    def cost(codec: Codec, more: int) -> PayloadCost:
-        return payload_cost(n_reg + more, n_vcpu, codec, n_global=n_global + more, vmm=vmm, has_sve=registers.has_sve)
-
-    before, per_vcpu = cost(now, 0), _difference(cost(now, 1), cost(now, 0))
-    return AddedRegister(
-        registers.name,
-        np.asarray(n_vcpu, np.int64),
-        per_vcpu,
-        _difference(cost(once, 1), cost(once, 0)),
-        per_vcpu.payload_bytes / before.payload_bytes,
-        int(costs.RUST_VMM_MAX_REGS.value) - registers.n_reg - 1,
-    )
-
-
-def _difference(after: PayloadCost, before: PayloadCost) -> PayloadCost:
-    return PayloadCost(
-        after.payload_bytes - before.payload_bytes,
-        after.save_ioctls - before.save_ioctls,
-        after.load_ioctls - before.load_ioctls,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterRow:
-    """Registers and bytes of one vCPU under one release, CPU and feature set; recorded, scope derived."""
-
-    release: str
-    cpu: str
-    features: str
-    n_reg: int
-    value_bytes: int
-    n_global: int
-    qemu_cpregs: int
-    qemu_bytes: int
-
-
-def register_table() -> list[RegisterRow]:
-    """One row per recorded set, oldest release first. `qemu_bytes`: id+value of the cpreg array."""
-    return [
-        RegisterRow(
-            row.release,
-            row.cpu,
-            "+".join(row.features) or "none",
-            row.n_reg,
-            row.value_bytes,
-            row.n_global,
-            row.qemu_cpregs,
-            int(payload_bytes(row.qemu_cpregs, 1, Codec.QEMU)),
-        )
-        for row in register_sets()
-    ]
-
-
-def _require(value: object, what: str, *, above: float = -math.inf, least: float = -math.inf) -> None:
-    number = math.nan
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    with suppress(OverflowError):
-        number = float(value) if is_number else number  # type: ignore[arg-type]
-    if not (math.isfinite(number) and number > above and number >= least):
-        bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
-        msg = f"{what} {value!r}: give a number {bound}"
-        raise InputError(msg)

@@ -1,0 +1,105 @@
+"""Options that several commands of `fastsmc migrate` have, as typed text made into values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fastsmc.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastsmc.planning import Link
+    from fastsmc.register_sets import RegisterSet
+
+
+def registers_given(
+    n_reg: int | None, sve: bool, release: str | None, features: str | None
+) -> tuple[RegisterSet | int, bool]:
+    """(registers, SVE) from a number or from a release, of which exactly one is given.
+
+    Raises:
+        BadParameter: both, none, or an option that belongs to the other.
+        InputError: a release or features that were not recorded.
+    """
+    if (n_reg is None) == (release is None):
+        msg = "give either --registers, how many QEMU carries per vCPU, or --release, whose recorded list is taken"
+        raise typer.BadParameter(msg)
+    if release is None:
+        if features is not None:
+            msg = "--features belongs to --release; beside --registers there is --sve"
+            raise typer.BadParameter(msg)
+        assert n_reg is not None
+        return n_reg, sve
+    if sve:
+        msg = "--sve belongs to --registers; with --release the features say it: --features psci02+sve"
+        raise typer.BadParameter(msg)
+    from fastsmc.register_sets import register_set
+
+    found = register_set(release, features=features or "psci02")
+    return found, found.has_sve
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """Numbers joined by commas.
+
+    Raises:
+        InputError: naming the option.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        msg = f"{option} {text!r}: give whole numbers joined by commas, such as 1,64,512"
+        raise InputError(msg) from None
+
+
+def ioctl_cost(text: str | None) -> tuple[float, ...] | None:
+    """ns of one ioctl: one number, or low,mid,high.
+
+    Raises:
+        InputError: written otherwise.
+    """
+    if text is None:
+        return None
+    try:
+        given = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        given = ()
+    if len(given) not in (1, 3):
+        msg = f"--ioctl-ns {text!r}: give one number of ns, or low,mid,high such as 200,500,1000"
+        raise InputError(msg)
+    return given if len(given) == 3 else given * 3
+
+
+def link_given(rate: str, rtt: str) -> Link:
+    """The network path.
+
+    Raises:
+        InputError: a rate or a time that cannot be read.
+    """
+    from fastsmc.planning import Link, line_rate, microseconds
+
+    return Link(line_rate(rate), microseconds(rtt))
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """The figure as SVG or PNG, as the path's ending says.
+
+    Raises:
+        InputError: another ending, or a path that cannot be written.
+    """
+    from fastsmc.report.style import styled, to_png, to_svg
+
+    if path.suffix not in (".svg", ".png"):
+        msg = f"--figure {path}: give a name that ends in .svg or .png"
+        raise InputError(msg)
+    with styled():
+        content = to_svg(figure, path.stem).encode() if path.suffix == ".svg" else to_png(figure)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        msg = f"--figure {path}: cannot be written: {error.strerror}"
+        raise InputError(msg) from None

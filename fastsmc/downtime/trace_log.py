@@ -1,0 +1,186 @@
+"""QEMU's own clock of a downtime: the vmstate_downtime_* events of its trace log.
+
+QEMU has them from 8.2 on (from memory); 7.2 has not, so this is written from the format of the events, read in QEMU's
+migration/trace-events and in logs that users posted, and was never tried on a log of ours:
+
+    1234@1700000000.123456:vmstate_downtime_save type=non-iterable idstr=cpu instance_id=0 downtime=85
+    1234@1700000000.123999:vmstate_downtime_checkpoint src-vm-stopped
+
+The process and time before the colon are there with "-msg timestamp=on" and missing without.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from fastsmc.errors import TraceError
+
+START, STOPPED = "src-downtime-start", "src-vm-stopped"
+ITERABLE_SAVED, SAVED = "src-iterable-saved", "src-non-iterable-saved"
+LOADED, STARTED = "dst-precopy-loadvm-completed", "dst-precopy-bh-vm-started"
+ITERABLE, NON_ITERABLE = "iterable", "non-iterable"
+
+MAX_LINE = 4096
+MAX_EVENTS = 1 << 20
+"""Sanity bounds of ours: 512 vCPUs give some 2,000 events."""
+
+_EVENT = re.compile(
+    rb"(?:\d{1,10}@(?P<s>\d{1,12})\.(?P<us>\d{6}):\s?)?vmstate_downtime_(?P<what>save|load|checkpoint)\s(?P<rest>.*)"
+)
+_PART = re.compile(
+    rb"type=(?P<type>iterable|non-iterable) idstr=(?P<name>.{1,256}?) instance_id=(?P<instance>-?\d{1,10}) "
+    rb"downtime=(?P<us>\d{1,13})"
+)
+_NAME = re.compile(rb"[a-z][a-z0-9-]{1,60}")
+
+Key = tuple[str, str, int]
+"""Type, name and instance of a section."""
+
+
+@dataclass(slots=True, eq=False)
+class DowntimeLog:
+    """The events of one log (measured), us.
+
+    Attributes:
+        save, load: by type, name and instance, in the order of the log.
+        checkpoints: time by name; only those of lines with a time. last_load_us: when the last section was loaded.
+        n_event, n_skipped: lines understood, and lines of anything else.
+        n_earlier: migrations before the last one, which are left out.
+    """
+
+    path: str
+    save: dict[Key, int] = field(default_factory=dict)
+    load: dict[Key, int] = field(default_factory=dict)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+    last_load_us: int | None = None
+    n_event: int = 0
+    n_skipped: int = 0
+    n_earlier: int = 0
+
+    def sections(self, side: str, kind: str) -> dict[tuple[str, int], int]:
+        """us by name and instance. Side: save or load."""
+        events = self.save if side == "save" else self.load
+        return {key[1:]: us for key, us in events.items() if key[0] == kind}
+
+    def between(self, first: str, last: str) -> int | None:
+        """us from one checkpoint to another; None if the log has not both."""
+        if first not in self.checkpoints or last not in self.checkpoints:
+            return None
+        return self.checkpoints[last] - self.checkpoints[first]
+
+
+def read_downtime_log(path: str | os.PathLike[str]) -> DowntimeLog:
+    """Read the log of one end of a migration, or of both ends put together; other lines are skipped and counted.
+
+    Of several migrations from one source the last is told.
+
+    Raises:
+        TraceError: no such file, an event that is cut short or changed (with its line), a section saved twice, a clock
+            that goes back, or no event at all.
+    """
+    name = os.fspath(path)
+    log = DowntimeLog(name)
+    try:
+        with Path(path).open("rb") as stream:
+            for number, line in _lines(stream):
+                _read(log, line, f"{name}: line {number}")
+    except (OSError, ValueError) as error:
+        msg = f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise TraceError(msg) from None
+    if not log.n_event:
+        msg = f"{name}: no vmstate_downtime_* event in {log.n_skipped} lines; QEMU 8.2 and later write them"
+        raise TraceError(msg)
+    return log
+
+
+def merged(logs: Sequence[DowntimeLog]) -> DowntimeLog:
+    """Logs of one migration, such as its source's and its destination's, as one.
+
+    Raises:
+        TraceError: two of them tell the same: they are of two migrations.
+    """
+    whole = DowntimeLog(" + ".join(log.path for log in logs))
+    for log in logs:
+        for name in ("save", "load", "checkpoints"):
+            known, new = getattr(whole, name), getattr(log, name)
+            if twice := known.keys() & new.keys():
+                msg = f"{log.path}: {name} of {min(twice)!r} is in another log too: give the logs of one migration"
+                raise TraceError(msg)
+            known |= new
+        whole.last_load_us = log.last_load_us if whole.last_load_us is None else whole.last_load_us
+        whole.n_event += log.n_event
+        whole.n_skipped += log.n_skipped
+        whole.n_earlier += log.n_earlier
+    return whole
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines, cut at MAX_LINE: no event is as long."""
+    number = 0
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        yield number, line.strip(b"\r\n")
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE)
+
+
+def _read(log: DowntimeLog, line: bytes, where: str) -> None:
+    match = _EVENT.fullmatch(line)
+    if match is None:
+        if b"vmstate_downtime_" in line[:64]:
+            msg = f"{where}: {_shown(line)} is no event as QEMU writes it"
+            raise TraceError(msg)
+        log.n_skipped += 1
+        return
+    log.n_event += 1
+    if log.n_event > MAX_EVENTS:
+        msg = f"{where}: more than {MAX_EVENTS} events; 512 vCPUs give some 2000"
+        raise TraceError(msg)
+    at = None if match["s"] is None else int(match["s"]) * 1_000_000 + int(match["us"])
+    if match["what"] == b"checkpoint":
+        _checkpoint(log, match["rest"], at, where)
+    else:
+        _section(log, match["what"].decode(), match["rest"], at, where)
+
+
+def _checkpoint(log: DowntimeLog, rest: bytes, at: int | None, where: str) -> None:
+    if _NAME.fullmatch(rest) is None:
+        msg = f"{where}: {_shown(rest)} is no name of a checkpoint, such as {STOPPED}"
+        raise TraceError(msg)
+    name = rest.decode()
+    if name == START and (log.save or START in log.checkpoints):
+        log.n_earlier += 1
+        log.save.clear()
+        log.checkpoints = {key: us for key, us in log.checkpoints.items() if not key.startswith("src-")}
+    if at is None:
+        return
+    side = name[:4]
+    latest = max((us for key, us in log.checkpoints.items() if key.startswith(side)), default=at)
+    if at < latest:
+        msg = f"{where}: {name} comes {latest - at} us before the checkpoint above it"
+        raise TraceError(msg)
+    log.checkpoints[name] = at
+
+
+def _section(log: DowntimeLog, side: str, rest: bytes, at: int | None, where: str) -> None:
+    match = _PART.fullmatch(rest)
+    if match is None:
+        msg = f"{where}: {_shown(rest)} must be type=… idstr=… instance_id=… downtime=<us>"
+        raise TraceError(msg)
+    key = (match["type"].decode(), match["name"].decode("utf-8", "replace"), int(match["instance"]))
+    events = log.save if side == "save" else log.load
+    if key in events:
+        msg = f"{where}: a second {side} of {key[1]!r} instance {key[2]}: two migrations are mixed here; give one"
+        raise TraceError(msg)
+    events[key] = int(match["us"])
+    if side == "load" and at is not None:
+        log.last_load_us = at
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:80].decode("utf-8", "replace"))
