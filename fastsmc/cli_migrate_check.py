@@ -84,7 +84,7 @@ def _end(forward: Direction) -> None:
 def _in_the_way(direction: Direction) -> str:
     count = len(direction.failing)
     if not count:
-        return direction.stopped_by
+        return f"stopped by {direction.stopped_by}"
     return f"{count} registers stand in the way" if count > 1 else "1 register stands in the way"
 
 

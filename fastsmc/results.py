@@ -312,16 +312,25 @@ def to_csv(table: Table) -> str:
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write all files of a folder, made if missing, or none: each under a temporary name there, then all renamed.
 
+    A link stays one, and what it points to is replaced. A device or a pipe is written to: renamed over, /dev/null would
+    be a file from then on.
+
     Raises:
         ResultFileError: the folder cannot be made, or a file not be written.
     """
-    temporary = {name: folder / f".{name}.{os.getpid()}.tmp" for name in files}
+    temporary: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            temporary[name].write_bytes(content)
-        for name in files:
-            temporary[name].replace(folder / name)
+            target = folder / name
+            if target.exists() and not (target.is_file() or target.is_dir()):
+                target.write_bytes(content)
+                continue
+            target = target.resolve()
+            temporary[target] = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary[target].write_bytes(content)
+        for target, path in temporary.items():
+            path.replace(target)
     except OSError as error:
         for path in temporary.values():
             with suppress(OSError):

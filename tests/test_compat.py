@@ -15,6 +15,7 @@ import fastsmc as smc
 from fastsmc.compat import Basis, Direction, Verdict, Vmm, check_migration
 from fastsmc.compat.lists import inferred_ids, list_changes
 from fastsmc.compat.matrix import groups, migration_matrix
+from fastsmc.errors import InputError
 from fastsmc.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.releases import release
 from fastsmc.restore import SVE_VLS
@@ -240,6 +241,20 @@ def test_psci_0_1_needs_a_vcpu_without_the_feature() -> None:
     check = check_migration("6.18+none", "6.18")
     assert errnos(check.forward) == errnos(check.backward) == {PSCI: 22}
     assert "PSCI version 0.1 needs a vCPU without feature psci02" in check.forward.failing[0].reason
+
+
+def test_a_firecracker_template_pins_every_bit_of_a_register() -> None:
+    """Bits that a bitmap's text does not have keep the host's value, as its reader in Firecracker has it."""
+    check = check_migration("linux-7.3.4-max", "linux-6.1.192-max", "firecracker")
+    commands = [r.command.removeprefix("CPU template: ") for r in check.forward.remedies if "CPU temp" in r.command]
+    pinned = [one for command in commands for one in json.loads(command)["reg_modifiers"]]
+    widths = {int(one["addr"], 16): len(one["bitmap"].removeprefix("0b")) for one in pinned}
+    assert (widths[PSCI], widths[0x603000000013C028], widths[0x6020000000110000]) == (64, 64, 32)
+
+
+def test_the_matrix_names_the_vmms_when_given_another() -> None:
+    with pytest.raises(InputError, match="'xen' is not one of qemu, firecracker"):
+        migration_matrix(["6.12"], vmm="xen")
 
 
 def test_firecracker_refuses_a_pmu() -> None:

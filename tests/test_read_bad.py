@@ -221,6 +221,13 @@ def test_a_description_that_lies_about_sizes_is_overruled_by_the_footers() -> No
     assert "another size than their footers do" in file.notes[0]
 
 
+@pytest.mark.parametrize("second", [DESC, NODESC])
+def test_two_streams_in_one_file_are_not_one(second: str) -> None:
+    """The second would be counted as part of the first one's last device."""
+    refuse(small_stream(DESC) + small_stream(second), "section ")
+    refuse(small_stream(NODESC) + small_stream(second), "section ")
+
+
 def test_sections_out_of_order_keep_their_instances() -> None:
     data = small_stream(NODESC)
     zero, one = section(data, b"cpu", 0), section(data, b"cpu", 1)

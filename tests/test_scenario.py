@@ -44,8 +44,11 @@ def test_the_documented_file_means_what_it_says(documented: Scenario) -> None:
     assert (web.features, web.psci, web.bitmaps) == (0x4, 0x10001, (("STD_BMAP", 1),))
     assert [(r.base, r.nr_functions, r.action) for r in web.filter] == [
         (0x84000050, 4, FilterAction.FWD_TO_USER),
+        (0xC4000053, 1, FilterAction.FWD_TO_USER),
         (0x86000001, 1, FilterAction.DENY),
     ]
+    told = verdicts_of(web)
+    assert told == (Verdict.FORWARDED, Verdict.DENIED), "TRNG_RND64 is not among the four ids from TRNG_VERSION on"
     assert (web.lock, web.workers, web.service) == ("vm", 1, Law("exponential", 5000.0))
     assert web.workload.gap == Law("exponential", 20_000.0)
     assert [(e.func_id, e.share) for e in web.workload.mix] == [(0xC4000053, 0.2), (0x86000001, 0.8)]

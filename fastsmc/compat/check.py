@@ -42,7 +42,7 @@ def check_migration(
     >>> check.forward.ok, [fate.name for fate in check.forward.failing][:2]
     (False, ['PSCI_VERSION', 'VENDOR_HYP_BMAP_2'])
     """
-    rules = _vmm(vmm)
+    rules = vmm_of(vmm)
     one, other = paired(
         find_side(source, features=source_features, kernel=source_release),
         find_side(dest, features=dest_features, kernel=dest_release),
@@ -105,7 +105,12 @@ def _no_kernel(text: str, kernel: str | None) -> None:
         raise InputError(msg)
 
 
-def _vmm(name: Vmm | str) -> Vmm:
+def vmm_of(name: Vmm | str) -> Vmm:
+    """The VMM of that name.
+
+    Raises:
+        InputError: there is none; the message lists them.
+    """
     try:
         return Vmm(name)
     except ValueError:

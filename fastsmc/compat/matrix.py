@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from fastsmc.compat.check import direction
+from fastsmc.compat.check import direction, vmm_of
 from fastsmc.compat.named import by_release, normal_features
 from fastsmc.compat.result import Basis, Direction, Verdict, Vmm
 from fastsmc.compat.side import paired
@@ -99,6 +99,7 @@ def migration_matrix(
     Raises:
         InputError: an unknown release, feature or VMM.
     """
+    vmm = vmm_of(vmm)
     names = tuple(releases) if releases is not None else known_releases()
     wanted = normal_features(features)
     sides = {name: by_release(name, wanted) for name in names}
@@ -107,8 +108,8 @@ def migration_matrix(
         if done % len(names) == 0:
             progress(f"from {one}", done, len(names) ** 2)
         source, dest = paired(sides[one], sides[other])
-        cells.append(_cell(one, other, source.basis, dest.basis, direction(source, dest, Vmm(vmm))))
-    return Matrix(names, wanted, Vmm(vmm), tuple(cells))
+        cells.append(_cell(one, other, source.basis, dest.basis, direction(source, dest, vmm)))
+    return Matrix(names, wanted, vmm, tuple(cells))
 
 
 def _cell(one: str, other: str, source_basis: Basis, dest_basis: Basis, found: Direction) -> Cell:

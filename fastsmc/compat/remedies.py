@@ -8,7 +8,7 @@ from fastsmc.compat.judge import psci_text
 from fastsmc.compat.lists import feature_of
 from fastsmc.compat.result import RegisterFate, Remedy, Vmm, shown_name
 from fastsmc.compat.side import FIRMWARE, MIDR, Side
-from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class
+from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size
 
 _UNVERIFIED = "QEMU 2026; final property names not verified"
 _PINNED = "set before the VM first runs"
@@ -102,8 +102,16 @@ def _psci(source: Side, dest: Side, fate: RegisterFate, vmm: Vmm) -> Iterator[Re
 def _set(vmm: Vmm, reg: int, value: int) -> str:
     """How a register's value is chosen when a VM starts."""
     if vmm is Vmm.FIRECRACKER:
-        return f'CPU template: {{"reg_modifiers": [{{"addr": "{reg:#x}", "bitmap": "0b{value:b}"}}]}}'
+        return f'CPU template: {{"reg_modifiers": [{_modifier(reg, value)}]}}'
     return f"KVM_SET_ONE_REG {reg:#x} = {value:#x}" if vmm is not Vmm.QEMU else ""
+
+
+def _modifier(reg: int, value: int) -> str:
+    """A whole register in a Firecracker CPU template: bits its text does not have would keep the host's value.
+
+    Source: Firecracker src/vmm/src/cpu_config/templates.rs, RegisterValueFilter::deserialize.
+    """
+    return f'{{"addr": "{reg:#x}", "bitmap": "0b{value:0{8 * reg_size(reg)}b}"}}'
 
 
 def _identity(dest: Side, refused: Sequence[RegisterFate], vmm: Vmm) -> Iterator[Remedy]:
@@ -117,7 +125,7 @@ def _identity(dest: Side, refused: Sequence[RegisterFate], vmm: Vmm) -> Iterator
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
     pinned = {fate.reg: dest.values.get(fate.reg) for fate in others}
-    told = [f'{{"addr": "{reg:#x}", "bitmap": "0b{value:b}"}}' for reg, value in pinned.items() if value is not None]
+    told = [_modifier(reg, value) for reg, value in pinned.items() if value is not None]
     text = f"offer the guest no more than both machines have, from its start: {names} as the destination has them"
     needs = "; the source must let ID registers be written, Linux 6.7 and later do in part"
     command = f'CPU template: {{"reg_modifiers": [{", ".join(told)}]}}' if vmm is Vmm.FIRECRACKER and told else ""

@@ -83,7 +83,7 @@ def stop(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) ->
         return _qemu(source, dest, failing)
     if vmm is Vmm.FIRECRACKER and feature_bits(source.features) & FEATURE_PMU:
         text = "Found unsupported KVM_ARM_VCPU_PMU_V3 bit set in vcpu features."
-        return Stop("Firecracker refuses a vCPU with the PMU before it writes a register", (text,))
+        return Stop("Firecracker, which refuses a vCPU with the PMU before it writes a register", (text,))
     if not failing:
         return Stop()
     return {Vmm.FIRECRACKER: _firecracker, Vmm.CLOUD_HYPERVISOR: _cloud_hypervisor, Vmm.CROSVM: _crosvm, Vmm.KVM: _kvm}[

@@ -129,8 +129,10 @@ class _Chain:
         head, data = found
         size = self.sizes.get((head.name, head.instance))
         mark = footer_bytes(head.section_id)
-        if size is not None and self._follows(data + size, mark):
-            return [data + size + FOOTER_BYTES]
+        if size is not None and self.rest[data + size : data + size + FOOTER_BYTES] == mark:
+            # Its footer is where the description says. If nothing follows there, a later one is not its end either:
+            # of two streams in one file, the second would be counted as part of the first one's last device.
+            return [data + size + FOOTER_BYTES] if self._follows(data + size, mark) else []
         places = self.marks.get(head.section_id, [])
         later = places[bisect_left(places, data) :]
         self.n_search += len(later)
