@@ -119,7 +119,7 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
     assert sum(step.ms.mid for step in after.steps[:2]) == 5
 
 
-@pytest.mark.parametrize("n_file", [500, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_file", [500, pytest.param(50_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["source.log", "destination.log", "query-migrate-7.2.22.json"])
 def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, tmp_path: Path) -> None:
     """Files with bytes flipped, cut out or doubled; none may end in anything but a FastsmcError."""
