@@ -29,10 +29,13 @@ STEPS = 8
 """Steps between two passes over the histogram; 16 leave L1 and are 1.1x slower, 4 are 1.2x slower."""
 ONE = np.uint32(1)
 
-FORWARDED, WAITING, BUSY, RESPONSE, MOST_WAITING, MOST_SERVED, MOST_RESPONSE, LAST_END = range(8)
+FORWARDED, WAITING, BUSY, RESPONSE, MOST_WAITING, MOST_SERVED, MOST_RESPONSE, LAST_END, QUEUED, TURNS, RAN, SQUARES = (
+    range(12)
+)
 """Rows of `per_vm`: forwarded calls; sums of waiting, of the VMM's work under its lock and of response times; the
-largest waiting, service and response time; when the last call was over (`kernels_queue_each` only)."""
-N_SUM = 8
+largest waiting, service and response time; and by `kernels_queue_each` only: when the last call was over, the sum of
+waiting for the lock or a worker, how many turns on a core ended, what they took, and the sum of its squares."""
+N_SUM = 12
 
 ENTER, WORK, RANDOM_WORK, GAP, RANDOM_GAP, IS_CLOSED, HAS_LOCK = range(7)
 """Entries of `law`: ns of a forwarded call but for the VMM's work (all of it is spent before the lock: it is the same

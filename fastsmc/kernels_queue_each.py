@@ -4,11 +4,10 @@ Does what `kernels_queue` does and all that is too irregular for lanes; where bo
 and come to the same times, bit for bit. The vCPU that calls next is the winner of a tournament: after its call, only
 the matches on its way up are played again, one per power of two of vCPUs.
 
-Overcommit is round robin with `others` threads on a vCPU's core that always run (a fraction: one more in so many
-calls). A thread whose slice is over waits for a slice of each, and the lock if it holds it is held all the while. One
-that slept for the lock waits for what is left of a slice and for whole ones of the rest; until then the lock is free
-for whoever runs, as a pthread mutex is. Sleepers count among the others, which really leave their cores: where many
-calls wait for a lock the model is too slow (tests/test_latency_overcommit.py has by how much).
+Overcommit is round robin, with so many others that want a vCPU's core as `latency.overcommit` finds, drawn anew for
+each call. A thread whose slice is over waits for a turn of each, and the lock if it holds it is held all the while. One
+that slept for the lock waits for what is left of a turn and for whole ones of the rest; until then the lock is free for
+whoever runs, as a pthread mutex is (tests/test_latency_overcommit.py has how far this is from round robin itself).
 """
 
 from __future__ import annotations
@@ -31,8 +30,12 @@ from fastsmc.kernels_queue import (
     MOST_WAITING,
     N_LAW,
     ONE,
+    QUEUED,
+    RAN,
     RANDOM_GAP,
     RESPONSE,
+    SQUARES,
+    TURNS,
     WAITING,
 )
 from fastsmc.kernels_variates import STEP, bucket, exponential, mixed
@@ -44,12 +47,13 @@ U64Array = NDArray[np.uint64]
 U32Array = NDArray[np.uint32]
 Script = tuple[I64Array, F64Array, I64Array, I64Array, I64Array]
 
-ON, OFF, OTHERS, SLICE = range(N_LAW, N_LAW + 4)
-"""Further entries of `law`: mean ns of a burst and of the silence after it, 0 for none; runnable threads on a core
-beside the vCPU's own, and the scheduler's time slice in ns, 0 for no overcommit."""
-N_LONG_LAW = N_LAW + 4
+ON, OFF, OTHERS, SPREAD, TURN, REST, SLICE = range(N_LAW, N_LAW + 7)
+"""Further entries of `law`: mean ns of a burst and of the silence after it, 0 for none. Of overcommit: other runnable
+threads per core, their mean (below 0: cores are idle) and standard deviation; for how long one of them runs, in ns, and
+twice what is left of that, on average, when somebody looks; the scheduler's time slice in ns, 0 for no overcommit."""
+N_LONG_LAW = N_LAW + 7
 
-_11 = np.uint64(11)
+_11, _16, _32, _48 = np.uint64(11), np.uint64(16), np.uint64(32), np.uint64(48)
 _TO_UNIT = 2.0**-53
 
 
@@ -131,33 +135,102 @@ def _class_of(bits: np.uint64, threshold: U64Array) -> int:
 
 
 @kernel
-def _vmm(
-    now: float, work: float, queued: float, law: F64Array, free: F64Array, per_vm: F64Array, v: int
-) -> tuple[float, float]:
-    """A forwarded call: how long it waits for a worker, and how long it is served. `queued` is part of neither."""
-    arrival = now + law[ENTER]
+def _run(ns: float, vcpu: int, law: F64Array, used: F64Array, per_vm: F64Array, v: int) -> float:
+    """A vCPU runs for so long; how many times its slice is over. `used`: how much of its slice is."""
+    run, time_slice = used[vcpu] + ns, law[SLICE]
+    times = float(np.floor(run / time_slice))
+    used[vcpu] = run - times * time_slice
+    per_vm[TURNS, v] += times
+    per_vm[RAN, v] += times * time_slice
+    per_vm[SQUARES, v] += times * time_slice * time_slice
+    return times
+
+
+@kernel
+def _stop(vcpu: int, used: F64Array, per_vm: F64Array, v: int) -> None:
+    """A vCPU leaves its core of its own accord: it will come back to a whole slice."""
+    per_vm[TURNS, v] += 1.0
+    per_vm[RAN, v] += used[vcpu]
+    per_vm[SQUARES, v] += used[vcpu] * used[vcpu]
+    used[vcpu] = 0.0
+
+
+@kernel
+def _ahead(word: np.uint64, law: F64Array) -> float:
+    """How many other threads have their turn before a thread has its next one; reads two words."""
+    bits, low = mixed(word + STEP), np.uint64(0xFFFF)
+    four = (bits & low) + (bits >> _16 & low) + (bits >> _32 & low) + (bits >> _48)
+    normal = (np.float64(four) * 2.0**-16 - 2.0) * 3.0**0.5  # nearly: four uniform ones, of variance 1/12
+    others = max(law[OTHERS] + law[SPREAD] * normal, 0.0)
+    return float(np.floor(others + _unit(word + STEP + STEP)))
+
+
+@kernel
+def _first_free(free: F64Array) -> int:
     worker = 0
     for k in range(1, free.size):
         if free[k] < free[worker]:
             worker = k
+    return worker
+
+
+@kernel
+def _on_a_core(
+    now: float, class_ns: float, work: float, law: F64Array, free: F64Array, per_vm: F64Array, v: int
+) -> tuple[float, float]:
+    """A call where each vCPU has a core: how long it waits for the lock or a worker, and how long it is served."""
+    if class_ns >= 0.0:
+        return 0.0, class_ns
+    arrival = now + law[ENTER]
+    worker = _first_free(free)
     start = max(free[worker], arrival)
-    held = work + queued
-    free[worker] = (start + held) * law[HAS_LOCK]
+    free[worker] = (start + work) * law[HAS_LOCK]
     per_vm[FORWARDED, v] += 1.0
-    per_vm[BUSY, v] += held
+    per_vm[BUSY, v] += work
     return start - arrival, law[ENTER] + work
 
 
 @kernel
-def _overtaken(
-    enter: float, inside: float, pause: float, phase: float, time_slice: float
-) -> tuple[float, float, float]:
-    """What one other thread takes, in whole slices, of the time in which a thread runs on: its way to the VMM, its
-    work, its pause. `phase`: how much of its slice is over as it begins, 0 to 1."""
-    at_enter = np.floor(enter / time_slice + phase)
-    at_end = np.floor((enter + inside) / time_slice + phase)
-    at_next = np.floor((enter + inside + pause) / time_slice + phase)
-    return at_enter * time_slice, (at_end - at_enter) * time_slice, (at_next - at_end) * time_slice
+def _on_few_cores(
+    now: float,
+    class_ns: float,
+    work: float,
+    pause: float,
+    vcpu: int,
+    word: np.uint64,
+    law: F64Array,
+    free: F64Array,
+    used: F64Array,
+    per_vm: F64Array,
+    v: int,
+) -> tuple[float, float, float, np.uint64]:
+    """A call where vCPUs share cores: how long it waits and is served, and what others take of the pause after it."""
+    ahead = _ahead(word, law)
+    word += STEP + STEP
+    aside = ahead * law[TURN]
+    if class_ns >= 0.0:
+        wait, served = _run(class_ns, vcpu, law, used, per_vm, v) * aside, class_ns
+    else:
+        arrival, served = now + law[ENTER], law[ENTER] + work
+        wait = _run(law[ENTER], vcpu, law, used, per_vm, v) * aside
+        worker = _first_free(free)
+        start = max(free[worker], arrival)
+        if start > arrival:
+            wait += start - arrival
+            per_vm[QUEUED, v] += start - arrival
+            _stop(vcpu, used, per_vm, v)
+            word += STEP
+            if ahead > 0.0:
+                wait += (ahead - 1.0) * law[TURN] + _unit(word) * law[REST]
+        held = _run(work, vcpu, law, used, per_vm, v) * aside  # waits for a core, and the lock is not free
+        wait += held
+        free[worker] = (start + work + held) * law[HAS_LOCK]
+        per_vm[FORWARDED, v] += 1.0
+        per_vm[BUSY, v] += work + held
+    if law[IS_CLOSED] > 0.0:
+        return wait, served, _run(pause, vcpu, law, used, per_vm, v) * aside, word
+    _stop(vcpu, used, per_vm, v)
+    return wait, served, 0.0, word
 
 
 @kernel
@@ -180,6 +253,7 @@ def simulate_each(
     stream: U64Array,
     free: F64Array,
     left: F64Array,
+    used: F64Array,
     position: I64Array,
     threshold: U64Array,
     class_ns: F64Array,
@@ -196,15 +270,15 @@ def simulate_each(
     """Takes each VM through `n_step` calls, or to the end of its script.
 
     float64[n_vm, P] (P a power of two; vCPUs that do not exist, have not begun or have ended call at infinity),
-    uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], int64[n_vm, P], uint64[n_class - 1],
+    uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], float64[n_vm, P] (ns of its
+    slice that each vCPU has used), int64[n_vm, P], uint64[n_class - 1],
     3 x float64[n_class], float64[N_LONG_LAW], script: of each step its vCPU, int64[n], the ns it comes after the step
     it waits for, float64[n], and its class, int64[n]; the steps that wait for step k, following[first_next[k]] up to
     following[first_next[k + 1]], int64[n + 1] and int64[n_follow]; all empty where there is none
     -> added to float64[N_SUM, n_vm] and the others as `kernels_queue.simulate_block` does, but sums per VM:
     float64[n_vm, n_class, 5].
     """
-    others, time_slice = law[OTHERS], law[SLICE]
-    has_script = script[1].size > 0
+    has_script, is_shared = script[1].size > 0, law[SLICE] > 0.0
     tree = np.empty(2 * clock.shape[1], np.int64)
     for v in range(clock.shape[0]):
         play(clock[v], tree)
@@ -223,22 +297,13 @@ def simulate_each(
             work = fma(exponential(mixed(word)), random_work_ns[c], work_ns[c])
             word += STEP
             pause = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
-            is_forwarded = class_ns[c] < 0.0
-            queued, entering, ahead = 0.0, 0.0, 0.0  # waits for a core with the lock held, and before; other threads
-            if time_slice > 0.0:
-                ahead = np.floor(others + _unit(word + STEP))
-                word += STEP + STEP
-                enter, inside = (law[ENTER], work) if is_forwarded else (0.0, class_ns[c])
-                turns = _overtaken(enter, inside, pause * law[IS_CLOSED], _unit(word), time_slice)
-                entering, queued = turns[0] * ahead, turns[1] * ahead
-                pause += turns[2] * ahead
-            wait, served = 0.0, class_ns[c]
-            if is_forwarded:
-                wait, served = _vmm(now, work, queued, law, free[v], per_vm, v)
-                if wait > 0.0 and ahead > 0.0:
-                    word += STEP
-                    queued += (ahead - 1.0 + _unit(word)) * time_slice
-            wait += queued + entering
+            if is_shared:
+                wait, served, later, word = _on_few_cores(
+                    now, class_ns[c], work, pause, vcpu, word, law, free[v], used[v], per_vm, v
+                )
+                pause += later
+            else:
+                wait, served = _on_a_core(now, class_ns[c], work, law, free[v], per_vm, v)
             total = wait + served
             if has_script:
                 _follow(now + total * law[IS_CLOSED], vcpu, script, clock[v], position[v], tree)
@@ -249,7 +314,7 @@ def simulate_each(
                 _play_again(clock[v], tree, vcpu)
             stream[v, vcpu] = word
             _total(wait, served, now, per_vm, v)
-            _count_call(c, wait, served, n_of_class, is_forwarded or time_slice > 0.0, counts, sums[v])
+            _count_call(c, wait, served, n_of_class, class_ns[c] < 0.0 or is_shared, counts, sums[v])
 
 
 @kernel
@@ -273,3 +338,14 @@ def start_clocks(stream: U64Array, law: F64Array, clock: F64Array, left: F64Arra
             gap, word = _burst_gap(gap, left, i, word, law[ON], law[OFF])
             clock[i] = silence + gap
         stream[i] = word
+
+
+@kernel
+def start_slices(stream: U64Array, time_slice: float, used: F64Array, n_vcpu: int) -> None:
+    """How much of its slice each vCPU has used as it begins: anything from nothing to all.
+
+    uint64[n_vm * n_vcpu] -> uint64[n_vm * n_vcpu], float64[n_vm, P].
+    """
+    for i in range(stream.size):
+        stream[i] += STEP
+        used[i // n_vcpu, i % n_vcpu] = _unit(stream[i]) * time_slice

@@ -49,6 +49,7 @@ def test_the_text_names_what_it_rests_on(tmp_path: Path) -> None:
     assert "seed 1\n" in said
     assert "profile neoverse-n1: Neoverse N1" in said
     assert "overcommit: 4 vCPUs per core (1024 on 256 cores)" in said
+    assert " of them run or want to; waiting has the time" in said
     assert "weakest figure: vmm_service_ns 5000 ns (assumed)" in said
     assert "assumed: storm: every vCPU beyond the second calls as the second did" in said
     assert "PSCI FORWARDED*, 992 calls" in said
@@ -134,9 +135,9 @@ def test_profiles_can_be_looked_at() -> None:
 START = """
 import sys, time
 from fastsmc.cli import main
-from fastsmc.latency.run import _Each
+from fastsmc.latency.run import OneByOne
 
-kernel, calls = _Each.kernel, []
+kernel, calls = OneByOne.kernel, []
 
 def noticed(*arguments):
     kernel(*arguments)
@@ -145,7 +146,7 @@ def noticed(*arguments):
         print("running", file=sys.stderr, flush=True)
         time.sleep(DELAY)
 
-_Each.kernel = noticed
+OneByOne.kernel = noticed
 main()
 """
 """Says when a chunk has been counted."""

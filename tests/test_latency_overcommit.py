@@ -1,7 +1,6 @@
 """Fewer cores than vCPUs: the model of `kernels_queue_each` against round robin simulated in plain Python.
 
-Where few calls wait for the lock the model is right. It counts a vCPU that sleeps as one that runs, so it is too slow
-where many do; both are pinned here.
+Where few calls wait for the lock the model is right. Where many do it is off, by what GRID and docs/latency.md say.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from queue_checks import Sample, exponential, fixed, means, near, right_bucket, scenario
+from queue_checks import FORWARDED_ID, HANDLED_ID, Sample, exponential, fixed, means, near, right_bucket, scenario
 from round_robin import Cores, Outcome
 
+from fastsmc import latency
 from fastsmc.costs import Figure
 from fastsmc.histogram import Histogram
 from fastsmc.latency import Simulation, simulate
-from fastsmc.scenario import HostCores, Scenario
+from fastsmc.scenario import HostCores, MixEntry, Scenario
 
 SLICE = 200_000.0
 
@@ -79,7 +79,8 @@ def test_threads_that_never_sleep(name: str) -> None:
         found = (whole.share_above(low) if times else 1.0) - whole.share_above(high)
         error = share.std(ddof=1) / np.sqrt(share.size) + 1 / waits.size
         assert abs(found - share.mean()) <= 4 * error, f"{times} turns: {found:.4g}, round robin {share.mean():.4g}"
-    assert whole.max_ns % (others * SLICE) == pytest.approx(0, abs=1e-3)  # nothing in between
+    most = whole.max_ns / (others * SLICE)
+    assert most == pytest.approx(round(most), abs=1e-9)  # nothing in between
 
 
 def test_a_share_of_a_thread_per_core_counts_as_that_share() -> None:
@@ -110,8 +111,14 @@ def delay_of_a_sleeper(n: int, seed: int, n_wake: int) -> list[float]:
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_a_thread_that_wakes_waits_for_what_is_left_of_a_slice_and_the_others(n: int) -> None:
-    """With slices so long that no call is overtaken, only those who slept for the lock wait for a core."""
+def test_a_thread_that_wakes_waits_for_what_is_left_of_a_slice_and_the_others(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With slices so long that no call is overtaken, only those who slept for the lock wait for a core.
+
+    The others here always run, so nothing is to be found of them.
+    """
+    monkeypatch.setattr(latency, "find_runnable", lambda *_: n + 1.0)
     slice_ns, load = 1e12, 0.2
     given = scenario("open", exponential(1000 / load), exponential(1000), count=32, calls=2000, replicas=16)
     sample = Sample.of(simulate(shared(given, n + 1, slice_ns)))
@@ -139,11 +146,57 @@ def test_where_few_calls_wait_for_the_lock_the_model_is_right() -> None:
     assert Histogram.merged(ours.waiting).quantile(0.99) == pytest.approx(theirs.quantile(0.99), rel=0.02)
 
 
-def test_where_many_calls_wait_for_the_lock_the_model_is_too_slow() -> None:
-    """Sleeping vCPUs leave their cores to others, which the model does not see: waiting is an upper bound."""
-    cores = Cores(4, 8, SLICE, 20_000, 0, 5000, 8, 0)
-    simulation, runs = modelled(cores, count=4), plain(cores, n_run=2)
-    ours, theirs = means(Sample.of(simulation).waiting).mean(), np.mean([run.waits for run in runs])
-    assert 1.5 * theirs < ours < 6 * theirs
-    rate = np.mean([len(run.waits) / run.end_ns / cores.n_thread for run in runs])
-    assert 0.3 * rate < rates(simulation, cores).mean() < 0.8 * rate
+GRID = {
+    "2 per core, saturated, short slice": Cores(4, 8, SLICE, 20_000, 0, 5000, 8, 0),
+    "2 per core, saturated": Cores(4, 8, 3e6, 20_000, 0, 5000, 8, 0),
+    "2 per core, busy, short slice": Cores(8, 16, SLICE, 100_000, 0, 5000, 8, 0),
+    "2 per core, busy": Cores(4, 8, 3e6, 100_000, 0, 5000, 8, 0),
+    "1.5 per core, saturated": Cores(4, 6, 3e6, 20_000, 0, 5000, 6, 0),
+    "4 per core, saturated, short slice": Cores(4, 16, SLICE, 20_000, 0, 5000, 16, 0),
+    "4 per core, busy": Cores(4, 16, 3e6, 100_000, 0, 5000, 16, 0),
+    "4 per core, idle lock, short slice": Cores(4, 16, SLICE, 1e6, 0, 5000, 16, 0),
+    "4 per core, small VMs": Cores(4, 16, SLICE, 20_000, 0, 5000, 4, 0),
+}
+MOST_WAIT, MOST_RATE, MOST_P99 = 0.40, 0.13, 4.0
+"""How far docs/latency.md says the model may be off: mean waiting, rate, and as a factor p99."""
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_how_far_the_model_is_off_where_calls_sleep_for_the_lock(name: str) -> None:
+    cores = GRID[name]
+    simulation, runs = modelled(cores, count=2, calls=600), plain(cores, n_run=4, n_call=15_000)
+    ours = Sample.of(simulation)
+    alike("waiting", means(ours.waiting), np.array([np.mean(run.waits) for run in runs]), sharp=0.25, more=MOST_WAIT)
+    rate = np.array([len(run.waits) / run.end_ns / cores.n_thread for run in runs])
+    alike("rate", rates(simulation, cores), rate, sharp=0.05, more=MOST_RATE)
+    theirs = float(np.quantile(np.concatenate([run.waits for run in runs]), 0.99))
+    assert theirs / MOST_P99 < Histogram.merged(ours.waiting).quantile(0.99) < theirs * MOST_P99
+    assert 1 < simulation.runnable_per_core < cores.n_thread / cores.n_core
+
+
+def test_idle_vcpus_of_an_open_workload_want_no_core() -> None:
+    """Half a call's work per vCPU and 100 us, on half the cores: what is runnable is the work, and nobody waits."""
+    given = scenario("open", exponential(100_000), fixed(5000), vcpus=2, count=64, calls=300, replicas=2)
+    simulation = simulate(shared(given, 2.0))
+    assert simulation.runnable_per_core == pytest.approx(2 * 0.05, rel=0.05)
+    alone = simulate(given)
+    near = alone.groups[0].mean_forwarded_waiting_ns
+    assert simulation.groups[0].mean_forwarded_waiting_ns == pytest.approx(near, rel=0.2)
+
+
+def test_waits_for_a_core_are_no_queue_in_the_vmm() -> None:
+    """Without a lock nothing queues, however long calls wait for cores; calls in the kernel wait for cores, too."""
+    mix = (MixEntry("handled", HANDLED_ID, share=0.5), MixEntry("forwarded", FORWARDED_ID, share=0.5))
+    given = scenario(
+        "closed", exponential(20_000), fixed(5000), vcpus=4, count=16, calls=500, replicas=2, lock="none", mix=mix,
+        handled=3000.0,
+    )  # fmt: skip
+    simulation = simulate(shared(given, 4.0))
+    assert simulation.runnable_per_core == 4.0
+    for group in simulation.groups:
+        assert (group.queue_length == 0).all()
+        in_kernel, in_vmm = (kind.times.waiting for kind in group.kinds)
+        assert in_kernel.mean_ns > 0
+        assert group.forwarded_waiting_ns.sum() == pytest.approx(in_vmm.total_ns, rel=1e-12)
+        rest = group.forwarded_waiting_ns - in_vmm.mean_ns * group.forwarded
+        assert group.waiting_error_ns == pytest.approx(np.sqrt((rest**2).sum() / 16 / 15) / group.forwarded.mean())

@@ -16,6 +16,7 @@ from functools import partial
 from fastsmc.errors import InputError
 from fastsmc.latency.group import Group, group_of
 from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, outcome_of
+from fastsmc.latency.overcommit import find_runnable
 from fastsmc.latency.run import Counts, Span, Sums, n_chunk, parts_of, run_part
 from fastsmc.latency.saving import saved_times, vm_table
 from fastsmc.latency.stable import check_stable
@@ -58,6 +59,9 @@ def simulate(
         raise InputError(msg)
     groups = [group_of(scenario, given) for given in scenario.groups]
     check_stable(scenario, groups)
+    runnable = find_runnable(scenario, groups)
+    if runnable is not None:
+        check_stable(scenario, groups, overcommitted=True)
     work = _Work(scenario, groups, progress, stop)
     n_thread = min(threads, n_core(), len(work.left)) or 1
     with ThreadPoolExecutor(n_thread, thread_name_prefix="fastsmc") as pool:
@@ -71,7 +75,7 @@ def simulate(
         outcome_of(group, work.sums[g], [one[g] for one in counts if g in one] or [Counts(group)])
         for g, group in enumerate(groups)
     ]
-    return Simulation(scenario, tuple(outcomes), work.is_partial, n_thread)
+    return Simulation(scenario, tuple(outcomes), work.is_partial, n_thread, runnable)
 
 
 class _Work:

@@ -136,7 +136,7 @@ def _parts(law: Law) -> tuple[float, float]:
 def _overcommit(host: HostCores | None, n_vcpu: int, law: NDArray[np.float64]) -> None:
     if host is not None and n_vcpu > host.cores:
         law[each.OTHERS] = n_vcpu / host.cores - 1
-        law[each.SLICE] = host.slice_ns.value
+        law[each.SLICE] = law[each.TURN] = law[each.REST] = host.slice_ns.value
 
 
 def _thresholds(workload: Workload) -> NDArray[np.uint64]:

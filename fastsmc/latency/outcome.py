@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
+from fastsmc import kernels_queue_each as each
 from fastsmc.histogram import Histogram, bucket_of
 from fastsmc.latency.group import Group
 from fastsmc.latency.run import Counts, Sums
@@ -56,7 +57,8 @@ class GroupOutcome:
         mean_waiting_ns, mean_response_ns, max_response_ns: float64[n_vm], over all calls of a VM.
         utilisation: float64[n_vm], share of the window the VMM's lock was held, or its workers busy. Without a lock:
             vCPU threads busy in the VMM on average, which may exceed 1.
-        queue_length: float64[n_vm], calls waiting in the VMM on average over time.
+        queue_length: float64[n_vm], calls waiting for the lock or a worker on average over time; none for a core.
+        forwarded_waiting_ns: float64[n_vm], all waiting of the calls that went to the VMM.
         throughput_hz: float64[n_vm], calls per simulated second.
     """
 
@@ -73,6 +75,7 @@ class GroupOutcome:
     utilisation: NDArray[np.float64]
     queue_length: NDArray[np.float64]
     throughput_hz: NDArray[np.float64]
+    forwarded_waiting_ns: NDArray[np.float64]
 
     @property
     def name(self) -> str:
@@ -104,8 +107,7 @@ class GroupOutcome:
         for fewer than two VMs. A ratio estimator, as VMs forward different numbers of calls."""
         if self.n_vm < 2 or not self.forwarded.sum():
             return float("nan")
-        total = self.mean_waiting_ns * self.n_call
-        rest = total - self.mean_forwarded_waiting_ns * self.forwarded
+        rest = self.forwarded_waiting_ns - self.mean_forwarded_waiting_ns * self.forwarded
         return float(np.sqrt((rest**2).sum() / (self.n_vm * (self.n_vm - 1))) / self.forwarded.mean())
 
 
@@ -116,12 +118,14 @@ class Simulation:
     Attributes:
         is_partial: it was stopped; what was counted until then is here.
         n_thread: how many threads it ran on, which changes nothing else.
+        runnable_per_core: vCPUs that run or want to, on average, where there are more vCPUs than cores; else None.
     """
 
     scenario: Scenario
     groups: tuple[GroupOutcome, ...]
     is_partial: bool
     n_thread: int
+    runnable_per_core: float | None = None
 
     @cached_property
     def times(self) -> Times:
@@ -182,10 +186,16 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
         kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
     window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], LEAST_NS)
     calls = np.maximum(n_call, 1)
+    mean_waiting = per_vm[lanes.WAITING] / calls
+    queued, forwarded_waiting = per_vm[lanes.WAITING], mean_waiting * n_call
+    if group.law[each.SLICE]:  # calls that stay in the kernel wait too, and not all wait for the lock
+        queued = per_vm[lanes.QUEUED]
+        forwarded_waiting = sums.by_part[done][:, group.class_ns < 0, 0].sum(axis=1)
     return GroupOutcome(
         group, tuple(kinds), int(done.size), done, n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
-        per_vm[lanes.WAITING] / calls, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
-        per_vm[lanes.BUSY] / window / group.n_worker, per_vm[lanes.WAITING] / window, n_call / window * 1e9,
+        mean_waiting, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
+        per_vm[lanes.BUSY] / window / group.n_worker, queued / window, n_call / window * 1e9,
+        forwarded_waiting,
     )  # fmt: skip
 
 

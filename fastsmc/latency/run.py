@@ -121,7 +121,7 @@ def _steps(group: Group, span: Span) -> tuple[int, int]:
 
 def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop) -> bool:
     """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
-    vms = _Lanes(group, part, span) if group.is_lanes else _Each(group, part, span)
+    vms = _Lanes(group, part, span) if group.is_lanes else OneByOne(group, part, span)
     n_warm, n_call = _steps(group, span)
     per_vm = np.zeros((lanes.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
@@ -199,12 +199,17 @@ class _Lanes(_Vms):
         return first
 
 
-class _Each(_Vms):
+class OneByOne(_Vms):
+    """VMs for `kernels_queue_each`."""
+
     def __init__(self, group: Group, part: slice, span: Span) -> None:
         super().__init__(group, part, span)
         vcpus = group.given.vcpus
         shape = self.n_vm, 1 << (vcpus - 1).bit_length()
         clock, stream, left = np.full(shape, np.inf), np.zeros(shape, np.uint64), np.zeros(shape)
+        self.used = np.zeros(shape)
+        if group.law[each.SLICE]:
+            each.start_slices(self.stream, group.law[each.SLICE], self.used, vcpus)
         for whole, given in ((clock, self.clock), (stream, self.stream), (left, self.left)):
             whole[:, :vcpus] = given.reshape(self.n_vm, vcpus)
         self.position = np.zeros(shape, np.int64)
@@ -220,8 +225,8 @@ class _Each(_Vms):
     def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:
         g = self.group
         each.simulate_each(
-            self.clock, self.stream, self.free, self.left, self.position, g.threshold, g.class_ns, g.work_ns,
-            g.random_work_ns, g.law, self.script, n_step, per_vm, n_of_class, some, by_part,
+            self.clock, self.stream, self.free, self.left, self.used, self.position, g.threshold, g.class_ns,
+            g.work_ns, g.random_work_ns, g.law, self.script, n_step, per_vm, n_of_class, some, by_part,
         )  # fmt: skip
 
     def now(self) -> NDArray[np.float64]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
+
 from fastsmc import kernels_queue_each as each
 from fastsmc.latency.group import Group
 from fastsmc.scenario import Scenario
 
 
-def check_stable(scenario: Scenario, groups: list[Group]) -> None:
+def check_stable(scenario: Scenario, groups: list[Group], *, overcommitted: bool = False) -> None:
     """Looks at the utilisation every open group would have, and how long a closed one's vCPU takes to come round.
 
     Raises:
@@ -24,7 +26,7 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
             )
         if rate is None or given.lock == "none" or not group.forwarded_share:
             continue
-        stretch = 1 + float(group.law[each.OTHERS])  # the lock's holder may wait for a core
+        stretch = 1 + held_for_cores(group) if overcommitted else 1.0
         per_call = group.forwarded_share * group.mean_work_ns * stretch * 1e-9
         utilisation = rate * given.vcpus * per_call / group.n_worker
         if utilisation >= 1:
@@ -36,6 +38,23 @@ def check_stable(scenario: Scenario, groups: list[Group]) -> None:
                 f"a rate below {limit:.6g} calls/s is stable",
             )
     problems.raise_any()
+
+
+def held_for_cores(group: Group) -> float:
+    """How long the lock's holder waits for a core, on average, as a multiple of its work."""
+    law = group.law
+    if not law[each.SLICE]:
+        return 0.0
+    ahead = above_zero(float(law[each.OTHERS]), float(law[each.SPREAD]))
+    return ahead * float(law[each.TURN]) / float(law[each.SLICE])
+
+
+def above_zero(mean: float, spread: float) -> float:
+    """Mean of what is above 0 of a normal variate."""
+    if spread <= 0:
+        return max(mean, 0.0)
+    normal = statistics.NormalDist()
+    return mean * normal.cdf(mean / spread) + spread * normal.pdf(mean / spread)
 
 
 def _time_round(group: Group) -> float:

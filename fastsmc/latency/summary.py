@@ -116,6 +116,7 @@ def _host(simulation: Simulation) -> dict[str, Any] | None:
         "cores": host.cores,
         "vcpus_per_core": n_vcpu / host.cores,
         "overcommitted": n_vcpu > host.cores,
+        "runnable_per_core": simulation.runnable_per_core,
         "slice_ns": host.slice_ns.value,
         "slice_kind": host.slice_ns.kind,
         "slice_source": host.slice_ns.source,

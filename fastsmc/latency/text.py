@@ -50,8 +50,8 @@ def _head(told: dict[str, Any]) -> list[str]:
     host = told["host"]
     if host is not None and host["overcommitted"]:
         lines.append(
-            f"overcommit: {host['vcpus_per_core']:.3g} vCPUs per core ({fleet['vcpus']} on {host['cores']} cores);"
-            " waiting has the time a vCPU waits for a core"
+            f"overcommit: {host['vcpus_per_core']:.3g} vCPUs per core ({fleet['vcpus']} on {host['cores']} cores),"
+            f" {host['runnable_per_core']:.3g} of them run or want to; waiting has the time a vCPU waits for a core"
         )
     return lines
 
