@@ -29,7 +29,7 @@ def _joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
     return parts[0]
 
 
-def _byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
+def byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
     """The lowest bytes of 64 words in order, the next ones, and so on; the words are four registers."""
     whole = [builder.bitcast(word, BYTES) for word in words]
     quarters = ir.VectorType(I64, 8)
@@ -45,7 +45,8 @@ def _byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
     return planes
 
 
-def _ids(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
+def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
+    """64 ids in four registers."""
     offset = builder.mul(at, ir.Constant(I64, 4))
     return [load(builder, func_id, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS) for k in range(4)]
 
@@ -76,7 +77,7 @@ def class_step(_typing: Any, func_id: Any, at: Any, table: Any, multiplier: Any,
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
         factor = _simd.splat(builder, arguments[3], 16)
-        planes = _byte_planes(builder, [builder.mul(words, factor) for words in _ids(builder, ids, arguments[1])])
+        planes = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, arguments[1])])
         bucket = builder.lshr(planes[3], const(1, 64, I8))
 
         def of_bucket(first: int) -> Value:
@@ -102,7 +103,7 @@ def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, class
             _simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8, is_table=True), 16) for k in (0, 1)
         )
         parts = []
-        for words in _ids(builder, ids, arguments[1]):
+        for words in ids_at(builder, ids, arguments[1]):
             masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
             is_psci = builder.icmp_unsigned("==", masked, const(0x0400_0000, 16, I32))
             parts.append(builder.select(is_psci, passed, refused))
