@@ -13,11 +13,12 @@ from numba.core.types import uint64, void
 from numba.extending import intrinsic
 
 from fastsmc import _simd
-from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc._simd import BYTES, I8, I16, I32, I64, WORDS, Value, const, data, lanes, load
 from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, UNKNOWN_AT
 
 AHEAD = 2048
 """Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
+_PAIRS = ir.VectorType(I16, 32)
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -197,6 +198,28 @@ def few_step(_typing: Any, classes: Any, at: Any, few: Any, vcpu: Any, out: Any)
         return context.get_dummy_value()
 
     return void(classes, uint64, few, vcpu, out), generate
+
+
+@intrinsic
+def rows_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any, row: Any, out: Any) -> Any:
+    """Verdicts of calls of any rows, numbered by bytes; `packed` fits FEW_ROW_BYTES and is looked up in registers."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, rows, its, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4, 5))
+        these, row_bytes = load(builder, base, arguments[1], BYTES), load(builder, its, arguments[1], BYTES)
+        bits = arguments[3]
+        pairs = builder.bitcast(row_bytes, _PAIRS)
+        shift, back = (builder.trunc(b, I16) for b in (bits, builder.sub(ir.Constant(I32, 7), bits)))
+        first = builder.shl(pairs, _simd.splat(builder, shift, 32))
+        block = builder.bitcast(builder.lshr(pairs, _simd.splat(builder, back, 32)), BYTES)
+        high = builder.trunc(builder.shl(ir.Constant(I32, 0xFF), bits), I8)
+        first = builder.and_(builder.bitcast(first, BYTES), _simd.splat(builder, high, 64))
+        index = builder.or_(first, builder.lshr(these, const(1, 64, I8)))
+        pair = _look_up(builder, rows, 0, index, [_is_set(builder, block, bit) for bit in range(3)])
+        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, packed, byte_bits, row, out), generate
 
 
 def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
