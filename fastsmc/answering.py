@@ -146,7 +146,7 @@ def answers(
 
     Args:
         out: filled and returned when given; uint64[n_call, 4], C-contiguous, apart from the columns of `calls`.
-        threads: as `dispatch` has it, for the verdicts.
+        threads: as `dispatch` has it.
 
     Raises:
         InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares

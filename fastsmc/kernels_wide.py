@@ -1,6 +1,6 @@
 """Dispatch by wide registers: passes over some thousand calls, for CPUs with AVX-512, VBMI and VBMI2.
 
-Classes first, 64 calls a step; then verdicts, of calls of one row by a look-up in a register, of others by a load each;
+Classes first, 64 calls a step; then verdicts, of calls of one row or few rows by look-ups in registers, of others by a load each;
 then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here may be
 compiled unless `_jit.HAS_WIDE`.
 """
@@ -95,13 +95,12 @@ def by_row(
     packed: U8,
     byte_bits: np.uint32,
     index: Index,
-    row: U8,
     out: U8,
 ) -> None:
     """Verdicts of calls by HVC. A step is of one row if its vCPUs lie in one run of equal rows.
 
     unsigned[n_call]; the calls before `one_until` are of one row; then rows.Rows; unsigned[n_call], the rows of
-    `packed`; the same as uint8[n_call] if they may be looked up in registers -> uint8[n_call].
+    `packed` -> uint8[n_call].
     """
     for step in range(0, vcpu.size, STEP):
         at = np.uint64(min(step, vcpu.size - STEP))
@@ -116,8 +115,6 @@ def by_row(
             row_step(classes, at, verdict, np.uint32(row_of_group[its_group]), out)
         elif few.size:
             few_step(classes, at, few, vcpu, out)
-        elif row.size:
-            rows_step(classes, at, packed, byte_bits, row, out)
         else:
             mixed_step(classes, at, packed, byte_bits, index, out)
 
@@ -216,8 +213,7 @@ def decide(
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     is_direct = has_runs and (len(packed_of_vcpu) > 0 or few.size > 0)
     has_few_rows = has_runs and not is_direct and n_row << byte_bits <= FEW_ROW_BYTES
-    row_byte, no_bytes = np.empty(CHUNK, np.uint8), np.empty(0, np.uint8)
-    few_rows = row_byte if has_few_rows else no_bytes
+    row_byte = np.empty(CHUNK, np.uint8)
     for start in range(0, func_id.size, CHUNK):
         end = min(start + CHUNK, func_id.size)
         first = min(start, end - STEP)
@@ -230,14 +226,19 @@ def decide(
             rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row_byte)
         elif not is_direct:
             rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
-        if has_runs:
+        if has_few_rows:
+            for step in range(0, f.size, STEP):
+                ask_ahead(f, np.uint64(step))
+                ask_ahead(v, np.uint64(step))
+                rows_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row_byte, verdicts)
+        elif has_runs:
             low, high = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
             one_until = f.size if run_of_group[low] == run_of_group[high] else 0
             some = (v, one_until, magic, magic_shift, row_of_group, run_of_group, classes, verdict, few)
             if is_direct:
-                by_row(*some, packed_of_vcpu, byte_bits, v, no_bytes, verdicts)
+                by_row(*some, packed_of_vcpu, byte_bits, v, verdicts)
             else:
-                by_row(*some, packed, byte_bits, row, few_rows, verdicts)
+                by_row(*some, packed, byte_bits, row, verdicts)
         else:
             for step in range(0, f.size, STEP):
                 mixed_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row, verdicts)
