@@ -162,6 +162,11 @@ def answers(
     lookup = _LOOKUP if x1.size + x2.size + x3.size else _LOOKUP_BARE
     is_streamed = out.nbytes >= STREAMED_BYTES and out.ctypes.data % LINE == 0
     size = min(kinds.BLOCK, len(calls))
+    its: tuple[Any, ...] = (
+        *(profiles.of_vcpu, fleet.vm_of_vcpu, fleet.first_vcpu, fleet.mp_state),
+        *((_MULTIPLIER, SLOT_OF_BUCKET, SLOT_ID), lookup[kinds.KIND_AT :], _IS_NARROW, _PARAMETER),
+        *(profiles.answer, _VALUE_ROW, profiles.word_row, profiles.feature, profiles.flags),
+    )
 
     def work(parts: Iterator[slice]) -> None:
         verdict, row = np.empty(size, np.uint8), np.empty(size, np.uint16)
@@ -172,32 +177,8 @@ def answers(
             fill(here, what)
             list_block: Callable[..., int] = wide_list if HAS_WIDE and n_call >= N_WIDE else kinds.list_block
             n_listed = list_block(func_id, what, _MULTIPLIER, lookup, rows, listed)
-            kinds.answer(
-                func_id,
-                calls.vcpu[here],
-                x1[here],
-                x2[here],
-                x3[here],
-                what,
-                rows,
-                listed[:n_listed],
-                by_kind,
-                is_streamed,
-                profiles.of_vcpu,
-                fleet.vm_of_vcpu,
-                fleet.first_vcpu,
-                fleet.mp_state,
-                (_MULTIPLIER, SLOT_OF_BUCKET, SLOT_ID),
-                lookup[kinds.KIND_AT :],
-                _IS_NARROW,
-                _PARAMETER,
-                profiles.answer,
-                _VALUE_ROW,
-                profiles.word_row,
-                profiles.feature,
-                profiles.flags,
-                out[here],
-            )
+            columns: tuple[Any, ...] = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
+            kinds.answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
 
     in_parts(work, len(calls), thread_count(threads, len(calls)))
     return out

@@ -1,8 +1,8 @@
 """Dispatch by wide registers: passes over some thousand calls, for CPUs with AVX-512, VBMI and VBMI2.
 
-Classes first, 64 calls a step; then verdicts, of calls of one row or few rows by look-ups in registers, of others by a load each;
-then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here may be
-compiled unless `_jit.HAS_WIDE`.
+Classes first, 64 calls a step; then verdicts, of calls of one row or few rows by look-ups in registers, of others by a
+load each; then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here
+may be compiled unless `_jit.HAS_WIDE`.
 """
 
 from __future__ import annotations
