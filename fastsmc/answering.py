@@ -177,8 +177,9 @@ def answers(
             fill(here, what)
             list_block: Callable[..., int] = wide_list if HAS_WIDE and n_call >= N_WIDE else kinds.list_block
             n_listed = list_block(func_id, what, _MULTIPLIER, lookup, rows, listed)
-            columns: tuple[Any, ...] = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
-            kinds.answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
+            answer: Callable[..., None] = kinds.answer
+            columns = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
+            answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
 
     in_parts(work, len(calls), thread_count(threads, len(calls)))
     return out
