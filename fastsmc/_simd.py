@@ -169,6 +169,50 @@ def _(table: Any, row: Any, out: Any, at: Any) -> Any:
     return lambda table, row, out, at: _copy_row(table, row, out, at)
 
 
+def copy_two(table: NDArray[np.uint64], one: np.uint64, two: np.uint64, out: NDArray[np.uint64], at: np.uint64) -> None:
+    """Copies two rows of four words to a cache line, around the caches. Call `finish_streams` after the last."""
+    out[at], out[at + 1] = table[one], table[two]
+
+
+@intrinsic
+def _copy_two(_typing: Any, table: Any, one: Any, two: Any, out: Any, at: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        source, target = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 3))
+        offsets = [builder.mul(arguments[k], ir.Constant(I64, 32)) for k in (1, 2, 4)]
+        rows = [load(builder, source, offset, ir.VectorType(I64, 4), is_table=True) for offset in offsets[:2]]
+        line = builder.shuffle_vector(*rows, lanes(list(range(8))))
+        place = builder.bitcast(builder.gep(target, [offsets[2]]), line.type.as_pointer())
+        stored = builder.store(line, place)
+        stored.align = 64
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+        return context.get_dummy_value()
+
+    return void(table, uint64, uint64, out, uint64), generate
+
+
+@overload(copy_two, strict=False)
+def _(table: Any, one: Any, two: Any, out: Any, at: Any) -> Any:
+    return lambda table, one, two, out, at: _copy_two(table, one, two, out, at)
+
+
+def finish_streams() -> None:
+    """What was streamed is seen by other threads from here on."""
+
+
+@intrinsic
+def _fence(_typing: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Value:
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return void(), generate
+
+
+@overload(finish_streams, strict=False)
+def _() -> Any:
+    return lambda: _fence()
+
+
 def _extremes(n: int) -> Any:
     @intrinsic
     def extremes(_typing: Any, index: Any, at: Any) -> Any:

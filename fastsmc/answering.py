@@ -6,6 +6,7 @@ steal-time record, so PV_TIME_ST and PV_TIME_FEATURES answer -1.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_answers as kinds
+from fastsmc._jit import HAS_WIDE
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher import N_WIDE, verdict_filler
 from fastsmc.errors import InputError
+from fastsmc.kernels_answers_wide import list_block as wide_list
+from fastsmc.parts import in_parts, thread_count
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Host
 from fastsmc.rows import Index, narrowest
@@ -37,7 +41,14 @@ from fastsmc.vcpu import FEATURE_EL1_32BIT
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
+STREAMED_BYTES = 1 << 24
+"""Answers of so many bytes and more are written around the caches, which could not hold them."""
+LINE = 64
+"""Bytes in a cache line."""
+
 _SLOT = {function.name: slot for slot, function in enumerate(FUNCTIONS)}
+_VALUE_ROW = SLOT_ID.size + N_VERDICT - kinds.LOWEST
+"""The row of x0 = 0 and nothing else; x0 = n is n rows further."""
 _ARCH, _PSCI, _TRNG = range(3)
 """Tables of what a feature query answers."""
 _MINUS_ONE = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -75,9 +86,10 @@ _FIXED_WORDS = {
     "VENDOR_HYP_CALL_UID": VENDOR_UID,
     "PV_TIME_FEATURES": (-1,),
     "PV_TIME_ST": (-1,),
-    "TRNG_FEATURES": (-1,),
     "VENDOR_HYP_PTP": (-1,),
 }
+_BARE_WORD = {kinds.FEATURE: -1, kinds.TRNG_FEATURES: -1, kinds.SYSTEM2: -6}
+"""x0 where every argument is 0, by kind; id 0 is nobody's, so a query for it is answered by -1."""
 _NARROWED = ("PSCI_CPU_ON", "PSCI_AFFINITY_INFO", "PSCI_SYSTEM_SUSPEND", "PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_OFF2")
 """Functions that look at the low halves of their arguments."""
 _PSCI_FEATURES = (
@@ -94,22 +106,31 @@ class Profiles:
 
     Attributes:
         of_vcpu: unsigned[n_vcpu].
-        word: uint64[n_profile, 3]: PSCI version, vendor bitmap, second vendor bitmap.
+        answer: uint64[n_row, 4], x0..x3 of every answer that keeps no register: by slot; by verdict, where no function
+            answered; of x0 alone, from kinds.LOWEST up; then those that policies differ in.
+        word_row: uint16[n_profile, 2], the rows of PSCI_VERSION and of the vendor bitmaps.
         feature: int64[n_profile, 3, n_slot + 1], x0 of feature queries; the last is for ids without a name.
         flags: bool[n_profile, 3]: MPIDR bits outside the fields are ignored; PSCI is 0.1; PTP has a clock.
     """
 
     of_vcpu: Index
-    word: NDArray[np.uint64]
+    answer: NDArray[np.uint64]
+    word_row: NDArray[np.uint16]
     feature: NDArray[np.int64]
     flags: NDArray[np.bool_]
 
 
 def _fixed() -> NDArray[np.uint64]:
-    """Answers before anything but the function is looked at, of slots and, where none answered, of verdicts."""
-    fixed = np.zeros((SLOT_ID.size + N_VERDICT, 4), np.uint64)
+    """What functions answer if every argument is 0 and, where none answered, verdicts; policies not looked at."""
+    fixed = np.zeros((_VALUE_ROW + 4, 4), np.uint64)
+    fixed[_VALUE_ROW + kinds.LOWEST :, 0] = np.arange(kinds.LOWEST, 4).astype(np.uint64)
     for name, words in _FIXED_WORDS.items():
         fixed[_SLOT[name], : len(words)] = np.array(words, np.int64).astype(np.uint64)
+    for slot, (how, _) in enumerate(_KINDS.get(function.name, (kinds.FIXED, 0)) for function in FUNCTIONS):
+        if how == kinds.SUSPEND:
+            fixed[slot, 0] = SLOT_ID[slot]
+        elif how in _BARE_WORD:
+            fixed[slot, 0] = np.int64(_BARE_WORD[how]).astype(np.uint64)
     for verdict in (Verdict.DENIED, Verdict.NOT_SUPPORTED, Verdict.SMC_REFUSED):
         fixed[SLOT_ID.size + verdict, 0] = _MINUS_ONE
     return fixed
@@ -125,7 +146,7 @@ def answers(
 
     Args:
         out: filled and returned when given; uint64[n_call, 4], C-contiguous, apart from the columns of `calls`.
-        threads: as `dispatch` has it, for the verdicts.
+        threads: as `dispatch` has it.
 
     Raises:
         InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
@@ -134,34 +155,40 @@ def answers(
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM. 32 bytes are written per call.
     """
     out = _checked(calls, out)
-    verdict = verdicts(fleet, calls, threads=threads)
+    fill = verdict_filler(fleet, calls)
     profiles = _profiles(fleet)
     none = np.zeros(0, np.uint64)
     x1, x2, x3 = (none if column is None else column for column in (calls.x1, calls.x2, calls.x3))
-    kinds.answer(
-        calls.func_id,
-        calls.vcpu,
-        x1,
-        x2,
-        x3,
-        verdict,
-        profiles.of_vcpu,
-        fleet.vm_of_vcpu,
-        fleet.first_vcpu,
-        fleet.mp_state,
-        (np.uint32(MULTIPLIER), SLOT_OF_BUCKET, SLOT_ID),
-        _KEEPS_SLOT,
-        _ROW_OF_VERDICT,
-        _KIND,
-        _IS_NARROW,
-        _PARAMETER,
-        _FIXED,
-        profiles.word,
-        profiles.feature,
-        profiles.flags,
-        out,
+    lookup = _LOOKUP if x1.size + x2.size + x3.size else _LOOKUP_BARE
+    is_streamed = out.nbytes >= STREAMED_BYTES and out.ctypes.data % LINE == 0
+    size = min(kinds.BLOCK, len(calls))
+    its: tuple[Any, ...] = (
+        *(profiles.of_vcpu, fleet.vm_of_vcpu, fleet.first_vcpu, fleet.mp_state),
+        *((_MULTIPLIER, SLOT_OF_BUCKET, SLOT_ID), lookup[kinds.KIND_AT :], _IS_NARROW, _PARAMETER),
+        *(profiles.answer, _VALUE_ROW, profiles.word_row, profiles.feature, profiles.flags),
     )
+
+    def work(parts: Iterator[slice]) -> None:
+        verdict, row = np.empty(size, np.uint8), np.empty(size, np.uint16)
+        listed, by_kind = np.empty(kinds.LISTED, np.uint16), np.empty((kinds.N_KIND, size), np.uint16)
+        for here in _blocks(parts, size):
+            func_id, n_call = calls.func_id[here], here.stop - here.start
+            what, rows = verdict[:n_call], row[:n_call]
+            fill(here, what)
+            list_block: Callable[..., int] = wide_list if HAS_WIDE and n_call >= N_WIDE else kinds.list_block
+            n_listed = list_block(func_id, what, _MULTIPLIER, lookup, rows, listed)
+            answer: Callable[..., None] = kinds.answer
+            columns = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
+            answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
+
+    in_parts(work, len(calls), thread_count(threads, len(calls)))
     return out
+
+
+def _blocks(parts: Iterator[slice], size: int) -> Iterator[slice]:
+    for part in parts:
+        for first in range(part.start, part.stop, size):
+            yield slice(first, min(first + size, part.stop))
 
 
 def _checked(calls: Calls, out: object) -> NDArray[np.uint64]:
@@ -201,7 +228,11 @@ def build_profiles(fleet: Fleet) -> Profiles:
     host, version = fleet.host_of_vm[first], fleet.effective_psci_version()[first]
     is_gated = _of_hosts(fleet.hosts, "is_gated")[host]
     shown = np.where(is_gated[:, None], fleet.fw_bmap[first], _SHOWN_BEFORE_BITMAPS)
-    word = np.stack([version, shown[:, VENDOR_HYP_BMAP], shown[:, VENDOR_HYP_BMAP_2]], axis=1).astype(np.uint64)
+    words = np.zeros((first.size, 2, 4), np.uint64)
+    words[:, 0, 0] = version
+    words[:, 1, 0], words[:, 1, 2] = shown[:, VENDOR_HYP_BMAP], shown[:, VENDOR_HYP_BMAP_2]
+    differing, of_word = np.unique(words.reshape(-1, 4), axis=0, return_inverse=True)
+    word_row = (len(_FIXED) + of_word.reshape(-1, 2)).astype(np.uint16)
     feature = np.full((first.size, 3, SLOT_ID.size + 1), -1, np.int64)
     feature[:, _ARCH, :-1] = np.stack([_arch_features(h) for h in fleet.hosts])[host]
     pv_time = _SLOT["PV_TIME_FEATURES"]
@@ -211,7 +242,15 @@ def build_profiles(fleet: Fleet) -> Profiles:
     clock = np.array([h.is_arch_counter_clocksource for h in fleet.hosts])[host]
     flags = np.stack([_of_hosts(fleet.hosts, "mpidr_masks_extra_bits")[host], version == PSCI_0_1, clock], axis=1)
     of_vm = profile.reshape(-1).astype(narrowest(first.size - 1))
-    return Profiles(of_vm[fleet.vm_of_vcpu], word, feature, flags)
+    return Profiles(of_vm[fleet.vm_of_vcpu], _in_lines(np.concatenate([_FIXED, differing])), word_row, feature, flags)
+
+
+def _in_lines(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The same rows from a cache line on, so that none lies in two."""
+    memory = np.empty(rows.size + LINE // 8, np.uint64)
+    aligned = memory[-memory.ctypes.data % LINE // 8 :][: rows.size].reshape(rows.shape)
+    aligned[:] = rows
+    return aligned
 
 
 def _of_hosts(hosts: tuple[Host, ...], name: str) -> NDArray[np.bool_]:
@@ -258,8 +297,22 @@ _KIND = np.array(
 )
 _PARAMETER = np.array([_KINDS.get(f.name, (kinds.FIXED, 0))[1] for f in FUNCTIONS] + [0] * N_VERDICT, np.uint8)
 _IS_NARROW = np.array([f.name in _NARROWED for f in FUNCTIONS] + [False] * N_VERDICT)
-_KEEPS_SLOT = np.where(np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT]), 0xFF, 0).astype(np.uint8)
-"""uint8[n_verdict], all bits set where the verdict says that the function answered."""
-_ROW_OF_VERDICT = np.where(_KEEPS_SLOT, 0, SLOT_ID.size + np.arange(N_VERDICT)).astype(np.uint8)
-"""uint8[n_verdict]: the row of `Profiles.fixed` of a verdict that no function answered, else 0."""
+_KIND_BARE = np.where(np.isin(_KIND, [kinds.WORD, kinds.PTP, kinds.CPU_ON, kinds.AFFINITY_INFO]), _KIND, kinds.FIXED)
+"""Where every argument is 0, the row has what other kinds would answer; forwarded calls keep their ids."""
+_KIND_BARE[SLOT_ID.size + Verdict.FORWARDED] = kinds.KEPT
+_HAS_ANSWERED = np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT])
+
+
+def _lookup(kind: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """The table of `kinds.list_block`."""
+    lookup = np.zeros(kinds.LOOKUP_BYTES, np.uint8)
+    lookup[kinds.BUCKET_AT : kinds.KEEPS_AT] = SLOT_OF_BUCKET
+    lookup[kinds.KEEPS_AT :][:N_VERDICT] = np.where(_HAS_ANSWERED, 0xFF, 0)
+    lookup[kinds.VERDICT_AT :][:N_VERDICT] = np.where(_HAS_ANSWERED, 0, SLOT_ID.size + np.arange(N_VERDICT))
+    lookup[kinds.KIND_AT :][: kind.size] = kind
+    return lookup
+
+
+_LOOKUP, _LOOKUP_BARE = _lookup(_KIND), _lookup(_KIND_BARE)
+_MULTIPLIER = np.uint32(MULTIPLIER)
 _FIXED = _fixed()

@@ -114,16 +114,44 @@ def verdicts(
     return out
 
 
+def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.uint8]], None]:
+    """A function that writes the verdicts of a slice of the batch, for instruments that go on with them slice by slice.
+
+    It may run on several threads at once; its second argument is uint8[n_call of the slice].
+
+    Raises:
+        InputError: a call by a vCPU the fleet does not have.
+    """
+    _check_vcpus(fleet, calls)
+    arguments = (*fleet.rows().arguments, fleet.vm_of_vcpu)
+    has_arguments = calls.x1 is not None or calls.x2 is not None
+    conduit = _ALL_HVC if calls.conduit is None else calls.conduit
+    x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
+
+    def fill(part: slice, out: NDArray[np.uint8]) -> None:
+        func_id = calls.func_id[part]
+        decide: Callable[..., int] = wide_decide if HAS_WIDE and len(out) >= N_WIDE else kernels.decide
+        decide(func_id, calls.vcpu[part], conduit[part], *arguments, _NO_COUNTS, out)
+        if has_arguments:
+            kernels.check_arguments(func_id, x1[part], x2[part], out)
+
+    return fill
+
+
 def _prepared(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """An array for verdicts: the caller's, if it will do and every vCPU exists, or a new one."""
     if out is None:
         return np.empty(len(calls), np.uint8)
     _check_out(calls, out)
     # The kernel checks too, but as it goes: the caller's array must not be left half-filled.
+    _check_vcpus(fleet, calls)
+    return out
+
+
+def _check_vcpus(fleet: Fleet, calls: Calls) -> None:
     cannot_lack = fleet.n_vcpu > np.iinfo(calls.vcpu.dtype).max
     if len(calls) and not cannot_lack and int(calls.vcpu.max()) >= fleet.n_vcpu:
         raise _no_such_vcpu(fleet, calls)
-    return out
 
 
 def _run(

@@ -24,6 +24,8 @@ KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 11
 """Where rows.Rows.lookup holds what."""
 FEW_VCPUS, FEW_BYTES = 1024, 512
 """The largest fleet, and the most bytes of packed rows, that are looked up in registers (rows.Rows.few)."""
+FEW_ROW_BYTES = 1024
+"""The most bytes of packed rows that are looked up in registers by row."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
 BUCKET_SHIFT = np.uint32(25)

@@ -13,11 +13,12 @@ from numba.core.types import uint64, void
 from numba.extending import intrinsic
 
 from fastsmc import _simd
-from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc._simd import BYTES, I8, I16, I32, I64, WORDS, Value, const, data, lanes, load
 from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, UNKNOWN_AT
 
 AHEAD = 2048
 """Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
+_PAIRS = ir.VectorType(I16, 32)
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -29,7 +30,7 @@ def _joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
     return parts[0]
 
 
-def _byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
+def byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
     """The lowest bytes of 64 words in order, the next ones, and so on; the words are four registers."""
     whole = [builder.bitcast(word, BYTES) for word in words]
     quarters = ir.VectorType(I64, 8)
@@ -45,7 +46,8 @@ def _byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
     return planes
 
 
-def _ids(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
+def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
+    """64 ids in four registers."""
     offset = builder.mul(at, ir.Constant(I64, 4))
     return [load(builder, func_id, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS) for k in range(4)]
 
@@ -76,7 +78,7 @@ def class_step(_typing: Any, func_id: Any, at: Any, table: Any, multiplier: Any,
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
         factor = _simd.splat(builder, arguments[3], 16)
-        planes = _byte_planes(builder, [builder.mul(words, factor) for words in _ids(builder, ids, arguments[1])])
+        planes = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, arguments[1])])
         bucket = builder.lshr(planes[3], const(1, 64, I8))
 
         def of_bucket(first: int) -> Value:
@@ -102,7 +104,7 @@ def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, class
             _simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8, is_table=True), 16) for k in (0, 1)
         )
         parts = []
-        for words in _ids(builder, ids, arguments[1]):
+        for words in ids_at(builder, ids, arguments[1]):
             masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
             is_psci = builder.icmp_unsigned("==", masked, const(0x0400_0000, 16, I32))
             parts.append(builder.select(is_psci, passed, refused))
@@ -196,6 +198,28 @@ def few_step(_typing: Any, classes: Any, at: Any, few: Any, vcpu: Any, out: Any)
         return context.get_dummy_value()
 
     return void(classes, uint64, few, vcpu, out), generate
+
+
+@intrinsic
+def rows_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any, row: Any, out: Any) -> Any:
+    """Verdicts of calls of any rows, numbered by bytes; `packed` fits FEW_ROW_BYTES and is looked up in registers."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base, rows, its, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4, 5))
+        these, row_bytes = load(builder, base, arguments[1], BYTES), load(builder, its, arguments[1], BYTES)
+        bits = arguments[3]
+        pairs = builder.bitcast(row_bytes, _PAIRS)
+        shift, back = (builder.trunc(b, I16) for b in (bits, builder.sub(ir.Constant(I32, 7), bits)))
+        first = builder.shl(pairs, _simd.splat(builder, shift, 32))
+        block = builder.bitcast(builder.lshr(pairs, _simd.splat(builder, back, 32)), BYTES)
+        high = builder.trunc(builder.shl(ir.Constant(I32, 0xFF), bits), I8)
+        first = builder.and_(builder.bitcast(first, BYTES), _simd.splat(builder, high, 64))
+        index = builder.or_(first, builder.lshr(these, const(1, 64, I8)))
+        pair = _look_up(builder, rows, 0, index, [_is_set(builder, block, bit) for bit in range(3)])
+        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        return context.get_dummy_value()
+
+    return void(classes, uint64, packed, byte_bits, row, out), generate
 
 
 def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:

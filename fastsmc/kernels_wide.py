@@ -1,8 +1,8 @@
 """Dispatch by wide registers: passes over some thousand calls, for CPUs with AVX-512, VBMI and VBMI2.
 
-Classes first, 64 calls a step; then verdicts, of calls of one row by a look-up in a register, of others by a load each;
-then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here may be
-compiled unless `_jit.HAS_WIDE`.
+Classes first, 64 calls a step; then verdicts, of calls of one row or few rows by look-ups in registers, of others by a
+load each; then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here
+may be compiled unless `_jit.HAS_WIDE`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,17 @@ import numpy as np
 
 from fastsmc._jit import kernel
 from fastsmc._simd import extremes_64, keys_below, list_bits
-from fastsmc.kernels import CODE_AT, U8, U16, U32, UNKNOWN_AT, Index, group_of, is_psci, merged
-from fastsmc.kernels_steps import allow_step, ask_ahead, class_step, code_step, few_step, mixed_step, row_step
+from fastsmc.kernels import CODE_AT, FEW_ROW_BYTES, U8, U16, U32, UNKNOWN_AT, Index, group_of, is_psci, merged
+from fastsmc.kernels_steps import (
+    allow_step,
+    ask_ahead,
+    class_step,
+    code_step,
+    few_step,
+    mixed_step,
+    row_step,
+    rows_step,
+)
 
 STEP = 64
 CHUNK = 2048
@@ -40,11 +49,11 @@ def rows_of(
     magic_shift: np.uint64,
     row_of_group: Index,
     n_row: np.uint32,
-    out: U32,
+    out: Index,
 ) -> None:
     """The row of each call.
 
-    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_group] -> uint32[n_call].
+    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_group] -> unsigned[n_call].
     """
     for c in range(vcpu.size):
         out[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
@@ -203,6 +212,8 @@ def decide(
     )
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     is_direct = has_runs and (len(packed_of_vcpu) > 0 or few.size > 0)
+    has_few_rows = has_runs and not is_direct and n_row << byte_bits <= FEW_ROW_BYTES
+    row_byte = np.empty(CHUNK, np.uint8)
     for start in range(0, func_id.size, CHUNK):
         end = min(start + CHUNK, func_id.size)
         first = min(start, end - STEP)
@@ -211,9 +222,16 @@ def decide(
         if high >= n_vcpu:
             return start
         n = classes_of(f, multiplier, lookup, has_ranges, classes, listed)
-        if not is_direct:
+        if has_few_rows:
+            rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row_byte)
+        elif not is_direct:
             rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
-        if has_runs:
+        if has_few_rows:
+            for step in range(0, f.size, STEP):
+                ask_ahead(f, np.uint64(step))
+                ask_ahead(v, np.uint64(step))
+                rows_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row_byte, verdicts)
+        elif has_runs:
             low, high = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
             one_until = f.size if run_of_group[low] == run_of_group[high] else 0
             some = (v, one_until, magic, magic_shift, row_of_group, run_of_group, classes, verdict, few)
@@ -231,7 +249,7 @@ def decide(
             # Stored one after another: into places of `row` LLVM would scatter, 13 ns each on Zen 4.
             for j in range(n):
                 c = listed[j]
-                its_row[j] = row_of_group[group_of(v[c], magic, magic_shift)] if is_direct else row[c]
+                its_row[j] = row_of_group[group_of(v[c], magic, magic_shift)] if is_direct or has_few_rows else row[c]
             its = (listed[:n], f, its_row, lookup, verdict, root_of_row, depth, key, child, step_verdict)
             search_ranges(*its, node, verdicts, code)
         if coded:

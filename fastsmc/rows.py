@@ -26,7 +26,17 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
-from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_BYTES, FEW_VCPUS, KEY_AT, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
+from fastsmc.kernels import (
+    CLASS_AT,
+    CODE_AT,
+    FEW_BYTES,
+    FEW_ROW_BYTES,
+    FEW_VCPUS,
+    KEY_AT,
+    LOOKUP_BYTES,
+    PLANE_AT,
+    UNKNOWN_AT,
+)
 from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64
@@ -225,8 +235,8 @@ def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _readable_past(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same rows with three bytes of memory after the last one: the wide kernel loads words from any byte."""
-    memory = np.zeros(rows.size + 3, np.uint8)
+    """The same rows with memory after the last one: the wide kernel loads words from any byte, or FEW_ROW_BYTES."""
+    memory = np.zeros(rows.size + FEW_ROW_BYTES, np.uint8)
     memory[: rows.size] = rows.reshape(-1)
     return memory[: rows.size].reshape(rows.shape)
 

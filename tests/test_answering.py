@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
-from fastsmc import answering, reference_services
+from fastsmc import answering, kernels_answers, reference_services
 from fastsmc.answering import answers
 from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
@@ -107,3 +107,62 @@ def test_answers_follow_a_change_of_policy() -> None:
     before = answers(fleet, calls)[0, 0]
     fleet.set_one_reg(0x6030_0000_0014_0000, 0x10000)
     assert (before, answers(fleet, calls)[0, 0]) == (0x10003, 0x10000)
+
+
+def mixed_batch(n_call: int, *, with_arguments: bool) -> tuple[Fleet, Calls]:
+    """VMs of several policies and power states, with arguments a filter that forwards too, and calls of all kinds."""
+    rng = np.random.default_rng(n_call)
+    fleet = Fleet(np.full(16, 3), hosts=[Host(release("7.3")), Host(release("5.10"))], host_of_vm=np.arange(16) % 2)
+    fleet.set_one_reg(0x6030_0000_0014_0000, np.resize([0x10003, 0x2, 0x10000], 8), vms=np.arange(0, 16, 2))
+    if with_arguments:  # a forwarded call keeps its id, so its block is not streamed
+        fleet.install_filter(FilterRange(0xC600_0000, 1 << 16, FilterAction.FWD_TO_USER), vms=4)
+    fleet.enable_system_suspend(vms=[0, 4])
+    fleet.mp_state[rng.random(48) < 0.3] = STOPPED
+    ids = [f.func_id for f in FUNCTIONS] + [0xC600_0001, 0x1234]
+    columns = {name: rng.choice([0, 1, 2, 0x8400_0003, 0x8000_8000], n_call) for name in ("x1", "x2", "x3")}
+    return fleet, Calls.of(
+        rng.integers(0, 48, n_call),
+        rng.choice(ids, n_call),
+        **(columns if with_arguments else {}),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("with_arguments", [False, True])
+@pytest.mark.parametrize("n_call", [63, 64, 65, 1000, 1087, kernels_answers.BLOCK + 65])
+def test_large_batches_are_answered_as_their_calls_are_one_by_one(n_call: int, with_arguments: bool) -> None:
+    """Blocks and steps that end anywhere, against batches too small for either, as the reference was compared with."""
+    fleet, calls = mixed_batch(n_call, with_arguments=with_arguments)
+    got = answers(fleet, calls)
+    for first in range(0, n_call, 50):
+        some = slice(first, first + 50)
+        if first > 2000 and first % 10_000:
+            continue
+        columns = [None if c is None else c[some] for c in (calls.conduit, calls.x1, calls.x2, calls.x3)]
+        assert np.array_equal(got[some], answers(fleet, Calls(calls.vcpu[some], calls.func_id[some], *columns)))
+
+
+@pytest.mark.parametrize("with_arguments", [False, True])
+@pytest.mark.parametrize("offset", [0, 2, 4, 5])
+def test_threads_and_stores_around_the_caches_change_nothing(offset: int, with_arguments: bool) -> None:
+    n_call = answering.STREAMED_BYTES // 32 + 3
+    fleet, calls = mixed_batch(n_call, with_arguments=with_arguments)
+    memory = np.empty(4 * n_call + 16, np.uint64)
+    start = -memory.ctypes.data % 64 // 8 + offset  # a line begins there where offset is 0
+    out = memory[start : start + 4 * n_call].reshape(n_call, 4)
+    memory[:start], memory[start + 4 * n_call :] = 9, 9
+    assert answers(fleet, calls, out, threads=2) is out
+    assert (memory[:start] == 9).all()
+    assert (memory[start + 4 * n_call :] == 9).all()
+    half = n_call // 2
+    for part in (slice(0, half), slice(half, n_call)):
+        columns = [None if c is None else c[part] for c in (calls.conduit, calls.x1, calls.x2, calls.x3)]
+        some = Calls(calls.vcpu[part], calls.func_id[part], *columns)
+        assert np.array_equal(out[part], answers(fleet, some, threads=1))
+
+
+def test_a_vcpu_the_fleet_lacks_leaves_out_as_it_was() -> None:
+    fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
+    out = np.full((70, 4), 9, np.uint64)
+    with pytest.raises(InputError, match="vCPU 1"):
+        answers(fleet, Calls.of([0] * 69 + [1], [0x8400_0000] * 70), out)
+    assert (out == 9).all()

@@ -109,6 +109,28 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, is_few: bool) -> No
 
 
 @wide_only
+@pytest.mark.parametrize(
+    ("n_vm", "n_id", "n_byte"), [(27, 3, 8), (64, 10, 16), (65, 10, 16), (32, 60, 32), (33, 60, 32)]
+)
+def test_rows_of_many_vcpus_looked_up_in_registers(n_vm: int, n_id: int, n_byte: int) -> None:
+    """As many rows as fit FEW_ROW_BYTES, fewer, and one more."""
+    fleet, rng = Fleet.uniform(n_vm=n_vm, n_vcpu=70_000 // n_vm), np.random.default_rng(n_vm)
+    open_ids = [f.func_id for f in FUNCTIONS if f.func_id >> 16 & 0x3FFF][:n_id]
+    for vm in range(n_vm):
+        actions = [vm // 3**k % 3 for k in range(5)] + rng.integers(0, 3, n_id).tolist()
+        fleet.install_filter([FilterRange(i, 1, a) for i, a in zip(open_ids, actions, strict=False)], vms=vm)
+    rows = fleet.rows()
+    assert (rows.n_row, rows.packed.shape[1]) == (n_vm, n_byte)
+    assert rows.packed_of_vcpu.size == rows.few.size == 0
+    for unknown in (0, 0.05):
+        func_id = mixed_ids(rng, 5000, unknown)
+        vcpu = rng.integers(0, fleet.n_vcpu, 5000, np.uint32)
+        for order in (vcpu, np.sort(vcpu)):
+            assert_equal(fleet, order, func_id, NO_CONDUIT)
+        assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
+
+
+@wide_only
 def test_the_wide_kernel_is_made_of_wide_instructions() -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
     program = """

@@ -1,0 +1,60 @@
+"""Which row holds each call's answer, 64 calls a step, for CPUs with AVX-512, VBMI and VBMI2.
+
+Nothing here may be compiled unless `_jit.HAS_WIDE`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core.types import uint64
+from numba.extending import intrinsic
+
+from fastsmc import _simd
+from fastsmc._jit import kernel
+from fastsmc._simd import BYTES, I8, I16, I64, Value, const, data, list_bits, load
+from fastsmc.kernels_answers import BUCKET_AT, KEEPS_AT, KIND_AT, U8, U16, U32, VERDICT_AT
+from fastsmc.kernels_steps import byte_planes, ids_at
+
+STEP = 64
+
+
+@intrinsic
+def _row_step(_typing: Any, func_id: Any, verdict: Any, at: Any, multiplier: Any, lookup: Any, row: Any) -> Any:
+    """Stores the row of each of 64 calls; the bits of those whose answer is more than the row."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        ids, whats, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 4, 5))
+        at, factor = arguments[2], _simd.splat(builder, arguments[3], 16)
+
+        def table(first: int) -> Value:
+            return load(builder, tables, first, BYTES, is_table=True)
+
+        top = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, at)])[3]
+        bucket = builder.lshr(top, const(1, 64, I8))
+        slot = _simd.look_up_128(builder, table(BUCKET_AT), bucket, table(BUCKET_AT + 64))
+        what = load(builder, whats, at, BYTES)
+        kept = builder.and_(slot, _simd.look_up_64(builder, table(KEEPS_AT), what))
+        its_row = builder.or_(kept, _simd.look_up_64(builder, table(VERDICT_AT), what))
+        wide = builder.zext(its_row, ir.VectorType(I16, 64))
+        _simd.store(builder, wide, outs, builder.mul(at, ir.Constant(I64, 2)))
+        kind = _simd.look_up_128(builder, table(KIND_AT), its_row, table(KIND_AT + 64))
+        return builder.bitcast(builder.icmp_unsigned("!=", kind, const(0, 64, I8)), I64)
+
+    return uint64(func_id, verdict, uint64, multiplier, lookup, row), generate
+
+
+@kernel
+def list_block(func_id: U32, verdict: U8, multiplier: np.uint32, lookup: U8, row: U16, listed: U16) -> int:
+    """As kernels_answers.list_block, of 64 calls and more.
+
+    A last step of fewer than 64 calls is moved back over calls listed before, whose bits are shifted out.
+    """
+    n = np.uint64(0)
+    for step in range(0, func_id.size, STEP):
+        at = np.uint64(min(step, func_id.size - STEP))
+        bits = _row_step(func_id, verdict, at, multiplier, lookup, row) >> (np.uint64(step) - at)
+        n = list_bits(bits, np.uint64(step), listed, n)
+    return int(n)
