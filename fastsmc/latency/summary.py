@@ -154,7 +154,23 @@ def _group(group: GroupOutcome, slices: list[str]) -> dict[str, Any]:
             for (service, verdict), some in kinds.items()
         ],
         **_times(group.times),
+        "notes": _notes(group),
     }
+
+
+def _notes(group: GroupOutcome) -> list[str]:
+    """What a reader of this group's numbers might not expect."""
+    given, notes = group.group.given, []
+    rate = given.workload.rate_hz
+    served_ns = group.times.service.mean_ns
+    if rate is not None and rate * served_ns * 1e-9 >= 1:
+        notes.append(
+            f"the calls of one vCPU take {rate * served_ns * 1e-9:.3g} times the time there is, and a real vCPU"
+            f" makes one at a time: below {1e9 / served_ns:.4g} calls/s per vCPU it could"
+        )
+    if not group.group.forwarded_share and not given.service_is_from_profile:
+        notes.append("service is given, but no call goes to the VMM: no filter forwards one of the mix")
+    return notes
 
 
 def _guesses(group: GroupOutcome, kinds: list[CallKind]) -> list[str]:

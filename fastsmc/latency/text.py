@@ -69,6 +69,7 @@ def _group(group: dict[str, Any]) -> list[str]:
     use, queue = (_spread(group[key], group["vms_counted"]) for key in ("utilisation", "queue_length"))
     in_vmm = f"{busy} {use}, queue length {queue}" if group["forwarded"] else "nothing goes to the VMM"
     lines.append(f"  throughput {_si(group['throughput_hz'])}calls/s, {in_vmm}")
+    lines += [f"  note: {note}" for note in group["notes"]]
     rows = [row for row in group["services"] if row["calls"]]
     parts = [(f"{row['service']} {row['verdict']}" + "*" * bool(row["rests_on_assumed"]), row) for row in rows]
     lines += [f"  {title}, {_n(row['calls'], 'call')}: {_same(row)}" for title, row in parts if _is_same(row)]
