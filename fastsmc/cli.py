@@ -48,11 +48,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         _output_failed(error)
-    except SystemExit as end:
-        # Typer ends with 1 over a reader that has gone, before the line above can see it.
-        if isinstance(end.__context__, OSError) and end.__context__.errno == errno.EPIPE:
-            _output_failed(end.__context__)
-        raise
 
 
 def _output_failed(error: OSError) -> None:
