@@ -119,8 +119,14 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
     assert sum(step.ms.mid for step in after.steps[:2]) == 5
 
 
-@pytest.mark.parametrize("n_file", [500, pytest.param(50_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["source.log", "destination.log", "query-migrate-7.2.22.json"])
+@pytest.mark.parametrize(
+    ("name", "n_file"),
+    [
+        *((name, 500) for name in ("source.log", "destination.log", "query-migrate-7.2.22.json")),
+        *(pytest.param(name, 50_000, marks=pytest.mark.slow) for name in ("source.log", "destination.log")),
+        pytest.param("query-migrate-7.2.22.json", 100_000, marks=pytest.mark.slow),
+    ],
+)
 def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, tmp_path: Path) -> None:
     """Files with bytes flipped, cut out or doubled; none may end in anything but a FastsmcError."""
     original, path, rng = (SAMPLES / name).read_bytes(), tmp_path / "mutant", random.Random(5)
