@@ -79,8 +79,8 @@ def prefetch(builder: ir.IRBuilder, base: Value, offset: Value) -> None:
 
 
 def keys_below(key: NDArray[np.uint32], node: np.uint32, func_id: np.uint32) -> np.uint32:
-    """How many of the 16 keys of a node are below an id: one comparison of 64 bytes."""
-    return np.uint32(np.count_nonzero(key[node] < func_id))
+    """How many of the 15 keys of a node are below an id: one comparison of 64 bytes, the word after them left out."""
+    return np.uint32(np.count_nonzero(key[node, :15] < func_id))
 
 
 @intrinsic
@@ -89,7 +89,8 @@ def _keys_below(_typing: Any, key: Any, node: Any, func_id: Any) -> Any:
         base = data(context, builder, signature.args[0], arguments[0])
         offset = builder.mul(builder.zext(arguments[1], I64), ir.Constant(I64, 64))
         is_below = builder.icmp_unsigned("<", load(builder, base, offset, WORDS), splat(builder, arguments[2], 16))
-        return builder.zext(builder.ctpop(builder.bitcast(is_below, I16)), I32)
+        of_keys = builder.and_(builder.bitcast(is_below, I16), ir.Constant(I16, 0x7FFF))
+        return builder.zext(builder.ctpop(of_keys), I32)
 
     return uint32(key, uint32, uint32), generate
 

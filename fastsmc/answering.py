@@ -23,7 +23,7 @@ from fastsmc.kernels_answers_wide import list_block as wide_list
 from fastsmc.parts import in_parts, thread_count
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Host
-from fastsmc.rows import Index, narrowest
+from fastsmc.rows import LINE, Index, narrowest, on_lines
 from fastsmc.smccc import (
     FUNCTIONS,
     N_VERDICT,
@@ -43,8 +43,6 @@ from fastsmc.workload import Calls
 
 STREAMED_BYTES = 1 << 24
 """Answers of so many bytes and more are written around the caches, which could not hold them."""
-LINE = 64
-"""Bytes in a cache line."""
 
 _SLOT = {function.name: slot for slot, function in enumerate(FUNCTIONS)}
 _VALUE_ROW = SLOT_ID.size + N_VERDICT - kinds.LOWEST
@@ -242,15 +240,7 @@ def build_profiles(fleet: Fleet) -> Profiles:
     clock = np.array([h.is_arch_counter_clocksource for h in fleet.hosts])[host]
     flags = np.stack([_of_hosts(fleet.hosts, "mpidr_masks_extra_bits")[host], version == PSCI_0_1, clock], axis=1)
     of_vm = profile.reshape(-1).astype(narrowest(first.size - 1))
-    return Profiles(of_vm[fleet.vm_of_vcpu], _in_lines(np.concatenate([_FIXED, differing])), word_row, feature, flags)
-
-
-def _in_lines(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The same rows from a cache line on, so that none lies in two."""
-    memory = np.empty(rows.size + LINE // 8, np.uint64)
-    aligned = memory[-memory.ctypes.data % LINE // 8 :][: rows.size].reshape(rows.shape)
-    aligned[:] = rows
-    return aligned
+    return Profiles(of_vm[fleet.vm_of_vcpu], on_lines(np.concatenate([_FIXED, differing])), word_row, feature, flags)
 
 
 def _of_hosts(hosts: tuple[Host, ...], name: str) -> NDArray[np.bool_]:

@@ -22,17 +22,21 @@ Index = NDArray[np.unsignedinteger[Any]]
 
 KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
 """Where rows.Rows.lookup holds what."""
-FEW_VCPUS, FEW_BYTES = 1024, 512
-"""The largest fleet, and the most bytes of packed rows, that are looked up in registers (rows.Rows.few)."""
-FEW_ROW_BYTES = 1024
-"""The most bytes of packed rows that are looked up in registers by row."""
+BIT_ROWS, N_BIT_PLANE, N_BIT_CLASS, N_BIT_VCPU = 256, 3, 32, 1024
+"""The most rows, bytes of bits in a row, classes, and vCPUs of one look-up in registers (bit_rows.BitRows)."""
+BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 832, 896, 960, 1088, 2112
+"""Where bit_rows.BitRows.table holds what: planes of a byte per row; by class the plane, the first bit and the second,
+as masks; the verdict by second bit, first bit and class; the row by vCPU."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
 BUCKET_SHIFT = np.uint32(25)
 """Leaves the top 7 bits: 128 buckets."""
 _HANDLED, _EXIT, _SEARCH = np.uint8(0), np.uint8(4), np.uint8(8)
-_VERDICT, _HIGH_HALF, _STANDS = np.uint8(7), np.uint8(4), np.uint8(0x70)
-_ZERO8, _SEARCH_BIT = np.uint8(0), np.uint8(3)
+_VERDICT, _ACTION = np.uint8(7), np.uint8(3)
+_ZERO8, _ONE8, _SEARCH_BIT = np.uint8(0), np.uint8(1), np.uint8(3)
+_FOUR64, _EIGHT64, _FIFTEEN64 = np.uint64(4), np.uint64(8), np.uint64(15)
+_WORD = np.uint64(15)
+"""Where in a node of rows.FilterTrees the word after the keys is."""
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 _PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0), np.uint32(0x0400_0000)
 _RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
@@ -54,24 +58,30 @@ def is_psci(func_id: np.uint32) -> bool:
 
 
 @kernel
-def merged(found: np.uint8, default: np.uint8) -> np.uint8:
+def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
+    `word` has the FilterAction of each step of a leaf: DENY and FWD_TO_USER are numbered as the verdicts they lead to.
     No branches: half of the ids lie in a range, and which is anybody's guess.
     """
-    overrules = _ZERO8 - (default >> _SEARCH_BIT)
-    found = (found & overrules) | (_STANDS & ~overrules)
-    return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))
+    action = np.uint8(word >> (step + step)) & _ACTION
+    overrules = _ZERO8 - ((default >> _SEARCH_BIT) & (action | action >> _ONE8))
+    return np.uint8((action & overrules) | (default & _VERDICT & ~overrules))
 
 
 @kernel
-def searched(
-    func_id: np.uint32, node: np.uint32, depth: int, key: U32, child: U32, step_verdict: U8, default: np.uint8
-) -> np.uint8:
+def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
+    """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
+    return np.uint8(search >> (_FOUR64 if is_psci(func_id) else _ZERO64) & _FIFTEEN64)
+
+
+@kernel
+def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> np.uint8:
     """The verdict of the range an id lies in, or the row's own: one node per level of rows.FilterTrees."""
+    node = np.uint32(search >> _EIGHT64)
     for _ in range(depth - 1):
-        node = child[node] + keys_below(key, node, func_id)
-    return merged(step_verdict[node, keys_below(key, node, func_id)], default)
+        node = nodes[node, _WORD] + keys_below(nodes, node, func_id)
+    return decided(nodes[node, _WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
 
 @kernel
@@ -89,14 +99,12 @@ def decide(
     lookup: U8,
     verdict: U8,
     packed: U8,
-    packed_of_vcpu: U8,
-    few: U8,
+    bit_row_of_group: U8,
+    bit_row: U8,
     byte_bits: np.uint32,
-    root_of_row: U32,
+    search_of_row: U64,
     depth: int,
-    key: U32,
-    child: U32,
-    step_verdict: U8,
+    nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
     out: U8,
@@ -123,7 +131,7 @@ def decide(
         k = class_of_bucket[b] if key_of_bucket[b] == f else passed if is_psci(f) else refused
         what = verdict[row, k]
         if what >= _SEARCH:
-            what = searched(f, root_of_row[row], depth, key, child, step_verdict, what)
+            what = searched(f, search_of_row[row], depth, nodes)
         out[c] = what
         if coded:
             m = _NONE if one_vm else vm_of_vcpu[v]

@@ -9,16 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core.types import uint64, void
+from numba.core.types import uint32, uint64, void
 from numba.extending import intrinsic
 
 from fastsmc import _simd
-from fastsmc._simd import BYTES, I8, I16, I32, I64, WORDS, Value, const, data, lanes, load
-from fastsmc.kernels import CLASS_AT, CODE_AT, FEW_VCPUS, PLANE_AT, UNKNOWN_AT
+from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc.kernels import (
+    BIT_ROWS,
+    BITS_AT,
+    CLASS_AT,
+    CODE_AT,
+    N_BIT_CLASS,
+    N_BIT_PLANE,
+    ONE_AT,
+    OTHER_AT,
+    PLANE_AT,
+    UNKNOWN_AT,
+    VALUE_AT,
+    VCPU_AT,
+    WHICH_AT,
+)
 
 AHEAD = 2048
 """Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
-_PAIRS = ir.VectorType(I16, 32)
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -68,30 +81,43 @@ def ask_ahead(_typing: Any, column: Any, at: Any) -> Any:
 
 
 @intrinsic
-def class_step(_typing: Any, func_id: Any, at: Any, table: Any, multiplier: Any, out: Any) -> Any:
-    """Stores the class of each known id; returns the bits of those unknown, whose class is any.
+def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
+    """Asks for one node of rows.FilterTrees."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        base = data(context, builder, signature.args[0], arguments[0])
+        _simd.prefetch(builder, base, builder.mul(builder.zext(arguments[1], I64), ir.Constant(I64, 64)))
+        return context.get_dummy_value()
+
+    return void(nodes, uint32), generate
+
+
+@intrinsic
+def class_step(_typing: Any, func_id: Any, at: Any, lookup: Any, table: Any, multiplier: Any, out: Any) -> Any:
+    """Stores what `table` says of each known id, its class; returns the bits of those unknown, of which it says any.
 
     The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
-    need no planes.
+    need no planes. `table` may change between calls of this, so no copy of it stays in registers.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
-        factor = _simd.splat(builder, arguments[3], 16)
+        ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
+        factor = _simd.splat(builder, arguments[4], 16)
         planes = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, arguments[1])])
         bucket = builder.lshr(planes[3], const(1, 64, I8))
 
-        def of_bucket(first: int) -> Value:
-            low, high = (load(builder, tables, first + half, BYTES, is_table=True) for half in (0, 64))
+        def of_bucket(base: Value, first: int, *, is_table: bool) -> Value:
+            low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
             return _simd.look_up_128(builder, low, bucket, high)
 
         different = const(0, 64, I8)
         for byte, plane in enumerate(planes):
-            different = builder.or_(different, builder.xor(of_bucket(PLANE_AT + 128 * byte), plane))
-        _simd.store(builder, of_bucket(CLASS_AT), outs, arguments[1])
+            key = of_bucket(lookups, PLANE_AT + 128 * byte, is_table=True)
+            different = builder.or_(different, builder.xor(key, plane))
+        _simd.store(builder, of_bucket(tables, CLASS_AT, is_table=False), outs, arguments[1])
         return builder.bitcast(builder.icmp_unsigned("!=", different, const(0, 64, I8)), I64)
 
-    return uint64(func_id, at, table, multiplier, out), generate
+    return uint64(func_id, at, lookup, table, multiplier, out), generate
 
 
 @intrinsic
@@ -100,9 +126,7 @@ def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, class
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
-        refused, passed = (
-            _simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8, is_table=True), 16) for k in (0, 1)
-        )
+        refused, passed = (_simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8), 16) for k in (0, 1))
         parts = []
         for words in ids_at(builder, ids, arguments[1]):
             masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
@@ -114,6 +138,22 @@ def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, class
         return context.get_dummy_value()
 
     return void(func_id, uint64, table, uint64, classes), generate
+
+
+@intrinsic
+def fold_row(_typing: Any, table: Any, verdict: Any, row: Any, out: Any) -> Any:
+    """Puts the verdicts of one row in place of classes, so that a step of classes is one of verdicts."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3))
+        offset = builder.mul(builder.zext(arguments[2], I64), ir.Constant(I64, 64))
+        row_bytes = load(builder, rows, offset, BYTES, is_table=True)
+        for first in (CLASS_AT, CLASS_AT + 64, UNKNOWN_AT):
+            found = _simd.look_up_64(builder, row_bytes, load(builder, tables, first, BYTES, is_table=True))
+            _simd.store(builder, found, outs, ir.Constant(I64, first))
+        return context.get_dummy_value()
+
+    return void(table, verdict, uint32, out), generate
 
 
 @intrinsic
@@ -176,50 +216,50 @@ def code_step(_typing: Any, classes: Any, at: Any, table: Any, verdict: Any, out
 
 
 @intrinsic
-def few_step(_typing: Any, classes: Any, at: Any, few: Any, vcpu: Any, out: Any) -> Any:
-    """Verdicts in a fleet of few vCPUs and few rows: rows.Rows.few is looked up in registers."""
+def vcpu_step(_typing: Any, vcpu: Any, at: Any, table: Any, out: Any) -> Any:
+    """The row of each call in a fleet of up to N_BIT_VCPU vCPUs, looked up in registers."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        base, maps, vcpus, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
-        these = load(builder, base, arguments[1], BYTES)
-        bits = signature.args[3].dtype.bitwidth
+        vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3))
+        bits = signature.args[0].dtype.bitwidth
         offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
         wide = load(builder, vcpus, offset, ir.VectorType(ir.IntType(bits), 64))
         low = builder.trunc(wide, BYTES) if bits > 8 else wide
-        high = (
-            builder.trunc(builder.lshr(wide, const(8, 64, ir.IntType(bits))), BYTES) if bits > 8 else const(0, 64, I8)
-        )
-        bit = [_is_set(builder, low, 7), _is_set(builder, high, 0), _is_set(builder, high, 1)]
-        place = _look_up(builder, maps, 0, low, bit if bits > 8 else bit[:1])
-        index = builder.or_(builder.and_(place, const(0xFC, 64, I8)), builder.lshr(these, const(1, 64, I8)))
-        block = [_is_set(builder, place, 0), _is_set(builder, place, 1)]
-        pair = _look_up(builder, maps, FEW_VCPUS, index, block)
-        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        block = [_is_set(builder, low, 7)]
+        if bits > 8:
+            high = builder.trunc(builder.lshr(wide, const(8, 64, ir.IntType(bits))), BYTES)
+            block += [_is_set(builder, high, 0), _is_set(builder, high, 1)]
+        _simd.store(builder, _look_up(builder, tables, VCPU_AT, low, block), outs, arguments[1])
         return context.get_dummy_value()
 
-    return void(classes, uint64, few, vcpu, out), generate
+    return void(vcpu, uint64, table, out), generate
 
 
 @intrinsic
-def rows_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any, row: Any, out: Any) -> Any:
-    """Verdicts of calls of any rows, numbered by bytes; `packed` fits FEW_ROW_BYTES and is looked up in registers."""
+def bits_step(_typing: Any, classes: Any, at: Any, table: Any, row: Any, out: Any) -> Any:
+    """Verdicts of calls of any rows of bit_rows.BitRows, looked up in registers; `out` may be `row`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        base, rows, its, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4, 5))
-        these, row_bytes = load(builder, base, arguments[1], BYTES), load(builder, its, arguments[1], BYTES)
-        bits = arguments[3]
-        pairs = builder.bitcast(row_bytes, _PAIRS)
-        shift, back = (builder.trunc(b, I16) for b in (bits, builder.sub(ir.Constant(I32, 7), bits)))
-        first = builder.shl(pairs, _simd.splat(builder, shift, 32))
-        block = builder.bitcast(builder.lshr(pairs, _simd.splat(builder, back, 32)), BYTES)
-        high = builder.trunc(builder.shl(ir.Constant(I32, 0xFF), bits), I8)
-        first = builder.and_(builder.bitcast(first, BYTES), _simd.splat(builder, high, 64))
-        index = builder.or_(first, builder.lshr(these, const(1, 64, I8)))
-        pair = _look_up(builder, rows, 0, index, [_is_set(builder, block, bit) for bit in range(3)])
-        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        base, tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
+        at = arguments[1]
+        these, its_row = load(builder, base, at, BYTES), load(builder, rows, at, BYTES)
+
+        def by_class(first: int) -> Value:
+            return _simd.look_up_64(builder, load(builder, tables, first, BYTES, is_table=True), these)
+
+        high_row = [_is_set(builder, its_row, 7)]
+        planes = [_look_up(builder, tables, BITS_AT + BIT_ROWS * p, its_row, high_row) for p in range(N_BIT_PLANE)]
+        which = by_class(WHICH_AT)
+        its_bits = builder.select(_is_set(builder, which, 0), planes[1], planes[0])
+        its_bits = builder.select(_is_set(builder, which, 1), planes[2], its_bits)
+        index = these
+        for mask, place in ((ONE_AT, N_BIT_CLASS), (OTHER_AT, 2 * N_BIT_CLASS)):
+            is_set = builder.icmp_unsigned("!=", builder.and_(its_bits, by_class(mask)), const(0, 64, I8))
+            index = builder.select(is_set, builder.or_(index, const(place, 64, I8)), index)
+        _simd.store(builder, _look_up(builder, tables, VALUE_AT, index, []), outs, at)
         return context.get_dummy_value()
 
-    return void(classes, uint64, packed, byte_bits, row, out), generate
+    return void(classes, uint64, table, row, out), generate
 
 
 def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:

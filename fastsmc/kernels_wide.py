@@ -1,8 +1,8 @@
 """Dispatch by wide registers: passes over some thousand calls, for CPUs with AVX-512, VBMI and VBMI2.
 
-Classes first, 64 calls a step; then verdicts, of calls of one row or few rows by look-ups in registers, of others by a
-load each; then, one by one, the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing here
-may be compiled unless `_jit.HAS_WIDE`.
+Classes first, 64 calls a step; then verdicts, by look-ups in registers: of calls of one row, or of rows that are bits;
+of others by a load each; then the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing
+here may be compiled unless `_jit.HAS_WIDE`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ import numpy as np
 
 from fastsmc._jit import kernel
 from fastsmc._simd import extremes_64, keys_below, list_bits
-from fastsmc.kernels import CODE_AT, FEW_ROW_BYTES, U8, U16, U32, UNKNOWN_AT, Index, group_of, is_psci, merged
+from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
 from fastsmc.kernels_steps import (
     allow_step,
     ask_ahead,
+    ask_node,
+    bits_step,
     class_step,
     code_step,
-    few_step,
+    fold_row,
     mixed_step,
     row_step,
-    rows_step,
+    vcpu_step,
 )
 
 STEP = 64
-CHUNK = 2048
-"""Calls of a pass: their ids, vCPUs, indices, classes and verdicts stay in L1 and near."""
+CHUNK, LONG_CHUNK = 2048, 8192
+"""Calls of a pass: their ids, vCPUs, rows, classes and verdicts stay in L1 and near. Longer where ids are searched for:
+what the first searches of a pass wait for is shared by more."""
 _LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
+_EIGHT, _WORD = np.uint64(8), np.uint64(15)
 _LAST_LANE = np.uint64(STEP - 1)
 _COUNT = np.uint32(1)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
@@ -63,60 +67,88 @@ def rows_of(
 
 
 @kernel
-def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, has_ranges: bool, classes: U8, listed: U16) -> int:
+def classes_of(
+    func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, has_ranges: bool, classes: U8, listed: U16
+) -> int:
     """The class of every id; where there are ranges, those of unknown ids are left out and their places listed.
 
-    uint32[n_call] -> uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
+    uint32[n_call]; `table` is `lookup`, or verdicts in place of classes (`fold_row`), and so is what comes out ->
+    uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
     """
     n = _NONE
     for step in range(0, func_id.size, STEP):
         at = np.uint64(min(step, func_id.size - STEP))
         if has_ranges:
             ask_ahead(func_id, at)
-        bits = class_step(func_id, at, lookup, multiplier, classes)
+        bits = class_step(func_id, at, lookup, table, multiplier, classes)
         if has_ranges:
             n = list_bits(bits, at, listed, n)
         elif bits != _NONE:
-            allow_step(func_id, at, lookup, bits, classes)
+            allow_step(func_id, at, table, bits, classes)
     return int(n)
 
 
 @kernel
-def by_row(
+def by_runs(
     vcpu: Index,
-    one_until: int,
+    is_one: bool,
     magic: np.uint64,
     magic_shift: np.uint64,
     row_of_group: Index,
     run_of_group: U32,
     classes: U8,
     verdict: U8,
-    few: U8,
-    packed: U8,
-    byte_bits: np.uint32,
-    index: Index,
     out: U8,
-) -> None:
-    """Verdicts of calls by HVC. A step is of one row if its vCPUs lie in one run of equal rows.
+) -> bool:
+    """Verdicts of calls by HVC as long as each step is of one row, as its vCPUs lie in one run of equal rows.
 
-    unsigned[n_call]; the calls before `one_until` are of one row; then rows.Rows; unsigned[n_call], the rows of
-    `packed` -> uint8[n_call].
+    unsigned[n_call]; whether all of them are; then rows.Rows; uint8[n_call] -> uint8[n_call]; whether every step was.
     """
     for step in range(0, vcpu.size, STEP):
         at = np.uint64(min(step, vcpu.size - STEP))
         its_group = group_of(vcpu[at], magic, magic_shift)
-        run = run_of_group[its_group]
-        is_one = step < one_until
-        if not is_one and run == run_of_group[group_of(vcpu[at + _LAST_LANE], magic, magic_shift)]:
+        if not is_one:
+            if run_of_group[its_group] != run_of_group[group_of(vcpu[at + _LAST_LANE], magic, magic_shift)]:
+                return False
             both = extremes_64(vcpu, at)
             low, high = group_of(both & _LOW_HALF, magic, magic_shift), group_of(both >> _HIGH, magic, magic_shift)
-            is_one = run_of_group[low] == run_of_group[high]
-        if is_one:
-            row_step(classes, at, verdict, np.uint32(row_of_group[its_group]), out)
-        elif few.size:
-            few_step(classes, at, few, vcpu, out)
-        else:
-            mixed_step(classes, at, packed, byte_bits, index, out)
+            if run_of_group[low] != run_of_group[high]:
+                return False
+        row_step(classes, at, verdict, np.uint32(row_of_group[its_group]), out)
+    return True
+
+
+@kernel
+def by_bits(
+    func_id: U32,
+    vcpu: Index,
+    is_small: bool,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: U8,
+    classes: U8,
+    bit_row: U8,
+    row: U8,
+    out: U8,
+) -> None:
+    """Verdicts of calls by HVC of any rows that are bits; `is_small`: vCPUs are fewer than N_BIT_VCPU.
+
+    unsigned[n_call], bit_rows.BitRows.row_of_group, uint8[n_call], bit_rows.BitRows.table -> uint8[n_call] x 2; `row`
+    is scratch.
+    """
+    if is_small:
+        for step in range(0, out.size, STEP):
+            ask_ahead(func_id, np.uint64(step))
+            ask_ahead(vcpu, np.uint64(step))
+            vcpu_step(vcpu, np.uint64(min(step, out.size - STEP)), bit_row, row)
+    else:
+        for c in range(out.size):
+            row[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
+    for step in range(0, out.size, STEP):
+        if not is_small:
+            ask_ahead(func_id, np.uint64(step))
+            ask_ahead(vcpu, np.uint64(step))
+        bits_step(classes, np.uint64(min(step, out.size - STEP)), bit_row, row, out)
 
 
 @kernel
@@ -128,44 +160,67 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     if len(counts) == 1:
         for c in range(code.size):
             counts[0, code[c]] += _COUNT
+    elif len(counts) == vm_of_vcpu.size:  # a vCPU each: a load less, 1.3x of this loop
+        for c in range(code.size):
+            counts[vcpu[c], code[c]] += _COUNT
     else:
         for c in range(code.size):
             counts[vm_of_vcpu[vcpu[c]], code[c]] += _COUNT
 
 
 @kernel
-def search_ranges(
+def begin_search(
     listed: U16,
     func_id: U32,
-    its_row: U32,
-    lookup: U8,
-    verdict: U8,
-    root_of_row: U32,
+    vcpu: Index,
+    row: U32,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    search_of_row: U64,
     depth: int,
-    key: U32,
-    child: U32,
-    step_verdict: U8,
+    nodes: U32,
+    ids: U32,
     node: U32,
+    default: U8,
+) -> None:
+    """The leaf in which each search ends, asked for ahead: it is there when `end_search` comes.
+
+    All searches go down level by level, so that their cache misses overlap. uint16[n_listed], uint32[n_call],
+    unsigned[n_call], uint32[n_call or 0: by vCPU], then rows.Rows -> uint32[n_listed] x 2, uint8[n_listed].
+    """
+    for j in range(listed.size):
+        c = listed[j]
+        its_row = row[c] if row.size else np.uint32(row_of_group[group_of(vcpu[c], magic, magic_shift)])
+        search = search_of_row[its_row]
+        node[j] = np.uint32(search >> _EIGHT)
+        ids[j] = func_id[c]
+        default[j] = default_of(search, ids[j])
+    for _ in range(depth - 1):
+        for j in range(listed.size):
+            node[j] = nodes[node[j], _WORD] + keys_below(nodes, node[j], ids[j])
+            ask_node(nodes, node[j])
+
+
+@kernel
+def end_search(
+    listed: U16,
+    lookup: U8,
+    nodes: U32,
+    ids: U32,
+    node: U32,
+    default: U8,
     out: U8,
     code: U8,
 ) -> None:
-    """Verdicts and codes of calls with unknown ids, all of them level by level, so that their cache misses overlap.
+    """Verdicts and codes of calls with unknown ids.
 
-    No branch depends on a call. uint16[n_listed], uint32[n_call], uint32[n_listed], then rows.Rows ->
-    uint8[n_call] x 2; node is scratch.
+    No branch depends on a call. uint16[n_listed], then rows.Rows, then what `begin_search` left -> uint8[n_call] x 2.
     """
-    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
-    its_code = lookup[CODE_AT + refused]
-    for j in range(listed.size):
-        node[j] = root_of_row[its_row[j]]
-    for _ in range(depth - 1):
-        for j in range(listed.size):
-            node[j] = child[node[j]] + keys_below(key, node[j], func_id[listed[j]])
+    its_code = lookup[CODE_AT + lookup[UNKNOWN_AT]]
     for j in range(listed.size):
         c = listed[j]
-        f = func_id[c]
-        found = step_verdict[node[j], keys_below(key, node[j], f)]
-        what = merged(found, verdict[its_row[j], passed if is_psci(f) else refused])
+        what = decided(nodes[node[j], _WORD], keys_below(nodes, node[j], ids[j]), default[j])
         out[c] = what
         code[c] = its_code | what
 
@@ -185,14 +240,12 @@ def decide(
     lookup: U8,
     verdict: U8,
     packed: U8,
-    packed_of_vcpu: U8,
-    few: U8,
+    bit_row_of_group: U8,
+    bit_row: U8,
     byte_bits: np.uint32,
-    root_of_row: U32,
+    search_of_row: U64,
     depth: int,
-    key: U32,
-    child: U32,
-    step_verdict: U8,
+    nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
     out: U8,
@@ -204,54 +257,57 @@ def decide(
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
     uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
     """
-    classes, code, listed = np.empty(CHUNK, np.uint8), np.empty(CHUNK, np.uint8), np.empty(CHUNK + 2 * STEP, np.uint16)
-    row, its_row, node = (
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK + STEP, np.uint32),
-        np.empty(CHUNK + STEP, np.uint32),
+    classes, code, listed = (
+        np.empty(LONG_CHUNK, np.uint8),
+        np.empty(LONG_CHUNK, np.uint8),
+        np.empty(LONG_CHUNK + 2 * STEP, np.uint16),
     )
+    row, ids, node = (
+        np.empty(LONG_CHUNK, np.uint32),
+        np.empty(LONG_CHUNK + STEP, np.uint32),
+        np.empty(LONG_CHUNK + STEP, np.uint32),
+    )
+    default = np.empty(LONG_CHUNK + STEP, np.uint8)
+    folded = lookup.copy()
+    row_byte = np.empty(LONG_CHUNK, np.uint8)
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
-    is_direct = has_runs and (len(packed_of_vcpu) > 0 or few.size > 0)
-    has_few_rows = has_runs and not is_direct and n_row << byte_bits <= FEW_ROW_BYTES
-    row_byte = np.empty(CHUNK, np.uint8)
-    for start in range(0, func_id.size, CHUNK):
-        end = min(start + CHUNK, func_id.size)
+    has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
+    chunk = LONG_CHUNK if has_ranges else CHUNK
+    for start in range(0, func_id.size, chunk):
+        end = min(start + chunk, func_id.size)
         first = min(start, end - STEP)
         f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
         low, high = extremes(v)
         if high >= n_vcpu:
             return start
-        n = classes_of(f, multiplier, lookup, has_ranges, classes, listed)
-        if has_few_rows:
-            rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row_byte)
-        elif not is_direct:
+        low, high = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
+        is_one = has_runs and run_of_group[low] == run_of_group[high]
+        is_folded = is_one and not coded
+        if is_folded:
+            fold_row(lookup, verdict, np.uint32(row_of_group[low]), folded)
+        table, found = (folded, verdicts) if is_folded else (lookup, classes)
+        n = classes_of(f, multiplier, lookup, table, has_ranges, found, listed)
+        if not has_runs:
             rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
-        if has_few_rows:
-            for step in range(0, f.size, STEP):
-                ask_ahead(f, np.uint64(step))
-                ask_ahead(v, np.uint64(step))
-                rows_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row_byte, verdicts)
-        elif has_runs:
-            low, high = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
-            one_until = f.size if run_of_group[low] == run_of_group[high] else 0
-            some = (v, one_until, magic, magic_shift, row_of_group, run_of_group, classes, verdict, few)
-            if is_direct:
-                by_row(*some, packed_of_vcpu, byte_bits, v, verdicts)
-            else:
-                by_row(*some, packed, byte_bits, row, verdicts)
+        if n:
+            its = (listed[:n], f, v, row[:0] if has_runs else row, magic, magic_shift, row_of_group, search_of_row)
+            begin_search(*its, depth, nodes, ids, node, default)
+        if is_folded or (
+            has_runs and by_runs(v, is_one, magic, magic_shift, row_of_group, run_of_group, classes, verdict, verdicts)
+        ):
+            pass
+        elif has_bits:
+            by_bits(f, v, is_small, magic, magic_shift, bit_row_of_group, classes, bit_row, row_byte, verdicts)
         else:
+            if has_runs:
+                rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row)
             for step in range(0, f.size, STEP):
                 mixed_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row, verdicts)
         if coded:
             for step in range(0, f.size, STEP):
                 code_step(classes, np.uint64(min(step, f.size - STEP)), lookup, verdicts, code)
         if n:
-            # Stored one after another: into places of `row` LLVM would scatter, 13 ns each on Zen 4.
-            for j in range(n):
-                c = listed[j]
-                its_row[j] = row_of_group[group_of(v[c], magic, magic_shift)] if is_direct or has_few_rows else row[c]
-            its = (listed[:n], f, its_row, lookup, verdict, root_of_row, depth, key, child, step_verdict)
-            search_ranges(*its, node, verdicts, code)
+            end_search(listed[:n], lookup, nodes, ids, node, default, verdicts, code)
         if coded:
             count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
     return func_id.size

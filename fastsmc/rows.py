@@ -2,7 +2,8 @@
 
 A **class** is a set of known ids of one service that every row of this fleet treats alike; ids without a name make up
 two more classes, as the PSCI allow rule passes them or not. A **row** says what becomes of each class. Policies with
-equal rows share one, so a fleet of 700 policies may have 200 rows. A row is kept twice: as bytes, and packed in fields.
+equal rows share one, so a fleet of 700 policies may have 200 rows. A row is kept as bytes, packed in fields, and
+where it can be as bits (bit_rows).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.bit_rows import BitRows, build_bit_rows
 from fastsmc.bitmaps import (
     KEY_OF_BUCKET,
     MULTIPLIER,
@@ -29,9 +31,6 @@ from fastsmc.bitmaps import (
 from fastsmc.kernels import (
     CLASS_AT,
     CODE_AT,
-    FEW_BYTES,
-    FEW_ROW_BYTES,
-    FEW_VCPUS,
     KEY_AT,
     LOOKUP_BYTES,
     PLANE_AT,
@@ -44,18 +43,16 @@ N_CLASS = 64
 SEARCH = 8
 """Added to a row's verdict where ranges may overrule it. Verdicts end at 6, so a field of 4 bits holds both."""
 FIELDS_PER_BYTE = 2
-N_KEY = 16
-"""Keys in a node of a filter tree: 64 bytes, which one comparison of a wide register covers."""
-DIRECT_BYTES = 1 << 18
-"""Packed rows are repeated per vCPU up to this size: one dependent load less per call while they stay in L2."""
+N_STEP = 16
+"""Steps, or children, of a node of a filter tree: 15 keys and a word about them are 64 bytes, a cache line."""
 
 _CODE_OF_SLOT = np.append(SLOT_SERVICE, np.full(2, Service.UNKNOWN, np.uint8)) << np.uint8(3)
 """uint8[n_slot + 2]: service * 8, to which a verdict is added for a call's code."""
-_LAST_ID = np.uint32(0xFFFF_FFFF)
-_KEEP = 0x70
-_VERDICT_OF_ACTION = np.array([_KEEP, Verdict.DENIED, Verdict.FORWARDED], np.uint8)
-"""What a range decides, by FilterAction: high half, the bits of the row's own verdict that stand; low half, others."""
+_LAST_ID = 0xFFFF_FFFF
+LINE = 64
+"""Bytes of a cache line."""
 
+Number = TypeVar("Number", bound=np.generic)
 Index = NDArray[np.unsignedinteger[Any]]
 
 
@@ -63,20 +60,19 @@ Index = NDArray[np.unsignedinteger[Any]]
 class FilterTrees:
     """The step functions of all filters as search trees of one depth.
 
-    A node holds the last ids of its steps (or, above the leaves, of its children), ascending, filled up with
-    0xffffffff. The number of keys below an id is the step it belongs to: never a filler, for nothing is above it.
+    The keys of a node are the last ids of its steps (or, above the leaves, of its children) but the last, ascending,
+    filled up with 0xffffffff. The number of keys below an id is the step it belongs to: never a filler, for nothing is
+    above it. The word after them is the first child of a node above the leaves; in a leaf it is the FilterAction of
+    each step, 2 bits each, from the lowest up.
 
     Attributes:
-        root: uint32[n_filter], node. depth: levels, at least 1.
-        key: uint32[n_node, N_KEY]. child: uint32[n_node], the first child of a node above the leaves.
-        verdict: uint8[n_node, N_KEY], what the steps of a leaf decide: a verdict, or 0x70, which lets the row's stand.
+        depth: levels, at least 1.
+        node: uint32[n_node, N_STEP], from the start of a cache line on; the roots of all filters, then their children,
+            level by level, so that the upper levels lie close together and stay in cache.
     """
 
-    root: NDArray[np.uint32]
     depth: int
-    key: NDArray[np.uint32]
-    child: NDArray[np.uint32]
-    verdict: NDArray[np.uint8]
+    node: NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -95,11 +91,9 @@ class Rows:
             service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint8[N_PLANE * n_row, n_byte], the same in fields of 4 bits, low half first; n_byte is a power of two.
-        packed_of_vcpu: uint8[n_vcpu, n_byte], rows of plane 0 by vCPU; [0, n_byte] in a fleet too large for it.
-        few: uint8[FEW_VCPUS + FEW_BYTES], the place of each vCPU's row in what follows, and the packed rows of plane 0;
-            empty where vCPUs or rows are too many. A place is the row's first byte in its block of 128, plus the number
-            of the block, for which rows of 4 bytes and more leave room.
-        root_of_row: uint32[N_PLANE * n_row], node of trees.
+        bit_rows: the rows of plane 0 once more, as bits.
+        search_of_row: uint64[N_PLANE * n_row], what an id without a name needs: from bit 8 up the root of its tree;
+            the row's verdicts where the PSCI allow rule passes it, bits 4 to 7, and where not, bits 0 to 3.
     """
 
     n_vcpu: int
@@ -110,9 +104,8 @@ class Rows:
     lookup: NDArray[np.uint8]
     verdict: NDArray[np.uint8]
     packed: NDArray[np.uint8]
-    packed_of_vcpu: NDArray[np.uint8]
-    few: NDArray[np.uint8]
-    root_of_row: NDArray[np.uint32]
+    bit_rows: BitRows
+    search_of_row: NDArray[np.uint64]
     trees: FilterTrees
 
     @property
@@ -138,14 +131,12 @@ class Rows:
             self.lookup,
             self.verdict,
             self.packed,
-            self.packed_of_vcpu,
-            self.few,
+            self.bit_rows.row_of_group,
+            self.bit_rows.table,
             np.uint32(self.packed.shape[1].bit_length() - 1),
-            self.root_of_row,
+            self.search_of_row,
             self.trees.depth if self.has_ranges else 0,
-            self.trees.key,
-            self.trees.child,
-            self.trees.verdict,
+            self.trees.node,
         )
 
 
@@ -171,13 +162,15 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     _, first, row_of_policy = np.unique(content, axis=0, return_index=True, return_inverse=True)
     by_slot = columns[first].transpose(1, 0, 2).reshape(N_PLANE * first.size, -1)
     by_slot = np.concatenate([_CODE_OF_SLOT[None], by_slot])
-    by_class, class_of_slot = np.unique(by_slot, axis=1, return_inverse=True)
+    by_class, class_of = np.unique(by_slot, axis=1, return_inverse=True)
+    class_of_slot = class_of.reshape(-1).astype(np.uint8)
     code_of_class, by_class = by_class[0], by_class[1:]
     verdict = np.zeros((len(by_class), N_CLASS), np.uint8)
     verdict[:, : by_class.shape[1]] = by_class
     packed = _packed(by_class)
     row_of_vcpu = row_of_policy.reshape(-1).astype(narrowest(first.size - 1))[policy_of_vcpu]
-    is_direct = row_of_vcpu.size * packed[0].nbytes <= DIRECT_BYTES
+    # Where a range may decide, every id without a name is searched for: its class need not tell.
+    left_out = class_of_slot[SLOT_ID.size :][: 2 * np.any(by_class & SEARCH)]
     trees = _trees(filters)
     size = _group_size(row_of_vcpu)
     row_of_group = np.ascontiguousarray(row_of_vcpu[::size])
@@ -186,12 +179,13 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
         *_division(size),
         row_of_group,
         np.concatenate([[0], np.cumsum(row_of_group[1:] != row_of_group[:-1])]).astype(np.uint32),
-        _lookup(class_of_slot.reshape(-1).astype(np.uint8), code_of_class),
+        _lookup(class_of_slot, code_of_class),
         verdict,
         packed,
-        _readable_past(packed[row_of_vcpu] if is_direct else packed[:0]),
-        _few(row_of_vcpu, packed[: first.size]),
-        np.tile(trees.root[filter_of_policy[first]], N_PLANE),
+        build_bit_rows(by_class[: first.size], left_out, row_of_group, row_of_vcpu),
+        np.tile(filter_of_policy[first].astype(np.uint64) << np.uint64(8), N_PLANE)
+        | verdict[:, class_of_slot[SLOT_ID.size + 1]] << np.uint64(4)
+        | verdict[:, class_of_slot[SLOT_ID.size]],
         trees,
     )
 
@@ -235,52 +229,44 @@ def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _readable_past(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same rows with memory after the last one: the wide kernel loads words from any byte, or FEW_ROW_BYTES."""
-    memory = np.zeros(rows.size + FEW_ROW_BYTES, np.uint8)
+    """The same rows with memory after the last one: the wide kernel loads words from any byte."""
+    memory = np.zeros(rows.size + 4, np.uint8)
     memory[: rows.size] = rows.reshape(-1)
     return memory[: rows.size].reshape(rows.shape)
 
 
-def _few(row_of_vcpu: Index, packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if row_of_vcpu.size > FEW_VCPUS or packed.nbytes > FEW_BYTES:
-        return np.zeros(0, np.uint8)
-    few = np.zeros(FEW_VCPUS + FEW_BYTES, np.uint8)
-    start = row_of_vcpu.astype(np.int64) * packed[0].nbytes
-    few[: start.size] = start % 128 | start // 128
-    few[FEW_VCPUS:][: packed.nbytes] = packed.reshape(-1)
-    return few
-
-
 def _trees(filters: Sequence[Steps]) -> FilterTrees:
-    depth, reach = 1, N_KEY
+    depth, reach = 1, N_STEP
     while reach < max(start.size for start, _ in filters):
-        depth, reach = depth + 1, reach * N_KEY
-    keys, children, verdicts, root = [], [], [], []
-    n_node = 0
-    for start, action in filters:
-        root.append(n_node)
-        levels = [_nodes(np.append(start[1:] - np.uint32(1), _LAST_ID))]
-        while len(levels) < depth:
-            levels.insert(0, _nodes(levels[0][:, -1]))
-        for level in levels:
-            n_node += len(level)
-            keys.append(level)
-            children.append(n_node + N_KEY * np.arange(len(level)))
-        inner = n_node - root[-1] - len(levels[-1])
-        leaf = np.zeros((n_node - root[-1]) * N_KEY, np.uint8)
-        leaf[inner * N_KEY :][: action.size] = _VERDICT_OF_ACTION[action]
-        verdicts.append(leaf.reshape(-1, N_KEY))
-    return FilterTrees(
-        np.array(root, np.uint32),
-        depth,
-        np.concatenate(keys),
-        np.concatenate(children).astype(np.uint32),
-        np.concatenate(verdicts),
-    )
+        depth, reach = depth + 1, reach * N_STEP
+    levels: list[list[NDArray[np.uint32]]] = [[] for _ in range(depth)]
+    for start, _ in filters:
+        last = np.append(start[1:] - np.uint32(1), np.uint32(_LAST_ID))
+        for level in reversed(levels):
+            level.append(_by_node(last, _LAST_ID))
+            last = level[-1][:, -1]
+    node = on_lines(np.concatenate([nodes for level in levels for nodes in level]))
+    size = np.array([[len(nodes) for nodes in level] for level in levels])
+    first = (np.cumsum(size) - size.reshape(-1)).reshape(size.shape)  # of each filter in each level
+    for own, n, child in zip(first, size, first[1:], strict=False):
+        place = np.arange(own[0], own[-1] + n[-1])
+        node[place, -1] = np.repeat(child, n) + N_STEP * (place - np.repeat(own, n))
+    actions = np.concatenate([_by_node(action, FilterAction.HANDLE) for _, action in filters])
+    node[first[-1, 0] :, -1] = np.bitwise_or.reduce(actions << np.arange(0, 2 * N_STEP, 2, dtype=np.uint32), axis=1)
+    return FilterTrees(depth, node)
 
 
-def _nodes(last: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Keys filled up to whole nodes: uint32[n_node, N_KEY]."""
-    nodes = np.full((-(-last.size // N_KEY), N_KEY), _LAST_ID)
-    nodes.reshape(-1)[: last.size] = last
+def _by_node(values: NDArray[Any], filler: int) -> NDArray[np.uint32]:
+    """Values filled up to whole nodes: uint32[n_node, N_STEP]."""
+    nodes = np.full((-(-values.size // N_STEP), N_STEP), filler, np.uint32)
+    nodes.reshape(-1)[: values.size] = values
     return nodes
+
+
+def on_lines(rows: NDArray[Number]) -> NDArray[Number]:
+    """The same from the start of a cache line on, so that a row of a line's bytes or less lies in one."""
+    memory = np.empty(rows.nbytes + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    aligned = memory[start : start + rows.nbytes].view(rows.dtype).reshape(rows.shape)
+    aligned[:] = rows
+    return aligned

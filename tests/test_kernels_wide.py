@@ -93,41 +93,35 @@ def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> 
 
 @wide_only
 @pytest.mark.parametrize(
-    ("n_vm", "n_vcpu", "is_few"), [(16, 64, True), (16, 16, True), (17, 60, False), (16, 65, False)]
+    ("n_vm", "n_vcpu", "n_id", "are_bits"),
+    [
+        (16, 64, 5, True),
+        (16, 65, 5, True),
+        (256, 4, 8, True),
+        (256, 5, 8, True),
+        (257, 3, 8, False),
+        (257, 4, 8, False),
+        (30, 300, 12, True),
+        (30, 30, 13, False),
+        (16, 16, 60, False),
+    ],
 )
-def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, is_few: bool) -> None:
+def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, n_id: int, are_bits: bool) -> None:
+    """Each id filtered is a class of three verdicts, so of two bits: 24 bits hold 12. Up to 1024 vCPUs and more."""
     fleet, rng = Fleet.uniform(n_vm=n_vm, n_vcpu=n_vcpu), np.random.default_rng(n_vm)
-    open_ids = [f.func_id for f in FUNCTIONS if f.func_id >> 16 & 0x3FFF]
-    for vm in range(n_vm):
-        fleet.install_filter([FilterRange(i, 1, int(rng.integers(0, 3))) for i in open_ids], vms=vm)
-    rows = fleet.rows()
-    assert (rows.n_row, rows.packed.shape[1], rows.few.size > 0) == (n_vm, 32, is_few)
-    func_id = mixed_ids(rng, 5000, 0.02)
-    for dtype in (np.uint8, np.uint16, np.uint32):
-        last = min(fleet.n_vcpu, 256) if dtype == np.uint8 else fleet.n_vcpu
-        assert_equal(fleet, rng.integers(0, last, 5000).astype(dtype), func_id, NO_CONDUIT)
-
-
-@wide_only
-@pytest.mark.parametrize(
-    ("n_vm", "n_id", "n_byte"), [(27, 3, 8), (64, 10, 16), (65, 10, 16), (32, 60, 32), (33, 60, 32)]
-)
-def test_rows_of_many_vcpus_looked_up_in_registers(n_vm: int, n_id: int, n_byte: int) -> None:
-    """As many rows as fit FEW_ROW_BYTES, fewer, and one more."""
-    fleet, rng = Fleet.uniform(n_vm=n_vm, n_vcpu=70_000 // n_vm), np.random.default_rng(n_vm)
     open_ids = [f.func_id for f in FUNCTIONS if f.func_id >> 16 & 0x3FFF][:n_id]
     for vm in range(n_vm):
-        actions = [vm // 3**k % 3 for k in range(5)] + rng.integers(0, 3, n_id).tolist()
-        fleet.install_filter([FilterRange(i, 1, a) for i, a in zip(open_ids, actions, strict=False)], vms=vm)
+        actions = [vm // 3**k % 3 if 3**k < n_vm else int(rng.integers(3)) for k in range(len(open_ids))]
+        fleet.install_filter([FilterRange(i, 1, a) for i, a in zip(open_ids, actions, strict=True)], vms=vm)
     rows = fleet.rows()
-    assert (rows.n_row, rows.packed.shape[1]) == (n_vm, n_byte)
-    assert rows.packed_of_vcpu.size == rows.few.size == 0
-    for unknown in (0, 0.05):
-        func_id = mixed_ids(rng, 5000, unknown)
-        vcpu = rng.integers(0, fleet.n_vcpu, 5000, np.uint32)
-        for order in (vcpu, np.sort(vcpu)):
-            assert_equal(fleet, order, func_id, NO_CONDUIT)
-        assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
+    assert (rows.n_row, rows.bit_rows.table.size > 0) == (n_vm, are_bits)
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        last = min(fleet.n_vcpu, 256) if dtype == np.uint8 else fleet.n_vcpu
+        for unknown in (0, 0.05):
+            func_id, vcpu = mixed_ids(rng, 5000, unknown), rng.integers(0, last, 5000).astype(dtype)
+            for order in (vcpu, np.sort(vcpu)):
+                assert_equal(fleet, order, func_id, NO_CONDUIT)
+    assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
 
 
 @wide_only

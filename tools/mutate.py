@@ -154,17 +154,26 @@ MUTANTS = [
     *_in(
         "kernels.py",
         ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
-        ("overrules = _ZERO8 - (default >> _SEARCH_BIT)", "overrules = _ZERO8 - (default >> _SEARCH_BIT & _ZERO8)"),
+        ("overrules = _ZERO8 - ((default >> _SEARCH_BIT) &", "overrules = _ZERO8 - (_ONE8 &"),
+        ("(action | action >> _ONE8))", "action)"),
+        ("search >> (_FOUR64 if is_psci(func_id) else _ZERO64)", "search >> _ZERO64"),
         ("_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFC0)"),
-        (
-            "return np.uint8((default & (found >> _HIGH_HALF)) | (found & _VERDICT))",
-            "return np.uint8(found & _VERDICT)",
-        ),
         ("_TWO if conduit[c] & _IMMEDIATE else _ONE", "_ONE if conduit[c] & _IMMEDIATE else _TWO"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
     ),
     *_in("kernels_steps.py", ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)")),
-    *_in("kernels_wide.py", ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed")),
+    *_in(
+        "kernels_wide.py",
+        ("is_folded = is_one and not coded", "is_folded = is_one"),
+        ("    if run_of_group[low] != run_of_group[high]:\n                return False\n", "    pass\n"),
+        ("n_vcpu <= N_BIT_VCPU", "n_vcpu <= N_BIT_VCPU + 1"),
+    ),
+    *_in(
+        "bit_rows.py",
+        ("if len(rows) > BIT_ROWS or", "if len(rows) > BIT_ROWS + 1 or"),
+        ("asked[:, left_out] = 0", "pass"),
+        ("2 << bit if n_bit == 2 else 0", "2 << bit"),
+    ),
     *_in(
         "bitmaps.py",
         ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
