@@ -16,16 +16,12 @@ from fastsmc._jit import kernel, lane_kernel
 from fastsmc._simd import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
-I64Array = NDArray[np.int64]
+U8Array = NDArray[np.uint8]
 BoolArray = NDArray[np.bool_]
 
 _8 = np.uint64(8)
-
-
-@kernel
-def _swap_words(words: U64Array, out: U64Array) -> None:
-    for i in range(words.size):
-        out[i] = swapped(words[i])
+KEPT_BYTES = 12 << 20
+"""Larger outputs gain from being written past the caches: measured, 16 MiB do and 8 MiB do not."""
 
 
 @kernel
@@ -40,6 +36,27 @@ def swap_all(words: U64Array, out: U64Array) -> None:
 
 
 @kernel
+def swap_matrix(values: U64Array, out: U8Array, n_reg: int) -> bool:
+    """`swap_all`, if sizes fit, no byte is in both, and `out` is at a multiple of 8 bytes and to stay in the caches.
+
+    uint64[n_vcpu, n_reg] -> uint8[8 * n_vcpu * n_reg]; whether it was done.
+    """
+    source, target, n_byte = values.ctypes.data, out.ctypes.data, 8 * values.size
+    is_apart = source + n_byte <= target or target + n_byte <= source
+    if (
+        values.shape[1] != n_reg
+        or not n_byte
+        or out.size != n_byte
+        or n_byte > KEPT_BYTES
+        or target % 8
+        or not is_apart
+    ):
+        return False
+    swap_all(values.reshape(-1), out.view(np.uint64))
+    return True
+
+
+@kernel
 def swap_all_past(words: U64Array, out: U64Array) -> None:
     """`swap_all` past the caches, for an `out` at a multiple of 64 bytes."""
     at = np.uint64(0)
@@ -51,24 +68,7 @@ def swap_all_past(words: U64Array, out: U64Array) -> None:
 
 
 @kernel
-def move_pieces(
-    source: U64Array, shared: U64Array, from_source: BoolArray, at: I64Array, to: I64Array, n: I64Array, out: U64Array
-) -> None:
-    """Every piece of every row, to the word: out[:, to:to + n] = source[:, at:at + n], or from `shared`, swapped.
-
-    uint64[n_row, n_in], uint64[n_shared], bool[n_piece], 3 x int64[n_piece] -> uint64[n_row, n_out].
-    """
-    for v in range(out.shape[0]):
-        row, target = source[v], out[v]
-        for k in range(n.size):
-            if from_source[k]:
-                _swap_words(row[at[k] : at[k] + n[k]], target[to[k] : to[k] + n[k]])
-            else:
-                _swap_words(shared[at[k] : at[k] + n[k]], target[to[k] : to[k] + n[k]])
-
-
-@kernel
-def move_eights(
+def _move_eights(
     source: U64Array,
     n_in: np.uint64,
     shared: U64Array,
@@ -80,7 +80,7 @@ def move_eights(
     n_out: np.uint64,
     out: U64Array,
 ) -> None:
-    """The same eight words at a time, ascending: up to seven words past the end of each piece.
+    """Every piece of some rows, eight words at a time, ascending: up to seven words past the end of each piece.
 
     What it writes too much belongs to the next piece or row, which come later; so another row must follow in `out` and
     in `source`, and seven words in `shared`.
@@ -109,7 +109,7 @@ def move_eights(
 
 
 @kernel
-def move_eights_past(
+def _move_eights_past(
     source: U64Array,
     n_in: np.uint64,
     shared: U64Array,
@@ -121,7 +121,7 @@ def move_eights_past(
     n_out: np.uint64,
     out: U64Array,
 ) -> None:
-    """`move_eights` past the caches: only for pieces of whole eights that fall on 64 bytes of `out`."""
+    """`_move_eights` past the caches: only for pieces of whole eights that fall on 64 bytes of `out`."""
     first, second = np.uint64(0), np.uint64(0)
     for _ in range(n_row):
         for k in range(at.size):
@@ -139,6 +139,46 @@ def move_eights_past(
                     swap_8_past(shared, word, out, place)
                     word += _8
                     place += _8
+        first += n_in
+        second += n_out
+
+
+@kernel
+def move_rows(
+    source: U64Array,
+    n_in: np.uint64,
+    shared: U64Array,
+    from_source: BoolArray,
+    at: U64Array,
+    to: U64Array,
+    n: U64Array,
+    n_row: np.uint64,
+    n_eights: np.uint64,
+    is_past: bool,
+    n_out: np.uint64,
+    out: U64Array,
+) -> None:
+    """Every piece of every row: row[to:to + n] = source's row[at:at + n], or `shared`'s, the bytes of words reversed.
+
+    The first `n_eights` rows eight words at a time (past the caches on demand), the others to the word.
+
+    uint64[n_row * n_in], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[n_row * n_out].
+    """
+    if is_past:
+        _move_eights_past(source, n_in, shared, from_source, at, to, n, n_eights, n_out, out)
+    else:
+        _move_eights(source, n_in, shared, from_source, at, to, n, n_eights, n_out, out)
+    first, second = n_eights * n_in, n_eights * n_out
+    for _ in range(n_row - n_eights):
+        for k in range(at.size):
+            place = second + to[k]
+            if from_source[k]:
+                word = first + at[k]
+                for i in range(n[k]):
+                    out[place + i] = swapped(source[word + i])
+            else:
+                for i in range(n[k]):
+                    out[place + i] = swapped(shared[at[k] + i])
         first += n_in
         second += n_out
 

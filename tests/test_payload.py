@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,56 @@ def test_any_contiguous_buffer_is_read_aligned_or_not() -> None:
     np.testing.assert_array_equal(
         decode(encode(ids, values[:, ::-1], "values"), ids, "values", n_vcpu=2), values[:, ::-1]
     )
+
+
+@pytest.mark.parametrize("n_vcpu", [1, 7, 200])
+@pytest.mark.parametrize("n_reg", [1, 8, 1009])
+def test_a_buffer_of_the_callers_gets_the_same_bytes(n_vcpu: int, n_reg: int) -> None:
+    """Whatever the matrix looks like; of ordinary ones the bytes are written by a path of their own."""
+    ids, values = bitmap_ids(n_reg), matrix(n_vcpu, n_reg, np.zeros(n_reg, np.bool_))
+    expected = b"".join(int(word).to_bytes(8, "big") for word in values.reshape(-1))
+    frozen = values.copy()
+    frozen.flags.writeable = False
+    wide = np.zeros((n_vcpu, n_reg + 1), np.uint64)
+    wide[:, :-1] = values
+    for given_as in (values, frozen, np.asfortranarray(values), wide[:, :-1], values.astype(">u8")):
+        room = np.full(8 * values.size + 16, 0xEE, np.uint8)
+        out = room[8:-8]
+        assert encode(ids, given_as, Codec.VALUES, out=out) is out
+        assert out.tobytes() == expected
+        assert (np.concatenate((room[:8], room[-8:])) == 0xEE).all()
+
+
+def test_a_buffer_that_will_not_do_is_refused_and_left_as_it_was() -> None:
+    ids, values = bitmap_ids(4), np.ones((3, 4), np.uint64)
+    room = np.zeros(200, np.uint8)
+    frozen = np.zeros(96, np.uint8)
+    frozen.flags.writeable = False
+    buffers = (
+        room[:95],
+        room[:104],
+        room[1:97],
+        room[:192:2],
+        frozen,
+        room[:96].view(np.int8),
+        room[:96].reshape(3, 32),
+    )
+    for out in buffers:
+        with pytest.raises(InputError, match=r"out: a writable, contiguous uint8\[96\] at a multiple of 8 bytes"):
+            encode(ids, values, Codec.VALUES, out=out)
+    assert not room.any()
+    block = np.ones(30, np.uint64)
+    for first in (0, 5, 12):  # words 0 to 11 are the values
+        with pytest.raises(InputError, match="shares memory") if first < 12 else nullcontext():
+            encode(ids, block[:12].reshape(3, 4), Codec.VALUES, out=block.view(np.uint8)[8 * first : 8 * first + 96])
+    assert (block[:12] == 1).all()
+    with pytest.raises(InputError, match="2 columns for 4 ids"):
+        encode(ids, values.reshape(6, 2), Codec.VALUES, out=room[:96])
+    with pytest.raises(InputError, match="non-empty 2-D"):
+        encode(ids, values[:0], Codec.VALUES, out=room[:0])
+    narrow = np.array([0x6020_0000_0011_0000], np.uint64)
+    with pytest.raises(InputError, match="32-bit register"):
+        encode(narrow, np.array([[1 << 32]], np.uint64), Codec.VALUES, out=room[:8])
 
 
 def test_equal_columns_sees_one_bit_on_the_last_vcpu() -> None:

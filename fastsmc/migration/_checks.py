@@ -45,6 +45,8 @@ def checked_whole(value: object, what: str, highest: int, remark: str) -> int:
     Raises:
         InputError: otherwise; ends in the remark.
     """
+    if type(value) is int and 1 <= value <= highest:
+        return value
     number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
     if number is None or not 1 <= number <= highest:
         msg = f"{what} {value!r}: give a whole number from 1 to {highest}; {remark}"
@@ -160,7 +162,7 @@ def checked_target(out: object, shape: tuple[int, int], source: U64Array) -> U64
     Raises:
         InputError: not a writable C-contiguous uint64 matrix of that shape, apart from the stream.
     """
-    if not (isinstance(out, np.ndarray) and out.dtype == np.uint64 and out.shape == shape and _is_ours(out, 8)):
+    if not (isinstance(out, np.ndarray) and out.dtype == np.uint64 and out.shape == shape and out.flags.carray):
         msg = f"out: a writable, C-contiguous uint64[{shape[0]}, {shape[1]}] is needed"
         raise InputError(msg)
     if np.may_share_memory(out, source):

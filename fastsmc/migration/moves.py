@@ -1,7 +1,7 @@
 """Rows of words from a matrix into a stream and back: which pieces, and which loop does it fastest.
 
-All words change their byte order on the way. Three loops do the same: one to the word; one that takes eight words at a
-time and may run past a piece, into what comes later; and that one past the caches, where a large output is aligned.
+All words change their byte order on the way. Rows are moved eight words at a time, which may run past a piece, into
+what comes later; past the caches where a large output is aligned; and the last row to the word.
 docs/performance.md has what each gained.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 
@@ -16,37 +18,48 @@ from fastsmc.migration._checks import BoolArray, I64Array, U8Array, U64Array
 
 STEP = 8
 """Words moved at a time."""
-_PAST_BYTES = 12 << 20
-"""Larger outputs gain from being written past the caches: measured, 16 MiB do and 8 MiB do not."""
 _LINE_BYTES = 64
 _ROOM = np.zeros(STEP, np.uint64)
 
 
+@cache
+def loops() -> ModuleType:
+    """The kernels, imported when they are first needed: with Numba, which takes longer than most commands."""
+    from fastsmc import kernels_payload
+
+    return kernels_payload
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pieces:
-    """What a row of output is made of, ascending and without gaps: int64[n_piece] and bool[n_piece].
+    """What a row of output is made of, ascending and without gaps: bool[n_piece] and uint64[n_piece].
 
     Attributes:
         from_source: whether the piece comes from the matrix's row, or else from the row that all share.
         at, to: first word there and in the output. n: words.
         n_in, n_out: words of a row of the matrix, of the output.
+        is_whole: the output's row is the matrix's. are_eights: every piece is of whole eights.
     """
 
     from_source: BoolArray
-    at: I64Array
-    to: I64Array
-    n: I64Array
-    n_in: int
-    n_out: int
+    at: U64Array
+    to: U64Array
+    n: U64Array
+    n_in: np.uint64
+    n_out: np.uint64
+    is_whole: bool
+    are_eights: bool
 
     @classmethod
     def of(cls, pieces: Iterable[tuple[bool, int, int]], n_in: int) -> Pieces:
         """From (from_source, first word there, words), in the order of the output; empty ones are left out."""
         rows = [piece for piece in pieces if piece[2]]
         from_source = np.array([row[0] for row in rows], np.bool_)
-        at, n = (np.array([row[k] for row in rows], np.int64) for k in (1, 2))
-        to = np.concatenate(([0], np.cumsum(n)[:-1])) if rows else n
-        return cls(from_source, at, to, n, n_in, int(n.sum()))
+        at, n = (np.array([row[k] for row in rows], np.uint64) for k in (1, 2))
+        n_out = int(n.sum())
+        is_whole = len(rows) == 1 and rows[0][0] and n_in == n_out
+        are_eights = not (n % np.uint64(STEP)).any()
+        return cls(from_source, at, np.cumsum(n) - n, n, np.uint64(n_in), np.uint64(n_out), is_whole, are_eights)
 
     def run(self, source: U64Array, shared: U64Array, out: U64Array) -> None:
         """Moves all rows.
@@ -55,24 +68,21 @@ class Pieces:
             source: uint64[n_row, n_in]. shared: uint64[n_shared]. out: uint64[n_row, n_out]; all contiguous, no two
             of them overlapping.
         """
-        from fastsmc import kernels_payload as kernels
-
         if not out.size:
             return
-        is_past = out.nbytes > _PAST_BYTES and out.ctypes.data % _LINE_BYTES == 0
-        if self.n.size == 1 and self.from_source[0] and self.n_in == self.n_out:  # all rows are one
+        words, kernels = out.reshape(-1), loops()
+        is_past = out.nbytes > kernels.KEPT_BYTES and out.ctypes.data % _LINE_BYTES == 0
+        if self.is_whole:
             swap = kernels.swap_all_past if is_past else kernels.swap_all
-            swap(source.reshape(-1), out.reshape(-1))
+            swap(source.reshape(-1), words)
             return
-        done = out.shape[0] - 1 if min(self.n_in, self.n_out) >= STEP else 0
-        if done:
-            move = kernels.move_eights_past if is_past and not (self.n % STEP).any() else kernels.move_eights
-            room = np.concatenate((shared, _ROOM))
-            at, to, n = (words.view(np.uint64) for words in (self.at, self.to, self.n))
-            sizes = np.uint64(self.n_in), np.uint64(done), np.uint64(self.n_out)
-            flat = source.reshape(-1), out.reshape(-1)
-            move(flat[0], sizes[0], room, self.from_source, at, to, n, sizes[1], sizes[2], flat[1])
-        kernels.move_pieces(source[done:], shared, self.from_source, self.at, self.to, self.n, out[done:])
+        n_row = len(out)
+        n_eights = n_row - 1 if min(self.n_in, self.n_out) >= STEP else 0
+        kernels.move_rows(
+            source.reshape(-1),
+            *(self.n_in, np.concatenate((shared, _ROOM)), self.from_source, self.at, self.to, self.n),
+            *(np.uint64(n_row), np.uint64(n_eights), is_past and self.are_eights, self.n_out, words),
+        )
 
 
 def runs(chosen: BoolArray) -> tuple[I64Array, I64Array]:

@@ -12,6 +12,7 @@ Source: QEMU target/arm/machine.c (vmstate_arm_cpu), kvm.c (write_kvmstate_to_li
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import cast
 
@@ -37,7 +38,9 @@ from fastsmc.migration._checks import (
     require_equal,
 )
 from fastsmc.migration.arrays import Arrays
-from fastsmc.migration.moves import aligned
+from fastsmc.migration.moves import aligned, loops
+
+_WORD, _BYTE = np.dtype(np.uint64), np.dtype(np.uint8)
 
 
 class Codec(StrEnum):
@@ -146,6 +149,7 @@ class PayloadLayout:
         once = self.shared if self.codec.is_global_once else None
         self.arrays = Arrays(self.ids, has_ids=self.codec.has_ids, once=once)
         self._needs_width_check = bool(is_narrow(self.ids).any())
+        self._is_plain = self.codec is Codec.VALUES and not self._needs_width_check
 
     def checked_values(self, values: ArrayLike) -> U64Array:
         """uint64[n_vcpu, n_reg] that can be sent.
@@ -167,6 +171,21 @@ class PayloadLayout:
 
     def encode(self, values: ArrayLike, *, out: U8Array | None = None) -> U8Array:
         """As `fastsmc.migration.encode`."""
+        # For speed alone: what follows does the same in a dozen functions, and where a copy of the values has just gone
+        # through the caches, running those takes a tenth of the copy.
+        if (
+            self._is_plain
+            and type(values) is np.ndarray
+            and type(out) is np.ndarray
+            and values.dtype is _WORD
+            and out.dtype is _BYTE
+            and values.ndim == 2
+            and out.ndim == 1
+            and values.flags.carray
+            and out.flags.carray
+            and loops().swap_matrix(values, out, self.ids.size)
+        ):
+            return out
         matrix = self.checked_values(values)
         size = self.n_bytes(matrix.shape[0])
         buffer = aligned(size) if out is None else checked_out(out, size, matrix)
@@ -178,9 +197,11 @@ class PayloadLayout:
     ) -> U64Array:
         """As `fastsmc.migration.decode`."""
         n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there")
-        what = f"{self.ids.size} registers x {n_vcpu} vCPUs as {self.codec.value!r}"
-        words = words_of(buffer, self.n_bytes(n_vcpu), what)
-        shape = (n_vcpu, self.ids.size)
+        n_reg = self.ids.size
+        words = words_of(
+            buffer, self.n_bytes(n_vcpu), lambda: f"{n_reg} registers x {n_vcpu} vCPUs as {self.codec.value!r}"
+        )
+        shape = (n_vcpu, n_reg)
         matrix = np.empty(shape, np.uint64) if out is None else checked_target(out, shape, words)
         self.arrays.read(words, matrix)
         return matrix
@@ -203,7 +224,7 @@ def equal_columns(values: ArrayLike) -> BoolArray:
     return equal
 
 
-def words_of(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: str) -> U64Array:
+def words_of(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: Callable[[], str]) -> U64Array:
     """The buffer as 64-bit words, copied only if they are not aligned.
 
     Raises:
@@ -215,6 +236,7 @@ def words_of(buffer: bytes | bytearray | memoryview | U8Array, size: int, what: 
         msg = "buffer: contiguous bytes needed"
         raise InputError(msg) from None
     if view.nbytes != size:
-        msg = f"buffer has {view.nbytes} bytes; {what} take {size}"
+        msg = f"buffer has {view.nbytes} bytes; {what()} take {size}"
         raise InputError(msg)
-    return np.require(np.frombuffer(view, np.uint64), requirements="A")
+    words = np.frombuffer(view, np.uint64)
+    return words if words.flags.aligned else words.copy()
