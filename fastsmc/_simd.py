@@ -2,8 +2,7 @@
 
 Functions with a plain body run without Numba as well.
 
-The first group is for any CPU. The second needs AVX-512 with VBMI: ask `_jit.HAS_WIDE` before anything that uses it is
-compiled, because LLVM ends the process over an instruction it cannot select.
+All of it is for any CPU; `_simd_wide` has what is not.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def prefetch(builder: ir.IRBuilder, base: Value, offset: Value) -> None:
     builder.call(function, [at, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
 
-# -- for any CPU ---------------------------------------------------------------------------------------------------
+# -- intrinsics ------------------------------------------------------------------------------------------------------
 
 
 def keys_below(key: NDArray[np.uint32], node: np.uint32, func_id: np.uint32) -> np.uint32:
@@ -331,46 +330,3 @@ def _(out: Any, at: Any, word: Any) -> Any:
 @overload(load_word, strict=False)
 def _(source: Any, at: Any) -> Any:
     return lambda source, at: _load_word(source, at)
-
-
-# -- AVX-512 with VBMI ---------------------------------------------------------------------------------------------
-
-
-def look_up_128(builder: ir.IRBuilder, low: Value, index: Value, high: Value) -> Value:
-    """64 look-ups in a table of 128 bytes, by the low 7 bits of each index byte."""
-    return call(builder, "llvm.x86.avx512.vpermi2var.qi.512", BYTES, low, index, high)
-
-
-def look_up_64(builder: ir.IRBuilder, table: Value, index: Value) -> Value:
-    """64 look-ups in a table of 64 bytes, by the low 6 bits of each index byte."""
-    return call(builder, "llvm.x86.avx512.permvar.qi.512", BYTES, table, index)
-
-
-def gather(builder: ir.IRBuilder, base: Value, offset: Value) -> Value:
-    """16 words, each from a byte offset."""
-    name = "llvm.x86.avx512.mask.gather.dpi.512"
-    return call(builder, name, WORDS, const(0, 16, I32), base, offset, const(1, 16, I1), ir.Constant(I32, 1))
-
-
-@intrinsic
-def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
-    """Writes `first` + the number of each bit set to uint16 `out` from `at` on; how many. 64 words may be written.
-
-    Compressed in a register and stored whole: a compressing store is microcode on Zen 4.
-    """
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        word, start, _, place = arguments
-        base, kind = data(context, builder, signature.args[2], arguments[2]), ir.VectorType(I16, 32)
-        for part in range(2):
-            mask = builder.trunc(builder.lshr(word, ir.Constant(I64, 32 * part)), I32)
-            number = splat(builder, builder.trunc(start, I16), 32)
-            numbers = builder.add(number, ir.Constant(kind, list(range(32 * part, 32 * part + 32))))
-            lanes_set = builder.bitcast(mask, ir.VectorType(I1, 32))
-            name = "llvm.x86.avx512.mask.compress.v32i16"
-            packed = call(builder, name, kind, numbers, const(0, 32, I16), lanes_set)
-            store(builder, packed, base, builder.mul(place, ir.Constant(I64, 2)))
-            place = builder.add(place, builder.zext(builder.ctpop(mask), I64))
-        return place
-
-    return uint64(uint64, uint64, out, uint64), generate

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from fastsmc import kernels_answers as kinds
 from fastsmc._jit import HAS_WIDE
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
+from fastsmc.cache_lines import LINE, on_lines
 from fastsmc.dispatcher import N_WIDE, verdict_filler
 from fastsmc.errors import InputError
 from fastsmc.kernels_answers_wide import list_block as wide_list
 from fastsmc.parts import in_parts, thread_count
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Host
-from fastsmc.rows import LINE, Index, narrowest, on_lines
+from fastsmc.rows import Index, narrowest
 from fastsmc.smccc import (
     FUNCTIONS,
     N_VERDICT,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.cache_lines import on_lines
 from fastsmc.kernels import (
     BIT_ROW_BYTES,
     BIT_ROWS,
@@ -88,4 +89,4 @@ def build_bit_rows(
     number = new_row.reshape(-1).astype(np.uint8)
     if row_of_vcpu.size <= N_BIT_VCPU:
         table[VCPU_AT:][: row_of_vcpu.size] = number[row_of_vcpu]
-    return BitRows(number[row_of_group], table)
+    return BitRows(number[row_of_group], on_lines(table))

@@ -85,8 +85,8 @@ def dispatch(
     if len(calls) >> 32:
         msg = f"{len(calls)} calls are too many to count at once: the limit is {2**32 - 1}; give them in parts"
         raise InputError(msg)
-    out = _prepared(fleet, calls, out)
-    counts = _run(fleet, calls, out, threads, n_counter=1 if by == "service" else fleet.n_vm)
+    is_callers, out = out is not None, _prepared(calls, out)
+    counts = _run(fleet, calls, out, threads, is_callers=is_callers, n_counter=1 if by == "service" else fleet.n_vm)
     cells = counts.reshape(-1, N_CODE // 8, 8)[:, :N_SERVICE, :N_VERDICT]
     return Dispatched(
         out,
@@ -109,8 +109,8 @@ def verdicts(
         InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
             memory with a column; fewer than one thread. `out` is as it was.
     """
-    out = _prepared(fleet, calls, out)
-    _run(fleet, calls, out, threads)
+    is_callers, out = out is not None, _prepared(calls, out)
+    _run(fleet, calls, out, threads, is_callers=is_callers)
     return out
 
 
@@ -130,7 +130,7 @@ def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.ui
 
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         func_id = calls.func_id[part]
-        decide: Callable[..., int] = wide_decide if HAS_WIDE and len(out) >= N_WIDE else kernels.decide
+        decide: Callable[..., int] = wide_decide if _is_wide(len(out)) else kernels.decide
         decide(func_id, calls.vcpu[part], conduit[part], *arguments, _NO_COUNTS, out)
         if has_arguments:
             kernels.check_arguments(func_id, x1[part], x2[part], out)
@@ -138,28 +138,31 @@ def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.ui
     return fill
 
 
-def _prepared(fleet: Fleet, calls: Calls, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """An array for verdicts: the caller's, if it will do and every vCPU exists, or a new one."""
+def _prepared(calls: Calls, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """An array for verdicts: the caller's, if it will do, or a new one."""
     if out is None:
         return np.empty(len(calls), np.uint8)
     _check_out(calls, out)
-    # The kernel checks too, but as it goes: the caller's array must not be left half-filled.
-    _check_vcpus(fleet, calls)
     return out
 
 
-def _check_vcpus(fleet: Fleet, calls: Calls) -> None:
+def _check_vcpus(fleet: Fleet, calls: Calls, n_thread: int = 1) -> None:
+    def work(parts: Iterator[slice]) -> bool:
+        return all(int(calls.vcpu[part].max()) < fleet.n_vcpu for part in parts)
+
     cannot_lack = fleet.n_vcpu > np.iinfo(calls.vcpu.dtype).max
-    if len(calls) and not cannot_lack and int(calls.vcpu.max()) >= fleet.n_vcpu:
+    if len(calls) and not cannot_lack and not all(in_parts(work, len(calls), n_thread)):
         raise _no_such_vcpu(fleet, calls)
 
 
 def _run(
-    fleet: Fleet, calls: Calls, out: NDArray[np.uint8], threads: int | None, *, n_counter: int = 0
+    fleet: Fleet, calls: Calls, out: NDArray[np.uint8], threads: int | None, *, is_callers: bool, n_counter: int = 0
 ) -> NDArray[np.int64]:
-    """Fills `out`; int64[n_counter, N_CODE]."""
+    """Fills `out`; int64[n_counter, N_CODE]. A caller's array is filled whole or left as it was."""
     arguments = (*fleet.rows().arguments, fleet.vm_of_vcpu)
     n_thread = thread_count(threads, len(calls))
+    if is_callers and not (n_thread == 1 and _is_wide(len(calls))):  # which looks at all vCPUs before it writes
+        _check_vcpus(fleet, calls, n_thread)
     if n_thread == 1:
         counts, is_good = _decide_part(calls, arguments, n_counter, out)
     else:
@@ -179,6 +182,10 @@ def _run(
     return total
 
 
+def _is_wide(n_call: int) -> bool:
+    return HAS_WIDE and n_call >= N_WIDE
+
+
 def _decide_part(
     calls: Calls, arguments: tuple[Any, ...], n_counter: int, out: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint32], bool]:
@@ -186,7 +193,7 @@ def _decide_part(
     counts = np.zeros((n_counter, N_CODE), np.uint32) if n_counter else _NO_COUNTS
     conduit = _ALL_HVC if calls.conduit is None else calls.conduit
     n_call = len(out)
-    decide: Callable[..., int] = wide_decide if HAS_WIDE and n_call >= N_WIDE else kernels.decide
+    decide: Callable[..., int] = wide_decide if _is_wide(n_call) else kernels.decide
     return counts, decide(calls.func_id, calls.vcpu, conduit, *arguments, counts, out) == n_call
 
 

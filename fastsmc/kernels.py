@@ -20,8 +20,10 @@ U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Index = NDArray[np.unsignedinteger[Any]]
 
-KEY_AT, PLANE_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 1024, 1152, 1216, 1280
+KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
 """Where rows.Rows.lookup holds what."""
+KEY_TOP, IS_EMPTY, CLASS = 0x80, 0x40, 0x3F
+"""A byte at HIT_AT: the top bit of the key's product, whether the bucket has no key, the class."""
 BIT_ROWS, N_BIT_PLANE, N_BIT_CLASS, N_BIT_VCPU = 256, 3, 32, 1024
 """The most rows, bytes of bits in a row, classes, and vCPUs of one look-up in registers (bit_rows.BitRows)."""
 BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 832, 896, 960, 1088, 2112

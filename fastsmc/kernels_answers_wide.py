@@ -14,9 +14,10 @@ from numba.extending import intrinsic
 
 from fastsmc import _simd
 from fastsmc._jit import kernel
-from fastsmc._simd import BYTES, I8, I16, I64, Value, const, data, list_bits, load
+from fastsmc._simd import BYTES, I8, I16, I64, Value, const, data, load
+from fastsmc._simd_wide import list_bits, look_up_64, look_up_128
 from fastsmc.kernels_answers import BUCKET_AT, KEEPS_AT, KIND_AT, U8, U16, U32, VERDICT_AT
-from fastsmc.kernels_steps import byte_planes, ids_at
+from fastsmc.kernels_steps import ids_at, product_planes
 
 STEP = 64
 
@@ -27,20 +28,19 @@ def _row_step(_typing: Any, func_id: Any, verdict: Any, at: Any, multiplier: Any
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         ids, whats, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 4, 5))
-        at, factor = arguments[2], _simd.splat(builder, arguments[3], 16)
+        at = arguments[2]
 
         def table(first: int) -> Value:
             return load(builder, tables, first, BYTES, is_table=True)
 
-        top = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, at)])[3]
-        bucket = builder.lshr(top, const(1, 64, I8))
-        slot = _simd.look_up_128(builder, table(BUCKET_AT), bucket, table(BUCKET_AT + 64))
+        bucket = product_planes(builder, ids_at(builder, ids, at), arguments[3])[3]
+        slot = look_up_128(builder, table(BUCKET_AT), bucket, table(BUCKET_AT + 64))
         what = load(builder, whats, at, BYTES)
-        kept = builder.and_(slot, _simd.look_up_64(builder, table(KEEPS_AT), what))
-        its_row = builder.or_(kept, _simd.look_up_64(builder, table(VERDICT_AT), what))
+        kept = builder.and_(slot, look_up_64(builder, table(KEEPS_AT), what))
+        its_row = builder.or_(kept, look_up_64(builder, table(VERDICT_AT), what))
         wide = builder.zext(its_row, ir.VectorType(I16, 64))
         _simd.store(builder, wide, outs, builder.mul(at, ir.Constant(I64, 2)))
-        kind = _simd.look_up_128(builder, table(KIND_AT), its_row, table(KIND_AT + 64))
+        kind = look_up_128(builder, table(KIND_AT), its_row, table(KIND_AT + 64))
         return builder.bitcast(builder.icmp_unsigned("!=", kind, const(0, 64, I8)), I64)
 
     return uint64(func_id, verdict, uint64, multiplier, lookup, row), generate

@@ -10,15 +10,20 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core.types import uint32, uint64, void
+from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from fastsmc import _simd
 from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc._simd_wide import A, B, C, gather, logic, look_up_64, look_up_128
 from fastsmc.kernels import (
     BIT_ROWS,
     BITS_AT,
-    CLASS_AT,
+    CLASS,
     CODE_AT,
+    HIT_AT,
+    IS_EMPTY,
+    KEY_TOP,
     N_BIT_CLASS,
     N_BIT_PLANE,
     ONE_AT,
@@ -30,6 +35,8 @@ from fastsmc.kernels import (
     WHICH_AT,
 )
 
+N_TOGETHER = 4
+"""Steps of classes whose instructions are mixed: the chain from id to class is three times as long as a step takes."""
 AHEAD = 2048
 """Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
 _ALL = ir.VectorType(ir.IntType(1), 64)
@@ -47,15 +54,17 @@ def byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
     """The lowest bytes of 64 words in order, the next ones, and so on; the words are four registers."""
     whole = [builder.bitcast(word, BYTES) for word in words]
     quarters = ir.VectorType(I64, 8)
-    planes = []
-    for byte in range(4):
-        # Of two registers at once: byte `byte % 2` of each word, then byte `byte % 2 + 2`; equal ones are made once.
-        pick = ir.Constant(BYTES, [lane % 32 * 4 + byte % 2 + lane // 32 * 2 for lane in range(64)])
-        halves = [_simd.look_up_128(builder, whole[k], pick, whole[k + 1]) for k in (0, 2)]
-        low, high = (builder.bitcast(half, quarters) for half in halves)
-        first = byte // 2 * 4
-        joined = builder.shuffle_vector(low, high, lanes([*range(first, first + 4), *range(8 + first, 12 + first)]))
-        planes.append(builder.bitcast(joined, BYTES))
+    lower = ir.Constant(BYTES, [0xFF] * 32 + [0] * 32)
+    planes: list[Value] = [None] * 4
+    for byte in range(2):
+        # Of two registers at once: this byte of each word and the next but one. The halves change places in the second
+        # pair, so that one plane is a blend, which has more ports than a shuffle.
+        pick = [lane % 32 * 4 + byte + lane // 32 * 2 for lane in range(64)]
+        low = look_up_128(builder, whole[0], ir.Constant(BYTES, pick), whole[1])
+        high = look_up_128(builder, whole[2], ir.Constant(BYTES, pick[32:] + pick[:32]), whole[3])
+        planes[byte] = logic(builder, A & B | ~A & C, lower, low, high)
+        low, high = builder.bitcast(low, quarters), builder.bitcast(high, quarters)
+        planes[byte + 2] = builder.bitcast(builder.shuffle_vector(low, high, lanes([4, 5, 6, 7, 8, 9, 10, 11])), BYTES)
     return planes
 
 
@@ -63,6 +72,12 @@ def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
     """64 ids in four registers."""
     offset = builder.mul(at, ir.Constant(I64, 4))
     return [load(builder, func_id, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS) for k in range(4)]
+
+
+def product_planes(builder: ir.IRBuilder, words: list[Value], multiplier: Value) -> list[Value]:
+    """The bytes of 64 ids' products with half the multiplier, which is odd."""
+    factor = _simd.splat(builder, builder.lshr(multiplier, ir.Constant(I32, 1)), 16)
+    return byte_planes(builder, [builder.mul(word, factor) for word in words])
 
 
 @intrinsic
@@ -92,32 +107,49 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
     return void(nodes, uint32), generate
 
 
-@intrinsic
-def class_step(_typing: Any, func_id: Any, at: Any, lookup: Any, table: Any, multiplier: Any, out: Any) -> Any:
-    """Stores what `table` says of each known id, its class; returns the bits of those unknown, of which it says any.
+def _class_step(n: int) -> Any:
+    @intrinsic
+    def class_step(_typing: Any, func_id: Any, at: Any, lookup: Any, table: Any, multiplier: Any, out: Any) -> Any:
+        """Stores what `table` says of known ids, their classes; returns the bits of unknown ids, of which it says any.
 
-    The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
-    need no planes. `table` may change between calls of this, so no copy of it stays in registers.
-    """
+        The key is compared as a product: an odd multiplier gives different ids different products. So the ids
+        themselves need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be
+        told; the bit above them is compared with HIT_AT's. `table` may change between calls of this, so no copy of it
+        stays in registers.
+        """
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
-        factor = _simd.splat(builder, arguments[4], 16)
-        planes = byte_planes(builder, [builder.mul(words, factor) for words in ids_at(builder, ids, arguments[1])])
-        bucket = builder.lshr(planes[3], const(1, 64, I8))
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+            ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
+            places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
+            words = [ids_at(builder, ids, place) for place in places]
+            planes = [product_planes(builder, four, arguments[4]) for four in words]
+            buckets = [plane[3] for plane in planes]
 
-        def of_bucket(base: Value, first: int, *, is_table: bool) -> Value:
-            low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
-            return _simd.look_up_128(builder, low, bucket, high)
+            def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
+                low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
+                return [look_up_128(builder, low, bucket, high) for bucket in buckets]
 
-        different = const(0, 64, I8)
-        for byte, plane in enumerate(planes):
-            key = of_bucket(lookups, PLANE_AT + 128 * byte, is_table=True)
-            different = builder.or_(different, builder.xor(key, plane))
-        _simd.store(builder, of_bucket(tables, CLASS_AT, is_table=False), outs, arguments[1])
-        return builder.bitcast(builder.icmp_unsigned("!=", different, const(0, 64, I8)), I64)
+            hits = of_buckets(tables, HIT_AT, is_table=False)
+            keys = [of_buckets(lookups, PLANE_AT + 128 * byte, is_table=True) for byte in range(3)]
+            top, flags = const(KEY_TOP, 64, I8), const(KEY_TOP | IS_EMPTY, 64, I8)
+            unknown = []
+            for k in range(n):
+                # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
+                different = builder.and_(logic(builder, A ^ B & C, hits[k], buckets[k], top), flags)
+                for key, plane in zip(keys, planes[k], strict=False):
+                    different = logic(builder, A | B ^ C, different, key[k], plane)
+                _simd.store(builder, builder.and_(hits[k], const(CLASS, 64, I8)), outs, places[k])
+                is_unknown = builder.icmp_unsigned("!=", different, const(0, 64, I8))
+                unknown.append(builder.bitcast(is_unknown, I64))
+            return unknown[0] if n == 1 else context.make_tuple(builder, signature.return_type, unknown)
 
-    return uint64(func_id, at, lookup, table, multiplier, out), generate
+        bits = uint64 if n == 1 else UniTuple(uint64, n)
+        return bits(func_id, at, lookup, table, multiplier, out), generate
+
+    return class_step
+
+
+class_step, class_steps = _class_step(1), _class_step(N_TOGETHER)
 
 
 @intrinsic
@@ -148,9 +180,11 @@ def fold_row(_typing: Any, table: Any, verdict: Any, row: Any, out: Any) -> Any:
         tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3))
         offset = builder.mul(builder.zext(arguments[2], I64), ir.Constant(I64, 64))
         row_bytes = load(builder, rows, offset, BYTES, is_table=True)
-        for first in (CLASS_AT, CLASS_AT + 64, UNKNOWN_AT):
-            found = _simd.look_up_64(builder, row_bytes, load(builder, tables, first, BYTES, is_table=True))
-            _simd.store(builder, found, outs, ir.Constant(I64, first))
+        for first in (HIT_AT, HIT_AT + 64, UNKNOWN_AT):
+            classes = load(builder, tables, first, BYTES, is_table=True)
+            found = look_up_64(builder, row_bytes, classes)
+            flags = builder.and_(classes, const(KEY_TOP | IS_EMPTY, 64, I8))
+            _simd.store(builder, builder.or_(found, flags), outs, ir.Constant(I64, first))
         return context.get_dummy_value()
 
     return void(table, verdict, uint32, out), generate
@@ -164,7 +198,7 @@ def row_step(_typing: Any, classes: Any, at: Any, verdict: Any, row: Any, out: A
         base, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
         offset = builder.mul(builder.zext(arguments[3], I64), ir.Constant(I64, 64))
         row_bytes = load(builder, rows, offset, BYTES, is_table=True)
-        found = _simd.look_up_64(builder, row_bytes, load(builder, base, arguments[1], BYTES))
+        found = look_up_64(builder, row_bytes, load(builder, base, arguments[1], BYTES))
         _simd.store(builder, found, outs, arguments[1])
         return context.get_dummy_value()
 
@@ -192,7 +226,7 @@ def mixed_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any,
             row = builder.zext(row, WORDS) if bits < 32 else row
             more = builder.shuffle_vector(half, half, lanes(list(range(16 * part, 16 * part + 16))))
             place = builder.or_(builder.shl(row, shift), builder.zext(more, WORDS))
-            parts.append(builder.trunc(_simd.gather(builder, rows, place), ir.VectorType(I8, 16)))
+            parts.append(builder.trunc(gather(builder, rows, place), ir.VectorType(I8, 16)))
         pair = _joined(builder, parts)
         _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
         return context.get_dummy_value()
@@ -207,7 +241,7 @@ def code_step(_typing: Any, classes: Any, at: Any, table: Any, verdict: Any, out
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         base, tables, verdicts, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
         codes = load(builder, tables, CODE_AT, BYTES, is_table=True)
-        code = _simd.look_up_64(builder, codes, load(builder, base, arguments[1], BYTES))
+        code = look_up_64(builder, codes, load(builder, base, arguments[1], BYTES))
         code = builder.or_(code, load(builder, verdicts, arguments[1], BYTES))
         _simd.store(builder, code, outs, arguments[1])
         return context.get_dummy_value()
@@ -215,24 +249,55 @@ def code_step(_typing: Any, classes: Any, at: Any, table: Any, verdict: Any, out
     return void(classes, uint64, table, verdict, out), generate
 
 
+def _even_and_odd(builder: ir.IRBuilder, whole: list[Value]) -> list[Value]:
+    """The low bytes of 64 words of two bytes, and the high ones; of single bytes, themselves."""
+    if len(whole) == 1:
+        return whole
+    picks = (ir.Constant(BYTES, [2 * lane + odd for lane in range(64)]) for odd in (0, 1))
+    return [look_up_128(builder, whole[0], pick, whole[1]) for pick in picks]
+
+
 @intrinsic
-def vcpu_step(_typing: Any, vcpu: Any, at: Any, table: Any, out: Any) -> Any:
-    """The row of each call in a fleet of up to N_BIT_VCPU vCPUs, looked up in registers."""
+def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, out: Any) -> Any:
+    """Verdicts of calls in a fleet of up to N_BIT_VCPU vCPUs: rows and verdicts looked up in registers."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3))
-        bits = signature.args[0].dtype.bitwidth
-        offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
-        wide = load(builder, vcpus, offset, ir.VectorType(ir.IntType(bits), 64))
-        low = builder.trunc(wide, BYTES) if bits > 8 else wide
+        base, vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3, 4))
+        at, size = arguments[2], signature.args[1].dtype.bitwidth // 8
+        offset = builder.mul(at, ir.Constant(I64, size))
+        whole = [load(builder, vcpus, builder.add(offset, ir.Constant(I64, 64 * k)), BYTES) for k in range(size)]
+        low, *high = byte_planes(builder, whole)[:2] if size > 2 else _even_and_odd(builder, whole)
         block = [_is_set(builder, low, 7)]
-        if bits > 8:
-            high = builder.trunc(builder.lshr(wide, const(8, 64, ir.IntType(bits))), BYTES)
-            block += [_is_set(builder, high, 0), _is_set(builder, high, 1)]
-        _simd.store(builder, _look_up(builder, tables, VCPU_AT, low, block), outs, arguments[1])
+        for plane in high:
+            block += [_is_set(builder, plane, 0), _is_set(builder, plane, 1)]
+        its_row = _look_up(builder, tables, VCPU_AT, low, block)
+        _simd.store(builder, _verdict_by_bits(builder, tables, load(builder, base, at, BYTES), its_row), outs, at)
         return context.get_dummy_value()
 
-    return void(vcpu, uint64, table, out), generate
+    return void(classes, vcpu, uint64, table, out), generate
+
+
+@intrinsic
+def group_step(_typing: Any, vcpu: Any, at: Any, magic: Any, magic_shift: Any, out: Any) -> Any:
+    """The group of each of 64 vCPUs, to the start of `out`: two products of 32 bits a word (rows.Rows.magic)."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        vcpus, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 4))
+        bits, pairs = signature.args[0].dtype.bitwidth, ir.VectorType(I64, 8)
+        factor, shift = (_simd.splat(builder, arguments[k], 8) for k in (2, 3))
+        upper = const(32, 8, I64)
+        for part in range(4):
+            offset = builder.add(
+                builder.mul(arguments[1], ir.Constant(I64, bits // 8)), ir.Constant(I64, 2 * bits * part)
+            )
+            words = load(builder, vcpus, offset, ir.VectorType(ir.IntType(bits), 16))
+            two = builder.bitcast(builder.zext(words, WORDS) if bits < 32 else words, pairs)
+            low = builder.and_(two, const(0xFFFF_FFFF, 8, I64))
+            low, high = (builder.lshr(builder.mul(half, factor), shift) for half in (low, builder.lshr(two, upper)))
+            _simd.store(builder, builder.or_(low, builder.shl(high, upper)), outs, ir.Constant(I64, 64 * part))
+        return context.get_dummy_value()
+
+    return void(vcpu, uint64, uint64, uint64, out), generate
 
 
 @intrinsic
@@ -241,25 +306,29 @@ def bits_step(_typing: Any, classes: Any, at: Any, table: Any, row: Any, out: An
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         base, tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 4))
-        at = arguments[1]
-        these, its_row = load(builder, base, at, BYTES), load(builder, rows, at, BYTES)
-
-        def by_class(first: int) -> Value:
-            return _simd.look_up_64(builder, load(builder, tables, first, BYTES, is_table=True), these)
-
-        high_row = [_is_set(builder, its_row, 7)]
-        planes = [_look_up(builder, tables, BITS_AT + BIT_ROWS * p, its_row, high_row) for p in range(N_BIT_PLANE)]
-        which = by_class(WHICH_AT)
-        its_bits = builder.select(_is_set(builder, which, 0), planes[1], planes[0])
-        its_bits = builder.select(_is_set(builder, which, 1), planes[2], its_bits)
-        index = these
-        for mask, place in ((ONE_AT, N_BIT_CLASS), (OTHER_AT, 2 * N_BIT_CLASS)):
-            is_set = builder.icmp_unsigned("!=", builder.and_(its_bits, by_class(mask)), const(0, 64, I8))
-            index = builder.select(is_set, builder.or_(index, const(place, 64, I8)), index)
-        _simd.store(builder, _look_up(builder, tables, VALUE_AT, index, []), outs, at)
+        these, its_row = (load(builder, column, arguments[1], BYTES) for column in (base, rows))
+        _simd.store(builder, _verdict_by_bits(builder, tables, these, its_row), outs, arguments[1])
         return context.get_dummy_value()
 
     return void(classes, uint64, table, row, out), generate
+
+
+def _verdict_by_bits(builder: ir.IRBuilder, tables: Value, these: Value, its_row: Value) -> Value:
+    """By class and row: which byte of the row's bits, which bit or two of it, and what they stand for."""
+
+    def by_class(first: int) -> Value:
+        return look_up_64(builder, load(builder, tables, first, BYTES, is_table=True), these)
+
+    high_row = [_is_set(builder, its_row, 7)]
+    planes = [_look_up(builder, tables, BITS_AT + BIT_ROWS * p, its_row, high_row) for p in range(N_BIT_PLANE)]
+    which = by_class(WHICH_AT)
+    its_bits = builder.select(_is_set(builder, which, 0), planes[1], planes[0])
+    its_bits = builder.select(_is_set(builder, which, 1), planes[2], its_bits)
+    index = these
+    for mask, place in ((ONE_AT, N_BIT_CLASS), (OTHER_AT, 2 * N_BIT_CLASS)):
+        is_set = builder.icmp_unsigned("!=", builder.and_(its_bits, by_class(mask)), const(0, 64, I8))
+        index = builder.select(is_set, builder.or_(index, const(place, 64, I8)), index)
+    return _look_up(builder, tables, VALUE_AT, index, [])
 
 
 def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
@@ -277,7 +346,7 @@ def _look_up(builder: ir.IRBuilder, table: Value, first: int, index: Value, bloc
     found = []
     for k in range(1 << len(block)):
         low, high = (load(builder, table, first + 128 * k + half, BYTES, is_table=True) for half in (0, 64))
-        found.append(_simd.look_up_128(builder, low, index, high))
+        found.append(look_up_128(builder, low, index, high))
     for bit in block:
         found = [builder.select(bit, found[k + 1], found[k]) for k in range(0, len(found), 2)]
     return found[0]

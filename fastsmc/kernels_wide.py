@@ -7,22 +7,29 @@ here may be compiled unless `_jit.HAS_WIDE`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from fastsmc._jit import kernel
-from fastsmc._simd import extremes_64, keys_below, list_bits
+from fastsmc._jit import borrowing_kernel, kernel
+from fastsmc._simd import extremes_64, keys_below, store_word
+from fastsmc._simd_wide import list_bits
+from fastsmc.cache_lines import LINE
 from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
 from fastsmc.kernels_steps import (
+    N_TOGETHER,
     allow_step,
     ask_ahead,
     ask_node,
     bits_step,
     class_step,
+    class_steps,
     code_step,
     fold_row,
+    group_step,
     mixed_step,
     row_step,
-    vcpu_step,
+    small_step,
 )
 
 STEP = 64
@@ -32,11 +39,17 @@ what the first searches of a pass wait for is shared by more."""
 _LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
 _EIGHT, _WORD = np.uint64(8), np.uint64(15)
 _LAST_LANE = np.uint64(STEP - 1)
-_COUNT = np.uint32(1)
+_COUNT, _STEP = np.uint32(1), np.uint64(STEP)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 
 
 @kernel
+def on_line(memory: Any) -> Any:
+    """An array from its first cache line on: a step that crosses lines takes a fifth longer."""
+    return memory[np.int64(LINE - memory.ctypes.data % LINE) // memory.itemsize :]
+
+
+@borrowing_kernel
 def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
     """The least and the greatest of some indices: vectorized, which costs a hundredth of what follows it."""
     low = high = index[0]
@@ -45,7 +58,23 @@ def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
     return np.uint64(low), np.uint64(high)
 
 
-@kernel
+@borrowing_kernel
+def spans_of(vcpu: Index, chunk: int, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, spans: U64) -> bool:
+    """The first and the last group of every chunk; whether every vCPU exists.
+
+    unsigned[n_call] -> uint64[n_chunk, 2].
+    """
+    for start in range(0, vcpu.size, chunk):
+        end = min(start + chunk, vcpu.size)
+        low, high = extremes(vcpu[min(start, end - STEP) : end])
+        if high >= n_vcpu:
+            return False
+        spans[start // chunk, 0] = group_of(low, magic, magic_shift)
+        spans[start // chunk, 1] = group_of(high, magic, magic_shift)
+    return True
+
+
+@borrowing_kernel
 def rows_of(
     vcpu: Index,
     conduit: U8,
@@ -66,7 +95,7 @@ def rows_of(
         out[c] += n_row * np.uint32(plane)
 
 
-@kernel
+@borrowing_kernel
 def classes_of(
     func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, has_ranges: bool, classes: U8, listed: U16
 ) -> int:
@@ -76,7 +105,20 @@ def classes_of(
     uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
     """
     n = _NONE
-    for step in range(0, func_id.size, STEP):
+    together = func_id.size // (N_TOGETHER * STEP) * (N_TOGETHER * STEP)
+    for step in range(0, together, N_TOGETHER * STEP):
+        at = np.uint64(step)
+        unknown = class_steps(func_id, at, lookup, table, multiplier, classes)
+        if has_ranges:
+            for bits in unknown:
+                ask_ahead(func_id, at)
+                n = list_bits(bits, at, listed, n)
+                at += _STEP
+        elif unknown[0] | unknown[1] | unknown[2] | unknown[3]:
+            for bits in unknown:
+                allow_step(func_id, at, table, bits, classes)
+                at += _STEP
+    for step in range(together, func_id.size, STEP):
         at = np.uint64(min(step, func_id.size - STEP))
         if has_ranges:
             ask_ahead(func_id, at)
@@ -88,7 +130,7 @@ def classes_of(
     return int(n)
 
 
-@kernel
+@borrowing_kernel
 def by_runs(
     vcpu: Index,
     is_one: bool,
@@ -118,7 +160,7 @@ def by_runs(
     return True
 
 
-@kernel
+@borrowing_kernel
 def by_bits(
     func_id: U32,
     vcpu: Index,
@@ -129,6 +171,7 @@ def by_bits(
     classes: U8,
     bit_row: U8,
     row: U8,
+    group: U32,
     out: U8,
 ) -> None:
     """Verdicts of calls by HVC of any rows that are bits; `is_small`: vCPUs are fewer than N_BIT_VCPU.
@@ -140,18 +183,26 @@ def by_bits(
         for step in range(0, out.size, STEP):
             ask_ahead(func_id, np.uint64(step))
             ask_ahead(vcpu, np.uint64(step))
-            vcpu_step(vcpu, np.uint64(min(step, out.size - STEP)), bit_row, row)
-    else:
-        for c in range(out.size):
-            row[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
+            small_step(classes, vcpu, np.uint64(min(step, out.size - STEP)), bit_row, out)
+        return
+    last = _NONE
     for step in range(0, out.size, STEP):
-        if not is_small:
-            ask_ahead(func_id, np.uint64(step))
-            ask_ahead(vcpu, np.uint64(step))
-        bits_step(classes, np.uint64(min(step, out.size - STEP)), bit_row, row, out)
+        at = np.uint64(min(step, out.size - STEP))
+        ask_ahead(func_id, at)
+        ask_ahead(vcpu, at)
+        group_step(vcpu, at, magic, magic_shift, group)
+        for first in range(0, STEP, 8):
+            word = _NONE
+            for j in range(8):
+                word |= np.uint64(row_of_group[group[first + j]]) << np.uint64(8 * j)
+            store_word(row, at + np.uint64(first), word)
+        if step:
+            bits_step(classes, last, bit_row, row, out)
+        last = at
+    bits_step(classes, last, bit_row, row, out)
 
 
-@kernel
+@borrowing_kernel
 def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     """Adds calls to their cells; counts of one VM are those of all.
 
@@ -168,7 +219,7 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
             counts[vm_of_vcpu[vcpu[c]], code[c]] += _COUNT
 
 
-@kernel
+@borrowing_kernel
 def begin_search(
     listed: U16,
     func_id: U32,
@@ -202,7 +253,7 @@ def begin_search(
             ask_node(nodes, node[j])
 
 
-@kernel
+@borrowing_kernel
 def end_search(
     listed: U16,
     lookup: U8,
@@ -223,6 +274,68 @@ def end_search(
         what = decided(nodes[node[j], _WORD], keys_below(nodes, node[j], ids[j]), default[j])
         out[c] = what
         code[c] = its_code | what
+
+
+@borrowing_kernel
+def in_chunks(
+    func_id: U32,
+    vcpu: Index,
+    conduit: U8,
+    groups: Any,
+    tables: Any,
+    bits: Any,
+    trees: Any,
+    vm_of_vcpu: U32,
+    counts: U32,
+    scratch: Any,
+    out: U8,
+) -> int:
+    """What `decide` does, with its tables and scratch in tuples."""
+    n_vcpu, magic, magic_shift, row_of_group, run_of_group = groups
+    lookup, multiplier, verdict, packed, byte_bits, n_row = tables
+    bit_row_of_group, bit_row = bits
+    search_of_row, depth, nodes = trees
+    spans, classes, code, listed, row, ids, node, default, row_byte, folded = scratch
+    has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
+    has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
+    chunk = LONG_CHUNK if has_ranges else CHUNK
+    if not spans_of(vcpu, chunk, n_vcpu, magic, magic_shift, spans):
+        return 0
+    for start in range(0, func_id.size, chunk):
+        end = min(start + chunk, func_id.size)
+        first = min(start, end - STEP)
+        f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
+        low, high = spans[start // chunk, 0], spans[start // chunk, 1]
+        is_one = has_runs and run_of_group[low] == run_of_group[high]
+        is_folded = is_one and not coded
+        if is_folded:
+            fold_row(lookup, verdict, np.uint32(row_of_group[low]), folded)
+        table, found = (folded, verdicts) if is_folded else (lookup, classes)
+        n = classes_of(f, multiplier, lookup, table, has_ranges, found, listed)
+        if not has_runs:
+            rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
+        if n:
+            its = (listed[:n], f, v, row[:0] if has_runs else row, magic, magic_shift, row_of_group, search_of_row)
+            begin_search(*its, depth, nodes, ids, node, default)
+        if is_folded or (
+            has_runs and by_runs(v, is_one, magic, magic_shift, row_of_group, run_of_group, classes, verdict, verdicts)
+        ):
+            pass
+        elif has_bits:
+            by_bits(f, v, is_small, magic, magic_shift, bit_row_of_group, classes, bit_row, row_byte, row, verdicts)
+        else:
+            if has_runs:
+                rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row)
+            for step in range(0, f.size, STEP):
+                mixed_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row, verdicts)
+        if coded:
+            for step in range(0, f.size, STEP):
+                code_step(classes, np.uint64(min(step, f.size - STEP)), lookup, verdicts, code)
+        if n:
+            end_search(listed[:n], lookup, nodes, ids, node, default, verdicts, code)
+        if coded:
+            count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
+    return func_id.size
 
 
 @kernel
@@ -250,64 +363,24 @@ def decide(
     counts: U32,
     out: U8,
 ) -> int:
-    """The verdict of every call of at least 64, arguments not looked at; how many were decided before a bad vCPU.
+    """The verdict of every call of at least 64, arguments not looked at; how many: all, or none if a vCPU is missing.
 
+    All vCPUs are looked at before the first verdict is written: a caller's `out` is filled whole or left as it was.
     A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
 
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
     uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
     """
-    classes, code, listed = (
-        np.empty(LONG_CHUNK, np.uint8),
-        np.empty(LONG_CHUNK, np.uint8),
-        np.empty(LONG_CHUNK + 2 * STEP, np.uint16),
-    )
-    row, ids, node = (
-        np.empty(LONG_CHUNK, np.uint32),
-        np.empty(LONG_CHUNK + STEP, np.uint32),
-        np.empty(LONG_CHUNK + STEP, np.uint32),
-    )
-    default = np.empty(LONG_CHUNK + STEP, np.uint8)
-    folded = lookup.copy()
-    row_byte = np.empty(LONG_CHUNK, np.uint8)
-    has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
-    has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
-    chunk = LONG_CHUNK if has_ranges else CHUNK
-    for start in range(0, func_id.size, chunk):
-        end = min(start + chunk, func_id.size)
-        first = min(start, end - STEP)
-        f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
-        low, high = extremes(v)
-        if high >= n_vcpu:
-            return start
-        low, high = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
-        is_one = has_runs and run_of_group[low] == run_of_group[high]
-        is_folded = is_one and not coded
-        if is_folded:
-            fold_row(lookup, verdict, np.uint32(row_of_group[low]), folded)
-        table, found = (folded, verdicts) if is_folded else (lookup, classes)
-        n = classes_of(f, multiplier, lookup, table, has_ranges, found, listed)
-        if not has_runs:
-            rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
-        if n:
-            its = (listed[:n], f, v, row[:0] if has_runs else row, magic, magic_shift, row_of_group, search_of_row)
-            begin_search(*its, depth, nodes, ids, node, default)
-        if is_folded or (
-            has_runs and by_runs(v, is_one, magic, magic_shift, row_of_group, run_of_group, classes, verdict, verdicts)
-        ):
-            pass
-        elif has_bits:
-            by_bits(f, v, is_small, magic, magic_shift, bit_row_of_group, classes, bit_row, row_byte, verdicts)
-        else:
-            if has_runs:
-                rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row)
-            for step in range(0, f.size, STEP):
-                mixed_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row, verdicts)
-        if coded:
-            for step in range(0, f.size, STEP):
-                code_step(classes, np.uint64(min(step, f.size - STEP)), lookup, verdicts, code)
-        if n:
-            end_search(listed[:n], lookup, nodes, ids, node, default, verdicts, code)
-        if coded:
-            count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
-    return func_id.size
+    room = LONG_CHUNK + 2 * STEP + LINE
+    classes, code = on_line(np.empty(room, np.uint8)), on_line(np.empty(room, np.uint8))
+    listed, row = on_line(np.empty(room, np.uint16)), on_line(np.empty(room, np.uint32))
+    ids, node = np.empty(room, np.uint32), np.empty(room, np.uint32)
+    default, row_byte = np.empty(room, np.uint8), on_line(np.empty(room, np.uint8))
+    folded = on_line(np.empty(lookup.size + LINE, np.uint8))
+    folded[: lookup.size] = lookup
+    spans = np.empty((func_id.size // CHUNK + 1, 2), np.uint64)
+    scratch = (spans, classes, code, listed, row, ids, node, default, row_byte, folded)
+    groups = (n_vcpu, magic, magic_shift, row_of_group, run_of_group)
+    tables = (lookup, multiplier, verdict, packed, byte_bits, n_row)
+    bits, trees = (bit_row_of_group, bit_row), (search_of_row, depth, nodes)
+    return in_chunks(func_id, vcpu, conduit, groups, tables, bits, trees, vm_of_vcpu, counts, scratch, out)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,14 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
+from fastsmc.cache_lines import on_lines
 from fastsmc.kernels import (
     CLASS_AT,
     CODE_AT,
+    HIT_AT,
+    IS_EMPTY,
     KEY_AT,
+    KEY_TOP,
     LOOKUP_BYTES,
     PLANE_AT,
     UNKNOWN_AT,
@@ -49,10 +53,6 @@ N_STEP = 16
 _CODE_OF_SLOT = np.append(SLOT_SERVICE, np.full(2, Service.UNKNOWN, np.uint8)) << np.uint8(3)
 """uint8[n_slot + 2]: service * 8, to which a verdict is added for a call's code."""
 _LAST_ID = 0xFFFF_FFFF
-LINE = 64
-"""Bytes of a cache line."""
-
-Number = TypeVar("Number", bound=np.generic)
 Index = NDArray[np.unsignedinteger[Any]]
 
 
@@ -87,8 +87,9 @@ class Rows:
         run_of_group: uint32[n_group], counts changes of row from group 0 on: equal at both ends of a span of groups
             where one row serves them all.
         lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
-            of each bucket as words, and its product with the multiplier as planes of bytes; the class of each bucket;
-            service * 8 of each class; the classes of unknown ids that the PSCI allow rule refuses and passes.
+            of each bucket as words; the three low bytes of its product with half the multiplier as planes; the class of
+            each bucket with flags (kernels.KEY_TOP, IS_EMPTY), and without; service * 8 of each class; the classes of
+            unknown ids that the PSCI allow rule refuses and passes.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint8[N_PLANE * n_row, n_byte], the same in fields of 4 bits, low half first; n_byte is a power of two.
         bit_rows: the rows of plane 0 once more, as bits.
@@ -180,7 +181,7 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
         row_of_group,
         np.concatenate([[0], np.cumsum(row_of_group[1:] != row_of_group[:-1])]).astype(np.uint32),
         _lookup(class_of_slot, code_of_class),
-        verdict,
+        on_lines(verdict),
         packed,
         build_bit_rows(by_class[: first.size], left_out, row_of_group, row_of_vcpu),
         np.tile(filter_of_policy[first].astype(np.uint64) << np.uint64(8), N_PLANE)
@@ -203,7 +204,7 @@ def _division(divisor: int) -> tuple[int, int]:
     Source: Granlund and Montgomery, Division by invariant integers using multiplication, theorem 4.2.
     """
     if divisor == 1:
-        return 1, 0
+        return 1 << 31, 31
     shift = 31 + (divisor - 1).bit_length()
     return -(-(1 << shift) // divisor), shift
 
@@ -211,12 +212,15 @@ def _division(divisor: int) -> tuple[int, int]:
 def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
     lookup = np.zeros(LOOKUP_BYTES, np.uint8)
     lookup[KEY_AT:PLANE_AT] = KEY_OF_BUCKET.view(np.uint8)
-    product = KEY_OF_BUCKET * np.uint32(MULTIPLIER)
-    lookup[PLANE_AT:CLASS_AT] = product.view(np.uint8).reshape(N_BUCKET, 4).T.reshape(-1)
-    lookup[CLASS_AT:CODE_AT] = class_of_slot[SLOT_OF_BUCKET]
+    product = (KEY_OF_BUCKET * np.uint32(MULTIPLIER >> 1)).view(np.uint8).reshape(N_BUCKET, 4).T
+    class_of_bucket = class_of_slot[SLOT_OF_BUCKET]
+    is_empty = product[3] & np.uint8(N_BUCKET - 1) != np.arange(N_BUCKET)
+    lookup[PLANE_AT:HIT_AT] = product[:3].reshape(-1)
+    lookup[HIT_AT:CLASS_AT] = class_of_bucket | product[3] & np.uint8(KEY_TOP) | is_empty * np.uint8(IS_EMPTY)
+    lookup[CLASS_AT:CODE_AT] = class_of_bucket
     lookup[CODE_AT:][: code_of_class.size] = code_of_class
     lookup[UNKNOWN_AT : UNKNOWN_AT + 2] = class_of_slot[SLOT_ID.size :]
-    return lookup
+    return on_lines(lookup)
 
 
 def _packed(by_class: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -261,12 +265,3 @@ def _by_node(values: NDArray[Any], filler: int) -> NDArray[np.uint32]:
     nodes = np.full((-(-values.size // N_STEP), N_STEP), filler, np.uint32)
     nodes.reshape(-1)[: values.size] = values
     return nodes
-
-
-def on_lines(rows: NDArray[Number]) -> NDArray[Number]:
-    """The same from the start of a cache line on, so that a row of a line's bytes or less lies in one."""
-    memory = np.empty(rows.nbytes + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    aligned = memory[start : start + rows.nbytes].view(rows.dtype).reshape(rows.shape)
-    aligned[:] = rows
-    return aligned
