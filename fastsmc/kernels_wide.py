@@ -96,37 +96,43 @@ def rows_of(
 
 
 @borrowing_kernel
-def classes_of(
-    func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, has_ranges: bool, classes: U8, listed: U16
-) -> int:
-    """The class of every id; where there are ranges, those of unknown ids are left out and their places listed.
+def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, classes: U8) -> None:
+    """The class of every id.
 
     uint32[n_call]; `table` is `lookup`, or verdicts in place of classes (`fold_row`), and so is what comes out ->
-    uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
+    uint8[n_call].
     """
-    n = _NONE
-    together = func_id.size // (N_TOGETHER * STEP) * (N_TOGETHER * STEP)
+    together = func_id.size - func_id.size % (N_TOGETHER * STEP)
     for step in range(0, together, N_TOGETHER * STEP):
         at = np.uint64(step)
         unknown = class_steps(func_id, at, lookup, table, multiplier, classes)
-        if has_ranges:
-            for bits in unknown:
-                ask_ahead(func_id, at)
-                n = list_bits(bits, at, listed, n)
-                at += _STEP
-        elif unknown[0] | unknown[1] | unknown[2] | unknown[3]:
+        if unknown[0] | unknown[1] | unknown[2] | unknown[3]:
             for bits in unknown:
                 allow_step(func_id, at, table, bits, classes)
                 at += _STEP
     for step in range(together, func_id.size, STEP):
         at = np.uint64(min(step, func_id.size - STEP))
-        if has_ranges:
+        allow_step(func_id, at, table, class_step(func_id, at, lookup, table, multiplier, classes), classes)
+
+
+@borrowing_kernel
+def classes_and_unknown(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, classes: U8, listed: U16) -> int:
+    """As `classes_of` for known ids; those of unknown ids are left out and their places listed.
+
+    -> uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
+    """
+    n = _NONE
+    together = func_id.size - func_id.size % (N_TOGETHER * STEP)
+    for step in range(0, together, N_TOGETHER * STEP):
+        at = np.uint64(step)
+        for bits in class_steps(func_id, at, lookup, table, multiplier, classes):
             ask_ahead(func_id, at)
-        bits = class_step(func_id, at, lookup, table, multiplier, classes)
-        if has_ranges:
             n = list_bits(bits, at, listed, n)
-        elif bits != _NONE:
-            allow_step(func_id, at, table, bits, classes)
+            at += _STEP
+    for step in range(together, func_id.size, STEP):
+        at = np.uint64(min(step, func_id.size - STEP))
+        ask_ahead(func_id, at)
+        n = list_bits(class_step(func_id, at, lookup, table, multiplier, classes), at, listed, n)
     return int(n)
 
 
@@ -311,7 +317,11 @@ def in_chunks(
         if is_folded:
             fold_row(lookup, verdict, np.uint32(row_of_group[low]), folded)
         table, found = (folded, verdicts) if is_folded else (lookup, classes)
-        n = classes_of(f, multiplier, lookup, table, has_ranges, found, listed)
+        n = 0
+        if has_ranges:
+            n = classes_and_unknown(f, multiplier, lookup, table, found, listed)
+        else:
+            classes_of(f, multiplier, lookup, table, found)
         if not has_runs:
             rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
         if n:
