@@ -5,10 +5,10 @@ Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 13
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,23 +40,38 @@ app.add_typer(cli_migrate.app, name="migrate")
 
 def main() -> None:
     """Runs the command line; errors of ours end in one sentence and their exit code."""
+    code: str | int | None = 0
+    try:
+        code = _ended()
+        if sys.stdout is not None:  # closed from the start: fastsmc … >&-
+            sys.stdout.flush()
+    except OSError as error:
+        code = _output_failed(error) or code
+    sys.exit(code)
+
+
+def _ended() -> str | int | None:
+    """Runs a command and gives its exit code."""
     try:
         app()
-        sys.stdout.flush()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # which Click makes exit code 1 of, without a word
+            raise end.__context__ from None
+        return end.code
     except FastsmcError as error:
         print(f"fastsmc: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        _output_failed(error)
+        return error.exit_code
+    return 0
 
 
-def _output_failed(error: OSError) -> None:
-    """Ends with 0 when the reader of our output has gone, and with 3 and a sentence when it cannot be written."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - nothing more is written at exit
-    if error.errno == errno.EPIPE:
-        sys.exit(0)
+def _output_failed(error: OSError) -> int:
+    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written."""
+    with suppress(OSError, ValueError):  # ValueError: a standard output that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered is dropped at exit
+    if isinstance(error, BrokenPipeError):
+        return 0
     print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
-    sys.exit(3)
+    return 3
 
 
 def _version(value: bool) -> None:

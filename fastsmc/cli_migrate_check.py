@@ -67,10 +67,11 @@ def check(
         source_release=source_release,
         dest_release=dest_release,
     )
-    if as_json:
-        print(json.dumps(_as_json(found), indent=1))
-    else:
-        _print(found)
+    try:
+        print(json.dumps(_as_json(found), indent=1)) if as_json else _print(found)
+    except BrokenPipeError:
+        _end(found.forward)  # the verdict outlives a reader that has seen enough: | head
+        raise
     _end(found.forward)
 
 
