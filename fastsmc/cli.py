@@ -226,7 +226,7 @@ def explain(
 
 @app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")
 def scope(
-    release: Annotated[str, typer.Option(help="A recorded release, whose register list counts.")] = "7.3",
+    release: Annotated[str, typer.Option(help="A release, whose register list counts.")] = "7.3",
     features: Annotated[str, typer.Option(help="vCPU features of that list, joined by +; or none.")] = "psci02",
     vcpus: Annotated[str, typer.Option(help="vCPUs of the VM, several joined by commas.")] = "1,64,512",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -236,11 +236,11 @@ def scope(
     VM-global through per-vCPU accessors is KVM today; per vCPU is the bug that was feared; VM-scoped register ids
     are series v4's, for its own table of registers and for larger ones.
     """
-    from fastsmc.register_sets import register_set
+    from fastsmc.cli_migrate_options import registers_of
     from fastsmc.scope import compare_scopes
     from fastsmc.scope.cost import ASSUMED, NOTES
 
-    registers = register_set(release, features=features)
+    registers = registers_of(release, features)
     rows = compare_scopes(registers, _whole_numbers("--vcpus", vcpus))
     if as_json:
         notes = {scope.value: note for scope, note in NOTES.items()}

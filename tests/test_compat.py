@@ -15,6 +15,7 @@ import fastsmc as smc
 from fastsmc.compat import Basis, Direction, Verdict, Vmm, check_migration
 from fastsmc.compat.lists import inferred_ids, list_changes
 from fastsmc.compat.matrix import groups, migration_matrix
+from fastsmc.compat.named import listed
 from fastsmc.errors import InputError
 from fastsmc.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.releases import release
@@ -321,6 +322,18 @@ def test_registers_a_stream_lacks_keep_their_reset_values() -> None:
 def test_the_changes_of_the_list_reproduce_every_recorded_list() -> None:
     for found in register_sets():
         assert inferred_ids(release(found.release), found.name.split()[1]) == tuple(sorted(found.ids.tolist()))
+
+
+def test_a_release_is_listed_alike_by_check_and_by_what_counts_its_registers() -> None:
+    for features in ("sve", "psci02+sve", "sve+psci02"):
+        assert listed("6.18", features) is register_set("6.18", features="psci02+sve")
+    assert listed("6.12+pmu").ids.tolist() == sorted(inferred_ids(release("6.12"), "psci02+pmu"))
+    inferred = listed("6.17", "sve")
+    assert inferred.ids.tolist() == sorted(inferred_ids(release("6.17"), "psci02+sve"))
+    assert (inferred.has_sve, inferred.features) == (True, ("psci02", "sve"))
+    assert check_migration("6.17+sve", "6.17+sve").forward.lengths == (inferred.qemu_cpregs, inferred.qemu_cpregs)
+    with pytest.raises(InputError, match=r"release 7\.9 is outside"):
+        listed("7.9")
 
 
 def test_changes_are_in_order_and_have_sources() -> None:

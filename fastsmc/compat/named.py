@@ -6,12 +6,14 @@ import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from fastsmc.compat.lists import doubts, inferred_ids
 from fastsmc.compat.result import Basis
 from fastsmc.compat.side import Side
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.recordings import open_recording, payload_path, read_payload
-from fastsmc.register_sets import register_set, register_sets
+from fastsmc.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.releases import Release, parse_version, release
 from fastsmc.restore import RegisterDump, feature_bits
 
@@ -86,6 +88,25 @@ def by_release(text: str, features: str | None) -> Side:
     values = dict.fromkeys(inferred_ids(rules, wanted))
     notes = (f"{name} {wanted} was not recorded: its list is inferred, its values are not known", *doubts(rules))
     return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+
+
+def listed(text: str, features: str | None = None) -> RegisterSet:
+    """The registers that a vCPU of a release lists: recorded, or inferred as for `check_migration`.
+
+    Raises:
+        InputError: as `by_release`.
+
+    >>> print(listed("6.17", "sve"))
+    Linux 6.17 psci02+sve, list inferred: 276 registers, 10888 B per vCPU, 71 VM-global
+    """
+    name, wanted = split_features(text, features)
+    try:
+        return register_set(name, features=wanted)
+    except InputError:
+        side = by_release(name, wanted)
+    ids = np.array(sorted(side.values), np.uint64)
+    ids.flags.writeable = False
+    return RegisterSet(f"Linux {name} {wanted}, list inferred", name, "", tuple(wanted.split("+")), ids)
 
 
 def by_host(text: str, features: str | None) -> Side:
