@@ -82,6 +82,9 @@ def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> Non
     release = check_migration(path, "6.12")
     assert release.forward.ok
     assert "another CPU's" in " ".join(release.dest.notes)
+    between = check_migration(path, "6.17")
+    assert "another CPU's" in " ".join(between.dest.notes)
+    assert between.dest.n_value == 8, "the firmware registers"
     host = check_migration(path, RECORDED)
     assert [fate.name for fate in host.forward.failing] == ["MIDR_EL1"]
 

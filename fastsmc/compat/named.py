@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from math import inf
 from pathlib import Path
 
 import numpy as np
 
 from fastsmc.compat.lists import doubts, inferred_ids
 from fastsmc.compat.result import Basis
-from fastsmc.compat.side import Side
+from fastsmc.compat.side import FIRMWARE, Side
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.recordings import open_recording, payload_path, read_payload
 from fastsmc.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.registers import reg_class
 from fastsmc.releases import Release, parse_version, release
 from fastsmc.restore import RegisterDump, feature_bits
 
@@ -85,8 +87,9 @@ def by_release(text: str, features: str | None) -> Side:
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
         return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
-    values = dict.fromkeys(inferred_ids(rules, wanted))
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, its values are not known", *doubts(rules))
+    known, told = _between(name, wanted)
+    values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
     return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
 
 
@@ -173,6 +176,33 @@ def _recorded_folder(name: str) -> Path | None:
     if is_distribution:
         return None
     return _folders().get(series if update is None else f"{series}.{update}")
+
+
+def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
+    """Values that the nearest recorded releases before and after agree on, and that in words.
+
+    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
+    out: the release's rules tell them, and workaround levels are the machine's.
+    """
+    wanted, before, after = _age(name), None, None
+    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one).name)):
+        if (found := _payload(folder, features)) is None:
+            continue
+        if _age(_recorded_release(folder).name) < wanted:
+            before = folder, found
+        elif after is None:
+            after = folder, found
+    if before is None or after is None:
+        return {}, "its values are not known"
+    alike = {
+        reg: value for reg, value in before[1].items() if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE
+    }
+    return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
+
+
+def _age(name: str) -> tuple[int, int, float]:
+    major, minor, update = parse_version(name)
+    return major, minor, inf if update is None else update
 
 
 def _recorded_release(folder: Path) -> Release:
