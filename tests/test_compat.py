@@ -262,6 +262,9 @@ def test_firecracker_refuses_a_pmu() -> None:
     forward = check_migration("6.18+pmu", "6.18+pmu", "firecracker").forward
     assert (forward.ok, forward.failing) == (False, ())
     assert forward.error == ("Found unsupported KVM_ARM_VCPU_PMU_V3 bit set in vcpu features.",)
+    assert [remedy.text for remedy in forward.remedies] == [
+        "start the VM without pmu: Firecracker has no vCPUs with it"
+    ]
 
 
 def test_sve_vector_lengths_are_written_before_finalize_by_vmms() -> None:

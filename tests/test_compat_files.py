@@ -89,6 +89,26 @@ def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> Non
     assert [fate.name for fate in host.forward.failing] == ["MIDR_EL1"]
 
 
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ((0x603000000013C000, 0x603000000013C006), "another CPU model: no VMM moves a guest between these machines"),
+        ((0x603000000013C006,), "another revision of the same CPU model"),
+    ],
+)
+def test_another_cpu_is_no_register_to_be_pinned(tmp_path: Path, other: tuple[int, ...], told: str) -> None:
+    whole = json.loads(fingerprint())
+    for modifier in whole["guest_cpu_config"]["reg_modifiers"]:
+        if int(modifier["addr"], 16) in other:
+            modifier["bitmap"] = f"0b{0x413FD0C1:b}"
+    forward = check_migration(
+        written(tmp_path / "fp.json", json.dumps(whole).encode()), RECORDED, "firecracker"
+    ).forward
+    assert {fate.reg for fate in forward.failing} == set(other)
+    assert (forward.remedies[0].text[: len(told)], forward.remedies[0].registers) == (told, other)
+    assert len(forward.remedies) == 2, "and to take them out of the snapshot"
+
+
 def test_the_lists_of_real_neoverse_hosts_have_their_known_lengths(tmp_path: Path) -> None:
     """Dumped N1 hosts list what the recorded kernels list, and two more on 5.10 and 6.1."""
     more = (0x603000000013DF11, 0x603000000013DF12)

@@ -14,6 +14,8 @@ _UNVERIFIED = "QEMU 2026; final property names not verified"
 _PINNED = "set before the VM first runs"
 _PMU_VERSION = tuple(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC00A, 0xC028))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
+_IMPLEMENTATION = (MIDR, *(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC006, 0xC807)))
+"""MIDR_EL1, REVIDR_EL1, AIDR_EL1."""
 
 
 def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
@@ -27,6 +29,8 @@ def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]
         missing += [fate.reg for fate in refused if fate.reg in _PMU_VERSION]  # raised along with the feature
         refused = [fate for fate in refused if fate.reg not in _PMU_VERSION]
     found = [*_features(source, missing, vmm), *_lists(missing, dest, vmm), *_values(source, dest, refused, vmm)]
+    if vmm is Vmm.FIRECRACKER and "pmu" in source.features.split("+"):
+        found.append(Remedy("start the VM without pmu: Firecracker has no vCPUs with it", ()))
     if vmm is Vmm.FIRECRACKER and failing:
         found.append(_removed(failing))
     return tuple(found)
@@ -117,10 +121,16 @@ def _modifier(reg: int, value: int) -> str:
 def _identity(dest: Side, refused: Sequence[RegisterFate], vmm: Vmm) -> Iterator[Remedy]:
     if not refused:
         return
-    ids = tuple(fate.reg for fate in refused)
-    if MIDR in ids:
-        yield Remedy("another CPU model: no VMM moves a guest between these machines", (MIDR,))
-    others = [fate for fate in refused if fate.reg != MIDR]
+    implementation = tuple(fate.reg for fate in refused if fate.reg in _IMPLEMENTATION)
+    if MIDR in implementation:
+        yield Remedy("another CPU model: no VMM moves a guest between these machines", implementation)
+    elif implementation:
+        text = (
+            "another revision of the same CPU model: KVM takes it only from Linux 6.15 on and in a VM that was given "
+            "KVM_CAP_ARM_WRITABLE_IMP_ID_REGS; no VMM is known to do that"
+        )
+        yield Remedy(text, implementation)
+    others = [fate for fate in refused if fate.reg not in _IMPLEMENTATION]
     if not others:
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
