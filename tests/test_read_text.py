@@ -127,6 +127,13 @@ def test_a_line_of_the_selftest_is_this_register(line: str, reg: int) -> None:
     assert list(read(line.encode(), format="get-reg-list").values_of()) == [reg]
 
 
+@pytest.mark.parametrize("text", ["{:#x},\n{:#x},\n", "vregs:\n\t{:#x}\n\t{:#x}", "0x{:X}\r\n0x{:X}\r\n"])
+def test_ids_alone_are_a_list_too(text: str) -> None:
+    ids = [0x603000000010003E, 0x6030000000140000]
+    file = read(text.format(*ids).encode())
+    assert (file.format, list(file.values_of())) == (Format.REG_LIST, ids)
+
+
 def test_samples_spell_wide_registers_as_the_selftest_does() -> None:
     assert expression(0x6050000000150600) == "KVM_REG_ARM64_SVE_FFR(0)"
 
