@@ -196,6 +196,9 @@ def test_bmap_2_goes_forward_and_not_back(old: str, new: str) -> None:
     hidden = next(r for r in check.forward.remedies if r.command.startswith("x-mig-hidden-regs="))
     assert f"{BMAP_2:#x}" in hidden.command
     assert "not verified" in hidden.text
+    assert check.forward.remedies[0].text.startswith(
+        "a newer QEMU at the destination lets VENDOR_HYP_BMAP_2 be missing"
+    )
 
 
 @pytest.mark.parametrize("old", ["6.6", "6.12", "linux-6.12.107-n1"])
