@@ -140,7 +140,7 @@ def _print_names(ids: tuple[int, ...]) -> None:
     names = [name_of(reg) or f"{reg:#018x}" for reg in ids[:_SHOWN_NAMES]]
     names += [f"and {len(ids) - _SHOWN_NAMES} more (--json has all)"] * (len(ids) > _SHOWN_NAMES)
     if names:
-        print(fill(", ".join(names), 100, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False))
+        print(fill("; ".join(names), 100, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False))
 
 
 def _as_json(found: RegisterFile, equality: Scopes) -> dict[str, Any]:

@@ -328,7 +328,7 @@ def test_inspect_prints_parts_that_add_up() -> None:
     assert {key: len(told[key]) for key in told["equality"]} == told["equality"]
     assert told["equal_global"][0] == "0x603000000013c006"
     text = inspect(STREAMS / "cortex-a57-64.bin.xz").stdout.decode()
-    assert "   59 registers equal on all vCPUs and declared VM-global\n      REVIDR_EL1, " in text
+    assert "   59 registers equal on all vCPUs and declared VM-global\n      REVIDR_EL1; " in text
     assert "and 43 more (--json has all)" in " ".join(text.split())
     assert "64 vCPUs with 258 registers, 59 VM-global" in text
     assert ["cpu", "64", "5404", "345856"] in [line.split() for line in text.splitlines()]
