@@ -185,6 +185,8 @@ def test_files_of_nothing_end_in_one_sentence(tmp_path: Path, name: str, data: b
     [
         ({"source": "linux-9.9-max"}, "no recorded host is called 'linux-9.9-max'; there are linux-5.10.218-max"),
         ({"source": "somewhere"}, "neither a file, nor a Linux release"),
+        ({"source": ""}, "'' is neither a file"),
+        ({"source": Path(__file__).parent}, "tests: is a folder, and no recording: it has no meta.json"),
         ({"source": "4.18"}, "outside 5.10 to 7.3"),
         ({"source": "6.12+pmi"}, "vCPU feature 'pmi' is not one of none"),
         ({"source": "6.1+el2"}, "does not know them all"),

@@ -139,6 +139,9 @@ def by_folder(folder: Path, features: str | None) -> Side:
     Raises:
         FastsmcError: no recording, or no payload with these features.
     """
+    if not (folder / "meta.json").is_file():
+        msg = f"{folder}: is a folder, and no recording: it has no meta.json"
+        raise InputError(msg)
     recording = open_recording(folder)
     wanted = normal_features(features or DEFAULT_FEATURES)
     found = _payload(folder, wanted)
