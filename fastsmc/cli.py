@@ -5,10 +5,10 @@ Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 13
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,23 +40,38 @@ app.add_typer(cli_migrate.app, name="migrate")
 
 def main() -> None:
     """Runs the command line; errors of ours end in one sentence and their exit code."""
+    code: str | int | None = 0
+    try:
+        code = _ended()
+        if sys.stdout is not None:  # closed from the start: fastsmc … >&-
+            sys.stdout.flush()
+    except OSError as error:
+        code = _output_failed(error) or code
+    sys.exit(code)
+
+
+def _ended() -> str | int | None:
+    """Runs a command and gives its exit code."""
     try:
         app()
-        sys.stdout.flush()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # which Click makes exit code 1 of, without a word
+            raise end.__context__ from None
+        return end.code
     except FastsmcError as error:
         print(f"fastsmc: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        _output_failed(error)
+        return error.exit_code
+    return 0
 
 
-def _output_failed(error: OSError) -> None:
-    """Ends with 0 when the reader of our output has gone, and with 3 and a sentence when it cannot be written."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - nothing more is written at exit
-    if error.errno == errno.EPIPE:
-        sys.exit(0)
+def _output_failed(error: OSError) -> int:
+    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written."""
+    with suppress(OSError, ValueError):  # ValueError: a standard output that is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered is dropped at exit
+    if isinstance(error, BrokenPipeError):
+        return 0
     print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
-    sys.exit(3)
+    return 3
 
 
 def _version(value: bool) -> None:
@@ -211,7 +226,7 @@ def explain(
 
 @app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")
 def scope(
-    release: Annotated[str, typer.Option(help="A recorded release, whose register list counts.")] = "7.3",
+    release: Annotated[str, typer.Option(help="A release, whose register list counts.")] = "7.3",
     features: Annotated[str, typer.Option(help="vCPU features of that list, joined by +; or none.")] = "psci02",
     vcpus: Annotated[str, typer.Option(help="vCPUs of the VM, several joined by commas.")] = "1,64,512",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -221,11 +236,11 @@ def scope(
     VM-global through per-vCPU accessors is KVM today; per vCPU is the bug that was feared; VM-scoped register ids
     are series v4's, for its own table of registers and for larger ones.
     """
-    from fastsmc.register_sets import register_set
+    from fastsmc.cli_migrate_options import registers_of
     from fastsmc.scope import compare_scopes
     from fastsmc.scope.cost import ASSUMED, NOTES
 
-    registers = register_set(release, features=features)
+    registers = registers_of(release, features)
     rows = compare_scopes(registers, _whole_numbers("--vcpus", vcpus))
     if as_json:
         notes = {scope.value: note for scope, note in NOTES.items()}

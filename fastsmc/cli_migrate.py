@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_SHOWN_PARTS, _SHOWN_IDS = 40, 20
+_SHOWN_PARTS, _SHOWN_IDS, _SHOWN_NAMES = 40, 20, 16
 _COUNTERS = (0x603000000013DF01, 0x603000000013DF1A)
 """PTIMER_CNT and TIMER_CNT: one offset per VM, but they go on counting from one read to the next."""
 _SCOPE_WORDS = {
@@ -121,6 +122,8 @@ def _print_scopes(found: RegisterFile, equality: Scopes) -> None:
         ids = getattr(equality, key)
         if ids or key in ("equal_global", "conflicts"):
             print(f"{len(ids):5d} registers {words}")
+        if key in ("equal_global", "equal_undeclared"):
+            _print_names(ids)
         if key in ("conflicts", "different", "not_everywhere"):
             for reg in ids[:_SHOWN_IDS]:
                 print(f"      {reg:#018x} {name_of(reg) or ''}".rstrip())
@@ -128,6 +131,16 @@ def _print_scopes(found: RegisterFile, equality: Scopes) -> None:
                 print("      (the counters go on from one vCPU's read to the next)")
             if ids[_SHOWN_IDS:]:
                 print(f"      and {len(ids) - _SHOWN_IDS} more")
+
+
+def _print_names(ids: tuple[int, ...]) -> None:
+    """The first of many registers by name, a few to a line."""
+    from fastsmc.explain.register_names import name_of
+
+    names = [name_of(reg) or f"{reg:#018x}" for reg in ids[:_SHOWN_NAMES]]
+    names += [f"and {len(ids) - _SHOWN_NAMES} more (--json has all)"] * (len(ids) > _SHOWN_NAMES)
+    if names:
+        print(fill("; ".join(names), 100, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False))
 
 
 def _as_json(found: RegisterFile, equality: Scopes) -> dict[str, Any]:
@@ -151,6 +164,7 @@ def _as_json(found: RegisterFile, equality: Scopes) -> dict[str, Any]:
         "total_bytes": found.total_bytes,
         "declared_global": sum(len(ids) for ids in (equality.equal_global, equality.conflicts)),
         "equality": {key: len(getattr(equality, key)) for key in keys} if found.n_vcpu > 1 else None,
+        **{key: [f"{reg:#018x}" for reg in getattr(equality, key)] for key in keys if found.n_vcpu > 1},
         "conflicts": listed(equality.conflicts),
         "not_everywhere": listed(equality.not_everywhere),
         "notes": list(found.notes),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_options import ioctl_cost, link_given, whole_numbers, write_figure
+from fastsmc.cli_migrate_options import ioctl_cost, link_given, registers_of, whole_numbers, write_figure
 
 if TYPE_CHECKING:
     from fastsmc.planning import ClaimPoint, Link, MapSavings, MoreRegisters, Span, VmmRow
@@ -21,8 +21,12 @@ _SIDES = (200, 200)
 def add_registers(
     count: Annotated[int, typer.Argument(help="How many firmware registers are added.")],
     vcpus: Annotated[str, typer.Option(help="vCPUs of the VM, several joined by commas.")] = "8,64,192,512",
-    release: Annotated[str, typer.Option(help="A recorded release, whose register list is the base.")] = "7.3",
-    features: Annotated[str, typer.Option(help="vCPU features of that list, joined by +; or none.")] = "psci02",
+    release: Annotated[
+        str, typer.Option(help="A release, whose register list is the base: recorded or inferred.")
+    ] = "7.3",
+    features: Annotated[
+        str, typer.Option(help="vCPU features of that list, joined by +: pmu+sve; none is without PSCI 0.2 too.")
+    ] = "psci02",
     size: Annotated[int, typer.Option(help="Bits of a new register: 32, 64 or 128.")] = 64,
     family: Annotated[str, typer.Option(help="bitmap, or fw for a single value such as PSCI_VERSION.")] = "bitmap",
     rate: Annotated[str, typer.Option("--line-rate", help="Of the network: 10Gb/s, 25G, 128MiB/s.")] = "10Gb/s",
@@ -43,11 +47,10 @@ def add_registers(
     from fastsmc.planning import claim, map_savings, more_registers, registers_to_reach
     from fastsmc.planning.global_map import verdict
     from fastsmc.planning.link import require_number
-    from fastsmc.register_sets import register_set
 
     require_number(share, "--share", above=0)
     link, each, counts = link_given(rate, rtt), ioctl_cost(ioctl_ns), whole_numbers("--vcpus", vcpus)
-    base = register_set(release, features=features)
+    base = registers_of(release, features)
     found = more_registers(base, count, n_vcpu=counts, link=link, size_bits=size, family=family, ioctl_ns=each)
     n_global = base.n_global + count
     counts = list(dict.fromkeys(counts))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli_migrate_options import write_figure
 from fastsmc.cli_progress import progress
 from fastsmc.errors import CheckError, InputError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastsmc.compat.matrix import Cell, Matrix
 
 _SHOWN = 24
+REFUSED = "no"
 EPILOG = "Example: fastsmc migrate check 6.18 6.12+pmu --vmm qemu"
 
 
@@ -34,7 +36,7 @@ def check(
     matrix: Annotated[bool, typer.Option("--matrix", help="Every known release against every other.")] = False,
     features: Annotated[str | None, typer.Option(help="vCPU features of the matrix.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the matrix there, one row a direction.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw the matrix there, as SVG.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw the matrix there, as .svg or .png.")] = None,
 ) -> None:
     """Tell whether a VM restores on another kernel or host, in both directions, and what stands in the way.
 
@@ -67,10 +69,11 @@ def check(
         source_release=source_release,
         dest_release=dest_release,
     )
-    if as_json:
-        print(json.dumps(_as_json(found), indent=1))
-    else:
-        _print(found)
+    try:
+        print(json.dumps(_as_json(found), indent=1)) if as_json else _print(found)
+    except BrokenPipeError:
+        _end(found.forward)  # the verdict outlives a reader that has seen enough: | head
+        raise
     _end(found.forward)
 
 
@@ -233,17 +236,14 @@ def _write_csv(path: Path, found: Matrix) -> None:
 def _draw(path: Path, found: Matrix) -> None:
     import numpy as np
 
-    from fastsmc.report.directions import as_svg, picture
+    from fastsmc.report.directions import picture
 
     names, cells = _grouped(found)
-    n_failing = np.array([[cell.n_failing for cell in row] for row in cells], np.int64)
-    n_fail = sum(cell.n_failing > 0 for cell in found.cells)
+    n_fail = sum(cell.verdict == "fail" for cell in found.cells)
     title = f"{found.vmm}: {n_fail} of {len(found.cells)} directions between kernels fail (vCPUs with {found.features})"
-    n_unjudged = np.array([[cell.n_unjudged for cell in row] for row in cells], np.int64)
-    try:
-        path.write_text(as_svg(picture(names, n_failing, n_unjudged, title=title)), encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    marks = np.array([[_mark(cell) for cell in row] for row in cells], np.str_)
+    n_failing = np.array([[cell.n_failing for cell in row] for row in cells], np.int64)
+    write_figure(picture(names, marks, n_failing, title=title), path)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
@@ -267,6 +267,16 @@ def _print_matrix(found: Matrix) -> None:
     print(f"{found.vmm}, vCPUs with {found.features}: registers in the way, source down, destination across (modelled)")
     print(f"{'source':{width}}" + "".join(f" {name.partition(' ')[0]:>5}" for name in names))
     for name, row in zip(names, cells, strict=True):
-        marks = (str(cell.n_failing) if cell.n_failing else "~" if cell.n_unjudged else "ok" for cell in row)
-        print(f"{name:{width}}" + "".join(f" {mark:>5}" for mark in marks))
+        print(f"{name:{width}}" + "".join(f" {_mark(cell):>5}" for cell in row))
     print("ok: restores; ~: restores as far as known, some values are not; releases that behave alike share a line")
+    if any(_mark(cell) == REFUSED for row in cells for cell in row):
+        print(f"{REFUSED}: {found.vmm} refuses such a vCPU before it writes a register")
+
+
+def _mark(cell: Cell) -> str:
+    """How a direction is shown in one cell."""
+    from fastsmc.compat import Verdict
+
+    if cell.verdict is Verdict.FAIL:
+        return str(cell.n_failing) if cell.n_failing else REFUSED
+    return "~" if cell.verdict is Verdict.AS_FAR_AS_KNOWN else "ok"

@@ -24,7 +24,9 @@ def downtime(
     vmm: Annotated[str, typer.Option(help="Whose downtime: qemu.")] = "qemu",
     registers: Annotated[int | None, typer.Option(help="Registers in QEMU's cpreg array, per vCPU.")] = None,
     sve: Annotated[bool, typer.Option("--sve", help="With --registers: the vCPUs have SVE.")] = False,
-    release: Annotated[str | None, typer.Option(help="A recorded release, whose register list counts.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="A release, whose register list counts: recorded or inferred.")
+    ] = None,
     features: Annotated[
         str | None, typer.Option(help="With --release: vCPU features, joined by +; or none. [default: psci02]")
     ] = None,

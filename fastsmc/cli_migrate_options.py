@@ -23,10 +23,10 @@ def registers_given(
 
     Raises:
         BadParameter: both, none, or an option that belongs to the other.
-        InputError: a release or features that were not recorded.
+        InputError: a release fastsmc does not know, or features it does not have.
     """
     if (n_reg is None) == (release is None):
-        msg = "give either --registers, how many QEMU carries per vCPU, or --release, whose recorded list is taken"
+        msg = "give either --registers, how many QEMU carries per vCPU, or --release, whose list is taken"
         raise typer.BadParameter(msg)
     if release is None:
         if features is not None:
@@ -37,10 +37,19 @@ def registers_given(
     if sve:
         msg = "--sve belongs to --registers; with --release the features say it: --features psci02+sve"
         raise typer.BadParameter(msg)
-    from fastsmc.register_sets import register_set
-
-    found = register_set(release, features=features or "psci02")
+    found = registers_of(release, features)
     return found, found.has_sve
+
+
+def registers_of(release: str, features: str | None) -> RegisterSet:
+    """The list of a release's vCPU, recorded or inferred. PSCI 0.2 is among the features unless "none" is.
+
+    Raises:
+        InputError: a release fastsmc does not know, or features it does not have.
+    """
+    from fastsmc.compat.named import listed
+
+    return listed(release, features)
 
 
 def whole_numbers(option: str, text: str) -> list[int]:

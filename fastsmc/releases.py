@@ -44,6 +44,7 @@ class Release:
         caches_are_fixed: CLIDR_EL1 and CCSIDR accept no value but the host's.
         id_registers_are_fixed: ID registers accept no value but the vCPU's own, CSV2 and CSV3 apart.
         writable_id_fields: ID register fields known to accept lower values, as "REGISTER.FIELD".
+        maybe_writable_id_fields: those that became writable somewhere around this release, so that it may refuse them.
         uncertain: fields that changed somewhere between a recorded release before this one and one after it.
     """
 
@@ -65,6 +66,7 @@ class Release:
     caches_are_fixed: bool = True
     id_registers_are_fixed: bool = True
     writable_id_fields: frozenset[str] = frozenset()
+    maybe_writable_id_fields: frozenset[str] = frozenset()
     uncertain: tuple[str, ...] = ()
 
 
@@ -253,7 +255,9 @@ def _applied(row: Release, change: Change, version: Version) -> Release:
     is_backported = first_update is not None and (update is None or update >= first_update)
     if series < change.by and not is_backported:
         if change.after is not None and series > change.after:
-            return replace(row, uncertain=(*row.uncertain, *change.sets, *change.adds))
+            maybe = row.maybe_writable_id_fields.union(change.adds.get("writable_id_fields", ()))
+            uncertain = (*row.uncertain, *change.sets, *change.adds)
+            return replace(row, uncertain=uncertain, maybe_writable_id_fields=maybe)
         return row
     fields = dict(change.sets)
     for name, more in change.adds.items():

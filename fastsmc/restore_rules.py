@@ -109,8 +109,6 @@ def is_state(reg: int) -> bool:
 
 def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:
     """An ID register with another value: refused for one field that is refused."""
-    if "id_registers_are_fixed" in release.uncertain:
-        return None, "ID registers became writable somewhere around this release"
     fates = [
         _id_field(encoding, shift, value >> shift & 0xF, own >> shift & 0xF, release)
         for shift in range(0, 64, 4)
@@ -124,14 +122,18 @@ def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:
 
 
 def _id_field(encoding: int, shift: int, value: int, own: int, release: Release) -> Fate:
-    where = f"bits {shift + 3}:{shift} of ID register {encoding:#06x}"
-    if release.id_registers_are_fixed:
-        return (None, where) if (encoding, shift) in _CSV else (EINVAL, "ID registers are fixed, on this release")
+    """One field. Around the release that made some writable, what is refused before and after is refused."""
+    unknown: Fate = (None, f"no rule is known for bits {shift + 3}:{shift} of an ID register with another value")
+    is_uncertain = "id_registers_are_fixed" in release.uncertain
+    if release.id_registers_are_fixed and not is_uncertain:
+        return unknown if (encoding, shift) in _CSV else (EINVAL, "ID registers are fixed, on this release")
     field = ID_FIELDS.get((encoding, shift))
     if field is None or value == _IMPLEMENTATION_DEFINED:
-        return None, where
-    if field.name not in release.writable_id_fields:
+        return unknown
+    if field.name not in release.writable_id_fields | release.maybe_writable_id_fields:
         return EINVAL, f"{field.name} is fixed, on this release"
     if value > own or (value < field.lowest and not (value == 0 and field.or_zero)):
         return EINVAL, f"{field.name} is {value:#x}, of at most {own:#x}"
+    if is_uncertain:
+        return None, f"{field.name} became writable somewhere around this release"
     return OK, f"{field.name} is lowered"

@@ -118,3 +118,35 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m fastsmc trace {TRACE} | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=dict(os.environ), timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["written at exit", "written at once"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["scope"], 0),
+        (["migrate", "check", "6.1", "6.1"], 0),
+        (["migrate", "check", "6.18", "6.12"], 4),
+    ],
+)
+def test_a_reader_that_has_gone_changes_no_exit_code(arguments: list[str], code: int, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "fastsmc", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        told = run.stderr.read().decode()
+        assert run.wait(timeout=60) == code, told
+    assert told == ("fastsmc: 6.18 to 6.12 fails with qemu: 2 registers stand in the way\n" if code else "")
+
+
+def test_an_output_that_cannot_be_written_ends_in_3_and_a_closed_one_in_0() -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    for end, code, says in ((">/dev/full", 3, "the output cannot be written"), (">&-", 0, "")):
+        command = f"{sys.executable} -m fastsmc scope {end}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=60)
+        assert done.returncode == code, done.stderr
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr

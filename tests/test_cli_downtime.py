@@ -102,7 +102,7 @@ def test_add_registers_prints_what_is_crossed() -> None:
         (("downtime", *HOST, "--figure", "no/such/x.svg"), "cannot be written"),
         (("downtime", *HOST, "--trace", "none.log"), "none.log: cannot be read"),
         (("downtime", *HOST, "--query-migrate", "none.json"), "none.json: cannot be read"),
-        (("downtime", "--vcpus", "4", "--release", "2.6"), "no register list of release 2.6"),
+        (("downtime", "--vcpus", "4", "--release", "2.6"), "release 2.6 is outside 5.10"),
         (("add-registers", "0"), "n_new 0"),
         (("add-registers", "1", "--vcpus", "8,x"), "--vcpus '8,x'"),
         (("add-registers", "1", "--share", "0"), "--share 0"),

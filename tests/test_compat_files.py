@@ -82,8 +82,31 @@ def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> Non
     release = check_migration(path, "6.12")
     assert release.forward.ok
     assert "another CPU's" in " ".join(release.dest.notes)
+    between = check_migration(path, "6.17")
+    assert "another CPU's" in " ".join(between.dest.notes)
+    assert between.dest.n_value == 8, "the firmware registers"
     host = check_migration(path, RECORDED)
     assert [fate.name for fate in host.forward.failing] == ["MIDR_EL1"]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ((0x603000000013C000, 0x603000000013C006), "another CPU model: no VMM moves a guest between these machines"),
+        ((0x603000000013C006,), "another revision of the same CPU model"),
+    ],
+)
+def test_another_cpu_is_no_register_to_be_pinned(tmp_path: Path, other: tuple[int, ...], told: str) -> None:
+    whole = json.loads(fingerprint())
+    for modifier in whole["guest_cpu_config"]["reg_modifiers"]:
+        if int(modifier["addr"], 16) in other:
+            modifier["bitmap"] = f"0b{0x413FD0C1:b}"
+    forward = check_migration(
+        written(tmp_path / "fp.json", json.dumps(whole).encode()), RECORDED, "firecracker"
+    ).forward
+    assert {fate.reg for fate in forward.failing} == set(other)
+    assert (forward.remedies[0].text[: len(told)], forward.remedies[0].registers) == (told, other)
+    assert len(forward.remedies) == 2, "and to take them out of the snapshot"
 
 
 def test_the_lists_of_real_neoverse_hosts_have_their_known_lengths(tmp_path: Path) -> None:
@@ -162,6 +185,8 @@ def test_files_of_nothing_end_in_one_sentence(tmp_path: Path, name: str, data: b
     [
         ({"source": "linux-9.9-max"}, "no recorded host is called 'linux-9.9-max'; there are linux-5.10.218-max"),
         ({"source": "somewhere"}, "neither a file, nor a Linux release"),
+        ({"source": ""}, "'' is neither a file"),
+        ({"source": Path(__file__).parent}, "tests: is a folder, and no recording: it has no meta.json"),
         ({"source": "4.18"}, "outside 5.10 to 7.3"),
         ({"source": "6.12+pmi"}, "vCPU feature 'pmi' is not one of none"),
         ({"source": "6.1+el2"}, "does not know them all"),

@@ -79,6 +79,10 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         (b'{"a": 1}', r"JSON of no known shape \('a'\)"),
         (b"[" * 1_000_000, "byte 0, the file: nested too deeply"),
         (b'{"a":' * 1_000_000, "nested too deeply"),
+        (b'{"sys_regs":[' + b"[]," * 2_000_000 + b"[]]}", "2000002 lists; at most 1048576 are read"),
+        (b'{"sys_regs":[' + b'{"a":1},' * 2_000_000 + b"1]}", "2000001 keys; at most 1048576 are read"),
+        (b'{"sys_regs":[' + b"{}," * 2_000_000 + b"1]}", "2000001 objects; at most 1048576 are read"),
+        (b'{"sys_regs":[' + b"1," * 8_000_000 + b"1]}", "8000000 entries; at most 4194304 are read"),
         (b'{"reg_modifiers": [], "reg_modifiers": []}', "the key 'reg_modifiers' stands twice"),
         (b'{"reg_modifiers": NaN}', "NaN is not JSON"),
         (b'{"reg_modifiers": -Infinity}', "-Infinity is not JSON"),
@@ -325,7 +329,11 @@ def test_inspect_prints_parts_that_add_up() -> None:
     assert sum(part["bytes"] for part in told["parts"]) + told["description_bytes"] == len(data)
     assert {part["bytes"] for part in told["parts"] if part["name"] == "cpu"} == {5404}
     assert told["equality"] == {"equal_global": 59, "equal_undeclared": 199, "different": 0, "untold": 0}
+    assert {key: len(told[key]) for key in told["equality"]} == told["equality"]
+    assert told["equal_global"][0] == "0x603000000013c006"
     text = inspect(STREAMS / "cortex-a57-64.bin.xz").stdout.decode()
+    assert "   59 registers equal on all vCPUs and declared VM-global\n      REVIDR_EL1; " in text
+    assert "and 43 more (--json has all)" in " ".join(text.split())
     assert "64 vCPUs with 258 registers, 59 VM-global" in text
     assert ["cpu", "64", "5404", "345856"] in [line.split() for line in text.splitlines()]
 

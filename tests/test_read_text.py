@@ -127,6 +127,13 @@ def test_a_line_of_the_selftest_is_this_register(line: str, reg: int) -> None:
     assert list(read(line.encode(), format="get-reg-list").values_of()) == [reg]
 
 
+@pytest.mark.parametrize("text", ["{:#x},\n{:#x},\n", "vregs:\n\t{:#x}\n\t{:#x}", "0x{:X}\r\n0x{:X}\r\n"])
+def test_ids_alone_are_a_list_too(text: str) -> None:
+    ids = [0x603000000010003E, 0x6030000000140000]
+    file = read(text.format(*ids).encode())
+    assert (file.format, list(file.values_of())) == (Format.REG_LIST, ids)
+
+
 def test_samples_spell_wide_registers_as_the_selftest_does() -> None:
     assert expression(0x6050000000150600) == "KVM_REG_ARM64_SVE_FFR(0)"
 
@@ -218,3 +225,16 @@ def test_xz_is_unpacked_and_said_so_in_the_total(tmp_path: Path) -> None:
     path.write_bytes(lzma.compress(reg_list()))
     assert read_registers(path).total_bytes == len(reg_list())
     assert smc.read_registers is read_registers
+
+
+@pytest.mark.parametrize("form", ["{:#x} {:#x}", "{:#x} 0x{:016x}", "{:#X} {:#X}", "{:#x}\t{:#x}"])
+def test_numbers_however_written_are_the_numbers(form: str) -> None:
+    expected = {0x6020000000110000: 0x700FE01A, 0x6030000000140000: 0x10003, 0x60400000001000A0: 0xDEADBEEF12}
+    text = "\n".join(form.format(reg, value) for reg, value in expected.items()).replace("0X", "0x")
+    assert read(text.encode(), format="snapshot-editor").values_of() == expected
+
+
+def test_one_value_too_long_makes_no_numbers_of_bytes() -> None:
+    damaged = snapshot_editor() + b"\n0x6030000000140010 0x00000000000000001\n"
+    with pytest.raises(RegisterFileError, match="17 digits for 8 bytes"):
+        read(damaged)

@@ -80,7 +80,10 @@ def test_other_registers(source: str, destination: str, features: str, fates: di
     [
         ("6.1", 0xC030, 0x1, 0x2, EINVAL),  # any field, while they are fixed
         ("6.1", 0xC020, 1 << 56, 0, None),  # except CSV2 and CSV3
-        ("6.5", 0xC028, 0x6, 0x9, None),  # somewhere on the way
+        ("6.5", 0xC028, 0x6, 0x9, None),  # somewhere on the way: refused on 6.1, accepted on 6.12
+        ("6.6", 0xC028, 4 << 8, 0, EINVAL),  # PMUVer raised: refused on both
+        ("6.6", 0xC039, 0, 1 << 40, EINVAL),  # HCX: fixed on both
+        ("6.6", 0xC020, 1 << 56, 0, None),
         ("6.12", 0xC030, 0x1, 0x2, None),  # ID_AA64ISAR0: fields without a rule here
         ("6.12", 0xC039, 0x1 << 8 | 0x1, 0x2, EINVAL),  # VH is fixed, whatever HAFDBS would do
         ("6.12", 0xC039, 0x1, 0x2, None),

@@ -90,7 +90,7 @@ def find_side(what: str | Path | RegisterFile, *, features: str | None = None, k
     if text == "-" or path.is_file():
         return by_file(text, features, kernel)
     _no_kernel(text, kernel)
-    if path.is_dir():
+    if text and path.is_dir():  # "" would be the current one
         return by_folder(path, features)
     if looks_like_release(text):
         return by_release(text, features)

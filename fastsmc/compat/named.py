@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from math import inf
 from pathlib import Path
+
+import numpy as np
 
 from fastsmc.compat.lists import doubts, inferred_ids
 from fastsmc.compat.result import Basis
-from fastsmc.compat.side import Side
+from fastsmc.compat.side import FIRMWARE, Side
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.recordings import open_recording, payload_path, read_payload
-from fastsmc.register_sets import register_set, register_sets
+from fastsmc.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.registers import reg_class
 from fastsmc.releases import Release, parse_version, release
 from fastsmc.restore import RegisterDump, feature_bits
 
@@ -83,9 +87,29 @@ def by_release(text: str, features: str | None) -> Side:
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
         return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
-    values = dict.fromkeys(inferred_ids(rules, wanted))
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, its values are not known", *doubts(rules))
+    known, told = _between(name, wanted)
+    values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
     return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+
+
+def listed(text: str, features: str | None = None) -> RegisterSet:
+    """The registers that a vCPU of a release lists: recorded, or inferred as for `check_migration`.
+
+    Raises:
+        InputError: as `by_release`.
+
+    >>> print(listed("6.17", "sve"))
+    Linux 6.17 psci02+sve, list inferred: 276 registers, 10888 B per vCPU, 71 VM-global
+    """
+    name, wanted = split_features(text, features)
+    try:
+        return register_set(name, features=wanted)
+    except InputError:
+        side = by_release(name, wanted)
+    ids = np.array(sorted(side.values), np.uint64)
+    ids.flags.writeable = False
+    return RegisterSet(f"Linux {name} {wanted}, list inferred", name, "", tuple(wanted.split("+")), ids)
 
 
 def by_host(text: str, features: str | None) -> Side:
@@ -115,6 +139,9 @@ def by_folder(folder: Path, features: str | None) -> Side:
     Raises:
         FastsmcError: no recording, or no payload with these features.
     """
+    if not (folder / "meta.json").is_file():
+        msg = f"{folder}: is a folder, and no recording: it has no meta.json"
+        raise InputError(msg)
     recording = open_recording(folder)
     wanted = normal_features(features or DEFAULT_FEATURES)
     found = _payload(folder, wanted)
@@ -152,6 +179,33 @@ def _recorded_folder(name: str) -> Path | None:
     if is_distribution:
         return None
     return _folders().get(series if update is None else f"{series}.{update}")
+
+
+def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
+    """Values that the nearest recorded releases before and after agree on, and that in words.
+
+    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
+    out: the release's rules tell them, and workaround levels are the machine's.
+    """
+    wanted, before, after = _age(name), None, None
+    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one).name)):
+        if (found := _payload(folder, features)) is None:
+            continue
+        if _age(_recorded_release(folder).name) < wanted:
+            before = folder, found
+        elif after is None:
+            after = folder, found
+    if before is None or after is None:
+        return {}, "its values are not known"
+    alike = {
+        reg: value for reg, value in before[1].items() if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE
+    }
+    return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
+
+
+def _age(name: str) -> tuple[int, int, float]:
+    major, minor, update = parse_version(name)
+    return major, minor, inf if update is None else update
 
 
 def _recorded_release(folder: Path) -> Release:

@@ -8,12 +8,16 @@ from fastsmc.compat.judge import psci_text
 from fastsmc.compat.lists import feature_of
 from fastsmc.compat.result import RegisterFate, Remedy, Vmm, shown_name
 from fastsmc.compat.side import FIRMWARE, MIDR, Side
-from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size
+from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size, register
 
 _UNVERIFIED = "QEMU 2026; final property names not verified"
+_UNDATED = "read in its source of 2026; since which release is not verified"
 _PINNED = "set before the VM first runs"
 _PMU_VERSION = tuple(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC00A, 0xC028))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
+_BMAP_2 = register("VENDOR_HYP_BMAP_2")
+_IMPLEMENTATION = (MIDR, *(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC006, 0xC807)))
+"""MIDR_EL1, REVIDR_EL1, AIDR_EL1."""
 
 
 def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
@@ -26,7 +30,13 @@ def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]
     if any(feature_of(reg) == "pmu" for reg in missing):
         missing += [fate.reg for fate in refused if fate.reg in _PMU_VERSION]  # raised along with the feature
         refused = [fate for fate in refused if fate.reg not in _PMU_VERSION]
-    found = [*_features(source, missing, vmm), *_lists(missing, dest, vmm), *_values(source, dest, refused, vmm)]
+    found = [
+        *_features(source, missing, vmm),
+        *_lists(source, missing, dest, vmm),
+        *_values(source, dest, refused, vmm),
+    ]
+    if vmm is Vmm.FIRECRACKER and "pmu" in source.features.split("+"):
+        found.append(Remedy("start the VM without pmu: Firecracker has no vCPUs with it", ()))
     if vmm is Vmm.FIRECRACKER and failing:
         found.append(_removed(failing))
     return tuple(found)
@@ -47,11 +57,15 @@ def _features(source: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy
         yield Remedy(f"give the destination's vCPUs the feature {feature}{other}", ids, command)
 
 
-def _lists(missing: Sequence[int], dest: Side, vmm: Vmm) -> Iterator[Remedy]:
+def _lists(source: Side, missing: Sequence[int], dest: Side, vmm: Vmm) -> Iterator[Remedy]:
     """Registers that a newer QEMU can be told to leave out, or to tolerate."""
     ids = tuple(reg for reg in missing if reg not in dest.values)
     if not ids or vmm is not Vmm.QEMU:
         return
+    if _BMAP_2 in ids and source.values[_BMAP_2] == 0:
+        # Source: QEMU's tolerance list in target/arm, read in a copy of 2026.
+        text = f"a newer QEMU at the destination lets VENDOR_HYP_BMAP_2 be missing, as its value is 0 ({_UNDATED})"
+        yield Remedy(text, (_BMAP_2,))
     joined = ",".join(f"{reg:#x}" for reg in ids)
     yield Remedy(
         f"hide them at the source, before the VM starts, so that they never enter the stream ({_UNVERIFIED})",
@@ -117,10 +131,16 @@ def _modifier(reg: int, value: int) -> str:
 def _identity(dest: Side, refused: Sequence[RegisterFate], vmm: Vmm) -> Iterator[Remedy]:
     if not refused:
         return
-    ids = tuple(fate.reg for fate in refused)
-    if MIDR in ids:
-        yield Remedy("another CPU model: no VMM moves a guest between these machines", (MIDR,))
-    others = [fate for fate in refused if fate.reg != MIDR]
+    implementation = tuple(fate.reg for fate in refused if fate.reg in _IMPLEMENTATION)
+    if MIDR in implementation:
+        yield Remedy("another CPU model: no VMM moves a guest between these machines", implementation)
+    elif implementation:
+        text = (
+            "another revision of the same CPU model: KVM takes it only from Linux 6.15 on and in a VM that was given "
+            "KVM_CAP_ARM_WRITABLE_IMP_ID_REGS; no VMM is known to do that"
+        )
+        yield Remedy(text, implementation)
+    others = [fate for fate in refused if fate.reg not in _IMPLEMENTATION]
     if not others:
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")

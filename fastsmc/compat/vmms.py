@@ -139,7 +139,8 @@ def _crosvm(failing: Sequence[RegisterFate]) -> Stop:
 
 
 def _kvm(failing: Sequence[RegisterFate]) -> Stop:
-    return Stop(f"SET_ONE_REG, for {len(failing)} registers", (f"KVM_SET_ONE_REG: {_os_error(failing[0].errno)}",))
+    s = "s" * (len(failing) > 1)
+    return Stop(f"SET_ONE_REG, for {len(failing)} register{s}", (f"KVM_SET_ONE_REG: {_os_error(failing[0].errno)}",))
 
 
 def _os_error(errno: int | None) -> str:

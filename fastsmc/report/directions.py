@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from fastsmc.report.style import INK, new_figure, styled, to_svg
+from fastsmc.report.style import INK, new_figure, styled
 
 TAG = "modelled"
 _PASS, _KNOWN = "#9CC8E3", "#E4EFF8"
@@ -18,24 +18,26 @@ _FAILING = LinearSegmentedColormap.from_list("failing", ["#FCE9D9", "#F2B27E", "
 _HEADROOM = 2.2  # inches above, below and beside the cells
 
 
-def picture(names: Sequence[str], n_failing: NDArray[np.int64], n_unjudged: NDArray[np.int64], *, title: str) -> Figure:
+def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np.int64], *, title: str) -> Figure:
     """The map: a row per source, a column per destination, in each cell the registers that stand in the way.
 
     Args:
         names: of releases or groups of them, oldest first.
-        n_failing, n_unjudged: int64[n_name, n_name], from row to column.
+        marks: str[n_name, n_name], from row to column: "ok", "~" as far as known, or what a direction that fails shows.
+        n_failing: int64[n_name, n_name], registers in the way; 0 where the VMM refuses before it writes one.
     """
     n = len(names)
+    colours = {"ok": _PASS, "~": _KNOWN}
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=_HEADROOM + 0.3 * n)
         norm = LogNorm(1, max(2, int(n_failing.max(initial=1))))
         for row in range(n):
             for column in range(n):
-                count = int(n_failing[row, column])
-                colour = _FAILING(norm(count)) if count else _KNOWN if n_unjudged[row, column] else _PASS
+                mark, count = str(marks[row, column]), int(n_failing[row, column])
+                colour = colours.get(mark) or _FAILING(norm(count) if count else 1.0)
                 ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
-                if count:
-                    ax.text(column, row, str(count), ha="center", va="center", fontsize=7, color=INK)
+                if mark not in colours:
+                    ax.text(column, row, mark, ha="center", va="center", fontsize=7, color=INK)
         ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
         ax.set_xticks(range(n), names, rotation=90)
         ax.set_yticks(range(n), names)
@@ -51,9 +53,3 @@ def _legend() -> list[Patch]:
         Patch(facecolor=_KNOWN, label="restores as far as known: not every value is"),
         Patch(facecolor=_FAILING(0.6), label="fails: registers in the way"),
     ]
-
-
-def as_svg(figure: Figure) -> str:
-    """The map as SVG, the same bytes each time."""
-    with styled():
-        return to_svg(figure, "directions")

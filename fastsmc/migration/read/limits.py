@@ -9,7 +9,9 @@ MAX_REGISTERS = 1 << 16
 MAX_VALUES = 1 << 24
 """Registers of all vCPUs together: 128 MiB of values."""
 MAX_TEXT_BYTES = 32 << 20
-"""Of JSON, of text, of a payload, and of a stream's description; JSON of empty lists takes 25 times that in memory."""
+"""Of JSON, of text, of a payload, and of a stream's description."""
+MAX_JSON_KEYS, MAX_JSON_LISTS, MAX_JSON_ENTRIES = 1 << 20, 1 << 20, 1 << 22
+"""Of one JSON text, strings included. In memory empty lists take 25 times their text; 512 vCPUs have 3e5 keys."""
 MAX_LINE = 2000
 """Characters in a line of text; the widest register takes 600."""
 MAX_DEVICE_BYTES = 128 << 20

@@ -58,11 +58,12 @@ _SYSREG_FIELDS = ((14, 3), (11, 7), (7, 15), (3, 15), (0, 7))
 
 _CALL = re.compile(r"(\w+)\(([^()]*)\)", re.ASCII)
 _HEADING = re.compile(r"[\w+, -]+:", re.ASCII)
+_PLAIN = re.compile(r"(?:[\w+, -]+:)?\s*0x60[0-9a-fA-F]{14},?\s*\n", re.ASCII)
 
 
 def is_ours(text: str) -> bool:
-    """Whether the text has the selftest's words near its beginning."""
-    return "KVM_REG_ARM" in text[:8192] or "ARM64_SYS_REG(" in text[:8192]
+    """Whether the text has the selftest's words near its beginning, or begins with an arm64 id alone in its line."""
+    return "KVM_REG_ARM" in text[:8192] or "ARM64_SYS_REG(" in text[:8192] or bool(_PLAIN.match(f"{text[:8192]}\n"))
 
 
 def read(text: str) -> Told:

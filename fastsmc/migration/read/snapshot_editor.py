@@ -2,7 +2,8 @@
 
 The tool prints each byte of a value without its leading zero, the highest byte first: the eight bytes of 0x10003 come
 out as 0x00000103. Such text can be read back only where it has one digit per byte, two per byte, or one way to cut it;
-where it has several, the value is not told. Were values ever printed as plain numbers they are read as such; a file
+where it has several, the value is not told. Were values ever printed as plain numbers they are read as such, which is
+seen from one that is shorter than its register's bytes, or from all being filled up with zeros to one width; a file
 that mixes both is refused. Source: Firecracker src/snapshot-editor/src/info.rs and the Debug of aarch64 VcpuState
 (src/vmm/src/vstate/vcpu/aarch64.rs); no recorded sample.
 """
@@ -21,7 +22,7 @@ from fastsmc.migration.read.told import Told
 from fastsmc.registers import reg_size
 
 _VCPU = re.compile(r"vcpu (\d{1,6}):", re.ASCII)
-_REGISTER = re.compile(r"0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,512})", re.ASCII)
+_REGISTER = re.compile(r"0x([0-9a-fA-F]{1,16})[ \t]+0x([0-9a-fA-F]{1,512})", re.ASCII)
 _OTHER = re.compile(r"(kvm_mp_state|mpidr): 0x[0-9a-f]{1,16}", re.ASCII)
 _NOTE = "{} values of {} cannot be read back: the tool prints bytes without their leading zero."
 
@@ -75,22 +76,29 @@ def _lines(text: str) -> Iterator[tuple[int, int | tuple[int, str]]]:
 
 
 def _is_plain(lines: list[tuple[int, int | tuple[int, str]]]) -> bool:
-    """Whether values are plain numbers: some has fewer digits than bytes.
+    """Whether values are plain numbers: some has fewer digits than bytes, or all are filled up to one width.
 
     Raises:
-        RegisterFileError: and some other begins with a zero that a plain number has not.
+        RegisterFileError: fewer, and some other begins with a zero that a plain number has not.
     """
     short = padded = 0
-    for number, entry in lines:
-        if isinstance(entry, int):
-            continue
-        reg, digits = entry
+    told = [(number, *entry) for number, entry in lines if not isinstance(entry, int)]
+    for number, reg, digits in told:
         short = short or (number if len(digits) < reg_size(reg) else 0)
         padded = padded or (number if len(digits) > 1 and digits[0] == "0" else 0)
-    if short and padded:
-        msg = f"line {short}: a value shorter than its register, while line {padded} begins with a zero: is it whole?"
-        raise RegisterFileError(msg)
-    return bool(short)
+    if _is_filled_up(told):
+        return True
+    if not (short and padded):
+        return bool(short)
+    msg = f"line {short}: a value shorter than its register, while line {padded} begins with a zero: is it whole?"
+    raise RegisterFileError(msg)
+
+
+def _is_filled_up(told: list[tuple[int, int, str]]) -> bool:
+    """Whether all values are as "%016x" writes them: one width, which some registers' bytes cannot fill."""
+    width = min((len(digits) for _, _, digits in told), default=0)
+    is_one_width = all(len(digits) == width or digits[0] != "0" for _, _, digits in told)
+    return is_one_width and any(width > 2 * reg_size(reg) for _, reg, _ in told)
 
 
 def _from_bytes(digits: str, n_bytes: int, where: str) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.migration.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
 
 _MAX_INT = 1 << 64
 """Exclusive; no register file has a number beyond 64 bits."""
@@ -20,11 +21,12 @@ def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
 
     Raises:
         RegisterFileError: not UTF-8, not JSON, a key given twice in one object, NaN, a number beyond 64 bits, nested
-            too deeply.
+            too deeply, or more keys, lists or entries than any real file has.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        _check_counts(text)
         return json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
         )
@@ -41,6 +43,19 @@ def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
 
 class _Refused(ValueError):
     pass
+
+
+def _check_counts(text: str) -> None:
+    """Raises _Refused for a text that would take far more memory than its length."""
+    for sign, most, what in (
+        (":", MAX_JSON_KEYS, "keys"),
+        ("[", MAX_JSON_LISTS, "lists"),
+        ("{", MAX_JSON_LISTS, "objects"),
+        (",", MAX_JSON_ENTRIES, "entries"),
+    ):
+        if (count := text.count(sign)) > most:
+            msg = f"{count} {what}; at most {most} are read"
+            raise _Refused(msg)
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
