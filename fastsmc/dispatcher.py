@@ -6,6 +6,7 @@ wall clock of this process on this machine.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels
 from fastsmc._jit import HAS_WIDE
+from fastsmc.cache_lines import on_lines
 from fastsmc.errors import InputError
 from fastsmc.kernels import N_CODE
+from fastsmc.kernels_wide import CHUNK, ROOM
 from fastsmc.kernels_wide import decide as wide_decide
 from fastsmc.parts import in_parts, thread_count
 from fastsmc.smccc import N_SERVICE, N_VERDICT, Service, Verdict
@@ -130,8 +133,7 @@ def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.ui
 
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         func_id = calls.func_id[part]
-        decide: Callable[..., int] = wide_decide if _is_wide(len(out)) else kernels.decide
-        decide(func_id, calls.vcpu[part], conduit[part], *arguments, _NO_COUNTS, out)
+        _decide((func_id, calls.vcpu[part], conduit[part], *arguments, _NO_COUNTS), False, out)
         if has_arguments:
             kernels.check_arguments(func_id, x1[part], x2[part], out)
 
@@ -161,11 +163,11 @@ def _run(
     """Fills `out`; int64[n_counter, N_CODE]. A caller's array is filled whole or left as it was."""
     arguments = (*fleet.rows().arguments, fleet.vm_of_vcpu)
     n_thread = thread_count(threads, len(calls))
-    if is_callers and not (n_thread == 1 and _is_wide(len(calls))):  # which looks at all vCPUs before it writes
-        _check_vcpus(fleet, calls, n_thread)
     if n_thread == 1:
-        counts, is_good = _decide_part(calls, arguments, n_counter, out)
+        counts, is_good = _decide_part(calls, arguments, n_counter, is_callers, out)
     else:
+        if is_callers:
+            _check_vcpus(fleet, calls, n_thread)
 
         def work(parts: Iterator[slice]) -> tuple[NDArray[np.uint32], bool]:
             return _decide_parts(calls, arguments, n_counter, out, parts)
@@ -182,19 +184,41 @@ def _run(
     return total
 
 
-def _is_wide(n_call: int) -> bool:
-    return HAS_WIDE and n_call >= N_WIDE
-
-
 def _decide_part(
-    calls: Calls, arguments: tuple[Any, ...], n_counter: int, out: NDArray[np.uint8]
+    calls: Calls, arguments: tuple[Any, ...], n_counter: int, is_whole: bool, out: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint32], bool]:
     """A batch on this thread: its counts, and whether every vCPU exists."""
     counts = np.zeros((n_counter, N_CODE), np.uint32) if n_counter else _NO_COUNTS
     conduit = _ALL_HVC if calls.conduit is None else calls.conduit
+    n_decided = _decide((calls.func_id, calls.vcpu, conduit, *arguments, counts), is_whole, out)
+    return counts, n_decided == len(out)
+
+
+class _Scratch(threading.local):
+    """What the wide kernel works in, of each thread."""
+
+    def __init__(self) -> None:
+        self.arrays = (
+            on_lines(np.empty((5, ROOM), np.uint8)),
+            on_lines(np.empty(ROOM, np.uint16)),
+            on_lines(np.empty((3, ROOM), np.uint32)),
+        )
+        self.span = np.empty((1, 2), np.uint64)
+
+
+_scratch = _Scratch()
+
+
+def _decide(arguments: tuple[Any, ...], is_whole: bool, out: NDArray[np.uint8]) -> int:
+    """How many calls were decided before one by a vCPU the fleet lacks; with `is_whole` none, if there is one."""
     n_call = len(out)
-    decide: Callable[..., int] = wide_decide if _is_wide(n_call) else kernels.decide
-    return counts, decide(calls.func_id, calls.vcpu, conduit, *arguments, counts, out) == n_call
+    if not HAS_WIDE or n_call < N_WIDE:
+        portable: Callable[..., int] = kernels.decide
+        return portable(*arguments, is_whole, out)
+    is_one_chunk = n_call <= CHUNK  # whose vCPUs are looked at first as it is
+    spans = np.empty((n_call // CHUNK + 2, 2), np.uint64) if is_whole and not is_one_chunk else _scratch.span
+    wide: Callable[..., int] = wide_decide
+    return wide(*arguments, spans, *_scratch.arrays, out)
 
 
 def _decide_parts(
@@ -205,7 +229,7 @@ def _decide_parts(
     for part in parts:
         conduit = None if calls.conduit is None else calls.conduit[part]
         some = Calls(calls.vcpu[part], calls.func_id[part], conduit)
-        more, good = _decide_part(some, arguments, n_counter, out[part])
+        more, good = _decide_part(some, arguments, n_counter, False, out[part])
         counts += more
         is_good = is_good and good
     return counts, is_good

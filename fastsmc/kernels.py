@@ -109,9 +109,12 @@ def decide(
     nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
+    is_whole: bool,
     out: U8,
 ) -> int:
-    """The verdict of every call, arguments not looked at; how many calls come before one by a vCPU the fleet lacks.
+    """The verdict of every call, arguments not looked at; how many were decided before one by a vCPU the fleet lacks.
+
+    `is_whole`: `out` is filled whole or left as it was, as all vCPUs are looked at before the first verdict is written.
 
     One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
     might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
@@ -122,6 +125,10 @@ def decide(
     has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
     key_of_bucket, class_of_bucket = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
     refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
+    if is_whole:
+        for c in range(vcpu.size):
+            if vcpu[c] >= n_vcpu:
+                return 0
     for c in range(func_id.size):
         f, v = func_id[c], vcpu[c]
         if v >= n_vcpu:

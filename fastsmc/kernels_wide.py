@@ -7,14 +7,11 @@ here may be compiled unless `_jit.HAS_WIDE`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from fastsmc._jit import borrowing_kernel, kernel
+from fastsmc._jit import borrowing_kernel
 from fastsmc._simd import extremes_64, keys_below, store_word
 from fastsmc._simd_wide import list_bits
-from fastsmc.cache_lines import LINE
 from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
 from fastsmc.kernels_steps import (
     N_TOGETHER,
@@ -36,17 +33,13 @@ STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192
 """Calls of a pass: their ids, vCPUs, rows, classes and verdicts stay in L1 and near. Longer where ids are searched for:
 what the first searches of a pass wait for is shared by more."""
+ROOM = LONG_CHUNK + 2 * STEP
+"""Elements of a row of scratch."""
 _LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
 _EIGHT, _WORD = np.uint64(8), np.uint64(15)
 _LAST_LANE = np.uint64(STEP - 1)
 _COUNT, _STEP = np.uint32(1), np.uint64(STEP)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
-
-
-@kernel
-def on_line(memory: Any) -> Any:
-    """An array from its first cache line on: a step that crosses lines takes a fifth longer."""
-    return memory[np.int64(LINE - memory.ctypes.data % LINE) // memory.itemsize :]
 
 
 @borrowing_kernel
@@ -59,18 +52,12 @@ def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
 
 
 @borrowing_kernel
-def spans_of(vcpu: Index, chunk: int, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, spans: U64) -> bool:
-    """The first and the last group of every chunk; whether every vCPU exists.
-
-    unsigned[n_call] -> uint64[n_chunk, 2].
-    """
-    for start in range(0, vcpu.size, chunk):
-        end = min(start + chunk, vcpu.size)
-        low, high = extremes(vcpu[min(start, end - STEP) : end])
-        if high >= n_vcpu:
-            return False
-        spans[start // chunk, 0] = group_of(low, magic, magic_shift)
-        spans[start // chunk, 1] = group_of(high, magic, magic_shift)
+def span_of(vcpu: Index, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, span: U64) -> bool:
+    """The first and the last group of some vCPUs, if all exist, and whether they do. unsigned[n] -> uint64[2]."""
+    low, high = extremes(vcpu)
+    if high >= n_vcpu:
+        return False
+    span[0], span[1] = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
     return True
 
 
@@ -283,39 +270,64 @@ def end_search(
 
 
 @borrowing_kernel
-def in_chunks(
+def decide(
     func_id: U32,
     vcpu: Index,
     conduit: U8,
-    groups: Any,
-    tables: Any,
-    bits: Any,
-    trees: Any,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: Index,
+    run_of_group: U32,
+    n_row: np.uint32,
+    multiplier: np.uint32,
+    lookup: U8,
+    verdict: U8,
+    packed: U8,
+    bit_row_of_group: U8,
+    bit_row: U8,
+    byte_bits: np.uint32,
+    search_of_row: U64,
+    depth: int,
+    nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
-    scratch: Any,
+    spans: U64,
+    scratch8: U8,
+    scratch16: U16,
+    scratch32: U32,
     out: U8,
 ) -> int:
-    """What `decide` does, with its tables and scratch in tuples."""
-    n_vcpu, magic, magic_shift, row_of_group, run_of_group = groups
-    lookup, multiplier, verdict, packed, byte_bits, n_row = tables
-    bit_row_of_group, bit_row = bits
-    search_of_row, depth, nodes = trees
-    spans, classes, code, listed, row, ids, node, default, row_byte, folded = scratch
+    """The verdict of every call of at least 64, arguments not looked at; how many were decided before a bad vCPU.
+
+    A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
+
+    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
+    uint32[n_vm, 1 or 0, N_CODE], added to; scratch: uint64[n_chunk or 1, 2], with one of each chunk (`n_chunk`) if all
+    vCPUs are to be looked at before the first verdict is written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM];
+    uint8[n_call].
+    """
+    classes, code, default, row_byte, folded = scratch8[0], scratch8[1], scratch8[2], scratch8[3], scratch8[4]
+    row, ids, node, listed = scratch32[0], scratch32[1], scratch32[2], scratch16
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
     chunk = LONG_CHUNK if has_ranges else CHUNK
-    if not spans_of(vcpu, chunk, n_vcpu, magic, magic_shift, spans):
-        return 0
+    if len(spans) > 1:
+        for start in range(0, func_id.size, chunk):
+            end = min(start + chunk, func_id.size)
+            if not span_of(vcpu[min(start, end - STEP) : end], n_vcpu, magic, magic_shift, spans[start // chunk]):
+                return 0
     for start in range(0, func_id.size, chunk):
         end = min(start + chunk, func_id.size)
         first = min(start, end - STEP)
         f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
-        low, high = spans[start // chunk, 0], spans[start // chunk, 1]
-        is_one = has_runs and run_of_group[low] == run_of_group[high]
+        span = spans[start // chunk if len(spans) > 1 else 0]
+        if len(spans) == 1 and not span_of(v, n_vcpu, magic, magic_shift, span):
+            return start
+        is_one = has_runs and run_of_group[span[0]] == run_of_group[span[1]]
         is_folded = is_one and not coded
         if is_folded:
-            fold_row(lookup, verdict, np.uint32(row_of_group[low]), folded)
+            fold_row(lookup, verdict, np.uint32(row_of_group[span[0]]), folded)
         table, found = (folded, verdicts) if is_folded else (lookup, classes)
         n = 0
         if has_ranges:
@@ -346,51 +358,3 @@ def in_chunks(
         if coded:
             count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
     return func_id.size
-
-
-@kernel
-def decide(
-    func_id: U32,
-    vcpu: Index,
-    conduit: U8,
-    n_vcpu: int,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: Index,
-    run_of_group: U32,
-    n_row: np.uint32,
-    multiplier: np.uint32,
-    lookup: U8,
-    verdict: U8,
-    packed: U8,
-    bit_row_of_group: U8,
-    bit_row: U8,
-    byte_bits: np.uint32,
-    search_of_row: U64,
-    depth: int,
-    nodes: U32,
-    vm_of_vcpu: U32,
-    counts: U32,
-    out: U8,
-) -> int:
-    """The verdict of every call of at least 64, arguments not looked at; how many: all, or none if a vCPU is missing.
-
-    All vCPUs are looked at before the first verdict is written: a caller's `out` is filled whole or left as it was.
-    A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
-
-    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
-    """
-    room = LONG_CHUNK + 2 * STEP + LINE
-    classes, code = on_line(np.empty(room, np.uint8)), on_line(np.empty(room, np.uint8))
-    listed, row = on_line(np.empty(room, np.uint16)), on_line(np.empty(room, np.uint32))
-    ids, node = np.empty(room, np.uint32), np.empty(room, np.uint32)
-    default, row_byte = np.empty(room, np.uint8), on_line(np.empty(room, np.uint8))
-    folded = on_line(np.empty(lookup.size + LINE, np.uint8))
-    folded[: lookup.size] = lookup
-    spans = np.empty((func_id.size // CHUNK + 1, 2), np.uint64)
-    scratch = (spans, classes, code, listed, row, ids, node, default, row_byte, folded)
-    groups = (n_vcpu, magic, magic_shift, row_of_group, run_of_group)
-    tables = (lookup, multiplier, verdict, packed, byte_bits, n_row)
-    bits, trees = (bit_row_of_group, bit_row), (search_of_row, depth, nodes)
-    return in_chunks(func_id, vcpu, conduit, groups, tables, bits, trees, vm_of_vcpu, counts, scratch, out)

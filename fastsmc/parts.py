@@ -16,8 +16,10 @@ from fastsmc.errors import InputError
 
 T = TypeVar("T")
 
-PART = 1 << 18
-"""Calls in a part: 0.1 ms and more of work, some 20 times what handing it over costs."""
+PART, LARGE_PART = 1 << 18, 1 << 20
+"""Calls in a part: 0.1 ms and more of work, some 10 times what handing it over costs; in one of a batch with many."""
+MANY = 1 << 24
+"""Calls of a batch of large parts."""
 SMALL = 1 << 22
 """Batches of fewer calls stay on the caller's thread."""
 
@@ -62,7 +64,8 @@ def in_parts(work: Callable[[Iterator[slice]], T], n_call: int, n_thread: int) -
     Args:
         work: called once per thread with the parts that thread is to do, taken as it gets to them.
     """
-    left = deque(slice(first, min(first + PART, n_call)) for first in range(0, n_call, PART))
+    size = LARGE_PART if n_call >= MANY else PART
+    left = deque(slice(first, min(first + size, n_call)) for first in range(0, n_call, size))
 
     def taken() -> Iterator[slice]:
         while True:

@@ -16,6 +16,7 @@ from test_kernels import fleet_of
 
 from fastsmc import kernels
 from fastsmc._jit import HAS_WIDE
+from fastsmc.dispatcher import _decide
 from fastsmc.filters import FilterRange
 from fastsmc.kernels import N_CODE
 from fastsmc.smccc import FUNCTIONS
@@ -29,15 +30,15 @@ NO_CONDUIT = np.zeros(0, np.uint8)
 def assert_equal(
     fleet: Fleet, vcpu: NDArray[np.unsignedinteger], func_id: NDArray[np.uint32], conduit: NDArray[np.uint8]
 ) -> None:
-    from fastsmc import kernels_wide
-
     n, got = len(func_id), []
-    for decide in (kernels.decide, kernels_wide.decide):
+    for is_wide in (False, True):
         for n_counter in (0, 1, fleet.n_vm):
             # Guards on both sides: a kernel that writes past its end is caught.
             out, counts = np.full(n + 128, 0xEE, np.uint8), np.zeros((n_counter, N_CODE), np.uint32)
             here = out[64 : 64 + n]
-            n_decided = decide(func_id, vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts, here)
+            given = (func_id, vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
+            is_whole = n % 2 == 0
+            n_decided = _decide(given, is_whole, here) if is_wide else kernels.decide(*given, is_whole, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
@@ -125,17 +126,34 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, n_id: int, are_bits
 
 
 @wide_only
+@pytest.mark.parametrize("n_call", [64, 2048, 2049, 10_000])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last: bool) -> None:
+    fleet, out = Fleet.uniform(n_vm=2, n_vcpu=3), np.full(n_call, 0xEE, np.uint8)
+    vcpu, counts = np.zeros(n_call, np.uint32), np.zeros((2, N_CODE), np.uint32)
+    vcpu[-1 if is_last else 0] = 6
+    given = (np.full(n_call, KNOWN[0]), vcpu, NO_CONDUIT, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
+    assert _decide(given, True, out) < n_call
+    assert (out == 0xEE).all()
+    assert not counts.any()
+    n_decided = _decide(given, False, out)
+    assert n_decided < n_call
+    assert (out[n_decided:] == 0xEE).all()
+    assert not (out[:n_decided] == 0xEE).any()
+
+
+@wide_only
 def test_the_wide_kernel_is_made_of_wide_instructions() -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
     program = """
 import numpy as np
-from fastsmc import kernels_wide
+from fastsmc import dispatcher, kernels_wide
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
 out, counts = np.zeros(64, np.uint8), np.zeros((0, 64), np.uint32)
 columns = np.zeros(64, np.uint32), np.zeros(64, np.uint16), np.zeros(0, np.uint8)
-kernels_wide.decide(*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts, out)
+dispatcher._decide((*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts), False, out)
 (text,) = kernels_wide.decide.inspect_asm().values()
 print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgatherdd", "vpmulld", "zmm")))
 """
@@ -169,6 +187,7 @@ def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, 
     program = """
 import numpy as np
 from fastsmc._jit import HAS_WIDE
+from fastsmc.dispatcher import _decide
 from fastsmc.dispatcher import verdicts
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
