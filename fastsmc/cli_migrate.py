@@ -90,7 +90,7 @@ def _print_parts(found: RegisterFile) -> None:
     rows = _by_name(found.parts)
     for name, count, smallest, largest, size in rows[:_SHOWN_PARTS]:
         each = str(smallest) if smallest == largest else f"{smallest}..{largest}"
-        print(f"{name[:32]:32} {count:8d} {each:>16} {size:12d}")
+        print(f"{name:32} {count:8d} {each:>16} {size:12d}")
     if rows[_SHOWN_PARTS:]:
         print(f"{len(rows) - _SHOWN_PARTS} more names {sum(row[4] for row in rows[_SHOWN_PARTS:]):38d}")
     if found.description_bytes:

@@ -1,6 +1,6 @@
 """QMP's answer to query-migrate, read from a file.
 
-Source: QEMU qapi/migration.json, MigrationInfo and MigrationStats; seen from QEMU 7.2.22.
+Source: QEMU qapi/migration.json, MigrationInfo and MigrationStats; seen from QEMU 7.2.22 and 10.0.2.
 """
 
 from __future__ import annotations

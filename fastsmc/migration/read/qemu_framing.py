@@ -1,8 +1,10 @@
 """The frame of a QEMU migration stream, version 3: header, configuration, sections with footers, end, description.
 
 Everything is big-endian. Guest memory is skipped as it comes; from the first other device on the rest is held, because
-what separates devices stands at its end (the description) or has to be searched for (`qemu_sections`).
-Source: QEMU migration/savevm.c, scripts/analyze-migration.py, docs/devel/migration; checked on streams of QEMU 7.2.
+what separates devices stands at its end (the description) or has to be searched for (`qemu_sections`). A few devices
+are sent between the list of memory blocks and the memory (virtio-mem: what of it there is); they are held too.
+Source: QEMU migration/savevm.c, scripts/analyze-migration.py, docs/devel/migration; checked on streams of QEMU 7.2 and
+10.0.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsmc.migration.read.limits import MAX_DEVICE_BYTES, MAX_PARTS
+from fastsmc.migration.read.qemu_disks import skip_bitmaps, skip_blocks
 from fastsmc.migration.read.qemu_ram import Ram, skip_section
 from fastsmc.migration.read.result import Part
 from fastsmc.migration.read.source import Cursor
@@ -19,9 +22,22 @@ EOF, START, PART, END, FULL = 0x00, 0x01, 0x02, 0x03, 0x04
 SUBSECTION, DESCRIPTION, CONFIGURATION, COMMAND, FOOTER = 0x05, 0x06, 0x07, 0x08, 0x7E
 FOOTER_BYTES = 5
 _POSTCOPY_ADVISE = 3
-_RAM_VERSION = 4
+_IN_ROUNDS = {"ram": 4, "block": 1, "dirty-bitmap": 1}
+"""What is read of what is sent in rounds, and in which version."""
 _MIN_PAGE_BITS, _MAX_PAGE_BITS = 10, 16
 _MAX_NAME, _MAX_CAPABILITIES = 255, 64
+_MAX_EARLY = 4 << 20
+"""Of devices before guest memory: virtio-mem has a bit per block, 64 KiB of them for 1 TiB in blocks of 2 MiB."""
+_HEAD_BYTES = 14
+"""Of a FULL section whose name is empty: type, id, length of the name, instance, version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Bytes of device sections, and where in the file they begin."""
+
+    data: bytes = b""
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -29,16 +45,19 @@ class Stream:
     """What the frame tells.
 
     Attributes:
-        parts: in file order. told_by: machine and capabilities. ram_ids: section ids of guest memory.
-        rest: the bytes from the first section of another device on; rest_at: where they begin.
+        parts: in file order. told_by: machine and capabilities.
+        in_rounds: name and instance by section id, of guest memory and what else is sent in rounds, up to its END.
+        early: devices within guest memory, which come behind the first `n_before` parts.
+        rest: the bytes from the first other section on to the end of the file.
     """
 
     parts: list[Part] = field(default_factory=list)
     told_by: dict[str, str] = field(default_factory=dict)
     ram: Ram = field(default_factory=Ram)
-    ram_ids: dict[int, int] = field(default_factory=dict)
-    rest: bytes = b""
-    rest_at: int = 0
+    in_rounds: dict[int, tuple[str, int]] = field(default_factory=dict)
+    early: Held = field(default_factory=Held)
+    n_before: int = 0
+    rest: Held = field(default_factory=Held)
 
     def add(self, cursor: Cursor, name: str, instance: int | None, start: int) -> None:
         """A part from start to where the cursor is."""
@@ -77,13 +96,12 @@ def read_frame(cursor: Cursor) -> Stream:
         pass
     if cursor.peek(1)[0] in (START, PART, END):
         cursor.section = "a section in rounds"
-        name = cursor.peek(261)[6:]
-        named = name[: cursor.peek(6)[-1]] if cursor.peek(1)[0] == START else b""
-        msg = f"{named!r}: of devices that are sent in rounds only guest memory (ram, instance 0) is understood"
+        known = ", ".join(_IN_ROUNDS)
+        msg = f"{_start_name(cursor)!r}: what is sent in rounds has a form of its own, and only that of {known} is read"
         raise cursor.error(msg)
-    cursor.section = "the devices"
-    stream.rest_at = cursor.offset
-    stream.rest = cursor.rest(MAX_DEVICE_BYTES)
+    cursor.section = "the devices"  # not all rounds need an END: a background snapshot has none, nor have no bitmaps
+    at = cursor.offset
+    stream.rest = Held(cursor.rest(MAX_DEVICE_BYTES), at)
     return stream
 
 
@@ -109,22 +127,85 @@ def read_frame_piece(cursor: Cursor, stream: Stream) -> bool:
         _command(cursor, stream)
         stream.add(cursor, "command", None, start)
         return True
-    if kind == START and cursor.peek(9)[5:] == b"\x03ram":
-        cursor.section = "section ram"
-        section = section_head(cursor)
-        if section.version != _RAM_VERSION or section_id in stream.ram_ids:
-            why = f"version {section.version}; 4 is read" if section.version != _RAM_VERSION else "its id is taken"
+    if kind == FULL:
+        return bool(stream.in_rounds) and not stream.early.data and _hold_early(cursor, stream)
+    return _round(cursor, stream, kind, section_id)
+
+
+def _round(cursor: Cursor, stream: Stream, kind: int, section_id: int) -> bool:
+    """Reads a START, PART or END section; False, and nothing read, if it is of a device that is not understood."""
+    start = cursor.offset
+    if kind == START and (started := _start_name(cursor)) in _IN_ROUNDS:
+        cursor.section = f"section {started}"
+        section, version = section_head(cursor), _IN_ROUNDS[started]
+        if section.version != version or section_id in stream.in_rounds:
+            is_other = section.version != version
+            why = f"version {section.version}; {version} is read" if is_other else "its id is taken"
             raise cursor.error(why, start)
-        stream.ram_ids[section_id] = section.instance
-    elif kind in (PART, END) and section_id in stream.ram_ids:
-        cursor.section = "section ram"
+        stream.in_rounds[section_id] = section.name, section.instance
+    elif kind in (PART, END) and section_id in stream.in_rounds:
+        cursor.section = f"section {stream.in_rounds[section_id][0]}"
         cursor.read(FOOTER_BYTES, "a section's head")
     else:
         return False
-    skip_section(cursor, stream.ram)
+    name, instance = stream.in_rounds[section_id]
+    if name == "ram":
+        if not any(part.name == "configuration" for part in stream.parts):
+            msg = "no configuration before it (send-configuration=off), so nothing says how large a page is"
+            raise cursor.error(msg, start)
+        skip_section(cursor, stream.ram)
+    elif name == "block":
+        skip_blocks(cursor)
+    else:
+        skip_bitmaps(cursor)
     footer(cursor, section_id)
-    stream.add(cursor, "ram", stream.ram_ids[section_id], start)
+    stream.add(cursor, name, instance, start)
+    if kind == END:
+        del stream.in_rounds[section_id]
     return True
+
+
+def _start_name(cursor: Cursor) -> str:
+    """The name in the head of a START section; "" for another section."""
+    head = cursor.peek(6 + _MAX_NAME)
+    return head[6 : 6 + head[5]].decode("latin-1") if len(head) > 5 and head[0] == START else ""
+
+
+def _hold_early(cursor: Cursor, stream: Stream) -> bool:
+    """Holds device sections between pieces of guest memory; False, and nothing held, if no memory follows."""
+    window, at = cursor.peek(_MAX_EARLY), 0
+    following = [
+        bytes((kind,)) + section_id.to_bytes(4, "big") for section_id in stream.in_rounds for kind in (PART, END)
+    ]
+    while (found := full_head(window, at)) is not None:
+        mark = footer_bytes(found[0].section_id)
+        place = found[1]
+        while (place := window.find(mark, place)) >= 0:
+            at = place + FOOTER_BYTES
+            if window[at : at + FOOTER_BYTES] in following:
+                start, stream.n_before = cursor.offset, len(stream.parts)
+                stream.early = Held(cursor.read(at, "the devices before guest memory"), start)
+                return True
+            if full_head(window, at) is not None:
+                break
+            place += 1
+        else:
+            return False
+    return False
+
+
+def full_head(data: bytes, at: int) -> tuple[SectionHead, int] | None:
+    """The head of a FULL section that begins here and where its fields begin; None if none does."""
+    if len(data) - at < _HEAD_BYTES or data[at] != FULL:
+        return None
+    length = data[at + 5]
+    fields = at + _HEAD_BYTES + length
+    name = data[at + 6 : at + 6 + length]
+    if not length or fields > len(data) or not all(0x20 <= byte < 0x7F for byte in name):
+        return None
+    numbers = (int.from_bytes(data[i : i + 4], "big") for i in (at + 1, fields - 8, fields - 4))
+    section_id, instance, version = numbers
+    return SectionHead(section_id, name.decode("ascii"), instance, version), fields
 
 
 def section_head(cursor: Cursor) -> SectionHead:
@@ -139,12 +220,15 @@ def footer(cursor: Cursor, section_id: int) -> None:
     """The footer that ends a section.
 
     Raises:
-        RegisterFileError: other bytes; machine types before 2.4 write none.
+        RegisterFileError: other bytes.
     """
     start = cursor.offset
     found = cursor.read(FOOTER_BYTES, "the section's footer")
     if found != footer_bytes(section_id):
-        msg = f"{found.hex()} where the footer of section {section_id} belongs"
+        none = (
+            "" if found[0] == FOOTER else "; QEMU before 2.4 and send-section-footer=off write none, which is not read"
+        )
+        msg = f"{found.hex()} where the footer of section {section_id} belongs{none}"
         raise cursor.error(msg, start)
 
 

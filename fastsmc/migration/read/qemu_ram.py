@@ -24,13 +24,14 @@ class Ram:
     """What a stream says about its guest memory.
 
     Attributes:
-        page_bits: log2 of the page size, from the configuration section.
+        page_bits: log2 of the page size, from the configuration section, which does not tell Arm's smallest: boards
+            other than virt, and virt before 2.8, send pages of 1 KiB.
         has_addresses: capability x-ignore-shared: every block's length is followed by an address.
         is_postcopy: postcopy was announced: blocks of huge pages add their page size.
         blocks: length by name.
     """
 
-    page_bits: int = 12
+    page_bits: int = 10
     has_addresses: bool = False
     is_postcopy: bool = False
     blocks: dict[str, int] = field(default_factory=dict)

@@ -16,56 +16,49 @@ import numpy as np
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migration.read.limits import MAX_PARTS
-from fastsmc.migration.read.qemu_framing import FOOTER, FOOTER_BYTES, FULL, SectionHead, footer_bytes
+from fastsmc.migration.read.qemu_framing import FOOTER, FOOTER_BYTES, FULL, Held, SectionHead, footer_bytes, full_head
 
 _MAX_SEARCH = 1 << 20
 """Footers looked at; a real stream has about two per section."""
 _SCAN_BYTES = 16 << 20
-_HEAD_BYTES = 14
-"""Of a FULL section whose name is empty: type, id, length of the name, instance, version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A device's section: from `start` to `stop`, its fields from `data` on to `stop` - 5; offsets in the rest."""
+    """A device's section.
+
+    Attributes:
+        at: offset of its type byte in the file. n_bytes: from there to the end of its footer.
+        fields: the bytes between its head and its footer. fields_at: their offset in the file.
+    """
 
     head: SectionHead
-    start: int
-    data: int
-    stop: int
+    at: int
+    n_bytes: int
+    fields: memoryview
+    fields_at: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Device and instance."""
+        return self.head.name, self.head.instance
 
 
-def full_head(rest: bytes, at: int) -> tuple[SectionHead, int] | None:
-    """The head of a FULL section that begins here and where its fields begin; None if none does."""
-    if len(rest) - at < _HEAD_BYTES or rest[at] != FULL:
-        return None
-    length = rest[at + 5]
-    data = at + _HEAD_BYTES + length
-    name = rest[at + 6 : at + 6 + length]
-    if not length or data > len(rest) or not all(0x20 < byte < 0x7F for byte in name):
-        return None
-    numbers = (int.from_bytes(rest[i : i + 4], "big") for i in (at + 1, data - 8, data - 4))
-    section_id, instance, version = numbers
-    return SectionHead(section_id, name.decode("ascii"), instance, version), data
-
-
-def separate(rest: bytes, stop: int, sizes: dict[tuple[str, int], int], at: int) -> list[Section]:
-    """All sections from the first on to `stop`, where the end marker is.
+def separate(held: Held, stop: int, sizes: dict[tuple[str, int], int]) -> list[Section]:
+    """All sections from the first on to `stop`, where the end marker or guest memory is.
 
     Args:
         sizes: bytes of the fields by device and instance, where the description tells them.
-        at: offset of rest[0] in the file, for error messages.
 
     Raises:
         RegisterFileError: no chain of sections reaches the end, or more than one.
     """
-    chain = _Chain(rest, stop, sizes, at)
-    starts = chain.only_path()
-    sections = []
-    for start, end in itertools.pairwise(starts):
+    rest, at = held.data, held.at
+    view, sections = memoryview(rest), []
+    for start, end in itertools.pairwise(_Chain(rest, stop, sizes, at).only_path()):
         head, data = full_head(rest, start) or (None, 0)
         assert head is not None
-        sections.append(Section(head, start, data, end))
+        sections.append(Section(head, at + start, end - start, view[data : end - FOOTER_BYTES], at + data))
     return sections
 
 

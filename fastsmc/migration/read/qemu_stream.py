@@ -10,7 +10,7 @@ from fastsmc.migration.read.qemu_description import Device, devices
 from fastsmc.migration.read.qemu_framing import (
     DESCRIPTION,
     EOF,
-    FOOTER_BYTES,
+    Held,
     Stream,
     read_frame,
 )
@@ -29,16 +29,20 @@ def read(cursor: Cursor, path: str) -> RegisterFile:
         RegisterFileError: what is wrong, at which byte, in which section.
     """
     stream = read_frame(cursor)
-    stop, description_at = _end(stream)
+    rest = stream.rest
+    stop, description_at = _end(rest)
     described = _described(stream, description_at) if description_at else {}
-    sections = separate(stream.rest, stop, {key: device.n_bytes for key, device in described.items()}, stream.rest_at)
-    _check_instances(sections, stream.rest_at)
+    sizes = {key: device.n_bytes for key, device in described.items()}
+    early = separate(stream.early, len(stream.early.data), sizes) if stream.early.data else []
+    later = separate(rest, stop, sizes)
+    sections = early + later
+    _check_instances(sections)
     if description_at:
-        _check_devices(sections, described, stream.rest_at)
+        _check_devices(sections, described, rest.at)
         notes = _other_sizes(sections, described)
     else:
         notes = ["The stream has no description; sections were separated by their footers."]
-    cpus = _cpus(stream, sections, described)
+    cpus = _cpus(sections, described, rest.at)
     name = f"{path} ({stream.told_by.get('machine', 'QEMU')})"
     banks = qemu_cpu.cpreg_banks(cpus, name)
     if n_over := qemu_cpu.upper_bits(banks):
@@ -47,18 +51,22 @@ def read(cursor: Cursor, path: str) -> RegisterFile:
         )
     if len(banks) > 1:
         notes.append("The vCPUs do not all list the same registers.")
-    rest = [Part(s.head.name, s.head.instance, s.stop - s.start) for s in sections] + [Part("end of stream", None, 1)]
-    if description_at:
-        rest.append(Part("description head", None, _DESCRIPTION_HEAD))
+    ends = [Part("end of stream", None, 1), Part("description head", None, _DESCRIPTION_HEAD)]
+    parts = [*stream.parts, *_parts(later), *(ends if description_at else ends[:1])]
+    parts[stream.n_before : stream.n_before] = _parts(early)
     return RegisterFile(
         Format.QEMU_STREAM,
         Provenance(path, cursor.offset, cursor.sha256(), stream.told_by),
         banks,
-        (*stream.parts, *rest),
-        len(stream.rest) - description_at if description_at else 0,
+        tuple(parts),
+        len(rest.data) - description_at if description_at else 0,
         qemu_cpu.core_bank(cpus, f"{name} core") if all(cpu.count_at == qemu_cpu.COUNT for cpu in cpus) else None,
         tuple(notes),
     )
+
+
+def _parts(sections: list[Section]) -> list[Part]:
+    return [Part(*section.key, section.n_bytes) for section in sections]
 
 
 def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
@@ -67,11 +75,11 @@ def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
     Raises:
         RegisterFileError: too long, not strict JSON, of another shape, or of another page size than the configuration.
     """
-    where = stream.rest_at + at
-    if len(stream.rest) - at > MAX_TEXT_BYTES:
-        msg = f"byte {where}, the description: {len(stream.rest) - at} bytes; {MAX_TEXT_BYTES} are read"
+    text, where = stream.rest.data[at:], stream.rest.at + at
+    if len(text) > MAX_TEXT_BYTES:
+        msg = f"byte {where}, the description: {len(text)} bytes; {MAX_TEXT_BYTES} are read"
         raise RegisterFileError(msg)
-    description = parse(stream.rest[at:], "the description", where)
+    description = parse(text, "the description", where)
     found = devices(description)
     page = 1 << stream.ram.page_bits
     if description.get("page_size", page) != page:
@@ -81,13 +89,13 @@ def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
     return found
 
 
-def _end(stream: Stream) -> tuple[int, int]:
+def _end(held: Held) -> tuple[int, int]:
     """Where in the rest the end marker is, and where the description begins (0: there is none).
 
     Raises:
         RegisterFileError: neither a description that fills the file to its end nor an end marker there.
     """
-    rest, mark = stream.rest, len(stream.rest)
+    rest, mark = held.data, len(held.data)
     for _ in range(_DESCRIPTION_HEAD):  # the length itself may hold these two bytes; JSON cannot
         mark = rest.rfind(bytes((EOF, DESCRIPTION)), 0, mark + 1)
         begin = mark + 1 + _DESCRIPTION_HEAD
@@ -97,28 +105,28 @@ def _end(stream: Stream) -> tuple[int, int]:
             return mark, begin
     if rest and rest[-1] == EOF:
         return len(rest) - 1, 0
-    msg = f"byte {stream.rest_at + len(rest)}, the end: no end marker and no description whole; is the file whole?"
+    msg = f"byte {held.at + len(rest)}, the end: no end marker and no description whole; is the file whole?"
     raise RegisterFileError(msg)
 
 
-def _check_instances(sections: list[Section], at: int) -> None:
+def _check_instances(sections: list[Section]) -> None:
     seen: set[tuple[str, int]] = set()
     for section in sections:
-        key = section.head.name, section.head.instance
-        if key in seen:
-            msg = f"byte {at + section.start}, section {key[0]} {key[1]}: the second of this device and instance"
+        name, instance = section.key
+        if section.key in seen:
+            msg = f"byte {section.at}, section {name} {instance}: the second of this device and instance"
             raise RegisterFileError(msg)
-        seen.add(key)
+        seen.add(section.key)
 
 
 def _check_devices(sections: list[Section], described: dict[tuple[str, int], Device], at: int) -> None:
     """Raises RegisterFileError unless the stream has the devices that its description tells of."""
     for section in sections:
-        if (section.head.name, section.head.instance) not in described:
-            what = f"{section.head.name} {section.head.instance}"
-            msg = f"byte {at + section.start}, section {what}: the description does not tell of it"
+        if section.key not in described:
+            name, instance = section.key
+            msg = f"byte {section.at}, section {name} {instance}: the description does not tell of it"
             raise RegisterFileError(msg)
-    missing = described.keys() - {(s.head.name, s.head.instance) for s in sections}
+    missing = described.keys() - {section.key for section in sections}
     if missing:
         name, instance = min(missing)
         msg = f"byte {at}, the devices: the description tells of {name[:60]} {instance}, which is not in the stream"
@@ -128,14 +136,14 @@ def _check_devices(sections: list[Section], described: dict[tuple[str, int], Dev
 def _other_sizes(sections: list[Section], described: dict[tuple[str, int], Device]) -> list[str]:
     """A note if the description's sizes are not the sections'."""
     other = [
-        f"{s.head.name} {s.head.instance}"
-        for s in sections
-        if described[s.head.name, s.head.instance].n_bytes != s.stop - FOOTER_BYTES - s.data
+        f"{section.head.name} {section.head.instance}"
+        for section in sections
+        if described[section.key].n_bytes != len(section.fields)
     ]
     return [f"The description gives {', '.join(other[:5])} another size than their footers do."] if other else []
 
 
-def _cpus(stream: Stream, sections: list[Section], described: dict[tuple[str, int], Device]) -> list[CpuFields]:
+def _cpus(sections: list[Section], described: dict[tuple[str, int], Device], at: int) -> list[CpuFields]:
     """The `cpu` sections by instance.
 
     Raises:
@@ -145,20 +153,19 @@ def _cpus(stream: Stream, sections: list[Section], described: dict[tuple[str, in
     for section in sections:
         if section.head.name != "cpu":
             continue
-        offset = stream.rest_at + section.data
+        instance, offset = section.head.instance, section.fields_at
         if section.head.version != qemu_cpu.VERSION:
-            msg = f"byte {offset}, section cpu {section.head.instance}: version {section.head.version}, not Arm's 22"
+            msg = f"byte {offset}, section cpu {instance}: version {section.head.version}, not Arm's 22"
             raise RegisterFileError(msg)
-        data = memoryview(stream.rest)[section.data : section.stop - FOOTER_BYTES]
-        device = described.get(("cpu", section.head.instance), Device(0, None, None))
+        device = described.get(section.key, Device(0, None, None))
         count_at = qemu_cpu.COUNT if device.count_at is None else device.count_at
-        cpus.append(CpuFields(section.head.instance, data, offset, count_at, device.n_reg))
+        cpus.append(CpuFields(instance, section.fields, offset, count_at, device.n_reg))
     if not cpus:
-        msg = f"byte {stream.rest_at}, the devices: no section named cpu, so no vCPU's registers"
+        msg = f"byte {at}, the devices: no section named cpu, so no vCPU's registers"
         raise RegisterFileError(msg)
     common = {section.head.instance for section in sections if section.head.name == "cpu_common"}
     lone = common ^ {cpu.instance for cpu in cpus}
     if lone:
-        msg = f"byte {stream.rest_at}, the devices: vCPU {min(lone)} has a cpu or a cpu_common section, and not both"
+        msg = f"byte {at}, the devices: vCPU {min(lone)} has a cpu or a cpu_common section, and not both"
         raise RegisterFileError(msg)
     return sorted(cpus, key=lambda cpu: cpu.instance)

@@ -96,14 +96,14 @@ class Cursor:
         return int.from_bytes(self.read(n, what), "big")
 
     def name(self, what: str) -> str:
-        """A counted name: one byte of length, then printable ASCII.
+        """A counted name: one byte of length, then printable ASCII; boards have memory called "sram A1".
 
         Raises:
             RegisterFileError: empty, or something else.
         """
         start = self.offset
         data = self.read(self.number(1, what), what)
-        if not data or not all(0x20 < byte < 0x7F for byte in data):
+        if not data or not all(0x20 <= byte < 0x7F for byte in data):
             msg = f"{what} is {data[:40]!r}, not a printable name"
             raise self.error(msg, start)
         return data.decode("ascii")
