@@ -172,7 +172,8 @@ def test_one_register_less_would_make_ids_of_values_and_is_refused(fewer: int) -
 def test_registers_announced_that_are_not_there(count: int) -> None:
     data = small_stream(NODESC)
     at = cpu_fields(data) + 568
-    refuse(over(data, at, count.to_bytes(4, "big")), f"byte {at}, section cpu 0: {count} registers announced")
+    what = f"{count} registers announced" if count else "no system registers in the list"
+    refuse(over(data, at, count.to_bytes(4, "big")), f"byte {at}, section cpu 0: {what}")
     refuse(
         count.to_bytes(8, "little") + payload()[8:], "registers? announced|ends at|follow|no known format|UTF-8|twice"
     )
