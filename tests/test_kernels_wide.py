@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from strategies import func_ids, hosts, policies
 from test_kernels import fleet_of
 
-from fastsmc import kernels
+from fastsmc import bitmaps, kernels
 from fastsmc._jit import HAS_WIDE
 from fastsmc.dispatcher import _decide
 from fastsmc.filters import FilterRange
@@ -123,6 +123,23 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, n_id: int, are_bits
             for order in (vcpu, np.sort(vcpu)):
                 assert_equal(fleet, order, func_id, NO_CONDUIT)
     assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
+
+
+@wide_only
+@pytest.mark.parametrize("has_ranges", [False, True])
+def test_ids_that_differ_from_a_known_one_in_the_bucket_or_one_byte_of_the_product(has_ranges: bool) -> None:
+    """The wide kernel compares products, of which it takes the bucket for granted: so also where a bucket is empty."""
+    half = bitmaps.MULTIPLIER >> 1
+    product = KNOWN.astype(np.uint64) * half
+    flips = np.concatenate([np.arange(256, dtype=np.uint64) << np.uint64(shift) for shift in (0, 8, 16, 24)])
+    func_id = ((product[:, None] ^ flips) * pow(half, -1, 1 << 32)).astype(np.uint32).reshape(-1)
+    assert np.isin(KNOWN, func_id).all()
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=2)
+    fleet.set_one_reg(0x6030_0000_0014_0000, 0x2, vms=1)
+    if has_ranges:
+        fleet.install_filter([FilterRange(0xC700_0000, 1 << 24, 1), FilterRange(0x0, 1 << 30, 2)], vms=slice(1, 3))
+    for vcpu in (np.zeros(func_id.size, np.uint16), np.arange(func_id.size, dtype=np.uint32) % 6):
+        assert_equal(fleet, vcpu, func_id, NO_CONDUIT)
 
 
 @wide_only

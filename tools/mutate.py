@@ -167,7 +167,16 @@ MUTANTS = [
         ("is_folded = is_one and not coded", "is_folded = is_one"),
         ("    if run_of_group[low] != run_of_group[high]:\n                return False\n", "    pass\n"),
         ("n_vcpu <= N_BIT_VCPU", "n_vcpu <= N_BIT_VCPU + 1"),
+        ("        if step:\n            bits_step", "        if step > STEP:\n            bits_step"),
+        ("    if len(spans) > 1:\n", "    if len(spans) > 2:\n"),
     ),
+    *_in(
+        "rows.py",
+        (" | is_empty * np.uint8(IS_EMPTY)", ""),
+        ("class_of_bucket | product[3] & np.uint8(KEY_TOP)", "class_of_bucket"),
+        ("1 << 31, 31", "1 << 30, 31"),
+    ),
+    *_in("dispatcher.py", ("if is_whole and not is_one_chunk", "if not is_one_chunk and False")),
     *_in(
         "bit_rows.py",
         ("if len(rows) > BIT_ROWS or", "if len(rows) > BIT_ROWS + 1 or"),
