@@ -98,6 +98,7 @@ def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> 
     [
         (16, 64, 5, True),
         (16, 65, 5, True),
+        (41, 25, 5, True),
         (256, 4, 8, True),
         (256, 5, 8, True),
         (257, 3, 8, False),
@@ -123,6 +124,17 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, n_id: int, are_bits
             for order in (vcpu, np.sort(vcpu)):
                 assert_equal(fleet, order, func_id, NO_CONDUIT)
     assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
+
+
+@wide_only
+@pytest.mark.parametrize("inside", [0, 2])
+def test_steps_that_begin_and_end_with_one_row_and_have_others_inside(inside: int) -> None:
+    fleet, rng = Fleet.uniform(n_vm=3, n_vcpu=1), np.random.default_rng(inside)
+    fleet.set_one_reg(0x6030_0000_0016_0000, np.array([0, 1, 0]))
+    fleet.set_one_reg(0x6030_0000_0014_0000, np.array([0x2, 0x10000, 0x10001]))
+    vcpu = np.full((40, 64), 1, np.uint16)
+    vcpu[np.arange(40), rng.integers(1, 63, 40)] = inside
+    assert_equal(fleet, vcpu.reshape(-1), mixed_ids(rng, vcpu.size, 0), NO_CONDUIT)
 
 
 @wide_only
