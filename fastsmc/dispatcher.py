@@ -216,7 +216,7 @@ def _decide(arguments: tuple[Any, ...], is_whole: bool, out: NDArray[np.uint8]) 
         portable: Callable[..., int] = kernels.decide
         return portable(*arguments, is_whole, out)
     is_one_chunk = n_call <= CHUNK  # whose vCPUs are looked at first as it is
-    spans = np.empty((n_call // CHUNK + 2, 2), np.uint64) if is_whole and not is_one_chunk else _scratch.span
+    spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if is_whole and not is_one_chunk else _scratch.span
     wide: Callable[..., int] = wide_decide
     return wide(*arguments, spans, *_scratch.arrays, out)
 
