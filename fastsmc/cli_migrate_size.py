@@ -48,7 +48,7 @@ def size(
         str | None, typer.Option(help="tcg or kvm. [default: tcg with --registers, kvm with --release]")
     ] = None,
     cpu_max: Annotated[
-        bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends NMI and WFxT state too.")
+        bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
     ] = False,
     za: Annotated[bool, typer.Option("--za", help="SME's ZA is in use on every vCPU (TCG only).")] = False,
     suppress_vmdesc: Annotated[
