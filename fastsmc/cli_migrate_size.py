@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 EPILOG = "Example: fastsmc migrate size --vcpus 64,512 --release 6.18 --features psci02+pmu"
 
 KIND = {
-    "tcg": "modelled; checked against QEMU 7.2.22: every section and the description to the byte",
-    "kvm": "modelled; derived from what QEMU 7.2.22 sends under TCG, not compared with a stream of a KVM host",
+    "tcg": "modelled; checked against QEMU {}: every section and the description to the byte",
+    "kvm": "modelled; derived from what QEMU {} sends under TCG, not compared with a stream of a KVM host",
 }
+CHECKED = {"7.2": "7.2.22", "10.0": "10.0.2"}
 LEFT_OUT = "RAM: a page of zeros takes 9 bytes, any other 4104"
 
 
@@ -33,7 +34,12 @@ def size(
     features: Annotated[
         str | None, typer.Option(help="With --release: vCPU features, joined by +; or none. [default: psci02]")
     ] = None,
-    machine: Annotated[str, typer.Option(help="As QEMU's -M: virt,virtualization=on,its=off")] = "virt",
+    qemu: Annotated[
+        str | None, typer.Option(help="Version of QEMU: 7.2 or 10.0. [default: --machine's, or 7.2]")
+    ] = None,
+    machine: Annotated[
+        str, typer.Option(help="As QEMU's -M: virt,virtualization=on,its=off; virt-10.0 is --qemu 10.0.")
+    ] = "virt",
     gic: Annotated[int | None, typer.Option(help="Version of the interrupt controller, 2 or 3. [default: 3]")] = None,
     nodefaults: Annotated[
         bool, typer.Option("--nodefaults/--defaults", help="With -nodefaults, or with QEMU's default network card.")
@@ -41,6 +47,9 @@ def size(
     accel: Annotated[
         str | None, typer.Option(help="tcg or kvm. [default: tcg with --registers, kvm with --release]")
     ] = None,
+    cpu_max: Annotated[
+        bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
+    ] = False,
     za: Annotated[bool, typer.Option("--za", help="SME's ZA is in use on every vCPU (TCG only).")] = False,
     suppress_vmdesc: Annotated[
         bool, typer.Option("--suppress-vmdesc", help="Without the description: -M ...,suppress-vmdesc=on.")
@@ -51,8 +60,8 @@ def size(
 ) -> None:
     """Predict the size of a migration stream's device state, section by section (modelled).
 
-    For QEMU 7.2, machine virt, stopped before its first instruction. RAM is not counted. Later on, as far as is known,
-    only SME's ZA (--za), a pending SError and the state of a network card change the size.
+    For QEMU 7.2 and 10.0, machine virt, stopped before its first instruction. RAM is not counted. Later on, as far as
+    is known, only SME's ZA (--za), a pending SError and the state of a network card change the size.
     """
     from fastsmc.migration.qemu_size import qemu_stream_size
 
@@ -60,7 +69,8 @@ def size(
         msg = f"--vmm {vmm!r}: only 'qemu' can be predicted, as no other VMM's stream is known to the byte"
         raise InputError(msg)
     n_reg, has_sve, of_what = _registers(registers, sve, release, features)
-    guest = _machine(machine, gic, nodefaults, accel or ("kvm" if release else "tcg"), za)
+    accel = accel or ("kvm" if release else "tcg")
+    guest = _machine(machine, gic, qemu, nodefaults=nodefaults, accel=accel, za=za, cpu_max=cpu_max)
     sizes = [
         qemu_stream_size(n, n_reg, has_sve=has_sve, machine=guest, suppress_vmdesc=suppress_vmdesc)
         for n in whole_numbers("--vcpus", vcpus)
@@ -68,15 +78,9 @@ def size(
     if as_json:
         told = list(map(_as_json, sizes))
         print(json.dumps(told[0] if len(told) == 1 else told, indent=1))
-        return
-    print(f"QEMU 7.2, {of_what} ({KIND[guest.accel]})")
-    if len(sizes) == 1:
-        _print_sections(sizes[0])
     else:
-        _print_table(sizes)
-    if any(one.is_hypothetical for one in sizes):
-        print("* hypothetical: QEMU's virt and arm64 KVM stop at 512 vCPUs per VM")
-    print(f"left out: {LEFT_OUT}")
+        print(f"QEMU {guest.version}, {of_what} ({_kind(guest)})")
+        _print_text(sizes)
 
 
 def _registers(n_reg: int | None, sve: bool, release: str | None, features: str | None) -> tuple[int, bool, str]:
@@ -87,20 +91,26 @@ def _registers(n_reg: int | None, sve: bool, release: str | None, features: str 
     return found.qemu_cpregs, has_sve, f"{found.name}: {found.qemu_cpregs} registers carried per vCPU"
 
 
-def _machine(text: str, gic: int | None, nodefaults: bool, accel: str, za: bool) -> QemuMachine:
+def _kind(machine: QemuMachine) -> str:
+    return KIND[machine.accel].format(CHECKED[machine.version])
+
+
+def _machine(text: str, gic: int | None, version: str | None, **more: Any) -> QemuMachine:
+    """The machine of --machine, of --gic and --qemu, which may say the same once more, and of other options."""
     from fastsmc.migration.qemu_machine import QemuMachine, parse_machine
 
     options: dict[str, Any] = parse_machine(text)
-    if gic is not None and options.setdefault("gic", gic) != gic:
-        msg = f"--gic {gic} contradicts --machine {text!r}"
-        raise InputError(msg)
-    return QemuMachine(**options, nodefaults=nodefaults, accel=accel, za=za)  # type: ignore[arg-type] # checked there
+    for option, name, value in (("--gic", "gic", gic), ("--qemu", "version", version)):
+        if value is not None and options.setdefault(name, value) != value:
+            msg = f"{option} {value} contradicts --machine {text!r}"
+            raise InputError(msg)
+    return QemuMachine(**options, **more)
 
 
 def _as_json(size: StreamSize) -> dict[str, Any]:
     return {
         "format": "qemu",
-        "kind": KIND[size.machine.accel],
+        "kind": _kind(size.machine),
         "command_line": size.machine.command_line(size.n_vcpu, sve=size.has_sve),
         "hypothetical": size.is_hypothetical,
         "vcpus": size.n_vcpu,
@@ -114,6 +124,17 @@ def _as_json(size: StreamSize) -> dict[str, Any]:
         "suppress_vmdesc_saves": size.suppress_vmdesc_saves,
         "left_out": LEFT_OUT,
     }
+
+
+def _print_text(sizes: list[StreamSize]) -> None:
+    """Sections of one stream, or a line for each of several."""
+    if len(sizes) == 1:
+        _print_sections(sizes[0])
+    else:
+        _print_table(sizes)
+    if any(one.is_hypothetical for one in sizes):
+        print("* hypothetical: QEMU's virt and arm64 KVM stop at 512 vCPUs per VM")
+    print(f"left out: {LEFT_OUT}")
 
 
 def _print_sections(size: StreamSize) -> None:

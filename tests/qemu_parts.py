@@ -18,7 +18,7 @@ class Stream:
     """Device, instance, bytes from the type byte to the end of the footer."""
     description: str
     first: int
-    """Where the first device begins: header, configuration and RAM lie before it."""
+    """Where the first device begins: header, configuration, RAM and commands lie before it."""
     size: int
 
     @property
@@ -40,7 +40,7 @@ class Stream:
 
 def read(stream: bytes) -> Stream:
     """Finds each described section's head, and checks that its footer ends where the next head begins."""
-    start = stream.rindex(b'{"page_size"')
+    start = max(stream.rfind(b'{"page_size"'), stream.rfind(b'{"configuration"'))  # 10.0 describes that one too
     assert stream[start - 5 : start] == b"\x06" + (len(stream) - start).to_bytes(4, "big")
     end = start - 5 - 1
     assert stream[end] == 0, "no end mark before the description"

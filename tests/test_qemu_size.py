@@ -15,8 +15,8 @@ from fastsmc.migration.qemu_machine import parse_machine
 from fastsmc.register_sets import register_set
 
 
-def machine(options: str, *, nodefaults: bool = True) -> QemuMachine:
-    return QemuMachine(**parse_machine(options), nodefaults=nodefaults)  # type: ignore[arg-type]
+def machine(options: str, **more: object) -> QemuMachine:
+    return QemuMachine(**parse_machine(options), **more)  # type: ignore[arg-type]
 
 
 def rows(size: StreamSize) -> list[tuple[str, int, int]]:
@@ -55,6 +55,34 @@ MACHINES = [
     ("virt,gic-version=3", True, 304, 11_030, 79_317, 20_415),
 ]
 
+# The same of QEMU 10.0.2, built for Debian. -cpu, vCPUs, registers, SVE, all cpu sections, GIC section, all sections,
+# description, bytes from the first section on.
+MEASURED_10_0 = [
+    ("cortex-a57", 1, 274, False, 5_660, 10_723, 17_731, 13_527, 31_264),
+    ("cortex-a57", 2, 274, False, 11_320, 11_030, 23_735, 19_745, 43_486),
+    ("cortex-a57", 8, 274, False, 45_280, 12_872, 59_759, 57_053, 116_818),
+    ("cortex-a57", 64, 274, False, 362_240, 30_064, 395_983, 405_422, 801_411),
+    ("cortex-a57", 512, 274, False, 2_897_920, 167_600, 3_085_775, 3_193_665, 6_279_446),
+    ("neoverse-n1", 2, 291, False, 11_864, 11_030, 24_279, 19_745, 44_030),
+    ("neoverse-n2", 2, 332, True, 21_458, 11_030, 33_873, 20_663, 54_542),
+    ("a64fx", 2, 261, True, 19_186, 11_030, 31_601, 20_663, 52_270),
+    ("max,sve=off", 2, 317, False, 12_752, 11_236, 25_373, 20_325, 45_704),
+    ("max", 1, 328, True, 10_693, 10_902, 22_943, 14_339, 37_288),
+    ("max", 8, 328, True, 85_544, 13_240, 100_391, 62_667, 163_064),
+    ("max", 64, 328, True, 684_352, 31_944, 719_975, 449_452, 1_169_433),
+    ("max", 512, 328, True, 5_474_816, 181_576, 5_676_647, 3_545_023, 9_221_676),
+]
+MACHINES_10_0 = [
+    ("virt-10.0,gic-version=2", False, 328, 9_914, 32_557, 17_960),
+    ("virt-10.0,gic-version=3", False, 328, 11_236, 34_007, 21_243),
+    ("virt-10.0,gic-version=3,its=off", False, 328, 11_236, 33_879, 20_836),
+    ("virt-10.0,gic-version=3,acpi=off", False, 328, 11_236, 33_928, 20_863),
+    ("virt-10.0,gic-version=2,virtualization=on", False, 380, 12_178, 36_485, 18_709),
+    ("virt-10.0,gic-version=3,virtualization=on", False, 380, 11_764, 36_199, 21_861),
+    ("virt-10.0,gic-version=3,secure=on", False, 425, 11_236, 37_392, 23_446),
+    ("virt-10.0,gic-version=3", True, 328, 11_236, 80_347, 21_516),
+]
+
 
 @pytest.mark.parametrize(("cpu", "n_vcpu", "n_reg", "sve", "cpus", "gic", "description"), MEASURED)
 def test_measured_sizes_are_predicted_to_the_byte(
@@ -66,11 +94,26 @@ def test_measured_sizes_are_predicted_to_the_byte(
     assert size.description_bytes == description
 
 
-@pytest.mark.parametrize(("options", "has_nic", "n_reg", "gic", "devices", "description"), MACHINES)
+@pytest.mark.parametrize(
+    ("cpu", "n_vcpu", "n_reg", "sve", "cpus", "gic", "devices", "description", "after_ram"), MEASURED_10_0
+)
+def test_measured_sizes_of_qemu_10_are_predicted_to_the_byte(
+    cpu: str, n_vcpu: int, n_reg: int, sve: bool, cpus: int, gic: int, devices: int, description: int, after_ram: int
+) -> None:
+    guest = machine("virt-10.0", cpu_max=cpu.startswith("max"))
+    size = qemu_stream_size(n_vcpu, n_reg, has_sve=sve, machine=guest)
+    assert sum(part.bytes for part in size.parts if part.name == "cpu") == cpus
+    assert [part.bytes for part in size.parts if part.name == "arm_gicv3"] == [gic]
+    assert (size.device_bytes, size.description_bytes) == (devices, description)
+    before = ("file header", "configuration", "command")
+    assert size.total_bytes - sum(count for name, count in size.other if name in before) == after_ram
+
+
+@pytest.mark.parametrize(("options", "has_nic", "n_reg", "gic", "devices", "description"), MACHINES + MACHINES_10_0)
 def test_measured_machines_are_predicted_to_the_byte(
     options: str, has_nic: bool, n_reg: int, gic: int, devices: int, description: int
 ) -> None:
-    size = qemu_stream_size(2, n_reg, has_sve=True, machine=machine(options, nodefaults=not has_nic))
+    size = qemu_stream_size(2, n_reg, has_sve=True, machine=machine(options, nodefaults=not has_nic, cpu_max=True))
     assert [part.bytes for part in size.parts if part.name in ("arm_gic", "arm_gicv3")] == [gic]
     assert (size.device_bytes, size.description_bytes) == (devices, description)
 
@@ -117,6 +160,17 @@ def test_kvm_leaves_out_a_subsection_of_each_vcpu() -> None:
     assert kvm.description_bytes < tcg.description_bytes
 
 
+def test_only_max_has_sme_and_only_qemu_10_sends_more_of_max() -> None:
+    """152 bytes in the GICv3's distributor; per vCPU 27 in the GICv3 and 28 in cpu."""
+    named, is_max, uses_za = (
+        qemu_stream_size(3, 328, has_sve=True, machine=QemuMachine(version="10.0", **more))  # type: ignore[arg-type]
+        for more in ({}, {"cpu_max": True}, {"za": True})
+    )
+    assert is_max.device_bytes - named.device_bytes == 152 + 3 * (27 + 28)
+    assert uses_za.device_bytes - is_max.device_bytes == 3 * 65_549
+    assert rows(qemu_stream_size(3, 304, machine=QemuMachine(cpu_max=True))) == rows(qemu_stream_size(3, 304))
+
+
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 99, 100, 101, 1000, 12345])
 def test_digits_of_a_range(n: int) -> None:
     assert digits_up_to(n) == sum(len(str(i)) for i in range(n))
@@ -136,6 +190,8 @@ def test_digits_of_a_range(n: int) -> None:
         (1, 258, {"accel": "hvf"}, "'hvf' is not one of 'tcg', 'kvm'"),
         (1, 258, {"accel": "kvm", "za": True}, "za: QEMU 7.2 has it under TCG only"),
         (1, 258, {"za": True}, "has SVE too"),
+        (1, 258, {"version": "9.0"}, "version '9.0' of QEMU is not known; known: 7.2, 10.0"),
+        (1, 258, {"accel": "kvm", "cpu_max": True}, "-cpu max is the host's own CPU"),
     ],
 )
 def test_bad_counts_and_machines_are_named(n_vcpu: int, n_reg: int, options: dict[str, object], says: str) -> None:
@@ -145,7 +201,12 @@ def test_bad_counts_and_machines_are_named(n_vcpu: int, n_reg: int, options: dic
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("pc", "machine 'pc'"), ("virt,usb=on", "'usb=on' is not known"), ("virt,its=maybe", "'its=maybe'")],
+    [
+        ("pc", "machine 'pc'"),
+        ("virt-9.0", "known: virt, virt-7.2, virt-10.0"),
+        ("virt,usb=on", "'usb=on' is not known"),
+        ("virt,its=maybe", "'its=maybe'"),
+    ],
 )
 def test_machines_not_known_are_named(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
@@ -176,6 +237,15 @@ def test_a_release_is_predicted_for_kvm() -> None:
     assert "not compared with a stream of a KVM host" in told["kind"]
 
 
+@pytest.mark.parametrize("arguments", [["--qemu", "10.0"], ["--machine", "virt-10.0"]])
+def test_the_machine_names_the_version_or_the_option_does(arguments: list[str]) -> None:
+    told = json.loads(run("--vcpus", "2", "--registers", "328", "--sve", "--cpu-max", *arguments, "--json").stdout)
+    size = qemu_stream_size(2, 328, has_sve=True, machine=QemuMachine(version="10.0", cpu_max=True))
+    assert told["total_bytes"] == size.total_bytes
+    assert "-M virt-10.0,gic-version=3 -cpu <max, with SVE>" in told["command_line"]
+    assert "checked against QEMU 10.0.2" in told["kind"]
+
+
 def test_several_vcpus_make_a_table() -> None:
     done = run("--vcpus", "1,64,1024", "--registers", "258")
     lines = done.stdout.splitlines()
@@ -196,6 +266,8 @@ def test_several_vcpus_make_a_table() -> None:
         (["--vcpus", "9", "--registers", "258", "--gic", "2"], 3, "a GICv2 serves 8"),
         (["--vcpus", "9", "--registers", "258", "--vmm", "crosvm"], 3, "only 'qemu' can be predicted"),
         (["--vcpus", "9", "--registers", "8", "--machine", "virt,gic-version=2", "--gic", "3"], 3, "contradicts"),
+        (["--vcpus", "9", "--registers", "8", "--machine", "virt-7.2", "--qemu", "10.0"], 3, "--qemu 10.0 contradicts"),
+        (["--vcpus", "9", "--registers", "8", "--qemu", "9.0"], 3, "known: 7.2, 10.0"),
     ],
 )
 def test_bad_input_ends_in_its_code_with_one_sentence(arguments: list[str], code: int, says: str) -> None:

@@ -1,6 +1,7 @@
-"""Make fastsmc/data/qemu_virt_7.2.json from what real QEMU says of its own streams.
+"""Make fastsmc/data/qemu_virt_<version>.json from what real QEMU says of its own streams.
 
-Run by hand, from the root of the project, with Debian's qemu-system-arm 7.2: python tools/make_qemu_sections.py
+Run by hand, from the root of the project, with qemu-system-aarch64 7.2 or 10.0 on PATH:
+python tools/make_qemu_sections.py
 With --check nothing is written, and the exit code says whether the file is what this QEMU gives.
 
 Every stream ends in a description of itself. Here a few guests that differ in one option each are migrated, and the
@@ -17,7 +18,10 @@ from typing import Any
 
 from qemu_migrate import ZA_GUEST, migrate, version
 
-OUT = Path("fastsmc/data/qemu_virt_7.2.json")
+from fastsmc.migration.read import read_registers
+
+VERSION = ".".join((version() or "7.2").split(".")[:2])
+OUT = Path(f"fastsmc/data/qemu_virt_{VERSION}.json")
 
 # Device, instance, what the guest must have. In the order of a stream.
 SECTIONS = [
@@ -50,16 +54,20 @@ SUBSECTIONS = {
     "arm_gic_virt_state": "virtualization",
     "cpu/sve": "sve",
     "cpu/sme": "za",
+    "arm_gicv3/gicd_nmi": "max",
+    "arm_gicv3_cpu/nmi": "max",
+    "cpu/wfxt-timer": "max",
     "fw_cfg/acpi_mr": "acpi",
 }
 
 
-def described(*arguments: str, folder: Path, run_s: float = 0) -> list[dict[str, Any]]:
-    """The devices as the stream's own description has them."""
+def described(*arguments: str, folder: Path, run_s: float = 0) -> dict[str, Any]:
+    """The stream's own description, and with it how many bytes of commands there were."""
     common = ("-m", "64M", "-global", "virtio-net-pci.romfile=")
     stream = migrate(*arguments, *common, out=folder / "stream", run_s=run_s)
-    devices: list[dict[str, Any]] = json.loads(stream[stream.index(b'{"page_size"') :])["devices"]
-    return devices
+    file = read_registers(folder / "stream")
+    description: dict[str, Any] = json.loads(stream[-file.description_bytes :])
+    return description | {"command_bytes": sum(part.n_bytes for part in file.parts if part.name == "command")}
 
 
 def marked(node: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +82,18 @@ def marked(node: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
+def head(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    """What is said of the stream as a whole, from those of one and of two vCPUs."""
+    (gic,) = (device for device in two["devices"] if device["name"] == "arm_gicv3")
+    return {
+        "source": f"QEMU {version()}'s own description of its streams, machine virt-{VERSION}, TCG; "
+        "measured November 2026",
+        "made_by": "tools/make_qemu_sections.py",
+        "machine": f"virt-{VERSION}",
+        "last_has_index": "index" in gic["fields"][-1],
+    } | {key: value for key, value in one.items() if key != "devices"}
+
+
 def main() -> int:
     """Writes or checks the file."""
     fullest: dict[tuple[str, int], dict[str, Any]] = {}
@@ -86,7 +106,8 @@ def main() -> int:
             described("-M", "virt,gic-version=2,virtualization=on", "-cpu", "max", folder=folder),
             described("-M", "virt", "-cpu", "max", "-kernel", str(guest), folder=folder, run_s=1),
         ]
-    for device in (device for devices in streams for device in devices):
+        two = described("-M", "virt,gic-version=3", "-cpu", "max", "-smp", "2", folder=folder)
+    for device in (device for described_ in streams for device in described_["devices"]):
         key = device["name"], device["instance_id"]
         if len(json.dumps(device)) > len(json.dumps(fullest.get(key, ""))):
             fullest[key] = device
@@ -94,15 +115,10 @@ def main() -> int:
         print(f"in the streams or in the table, but not in both: {sorted(missing)}")
         return 1
     lines = [json.dumps({"needs": needs} | marked(fullest[name, i])) for name, i, needs in SECTIONS]
-    head = {
-        "source": f"QEMU {version()}'s own description of its streams, machine virt-7.2, TCG; measured November 2026",
-        "made_by": "tools/make_qemu_sections.py",
-        "machine": "virt-7.2",
-        "page_size": 4096,
-    }
-    text = json.dumps(head)[:-1] + ', "sections": [\n' + ",\n".join(lines) + "\n]}\n"
+    text = json.dumps(head(streams[0], two))[:-1] + ', "sections": [\n' + ",\n".join(lines) + "\n]}\n"
     if "--check" in sys.argv:
-        same = json.loads(OUT.read_text("utf-8"))["sections"] == json.loads(text)["sections"]
+        # A later patch release has another number in its source, and may have nothing else.
+        same = json.loads(OUT.read_text("utf-8")) | {"source": ""} == json.loads(text) | {"source": ""}
         print(f"{OUT} is {'' if same else 'not '}what QEMU {version()} gives")
         return not same
     OUT.write_text(text, "utf-8")

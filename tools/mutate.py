@@ -269,7 +269,9 @@ MUTANTS = [
         ),
         ('if layout["name"] != "arm_gicv3" or n_vcpu == 1:', 'if layout["name"] != "arm_gicv3":'),
         ("(n_section - 1) * _SEPARATOR", "n_section * _SEPARATOR"),
+        ('if n_vcpu > 1 and not data["last_has_index"]:', 'if not data["last_has_index"]:'),
     ),
+    *_in("migration/qemu_machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
 ]
 
 

@@ -2,7 +2,7 @@
 
 QEMU ends a stream with a description of what it sent: JSON that names every field of every section with its size.
 So one layout says both: the bytes of a section and the text that describes it. The layouts are data, written down
-from real streams (fastsmc/data/qemu_virt_7.2.json); nothing is fitted. Each optional piece has a word for what the
+from real streams (fastsmc/data/qemu_virt_*.json); nothing is fitted. Each optional piece has a word for what the
 guest must have, and a layout is first cut down to what a guest has.
 """
 
@@ -25,9 +25,13 @@ SUBSECTION_HEAD = 1 + 1 + 4
 
 
 @cache
-def recorded() -> Layout:
-    """The data file: source, machine, page_size, sections in the order of a stream."""
-    text = (files("fastsmc") / "data" / "qemu_virt_7.2.json").read_text(encoding="utf-8")
+def recorded(version: str = "7.2") -> Layout:
+    """The data file of a version: source, machine, page_size, sections in the order of a stream.
+
+    "command_bytes" are those of commands to the destination. "last_has_index" is False where the last structure of an
+    array is described without its index: newer QEMUs number an element only while others follow it.
+    """
+    text = (files("fastsmc") / "data" / f"qemu_virt_{version}.json").read_text(encoding="utf-8")
     data: Layout = json.loads(text)
     return data
 

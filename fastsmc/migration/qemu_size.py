@@ -1,7 +1,7 @@
 """How large a QEMU stream will be, section by section, before there is one (modelled).
 
-For machine virt of QEMU 7.2, stopped before the first instruction. Bytes and description are exact there: checked
-against QEMU 7.2.22 under TCG for 1 to 512 vCPUs. RAM is not counted.
+For machine virt of QEMU 7.2 and 10.0, stopped before the first instruction. Bytes and description are exact there:
+checked against QEMU 7.2.22 and 10.0.2 under TCG for 1 to 512 vCPUs. RAM is not counted.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class StreamSize:
     Attributes:
         parts: the device sections, in the order of the stream.
         description: what each device adds to the description; the last row is the frame around them.
-        other: bytes that belong to no device: file header, configuration section, end, head of the description.
+        other: bytes that belong to no device: file header, configuration section, end, head of the description, and in
+            10.0 the command before the last of memory.
     """
 
     machine: QemuMachine
@@ -79,7 +80,7 @@ class StreamSize:
 
     @property
     def described_bytes(self) -> int:
-        """The JSON, sent or not: suppress-vmdesc hides it, but QEMU 7.2 builds it all the same."""
+        """The JSON, sent or not: suppress-vmdesc hides it, but QEMU builds it all the same."""
         return sum(row.bytes for row in self.description)
 
     @property
@@ -111,12 +112,12 @@ def qemu_stream_size(
     machine: QemuMachine | None = None,
     suppress_vmdesc: bool = False,
 ) -> StreamSize:
-    """Sizes of a stream of QEMU 7.2, in bytes, by section (modelled; exact for TCG). RAM is not counted.
+    """Sizes of a stream of QEMU, in bytes, by section (modelled; exact for TCG). RAM is not counted.
 
     Args:
         n_vcpu: up to 512 are real; more are answered as if QEMU took them.
         n_reg: registers in QEMU's cpreg array (`RegisterSet.qemu_cpregs`).
-        machine: `QemuMachine()` if not given: GICv3, -nodefaults, TCG.
+        machine: `QemuMachine()` if not given: QEMU 7.2, GICv3, -nodefaults, TCG.
 
     Raises:
         InputError: counts out of range, or more vCPUs than the interrupt controller serves.
@@ -134,11 +135,9 @@ def qemu_stream_size(
         msg = "za: QEMU's CPU with SME has SVE too; give has_sve as well"
         raise InputError(msg)
     has = machine.has(sve=has_sve)
-    layouts = [cut(layout, has) for layout in recorded()["sections"] if is_sent(layout, has)]
+    data = recorded(machine.version)
+    layouts = [cut(layout, has) for layout in data["sections"] if is_sent(layout, has)]
     layouts = [_sized(layout, n_vcpu, n_reg) for layout in layouts]
-    other = [("file header", FILE_HEADER), ("configuration", _configuration()), ("end of stream", END_OF_STREAM)]
-    if not suppress_vmdesc:
-        other.append(("description header", DESCRIPTION_HEAD))
     return StreamSize(
         machine,
         n_vcpu,
@@ -146,8 +145,8 @@ def qemu_stream_size(
         has_sve,
         suppress_vmdesc,
         tuple(_parts(layouts, n_vcpu)),
-        tuple(_description(layouts, n_vcpu)),
-        tuple(other),
+        tuple(_description(data, layouts, n_vcpu)),
+        tuple(_other(data, suppress_vmdesc=suppress_vmdesc)),
     )
 
 
@@ -175,8 +174,8 @@ def _parts(layouts: list[Layout], n_vcpu: int) -> Iterator[Part]:
             yield from (Part(one, i, sizes[one]) for i in range(n_vcpu) for one in _PER_VCPU)
 
 
-def _description(layouts: list[Layout], n_vcpu: int) -> Iterator[Described]:
-    """Characters per device name, then the frame: page size, brackets, commas between devices."""
+def _description(data: Layout, layouts: list[Layout], n_vcpu: int) -> Iterator[Described]:
+    """Characters per device name, then the frame: page size, brackets, commas; from 10.0 on the configuration too."""
     texts: dict[str, list[int]] = {}
     more_digits = digits_up_to(n_vcpu) - n_vcpu  # beyond the one digit of 0, over all numbers of a vCPU
     for layout in layouts:
@@ -186,17 +185,30 @@ def _description(layouts: list[Layout], n_vcpu: int) -> Iterator[Described]:
         elif layout["name"] == "arm_gicv3":
             element = text_bytes(layout["fields"][-1])
             size += (n_vcpu - 1) * (element + _SEPARATOR) + more_digits
+            if n_vcpu > 1 and not data["last_has_index"]:
+                size -= len(f'"index": {n_vcpu - 1}, ')
         row = texts.setdefault(layout["name"], [0, 0])
         row[0] += instances
         row[1] += size
     for name, (instances, size) in texts.items():
         yield Described(name, instances, size)
     n_section = sum(instances for instances, _ in texts.values())
-    frame = text_bytes({"page_size": recorded()["page_size"], "devices": []})
+    frame = text_bytes({key: data[key] for key in ("configuration", "page_size") if key in data} | {"devices": []})
     yield Described("frame", 1, frame + (n_section - 1) * _SEPARATOR)
 
 
-def _configuration() -> int:
+def _other(data: Layout, *, suppress_vmdesc: bool) -> Iterator[tuple[str, int]]:
+    """What belongs to no device, in the order of the stream."""
+    yield "file header", FILE_HEADER
+    yield "configuration", _configuration(data)
+    if data["command_bytes"]:
+        yield "command", data["command_bytes"]
+    yield "end of stream", END_OF_STREAM
+    if not suppress_vmdesc:
+        yield "description header", DESCRIPTION_HEAD
+
+
+def _configuration(data: Layout) -> int:
     """The section that names the machine: type, length, name; a subsection with the bits of a page."""
     page_bits = SUBSECTION_HEAD + len("configuration/target-page-bits") + 4
-    return 1 + 4 + len(recorded()["machine"]) + page_bits
+    return 1 + 4 + len(data["machine"]) + page_bits
