@@ -140,3 +140,10 @@ def test_records_of_disks_that_cannot_be_are_refused(
     data = bytes_of(name)
     at = data.index(old)
     refuse(data[:at] + new + data[at + len(old) :], f"section {device}: a record of .* {match}")
+
+
+def test_a_description_of_another_shape_is_refused_with_its_place() -> None:
+    data = bytes_of("10.0/max-2")
+    at = data.index(b'{"configuration"')
+    for old, new in ((b'"instance_id"', b'"instance_ie"'), (b'"size"', b'"sizf"'), (b'"devices"', b'"devicet"')):
+        refuse(data[:at] + data[at:].replace(old, new), f"byte {at}, the description")

@@ -80,7 +80,11 @@ def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
         msg = f"byte {where}, the description: {len(text)} bytes; {MAX_TEXT_BYTES} are read"
         raise RegisterFileError(msg)
     description = parse(text, "the description", where)
-    found = devices(description)
+    try:
+        found = devices(description)
+    except RegisterFileError as error:
+        msg = f"byte {where}, {error}"
+        raise RegisterFileError(msg) from error
     page = 1 << stream.ram.page_bits
     if description.get("page_size", page) != page:
         told = str(description["page_size"])[:40]
