@@ -17,9 +17,9 @@ from fastsmc.errors import InputError
 T = TypeVar("T")
 
 PART, LARGE_PART = 1 << 18, 1 << 20
-"""Calls in a part: 0.1 ms and more of work, some 10 times what handing it over costs; in one of a batch with many."""
+"""Calls in a part: 0.1 ms and more of work, some 10 times what handing it over costs; and in a part of a big batch."""
 MANY = 1 << 24
-"""Calls of a batch of large parts."""
+"""From so many calls on a batch is cut into large parts."""
 SMALL = 1 << 22
 """Batches of fewer calls stay on the caller's thread."""
 
