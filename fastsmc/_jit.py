@@ -151,9 +151,9 @@ def kernel(function: F) -> F:
 def borrowing_kernel(function: F) -> F:
     """Compile a loop that allocates nothing, so that its arrays and slices of them need no reference counts.
 
-    A count is a locked instruction, which waits until every store before it is done; each slice handed to another kernel
-    cost two. Numba keeps the flag for itself; where a version of it has no such flag
-    the loops are right all the same, only slower.
+    A count is a locked instruction, which waits until every store before it is done; a slice handed to another kernel
+    cost two. Numba keeps the flag for itself; where a version of it has no such flag the loops are right all the same,
+    only slower.
     """
     return _compiled(function, **_NO_COUNTS)
 
