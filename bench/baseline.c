@@ -232,6 +232,30 @@ static uint8_t unknown_id(const struct tables *t, uint32_t policy, uint32_t id)
 BATCHES(uint16_t, u16)
 BATCHES(uint32_t, u32)
 
+/* Blocks of one vCPU each: whose they are is looked up once. first has n + 1 elements. */
+void kernel_style_blocks(const uint32_t *id, const int64_t *first, const uint32_t *block_vcpu,
+                         const struct vcpu *vcpus, uint8_t *out, size_t n)
+{
+    for (size_t b = 0; b < n; b++) {
+        const struct vcpu *vcpu = &vcpus[block_vcpu[b]];
+        for (int64_t i = first[b]; i < first[b + 1]; i++)
+            out[i] = handler(vcpu, id[i]);
+    }
+}
+
+void table_blocks(const uint32_t *restrict id, const int64_t *restrict first, const uint32_t *restrict block_vcpu,
+                  const struct tables *restrict t, uint8_t *restrict out, size_t n)
+{
+    for (size_t b = 0; b < n; b++) {
+        uint32_t policy = t->policy_of_vcpu[block_vcpu[b]];
+        const uint8_t *row = t->action + 64 * (size_t)policy;
+        for (int64_t i = first[b]; i < first[b + 1]; i++) {
+            uint32_t f = id[i], slot = t->slot_of_bucket[f * t->multiplier >> t->shift];
+            out[i] = t->slot_id[slot] == f ? row[slot] : unknown_id(t, policy, f);
+        }
+    }
+}
+
 /* ---- the core itself ------------------------------------------------------------------------------------------ */
 
 /* Independent steps, no memory: as fast as the core is at this moment, and first to notice that it is shared. */

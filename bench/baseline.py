@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rows import Rows
+from fastsmc.deciding import AnyCalls
+from fastsmc.grouped import GroupedCalls
 from fastsmc.releases import Host
 from fastsmc.smccc import N_SERVICE, N_VERDICT
 from fastsmc.vm import Fleet
@@ -101,8 +103,11 @@ class Baseline:
         self.by_service = np.zeros((N_SERVICE, N_VERDICT), np.int64)
         self.by_vm = np.zeros((fleet.n_vm, N_VERDICT), np.int64)
 
-    def kernel_style(self, calls: Calls, out: NDArray[np.uint8]) -> None:
+    def kernel_style(self, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
         """One call at a time: filter search, bit test, switch, behind a function pointer."""
+        if isinstance(calls, GroupedCalls):
+            _call("kernel_style_blocks", *_blocks(calls), self._vcpu, out, len(calls.block_vcpu))
+            return
         _call(f"kernel_style_{_width(calls)}", calls.func_id, calls.vcpu, self._vcpu, out, len(calls))
 
     def kernel_style_counted(self, calls: Calls, out: NDArray[np.uint8]) -> None:
@@ -113,26 +118,29 @@ class Baseline:
         name = f"kernel_style_counted_{_width(calls)}"
         _call(name, calls.func_id, calls.vcpu, self._vcpu, *counters, out, len(calls))
 
-    def table(self, calls: Calls, out: NDArray[np.uint8]) -> None:
+    def table(self, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
         """A hash of the id and a row per policy, one call at a time."""
         tables = ctypes.addressof(self._tables)
+        if isinstance(calls, GroupedCalls):
+            _call("table_blocks", *_blocks(calls), tables, out, len(calls.block_vcpu))
+            return
         _call(f"table_{_width(calls)}", calls.func_id, calls.vcpu, tables, out, len(calls))
 
 
-def stream_name(calls: Calls, out: NDArray[Any]) -> str:
-    """Bytes per call that the stream moving as much as this case reads and writes, such as "4+2->1"."""
-    return f"4+{calls.vcpu.dtype.itemsize}->{out.nbytes // max(len(calls), 1)}"
+def stream_name(calls: AnyCalls, out: NDArray[Any]) -> str:
+    """Bytes per call that the stream moving as much as this case reads and writes, such as "4+2->1".
+
+    Calls in blocks have no vCPU each; what blocks take is left out.
+    """
+    index = "" if isinstance(calls, GroupedCalls) else f"+{calls.vcpu.dtype.itemsize}"
+    return f"4{index}->{out.nbytes // max(len(calls), 1)}"
 
 
-def stream(calls: Calls, out: NDArray[Any]) -> None:
-    """Reads both columns and writes `out`, with one operation per call."""
+def stream(calls: AnyCalls, out: NDArray[Any]) -> None:
+    """Reads every column there is and writes `out`, with one operation per call."""
     name = "stream_" + stream_name(calls, out).replace("+", "_").replace("->", "_")
-    _call(name, calls.func_id, calls.vcpu, out, len(calls))
-
-
-def stream_of_ids(calls: Calls, out: NDArray[np.uint8]) -> None:
-    """Reads the ids only and writes a byte each: the floor for calls that need no index."""
-    _call("stream_4_1", calls.func_id, out, len(calls))
+    columns = (calls.func_id,) if isinstance(calls, GroupedCalls) else (calls.func_id, calls.vcpu)
+    _call(name, *columns, out, len(calls))
 
 
 N_SPIN = 1_000_000
@@ -152,6 +160,10 @@ def aligned(n: int, dtype: Any, *, fill: bool = True) -> NDArray[Any]:
     if fill:
         array.view(np.uint8)[:] = 0
     return array
+
+
+def _blocks(calls: GroupedCalls) -> tuple[NDArray[Any], ...]:
+    return calls.func_id, calls.block_first, calls.block_vcpu
 
 
 def _width(calls: Calls) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from bench import inputs
+from fastsmc.deciding import AnyCalls
 from fastsmc.dispatcher import dispatch, verdicts
+from fastsmc.grouped import GroupedCalls
 from fastsmc.smccc import Verdict
 from fastsmc.traces import read_trace
 from fastsmc.vm import Fleet
@@ -46,7 +48,7 @@ def constant(n_call: int, n_vcpu: int, seed: int) -> Calls:
     return Calls(calls.vcpu.repeat(n_call), calls.func_id.repeat(n_call))
 
 
-def rotated(benchmark: Any, function: Callable[[Calls], object], make: Callable[[int], Calls], **info: Any) -> None:
+def rotated(benchmark: Any, function: Callable[[Any], object], make: Callable[[int], AnyCalls], **info: Any) -> None:
     """Times the function on one array after the other; on a single one when nothing is timed."""
     turn = cycle([make(seed) for seed in range(1 if benchmark.disabled else N_ROTATED)])
     first = next(turn)
@@ -55,7 +57,7 @@ def rotated(benchmark: Any, function: Callable[[Calls], object], make: Callable[
     benchmark(lambda: function(next(turn)))
 
 
-def kernel(benchmark: Any, fleet: Fleet, make: Callable[[int], Calls], **info: Any) -> None:
+def kernel(benchmark: Any, fleet: Fleet, make: Callable[[int], AnyCalls], **info: Any) -> None:
     """Verdicts into an array that is there."""
     out = np.full(N_CALL, 255, np.uint8)
     rotated(benchmark, lambda calls: verdicts(fleet, calls, out), make, n_vcpu=fleet.n_vcpu, n_vm=fleet.n_vm, **info)
@@ -67,6 +69,18 @@ def kernel(benchmark: Any, fleet: Fleet, make: Callable[[int], Calls], **info: A
 def bench_pattern(benchmark: Any, pattern: Pattern) -> None:
     fleet = inputs.fleet_of_policies(1024)
     kernel(benchmark, fleet, lambda seed: pattern(N_CALL, 1024, seed), pattern=pattern.__name__)
+
+
+@pytest.mark.benchmark(group="kernel: verdicts by calls in a block, 1024 VMs")
+@pytest.mark.parametrize("calls_in_block", [1, 32, 128, 2048])
+@pytest.mark.parametrize("pattern", ["random"])
+def bench_blocks(benchmark: Any, pattern: str, calls_in_block: int) -> None:
+    def make(seed: int) -> GroupedCalls:
+        calls = inputs.random_calls(N_CALL, 1024, seed=seed)
+        n_block = N_CALL // calls_in_block
+        return GroupedCalls.of(calls.vcpu[:n_block], np.full(n_block, calls_in_block), calls.func_id)
+
+    kernel(benchmark, inputs.fleet_of_policies(1024), make, calls_in_block=calls_in_block)
 
 
 @pytest.mark.benchmark(group="kernel: verdicts by vCPUs of one VM")

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import inputs
-from bench.baseline import Baseline, aligned, stream, stream_name, stream_of_ids
+from bench.baseline import Baseline, aligned, stream, stream_name
 from bench.plain import Plain
 from bench.rows import Rows, reference_vm, rows_of
 from bench.timing import Contestant, Times, ratio
 from fastsmc import answering, dispatcher
+from fastsmc.deciding import AnyCalls
+from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
@@ -60,21 +62,23 @@ def one_thread(function: Callable[..., Any]) -> dict[str, Any]:
     return {"threads": 1} if accepts(function, "threads") else {}
 
 
-def verdict_setup(pattern: str, fleet: Fleet, calls: Calls, rows: Rows | None = None) -> tuple[Setup, U8]:
+def verdict_setup(pattern: str, fleet: Fleet, calls: AnyCalls, rows: Rows | None = None) -> tuple[Setup, U8]:
     """Ours, stream, C, NumPy and Python on the same calls; the verdicts are compared whole."""
     rows = rows or rows_of(fleet)
     c, plain = Baseline(fleet, rows), Plain(rows)
     n_call = len(calls)
     only = one_thread(dispatcher.verdicts)
     expected, out = dispatcher.verdicts(fleet, calls, aligned(n_call, np.uint8), **only), aligned(n_call, np.uint8)
+    others: dict[str, Callable[[Any, U8], None]]
     others = {"c_kernel_style": c.kernel_style, "c_table": c.table, "numpy": plain.table}
-    if n_call <= N_SEARCH:
+    if n_call <= N_SEARCH and isinstance(calls, Calls):
         others["numpy_search"] = plain.search
     for name, function in others.items():
         function(calls, out)
         agree(name, out, expected)
     place = np.linspace(0, n_call - 1, min(N_PYTHON, n_call)).astype(np.int64)
-    few, few_out = Calls(calls.vcpu[place], calls.func_id[place]), np.empty(place.size, np.uint8)
+    vcpu = calls.vcpu[place] if isinstance(calls, Calls) else calls.vcpu_of(place)
+    few, few_out = Calls(vcpu, calls.func_id[place]), np.empty(place.size, np.uint8)
     plain.python(few, few_out)
     agree("python", few_out, expected[place])
     contestants = {
@@ -97,7 +101,7 @@ def agree(name: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
         raise AssertionError(f"{name} says {found[c]} of call {c}, we say {expected[c]}")
 
 
-def _bound(function: Callable[[Calls, U8], None], calls: Calls, out: U8) -> Callable[[], None]:
+def _bound(function: Callable[[Any, U8], None], calls: AnyCalls, out: U8) -> Callable[[], None]:
     return lambda: function(calls, out)
 
 
@@ -132,12 +136,15 @@ def mixed_filter(n_call: int) -> Setup:
 
 
 def grouped_known(n_call: int) -> Setup:
-    """Calls grouped by VM, random known ids, no filter. The vCPU column is there and counts as read."""
+    """Calls grouped by VM, random known ids, no filter: a block per VM, for everybody, so nothing is read but ids."""
+    calls = GroupedCalls.from_calls(inputs.random_calls(n_call, 1024, seed=4, grouped=True))
+    return verdict_setup("random ids, in blocks by VM", inputs.fleet_of_policies(1024, seed=4), calls)[0]
+
+
+def grouped_column(n_call: int) -> Setup:
+    """The same calls in the same order with a vCPU each."""
     calls = inputs.random_calls(n_call, 1024, seed=4, grouped=True)
-    setup, out = verdict_setup("random ids, grouped by VM", inputs.fleet_of_policies(1024, seed=4), calls)
-    setup.contestants["stream_of_ids"] = Contestant(lambda: stream_of_ids(calls, out), n_call)
-    setup.more["of_stream_4_to_1"] = lambda t: ratio(t, "stream_of_ids")
-    return setup
+    return verdict_setup("random ids, ordered by VM", inputs.fleet_of_policies(1024, seed=4), calls)[0]
 
 
 def counted(n_call: int) -> Setup:
@@ -237,6 +244,7 @@ CASES: dict[str, Callable[[int], Setup]] = {
     "mixed-known-16policies": mixed_known_16,
     "mixed-filter": mixed_filter,
     "grouped-known": grouped_known,
+    "grouped-column": grouped_column,
     "counted": counted,
     "answers": answers,
     "trace": trace,
@@ -244,3 +252,5 @@ CASES: dict[str, Callable[[int], Setup]] = {
     "million": million,
 }
 """By name; "-2M", "-64M" (quick: "-128K") is appended. The batches are in bench/latency.py."""
+NOT_ASKED = frozenset({"grouped-column"})
+"""Cases without a number to reach, which stand beside others."""

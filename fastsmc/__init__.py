@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastsmc.answering import answers
     from fastsmc.compat import check_migration
-    from fastsmc.dispatcher import compare_dispatch, dispatch, measure_batches, measure_dispatch, verdicts
+    from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
+    from fastsmc.dispatcher import dispatch, verdicts
     from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.errors import FastsmcError
     from fastsmc.filters import FilterRange
+    from fastsmc.grouped import GroupedCalls
     from fastsmc.histogram import Histogram
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
@@ -46,6 +48,7 @@ _HOME = {
     "FilterAction": "smccc",
     "FilterRange": "filters",
     "Fleet": "vm",
+    "GroupedCalls": "grouped",
     "Histogram": "histogram",
     "Host": "releases",
     "Link": "planning",
@@ -55,7 +58,7 @@ _HOME = {
     "added_register": "planning",
     "answers": "answering",
     "check_migration": "compat",
-    "compare_dispatch": "dispatcher",
+    "compare_dispatch": "dispatch_times",
     "decode": "migration",
     "dispatch": "dispatcher",
     "encode": "migration",
@@ -63,8 +66,8 @@ _HOME = {
     "load_profile": "profiles",
     "map_savings": "planning",
     "max_vcpus": "planning",
-    "measure_batches": "dispatcher",
-    "measure_dispatch": "dispatcher",
+    "measure_batches": "dispatch_times",
+    "measure_dispatch": "dispatch_times",
     "mix": "workload",
     "more_registers": "planning",
     "payload_bytes": "migration",
@@ -96,6 +99,7 @@ __all__ = [
     "FilterAction",
     "FilterRange",
     "Fleet",
+    "GroupedCalls",
     "Histogram",
     "Host",
     "Link",

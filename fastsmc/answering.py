@@ -18,8 +18,10 @@ from fastsmc import kernels_answers as kinds
 from fastsmc._jit import HAS_WIDE
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.cache_lines import LINE, on_lines
-from fastsmc.dispatcher import N_WIDE, verdict_filler
+from fastsmc.deciding import N_WIDE, AnyCalls
+from fastsmc.dispatcher import verdict_filler
 from fastsmc.errors import InputError
+from fastsmc.grouped import each_call
 from fastsmc.kernels_answers_wide import list_block as wide_list
 from fastsmc.parts import in_parts, thread_count
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
@@ -136,7 +138,7 @@ def _fixed() -> NDArray[np.uint64]:
 
 
 def answers(
-    fleet: Fleet, calls: Calls, out: NDArray[np.uint64] | None = None, *, threads: int | None = None
+    fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint64] | None = None, *, threads: int | None = None
 ) -> NDArray[np.uint64]:
     """x0..x3 after every call, as the guest sees them, or userspace at an exit: uint64[n_call, 4].
 
@@ -153,6 +155,7 @@ def answers(
 
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM. 32 bytes are written per call.
     """
+    calls = each_call(calls)
     out = _checked(calls, out)
     fill = verdict_filler(fleet, calls)
     profiles = _profiles(fleet)

@@ -149,6 +149,19 @@ def decide(
 
 
 @kernel
+def spread(block_first: I64, block_vcpu: U32, block: int, first: int, out: U32) -> None:
+    """The vCPU of each call from number `first` on, which lies in that block. int64[n_block + 1], uint32[n_block]."""
+    at = 0
+    while at < out.size:
+        end = min(block_first[block + 1] - first, out.size)
+        vcpu = block_vcpu[block]
+        for c in range(at, end):
+            out[c] = vcpu
+        at = end
+        block += 1
+
+
+@kernel
 def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
     """Turns EXIT into HANDLED where SYSTEM_RESET2 or SYSTEM_OFF2 refuse their arguments (INVALID_PARAMETERS).
 

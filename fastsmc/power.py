@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_power
 from fastsmc.errors import InputError
+from fastsmc.grouped import GroupedCalls, each_call
 from fastsmc.smccc import PSCI_0_1
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
@@ -31,7 +32,7 @@ class Switched:
     x0: NDArray[np.int64]
 
 
-def switch(fleet: Fleet, calls: Calls, verdict: NDArray[np.uint8]) -> Switched:
+def switch(fleet: Fleet, calls: Calls | GroupedCalls, verdict: NDArray[np.uint8]) -> Switched:
     """Makes calls in the order given and changes `fleet.mp_state` as KVM would.
 
     The first CPU_ON of a stopped vCPU wins and the next gets ALREADY_ON; SYSTEM_OFF, RESET and their second forms stop
@@ -45,6 +46,7 @@ def switch(fleet: Fleet, calls: Calls, verdict: NDArray[np.uint8]) -> Switched:
 
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM.
     """
+    calls = each_call(calls)
     n_call = len(calls)
     if n_call and int(calls.vcpu.max()) >= fleet.n_vcpu:
         c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.columns import check_array, column, part_of, whole
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
@@ -24,7 +25,7 @@ T = TypeVar("T", bound=np.unsignedinteger[Any])
 
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 """How wide a vCPU index may be, as callers have it: a narrow column is read faster."""
-_COLUMNS = {
+COLUMNS = {
     "func_id": np.uint32,
     "conduit": np.uint8,
     "x1": np.uint64,
@@ -63,16 +64,10 @@ class Calls:
         if not has_index or not self.vcpu.flags.c_contiguous or not self.vcpu.flags.aligned:
             message = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
             raise InputError(message)
-        for name, dtype in _COLUMNS.items():
+        for name, dtype in COLUMNS.items():
             column = getattr(self, name)
-            if column is None and name != "func_id":
-                continue
-            is_array = isinstance(column, np.ndarray) and column.dtype == dtype and column.shape == n_call
-            if not is_array or not column.flags.c_contiguous or not column.flags.aligned:
-                message = (
-                    f"{name} must be a contiguous {np.dtype(dtype)}{list(n_call)}: Calls.of makes one of what you have"
-                )
-                raise InputError(message)
+            if column is not None or name == "func_id":
+                check_array(name, column, dtype, n_call, "Calls.of")
 
     @classmethod
     def of(
@@ -95,15 +90,15 @@ class Calls:
         array([2214592512, 3288334419], dtype=uint32)
         """
         dtype = getattr(vcpu, "dtype", None)
-        vcpus = _column("vcpu", vcpu, dtype.type if dtype in VCPU_DTYPES else np.uint32)
+        vcpus = column("vcpu", vcpu, dtype.type if dtype in VCPU_DTYPES else np.uint32)
         n_call = len(vcpus)
         return cls(
             vcpus,
-            _column("func_id", func_id, np.uint32, n_call=n_call),
-            None if conduit is None else _column("conduit", conduit, np.uint8, n_call=n_call, last=max(Conduit)),
-            None if x1 is None else _column("x1", x1, np.uint64, n_call=n_call),
-            None if x2 is None else _column("x2", x2, np.uint64, n_call=n_call),
-            None if x3 is None else _column("x3", x3, np.uint64, n_call=n_call),
+            column("func_id", func_id, np.uint32, n_call=n_call),
+            None if conduit is None else column("conduit", conduit, np.uint8, n_call=n_call, last=max(Conduit)),
+            None if x1 is None else column("x1", x1, np.uint64, n_call=n_call),
+            None if x2 is None else column("x2", x2, np.uint64, n_call=n_call),
+            None if x3 is None else column("x3", x3, np.uint64, n_call=n_call),
         )
 
     @classmethod
@@ -116,13 +111,18 @@ class Calls:
             InputError: a func_id of more than 32 bits, no such conduit, no vCPU, or vCPU indices past 32 bits.
         """
         vcpu = _vcpus(n_vcpu, first_vcpu)
-        func_ids = np.full(n_vcpu, _whole("func_id", func_id, last=_LAST), np.uint32)
-        conduit = Conduit(_whole("conduit", conduit, last=max(Conduit)))
+        func_ids = np.full(n_vcpu, whole("func_id", func_id, last=_LAST), np.uint32)
+        conduit = Conduit(whole("conduit", conduit, last=max(Conduit)))
         return cls(vcpu, func_ids, None if conduit == Conduit.HVC else np.full(n_vcpu, conduit, np.uint8))
 
     def __len__(self) -> int:
         """Number of calls."""
         return len(self.vcpu)
+
+    def part(self, part: slice) -> Calls:
+        """The calls in a slice of step 1, not copied."""
+        x1, x2, x3 = (part_of(values, part) for values in (self.x1, self.x2, self.x3))
+        return Calls(self.vcpu[part], self.func_id[part], part_of(self.conduit, part), x1, x2, x3)
 
 
 def replay(trace: Trace, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
@@ -151,7 +151,7 @@ def batch(trace: Trace, k: int, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
     Raises:
         InputError: k is not an index of the trace, no vCPU, or vCPU indices past 32 bits.
     """
-    k = _whole("k", k, last=len(trace) - 1)
+    k = whole("k", k, last=len(trace) - 1)
     conduit = Conduit.HVC_IMM if trace.imm[k] else Conduit.HVC
     return Calls.one_each(int(trace.r0[k]) & _LAST, n_vcpu=n_vcpu, first_vcpu=first_vcpu, conduit=conduit)
 
@@ -175,14 +175,14 @@ def mix(weights: Mapping[str | int, float], n_call: int, n_vcpu: int, *, seed: i
     >>> sorted({hex(i) for i in calls.func_id}), int(calls.vcpu.max())
     (['0x86000001', '0xc4000053'], 1)
     """
-    n_call = _whole("n_call", n_call, last=np.iinfo(np.int64).max)
-    n_vcpu = _whole("n_vcpu", n_vcpu, first=1, last=_LAST)
+    n_call = whole("n_call", n_call, last=np.iinfo(np.int64).max)
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=_LAST)
     weight = _weights(weights)
     func_id = np.array(list(weight), np.uint32)
     # Scaled by the largest first: finite weights must not add up to infinity.
     share = np.array(list(weight.values()), np.float64)
     cumulative = np.cumsum(share / share.max())
-    rng = np.random.default_rng([_whole("seed", seed, last=(1 << 128) - 1), STREAM_CALLS])
+    rng = np.random.default_rng([whole("seed", seed, last=(1 << 128) - 1), STREAM_CALLS])
     drawn = np.searchsorted(cumulative / cumulative[-1], rng.random(n_call), side="right")
     return Calls(rng.integers(n_vcpu, size=n_call, dtype=np.uint32), func_id[drawn])
 
@@ -212,12 +212,12 @@ def _is_weight(weight: object) -> bool:
 def _func_id(key: str | int) -> int:
     """The function id a name, a number or a number as text stands for."""
     if not isinstance(key, str):
-        return _whole("func_id", key, last=_LAST)
+        return whole("func_id", key, last=_LAST)
     if key in FUNCTION_BY_NAME:
         return FUNCTION_BY_NAME[key].func_id
     if key[:1].isdigit():
         try:
-            return _whole("func_id", int(key, 0), last=_LAST)
+            return whole("func_id", int(key, 0), last=_LAST)
         except ValueError:
             pass
     close = get_close_matches(key.upper(), FUNCTION_BY_NAME, n=3)
@@ -227,58 +227,6 @@ def _func_id(key: str | int) -> int:
 
 
 def _vcpus(n_vcpu: int, first_vcpu: int) -> NDArray[np.uint32]:
-    first = _whole("first_vcpu", first_vcpu, last=_LAST)
-    n_vcpu = _whole("n_vcpu", n_vcpu, first=1, last=_LAST + 1 - first)
+    first = whole("first_vcpu", first_vcpu, last=_LAST)
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=_LAST + 1 - first)
     return np.arange(first, first + n_vcpu, dtype=np.uint32)
-
-
-def _whole(name: str, value: object, *, last: int, first: int = 0) -> int:
-    """The value as an int, once it is known to be a whole number in first..last."""
-    if not _is_whole(value) or not first <= (number := int(value)) <= last:
-        allowed = f"{first}..{last}" if last < 1 << 16 else f"{first}..{last:#x}"
-        message = f"{name} is {value!r}: it must be a whole number in {allowed}"
-        raise InputError(message)
-    return number
-
-
-def _column(
-    name: str, value: ArrayLike, dtype: type[T], *, n_call: int | None = None, last: int | None = None
-) -> NDArray[T]:
-    """One column of Calls: dtype[n_call], the given array itself where it already is that."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        message = f"{name} is not one column of numbers ({error}): it must be one-dimensional, one number per call"
-        raise InputError(message) from error
-    if array.ndim != 1:
-        message = f"{name} has shape {array.shape}: it must be one-dimensional, one number per call"
-        raise InputError(message)
-    if n_call is not None and len(array) != n_call:
-        message = f"{name} has {len(array)} calls and vcpu has {n_call}: every column must have one number per call"
-        raise InputError(message)
-    limit = int(np.iinfo(dtype).max) if last is None else last
-    if array.dtype.kind not in "iu":
-        # NumPy makes floats of a list like [0, 2**63], so the list itself is read.
-        return np.array(_whole_list(name, value, array, limit), dtype)
-    if array.dtype != dtype or limit < np.iinfo(dtype).max:
-        bad = np.flatnonzero((array < 0) | (array > limit))
-        if bad.size:
-            raise InputError(_bad_element(name, int(bad[0]), array[bad[0]].item(), limit))
-    return np.ascontiguousarray(array, dtype)
-
-
-def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:
-    values = value if isinstance(value, Sequence) else array.tolist()
-    for index, found in enumerate(values):
-        if not _is_whole(found) or not 0 <= found <= limit:
-            raise InputError(_bad_element(name, index, found, limit))
-    return [int(found) for found in values]
-
-
-def _bad_element(name: str, index: int, found: object, limit: int) -> str:
-    shown = hex(found) if isinstance(found, int) and found > 0xFFFF else repr(found)
-    return f"{name}[{index}] is {shown}: it must be a whole number in 0..{limit:#x}"
-
-
-def _is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fastsmc.dispatcher import dispatch, measure_batches, measure_dispatch, verdicts
+from fastsmc.dispatch_times import measure_batches, measure_dispatch
+from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.vm import Fleet

@@ -16,7 +16,7 @@ from test_kernels import fleet_of
 
 from fastsmc import bitmaps, kernels
 from fastsmc._jit import HAS_WIDE
-from fastsmc.dispatcher import _decide
+from fastsmc.deciding import decide_columns
 from fastsmc.filters import FilterRange
 from fastsmc.kernels import N_CODE
 from fastsmc.smccc import FUNCTIONS
@@ -38,7 +38,7 @@ def assert_equal(
             here = out[64 : 64 + n]
             given = (func_id, vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
             is_whole = n % 2 == 0
-            n_decided = _decide(given, is_whole, here) if is_wide else kernels.decide(*given, is_whole, here)
+            n_decided = decide_columns(given, is_whole, here) if is_wide else kernels.decide(*given, is_whole, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
@@ -162,10 +162,10 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
     vcpu, counts = np.zeros(n_call, np.uint32), np.zeros((2, N_CODE), np.uint32)
     vcpu[-1 if is_last else 0] = 6
     given = (np.full(n_call, KNOWN[0]), vcpu, NO_CONDUIT, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
-    assert _decide(given, True, out) < n_call
+    assert decide_columns(given, True, out) < n_call
     assert (out == 0xEE).all()
     assert not counts.any()
-    n_decided = _decide(given, False, out)
+    n_decided = decide_columns(given, False, out)
     assert n_decided < n_call
     assert (out[n_decided:] == 0xEE).all()
     assert not (out[:n_decided] == 0xEE).any()
@@ -182,7 +182,7 @@ from fastsmc.workload import Calls
 fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
 out, counts = np.zeros(64, np.uint8), np.zeros((0, 64), np.uint32)
 columns = np.zeros(64, np.uint32), np.zeros(64, np.uint16), np.zeros(0, np.uint8)
-dispatcher._decide((*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts), False, out)
+dispatcher.decide_columns((*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts), False, out)
 (text,) = kernels_wide.decide.inspect_asm().values()
 print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgatherdd", "vpmulld", "zmm")))
 """
@@ -216,7 +216,7 @@ def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, 
     program = """
 import numpy as np
 from fastsmc._jit import HAS_WIDE
-from fastsmc.dispatcher import _decide
+from fastsmc.deciding import decide_columns
 from fastsmc.dispatcher import verdicts
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.dispatcher import measure_dispatch
+from fastsmc.dispatch_times import measure_dispatch
 from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
 from fastsmc.registers import register

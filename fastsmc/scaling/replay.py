@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastsmc.dispatcher import BatchLatency, dispatch, measure_batches, measure_dispatch
+from fastsmc.dispatch_times import BatchLatency, measure_batches, measure_dispatch
+from fastsmc.dispatcher import dispatch
 from fastsmc.results import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
 from fastsmc.smccc import FUNCTION_BY_ID, Verdict

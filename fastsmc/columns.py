@@ -1,0 +1,98 @@
+"""What callers give, as columns of calls: whole numbers in range or one sentence that says which is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeGuard, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsmc.errors import InputError
+
+T = TypeVar("T", bound=np.unsignedinteger[Any])
+
+
+def whole(name: str, value: object, *, last: int, first: int = 0) -> int:
+    """The value as an int, once it is known to be a whole number in first..last."""
+    if not _is_whole(value) or not first <= (number := int(value)) <= last:
+        allowed = f"{first}..{last}" if last < 1 << 16 else f"{first}..{last:#x}"
+        message = f"{name} is {value!r}: it must be a whole number in {allowed}"
+        raise InputError(message)
+    return number
+
+
+def column(
+    name: str,
+    value: ArrayLike,
+    dtype: type[T],
+    *,
+    n_call: int | None = None,
+    last: int | None = None,
+    each: str = "call",
+    counted_by: str = "vcpu has",
+) -> NDArray[T]:
+    """One column of whole numbers: dtype[n_call], the given array itself where it already is that.
+
+    Args:
+        each, counted_by: what there is one number of, and what says how many there must be, for messages.
+
+    Raises:
+        InputError: not one-dimensional, not `n_call` numbers, or a value that is not a whole number in 0..last.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        message = f"{name} is not one column of numbers ({error}): it must be one-dimensional, one number per {each}"
+        raise InputError(message) from error
+    if array.ndim != 1:
+        message = f"{name} has shape {array.shape}: it must be one-dimensional, one number per {each}"
+        raise InputError(message)
+    if n_call is not None and len(array) != n_call:
+        message = (
+            f"{name} has {len(array)} {each}s and {counted_by} {n_call}: every column must have one number per {each}"
+        )
+        raise InputError(message)
+    limit = int(np.iinfo(dtype).max) if last is None else last
+    if array.dtype.kind not in "iu":
+        # NumPy makes floats of a list like [0, 2**63], so the list itself is read.
+        return np.array(_whole_list(name, value, array, limit), dtype)
+    if array.dtype != dtype or limit < np.iinfo(dtype).max:
+        bad = np.flatnonzero((array < 0) | (array > limit))
+        if bad.size:
+            raise InputError(_bad_element(name, int(bad[0]), array[bad[0]].item(), limit))
+    return np.ascontiguousarray(array, dtype)
+
+
+def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], made_by: str) -> None:
+    """Kernels trust what they are given, so nothing else gets in.
+
+    Raises:
+        InputError: not an array, of another dtype or shape, not contiguous or not aligned.
+    """
+    is_array = isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
+    if not is_array or not array.flags.c_contiguous or not array.flags.aligned:  # type: ignore[attr-defined]
+        msg = f"{name} must be a contiguous {np.dtype(dtype)}{list(shape)}: {made_by} makes one of what you have"
+        raise InputError(msg)
+
+
+def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
+    """A part of a column that may be absent, not copied."""
+    return None if values is None else values[part]
+
+
+def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:
+    values = value if isinstance(value, Sequence) else array.tolist()
+    for index, found in enumerate(values):
+        if not _is_whole(found) or not 0 <= found <= limit:
+            raise InputError(_bad_element(name, index, found, limit))
+    return [int(found) for found in values]
+
+
+def _bad_element(name: str, index: int, found: object, limit: int) -> str:
+    shown = hex(found) if isinstance(found, int) and found > 0xFFFF else repr(found)
+    return f"{name}[{index}] is {shown}: it must be a whole number in 0..{limit:#x}"
+
+
+def _is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

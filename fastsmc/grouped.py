@@ -1,0 +1,148 @@
+"""Calls grouped by vCPU: one index per block of calls instead of one per call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastsmc.columns import check_array, column, part_of
+from fastsmc.errors import InputError
+from fastsmc.kernels import spread
+from fastsmc.smccc import Conduit
+from fastsmc.workload import COLUMNS, Calls
+
+T = TypeVar("T", bound=np.integer[Any])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedCalls:
+    """A batch of hypercalls in blocks, a block being calls that one vCPU makes in a row.
+
+    Verdicts and answers are those of the same `Calls`; long blocks are decided faster, as nothing is read but ids. `of`
+    takes any array-likes; the constructor these arrays only.
+
+    Attributes:
+        block_vcpu: uint32[n_block], fleet-wide vCPU index.
+        block_first: int64[n_block + 1], the number of each block's first call, ascending from 0; the last is n_call.
+        func_id: uint32[n_call], low half of x0.
+        conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
+        x1, x2, x3: uint64[n_call], None = 0 throughout.
+    """
+
+    block_vcpu: NDArray[np.uint32]
+    block_first: NDArray[np.int64]
+    func_id: NDArray[np.uint32]
+    conduit: NDArray[np.uint8] | None = None
+    x1: NDArray[np.uint64] | None = None
+    x2: NDArray[np.uint64] | None = None
+    x3: NDArray[np.uint64] | None = None
+
+    def __post_init__(self) -> None:
+        """Kernels trust what is here, so nothing else gets in.
+
+        Raises:
+            InputError: a column of another dtype, shape or length, or blocks that do not add up to the calls.
+        """
+        check_array("block_vcpu", self.block_vcpu, np.uint32, (np.size(self.block_vcpu),), "GroupedCalls.of")
+        check_array("block_first", self.block_first, np.int64, (len(self.block_vcpu) + 1,), "GroupedCalls.of")
+        for name, dtype in COLUMNS.items():
+            values = getattr(self, name)
+            if values is not None or name == "func_id":
+                check_array(name, values, dtype, np.shape(self.func_id)[:1], "GroupedCalls.of")
+        first = self.block_first
+        if first[0] != 0 or first[-1] != len(self.func_id) or (first[1:] < first[:-1]).any():
+            msg = f"block_first must ascend from 0 to {len(self.func_id)}, the number of calls: `of` makes it"
+            raise InputError(msg)
+        for name in ("block_vcpu", "block_first"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    @classmethod
+    def of(
+        cls,
+        vcpu: ArrayLike,
+        n_call: ArrayLike,
+        func_id: ArrayLike,
+        *,
+        conduit: ArrayLike | None = None,
+        x1: ArrayLike | None = None,
+        x2: ArrayLike | None = None,
+        x3: ArrayLike | None = None,
+    ) -> GroupedCalls:
+        """Blocks from the vCPU of each and how many calls it makes, and the calls of all blocks one after another.
+
+        Raises:
+            InputError: a column that is not one-dimensional, not as long as it must be, or holds a value that is not a
+                whole number in range; counts that do not add up to the calls.
+
+        >>> GroupedCalls.of([3, 0], [2, 1], [0x8400_0000, 0x8400_0053, 0x8400_0000]).each().vcpu
+        array([3, 3, 0], dtype=uint32)
+        """
+        vcpus = column("vcpu", vcpu, np.uint32, each="block")
+        counts = column("n_call", n_call, np.uint32, n_call=len(vcpus), each="block")
+        ids = column("func_id", func_id, np.uint32)
+        first = np.zeros(len(vcpus) + 1, np.int64)
+        np.cumsum(counts, out=first[1:])
+        total = int(first[-1])
+        if total != len(ids):
+            msg = f"n_call adds up to {total} calls and func_id has {len(ids)}: give one id per call"
+            raise InputError(msg)
+
+        def optional(name: str, values: ArrayLike | None) -> NDArray[np.uint64] | None:
+            if values is None:
+                return None
+            return column(name, values, np.uint64, n_call=total, counted_by="n_call adds up to")
+
+        its_conduit = None
+        if conduit is not None:
+            its_conduit = column(
+                "conduit", conduit, np.uint8, n_call=total, last=max(Conduit), counted_by="n_call adds up to"
+            )
+        return cls(vcpus, first, ids, its_conduit, optional("x1", x1), optional("x2", x2), optional("x3", x3))
+
+    @classmethod
+    def from_calls(cls, calls: Calls) -> GroupedCalls:
+        """The same calls in the same order, a block wherever the vCPU changes. The other columns are not copied."""
+        first = np.concatenate([[0], np.flatnonzero(np.diff(calls.vcpu)) + 1, [len(calls)]]).astype(np.int64)
+        first = first[: len(first) if len(calls) else 1]
+        vcpu = calls.vcpu[first[:-1]].astype(np.uint32)
+        return cls(vcpu, first, calls.func_id, calls.conduit, calls.x1, calls.x2, calls.x3)
+
+    def __len__(self) -> int:
+        """Number of calls."""
+        return len(self.func_id)
+
+    def each(self) -> Calls:
+        """The same calls with a vCPU for every one. The other columns are not copied."""
+        vcpu = np.empty(len(self), np.uint32)
+        spread(self.block_first, self.block_vcpu, 0, 0, vcpu)
+        return Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+
+    def part(self, part: slice) -> GroupedCalls:
+        """The calls in a slice of step 1; none but the block's own columns are copied."""
+        start, stop, _ = part.indices(len(self))
+        low = max(int(np.searchsorted(self.block_first, start, side="right")) - 1, 0)
+        high = max(int(np.searchsorted(self.block_first, stop, side="left")), low)
+        first = np.clip(self.block_first[low : high + 1], start, stop) - start
+        x1, x2, x3 = (part_of(values, part) for values in (self.x1, self.x2, self.x3))
+        conduit = part_of(self.conduit, part)
+        return GroupedCalls(self.block_vcpu[low:high], first, self.func_id[part], conduit, x1, x2, x3)
+
+    def vcpu_of(self, call: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
+        """The vCPU that makes each of some calls, by number. integer[n] -> uint32[n]."""
+        return self.block_vcpu[np.searchsorted(self.block_first, call, side="right") - 1]
+
+
+def _frozen(array: NDArray[T]) -> NDArray[T]:
+    """The array as nobody can change it any more, once it was checked: a kernel goes where it points."""
+    if array.flags.writeable or array.base is not None:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def each_call(calls: Calls | GroupedCalls) -> Calls:
+    """Calls with a vCPU for every one, whichever way they came."""
+    return calls.each() if isinstance(calls, GroupedCalls) else calls
