@@ -66,12 +66,12 @@ def call(builder: ir.IRBuilder, name: str, kind: Any, *arguments: Value) -> Valu
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
 
 
-def prefetch(builder: ir.IRBuilder, base: Value, offset: Value) -> None:
-    """Asks for the cache line at a byte offset, which need not exist."""
+def prefetch(builder: ir.IRBuilder, base: Value, offset: Value, *, locality: int = 3) -> None:
+    """Asks for the cache line at a byte offset, which need not exist; to L1, or with `locality` 2 to L2 only."""
     at = builder.gep(base, [offset])
     kind = ir.FunctionType(ir.VoidType(), [at.type, I32, I32, I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [at, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+    builder.call(function, [at, ir.Constant(I32, 0), ir.Constant(I32, locality), ir.Constant(I32, 1)])
 
 
 # -- intrinsics ------------------------------------------------------------------------------------------------------

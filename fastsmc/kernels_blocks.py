@@ -61,7 +61,7 @@ def decide_blocks(
         if end - at >= LONG_BLOCK:
             row = np.uint32(row_of_group[group_of(block_vcpu[block], magic, magic_shift)])
             fold_row(lookup, verdict, row, folded)
-            classes_of(func_id[at:end], multiplier, lookup, folded, out[at:end])
+            classes_of(func_id[at:end], multiplier, lookup, folded, False, out[at:end])
             at, block = end, block + 1
             continue
         start, its_block = at, block

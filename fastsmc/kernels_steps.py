@@ -37,8 +37,8 @@ from fastsmc.kernels import (
 
 N_TOGETHER = 4
 """Steps of classes whose instructions are mixed: the chain from id to class is three times as long as a step takes."""
-AHEAD = 2048
-"""Elements: about a chunk. What hardware prefetches is forgotten while trees are searched in between."""
+AHEAD, SOON = 3072, 2048
+"""Elements: a chunk and a half, a chunk. What hardware prefetches is forgotten while other loops run in between."""
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -80,19 +80,27 @@ def product_planes(builder: ir.IRBuilder, words: list[Value], multiplier: Value)
     return byte_planes(builder, [builder.mul(word, factor) for word in words])
 
 
-@intrinsic
-def ask_ahead(_typing: Any, column: Any, at: Any) -> Any:
-    """Asks for what lies AHEAD bytes after 64 elements from `at` on, past the end of the column as well."""
+def _ask(elements: int, locality: int) -> Any:
+    @intrinsic
+    def ask(_typing: Any, column: Any, at: Any) -> Any:
+        """Asks for what lies so many elements after 64 of them from `at` on, past the end of the column as well."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        size = signature.args[0].dtype.bitwidth // 8
-        base = data(context, builder, signature.args[0], arguments[0])
-        first = builder.add(builder.mul(arguments[1], ir.Constant(I64, size)), ir.Constant(I64, AHEAD * size))
-        for line in range(size):
-            _simd.prefetch(builder, base, builder.add(first, ir.Constant(I64, 64 * line)))
-        return context.get_dummy_value()
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+            size = signature.args[0].dtype.bitwidth // 8
+            base = data(context, builder, signature.args[0], arguments[0])
+            first = builder.add(builder.mul(arguments[1], ir.Constant(I64, size)), ir.Constant(I64, elements * size))
+            for line in range(size):
+                at = builder.add(first, ir.Constant(I64, 64 * line))
+                _simd.prefetch(builder, base, at, locality=locality)
+            return context.get_dummy_value()
 
-    return void(column, uint64), generate
+        return void(column, uint64), generate
+
+    return ask
+
+
+ask_ahead, ask_soon = _ask(AHEAD, 2), _ask(SOON, 3)
+"""To L2, where it pushes out nothing that loops of this chunk leave each other in L1; to L1."""
 
 
 @intrinsic

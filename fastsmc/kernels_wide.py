@@ -18,6 +18,7 @@ from fastsmc.kernels_steps import (
     allow_step,
     ask_ahead,
     ask_node,
+    ask_soon,
     bits_step,
     class_step,
     class_steps,
@@ -83,8 +84,8 @@ def rows_of(
 
 
 @borrowing_kernel
-def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, classes: U8) -> None:
-    """The class of every id.
+def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks: bool, classes: U8) -> None:
+    """The class of every id; `asks` for ids ahead, which pays where another loop comes in between.
 
     uint32[n_call]; `table` is `lookup`, or verdicts in place of classes (`fold_row`), and so is what comes out ->
     uint8[n_call].
@@ -92,6 +93,9 @@ def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, class
     together = func_id.size - func_id.size % (N_TOGETHER * STEP)
     for step in range(0, together, N_TOGETHER * STEP):
         at = np.uint64(step)
+        if asks:
+            for k in range(N_TOGETHER):
+                ask_ahead(func_id, at + _STEP * np.uint64(k))
         unknown = class_steps(func_id, at, lookup, table, multiplier, classes)
         if unknown[0] | unknown[1] | unknown[2] | unknown[3]:
             for bits in unknown:
@@ -174,15 +178,15 @@ def by_bits(
     """
     if is_small:
         for step in range(0, out.size, STEP):
-            ask_ahead(func_id, np.uint64(step))
             ask_ahead(vcpu, np.uint64(step))
+            ask_ahead(out, np.uint64(step))
             small_step(classes, vcpu, np.uint64(min(step, out.size - STEP)), bit_row, out)
         return
     last = _NONE
     for step in range(0, out.size, STEP):
         at = np.uint64(min(step, out.size - STEP))
-        ask_ahead(func_id, at)
-        ask_ahead(vcpu, at)
+        ask_soon(func_id, at)
+        ask_soon(vcpu, at)
         group_step(vcpu, at, magic, magic_shift, group)
         for first in range(0, STEP, 8):
             word = _NONE
@@ -312,6 +316,7 @@ def decide(
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
     chunk = LONG_CHUNK if has_ranges else CHUNK
+    asks = False
     if len(spans) > 1:
         for start in range(0, func_id.size, chunk):
             end = min(start + chunk, func_id.size)
@@ -333,17 +338,19 @@ def decide(
         if has_ranges:
             n = classes_and_unknown(f, multiplier, lookup, table, found, listed)
         else:
-            classes_of(f, multiplier, lookup, table, found)
+            classes_of(f, multiplier, lookup, table, asks, found)
         if not has_runs:
             rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
         if n:
             its = (listed[:n], f, v, row[:0] if has_runs else row, magic, magic_shift, row_of_group, search_of_row)
             begin_search(*its, depth, nodes, ids, node, default)
+        asks = False
         if is_folded or (
             has_runs and by_runs(v, is_one, magic, magic_shift, row_of_group, run_of_group, classes, verdict, verdicts)
         ):
             pass
         elif has_bits:
+            asks = is_small
             by_bits(f, v, is_small, magic, magic_shift, bit_row_of_group, classes, bit_row, row_byte, row, verdicts)
         else:
             if has_runs:
