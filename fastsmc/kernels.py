@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel
+from fastsmc._jit import inner_kernel, kernel
 from fastsmc._simd import keys_below
 
 U8 = NDArray[np.uint8]
@@ -47,19 +47,19 @@ _LOW32, _VENDOR_RESET, _ONE64, _ZERO64 = np.uint64(0xFFFF_FFFF), np.uint64(0x800
 _NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
 
 
-@kernel
+@inner_kernel
 def group_of(vcpu: int | np.uint64, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
     """A vCPU's group (rows.Rows): a division that is a multiplication."""
     return (np.uint64(vcpu) * magic) >> magic_shift
 
 
-@kernel
+@inner_kernel
 def is_psci(func_id: np.uint32) -> bool:
     """Whether the PSCI allow rule passes an id without a name."""
     return bool(func_id & _PSCI_BITS == _PSCI)
 
 
-@kernel
+@inner_kernel
 def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
@@ -71,13 +71,13 @@ def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     return np.uint8((action & overrules) | (default & _VERDICT & ~overrules))
 
 
-@kernel
+@inner_kernel
 def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
     """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
     return np.uint8(search >> (_FOUR64 if is_psci(func_id) else _ZERO64) & _FIFTEEN64)
 
 
-@kernel
+@inner_kernel
 def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> np.uint8:
     """The verdict of the range an id lies in, or the row's own: one node per level of rows.FilterTrees."""
     node = np.uint32(search >> _EIGHT64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsmc._jit import borrowing_kernel
+from fastsmc._jit import borrowing_kernel, inner_kernel
 from fastsmc._simd import extremes_64, keys_below, store_word
 from fastsmc._simd_wide import list_bits
 from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
@@ -43,7 +43,7 @@ _COUNT, _STEP = np.uint32(1), np.uint64(STEP)
 _SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
 
 
-@borrowing_kernel
+@inner_kernel
 def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
     """The least and the greatest of some indices: vectorized, which costs a hundredth of what follows it."""
     low = high = index[0]
@@ -52,7 +52,7 @@ def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
     return np.uint64(low), np.uint64(high)
 
 
-@borrowing_kernel
+@inner_kernel
 def span_of(vcpu: Index, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, span: U64) -> bool:
     """The first and the last group of some vCPUs, if all exist, and whether they do. unsigned[n] -> uint64[2]."""
     low, high = extremes(vcpu)
@@ -62,7 +62,7 @@ def span_of(vcpu: Index, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, 
     return True
 
 
-@borrowing_kernel
+@inner_kernel
 def rows_of(
     vcpu: Index,
     conduit: U8,
@@ -83,7 +83,7 @@ def rows_of(
         out[c] += n_row * np.uint32(plane)
 
 
-@borrowing_kernel
+@inner_kernel
 def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks: bool, classes: U8) -> None:
     """The class of every id; `asks` for ids ahead, which pays where another loop comes in between.
 
@@ -106,7 +106,7 @@ def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks:
         allow_step(func_id, at, table, class_step(func_id, at, lookup, table, multiplier, classes), classes)
 
 
-@borrowing_kernel
+@inner_kernel
 def classes_and_unknown(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, classes: U8, listed: U16) -> int:
     """As `classes_of` for known ids; those of unknown ids are left out and their places listed.
 
@@ -127,7 +127,7 @@ def classes_and_unknown(func_id: U32, multiplier: np.uint32, lookup: U8, table: 
     return int(n)
 
 
-@borrowing_kernel
+@inner_kernel
 def by_runs(
     vcpu: Index,
     is_one: bool,
@@ -157,7 +157,7 @@ def by_runs(
     return True
 
 
-@borrowing_kernel
+@inner_kernel
 def by_bits(
     func_id: U32,
     vcpu: Index,
@@ -199,7 +199,7 @@ def by_bits(
     bits_step(classes, last, bit_row, row, out)
 
 
-@borrowing_kernel
+@inner_kernel
 def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     """Adds calls to their cells; counts of one VM are those of all.
 
@@ -216,7 +216,7 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
             counts[vm_of_vcpu[vcpu[c]], code[c]] += _COUNT
 
 
-@borrowing_kernel
+@inner_kernel
 def begin_search(
     listed: U16,
     func_id: U32,
@@ -250,7 +250,7 @@ def begin_search(
             ask_node(nodes, node[j])
 
 
-@borrowing_kernel
+@inner_kernel
 def end_search(
     listed: U16,
     lookup: U8,
@@ -316,7 +316,7 @@ def decide(
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
     chunk = LONG_CHUNK if has_ranges else CHUNK
-    asks = False
+    asks = func_id.size < 0  # false, but not by its type, which would compile `classes_of` twice
     if len(spans) > 1:
         for start in range(0, func_id.size, chunk):
             end = min(start + chunk, func_id.size)
