@@ -204,12 +204,12 @@ def trace(n_call: int) -> Setup:
 
 
 def threads_2(n_call: int) -> Setup:
-    """mixed-known on two threads against one; wall time, so it says something on an idle machine only."""
+    """mixed-known, frozen, on two threads against one; wall time, so it says something on an idle machine only."""
     if not accepts(dispatcher.verdicts, "threads"):
         raise LeftOut("dispatcher.verdicts has no parameter threads yet")
     if len(os.sched_getaffinity(0)) < 2:
         raise LeftOut("this process may use one core only")
-    calls, fleet = inputs.random_calls(n_call, 1024, seed=1), inputs.fleet_of_policies(1024)
+    calls, fleet = inputs.random_calls(n_call, 1024, seed=1).frozen(), inputs.fleet_of_policies(1024)
     setup, out = verdict_setup("random ids, random VMs", fleet, calls)
     two: dict[str, Any] = {"threads": 2}
     agree("two threads", dispatcher.verdicts(fleet, calls, **two), dispatcher.verdicts(fleet, calls, out))

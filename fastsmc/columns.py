@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastsmc.errors import InputError
 
 T = TypeVar("T", bound=np.unsignedinteger[Any])
+N = TypeVar("N", bound=np.integer[Any])
 
 
 def whole(name: str, value: object, *, last: int, first: int = 0) -> int:
@@ -79,6 +80,14 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
 def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
     """A part of a column that may be absent, not copied."""
     return None if values is None else values[part]
+
+
+def frozen(values: NDArray[N]) -> NDArray[N]:
+    """A column as nobody can change it once it was checked: itself, if that is so already, or a copy."""
+    if values.flags.writeable or values.base is not None:
+        values = values.copy()
+        values.flags.writeable = False
+    return values
 
 
 def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:

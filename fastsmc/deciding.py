@@ -65,6 +65,10 @@ def decide(
         if all_exist:
             _decide_blocks(calls, conduit, rows, vm_of_vcpu, counts, out)
         return all_exist
+    if is_whole and calls.n_vcpu is not None:
+        if calls.n_vcpu > rows.n_vcpu:
+            return False
+        is_whole = False
     arguments = (calls.func_id, calls.vcpu, conduit, *rows.arguments, vm_of_vcpu, counts)
     return decide_columns(arguments, is_whole, out) == len(out)
 

@@ -141,6 +141,10 @@ def _prepared(calls: AnyCalls, out: NDArray[np.uint8] | None) -> NDArray[np.uint
 
 def _check_vcpus(fleet: Fleet, calls: AnyCalls, n_thread: int = 1) -> None:
     vcpu = _vcpu_column(calls)
+    if isinstance(calls, Calls) and calls.n_vcpu is not None:
+        if calls.n_vcpu > fleet.n_vcpu:
+            raise _no_such_vcpu(fleet, calls)
+        return
 
     def work(parts: Iterator[slice]) -> bool:
         return all(int(vcpu[part].max()) < fleet.n_vcpu for part in parts)

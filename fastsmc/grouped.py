@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, part_of
+from fastsmc.columns import check_array, column, frozen, part_of
 from fastsmc.errors import InputError
 from fastsmc.kernels import spread
 from fastsmc.smccc import Conduit
 from fastsmc.workload import COLUMNS, Calls
-
-T = TypeVar("T", bound=np.integer[Any])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +55,7 @@ class GroupedCalls:
             msg = f"block_first must ascend from 0 to {len(self.func_id)}, the number of calls: `of` makes it"
             raise InputError(msg)
         for name in ("block_vcpu", "block_first"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @classmethod
     def of(
@@ -133,14 +131,6 @@ class GroupedCalls:
     def vcpu_of(self, call: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
         """The vCPU that makes each of some calls, by number. integer[n] -> uint32[n]."""
         return self.block_vcpu[np.searchsorted(self.block_first, call, side="right") - 1]
-
-
-def _frozen(array: NDArray[T]) -> NDArray[T]:
-    """The array as nobody can change it any more, once it was checked: a kernel goes where it points."""
-    if array.flags.writeable or array.base is not None:
-        array = array.copy()
-        array.flags.writeable = False
-    return array
 
 
 def each_call(calls: Calls | GroupedCalls) -> Calls:

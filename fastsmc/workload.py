@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, part_of, whole
+from fastsmc.columns import check_array, column, frozen, part_of, whole
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
@@ -43,6 +43,7 @@ class Calls:
         func_id: uint32[n_call], low half of x0.
         conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
         x1, x2, x3: uint64[n_call], None = 0 throughout.
+        n_vcpu: every vCPU is below it, and will be: set by `frozen`, None where only a look at all of them can tell.
     """
 
     vcpu: NDArray[np.unsignedinteger[Any]]
@@ -51,6 +52,7 @@ class Calls:
     x1: NDArray[np.uint64] | None = None
     x2: NDArray[np.uint64] | None = None
     x3: NDArray[np.uint64] | None = None
+    n_vcpu: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Kernels trust what is here, so nothing else gets in.
@@ -118,6 +120,20 @@ class Calls:
     def __len__(self) -> int:
         """Number of calls."""
         return len(self.vcpu)
+
+    def frozen(self) -> Calls:
+        """The same calls with a copy of their vCPUs that nobody can write to. The other columns are not copied.
+
+        For a batch that is dispatched many times. `out` of a dispatch is filled whole or left as it was, so all vCPUs
+        are looked at before the first verdict is written; those of frozen calls once, here.
+
+        >>> Calls.of([0, 4, 1], [0x8400_0000] * 3).frozen().n_vcpu
+        5
+        """
+        vcpu = frozen(self.vcpu)
+        calls = Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        object.__setattr__(calls, "n_vcpu", int(vcpu.max()) + 1 if len(vcpu) else 0)
+        return calls
 
     def part(self, part: slice) -> Calls:
         """The calls in a slice of step 1, not copied."""

@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from fastsmc import parts
+from fastsmc.answering import answers
 from fastsmc.dispatch_times import measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
@@ -80,6 +82,44 @@ def test_a_vcpu_the_fleet_lacks_is_named(dtype: type[np.unsignedinteger], n_call
         with pytest.raises(InputError, match=f"call {place} is made by vCPU 4"):
             dispatch(Fleet.uniform(n_vm=2, n_vcpu=2), Calls(vcpu, np.zeros(n_call, np.uint32)), out=out)
         assert (out == 99).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frozen_calls_are_refused_whole_too(threads: int) -> None:
+    n_call = 3 * parts.PART
+    vcpu = np.zeros(n_call, np.uint16)
+    vcpu[-5] = 4
+    calls = Calls(vcpu, np.zeros(n_call, np.uint32)).frozen()
+    fleet, out = Fleet.uniform(n_vm=2, n_vcpu=2), np.full(n_call, 99, np.uint8)
+    for function in (verdicts, dispatch):
+        with pytest.raises(InputError, match=f"call {n_call - 5} is made by vCPU 4"):
+            function(fleet, calls, out=out, threads=threads)
+        with pytest.raises(InputError, match=f"call {n_call - 5} is made by vCPU 4"):
+            function(fleet, calls, threads=threads)
+    with pytest.raises(InputError, match=f"call {n_call - 5} is made by vCPU 4"):
+        answers(fleet, calls)
+    assert (out == 99).all()
+    enough = Fleet.uniform(n_vm=5, n_vcpu=1)
+    assert np.array_equal(verdicts(enough, calls, out, threads=threads), verdicts(enough, Calls(vcpu, calls.func_id)))
+
+
+def test_frozen_calls_are_what_they_were() -> None:
+    calls = random_calls(1000, 8)
+    calls = Calls(calls.vcpu, calls.func_id, x1=np.arange(1000, dtype=np.uint64))
+    fleet = Fleet.uniform(n_vm=8, n_vcpu=1)
+    fleet.set_one_reg(0x6030_0000_0016_0000, 0, vms=slice(0, 8, 2))
+    expected, ice = verdicts(fleet, calls), calls.frozen()
+    assert ice.n_vcpu == 8
+    assert ice.x1 is calls.x1
+    calls.vcpu[:] = 1000
+    assert np.array_equal(verdicts(fleet, ice, np.zeros(1000, np.uint8)), expected)
+    assert ice.frozen().vcpu is ice.vcpu
+    with pytest.raises(ValueError, match="read-only"):
+        ice.vcpu[0] = 0
+    part = ice.part(slice(5, 9))
+    assert part.n_vcpu is None
+    assert Calls.of([], []).frozen().n_vcpu == 0
+    assert verdicts(fleet, Calls.of([], []).frozen(), np.zeros(0, np.uint8)).size == 0
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
