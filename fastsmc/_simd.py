@@ -54,6 +54,14 @@ def store(builder: ir.IRBuilder, value: Value, base: Value, offset: Value) -> No
     builder.store(value, builder.bitcast(at, value.type.as_pointer())).align = 1
 
 
+def stream(builder: ir.IRBuilder, value: Value, base: Value, offset: Value) -> None:
+    """A store around the caches, to where a cache line begins. `finish_streams` comes after the last."""
+    at = builder.gep(base, [offset])
+    stored = builder.store(value, builder.bitcast(at, value.type.as_pointer()))
+    stored.align = 64
+    stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+
+
 def splat(builder: ir.IRBuilder, value: Value, n: int) -> Value:
     kind = ir.VectorType(value.type, n)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
@@ -181,10 +189,7 @@ def _copy_two(_typing: Any, table: Any, one: Any, two: Any, out: Any, at: Any) -
         offsets = [builder.mul(arguments[k], ir.Constant(I64, 32)) for k in (1, 2, 4)]
         rows = [load(builder, source, offset, ir.VectorType(I64, 4), is_table=True) for offset in offsets[:2]]
         line = builder.shuffle_vector(*rows, lanes(list(range(8))))
-        place = builder.bitcast(builder.gep(target, [offsets[2]]), line.type.as_pointer())
-        stored = builder.store(line, place)
-        stored.align = 64
-        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+        stream(builder, line, target, offsets[2])
         return context.get_dummy_value()
 
     return void(table, uint64, uint64, out, uint64), generate
@@ -271,10 +276,7 @@ def _swap_8(*, is_past: bool) -> Any:
             base, target = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2))
             first, second = (builder.mul(arguments[k], ir.Constant(I64, 8)) for k in (1, 3))
             swapped = call(builder, "llvm.bswap.v8i64", words, load(builder, base, first, words))
-            stored = builder.store(swapped, builder.bitcast(builder.gep(target, [second]), words.as_pointer()))
-            stored.align = 64 if is_past else 1
-            if is_past:
-                stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(I32, 1)]))
+            (stream if is_past else store)(builder, swapped, target, second)
             return context.get_dummy_value()
 
         return void(source, uint64, out, uint64), generate

@@ -52,28 +52,31 @@ def decide(
     counts: NDArray[np.uint32],
     is_whole: bool,
     out: NDArray[np.uint8],
+    *,
+    streams: bool = False,
 ) -> bool:
     """Writes the verdict of every call and counts them; whether all vCPUs exist.
 
     Args:
         counts: uint32[n_vm, 1 or 0, N_CODE], added to.
         is_whole: `out` is left as it was if a vCPU does not exist. That of blocks always is.
+        streams: verdicts are written around the caches where that is possible.
     """
     conduit = _ALL_HVC if calls.conduit is None else calls.conduit
     if isinstance(calls, GroupedCalls):
         all_exist = not len(calls.block_vcpu) or int(calls.block_vcpu.max()) < rows.n_vcpu
         if all_exist:
-            _decide_blocks(calls, conduit, rows, vm_of_vcpu, counts, out)
+            _decide_blocks(calls, conduit, rows, vm_of_vcpu, counts, streams, out)
         return all_exist
     if is_whole and calls.n_vcpu is not None:
         if calls.n_vcpu > rows.n_vcpu:
             return False
         is_whole = False
     arguments = (calls.func_id, calls.vcpu, conduit, *rows.arguments, vm_of_vcpu, counts)
-    return decide_columns(arguments, is_whole, out) == len(out)
+    return decide_columns(arguments, is_whole, out, streams=streams) == len(out)
 
 
-def decide_columns(arguments: tuple[Any, ...], is_whole: bool, out: NDArray[np.uint8]) -> int:
+def decide_columns(arguments: tuple[Any, ...], is_whole: bool, out: NDArray[np.uint8], *, streams: bool = False) -> int:
     """How many calls were decided before one by a vCPU the fleet lacks; with `is_whole` none, if there is one.
 
     Args:
@@ -86,7 +89,7 @@ def decide_columns(arguments: tuple[Any, ...], is_whole: bool, out: NDArray[np.u
     is_one_chunk = n_call <= CHUNK  # whose vCPUs are looked at first as it is
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if is_whole and not is_one_chunk else _scratch.span
     wide: Callable[..., int] = wide_decide
-    return wide(*arguments, spans, *_scratch.arrays, out)
+    return wide(*arguments, streams, spans, *_scratch.arrays, out)
 
 
 def _decide_blocks(
@@ -95,6 +98,7 @@ def _decide_blocks(
     rows: Rows,
     vm_of_vcpu: NDArray[np.uint32],
     counts: NDArray[np.uint32],
+    streams: bool,
     out: NDArray[np.uint8],
 ) -> None:
     """Blocks by themselves, where only verdicts are wanted and nothing is searched for; else as calls are."""
@@ -103,7 +107,7 @@ def _decide_blocks(
     if HAS_WIDE and is_plain and len(out) >= N_WIDE:
         wide: Callable[..., None] = wide_decide_blocks
         its = (calls.block_first, calls.block_vcpu, _scratch.vcpu, calls.func_id, conduit)
-        wide(*its, *arguments, _scratch.span, *_scratch.arrays, out)
+        wide(*its, *arguments, streams, _scratch.span, *_scratch.arrays, out)
         return
     vcpu = np.empty(min(SPREAD, len(out)), np.uint32)
     for first in range(0, len(out), SPREAD):

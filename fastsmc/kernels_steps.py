@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core.types import uint32, uint64, void
+from numba.core.types import boolean, uint32, uint64, void
 from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
@@ -266,11 +266,14 @@ def _even_and_odd(builder: ir.IRBuilder, whole: list[Value]) -> list[Value]:
 
 
 @intrinsic
-def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, out: Any) -> Any:
-    """Verdicts of calls in a fleet of up to N_BIT_VCPU vCPUs: rows and verdicts looked up in registers."""
+def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, streams: Any, out: Any) -> Any:
+    """Verdicts of calls in a fleet of up to N_BIT_VCPU vCPUs: rows and verdicts looked up in registers.
+
+    `streams`: written around the caches where they fill a line. Call `finish_streams` after the last.
+    """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        base, vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3, 4))
+        base, vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3, 5))
         at, size = arguments[2], signature.args[1].dtype.bitwidth // 8
         offset = builder.mul(at, ir.Constant(I64, size))
         whole = [load(builder, vcpus, builder.add(offset, ir.Constant(I64, 64 * k)), BYTES) for k in range(size)]
@@ -279,10 +282,22 @@ def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, out: 
         for plane in high:
             block += [_is_set(builder, plane, 0), _is_set(builder, plane, 1)]
         its_row = _look_up(builder, tables, VCPU_AT, low, block)
-        _simd.store(builder, _verdict_by_bits(builder, tables, load(builder, base, at, BYTES), its_row), outs, at)
+        found = _verdict_by_bits(builder, tables, load(builder, base, at, BYTES), its_row)
+        with builder.if_else(_fills_line(builder, outs, at, arguments[4])) as (past, kept):
+            with past:
+                _simd.stream(builder, found, outs, at)
+            with kept:
+                _simd.store(builder, found, outs, at)
         return context.get_dummy_value()
 
-    return void(classes, vcpu, uint64, table, out), generate
+    return void(classes, vcpu, uint64, table, boolean, out), generate
+
+
+def _fills_line(builder: ir.IRBuilder, base: Value, offset: Value, wanted: Value) -> Value:
+    """Whether it is wanted and a cache line begins there."""
+    address = builder.add(builder.ptrtoint(base, I64), offset)
+    begins = builder.icmp_unsigned("==", builder.and_(address, ir.Constant(I64, 63)), ir.Constant(I64, 0))
+    return builder.and_(begins, wanted)
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc._jit import borrowing_kernel, inner_kernel
-from fastsmc._simd import extremes_64, keys_below, store_word
+from fastsmc._simd import extremes_64, finish_streams, keys_below, store_word
 from fastsmc._simd_wide import list_bits
 from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
 from fastsmc.kernels_steps import (
@@ -169,6 +169,7 @@ def by_bits(
     bit_row: U8,
     row: U8,
     group: U32,
+    streams: bool,
     out: U8,
 ) -> None:
     """Verdicts of calls by HVC of any rows that are bits; `is_small`: vCPUs are fewer than N_BIT_VCPU.
@@ -179,8 +180,9 @@ def by_bits(
     if is_small:
         for step in range(0, out.size, STEP):
             ask_ahead(vcpu, np.uint64(step))
-            ask_ahead(out, np.uint64(step))
-            small_step(classes, vcpu, np.uint64(min(step, out.size - STEP)), bit_row, out)
+            if not streams:
+                ask_ahead(out, np.uint64(step))
+            small_step(classes, vcpu, np.uint64(min(step, out.size - STEP)), bit_row, streams, out)
         return
     last = _NONE
     for step in range(0, out.size, STEP):
@@ -296,6 +298,7 @@ def decide(
     nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
+    streams: bool,
     spans: U64,
     scratch8: U8,
     scratch16: U16,
@@ -307,15 +310,16 @@ def decide(
     A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
 
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; scratch: uint64[n_chunk or 1, 2], with one of each chunk (`n_chunk`) if all
-    vCPUs are to be looked at before the first verdict is written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM];
-    uint8[n_call].
+    uint32[n_vm, 1 or 0, N_CODE], added to; whether verdicts are better written around the caches; scratch:
+    uint64[n_chunk or 1, 2], with one of each chunk (`n_chunk`) if all vCPUs are to be looked at before the first
+    verdict is written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM]; uint8[n_call].
     """
     classes, code, default, row_byte, folded = scratch8[0], scratch8[1], scratch8[2], scratch8[3], scratch8[4]
     row, ids, node, listed = scratch32[0], scratch32[1], scratch32[2], scratch16
     has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
     has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
     chunk = LONG_CHUNK if has_ranges else CHUNK
+    may_stream = streams and not (coded or has_ranges)  # or verdicts are read or written again
     asks = func_id.size < 0  # false, but not by its type, which would compile `classes_of` twice
     if len(spans) > 1:
         for start in range(0, func_id.size, chunk):
@@ -351,7 +355,20 @@ def decide(
             pass
         elif has_bits:
             asks = is_small
-            by_bits(f, v, is_small, magic, magic_shift, bit_row_of_group, classes, bit_row, row_byte, row, verdicts)
+            by_bits(
+                f,
+                v,
+                is_small,
+                magic,
+                magic_shift,
+                bit_row_of_group,
+                classes,
+                bit_row,
+                row_byte,
+                row,
+                may_stream,
+                verdicts,
+            )
         else:
             if has_runs:
                 rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row)
@@ -364,4 +381,6 @@ def decide(
             end_search(listed[:n], lookup, nodes, ids, node, default, verdicts, code)
         if coded:
             count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
+    if may_stream:
+        finish_streams()
     return func_id.size

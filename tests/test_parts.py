@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_dispatcher import random_calls
 
-from fastsmc import parts
+from fastsmc import dispatcher, parts
+from fastsmc.cache_lines import on_lines
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.vm import Fleet
@@ -60,6 +61,23 @@ def test_results_are_the_same_on_any_number_of_threads() -> None:
             assert many.verdict.tobytes() == one.verdict.tobytes()
             assert np.array_equal(many.by_vm_service, one.by_vm_service)
             assert np.array_equal(verdicts(fleet, calls, threads=threads), one.verdict)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 32])
+@pytest.mark.parametrize("n_vcpu", [60, 3000])
+def test_verdicts_written_around_the_caches_are_the_same(
+    n_vcpu: int, offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "STREAMED", 0)
+    fleet = Fleet.uniform(n_vm=n_vcpu // 3, n_vcpu=3)
+    fleet.set_one_reg(0x6030_0000_0016_0000, 0, vms=slice(0, fleet.n_vm, 3))
+    calls = random_calls(2 * parts.PART + 1000, n_vcpu)
+    lines = on_lines(np.full(len(calls) + 256, 0xEE, np.uint8))
+    out = lines[64 + offset : 64 + offset + len(calls)]
+    verdicts(fleet, calls, out, threads=2)
+    assert np.array_equal(out, verdicts(fleet, calls, threads=1))
+    assert (lines[: 64 + offset] == 0xEE).all()
+    assert (lines[64 + offset + len(calls) :] == 0xEE).all()
 
 
 def test_a_bad_vcpu_is_named_on_any_number_of_threads() -> None:
