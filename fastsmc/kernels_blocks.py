@@ -7,13 +7,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsmc._jit import borrowing_kernel
+from fastsmc._jit import borrowing_kernel, inner_kernel
 from fastsmc.kernels import I64, U8, U16, U32, U64, Index, group_of, spread
-from fastsmc.kernels_steps import fold_row
+from fastsmc.kernels_steps import bits_step, fold_row
 from fastsmc.kernels_wide import CHUNK, STEP, classes_of, decide
 
 LONG_BLOCK = 128
 """Calls from which on a block is decided by itself. Folding its row costs as much as it saves on one step."""
+
+
+@inner_kernel
+def spread_rows(
+    block_first: I64,
+    block_vcpu: U32,
+    block: int,
+    start: int,
+    end: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    row_of_group: U8,
+    row: U8,
+) -> None:
+    """The row of each call of a stretch that begins in that block; up to 63 more elements are written.
+
+    int64[n_block + 1], uint32[n_block], the first call and the end, then bit_rows.BitRows -> uint8[end - start + 63].
+    """
+    at = start
+    while at < end:
+        its_row = row_of_group[group_of(block_vcpu[block], magic, magic_shift)]
+        block_end = min(block_first[block + 1], end)
+        for first in range(at - start, block_end - start, STEP):
+            place = np.uint64(first)
+            for lane in range(STEP):  # one store, and no branch that a short block's length decides
+                row[place + np.uint64(lane)] = its_row
+        at, block = max(block_end, at), block + 1
 
 
 @borrowing_kernel
@@ -75,6 +102,13 @@ def decide_blocks(
         start = min(start, end - STEP)
         while block_first[its_block] > start:
             its_block -= 1
+        if bit_row.size:
+            classes, row, verdicts = scratch8[0], scratch8[3], out[start:end]
+            classes_of(func_id[start:end], multiplier, lookup, lookup, False, classes)
+            spread_rows(block_first, block_vcpu, its_block, start, end, magic, magic_shift, bit_row_of_group, row)
+            for step in range(0, verdicts.size, STEP):
+                bits_step(classes, np.uint64(min(step, verdicts.size - STEP)), bit_row, row, verdicts)
+            continue
         vcpu = its_vcpu[: end - start]
         spread(block_first, block_vcpu, its_block, start, vcpu)
         decide(
