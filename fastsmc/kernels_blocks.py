@@ -12,8 +12,8 @@ from fastsmc.kernels import I64, U8, U16, U32, U64, Index, group_of, spread
 from fastsmc.kernels_steps import bits_step, fold_row
 from fastsmc.kernels_wide import CHUNK, STEP, classes_of, decide
 
-LONG_BLOCK = 128
-"""Calls from which on a block is decided by itself. Folding its row costs as much as it saves on one step."""
+LONG_BLOCK = 256
+"""Calls from which on a block is decided by itself. Folding its row costs as much as four steps then save."""
 
 
 @inner_kernel
@@ -77,8 +77,8 @@ def decide_blocks(
 ) -> None:
     """The verdict of every call of at least 64 by HVC, no range looked at and nothing counted.
 
-    A stretch of short blocks goes through `kernels_wide.decide`. Where it is shorter than a step, calls of a
-    neighbouring block are decided with it and by themselves as well.
+    A stretch of short blocks is decided as calls of any rows are, `kernels_wide.decide` doing it where these are no
+    bits. Where it is shorter than a step, calls of a neighbouring block are decided with it and by themselves as well.
 
     int64[n_block + 1], uint32[n_block], whose vCPUs exist; scratch: uint32[CHUNK + LONG_BLOCK + STEP]; then as
     `kernels_wide.decide` has it, with `conduit` and `counts` empty and `depth` 0 -> uint8[n_call].
@@ -87,8 +87,8 @@ def decide_blocks(
     while at < func_id.size:
         end = min(block_first[block + 1], func_id.size)
         if end - at >= LONG_BLOCK:
-            row = np.uint32(row_of_group[group_of(block_vcpu[block], magic, magic_shift)])
-            fold_row(lookup, verdict, row, folded)
+            its_row = np.uint32(row_of_group[group_of(block_vcpu[block], magic, magic_shift)])
+            fold_row(lookup, verdict, its_row, folded)
             classes_of(func_id[at:end], multiplier, lookup, folded, False, out[at:end])
             at, block = end, block + 1
             continue

@@ -11,6 +11,7 @@ from strategies import hosts, policies
 from test_kernels import fleet_of
 from test_kernels_wide import mixed_ids, wide_only
 
+from bench.inputs import fleet_of_policies
 from fastsmc import deciding, parts
 from fastsmc.answering import answers
 from fastsmc.deciding import SPREAD
@@ -23,7 +24,7 @@ from fastsmc.power import switch
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 
-LENGTHS = (0, 1, 2, 10, 63, 64, 65, 127, 128, 129, 191, 192, 500, 2047, 2048, 2049, 5000)
+LENGTHS = (0, 1, 2, 10, 63, 64, 65, 127, 128, 200, 255, 256, 257, 319, 320, 500, 2047, 2048, 2049, 5000)
 STD_BMAP, PSCI_VERSION = 0x6030_0000_0016_0000, 0x6030_0000_0014_0000
 
 
@@ -93,6 +94,16 @@ def test_many_short_blocks(n_vm: int, has_ranges: bool) -> None:
     if has_ranges:
         fleet.install_filter([FilterRange(0xC700_0000, 1 << 24, 1)], vms=slice(1, n_vm, 2))
     assert_same(fleet, in_blocks(rng, rng.integers(0, 150, 2 * SPREAD // 75), fleet.n_vcpu))
+
+
+def test_blocks_of_rows_that_are_too_many_for_registers() -> None:
+    fleet = fleet_of_policies(3000)
+    rows = fleet.rows()
+    assert not rows.has_ranges
+    assert not rows.bit_rows.table.size, rows.n_row
+    rng = np.random.default_rng(5)
+    for lengths in (rng.integers(0, 150, 300), rng.choice(LENGTHS, 100)):
+        assert_same(fleet, in_blocks(rng, lengths, fleet.n_vcpu))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7, None])
