@@ -13,7 +13,6 @@ from fastsmc import kernels
 from fastsmc._jit import HAS_WIDE
 from fastsmc.cache_lines import on_lines
 from fastsmc.grouped import GroupedCalls
-from fastsmc.kernels_blocks import LONG_BLOCK
 from fastsmc.kernels_blocks import decide_blocks as wide_decide_blocks
 from fastsmc.kernels_wide import CHUNK, ROOM, STEP
 from fastsmc.kernels_wide import decide as wide_decide
@@ -39,7 +38,6 @@ class _Scratch(threading.local):
             on_lines(np.empty((3, ROOM), np.uint32)),
         )
         self.span = np.empty((1, 2), np.uint64)
-        self.vcpu = np.empty(CHUNK + LONG_BLOCK + STEP, np.uint32)
 
 
 _scratch = _Scratch()
@@ -66,7 +64,7 @@ def decide(
     if isinstance(calls, GroupedCalls):
         all_exist = not len(calls.block_vcpu) or int(calls.block_vcpu.max()) < rows.n_vcpu
         if all_exist:
-            _decide_blocks(calls, conduit, rows, vm_of_vcpu, counts, streams, out)
+            _decide_blocks(calls, conduit, rows, vm_of_vcpu, counts, out)
         return all_exist
     if is_whole and calls.n_vcpu is not None:
         if calls.n_vcpu > rows.n_vcpu:
@@ -98,16 +96,14 @@ def _decide_blocks(
     rows: Rows,
     vm_of_vcpu: NDArray[np.uint32],
     counts: NDArray[np.uint32],
-    streams: bool,
     out: NDArray[np.uint8],
 ) -> None:
     """Blocks by themselves, where only verdicts are wanted and nothing is searched for; else as calls are."""
-    arguments = (*rows.arguments, vm_of_vcpu, counts)
     is_plain = not (len(conduit) or len(counts) or rows.has_ranges)
     if HAS_WIDE and is_plain and len(out) >= N_WIDE:
         wide: Callable[..., None] = wide_decide_blocks
-        its = (calls.block_first, calls.block_vcpu, _scratch.vcpu, calls.func_id, conduit)
-        wide(*its, *arguments, streams, _scratch.span, *_scratch.arrays, out)
+        bytes_, _, words = _scratch.arrays
+        wide(calls.block_first, calls.block_vcpu, calls.func_id, *rows.block_arguments, bytes_, words, out)
         return
     vcpu = np.empty(min(SPREAD, len(out)), np.uint32)
     for first in range(0, len(out), SPREAD):
@@ -115,4 +111,5 @@ def _decide_blocks(
         block = int(np.searchsorted(calls.block_first, first, side="right")) - 1
         its_vcpu = vcpu[: part.stop - first]
         kernels.spread(calls.block_first, calls.block_vcpu, block, first, its_vcpu)
-        decide_columns((calls.func_id[part], its_vcpu, conduit[part], *arguments), False, out[part])
+        columns = (calls.func_id[part], its_vcpu, conduit[part])
+        decide_columns((*columns, *rows.arguments, vm_of_vcpu, counts), False, out[part])

@@ -140,6 +140,12 @@ class Rows:
             self.trees.node,
         )
 
+    @cached_property
+    def block_arguments(self) -> tuple[Any, ...]:
+        """What `kernels_blocks.decide_blocks` takes between func_id and its scratch."""
+        _, magic, magic_shift, row_of_group, _, _, *tables, _, _, _ = self.arguments
+        return (magic, magic_shift, row_of_group, *tables)
+
 
 def narrowest(last: int) -> np.dtype[np.unsignedinteger[Any]]:
     """The narrowest unsigned dtype that holds `last`."""
