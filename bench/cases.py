@@ -235,7 +235,21 @@ def million(n_call: int) -> Setup:
     return setup
 
 
-def _verdicts(fleet: Fleet, calls: Calls, out: U8, only: dict[str, Any]) -> Callable[[], object]:
+def million_grouped(n_call: int) -> Setup:
+    """The same fleets with calls in a block per VM, and for 1024 VMs in blocks as long: no look-up by call."""
+    large = inputs.fleet_of_policies(100_000, n_policy=50, n_vcpu=10, seed=6)
+    small = inputs.fleet_of_policies(1024, n_policy=50, seed=6)
+    func_id = inputs.random_calls(n_call, 1, seed=6).func_id
+    n_of_vm = np.diff(np.arange(large.n_vm + 1) * n_call // large.n_vm)
+    calls = GroupedCalls.of(large.first_vcpu[:-1], n_of_vm, func_id)
+    fewer = GroupedCalls.of(np.arange(large.n_vm) * small.n_vcpu // large.n_vm, n_of_vm, func_id)
+    setup, out = verdict_setup("random ids, in blocks by VM of 100k", large, calls)
+    setup.contestants["1024_vms"] = Contestant(_verdicts(small, fewer, out, one_thread(dispatcher.verdicts)), n_call)
+    setup.more["times_1024_vms"] = lambda t: 1 / ratio(t, "1024_vms")
+    return setup
+
+
+def _verdicts(fleet: Fleet, calls: AnyCalls, out: U8, only: dict[str, Any]) -> Callable[[], object]:
     return lambda: dispatcher.verdicts(fleet, calls, out, **only)
 
 
@@ -250,7 +264,8 @@ CASES: dict[str, Callable[[int], Setup]] = {
     "trace": trace,
     "threads-2": threads_2,
     "million": million,
+    "million-grouped": million_grouped,
 }
 """By name; "-2M", "-64M" (quick: "-128K") is appended. The batches are in bench/latency.py."""
-NOT_ASKED = frozenset({"grouped-column"})
+NOT_ASKED = frozenset({"grouped-column", "million-grouped"})
 """Cases without a number to reach, which stand beside others."""
