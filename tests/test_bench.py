@@ -162,6 +162,23 @@ def test_full_answers_and_threads_are_cases_like_any() -> None:
     assert "left_out" in env or measured["threads-2-1K"]["vs_one_thread"] > 0
 
 
+def test_a_case_is_measured_again_when_the_core_was_slow_and_the_faster_core_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def case(spin: float, ns: float) -> dict[str, Any]:
+        return {"ns": {"spin": spin}, "spin_best_ns": min(spin, 1.0), "ns_per_call": ns}
+
+    measured = {"quiet": case(1.05, 5.0), "loud": case(1.3, 5.0), "louder": case(1.6, 5.0)}
+    second = {"loud": case(1.4, 1.0), "louder": case(1.1, 9.0)}
+    order: list[str] = []
+    monkeypatch.setattr(side_by_side, "_measured", lambda name, *_: (order.append(name), second[name])[1])
+    side_by_side._repeat_loud(measured, dict.fromkeys(measured, lambda: pytest.fail("built")), budget_s=60)
+    assert order == ["louder", "loud"]
+    assert list(measured) == ["quiet", "loud", "louder"]
+    assert [(c["ns_per_call"], c.get("n_run")) for c in measured.values()] == [(5.0, None), (5.0, 2), (9.0, 2)]
+    assert [c["core_slowdown"] for c in measured.values()] == pytest.approx([1.05, 1.3, 1.1])
+
+
 def test_a_rival_that_finds_other_waiting_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(simulate.N_AGREE, "simpy", 20_000)
     monkeypatch.setattr(queue_rivals, "simpy_mm1", lambda n, seed: queue_rivals.Found(13.0, 0.1, n))
