@@ -175,18 +175,20 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
 
 
 @wide_only
-def test_the_wide_kernel_is_made_of_wide_instructions() -> None:
+@pytest.mark.parametrize("kernel", ["kernels_wide.decide", "kernels_blocks.decide_blocks"])
+def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
-    program = """
+    program = f"""
 import numpy as np
-from fastsmc import dispatcher, kernels_wide
+from fastsmc import kernels_blocks, kernels_wide
+from fastsmc.dispatcher import verdicts
+from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
-fleet = Fleet.uniform(n_vm=2, n_vcpu=1)
-out, counts = np.zeros(64, np.uint8), np.zeros((0, 64), np.uint32)
-columns = np.zeros(64, np.uint32), np.zeros(64, np.uint16), np.zeros(0, np.uint8)
-dispatcher.decide_columns((*columns, *fleet.rows().arguments, fleet.vm_of_vcpu, counts), False, out)
-(text,) = kernels_wide.decide.inspect_asm().values()
+fleet, ids = Fleet.uniform(n_vm=2, n_vcpu=1), np.zeros(64, np.uint32)
+verdicts(fleet, Calls(np.zeros(64, np.uint16), ids))
+verdicts(fleet, GroupedCalls.of([0], [64], ids))
+(text,) = {kernel}.inspect_asm().values()
 print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgatherdd", "vpmulld", "zmm")))
 """
     asked = subprocess.run(
