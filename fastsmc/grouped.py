@@ -19,7 +19,8 @@ from fastsmc.workload import COLUMNS, Calls
 class GroupedCalls:
     """A batch of hypercalls in blocks, a block being calls that one vCPU makes in a row.
 
-    Verdicts and answers are those of the same `Calls`; long blocks are decided faster, as nothing is read but ids. `of`
+    Verdicts and answers are those of the same `Calls`. From some 32 calls in a block on they are found faster, as only
+    ids are read per call and a vCPU is looked up once per block; shorter blocks cost more than a vCPU per call. `of`
     takes any array-likes; the constructor these arrays only.
 
     Attributes:
