@@ -164,6 +164,16 @@ def test_a_vcpu_the_fleet_lacks_is_named_and_out_left_as_it_was(n_call: int) -> 
         answers(fleet, calls)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_of_no_calls_needs_a_vcpu_too(threads: int) -> None:
+    """Also where parts of the batch meet, and at its ends."""
+    ids = np.zeros(2 * parts.PART, np.uint32)
+    for vcpu, n_call in (([6, 0, 0], [0, 1, 1]), ([0, 6, 0], [1, 0, 1]), ([0, 0, 6], [1, 1, 0])):
+        calls = GroupedCalls.of(vcpu, np.array(n_call) * parts.PART, ids)
+        with pytest.raises(InputError, match=f"block {vcpu.index(6)} is made by vCPU 6"):
+            verdicts(Fleet.uniform(n_vm=2, n_vcpu=3), calls, threads=threads)
+
+
 def test_an_out_that_overlaps_a_column_is_refused() -> None:
     memory = np.zeros(64, np.uint32)
     calls = GroupedCalls.of([0], [64], memory)
