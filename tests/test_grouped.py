@@ -20,6 +20,7 @@ from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
 from fastsmc.grouped import GroupedCalls
 from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
+from fastsmc.kernels_wide import ROOM
 from fastsmc.power import switch
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
@@ -85,6 +86,12 @@ def test_every_pair_of_lengths_beside_a_long_block(first: int, last: int) -> Non
     for lengths in ([first, last], [first, 300, last], [300, first, last, 300], [first] * 3 + [last] * 40):
         calls = in_blocks(rng, np.array(lengths), fleet.n_vcpu, 0.02)
         assert np.array_equal(verdicts(fleet, calls), verdicts(fleet, one_by_one(calls)))
+
+
+@pytest.mark.parametrize("n_call", [ROOM, 20_000])
+def test_a_block_longer_than_the_scratch_between_short_ones(n_call: int) -> None:
+    fleet, rng = various(), np.random.default_rng(n_call)
+    assert_same(fleet, in_blocks(rng, np.array([10, n_call, 10, 0, n_call, 70]), fleet.n_vcpu))
 
 
 @pytest.mark.parametrize("has_ranges", [False, True])
@@ -230,8 +237,9 @@ def test_blocks_that_do_not_add_up_are_refused(arguments, told) -> None:  # type
         GroupedCalls.of(*arguments)
     with pytest.raises(InputError, match=r"x1 has 2 calls and n_call adds up to 3"):
         GroupedCalls.of([0], [3], [1, 2, 3], x1=[1, 2])
-    with pytest.raises(InputError, match=r"conduit\[0\] is 7"):
-        GroupedCalls.of([0], [3], [1, 2, 3], conduit=[7, 0, 0])
+    for conduit in ([7, 0, 0], np.array([7, 0, 0], np.uint8)):
+        with pytest.raises(InputError, match=r"conduit\[0\] is 7"):
+            GroupedCalls.of([0], [3], [1, 2, 3], conduit=conduit)
 
 
 @wide_only
