@@ -20,25 +20,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+OF_DISPATCH = ("test_workload", "test_grouped", "test_dispatcher", "test_parts", "test_kernels_wide")
 # Cheap and telling ones first: -x stops at the first that fails.
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
-    *("test_workload", "test_grouped", "test_dispatcher", "test_parts", "test_kernels_wide"),
+    *OF_DISPATCH,
     *("test_answering", "test_verification", "test_qemu_size"),
     *("test_compat", "test_compat_files"),
     *("test_vm_global", "test_qemu_section", "test_formats", "test_formats_bad"),
     *("test_downtime", "test_downtime_bad", "test_more_registers"),
 )
 FIRST = {
-    "bit_rows": "test_kernels_wide",
-    "columns": "test_workload",
-    "deciding": "test_grouped",
-    "dispatch_times": "test_dispatcher",
-    "kernels_blocks": "test_grouped",
-    "kernels_steps": "test_kernels_wide",
-    "rows": "test_kernels_wide",
+    **dict.fromkeys(("columns", "workload", "grouped", "deciding", "dispatcher"), OF_DISPATCH),
+    **dict.fromkeys(("dispatch_times", "kernels_blocks"), OF_DISPATCH),
+    **dict.fromkeys(("kernels_wide", "kernels_steps", "rows", "bit_rows"), OF_DISPATCH[::-1]),
 }
-"""What runs first of all where a file is broken that has no test of its own name."""
+"""What runs first of all where a file is broken; else the test of its own name does."""
 HANGS = 900
 """Seconds after which tests that still run are taken for a loop without end; all of them need a third of that."""
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
@@ -401,8 +398,8 @@ def fails(mutant: Mutant | None) -> bool:
             path.write_text(mutant.applied(path.read_text()))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
         stem = Path(mutant.path).stem if mutant else ""
-        first = FIRST.get(stem, f"test_{stem}")
-        command += [f"tests/{name}.py" for name in sorted(TESTS, key=lambda name: name != first)]
+        first = FIRST.get(stem, (f"test_{stem}",))
+        command += [f"tests/{name}.py" for name in dict.fromkeys((*first, *TESTS)) if name in TESTS]
         environment = os.environ | {"PYTHONPATH": str(copy), "XDG_CACHE_HOME": folder}
         try:
             done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False, timeout=HANGS)
