@@ -179,7 +179,7 @@ def _on_threads(
     fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], n_thread: int, is_whole: bool, n_counter: int
 ) -> tuple[NDArray[np.uint32], bool]:
     """A batch in parts: its counts, and whether every vCPU exists."""
-    if is_whole:
+    if is_whole or isinstance(calls, GroupedCalls):  # a block of no calls may be in no part
         _check_vcpus(fleet, calls, n_thread)
     rows, vm_of_vcpu, streams = fleet.rows(), fleet.vm_of_vcpu, len(out) >= STREAMED
 

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fastsmc import parts
+from fastsmc import dispatch_times, parts
 from fastsmc.answering import answers
-from fastsmc.dispatch_times import measure_batches, measure_dispatch
+from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
@@ -151,6 +151,11 @@ def test_an_out_that_overlaps_a_column_is_refused() -> None:
     assert verdicts(fleet, calls, memory.view(np.uint8)[128:160]).size == 32
     with pytest.raises(InputError, match="must be a NumPy array"):
         verdicts(fleet, calls, [0] * 32)  # type: ignore[arg-type]
+    for name, dtype in (("vcpu", np.uint8), ("conduit", np.uint8), ("x1", np.uint64), ("x2", np.uint64)):
+        memory = np.zeros(32, dtype)
+        columns = {"vcpu": calls.vcpu, "func_id": calls.func_id, name: memory}
+        with pytest.raises(InputError, match=f"shares memory with {name}"):
+            verdicts(fleet, Calls(**columns), memory.view(np.uint8)[:32])
 
 
 @pytest.mark.parametrize(
@@ -159,6 +164,30 @@ def test_an_out_that_overlaps_a_column_is_refused() -> None:
 def test_an_out_of_another_shape_is_refused(out) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=r"uint8\[3\]"):
         verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(3, 1), out)
+
+
+def test_an_out_that_nobody_may_write_to_is_refused() -> None:
+    out = np.zeros(3, np.uint8)
+    out.flags.writeable = False
+    with pytest.raises(InputError, match=r"writeable contiguous uint8\[3\]"):
+        verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), random_calls(3, 1), out)
+
+
+@pytest.mark.parametrize("n_vcpu", [255, 256])
+def test_the_last_index_a_narrow_column_can_hold(n_vcpu: int) -> None:
+    fleet, n_call = Fleet.uniform(n_vm=n_vcpu, n_vcpu=1), 2 * parts.PART
+    calls = Calls(np.full(n_call, 255, np.uint8), np.zeros(n_call, np.uint32))
+    out = np.full(n_call, 99, np.uint8)
+    if n_vcpu == 256:
+        assert not (verdicts(fleet, calls, out, threads=2) == 99).any()
+        assert len(answers(fleet, calls.part(slice(0, 3)))) == 3
+        return
+    for function in (verdicts, dispatch):
+        with pytest.raises(InputError, match="call 0 is made by vCPU 255, but the fleet has 255 vCPUs"):
+            function(fleet, calls, out=out, threads=2)
+    assert (out == 99).all()
+    with pytest.raises(InputError, match="call 0 is made by vCPU 255"):
+        answers(fleet, calls.part(slice(0, 3)))
 
 
 def test_verdicts_follow_a_change_of_policy() -> None:
@@ -178,3 +207,23 @@ def test_measurements_cover_what_they_say() -> None:
     assert sorted(summary) == ["max_ns", "p50_ns", "p99.9_ns", "p99_ns"]
     assert summary["p50_ns"] in batches.ns
     assert summary["max_ns"] == batches.ns.max()
+    assert summary["p99_ns"] == np.sort(batches.ns)[49]
+
+
+def test_times_are_those_of_the_fleet_and_the_batch_they_are_given_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that ticks once per vCPU of the fleet and call."""
+    now = [0]
+
+    def ticking(fleet: Fleet, calls: Calls, *_: object, **__: object) -> None:
+        now[0] += fleet.n_vcpu * len(calls)
+
+    monkeypatch.setattr(dispatch_times, "verdicts", ticking)
+    monkeypatch.setattr(dispatch_times.time, "perf_counter_ns", lambda: now[0])
+    small, big = Fleet.uniform(n_vm=2, n_vcpu=1), Fleet.uniform(n_vm=3, n_vcpu=1)
+    batches = [random_calls(n_call, 2) for n_call in (10, 20, 30)]
+    assert measure_dispatch(small, batches[1], repeats=3).ns_per_call.tolist() == [2, 2, 2]
+    ratio = compare_dispatch(small, big, batches[0], rounds=4)
+    assert ratio.ratio.tolist() == [1.5] * 4
+    assert (ratio.first.median_ns_per_call, ratio.second.median_ns_per_call) == (2, 3)
+    assert str(ratio).startswith("1.50x")
+    assert measure_batches(big, batches, n_batch=7).ns.tolist() == [30, 60, 90, 30, 60, 90, 30]

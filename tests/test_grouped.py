@@ -20,6 +20,7 @@ from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
 from fastsmc.grouped import GroupedCalls
 from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
+from fastsmc.kernels_wide import ROOM
 from fastsmc.power import switch
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
@@ -85,6 +86,12 @@ def test_every_pair_of_lengths_beside_a_long_block(first: int, last: int) -> Non
     for lengths in ([first, last], [first, 300, last], [300, first, last, 300], [first] * 3 + [last] * 40):
         calls = in_blocks(rng, np.array(lengths), fleet.n_vcpu, 0.02)
         assert np.array_equal(verdicts(fleet, calls), verdicts(fleet, one_by_one(calls)))
+
+
+@pytest.mark.parametrize("n_call", [ROOM, 20_000])
+def test_a_block_longer_than_the_scratch_between_short_ones(n_call: int) -> None:
+    fleet, rng = various(), np.random.default_rng(n_call)
+    assert_same(fleet, in_blocks(rng, np.array([10, n_call, 10, 0, n_call, 70]), fleet.n_vcpu))
 
 
 @pytest.mark.parametrize("has_ranges", [False, True])
@@ -164,6 +171,16 @@ def test_a_vcpu_the_fleet_lacks_is_named_and_out_left_as_it_was(n_call: int) -> 
         answers(fleet, calls)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_block_of_no_calls_needs_a_vcpu_too(threads: int) -> None:
+    """Also where parts of the batch meet, and at its ends."""
+    ids = np.zeros(2 * parts.PART, np.uint32)
+    for vcpu, n_call in (([6, 0, 0], [0, 1, 1]), ([0, 6, 0], [1, 0, 1]), ([0, 0, 6], [1, 1, 0])):
+        calls = GroupedCalls.of(vcpu, np.array(n_call) * parts.PART, ids)
+        with pytest.raises(InputError, match=f"block {vcpu.index(6)} is made by vCPU 6"):
+            verdicts(Fleet.uniform(n_vm=2, n_vcpu=3), calls, threads=threads)
+
+
 def test_an_out_that_overlaps_a_column_is_refused() -> None:
     memory = np.zeros(64, np.uint32)
     calls = GroupedCalls.of([0], [64], memory)
@@ -220,8 +237,9 @@ def test_blocks_that_do_not_add_up_are_refused(arguments, told) -> None:  # type
         GroupedCalls.of(*arguments)
     with pytest.raises(InputError, match=r"x1 has 2 calls and n_call adds up to 3"):
         GroupedCalls.of([0], [3], [1, 2, 3], x1=[1, 2])
-    with pytest.raises(InputError, match=r"conduit\[0\] is 7"):
-        GroupedCalls.of([0], [3], [1, 2, 3], conduit=[7, 0, 0])
+    for conduit in ([7, 0, 0], np.array([7, 0, 0], np.uint8)):
+        with pytest.raises(InputError, match=r"conduit\[0\] is 7"):
+            GroupedCalls.of([0], [3], [1, 2, 3], conduit=conduit)
 
 
 @wide_only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -86,6 +86,21 @@ def test_a_bad_vcpu_is_named_on_any_number_of_threads() -> None:
     for threads in (1, 3):
         with pytest.raises(InputError, match=f"call {2 * parts.PART + 5} is made by vCPU 4"):
             verdicts(Fleet.uniform(n_vm=4, n_vcpu=1), calls, threads=threads)
+
+
+@pytest.mark.parametrize("bad", range(4))
+def test_a_bad_vcpu_is_named_whichever_thread_gets_its_part(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that take turns, so that the part is the first or the last of either."""
+
+    def in_turns(work: Callable[[Iterator[slice]], object], n_call: int, _: int) -> list[object]:
+        these = [slice(first, first + parts.PART) for first in range(0, n_call, parts.PART)]
+        return [work(iter(these[k::2])) for k in (0, 1)]
+
+    monkeypatch.setattr(dispatcher, "in_parts", in_turns)
+    calls = random_calls(4 * parts.PART, 4)
+    calls.vcpu[bad * parts.PART + 5] = 4
+    with pytest.raises(InputError, match=f"call {bad * parts.PART + 5} is made by vCPU 4"):
+        verdicts(Fleet.uniform(n_vm=4, n_vcpu=1), calls, threads=2)
 
 
 def test_callers_may_be_threads_and_forked_children() -> None:

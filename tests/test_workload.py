@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsmc.columns import check_array, frozen
 from fastsmc.errors import InputError
 from fastsmc.smccc import Conduit
 from fastsmc.traces import Trace, parse_trace, read_trace
@@ -270,8 +271,45 @@ def test_mix_never_draws_weight_zero(weights: dict[int, float]) -> None:
         {"vcpu": [0, 1, 2], "func_id": np.zeros(3, np.uint32)},
         {"vcpu": np.zeros(3, np.uint32), "func_id": np.zeros(3, np.uint32), "x1": np.zeros(4, np.uint64)},
         {"vcpu": np.zeros(3, np.uint32), "func_id": None},
+        {"vcpu": np.zeros((3, 1), np.uint32), "func_id": np.zeros((3, 1), np.uint32)},
+        {"vcpu": np.zeros(13, np.uint8)[1:].view(np.uint32), "func_id": np.zeros(3, np.uint32)},
     ],
 )
 def test_the_constructor_takes_nothing_a_kernel_could_trip_over(columns) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=r"Calls\.of"):
         Calls(**columns)
+
+
+THREE = np.arange(3, dtype=np.uint32)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        [0, 1, 2],
+        THREE.astype(np.int32),
+        THREE.astype(">u4"),
+        THREE[:2],
+        THREE[:, None],
+        THREE.repeat(2)[::2],
+        THREE[::-1],
+        np.zeros(13, np.uint8)[1:].view(np.uint32),
+    ],
+)
+def test_an_array_of_any_other_kind_is_refused(array: object) -> None:
+    check_array("ids", THREE, np.uint32, (3,), "ids_of")
+    with pytest.raises(InputError, match=r"ids must be a contiguous uint32\[3\]: ids_of makes one"):
+        check_array("ids", array, np.uint32, (3,), "ids_of")
+
+
+def test_what_is_frozen_is_changed_by_nobody() -> None:
+    owned, read_only = THREE.copy(), THREE.copy()
+    read_only.flags.writeable = False
+    shown = owned[:]
+    shown.flags.writeable = False
+    ice = [frozen(values) for values in (owned, shown, owned[1:])]
+    owned[:] = 9
+    assert [values.tolist() for values in ice] == [[0, 1, 2], [0, 1, 2], [1, 2]]
+    assert not any(values.flags.writeable for values in ice)
+    assert frozen(read_only) is read_only
+    assert frozen(ice[0]) is ice[0]
