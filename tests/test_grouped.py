@@ -142,6 +142,7 @@ def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
     part = calls.part(slice(start, max(start, stop)))
     assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start : max(start, stop)])
     assert np.array_equal(part.func_id, calls.func_id[start : max(start, stop)])
+    assert not len(part) or np.diff(part.block_first)[[0, -1]].all(), "blocks before and after it are no part of it"
     assert np.array_equal(calls.each().vcpu, one_by_one(calls).vcpu)
 
 
