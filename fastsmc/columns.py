@@ -83,11 +83,13 @@ def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
 
 
 def frozen(values: NDArray[N]) -> NDArray[N]:
-    """A column as nobody can change it once it was checked: itself, if that is so already, or a copy."""
-    if values.flags.writeable or values.base is not None:
-        values = values.copy()
-        values.flags.writeable = False
-    return values
+    """A copy that stays as it was checked: a view, as an array that owns its memory may be made writeable again.
+
+    A read-only array is copied too: another array may write to its memory.
+    """
+    owner = np.array(values)
+    owner.flags.writeable = False
+    return owner[:]
 
 
 def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:

@@ -50,12 +50,12 @@ class GroupedCalls:
             values = getattr(self, name)
             if values is not None or name == "func_id":
                 check_array(name, values, dtype, np.shape(self.func_id)[:1], "GroupedCalls.of")
+        for name in ("block_vcpu", "block_first"):  # before they are looked at: what is checked is what is kept
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         first = self.block_first
         if first[0] != 0 or first[-1] != len(self.func_id) or (first[1:] < first[:-1]).any():
             msg = f"block_first must ascend from 0 to {len(self.func_id)}, the number of calls: `of` makes it"
             raise InputError(msg)
-        for name in ("block_vcpu", "block_first"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @classmethod
     def of(
@@ -111,6 +111,11 @@ class GroupedCalls:
     def __len__(self) -> int:
         """Number of calls."""
         return len(self.func_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is checked and frozen as any other calls: an array that comes out of a pickle is writeable."""
+        columns = (self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        return GroupedCalls, (self.block_vcpu, self.block_first, *columns)
 
     def each(self) -> Calls:
         """The same calls with a vCPU for every one. The other columns are not copied."""

@@ -130,10 +130,17 @@ class Calls:
         >>> Calls.of([0, 4, 1], [0x8400_0000] * 3).frozen().n_vcpu
         5
         """
+        if self.n_vcpu is not None:
+            return self
         vcpu = frozen(self.vcpu)
         calls = Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
         object.__setattr__(calls, "n_vcpu", int(vcpu.max()) + 1 if len(vcpu) else 0)
         return calls
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy of frozen calls is frozen anew: an array that comes out of a pickle is writeable."""
+        columns = (self.vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        return (Calls, columns) if self.n_vcpu is None else (Calls.frozen, (Calls(*columns),))
 
     def part(self, part: slice) -> Calls:
         """The calls in a slice of step 1, not copied."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,6 +185,41 @@ def test_blocks_cannot_be_changed_once_they_were_checked() -> None:
     assert calls.block_vcpu.tolist() == [0, 0]
     with pytest.raises(ValueError, match="read-only"):
         calls.block_first[1] = 1000
+
+
+def test_a_read_only_column_that_another_array_can_write_to_is_copied() -> None:
+    first = np.array([0, 1, 3])
+    other = first[:]
+    first.flags.writeable = False
+    calls = GroupedCalls(np.zeros(2, np.uint32), first, np.zeros(3, np.uint32))
+    other[1] = 1000
+    assert calls.block_first.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        dataclasses.replace,
+        *(lambda calls, n=n: pickle.loads(pickle.dumps(calls, n)) for n in range(2, 6)),
+    ],
+)
+def test_a_copy_cannot_be_changed_either(copied: Callable[[Any], Any]) -> None:
+    calls = GroupedCalls.of([5, 7], [1, 2], [1, 2, 3], x1=[4, 5, 6])
+    again = copied(calls)
+    assert np.array_equal(one_by_one(again).vcpu, [5, 7, 7])
+    assert again.func_id.tolist() == [1, 2, 3]
+    assert again.conduit is None
+    assert again.x1.tolist() == [4, 5, 6]
+    ice = copied(calls.each().frozen())
+    assert ice.vcpu.tolist() == [5, 7, 7]
+    assert ice.n_vcpu == (None if copied is dataclasses.replace else 8)
+    assert copied(calls.each()).n_vcpu is None
+    for column in (again.block_vcpu, again.block_first, ice.vcpu):
+        assert not column.flags.writeable
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            column.flags.writeable = True
 
 
 IDS3, ONE = np.zeros(3, np.uint32), np.zeros(1, np.uint32)
