@@ -77,6 +77,19 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
         raise InputError(msg)
 
 
+def whole_slice(part: slice, n_call: int) -> slice:
+    """The same slice with a start and a stop of 0..n_call, which is not before it.
+
+    Raises:
+        InputError: a step other than 1.
+    """
+    start, stop, step = part.indices(n_call)
+    if step != 1:
+        msg = f"part is {part}: it must be a slice of step 1, as a part is calls in a row"
+        raise InputError(msg)
+    return slice(start, max(start, stop))
+
+
 def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
     """A part of a column that may be absent, not copied."""
     return None if values is None else values[part]

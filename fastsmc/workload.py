@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, frozen, part_of, whole
+from fastsmc.columns import check_array, column, frozen, part_of, whole, whole_slice
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
@@ -143,7 +143,12 @@ class Calls:
         return (Calls, columns) if self.n_vcpu is None else (Calls.frozen, (Calls(*columns),))
 
     def part(self, part: slice) -> Calls:
-        """The calls in a slice of step 1, not copied."""
+        """The calls in a slice, not copied.
+
+        Raises:
+            InputError: a slice with a step other than 1.
+        """
+        part = whole_slice(part, len(self))
         x1, x2, x3 = (part_of(values, part) for values in (self.x1, self.x2, self.x3))
         return Calls(self.vcpu[part], self.func_id[part], part_of(self.conduit, part), x1, x2, x3)
 

@@ -135,13 +135,28 @@ def test_answers_and_power_state_are_those_of_the_calls_one_by_one() -> None:
 
 
 @settings(max_examples=200)
-@given(st.lists(st.integers(0, 5), max_size=8), st.integers(0, 40), st.integers(0, 40))
+@given(st.lists(st.integers(0, 5), max_size=8), st.integers(-40, 40), st.integers(-40, 40))
 def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
     calls = in_blocks(np.random.default_rng(1), np.array(lengths, np.int64), 9)
-    part = calls.part(slice(start, max(start, stop)))
-    assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start : max(start, stop)])
-    assert np.array_equal(part.func_id, calls.func_id[start : max(start, stop)])
+    part = calls.part(slice(start, stop))
+    assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start:stop])
+    assert np.array_equal(part.func_id, calls.func_id[start:stop])
+    assert np.array_equal(calls.each().part(slice(start, stop)).func_id, calls.func_id[start:stop])
     assert np.array_equal(calls.each().vcpu, one_by_one(calls).vcpu)
+
+
+@pytest.mark.parametrize("step", [2, -1])
+def test_a_part_is_calls_in_a_row(step: int) -> None:
+    calls = GroupedCalls.of([0, 1], [2, 3], [1, 2, 3, 4, 5])
+    for each in (calls, calls.each()):
+        with pytest.raises(InputError, match="must be a slice of step 1"):
+            each.part(slice(None, None, step))
+
+
+@pytest.mark.parametrize("call", [-1, -5, 5, 2**40])
+def test_a_call_that_there_is_not_has_no_vcpu(call: int) -> None:
+    with pytest.raises(InputError, match=f"there is no call {call}: there are 5 calls"):
+        GroupedCalls.of([7, 8], [2, 3], [1, 2, 3, 4, 5]).vcpu_of(np.array([4, call]))
 
 
 @settings(max_examples=200)
@@ -238,6 +253,7 @@ IDS3, ONE = np.zeros(3, np.uint32), np.zeros(1, np.uint32)
         ((ONE, np.array([0, 3]), IDS3, np.zeros(2, np.uint8)), r"conduit must be a contiguous uint8\[3\]"),
         (([0], np.array([0, 3]), IDS3), "block_vcpu must be a contiguous uint32"),
         ((ONE, np.array([0, 3]), IDS3[:, None]), "func_id must be a contiguous uint32"),
+        ((ONE, np.array([0, 1]), np.array(0, np.uint32)), "func_id must be a contiguous uint32"),
     ],
 )
 def test_the_constructor_takes_nothing_a_kernel_could_trip_over(columns, told) -> None:  # type: ignore[no-untyped-def]
