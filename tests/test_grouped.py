@@ -28,7 +28,7 @@ from fastsmc.grouped import GroupedCalls
 from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
 from fastsmc.power import switch
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
+from fastsmc.workload import COLUMNS, Calls
 
 LENGTHS = (0, 1, 2, 10, 63, 64, 65, 127, 128, 200, 255, 256, 257, 319, 320, 500, 2047, 2048, 2049, 5000)
 STD_BMAP, PSCI_VERSION = 0x6030_0000_0016_0000, 0x6030_0000_0014_0000
@@ -185,11 +185,23 @@ def test_a_vcpu_the_fleet_lacks_is_named_and_out_left_as_it_was(n_call: int) -> 
         answers(fleet, calls)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("vcpu", [[9, 0], [0, 9]])
+def test_a_vcpu_that_makes_no_calls_is_looked_at_on_any_number_of_threads(vcpu: list[int], threads: int) -> None:
+    n_call = 2 * parts.PART
+    calls = GroupedCalls.of(vcpu, [n_call * (v == 0) for v in vcpu], np.zeros(n_call, np.uint32))
+    for function in (verdicts, dispatch):
+        with pytest.raises(InputError, match="is made by vCPU 9, but the fleet has 6 vCPUs"):
+            function(Fleet.uniform(n_vm=2, n_vcpu=3), calls, threads=threads)
+
+
 def test_an_out_that_overlaps_a_column_is_refused() -> None:
-    memory = np.zeros(64, np.uint32)
-    calls = GroupedCalls.of([0], [64], memory)
-    with pytest.raises(InputError, match="shares memory with func_id"):
-        verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), calls, memory.view(np.uint8)[:64])
+    memory = {name: np.zeros(64, dtype) for name, dtype in COLUMNS.items()}
+    calls = GroupedCalls(np.zeros(1, np.uint32), np.array([0, 64]), **memory)
+    for name, column in memory.items():
+        for each in (calls, calls.each()):
+            with pytest.raises(InputError, match=f"shares memory with {name}"):
+                verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), each, column.view(np.uint8)[:64])
 
 
 def test_blocks_cannot_be_changed_once_they_were_checked() -> None:
