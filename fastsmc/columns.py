@@ -62,7 +62,7 @@ def column(
         bad = np.flatnonzero((array < 0) | (array > limit))
         if bad.size:
             raise InputError(_bad_element(name, int(bad[0]), array[bad[0]].item(), limit))
-    return np.ascontiguousarray(array, dtype)
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], made_by: str) -> None:
