@@ -62,7 +62,7 @@ def column(
         bad = np.flatnonzero((array < 0) | (array > limit))
         if bad.size:
             raise InputError(_bad_element(name, int(bad[0]), array[bad[0]].item(), limit))
-    return np.ascontiguousarray(array, dtype)
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], made_by: str) -> None:
@@ -77,17 +77,32 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
         raise InputError(msg)
 
 
+def whole_slice(part: slice, n_call: int) -> slice:
+    """The same slice with a start and a stop of 0..n_call, which is not before it.
+
+    Raises:
+        InputError: a step other than 1.
+    """
+    start, stop, step = part.indices(n_call)
+    if step != 1:
+        msg = f"part is {part}: it must be a slice of step 1, as a part is calls in a row"
+        raise InputError(msg)
+    return slice(start, max(start, stop))
+
+
 def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
     """A part of a column that may be absent, not copied."""
     return None if values is None else values[part]
 
 
 def frozen(values: NDArray[N]) -> NDArray[N]:
-    """A column as nobody can change it once it was checked: itself, if that is so already, or a copy."""
-    if values.flags.writeable or values.base is not None:
-        values = values.copy()
-        values.flags.writeable = False
-    return values
+    """A copy that stays as it was checked: a view, as an array that owns its memory may be made writeable again.
+
+    A read-only array is copied too: another array may write to its memory.
+    """
+    owner = np.array(values)
+    owner.flags.writeable = False
+    return owner[:]
 
 
 def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:

@@ -179,7 +179,7 @@ def _on_threads(
     fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], n_thread: int, is_whole: bool, n_counter: int
 ) -> tuple[NDArray[np.uint32], bool]:
     """A batch in parts: its counts, and whether every vCPU exists."""
-    if is_whole or isinstance(calls, GroupedCalls):  # a block of no calls may be in no part
+    if is_whole or isinstance(calls, GroupedCalls):  # a part lacks the blocks of no calls at its ends
         _check_vcpus(fleet, calls, n_thread)
     rows, vm_of_vcpu, streams = fleet.rows(), fleet.vm_of_vcpu, len(out) >= STREAMED
 
@@ -225,7 +225,7 @@ def _check_out(calls: AnyCalls, out: object) -> None:
     if out.shape != (len(calls),) or out.dtype != np.uint8 or not out.flags.c_contiguous or not out.flags.writeable:
         msg = f"out must be a writeable contiguous uint8[{len(calls)}]; got {out.dtype}{list(out.shape)}"
         raise InputError(msg)
-    for name in ("vcpu", "func_id", "conduit", "x1", "x2"):  # columns of blocks are the batch's own
+    for name in ("vcpu", "func_id", "conduit", "x1", "x2", "x3"):  # columns of blocks are the batch's own
         column = getattr(calls, name, None)
         if column is not None and np.may_share_memory(out, column):
             msg = f"out shares memory with {name}: give an array of its own"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, frozen, part_of
+from fastsmc.columns import check_array, column, frozen, part_of, whole_slice
 from fastsmc.errors import InputError
 from fastsmc.kernels import spread
 from fastsmc.smccc import Conduit
@@ -50,13 +50,13 @@ class GroupedCalls:
         for name, dtype in COLUMNS.items():
             values = getattr(self, name)
             if values is not None or name == "func_id":
-                check_array(name, values, dtype, np.shape(self.func_id)[:1], "GroupedCalls.of")
+                check_array(name, values, dtype, (np.size(self.func_id),), "GroupedCalls.of")
+        for name in ("block_vcpu", "block_first"):  # before they are looked at: what is checked is what is kept
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         first = self.block_first
         if first[0] != 0 or first[-1] != len(self.func_id) or (first[1:] < first[:-1]).any():
             msg = f"block_first must ascend from 0 to {len(self.func_id)}, the number of calls: `of` makes it"
             raise InputError(msg)
-        for name in ("block_vcpu", "block_first"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @classmethod
     def of(
@@ -113,6 +113,11 @@ class GroupedCalls:
         """Number of calls."""
         return len(self.func_id)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is checked and frozen as any other calls: an array that comes out of a pickle is writeable."""
+        columns = (self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        return GroupedCalls, (self.block_vcpu, self.block_first, *columns)
+
     def each(self) -> Calls:
         """The same calls with a vCPU for every one. The other columns are not copied."""
         vcpu = np.empty(len(self), np.uint32)
@@ -120,8 +125,13 @@ class GroupedCalls:
         return Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
 
     def part(self, part: slice) -> GroupedCalls:
-        """The calls in a slice of step 1; none but the block's own columns are copied."""
-        start, stop, _ = part.indices(len(self))
+        """The calls in a slice; none but the blocks' own columns are copied.
+
+        Raises:
+            InputError: a slice with a step other than 1.
+        """
+        part = whole_slice(part, len(self))
+        start, stop = part.start, part.stop
         low = max(int(np.searchsorted(self.block_first, start, side="right")) - 1, 0)
         high = max(int(np.searchsorted(self.block_first, stop, side="left")), low)
         first = np.clip(self.block_first[low : high + 1], start, stop) - start
@@ -130,7 +140,16 @@ class GroupedCalls:
         return GroupedCalls(self.block_vcpu[low:high], first, self.func_id[part], conduit, x1, x2, x3)
 
     def vcpu_of(self, call: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
-        """The vCPU that makes each of some calls, by number. integer[n] -> uint32[n]."""
+        """The vCPU that makes each of some calls, by number. integer[n] -> uint32[n].
+
+        Raises:
+            InputError: a number that is not one of a call.
+        """
+        call = np.asarray(call)
+        bad = np.flatnonzero((call < 0) | (call >= len(self)))
+        if bad.size:
+            msg = f"there is no call {int(call[bad[0]])}: there are {len(self)} calls (0 is the first)"
+            raise InputError(msg)
         return self.block_vcpu[np.searchsorted(self.block_first, call, side="right") - 1]
 
 

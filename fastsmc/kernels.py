@@ -124,6 +124,7 @@ def decide(
     """
     has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
     key_of_bucket, class_of_bucket = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
+    code_of_class = lookup[CODE_AT:UNKNOWN_AT]
     refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     if is_whole:
         for c in range(vcpu.size):
@@ -144,7 +145,7 @@ def decide(
         out[c] = what
         if coded:
             m = _NONE if one_vm else vm_of_vcpu[v]
-            counts[m, lookup[CODE_AT + k] | what] += _ONE
+            counts[m, code_of_class[k] | what] += _ONE
     return func_id.size
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, frozen, part_of, whole
+from fastsmc.columns import check_array, column, frozen, part_of, whole, whole_slice
 from fastsmc.errors import InputError
 from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
@@ -130,13 +130,25 @@ class Calls:
         >>> Calls.of([0, 4, 1], [0x8400_0000] * 3).frozen().n_vcpu
         5
         """
+        if self.n_vcpu is not None:
+            return self
         vcpu = frozen(self.vcpu)
         calls = Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
         object.__setattr__(calls, "n_vcpu", int(vcpu.max()) + 1 if len(vcpu) else 0)
         return calls
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy of frozen calls is frozen anew: an array that comes out of a pickle is writeable."""
+        columns = (self.vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        return (Calls, columns) if self.n_vcpu is None else (Calls.frozen, (Calls(*columns),))
+
     def part(self, part: slice) -> Calls:
-        """The calls in a slice of step 1, not copied."""
+        """The calls in a slice, not copied.
+
+        Raises:
+            InputError: a slice with a step other than 1.
+        """
+        part = whole_slice(part, len(self))
         x1, x2, x3 = (part_of(values, part) for values in (self.x1, self.x2, self.x3))
         return Calls(self.vcpu[part], self.func_id[part], part_of(self.conduit, part), x1, x2, x3)
 

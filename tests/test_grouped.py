@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +29,7 @@ from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
 from fastsmc.kernels_wide import ROOM
 from fastsmc.power import switch
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
+from fastsmc.workload import COLUMNS, Calls
 
 LENGTHS = (0, 1, 2, 10, 63, 64, 65, 127, 128, 200, 255, 256, 257, 319, 320, 500, 2047, 2048, 2049, 5000)
 STD_BMAP, PSCI_VERSION = 0x6030_0000_0016_0000, 0x6030_0000_0014_0000
@@ -136,14 +142,29 @@ def test_answers_and_power_state_are_those_of_the_calls_one_by_one() -> None:
 
 
 @settings(max_examples=200)
-@given(st.lists(st.integers(0, 5), max_size=8), st.integers(0, 40), st.integers(0, 40))
+@given(st.lists(st.integers(0, 5), max_size=8), st.integers(-40, 40), st.integers(-40, 40))
 def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
     calls = in_blocks(np.random.default_rng(1), np.array(lengths, np.int64), 9)
-    part = calls.part(slice(start, max(start, stop)))
-    assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start : max(start, stop)])
-    assert np.array_equal(part.func_id, calls.func_id[start : max(start, stop)])
+    part = calls.part(slice(start, stop))
+    assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start:stop])
+    assert np.array_equal(part.func_id, calls.func_id[start:stop])
+    assert np.array_equal(calls.each().part(slice(start, stop)).func_id, calls.func_id[start:stop])
     assert not len(part) or np.diff(part.block_first)[[0, -1]].all(), "blocks before and after it are no part of it"
     assert np.array_equal(calls.each().vcpu, one_by_one(calls).vcpu)
+
+
+@pytest.mark.parametrize("step", [2, -1])
+def test_a_part_is_calls_in_a_row(step: int) -> None:
+    calls = GroupedCalls.of([0, 1], [2, 3], [1, 2, 3, 4, 5])
+    for each in (calls, calls.each()):
+        with pytest.raises(InputError, match="must be a slice of step 1"):
+            each.part(slice(None, None, step))
+
+
+@pytest.mark.parametrize("call", [-1, -5, 5, 2**40])
+def test_a_call_that_there_is_not_has_no_vcpu(call: int) -> None:
+    with pytest.raises(InputError, match=f"there is no call {call}: there are 5 calls"):
+        GroupedCalls.of([7, 8], [2, 3], [1, 2, 3, 4, 5]).vcpu_of(np.array([4, call]))
 
 
 @settings(max_examples=200)
@@ -183,10 +204,12 @@ def test_a_block_of_no_calls_needs_a_vcpu_too(threads: int) -> None:
 
 
 def test_an_out_that_overlaps_a_column_is_refused() -> None:
-    memory = np.zeros(64, np.uint32)
-    calls = GroupedCalls.of([0], [64], memory)
-    with pytest.raises(InputError, match="shares memory with func_id"):
-        verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), calls, memory.view(np.uint8)[:64])
+    memory = {name: np.zeros(64, dtype) for name, dtype in COLUMNS.items()}
+    calls = GroupedCalls(np.zeros(1, np.uint32), np.array([0, 64]), **memory)
+    for name, column in memory.items():
+        for each in (calls, calls.each()):
+            with pytest.raises(InputError, match=f"shares memory with {name}"):
+                verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), each, column.view(np.uint8)[:64])
 
 
 def test_blocks_cannot_be_changed_once_they_were_checked() -> None:
@@ -197,6 +220,41 @@ def test_blocks_cannot_be_changed_once_they_were_checked() -> None:
     assert calls.block_vcpu.tolist() == [0, 0]
     with pytest.raises(ValueError, match="read-only"):
         calls.block_first[1] = 1000
+
+
+def test_a_read_only_column_that_another_array_can_write_to_is_copied() -> None:
+    first = np.array([0, 1, 3])
+    other = first[:]
+    first.flags.writeable = False
+    calls = GroupedCalls(np.zeros(2, np.uint32), first, np.zeros(3, np.uint32))
+    other[1] = 1000
+    assert calls.block_first.tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        dataclasses.replace,
+        *(lambda calls, n=n: pickle.loads(pickle.dumps(calls, n)) for n in range(2, 6)),
+    ],
+)
+def test_a_copy_cannot_be_changed_either(copied: Callable[[Any], Any]) -> None:
+    calls = GroupedCalls.of([5, 7], [1, 2], [1, 2, 3], x1=[4, 5, 6])
+    again = copied(calls)
+    assert np.array_equal(one_by_one(again).vcpu, [5, 7, 7])
+    assert again.func_id.tolist() == [1, 2, 3]
+    assert again.conduit is None
+    assert again.x1.tolist() == [4, 5, 6]
+    ice = copied(calls.each().frozen())
+    assert ice.vcpu.tolist() == [5, 7, 7]
+    assert ice.n_vcpu == (None if copied is dataclasses.replace else 8)
+    assert copied(calls.each()).n_vcpu is None
+    for column in (again.block_vcpu, again.block_first, ice.vcpu):
+        assert not column.flags.writeable
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            column.flags.writeable = True
 
 
 IDS3, ONE = np.zeros(3, np.uint32), np.zeros(1, np.uint32)
@@ -215,6 +273,7 @@ IDS3, ONE = np.zeros(3, np.uint32), np.zeros(1, np.uint32)
         ((ONE, np.array([0, 3]), IDS3, np.zeros(2, np.uint8)), r"conduit must be a contiguous uint8\[3\]"),
         (([0], np.array([0, 3]), IDS3), "block_vcpu must be a contiguous uint32"),
         ((ONE, np.array([0, 3]), IDS3[:, None]), "func_id must be a contiguous uint32"),
+        ((ONE, np.array([0, 1]), np.array(0, np.uint32)), "func_id must be a contiguous uint32"),
     ],
 )
 def test_the_constructor_takes_nothing_a_kernel_could_trip_over(columns, told) -> None:  # type: ignore[no-untyped-def]

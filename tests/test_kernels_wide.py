@@ -221,14 +221,17 @@ def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, 
     program = """
 import numpy as np
 from fastsmc._jit import HAS_WIDE
-from fastsmc.deciding import decide_columns
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher import dispatch
+from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 assert not HAS_WIDE
+fleet, ids = Fleet.uniform(n_vm=1, n_vcpu=1), np.full(100, 0x84000050, np.uint32)
 with np.errstate(over="ignore"):
-    print(verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), Calls.one_each(0x84000050, n_vcpu=1)))
+    for calls in (Calls(ids * 0, ids), GroupedCalls.of([0, 0], [30, 70], ids)):
+        found = dispatch(fleet, calls)
+        print(set(found.verdict.tolist()), found.counts())
 """
     env = {**os.environ, **settings, "FASTSMC_JIT_CACHE": "0"}
     asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
-    assert asked.stdout.strip() == "[0]", asked.stderr
+    assert asked.stdout.splitlines() == ["{0} {('TRNG', 'HANDLED'): 100}"] * 2, asked.stderr
