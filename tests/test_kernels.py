@@ -81,6 +81,15 @@ def test_every_known_id_and_its_one_bit_neighbours(name: str, conduit: Conduit) 
     assert dispatched(Fleet([1], hosts=host), batch) == expected
 
 
+def test_arguments_at_the_edges_of_what_the_two_exits_refuse() -> None:
+    edges = [0, 1, 2, 0x7FFF_FFFF, 0x8000_0000, 0x8000_0001, 0xFFFF_FFFF, 1 << 32, (1 << 32) + 1, 3 << 31, 1 << 63]
+    host, exits = Host(release("7.3")), (0x8400_0012, 0xC400_0012, 0x8400_0015, 0xC400_0015)
+    batch = [(0, func_id, Conduit.HVC, x1, x2) for func_id in exits for x1 in edges for x2 in edges]
+    expected = [int(Vm(host).call(0, func_id, x1, x2).verdict) for _, func_id, _, x1, x2 in batch]
+    assert set(expected) == {Verdict.EXIT, Verdict.HANDLED}
+    assert dispatched(Fleet([1], hosts=host), batch) == expected
+
+
 def test_the_hash_gives_every_id_a_bucket_of_its_own() -> None:
     ids = [f.func_id for f in FUNCTIONS]
     buckets = {(func_id * bitmaps.MULTIPLIER & 0xFFFF_FFFF) >> (32 - bitmaps.N_HASH_BITS) for func_id in ids}
