@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-OF_DISPATCH = ("test_workload", "test_grouped", "test_dispatcher", "test_parts", "test_kernels_wide")
+OF_DISPATCH = ("test_workload", "test_bit_rows", "test_grouped", "test_dispatcher", "test_parts", "test_kernels_wide")
 # Cheap and telling ones first: -x stops at the first that fails.
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
