@@ -24,6 +24,7 @@ OF_DISPATCH = ("test_workload", "test_bit_rows", "test_grouped", "test_dispatche
 # Cheap and telling ones first: -x stops at the first that fails.
 TESTS = (
     *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
+    "test_bit_rows",
     *OF_DISPATCH,
     *("test_answering", "test_verification", "test_qemu_size"),
     *("test_compat", "test_compat_files"),
@@ -33,7 +34,7 @@ TESTS = (
 FIRST = {
     **dict.fromkeys(("columns", "workload", "grouped", "deciding", "dispatcher"), OF_DISPATCH),
     **dict.fromkeys(("dispatch_times", "kernels_blocks"), OF_DISPATCH),
-    **dict.fromkeys(("kernels_wide", "kernels_steps", "rows", "bit_rows"), OF_DISPATCH[::-1]),
+    **dict.fromkeys(("kernels_wide", "kernels_steps", "rows"), OF_DISPATCH[::-1]),
 }
 """What runs first of all where a file is broken; else the test of its own name does."""
 HANGS = 900
