@@ -246,7 +246,7 @@ MUTANTS = [
         ("for more, _ in done[1:]:", "for more, _ in done[2:]:"),
         ("all(good for _, good in done)", "done[0][1]"),
         (" or not out.flags.writeable:", ":"),
-        ('("vcpu", "func_id", "conduit", "x1", "x2"):  # columns', '("vcpu", "func_id"):  # columns'),
+        ('("vcpu", "func_id", "conduit", "x1", "x2", "x3"):  # columns', '("vcpu", "func_id"):  # columns'),
     ),
     *_in(
         "dispatch_times.py",
@@ -275,9 +275,9 @@ MUTANTS = [
     ),
     *_in(
         "columns.py",
-        ("if values.flags.writeable or values.base is not None:", "if values.flags.writeable:"),
-        ("if values.flags.writeable or values.base is not None:", "if values.base is not None:"),
-        ("        values.flags.writeable = False\n", ""),
+        ("owner = np.array(values)", "owner = values"),
+        ("    return owner[:]", "    return owner"),
+        ("    owner.flags.writeable = False\n", ""),
         (" and array.dtype == dtype and", " and"),
         (" and array.shape == shape", ""),
         ("not array.flags.c_contiguous or ", ""),
