@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels
+from fastsmc.cache_lines import LINE
 from fastsmc.deciding import AnyCalls, decide, decide_columns
 from fastsmc.errors import InputError
 from fastsmc.grouped import GroupedCalls
@@ -181,7 +182,8 @@ def _on_threads(
     """A batch in parts: its counts, and whether every vCPU exists."""
     if is_whole or isinstance(calls, GroupedCalls):  # a part lacks the blocks of no calls at its ends
         _check_vcpus(fleet, calls, n_thread)
-    rows, vm_of_vcpu, streams = fleet.rows(), fleet.vm_of_vcpu, len(out) >= STREAMED
+    rows, vm_of_vcpu = fleet.rows(), fleet.vm_of_vcpu
+    streams = len(out) >= STREAMED and out.ctypes.data % LINE == 0  # or no step would fill a line
 
     def work(parts: Iterator[slice]) -> tuple[NDArray[np.uint32], bool]:
         counts, is_good = np.zeros((n_counter, N_CODE), np.uint32), True

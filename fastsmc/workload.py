@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,6 @@ STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
 
 _LAST = 0xFFFF_FFFF
-T = TypeVar("T", bound=np.unsignedinteger[Any])
 
 
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
@@ -125,7 +124,8 @@ class Calls:
         """The same calls with a copy of their vCPUs that nobody can write to. The other columns are not copied.
 
         For a batch that is dispatched many times. `out` of a dispatch is filled whole or left as it was, so all vCPUs
-        are looked at before the first verdict is written; those of frozen calls once, here.
+        are looked at before the first verdict is written; those of frozen calls once, here. Kernels for arrays that are
+        read-only are compiled on their own, at the first dispatch ever.
 
         >>> Calls.of([0, 4, 1], [0x8400_0000] * 3).frozen().n_vcpu
         5
