@@ -19,11 +19,10 @@ from fastsmc import cli_migrate
 from fastsmc.cli_progress import progress
 from fastsmc.cli_simulate import simulate
 from fastsmc.errors import CheckError, FastsmcError, InputError
+from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 
 if TYPE_CHECKING:
     from fastsmc.verification import Tally, Verification
-
-DEFAULT_TRACE = Path(__file__).parent / "data" / "linux-7.3-guest-boot.ftrace.txt"
 
 EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted."
 
@@ -275,7 +274,9 @@ app.command(epilog="Example: fastsmc simulate examples/trng_to_vmm.toml")(simula
 
 @app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")
 def report(
-    trace: Annotated[Path, typer.Option(help="A real guest's calls; as `fastsmc trace` reads them.")] = DEFAULT_TRACE,
+    trace: Annotated[
+        Path, typer.Option(help="A real guest's calls; as `fastsmc trace` reads them.")
+    ] = GUEST_BOOT_TRACE,
     out: Annotated[Path, typer.Option(help="Folder of the page, its figures and data.")] = Path("reports/scaling"),
     data: Annotated[Path | None, typer.Option(help="Draw this saved run again instead of measuring.")] = None,
 ) -> None:

@@ -15,10 +15,11 @@ from typing import Any, get_args
 
 from fastsmc.costs import Figure, Kind
 from fastsmc.errors import InputError
+from fastsmc.facts.packaged import packaged
 from fastsmc.problems import Problems, meant, read_toml
 from fastsmc.smccc import Verdict
 
-_FOLDER = Path(__file__).parent / "data" / "profiles"
+_FOLDER = packaged("profiles")
 MAPLE_SLOTS = 16
 """Slots of a node of the filter's tree. Source: include/linux/maple_tree.h, MAPLE_RANGE64_SLOTS, 64-bit."""
 _RESERVED = 2

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
+from fastsmc.facts.packaged import packaged
 from fastsmc.registers import (
     ARCH_ARM64,
     CLASS_CORE,
@@ -207,7 +207,7 @@ def _feature_key(features: str) -> frozenset[str]:
 
 @cache
 def _data() -> dict[str, Any]:
-    text = (files("fastsmc") / "data" / "register_sets.json").read_text(encoding="utf-8")
+    text = packaged("register_sets.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     return data
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from fastsmc.costs import Figure
 from fastsmc.errors import InputError
+from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.problems import meant
 from fastsmc.scripts import Script, Step, script_of
 from fastsmc.smccc import FUNCTION_BY_NAME
 from fastsmc.trace_scripts import CLOCK, CPU_ON
 from fastsmc.traces import Trace, read_trace
 
-RECORDING = Path(__file__).parent / "data" / "linux-7.3-guest-boot.ftrace.txt"
+RECORDING = GUEST_BOOT_TRACE
 SOURCE = f"recorded: {RECORDING.name}, a guest of two vCPUs"
 
 PTP_PERIOD_MS = Figure(1000, "ms", "read", "phc2sys(8), option -R: the default is 1 update per second")

@@ -13,6 +13,7 @@ from fastsmc.compat.lists import doubts, inferred_ids
 from fastsmc.compat.result import Basis
 from fastsmc.compat.side import FIRMWARE, Side
 from fastsmc.errors import FastsmcError, InputError
+from fastsmc.facts.packaged import packaged
 from fastsmc.recordings import open_recording, payload_path, read_payload
 from fastsmc.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.registers import reg_class
@@ -20,7 +21,7 @@ from fastsmc.releases import Release, parse_version, release
 from fastsmc.restore import RegisterDump, feature_bits
 
 DEFAULT_FEATURES = "psci02"
-PACKAGED = Path(__file__).parents[1] / "data" / "payloads"
+PACKAGED = packaged("payloads")
 """Values of the hosts recorded on QEMU's `max` CPU."""
 
 _LOOKS_LIKE_RELEASE = re.compile(r"v?\d+\.\d")

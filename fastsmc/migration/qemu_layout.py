@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from fastsmc.facts.packaged import packaged
 
 Layout = dict[str, Any]
 """A described section, subsection, structure or field; keys and their order are QEMU's own."""
@@ -31,7 +32,7 @@ def recorded(version: str = "7.2") -> Layout:
     "command_bytes" are those of commands to the destination. "last_has_index" is False where the last structure of an
     array is described without its index: newer QEMUs number an element only while others follow it.
     """
-    text = (files("fastsmc") / "data" / f"qemu_virt_{version}.json").read_text(encoding="utf-8")
+    text = packaged(f"qemu_virt_{version}.json").read_text(encoding="utf-8")
     data: Layout = json.loads(text)
     return data
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import InputError, RecordingError
+from fastsmc.facts.packaged import packaged
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
 from fastsmc.reference_state import OK
 from fastsmc.registers import (
@@ -50,7 +51,7 @@ NOT_MODELLED = "registers of other classes whose fate in a restore is not modell
 
 MASK64 = (1 << 64) - 1
 
-KNOWN_PAYLOADS = Path(__file__).parents[1] / "data" / "payloads"
+KNOWN_PAYLOADS = packaged("payloads")
 """Payloads of the recorded hosts, so that what was restored from them can be judged wherever it was recorded."""
 
 
