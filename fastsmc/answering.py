@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_answers as kinds
-from fastsmc._jit import HAS_WIDE
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
-from fastsmc.cache_lines import LINE, on_lines
 from fastsmc.deciding import N_WIDE, AnyCalls
 from fastsmc.dispatcher import verdict_filler
 from fastsmc.errors import InputError
 from fastsmc.grouped import each_call
+from fastsmc.jit.cache_lines import LINE, on_lines
+from fastsmc.jit.compiled import HAS_WIDE
+from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels_answers_wide import list_block as wide_list
-from fastsmc.parts import in_parts, thread_count
 from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.releases import Host
 from fastsmc.rows import Index, narrowest

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.cache_lines import on_lines
+from fastsmc.jit.cache_lines import on_lines
 from fastsmc.kernels import (
     BIT_ROW_BYTES,
     BIT_ROWS,

@@ -104,7 +104,7 @@ def simulate(
         raise typer.BadParameter(msg)
     _check_outputs(out, per_vm)
     from fastsmc import latency, results
-    from fastsmc.parts import n_core
+    from fastsmc.jit.threads import n_core
     from fastsmc.scenario import Scenario
 
     loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels
-from fastsmc._jit import HAS_WIDE
-from fastsmc.cache_lines import on_lines
 from fastsmc.grouped import GroupedCalls
+from fastsmc.jit.cache_lines import on_lines
+from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels_blocks import decide_blocks as wide_decide_blocks
 from fastsmc.kernels_wide import CHUNK, ROOM, STEP
 from fastsmc.kernels_wide import decide as wide_decide

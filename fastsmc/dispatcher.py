@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels
-from fastsmc.cache_lines import LINE
 from fastsmc.deciding import AnyCalls, decide, decide_columns
 from fastsmc.errors import InputError
 from fastsmc.grouped import GroupedCalls
+from fastsmc.jit.cache_lines import LINE
+from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
-from fastsmc.parts import in_parts, thread_count
 from fastsmc.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import inner_kernel, kernel
-from fastsmc._simd import keys_below
+from fastsmc.jit.compiled import inner_kernel, kernel
+from fastsmc.jit.simd import keys_below
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel
-from fastsmc._simd import copy_row, copy_two, finish_streams
+from fastsmc.jit.compiled import kernel
+from fastsmc.jit.simd import copy_row, copy_two, finish_streams
 from fastsmc.kernels import BUCKET_SHIFT, Index
 from fastsmc.kernels_power import affinity_info, vcpu_number
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsmc._jit import borrowing_kernel, inner_kernel
+from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
 from fastsmc.kernels import I64, U8, U32, Index, group_of
 from fastsmc.kernels_steps import bits_step, fold_row, mixed_step
 from fastsmc.kernels_wide import CHUNK, STEP, classes_of

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import borrowing_kernel, kernel, lane_kernel
-from fastsmc._simd import swap_8, swap_8_past, swapped
+from fastsmc.jit.compiled import borrowing_kernel, kernel, lane_kernel
+from fastsmc.jit.simd import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
 U8Array = NDArray[np.uint8]

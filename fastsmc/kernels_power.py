@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel
+from fastsmc.jit.compiled import kernel
 
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel, lane_kernel
-from fastsmc._simd import fma
+from fastsmc.jit.compiled import kernel, lane_kernel
+from fastsmc.jit.simd import fma
 from fastsmc.kernels_queue import (
     BUSY,
     ENTER,

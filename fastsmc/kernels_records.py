@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import kernel
-from fastsmc._simd import load_word, store_word, swapped
+from fastsmc.jit.compiled import kernel
+from fastsmc.jit.simd import load_word, store_word, swapped
 
 U8Array = NDArray[np.uint8]
 U64Array = NDArray[np.uint64]

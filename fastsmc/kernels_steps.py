@@ -13,9 +13,9 @@ from numba.core.types import boolean, uint32, uint64, void
 from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
-from fastsmc import _simd
-from fastsmc._simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
-from fastsmc._simd_wide import A, B, C, gather, logic, look_up_64, look_up_128
+from fastsmc.jit import simd as _simd
+from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc.jit.simd_wide import A, B, C, gather, logic, look_up_64, look_up_128
 from fastsmc.kernels import (
     BIT_ROWS,
     BITS_AT,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc._jit import lane_kernel
-from fastsmc._simd import bits_of, float_of, fma
+from fastsmc.jit.compiled import lane_kernel
+from fastsmc.jit.simd import bits_of, float_of, fma
 from fastsmc.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
 
 U64Array = NDArray[np.uint64]

@@ -28,18 +28,8 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
-from fastsmc.cache_lines import on_lines
-from fastsmc.kernels import (
-    CLASS_AT,
-    CODE_AT,
-    HIT_AT,
-    IS_EMPTY,
-    KEY_AT,
-    KEY_TOP,
-    LOOKUP_BYTES,
-    PLANE_AT,
-    UNKNOWN_AT,
-)
+from fastsmc.jit.cache_lines import on_lines
+from fastsmc.kernels import CLASS_AT, CODE_AT, HIT_AT, IS_EMPTY, KEY_AT, KEY_TOP, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
 from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64

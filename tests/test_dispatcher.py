@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fastsmc import dispatch_times, parts
+from fastsmc import dispatch_times
 from fastsmc.answering import answers
 from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
+from fastsmc.jit import threads as parts
 from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls

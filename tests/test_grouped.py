@@ -18,13 +18,14 @@ from test_kernels import fleet_of
 from test_kernels_wide import mixed_ids, wide_only
 
 from bench.inputs import fleet_of_policies
-from fastsmc import deciding, parts
+from fastsmc import deciding
 from fastsmc.answering import answers
 from fastsmc.deciding import SPREAD
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.filters import FilterRange
 from fastsmc.grouped import GroupedCalls
+from fastsmc.jit import threads as parts
 from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
 from fastsmc.kernels_wide import ROOM
 from fastsmc.power import switch

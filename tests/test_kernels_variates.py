@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc import kernels_variates as variates
-from fastsmc._jit import kernel
 from fastsmc.histogram import bucket_of
+from fastsmc.jit.compiled import kernel
 
 MASK = (1 << 64) - 1
 

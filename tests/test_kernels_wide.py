@@ -16,9 +16,9 @@ from strategies import func_ids, hosts, policies
 from test_kernels import fleet_of
 
 from fastsmc import bitmaps, kernels
-from fastsmc._jit import HAS_WIDE
 from fastsmc.deciding import decide_columns
 from fastsmc.filters import FilterRange
+from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels import N_CODE
 from fastsmc.smccc import FUNCTIONS
 from fastsmc.vm import Fleet
@@ -220,7 +220,7 @@ print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgathe
 def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, str]) -> None:
     program = """
 import numpy as np
-from fastsmc._jit import HAS_WIDE
+from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.dispatcher import dispatch
 from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from test_dispatcher import random_calls
 
-from fastsmc import dispatcher, parts
-from fastsmc.cache_lines import on_lines
+from fastsmc import dispatcher
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
+from fastsmc.jit import threads as parts
+from fastsmc.jit.cache_lines import on_lines
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -17,14 +17,7 @@ from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.registers import FW_BY_NAME, register
 from fastsmc.releases import Host, release
-from fastsmc.scope import (
-    PerVcpuFleet,
-    asymmetric,
-    calls_that_differ,
-    differing_answers,
-    differing_calls,
-    split,
-)
+from fastsmc.scope import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
 from fastsmc.scope.per_vcpu import STATE
 from fastsmc.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.vm import Fleet

@@ -12,14 +12,7 @@ from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.reference import Vm
 from fastsmc.registers import FW_REGISTERS, register
-from fastsmc.scope import (
-    Marked,
-    Scope,
-    ScopedFleet,
-    model,
-    plain_id,
-    scoped_id,
-)
+from fastsmc.scope import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
 from fastsmc.smccc import FUNCTIONS
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls

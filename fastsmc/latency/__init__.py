@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from fastsmc.errors import InputError
+from fastsmc.jit.threads import n_core
 from fastsmc.latency.group import Group, group_of
 from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, outcome_of
 from fastsmc.latency.overcommit import find_runnable
@@ -22,7 +23,6 @@ from fastsmc.latency.saving import saved_times, vm_table
 from fastsmc.latency.stable import check_stable
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.parts import n_core
 from fastsmc.scenario import Scenario
 
 __all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate", "text", "vm_table"]

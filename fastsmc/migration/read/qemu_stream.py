@@ -7,13 +7,7 @@ from fastsmc.migration.read import qemu_cpu
 from fastsmc.migration.read.limits import MAX_TEXT_BYTES
 from fastsmc.migration.read.qemu_cpu import CpuFields
 from fastsmc.migration.read.qemu_description import Device, devices
-from fastsmc.migration.read.qemu_framing import (
-    DESCRIPTION,
-    EOF,
-    Held,
-    Stream,
-    read_frame,
-)
+from fastsmc.migration.read.qemu_framing import DESCRIPTION, EOF, Held, Stream, read_frame
 from fastsmc.migration.read.qemu_sections import Section, separate
 from fastsmc.migration.read.result import Format, Part, Provenance, RegisterFile
 from fastsmc.migration.read.source import Cursor

@@ -8,17 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from fastsmc.report import style
-from fastsmc.report.study.common import (
-    PALETTE,
-    QUANTILES,
-    TAG,
-    basis,
-    closing,
-    lock_name,
-    one,
-    time_axis,
-    vcpus_name,
-)
+from fastsmc.report.study.common import PALETTE, QUANTILES, TAG, basis, closing, lock_name, one, time_axis, vcpus_name
 from fastsmc.report.style import INK, Picture, new_figure, styled
 from fastsmc.report.units import NBSP, count, duration, percent, significant
 from fastsmc.results import Run, Table

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core.types import uint64
 from numba.extending import intrinsic
 
-from fastsmc._simd import BYTES, I1, I16, I32, I64, WORDS, Value, call, const, data, splat, store
+from fastsmc.jit.simd import BYTES, I1, I16, I32, I64, WORDS, Value, call, const, data, splat, store
 
 
 def look_up_128(builder: ir.IRBuilder, low: Value, index: Value, high: Value) -> Value:
