@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from bench.rows import Rows
 from fastsmc.deciding import AnyCalls
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import N_SERVICE, N_VERDICT
 from fastsmc.grouped import GroupedCalls
-from fastsmc.releases import Host
-from fastsmc.smccc import N_SERVICE, N_VERDICT
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -16,8 +16,8 @@ import pytest
 from bench import inputs
 from fastsmc.deciding import AnyCalls
 from fastsmc.dispatcher import dispatch, verdicts
+from fastsmc.facts.smccc import Verdict
 from fastsmc.grouped import GroupedCalls
-from fastsmc.smccc import Verdict
 from fastsmc.traces import read_trace
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls, batch, replay

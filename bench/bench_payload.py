@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
 from fastsmc.kernels_payload import column_differences
 from fastsmc.migration import Codec, decode, encode, payload_bytes
 from fastsmc.migration.arrays import Arrays
-from fastsmc.register_sets import bitmap_ids, register_set, vm_global_mask
 
 N_BUFFER = 8
 SHAPES = [(16, 182), (512, 182), (1024, 1024)]

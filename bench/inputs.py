@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bench.baseline import aligned
 from bench.rows import KNOWN, policy_words
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import RESERVED_RANGES
 from fastsmc.filters import FilterRange
-from fastsmc.registers import register
-from fastsmc.releases import Host
-from fastsmc.smccc import RESERVED_RANGES
 from fastsmc.traces import read_trace
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls, replay

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bench.baseline import aligned
 from bench.cases import Setup, agree
 from bench.timing import Contestant, Times, ratio
+from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
 from fastsmc.migration import Codec, PayloadLayout, equal_columns
-from fastsmc.register_sets import bitmap_ids, register_set, vm_global_mask
 
 N_REG = N_VCPU = 1024
 _PATTERN = "1024 registers x 1024 vCPUs"

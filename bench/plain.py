@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from bench.rows import KNOWN, N_SLOT, SERVICE, Rows
 from fastsmc.deciding import AnyCalls
+from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service
 from fastsmc.grouped import GroupedCalls
-from fastsmc.smccc import N_SERVICE, N_VERDICT, Service
 from fastsmc.workload import Calls
 
 CHUNK = 1 << 14

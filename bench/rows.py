@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.facts.smccc import FUNCTIONS, FilterAction
 from fastsmc.reference import Vm
-from fastsmc.smccc import FUNCTIONS, FilterAction
 from fastsmc.vm import Fleet
 
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from bench import queue_rivals as rivals
 from bench.cases import Setup
 from bench.timing import Contestant
+from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.latency import simulate
 from fastsmc.profiles import load_profile
 from fastsmc.scenario import Law, MixEntry, Scenario, VmGroup, Workload
-from fastsmc.smccc import FilterAction
 
 N_VM = 1024
 N_RIVAL = {"simpy": 20_000, "ciw": 5000}

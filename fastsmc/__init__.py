@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher import dispatch, verdicts
     from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.errors import FastsmcError
+    from fastsmc.facts.register_sets import register_set, register_sets
+    from fastsmc.facts.registers import register
+    from fastsmc.facts.releases import Host, release
+    from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.filters import FilterRange
     from fastsmc.grouped import GroupedCalls
     from fastsmc.histogram import Histogram
@@ -31,11 +35,7 @@ if TYPE_CHECKING:
     from fastsmc.planning import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
     from fastsmc.profiles import load_profile
-    from fastsmc.register_sets import register_set, register_sets
-    from fastsmc.registers import register
-    from fastsmc.releases import Host, release
     from fastsmc.scenario import Scenario
-    from fastsmc.smccc import FilterAction, Verdict
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet

@@ -19,15 +19,9 @@ from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.deciding import N_WIDE, AnyCalls
 from fastsmc.dispatcher import verdict_filler
 from fastsmc.errors import InputError
-from fastsmc.grouped import each_call
-from fastsmc.jit.cache_lines import LINE, on_lines
-from fastsmc.jit.compiled import HAS_WIDE
-from fastsmc.jit.threads import in_parts, thread_count
-from fastsmc.kernels_answers_wide import list_block as wide_list
-from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
-from fastsmc.releases import Host
-from fastsmc.rows import Index, narrowest
-from fastsmc.smccc import (
+from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import (
     FUNCTIONS,
     N_VERDICT,
     PSCI_0_1,
@@ -40,7 +34,13 @@ from fastsmc.smccc import (
     VENDOR_HYP_BMAP_2,
     Verdict,
 )
-from fastsmc.vcpu import FEATURE_EL1_32BIT
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
+from fastsmc.grouped import each_call
+from fastsmc.jit.cache_lines import LINE, on_lines
+from fastsmc.jit.compiled import HAS_WIDE
+from fastsmc.jit.threads import in_parts, thread_count
+from fastsmc.kernels_answers_wide import list_block as wide_list
+from fastsmc.rows import Index, narrowest
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

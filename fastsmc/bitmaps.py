@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.releases import Host
-from fastsmc.smccc import FUNCTIONS, SMC64, FilterAction, Gate, Service, Verdict, is_psci_allowed
-from fastsmc.vcpu import FEATURE_EL1_32BIT
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FUNCTIONS, SMC64, FilterAction, Gate, Service, Verdict, is_psci_allowed
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
 
 N_HASH_BITS = 7
 N_BUCKET = 1 << N_HASH_BITS

@@ -110,7 +110,7 @@ def _by_name(parts: tuple[Part, ...]) -> list[tuple[str, int, int, int, int]]:
 
 
 def _print_scopes(found: RegisterFile, equality: Scopes) -> None:
-    from fastsmc.explain.register_names import name_of
+    from fastsmc.facts.register_names import name_of
 
     print()
     if not found.has_values:
@@ -135,7 +135,7 @@ def _print_scopes(found: RegisterFile, equality: Scopes) -> None:
 
 def _print_names(ids: tuple[int, ...]) -> None:
     """The first of many registers by name, a few to a line."""
-    from fastsmc.explain.register_names import name_of
+    from fastsmc.facts.register_names import name_of
 
     names = [name_of(reg) or f"{reg:#018x}" for reg in ids[:_SHOWN_NAMES]]
     names += [f"and {len(ids) - _SHOWN_NAMES} more (--json has all)"] * (len(ids) > _SHOWN_NAMES)
@@ -144,7 +144,7 @@ def _print_names(ids: tuple[int, ...]) -> None:
 
 
 def _as_json(found: RegisterFile, equality: Scopes) -> dict[str, Any]:
-    from fastsmc.explain.register_names import name_of
+    from fastsmc.facts.register_names import name_of
 
     def listed(ids: tuple[int, ...]) -> list[dict[str, str | None]]:
         return [{"id": f"{reg:#018x}", "name": name_of(reg)} for reg in ids]

@@ -12,8 +12,8 @@ from fastsmc.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastsmc.facts.register_sets import RegisterSet
     from fastsmc.planning import Link
-    from fastsmc.register_sets import RegisterSet
 
 
 def registers_given(

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from fastsmc import kernels
 from fastsmc.deciding import AnyCalls, decide, decide_columns
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.grouped import GroupedCalls
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
-from fastsmc.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

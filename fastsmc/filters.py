@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.registers import whole
-from fastsmc.releases import Release
-from fastsmc.smccc import RESERVED_RANGES, FilterAction
+from fastsmc.facts.registers import whole
+from fastsmc.facts.releases import Release
+from fastsmc.facts.smccc import RESERVED_RANGES, FilterAction
 
 _LAST_ID = 0xFFFF_FFFF
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
     CLASS_FW,
@@ -30,8 +30,8 @@ from fastsmc.registers import (
     reg_class,
     register_id,
 )
-from fastsmc.releases import Release
-from fastsmc.smccc import PSCI_0_1
+from fastsmc.facts.releases import Release
+from fastsmc.facts.smccc import PSCI_0_1
 
 Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import whole
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE
 from fastsmc.filters import Filter
-from fastsmc.registers import whole
-from fastsmc.releases import Host
-from fastsmc.smccc import PSCI_0_1
-from fastsmc.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE
 
 Selection = int | slice | NDArray[Any] | Sequence[int]
 """A number, a slice, numbers each given once, or a boolean mask; slice(None) for all, as None is refused."""

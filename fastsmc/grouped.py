@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.columns import check_array, column, frozen, part_of, whole_slice
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import Conduit
 from fastsmc.kernels import spread
-from fastsmc.smccc import Conduit
 from fastsmc.workload import COLUMNS, Calls
 
 

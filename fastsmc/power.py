@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_power
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.grouped import GroupedCalls, each_call
-from fastsmc.smccc import PSCI_0_1
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

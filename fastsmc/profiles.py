@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from fastsmc.costs import Figure, Kind
 from fastsmc.errors import InputError
+from fastsmc.facts.costs import Figure, Kind
 from fastsmc.facts.packaged import packaged
+from fastsmc.facts.smccc import Verdict
 from fastsmc.problems import Problems, meant, read_toml
-from fastsmc.smccc import Verdict
 
 _FOLDER = packaged("profiles")
 MAPLE_SLOTS = 16

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import FastsmcError, InputError, RecordingError
-from fastsmc.registers import WORKAROUND_NOT_REQUIRED
-from fastsmc.releases import Release, release
-from fastsmc.smccc import Conduit
+from fastsmc.facts.registers import WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.releases import Release, release
+from fastsmc.facts.smccc import Conduit
 
 Record = dict[str, Any]
 

@@ -10,21 +10,7 @@ from __future__ import annotations
 from errno import EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, ENOEXEC, ENXIO
 
 from fastsmc.errors import InputError
-from fastsmc.reference_psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
-from fastsmc.reference_services import ANSWERS, is_answered_by
-from fastsmc.reference_state import (
-    DENIED,
-    EXIT_HYPERCALL,
-    HYPERCALL_EXIT_SMC,
-    MASK32,
-    MASK64,
-    OK,
-    UNANSWERED,
-    Exit,
-    Outcome,
-    VmState,
-)
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
     CLASS_FW,
@@ -40,7 +26,7 @@ from fastsmc.registers import (
     reg_class,
     reg_size,
 )
-from fastsmc.smccc import (
+from fastsmc.facts.smccc import (
     FUNCTION_BY_ID,
     PSCI_0_1,
     RESERVED_RANGES,
@@ -51,7 +37,21 @@ from fastsmc.smccc import (
     Verdict,
     is_psci_allowed,
 )
-from fastsmc.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
+from fastsmc.reference_psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
+from fastsmc.reference_services import ANSWERS, is_answered_by
+from fastsmc.reference_state import (
+    DENIED,
+    EXIT_HYPERCALL,
+    HYPERCALL_EXIT_SMC,
+    MASK32,
+    MASK64,
+    OK,
+    UNANSWERED,
+    Exit,
+    Outcome,
+    VmState,
+)
 
 
 class Vm(VmState):

@@ -5,6 +5,8 @@ Each answer is a function of (vm, vcpu, x1, x2, x3). Source: Linux arch/arm64/kv
 
 from __future__ import annotations
 
+from fastsmc.facts.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
+from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.reference_state import (
     EVENT_RESET,
     EVENT_SHUTDOWN,
@@ -21,8 +23,6 @@ from fastsmc.reference_state import (
     answered,
     words,
 )
-from fastsmc.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
-from fastsmc.vcpu import RUNNABLE, STOPPED
 
 PSCI_INVALID_PARAMS, PSCI_ALREADY_ON, PSCI_INTERNAL_FAILURE = -2, -4, -6
 AFFINITY_ON, AFFINITY_OFF, MIGRATE_INFO_NOT_NEEDED, OFF2_HIBERNATE = 0, 1, 2, 1

@@ -5,9 +5,16 @@ Each is a function of (vm, vcpu, x1, x2, x3). Sources: Linux arch/arm64/kvm/{hyp
 
 from __future__ import annotations
 
+from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.smccc import (
+    FUNCTION_BY_ID,
+    SMCCC_VERSION_1_1,
+    STD_HYP_BMAP,
+    VENDOR_HYP_BMAP,
+    VENDOR_HYP_BMAP_2,
+    Verdict,
+)
 from fastsmc.reference_state import KNOWN, MASK32, NOT_SUPPORTED, REFUSED, Outcome, VmState, answered
-from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
-from fastsmc.smccc import FUNCTION_BY_ID, SMCCC_VERSION_1_1, STD_HYP_BMAP, VENDOR_HYP_BMAP, VENDOR_HYP_BMAP_2, Verdict
 
 TRNG_INVALID_PARAMETER = -2
 TRNG_UUID = (0x00E0_210D, 0xEB11_8443, 0x4452_7080, 0x4C5A_4E55)

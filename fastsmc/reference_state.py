@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsmc.releases import Host
-from fastsmc.smccc import PSCI_0_1, FilterAction, Verdict
-from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import PSCI_0_1, FilterAction, Verdict
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
 OK = 0
 

@@ -14,9 +14,7 @@ from enum import StrEnum
 from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.errors import InputError
-from fastsmc.reference import Vm
-from fastsmc.reference_state import OK
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
     CLASS_CORE,
@@ -30,9 +28,8 @@ from fastsmc.registers import (
     reg_class,
     reg_size,
 )
-from fastsmc.releases import Host, Release
-from fastsmc.restore_rules import STATE, Fate, cache_size, is_state, system_register
-from fastsmc.vcpu import (
+from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.vcpu import (
     FEATURE_EL1_32BIT,
     FEATURE_EL2,
     FEATURE_PAUTH_ADDRESS,
@@ -42,6 +39,9 @@ from fastsmc.vcpu import (
     FEATURE_PSCI_0_2,
     FEATURE_SVE,
 )
+from fastsmc.reference import Vm
+from fastsmc.reference_state import OK
+from fastsmc.restore_rules import STATE, Fate, cache_size, is_state, system_register
 
 SVE_VLS = 0x6060_0000_0015_FFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42

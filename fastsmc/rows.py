@@ -28,9 +28,9 @@ from fastsmc.bitmaps import (
     Steps,
     Tables,
 )
+from fastsmc.facts.smccc import FilterAction, Service, Verdict
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.kernels import CLASS_AT, CODE_AT, HIT_AT, IS_EMPTY, KEY_AT, KEY_TOP, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
-from fastsmc.smccc import FilterAction, Service, Verdict
 
 N_CLASS = 64
 """Bytes in a row: room for a class per known id and two for the others."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario import VmGroup, fleet_of
-from fastsmc.smccc import Verdict
 from fastsmc.workload import Calls
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.smccc import Conduit
+from fastsmc.facts.smccc import Conduit
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.costs import Figure
 from fastsmc.errors import InputError
+from fastsmc.facts.costs import Figure
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
+from fastsmc.facts.smccc import FUNCTION_BY_NAME
 from fastsmc.problems import meant
 from fastsmc.scripts import Script, Step, script_of
-from fastsmc.smccc import FUNCTION_BY_NAME
 from fastsmc.trace_scripts import CLOCK, CPU_ON
 from fastsmc.traces import Trace, read_trace
 

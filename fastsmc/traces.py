@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import TraceError
-from fastsmc.smccc import FUNCTION_BY_ID, Service
+from fastsmc.facts.smccc import FUNCTION_BY_ID, Service
 
 EVENT = "kvm_hvc_arm64"
 RECORD_COMMAND = "trace-cmd record -e kvm:kvm_hvc_arm64"

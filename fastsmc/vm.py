@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Policies, Tables, build_tables, interned
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
+from fastsmc.facts.registers import FwKind, FwRegister, whole
+from fastsmc.facts.releases import Release
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 from fastsmc.filters import Filter, FilterRange, inserted, listed, malformed
 from fastsmc.filters import refusal as filter_refusal
 from fastsmc.firmware import bitmap_errno, find, psci_version_errno, refusal, workaround_errno
 from fastsmc.fleet_state import FLEET, FleetState, Selection, selected, whole_numbers
-from fastsmc.registers import FwKind, FwRegister, whole
-from fastsmc.releases import Release
 from fastsmc.rows import Rows, build_rows
-from fastsmc.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
 __all__ = ["FLEET", "Fleet"]
 

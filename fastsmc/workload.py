@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.columns import check_array, column, frozen, part_of, whole, whole_slice
 from fastsmc.errors import InputError
-from fastsmc.smccc import FUNCTION_BY_NAME, Conduit
+from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
 
 STREAM_CALLS = 1

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from read_samples import payload_values
 
+from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
 from fastsmc.migration.formats import FORMATS, RegisterState
-from fastsmc.register_sets import bitmap_ids, register_set, vm_global_mask
 
 VLS = 0x606000000015FFFF
 FPCR = 0x60200000001000D5

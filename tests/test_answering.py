@@ -11,11 +11,11 @@ from strategies import Policy, func_ids, hosts, policies
 from fastsmc import answering, kernels_answers, reference_services
 from fastsmc.answering import answers
 from fastsmc.errors import InputError
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.reference_state import STOPPED
-from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -59,7 +59,7 @@ def test_damage_is_named_with_its_byte_in_the_whole_stream(monkeypatch: pytest.M
 PROGRAM = """
 import resource, numpy as np
 from fastsmc.migration import encode_chunks, decode_chunks, encode
-from fastsmc.register_sets import bitmap_ids
+from fastsmc.facts.register_sets import bitmap_ids
 N, R, B = 100_000, 1024, 1000
 ids, is_global = bitmap_ids(R), np.arange(R) % 3 == 0
 block = np.random.default_rng(1).integers(0, 1 << 64, (B, R), np.uint64)

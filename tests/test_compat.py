@@ -17,8 +17,8 @@ from fastsmc.compat.lists import inferred_ids, list_changes
 from fastsmc.compat.matrix import groups, migration_matrix
 from fastsmc.compat.named import listed
 from fastsmc.errors import InputError
-from fastsmc.register_sets import RegisterSet, register_set, register_sets
-from fastsmc.releases import release
+from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.facts.releases import release
 from fastsmc.restore import SVE_VLS
 
 RECORDINGS = Path(__file__).parent / "recordings"

@@ -11,7 +11,7 @@ from read_samples import HOST, cloud_hypervisor, expression, fingerprint, reg_li
 
 from fastsmc.compat import check_migration
 from fastsmc.errors import InputError
-from fastsmc.register_sets import register_set
+from fastsmc.facts.register_sets import register_set
 
 RECORDED = "linux-6.12.107-max"
 LEFT_OUT = {0x6030000000100040, 0x603000000013DF1A, 0x603000000013DF01}

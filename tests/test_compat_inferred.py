@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fastsmc.compat import Basis, MigrationCheck, check_migration, named
-from fastsmc.registers import FW_BY_ID
+from fastsmc.facts.registers import FW_BY_ID
 
 RECORDINGS = Path(__file__).parent / "recordings"
 HOSTS = {path.parent.name.split("-")[1]: path for path in sorted(RECORDINGS.glob("*-max/restore.jsonl.xz"))}

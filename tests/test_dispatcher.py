@@ -12,8 +12,8 @@ from fastsmc.answering import answers
 from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.jit import threads as parts
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTIONS, FilterAction, Verdict
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
-from fastsmc.registers import register
-from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTIONS, FilterAction, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -16,12 +16,12 @@ from fastsmc.errors import InputError
 from fastsmc.explain import Explanation, explain
 from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name
 from fastsmc.explain.functions import BIT_NAMES, FATES
-from fastsmc.explain.register_names import recorded_ids, sysreg_ids
+from fastsmc.facts.register_names import recorded_ids, sysreg_ids
+from fastsmc.facts.register_sets import register_sets
+from fastsmc.facts.registers import FW_REGISTERS, FwKind, FwRegister
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
 from fastsmc.reference import Vm
-from fastsmc.register_sets import register_sets
-from fastsmc.registers import FW_REGISTERS, FwKind, FwRegister
-from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
 
 STD_BMAP = 0x6030_0000_0016_0000
 

@@ -10,10 +10,10 @@ from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import bitmaps, rows
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTIONS, Conduit, Verdict
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
-from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTIONS, Conduit, Verdict
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -17,10 +17,10 @@ from test_kernels import fleet_of
 
 from fastsmc import bitmaps, kernels
 from fastsmc.deciding import decide_columns
+from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels import N_CODE
-from fastsmc.smccc import FUNCTIONS
 from fastsmc.vm import Fleet
 
 wide_only = pytest.mark.skipif(not HAS_WIDE, reason="this CPU has no AVX-512 VBMI, or Numba was told not to use it")

@@ -15,7 +15,7 @@ from queue_checks import FORWARDED_ID, HANDLED_ID, Sample, exponential, fixed, m
 from round_robin import Cores, Outcome
 
 from fastsmc import latency
-from fastsmc.costs import Figure
+from fastsmc.facts.costs import Figure
 from fastsmc.histogram import Histogram
 from fastsmc.latency import Simulation, simulate
 from fastsmc.scenario import HostCores, MixEntry, Scenario

@@ -14,7 +14,7 @@ import pytest
 from queue_checks import DENIED_ID, FORWARDED_ID, HANDLED_ID, exponential, fixed, scenario
 
 from fastsmc import latency
-from fastsmc.costs import Figure
+from fastsmc.facts.costs import Figure
 from fastsmc.latency import GroupOutcome, Simulation, run, simulate
 from fastsmc.latency.group import group_of
 from fastsmc.scenario import HostCores, Law, MixEntry, OnOff, Scenario

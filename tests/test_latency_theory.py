@@ -31,9 +31,9 @@ from queue_formulas import (
     waiting_tail_md1,
 )
 
+from fastsmc.facts.smccc import Verdict
 from fastsmc.latency import simulate
 from fastsmc.scenario import Law, MixEntry, OnOff
-from fastsmc.smccc import Verdict
 
 SERVICE = 5000.0
 

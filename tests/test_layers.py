@@ -34,7 +34,7 @@ def test_an_import_from_above_is_found(tmp_path: Path) -> None:
         facts.write("\nimport fastsmc.reference\n")
     run = lint_imports(tmp_path)
     assert run.returncode == 1
-    assert "fastsmc.smccc -> fastsmc.reference" in run.stdout
+    assert "fastsmc.facts.smccc -> fastsmc.reference" in run.stdout
 
 
 def test_no_layer_is_named_twice() -> None:

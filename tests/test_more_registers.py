@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
+from fastsmc.facts.register_sets import register_set
 from fastsmc.migration import Codec, Vmm, payload_cost
 from fastsmc.planning import Link, claim, map_savings, more_registers, registers_to_reach
 from fastsmc.planning.by_vmm import MoreRegisters, VmmRow
 from fastsmc.planning.global_map import verdict
-from fastsmc.register_sets import register_set
 
 LINK = Link(10)
 

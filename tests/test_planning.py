@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import register_set
 from fastsmc.migration import Codec, payload_cost
 from fastsmc.planning import Link, added_register, max_vcpus, register_table
-from fastsmc.register_sets import register_set
 
 
 def test_transfer_is_a_round_trip_plus_bytes_at_line_rate() -> None:

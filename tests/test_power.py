@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTIONS, Conduit, Service, Verdict
+from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.power import Switched, switch
 from fastsmc.reference import Vm
 from fastsmc.reference_psci import mpidr_affinity
-from fastsmc.releases import Host, release
-from fastsmc.smccc import FUNCTIONS, Conduit, Service, Verdict
-from fastsmc.vcpu import RUNNABLE, STOPPED
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

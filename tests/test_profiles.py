@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import Verdict
 from fastsmc.profiles import FIGURES, Profile, filter_levels, load_profile, profiles
-from fastsmc.smccc import Verdict
 
 DOC = Path(__file__).parents[1] / "docs" / "profiles.md"
 

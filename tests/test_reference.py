@@ -6,12 +6,12 @@ from errno import EBUSY, EEXIST, EINTR, EINVAL, ENOENT
 
 import pytest
 
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import Conduit, Verdict
+from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.reference import Vm
 from fastsmc.reference_state import MASK64, OK
-from fastsmc.registers import register
-from fastsmc.releases import Host, release
-from fastsmc.smccc import Conduit, Verdict
-from fastsmc.vcpu import RUNNABLE, STOPPED
 
 TRNG_FEATURES, TRNG_RND32, TRNG_RND64 = 0x84000051, 0x84000053, 0xC4000053
 PV_TIME_FEATURES, PV_TIME_ST, PTP = 0xC5000020, 0xC5000021, 0x86000001

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.register_sets import bitmap_ids, is_vm_global, register_set, register_sets, vm_global_mask
-from fastsmc.registers import FW_REGISTERS
+from fastsmc.facts.register_sets import bitmap_ids, is_vm_global, register_set, register_sets, vm_global_mask
+from fastsmc.facts.registers import FW_REGISTERS
 
 RECORDED = [
     # release, features, by class as in reglist.jsonl.xz, bytes

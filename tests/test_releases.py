@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.releases import Host, parse_version, release
+from fastsmc.facts.releases import Host, parse_version, release
 
 
 @pytest.mark.parametrize(

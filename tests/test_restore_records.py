@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import RecordingError
+from fastsmc.facts.registers import register
 from fastsmc.recordings import open_recording, payload_path
-from fastsmc.registers import register
 from fastsmc.restore import PSTATE
 from fastsmc.verification import compact, host_of, verify
 from fastsmc.verification.restore import NOT_MODELLED, replay_payloads, replay_reglist, replay_restore

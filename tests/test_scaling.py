@@ -12,11 +12,11 @@ import pytest
 
 from fastsmc import scaling
 from fastsmc.errors import InputError
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference import Vm
-from fastsmc.releases import Host
 from fastsmc.results import Run, load, save
 from fastsmc.scaling import axes, payload
-from fastsmc.smccc import FUNCTIONS
 from fastsmc.traces import Trace, read_trace
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"

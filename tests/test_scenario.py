@@ -13,9 +13,9 @@ import pytest
 from scenarios import CLOSED, TRACE, of
 
 from fastsmc.errors import KvmError
+from fastsmc.facts.smccc import Conduit, FilterAction, Verdict
 from fastsmc.scenario import Law, OnOff, Scenario, VmGroup, Workload, fleet_of
 from fastsmc.scenario_verdicts import verdicts_of
-from fastsmc.smccc import Conduit, FilterAction, Verdict
 
 DOC = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text("utf-8")
 

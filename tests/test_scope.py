@@ -13,13 +13,13 @@ from strategies import filter_ranges, func_ids, hosts, registers, words
 
 from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, KvmError, RegisterError
+from fastsmc.facts.registers import FW_BY_NAME, register
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
-from fastsmc.registers import FW_BY_NAME, register
-from fastsmc.releases import Host, release
 from fastsmc.scope import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
 from fastsmc.scope.per_vcpu import STATE
-from fastsmc.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.register_sets import is_vm_global, register_set
-from fastsmc.registers import FW_REGISTERS, register
+from fastsmc.facts.register_sets import is_vm_global, register_set
+from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.scope import Marked, Scope, compare_scopes, scope_cost
 from fastsmc.scope.per_vcpu import STATE
 

@@ -10,10 +10,10 @@ from strategies import RELEASES
 
 from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, RegisterError
+from fastsmc.facts.registers import FW_REGISTERS, register
+from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference import Vm
-from fastsmc.registers import FW_REGISTERS, register
 from fastsmc.scope import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
-from fastsmc.smccc import FUNCTIONS
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastsmc.smccc import FUNCTIONS, Gate, Owner, Service, func_id, is_psci_allowed, owner_of
+from fastsmc.facts.smccc import FUNCTIONS, Gate, Owner, Service, func_id, is_psci_allowed, owner_of
 
 OWNER_OF_SERVICE = {
     Service.ARCH: Owner.ARCH,

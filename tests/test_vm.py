@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from strategies import filter_ranges, hosts, registers, words
 
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Host
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
-from fastsmc.registers import register
-from fastsmc.releases import Host
 from fastsmc.vm import Fleet
 
 N_VM = 5

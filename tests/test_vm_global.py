@@ -7,13 +7,13 @@ import pytest
 from format_states import plain
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Host
 from fastsmc.migration import Codec, decode, encode
 from fastsmc.migration._checks import U64Array
 from fastsmc.migration.formats import RegisterState
 from fastsmc.migration.vm_global import load_once, writes
 from fastsmc.reference import Vm
-from fastsmc.registers import register
-from fastsmc.releases import Host
 
 RESET = 0xDEAD
 

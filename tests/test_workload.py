@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastsmc.columns import check_array, frozen
 from fastsmc.errors import InputError
-from fastsmc.smccc import Conduit
+from fastsmc.facts.smccc import Conduit
 from fastsmc.traces import Trace, parse_trace, read_trace
 from fastsmc.workload import STREAM_CALLS, Calls, batch, mix, replay
 

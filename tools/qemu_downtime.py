@@ -3,7 +3,7 @@
 python tools/qemu_downtime.py [RUNS] [VCPUS...]
 
 Prints, per number of vCPUs, the sorted downtimes of query-migrate on the source (ms) and the sorted times from
-MIGRATION active to completed on the destination (ms), from QMP's own time stamps. Figures of fastsmc/costs.py.
+MIGRATION active to completed on the destination (ms), from QMP's own time stamps. Figures of fastsmc/facts/costs.py.
 """
 
 from __future__ import annotations

@@ -10,11 +10,20 @@ from fastsmc.compat.named import DEFAULT_FEATURES, normal_features
 from fastsmc.compat.result import Basis
 from fastsmc.compat.side import FIRMWARE, Side
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    FW_BY_ID,
+    SIZE_U64,
+    reg_class,
+    register,
+)
+from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, parse_version, release
+from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migration.read import Format, RegisterFile, read_registers
 from fastsmc.recordings import kernel_name
-from fastsmc.registers import ARCH_ARM64, CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, SIZE_U64, reg_class, register
-from fastsmc.releases import CHANGES, NEWEST, OLDEST, Release, parse_version, release
-from fastsmc.smccc import PSCI_0_1
 
 _SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _PC, _TIMER_CNT = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x40, _SYSREG | 0xDF1A

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from fastsmc.errors import InputError
-from fastsmc.explain.history import since
-from fastsmc.explain.register_names import name_of
-from fastsmc.register_sets import register_set
-from fastsmc.registers import (
+from fastsmc.facts.history import since
+from fastsmc.facts.register_names import name_of
+from fastsmc.facts.register_sets import register_set
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
@@ -24,9 +24,9 @@ from fastsmc.registers import (
     SIZE_U64,
     reg_class,
 )
-from fastsmc.releases import Release, parse_version
+from fastsmc.facts.releases import Release, parse_version
+from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE
 from fastsmc.restore import feature_bits
-from fastsmc.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE
 
 _SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _OLDEST = "5.10"
@@ -128,7 +128,7 @@ def inferred_ids(release: Release, features: str) -> tuple[int, ...]:
     Raises:
         InputError: a feature without a known bit, or one with which nothing was recorded.
 
-    >>> from fastsmc.releases import release
+    >>> from fastsmc.facts.releases import release
     >>> len(inferred_ids(release("6.17"), "psci02"))
     257
     """

@@ -10,7 +10,7 @@ from fastsmc.compat.check import direction, vmm_of
 from fastsmc.compat.named import by_release, normal_features
 from fastsmc.compat.result import Basis, Direction, Verdict, Vmm
 from fastsmc.compat.side import paired
-from fastsmc.releases import NEWEST, OLDEST
+from fastsmc.facts.releases import NEWEST, OLDEST
 
 _LAST_OF_MAJOR = {5: 19, 6: 19}
 """Last minor number of each major version that is over. Source: kernel.org."""

@@ -14,10 +14,10 @@ from fastsmc.compat.result import Basis
 from fastsmc.compat.side import FIRMWARE, Side
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.packaged import packaged
+from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.facts.registers import reg_class
+from fastsmc.facts.releases import Release, parse_version, release
 from fastsmc.recordings import open_recording, payload_path, read_payload
-from fastsmc.register_sets import RegisterSet, register_set, register_sets
-from fastsmc.registers import reg_class
-from fastsmc.releases import Release, parse_version, release
 from fastsmc.restore import RegisterDump, feature_bits
 
 DEFAULT_FEATURES = "psci02"

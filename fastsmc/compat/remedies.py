@@ -8,7 +8,7 @@ from fastsmc.compat.judge import psci_text
 from fastsmc.compat.lists import feature_of
 from fastsmc.compat.result import RegisterFate, Remedy, Vmm, shown_name
 from fastsmc.compat.side import FIRMWARE, MIDR, Side
-from fastsmc.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size, register
+from fastsmc.facts.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size, register
 
 _UNVERIFIED = "QEMU 2026; final property names not verified"
 _UNDATED = "read in its source of 2026; since which release is not verified"

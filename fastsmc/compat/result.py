@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fastsmc.explain.register_names import encoding, name_of
-from fastsmc.registers import CLASS_DEMUX, CLASS_SYSREG, reg_class
+from fastsmc.facts.register_names import encoding, name_of
+from fastsmc.facts.registers import CLASS_DEMUX, CLASS_SYSREG, reg_class
 
 
 class Vmm(StrEnum):

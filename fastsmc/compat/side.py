@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fastsmc.compat.result import Basis, SideInfo
-from fastsmc.reference import Vm
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
     CLASS_DEMUX,
@@ -20,7 +19,8 @@ from fastsmc.registers import (
     FwKind,
     reg_class,
 )
-from fastsmc.releases import Host, Release
+from fastsmc.facts.releases import Host, Release
+from fastsmc.reference import Vm
 from fastsmc.restore import feature_bits
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)

@@ -12,12 +12,12 @@ from functools import cache
 from fastsmc.compat.result import RegisterFate, Vmm, Warning, shown_name
 from fastsmc.compat.side import FIRMWARE, Side, kernel_host
 from fastsmc.compat.vmms import carried, dropped
+from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
 from fastsmc.reference import Vm
 from fastsmc.reference_state import OK
-from fastsmc.registers import CLASS_SVE, FW_BY_ID, reg_class
-from fastsmc.releases import Host
 from fastsmc.restore import feature_bits
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
 
 _ANSWERED = (Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH)
 _QUESTIONS = (

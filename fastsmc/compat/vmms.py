@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fastsmc.compat.result import RegisterFate, Vmm, shown_name
 from fastsmc.compat.side import Side
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     CLASS_CORE,
     CLASS_DEMUX,
     CLASS_FW,
@@ -22,8 +22,8 @@ from fastsmc.registers import (
     reg_class,
     reg_size,
 )
+from fastsmc.facts.vcpu import FEATURE_PMU
 from fastsmc.restore import feature_bits
-from fastsmc.vcpu import FEATURE_PMU
 
 _QEMU = "qemu-system-aarch64: "
 _INSTANCE = f"{_QEMU}error while loading state for instance 0x0 of device 'cpu'"

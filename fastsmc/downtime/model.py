@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastsmc import costs
 from fastsmc.downtime.names import (
     DESCRIPTION,
     GETS,
@@ -18,12 +17,13 @@ from fastsmc.downtime.names import (
     WIRE,
 )
 from fastsmc.downtime.steps import Stage, Step, Waterfall
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.migration.counts import ioctls
 from fastsmc.migration.qemu_machine import QemuMachine
 from fastsmc.migration.qemu_size import qemu_stream_size
 from fastsmc.planning.link import Link, require_number
 from fastsmc.planning.span import IoctlNs, Span, ioctl_span
-from fastsmc.register_sets import RegisterSet
 
 
 def qemu_downtime(

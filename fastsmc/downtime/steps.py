@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, get_args
 
-from fastsmc import costs
 from fastsmc.downtime.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
+from fastsmc.facts import costs
 from fastsmc.planning.link import Link
 from fastsmc.planning.span import Span, longest, total
 

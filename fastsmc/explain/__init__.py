@@ -11,12 +11,12 @@ from fastsmc.errors import InputError
 from fastsmc.explain.answers import linux_name
 from fastsmc.explain.explanation import Explanation, Near
 from fastsmc.explain.functions import explain_function
-from fastsmc.explain.history import newest
-from fastsmc.explain.register_names import name_of, recorded_ids, sysreg_ids
 from fastsmc.explain.registers import explain_register
-from fastsmc.registers import FW_BY_ID, FW_REGISTERS
-from fastsmc.releases import release as rules_of
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS
+from fastsmc.facts.history import newest
+from fastsmc.facts.register_names import name_of, recorded_ids, sysreg_ids
+from fastsmc.facts.registers import FW_BY_ID, FW_REGISTERS
+from fastsmc.facts.releases import release as rules_of
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS
 
 __all__ = ["Explanation", "explain"]
 

@@ -6,7 +6,7 @@ include/linux/arm-smccc.h, include/uapi/linux/psci.h and arch/arm64/include/uapi
 
 from __future__ import annotations
 
-from fastsmc.smccc import Function, Service
+from fastsmc.facts.smccc import Function, Service
 
 
 def _both(number: int, sentence: str) -> dict[int, str]:
@@ -96,7 +96,7 @@ def psci_stem(name: str) -> str:
 def linux_name(row: Function) -> str | None:
     """The macro Linux has for a function id; None for the one it lacks.
 
-    >>> from fastsmc.smccc import FUNCTION_BY_ID
+    >>> from fastsmc.facts.smccc import FUNCTION_BY_ID
     >>> linux_name(FUNCTION_BY_ID[0x86000001]), linux_name(FUNCTION_BY_ID[0xC4000012])
     ('ARM_SMCCC_VENDOR_HYP_KVM_PTP_FUNC_ID', 'PSCI_1_1_FN64_SYSTEM_RESET2')
     """

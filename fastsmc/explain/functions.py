@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name, psci_stem
 from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
-from fastsmc.explain.history import newest, since, span
-from fastsmc.reference import Vm
-from fastsmc.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
-from fastsmc.releases import Host, Release
-from fastsmc.smccc import (
+from fastsmc.facts.history import newest, since, span
+from fastsmc.facts.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
+from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.smccc import (
     FAST_CALL,
     FUNCTION_BY_ID,
     FUNCTIONS,
@@ -29,7 +28,8 @@ from fastsmc.smccc import (
     is_psci_allowed,
     owner_of,
 )
-from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
+from fastsmc.reference import Vm
 
 OWNERS = {
     0: "Arm architecture",

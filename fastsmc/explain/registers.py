@@ -6,11 +6,10 @@ from errno import errorcode
 
 from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explain.functions import BIT_NAMES, psci_name
-from fastsmc.explain.history import series, since, span, turning_points
-from fastsmc.explain.register_names import SIZE_MAX, anatomy, encoding, name_of, recorded_ids, recorded_in
-from fastsmc.reference import Vm
-from fastsmc.register_sets import is_vm_global
-from fastsmc.registers import (
+from fastsmc.facts.history import series, since, span, turning_points
+from fastsmc.facts.register_names import SIZE_MAX, anatomy, encoding, name_of, recorded_ids, recorded_in
+from fastsmc.facts.register_sets import is_vm_global
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
     CLASS_FW,
@@ -22,8 +21,9 @@ from fastsmc.registers import (
     FwRegister,
     reg_class,
 )
-from fastsmc.releases import Host, Release
-from fastsmc.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate
+from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate
+from fastsmc.reference import Vm
 
 _KINDS = {
     FwKind.PSCI_VERSION: "the PSCI version the VM's guests see",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
+from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.histogram import Histogram, bucket_of
 from fastsmc.latency.group import Group
 from fastsmc.latency.run import Counts, Sums
@@ -22,7 +23,6 @@ from fastsmc.latency.times import Times
 from fastsmc.log_linear import FIRST_OCTAVE, N_BUCKET
 from fastsmc.results import Run, save
 from fastsmc.scenario import Scenario
-from fastsmc.smccc import FUNCTION_BY_ID, Verdict
 
 LEAST_NS = 2.0**FIRST_OCTAVE
 """A shorter window, of calls that all took no time, counts as one: rates stay finite."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from fastsmc.costs import Figure
+from fastsmc.facts.costs import Figure
 from fastsmc.histogram import RELATIVE_ERROR, Histogram
 from fastsmc.latency.times import QUANTILES, Times
 from fastsmc.profiles import FIGURES, figures_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.registers import SIZE_MASK, SIZE_U64, reg_size
+from fastsmc.facts.registers import SIZE_MASK, SIZE_U64, reg_size
 
 U8Array = NDArray[np.uint8]
 U64Array = NDArray[np.uint64]

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from numpy.typing import ArrayLike
 
-from fastsmc import costs
+from fastsmc.facts import costs
 from fastsmc.migration._checks import I64Array, checked_counts, member
 from fastsmc.migration.payload import Codec, payload_bytes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
-from fastsmc.costs import QEMU_VIRT_MAX_CPUS
 from fastsmc.errors import InputError
+from fastsmc.facts.costs import QEMU_VIRT_MAX_CPUS
 from fastsmc.migration._checks import checked_whole
 
 GICV2_MAX_CPUS = 8

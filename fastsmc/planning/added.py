@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet, register_sets
 from fastsmc.migration.counts import PayloadCost, Vmm, payload_cost
 from fastsmc.migration.payload import Codec, payload_bytes
 from fastsmc.planning.link import F64Array
-from fastsmc.register_sets import RegisterSet, register_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def added_register(
     Raises:
         InputError: a count out of range, or a codec that sends VM-global registers once already.
 
-    >>> from fastsmc.register_sets import register_set
+    >>> from fastsmc.facts.register_sets import register_set
     >>> int(added_register(register_set("7.3"), n_vcpu=512).per_vcpu.payload_bytes)
     8192
     """

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.migration._checks import MAX_COUNT, checked_whole, member
 from fastsmc.planning.link import Link
 from fastsmc.planning.span import IoctlNs, Span, ioctl_span
 from fastsmc.planning.vmms import CARRIERS, NOT_KEPT, Carrier, Family
-from fastsmc.register_sets import RegisterSet
 
 SIZES = (32, 64, 128)
 
@@ -99,7 +99,7 @@ def more_registers(
     Raises:
         InputError: a count out of range, a size that no firmware register can have, no vCPU count.
 
-    >>> from fastsmc.register_sets import register_set
+    >>> from fastsmc.facts.register_sets import register_set
     >>> row = more_registers(register_set("6.18"), 1, n_vcpu=[512], link=Link(10)).rows[0]
     >>> row.vmm, row.n_byte_after.mid - row.n_byte.mid, row.ioctls_after - row.ioctls
     ('QEMU', 8192.0, 2048)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import costs
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.registers import whole
 from fastsmc.migration._checks import MAX_COUNT
 from fastsmc.migration.counts import PayloadCost, Vmm, payload_cost
 from fastsmc.migration.payload import Codec
 from fastsmc.planning.link import Link, require_number
-from fastsmc.register_sets import RegisterSet
-from fastsmc.registers import whole
 
 
 @dataclass(frozen=True, slots=True)

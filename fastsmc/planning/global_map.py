@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
 from fastsmc.migration._checks import MAX_COUNT, checked_whole, member
 from fastsmc.migration.counts import Vmm
 from fastsmc.migration.payload import Codec, payload_bytes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
 from fastsmc.planning.link import require_number
 
 

@@ -12,11 +12,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from fastsmc import costs
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.registers import CLASS_FW_FEAT_BMAP, CLASS_SVE, reg_class
 from fastsmc.migration.counts import ioctls
 from fastsmc.planning.span import Span
-from fastsmc.register_sets import RegisterSet
-from fastsmc.registers import CLASS_FW_FEAT_BMAP, CLASS_SVE, reg_class
 
 
 class Family(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 
-from fastsmc import costs
+from fastsmc.facts import costs
 from fastsmc.results import Column, Run, Table, provenance
 from fastsmc.scaling._rows import Progress, silent
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm

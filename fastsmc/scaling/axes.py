@@ -13,14 +13,14 @@ import numpy as np
 
 from fastsmc.dispatch_times import measure_dispatch
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import release
+from fastsmc.facts.smccc import FUNCTIONS, FilterAction
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.filters import FilterRange
-from fastsmc.registers import register
-from fastsmc.releases import release
 from fastsmc.results import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
-from fastsmc.smccc import FUNCTIONS, FilterAction
 from fastsmc.traces import Trace
-from fastsmc.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

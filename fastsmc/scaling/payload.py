@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import costs
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import bitmap_ids, register_set
+from fastsmc.facts.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
 from fastsmc.migration import Codec, Vmm, decode, encode, ioctls, payload_bytes, payload_cost
-from fastsmc.register_sets import bitmap_ids, register_set
-from fastsmc.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
 from fastsmc.results import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, Progress, silent, table
 

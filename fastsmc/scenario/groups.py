@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from fastsmc.errors import FastsmcError
+from fastsmc.facts.registers import FW_REGISTERS, FwKind
+from fastsmc.facts.releases import NEWEST, release
+from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.problems import Problems, brief, meant
 from fastsmc.profiles import Profile
-from fastsmc.registers import FW_REGISTERS, FwKind
-from fastsmc.releases import NEWEST, release
 from fastsmc.scenario.fleets import configured
 from fastsmc.scenario.laws import law
 from fastsmc.scenario.model import Law, Lock, VmGroup, Workload
 from fastsmc.scenario.names import feature_word, function_id, psci_word
 from fastsmc.scenario.workloads import Plan
-from fastsmc.smccc import FilterAction
 from fastsmc.toml_lines import Path
 
 _BITMAPS = tuple(row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP)

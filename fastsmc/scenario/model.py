@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fastsmc.costs import Figure
+from fastsmc.facts.costs import Figure
+from fastsmc.facts.smccc import Conduit
+from fastsmc.facts.vcpu import MAX_VCPU_PER_VM
 from fastsmc.filters import FilterRange
 from fastsmc.scripts import Script
-from fastsmc.smccc import Conduit
-from fastsmc.vcpu import MAX_VCPU_PER_VM
 
 LawKind = Literal["deterministic", "exponential"]
 WorkloadKind = Literal["closed", "open", "script"]

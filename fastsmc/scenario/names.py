@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from fastsmc.problems import Problems, brief
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME
-from fastsmc.toml_lines import Path
-from fastsmc.vcpu import (
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME
+from fastsmc.facts.vcpu import (
     FEATURE_EL1_32BIT,
     FEATURE_PAUTH_ADDRESS,
     FEATURE_PAUTH_GENERIC,
@@ -16,6 +14,8 @@ from fastsmc.vcpu import (
     FEATURE_PSCI_0_2,
     FEATURE_SVE,
 )
+from fastsmc.problems import Problems, brief
+from fastsmc.toml_lines import Path
 
 FEATURES = {
     "psci02": FEATURE_PSCI_0_2,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from fastsmc.costs import Figure
 from fastsmc.errors import InputError
+from fastsmc.facts.costs import Figure
 from fastsmc.problems import Problems, read_toml
 from fastsmc.profiles import FIGURES, Profile, load_profile, profiles
 from fastsmc.scenario.groups import read_groups

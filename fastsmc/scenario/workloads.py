@@ -10,13 +10,13 @@ from pathlib import Path as FilePath
 from typing import Any, cast
 
 from fastsmc.errors import FastsmcError
+from fastsmc.facts.smccc import Conduit
 from fastsmc.problems import Problems, brief, meant
 from fastsmc.scenario.laws import arrivals, law, span_ns
 from fastsmc.scenario.model import MixEntry, Workload, WorkloadKind
 from fastsmc.scenario.names import function_id, function_name
 from fastsmc.scripts import Script
 from fastsmc.shapes import SHAPES, Options, shape
-from fastsmc.smccc import Conduit
 from fastsmc.toml_lines import Path
 from fastsmc.trace_scripts import check_order, script_of_trace
 from fastsmc.traces import Trace, read_trace

@@ -5,7 +5,7 @@ as version 4 of the series proposed. `model` gives a fleet under one of them, `a
 what breaks under the second, `scope_cost` and `compare_scopes` what each costs when a VM moves.
 
 >>> from fastsmc.vm import Fleet
->>> from fastsmc.registers import register
+>>> from fastsmc.facts.registers import register
 >>> vms = split(Fleet.uniform(n_vm=4, n_vcpu=64))
 >>> vms.set_one_reg(register("VENDOR_HYP_BMAP"), 1, vm=3, vcpu=63)
 >>> print(asymmetric(vms))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.bitmaps import SLOT_ID
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Gate, Service, Verdict
 from fastsmc.fleet_state import Selection
 from fastsmc.reference import Vm
 from fastsmc.scope.per_vcpu import STATE, PerVcpuFleet
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Gate, Service, Verdict
 from fastsmc.workload import Calls
 
 Runs = tuple[range, ...]

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc import costs
 from fastsmc.errors import InputError
+from fastsmc.facts import costs
+from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.registers import whole
 from fastsmc.fleet_state import whole_numbers
 from fastsmc.migration._checks import MAX_COUNT, I64Array, member
 from fastsmc.migration.counts import Vmm, payload_cost
 from fastsmc.migration.payload import Codec
-from fastsmc.register_sets import RegisterSet
-from fastsmc.registers import whole
 from fastsmc.scope.vm_scoped import Marked, Scope, marked_mask
 
 NOTES = {
@@ -91,7 +91,7 @@ def scope_cost(
         InputError: a count out of range, more marked than there are, a number of registers without a number of marked
             ones, or a codec that sends VM-global registers once in any case.
 
-    >>> from fastsmc.register_sets import register_set
+    >>> from fastsmc.facts.register_sets import register_set
     >>> today = scope_cost(register_set("7.3"), 512, Scope.VM_GLOBAL)
     >>> int(today.save_ioctls), int(scope_cost(register_set("7.3"), 512, Scope.VM_SCOPED).save_ioctls)
     (225792, 153230)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import RegisterError
+from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.filters import FilterRange
 from fastsmc.firmware import refusal
 from fastsmc.fleet_state import Selection
-from fastsmc.registers import FW_BY_ID
 from fastsmc.vm import Fleet, register_words, run_refused
 from fastsmc.workload import Calls
 

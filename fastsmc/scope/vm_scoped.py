@@ -20,10 +20,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError, RegisterError
+from fastsmc.facts.register_sets import vm_global_mask
+from fastsmc.facts.registers import (
+    ARCH_ARM64,
+    ARCH_MASK,
+    CLASS_FW,
+    CLASS_FW_FEAT_BMAP,
+    FW_BY_NAME,
+    reg_class,
+    register_id,
+)
 from fastsmc.fleet_state import Selection
 from fastsmc.migration._checks import member
-from fastsmc.register_sets import vm_global_mask
-from fastsmc.registers import ARCH_ARM64, ARCH_MASK, CLASS_FW, CLASS_FW_FEAT_BMAP, FW_BY_NAME, reg_class, register_id
 from fastsmc.scope.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
 from fastsmc.workload import Calls

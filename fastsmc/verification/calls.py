@@ -10,15 +10,15 @@ from errno import EINVAL, ENXIO
 import numpy as np
 
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.registers import FW_BY_NAME
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, SMC64, FilterAction, Service, Verdict
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, STOPPED
 from fastsmc.filters import FilterRange
 from fastsmc.power import switch
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference import Vm
 from fastsmc.reference_state import EXIT_HYPERCALL, MASK32, MASK64, OK, Outcome, Words
-from fastsmc.registers import FW_BY_NAME
-from fastsmc.releases import Host
-from fastsmc.smccc import FUNCTION_BY_NAME, FUNCTIONS, SMC64, FilterAction, Service, Verdict
-from fastsmc.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, STOPPED
 from fastsmc.verification.fields import conduit_of, fleet_get, whole, word, words
 from fastsmc.verification.filters import FILTER
 from fastsmc.verification.tally import Tally

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import RecordingError
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
 from fastsmc.recordings import Record, Recording, find_recordings, payload_path
-from fastsmc.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
 from fastsmc.verification.probe import PROBE
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastsmc.errors import RegisterError
+from fastsmc.facts.smccc import Conduit
 from fastsmc.recordings import CONDUIT
 from fastsmc.reference_state import MASK64, OK
-from fastsmc.smccc import Conduit
 from fastsmc.vm import Fleet
 
 

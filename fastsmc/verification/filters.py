@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FilterAction
 from fastsmc.recordings import Record
-from fastsmc.releases import Host
-from fastsmc.smccc import FilterAction
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.typed import Predicted, Predictors, Shared
 

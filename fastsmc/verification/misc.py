@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastsmc.dispatcher import verdicts
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FilterAction
 from fastsmc.recordings import Record, Recording
-from fastsmc.releases import Host
-from fastsmc.smccc import FilterAction
 from fastsmc.verification.fields import conduit_of
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally

@@ -6,11 +6,11 @@ from errno import EINTR
 from typing import TypeVar
 
 from fastsmc.errors import RegisterError
+from fastsmc.facts.releases import Host
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.filters import FilterRange
 from fastsmc.reference import Vm
 from fastsmc.reference_state import OK
-from fastsmc.releases import Host
-from fastsmc.vcpu import FEATURE_PSCI_0_2
 from fastsmc.vm import Fleet
 
 Result = TypeVar("Result", int, tuple[int, int])

@@ -6,10 +6,10 @@ import numpy as np
 
 from fastsmc.dispatcher import verdicts
 from fastsmc.errors import RecordingError, TraceError
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import Conduit, Verdict
 from fastsmc.recordings import Recording
 from fastsmc.reference import Vm
-from fastsmc.releases import Host
-from fastsmc.smccc import Conduit, Verdict
 from fastsmc.traces import read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet

@@ -11,9 +11,7 @@ from typing import Any
 
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.packaged import packaged
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference_state import OK
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     CLASS_CORE,
     CLASS_DEMUX,
     CLASS_FW,
@@ -24,7 +22,9 @@ from fastsmc.registers import (
     reg_class,
     reg_size,
 )
-from fastsmc.releases import Host
+from fastsmc.facts.releases import Host
+from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
+from fastsmc.reference_state import OK
 from fastsmc.restore import (
     FIRMWARE_CLASSES,
     VCPU_FEATURES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fastsmc.facts.releases import Host
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
-from fastsmc.releases import Host
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import CLASS_CORE, CLASS_MASK
 from fastsmc.migration._checks import I64Array, U8Array, U64Array, checked_ids
 from fastsmc.migration.formats.base import damage
 from fastsmc.migration.formats.state import Expected, RegisterState, check_widths
-from fastsmc.registers import CLASS_CORE, CLASS_MASK
 
 _HEAD = b'{"snapshots":{"cpu-manager":{"snapshots":{'
 _TAIL = b'},"snapshot_data":{}}},"snapshot_data":{}}'

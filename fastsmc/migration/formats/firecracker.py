@@ -13,11 +13,11 @@ from functools import cache
 import numpy as np
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration._checks import U8Array, U64Array
 from fastsmc.migration.formats.base import check_length, damage
 from fastsmc.migration.formats.records import Field, Record, WideField
 from fastsmc.migration.formats.state import Expected, RegisterState, reg_sizes
-from fastsmc.registers import reg_size
 
 MAGIC = 0x0710_1984_AAAA_0000
 VERSION = (11, 0, 0)

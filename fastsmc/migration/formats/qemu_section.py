@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, CLASS_MASK, CLASS_SVE, SIZE_SHIFT, SIZE_U64, reg_size
 from fastsmc.migration._checks import BoolArray, U8Array, U64Array
 from fastsmc.migration.formats.base import check_length, damage
 from fastsmc.migration.formats.records import Field, Record, WideField
 from fastsmc.migration.formats.state import Expected, RegisterState, check_widths
 from fastsmc.migration.qemu_layout import Layout, cut, recorded, with_elements
-from fastsmc.registers import ARCH_ARM64, CLASS_CORE, CLASS_MASK, CLASS_SVE, SIZE_SHIFT, SIZE_U64, reg_size
 
 _FULL, _FOOTER, _SUBSECTION = 0x04, 0x7E, 0x05
 _ID_AT, _INSTANCE_AT, _FOOT_BYTES = 1, 9, 4

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration._checks import (
     MAX_COUNT,
     BoolArray,
@@ -21,7 +22,6 @@ from fastsmc.migration._checks import (
     is_narrow,
 )
 from fastsmc.migration.read.result import Bank
-from fastsmc.registers import reg_size
 
 MAX_VALUE_BYTES = 256
 """An SVE register, the widest there is. Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_U2048."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration.read.limits import MAX_REGISTERS, MAX_VALUE_BYTES, MAX_VALUES, MAX_VCPUS
 from fastsmc.migration.read.result import Bank
-from fastsmc.register_sets import RegisterSet
-from fastsmc.registers import reg_size
 
 Values = dict[int, int | None]
 """One vCPU's registers by id; None where the value is not told."""

@@ -13,11 +13,11 @@ import json
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, SIZE_SHIFT, reg_size
 from fastsmc.migration.read.banks import Registers, Values
 from fastsmc.migration.read.result import Format, Part
 from fastsmc.migration.read.strict_json import member, parse, whole
 from fastsmc.migration.read.told import Told
-from fastsmc.registers import ARCH_ARM64, CLASS_CORE, SIZE_SHIFT, reg_size
 
 _ENTRY_BYTES, _CORE_BYTES = 16, 864
 _WIDE_KEYS = ("pre_finalize_regs", "extended_regs", "wide_regs")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration.read.banks import Registers
 from fastsmc.migration.read.result import Format
 from fastsmc.migration.read.strict_json import hexadecimal, member
 from fastsmc.migration.read.told import Told
-from fastsmc.registers import reg_size
 
 _TOLD_BY = ("kernel_version", "firecracker_version", "microcode_version", "bios_version", "bios_revision")
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, SIZE_MASK, SIZE_SHIFT, SIZE_U64
 from fastsmc.migration.read.banks import check_counts, named_set
 from fastsmc.migration.read.limits import MAX_REGISTERS
 from fastsmc.migration.read.result import Bank
-from fastsmc.registers import ARCH_ARM64, CLASS_CORE, SIZE_MASK, SIZE_SHIFT, SIZE_U64
 
 VERSION = 22
 _XREGS, _PC, _CPSR, _BANKED_SPSR, _ELR, _SP = 64, 320, 328, 336, 504, 536

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration.read.banks import Registers, Values
 from fastsmc.migration.read.limits import MAX_REGISTERS, MAX_VALUE_BYTES
 from fastsmc.migration.read.result import Format
 from fastsmc.migration.read.strict_json import hexadecimal, member, parse
 from fastsmc.migration.read.told import Told
-from fastsmc.registers import reg_size
 
 DEFAULT_FEATURES = "psci02"
 _LARGEST = 8 + MAX_REGISTERS * (8 + MAX_VALUE_BYTES)

@@ -11,11 +11,7 @@ import re
 from collections.abc import Callable
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migration.read.banks import Registers
-from fastsmc.migration.read.lines import numbered
-from fastsmc.migration.read.result import Format
-from fastsmc.migration.read.told import Told
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
     CLASS_DEMUX,
@@ -26,6 +22,10 @@ from fastsmc.registers import (
     SIZE_SHIFT,
     SIZE_U64,
 )
+from fastsmc.migration.read.banks import Registers
+from fastsmc.migration.read.lines import numbered
+from fastsmc.migration.read.result import Format
+from fastsmc.migration.read.told import Told
 
 _U2048, _U512, _U256 = 8, 6, 5
 _CONSTANTS = {

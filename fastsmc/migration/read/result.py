@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.register_sets import RegisterSet, is_vm_global
-from fastsmc.registers import reg_size
+from fastsmc.facts.register_sets import RegisterSet, is_vm_global
+from fastsmc.facts.registers import reg_size
 
 
 class Format(StrEnum):

@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import reg_size
 from fastsmc.migration.read.banks import Registers
 from fastsmc.migration.read.limits import MAX_VCPUS
 from fastsmc.migration.read.lines import numbered
 from fastsmc.migration.read.result import Format
 from fastsmc.migration.read.told import Told
-from fastsmc.registers import reg_size
 
 _VCPU = re.compile(r"vcpu (\d{1,6}):", re.ASCII)
 _REGISTER = re.compile(r"0x([0-9a-fA-F]{1,16})[ \t]+0x([0-9a-fA-F]{1,512})", re.ASCII)

@@ -7,13 +7,13 @@ from functools import cache
 from math import ceil
 from typing import Any
 
+from fastsmc.facts.smccc import Verdict
 from fastsmc.latency import simulate
 from fastsmc.profiles import Profile, filter_levels, load_profile
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading
 from fastsmc.scaling.study import knees
 from fastsmc.scenario import Scenario
 from fastsmc.scenario.model import LawKind, Lock
-from fastsmc.smccc import Verdict
 
 PROFILE = "neoverse-n1"
 FORWARDED = "TRNG_RND64"

@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 from fastsmc.errors import InputError
-from fastsmc.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED, whole
-from fastsmc.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
+from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED, whole
+from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
 
 Version = tuple[int, int, int | None]
 """(major, minor, stable update); None as the third part stands for the newest update of that series."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
 from fastsmc.facts.packaged import packaged
-from fastsmc.registers import (
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
     CLASS_FW,

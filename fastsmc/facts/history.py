@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from fastsmc.releases import CHANGES, NEWEST, OLDEST, Release, release
+from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, release
 
 
 def series(row: Release) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from fastsmc.register_sets import register_sets
-from fastsmc.registers import (
+from fastsmc.facts.register_sets import register_sets
+from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
     CLASS_DEMUX,
