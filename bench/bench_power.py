@@ -10,7 +10,7 @@ import pytest
 
 from fastsmc.dispatcher import verdicts
 from fastsmc.power import switch
-from fastsmc.reference_psci import mpidr_affinity
+from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

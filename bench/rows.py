@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.facts.smccc import FUNCTIONS, FilterAction
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)

@@ -10,7 +10,7 @@ from fastsmc.facts.registers import FW_REGISTERS
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.filters import FilterRange
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 RELEASES = ("5.10", "5.12", "5.15", "5.18", "5.19", "6.1", "6.4", "6.12", "6.13", "6.15", "6.17", "7.1", "7.2", "7.3")
 

@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
-from fastsmc import answering, kernels_answers, reference_services
+from fastsmc import answering, kernels_answers
 from fastsmc.answering import answers
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.filters import FilterRange
-from fastsmc.reference import Vm
-from fastsmc.reference_state import STOPPED
+from fastsmc.reference import services as reference_services
+from fastsmc.reference.state import STOPPED
+from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -19,7 +19,7 @@ from fastsmc.compat.named import listed
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.releases import release
-from fastsmc.restore import SVE_VLS
+from fastsmc.reference.restore import SVE_VLS
 
 RECORDINGS = Path(__file__).parent / "recordings"
 PSCI, BMAP_2 = smc.register("PSCI_VERSION"), smc.register("VENDOR_HYP_BMAP_2")

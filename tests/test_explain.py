@@ -21,7 +21,7 @@ from fastsmc.facts.register_sets import register_sets
 from fastsmc.facts.registers import FW_REGISTERS, FwKind, FwRegister
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 STD_BMAP = 0x6030_0000_0016_0000
 

@@ -11,7 +11,7 @@ from strategies import filter_ranges, func_ids
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.filters import Filter, FilterRange, inserted, listed
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 
 @given(st.lists(filter_ranges, max_size=30), st.sampled_from(["6.4", "7.3"]))

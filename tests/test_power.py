@@ -11,8 +11,8 @@ from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Service, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.power import Switched, switch
-from fastsmc.reference import Vm
-from fastsmc.reference_psci import mpidr_affinity
+from fastsmc.reference.psci import mpidr_affinity
+from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls
 

@@ -10,8 +10,8 @@ from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import Conduit, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
-from fastsmc.reference import Vm
-from fastsmc.reference_state import MASK64, OK
+from fastsmc.reference.state import MASK64, OK
+from fastsmc.reference.vm import Vm
 
 TRNG_FEATURES, TRNG_RND32, TRNG_RND64 = 0x84000051, 0x84000053, 0xC4000053
 PV_TIME_FEATURES, PV_TIME_ST, PTP = 0xC5000020, 0xC5000021, 0x86000001

@@ -12,7 +12,7 @@ from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.facts.smccc import FUNCTIONS
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 from fastsmc.scope import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
 from fastsmc.vm import Fleet
 from fastsmc.workload import Calls

@@ -14,7 +14,7 @@ from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
 from fastsmc.filters import FilterRange
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 
 N_VM = 5

@@ -13,7 +13,7 @@ from fastsmc.migration import Codec, decode, encode
 from fastsmc.migration._checks import U64Array
 from fastsmc.migration.formats import RegisterState
 from fastsmc.migration.vm_global import load_once, writes
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 RESET = 0xDEAD
 

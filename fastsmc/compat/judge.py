@@ -11,9 +11,9 @@ from fastsmc.compat.side import FIRMWARE, WORKAROUNDS, Side, kernel_host
 from fastsmc.facts.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, FwKind, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.reference_state import OK
-from fastsmc.restore import SVE_VLS, RegisterDump, predict, takes_any_value
-from fastsmc.restore_rules import Fate
+from fastsmc.reference.restore import SVE_VLS, RegisterDump, predict, takes_any_value
+from fastsmc.reference.restore_rules import Fate
+from fastsmc.reference.state import OK
 
 MISSING = "missing there"
 _ASSUMED_LEVEL = "a workaround level is the machine's and the kernel's, and one of them is assumed"

@@ -26,7 +26,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Release, parse_version
 from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE
-from fastsmc.restore import feature_bits
+from fastsmc.reference.restore import feature_bits
 
 _SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _OLDEST = "5.10"

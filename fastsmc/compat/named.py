@@ -18,7 +18,7 @@ from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.registers import reg_class
 from fastsmc.facts.releases import Release, parse_version, release
 from fastsmc.recordings import open_recording, payload_path, read_payload
-from fastsmc.restore import RegisterDump, feature_bits
+from fastsmc.reference.restore import RegisterDump, feature_bits
 
 DEFAULT_FEATURES = "psci02"
 PACKAGED = packaged("payloads")

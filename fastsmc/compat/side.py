@@ -20,8 +20,8 @@ from fastsmc.facts.registers import (
     reg_class,
 )
 from fastsmc.facts.releases import Host, Release
-from fastsmc.reference import Vm
-from fastsmc.restore import feature_bits
+from fastsmc.reference.restore import feature_bits
+from fastsmc.reference.vm import Vm
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 _CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)

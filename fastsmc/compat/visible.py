@@ -15,9 +15,9 @@ from fastsmc.compat.vmms import carried, dropped
 from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
-from fastsmc.reference import Vm
-from fastsmc.reference_state import OK
-from fastsmc.restore import feature_bits
+from fastsmc.reference.restore import feature_bits
+from fastsmc.reference.state import OK
+from fastsmc.reference.vm import Vm
 
 _ANSWERED = (Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH)
 _QUESTIONS = (

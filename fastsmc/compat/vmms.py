@@ -23,7 +23,7 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.vcpu import FEATURE_PMU
-from fastsmc.restore import feature_bits
+from fastsmc.reference.restore import feature_bits
 
 _QEMU = "qemu-system-aarch64: "
 _INSTANCE = f"{_QEMU}error while loading state for instance 0x0 of device 'cpu'"

@@ -29,7 +29,7 @@ from fastsmc.facts.smccc import (
     owner_of,
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 OWNERS = {
     0: "Arm architecture",

@@ -23,7 +23,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Host, Release
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 
 _KINDS = {
     FwKind.PSCI_VERSION: "the PSCI version the VM's guests see",

@@ -10,8 +10,8 @@ from fastsmc.facts.smccc import Verdict
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.power import switch
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
-from fastsmc.reference import Vm
-from fastsmc.reference_state import MASK32, MASK64, Outcome
+from fastsmc.reference.state import MASK32, MASK64, Outcome
+from fastsmc.reference.vm import Vm
 from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
 from fastsmc.verification.fields import word, words
 from fastsmc.verification.tally import Tally

@@ -7,7 +7,7 @@ from typing import Any
 from fastsmc.errors import RegisterError
 from fastsmc.facts.smccc import Conduit
 from fastsmc.recordings import CONDUIT
-from fastsmc.reference_state import MASK64, OK
+from fastsmc.reference.state import MASK64, OK
 from fastsmc.vm import Fleet
 
 

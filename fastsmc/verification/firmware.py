@@ -6,8 +6,8 @@ from fastsmc.facts.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.recordings import Record, Recording
-from fastsmc.reference import Vm
-from fastsmc.reference_state import OK
+from fastsmc.reference.state import OK
+from fastsmc.reference.vm import Vm
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed

@@ -9,8 +9,8 @@ from fastsmc.errors import RegisterError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.filters import FilterRange
-from fastsmc.reference import Vm
-from fastsmc.reference_state import OK
+from fastsmc.reference.state import OK
+from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 
 Result = TypeVar("Result", int, tuple[int, int])

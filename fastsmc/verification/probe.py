@@ -9,7 +9,7 @@ from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict
 from fastsmc.recordings import Recording
-from fastsmc.reference import Vm
+from fastsmc.reference.vm import Vm
 from fastsmc.traces import read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet

@@ -24,8 +24,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Host
 from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference_state import OK
-from fastsmc.restore import (
+from fastsmc.reference.restore import (
     FIRMWARE_CLASSES,
     VCPU_FEATURES,
     Prediction,
@@ -34,6 +33,7 @@ from fastsmc.restore import (
     predict,
     vcpu_init_errno,
 )
+from fastsmc.reference.state import OK
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 

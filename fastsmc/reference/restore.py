@@ -39,9 +39,9 @@ from fastsmc.facts.vcpu import (
     FEATURE_PSCI_0_2,
     FEATURE_SVE,
 )
-from fastsmc.reference import Vm
-from fastsmc.reference_state import OK
-from fastsmc.restore_rules import STATE, Fate, cache_size, is_state, system_register
+from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, system_register
+from fastsmc.reference.state import OK
+from fastsmc.reference.vm import Vm
 
 SVE_VLS = 0x6060_0000_0015_FFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42

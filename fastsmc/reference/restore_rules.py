@@ -12,7 +12,7 @@ from errno import EINVAL
 
 from fastsmc.facts.registers import ARCH_ARM64, CLASS_SYSREG, SIZE_U64
 from fastsmc.facts.releases import Release
-from fastsmc.reference_state import OK
+from fastsmc.reference.state import OK
 
 Fate = tuple[int | None, str]
 """An errno, or None where no rule is known, and the reason."""

@@ -14,7 +14,7 @@ from fastsmc.facts.smccc import (
     VENDOR_HYP_BMAP_2,
     Verdict,
 )
-from fastsmc.reference_state import KNOWN, MASK32, NOT_SUPPORTED, REFUSED, Outcome, VmState, answered
+from fastsmc.reference.state import KNOWN, MASK32, NOT_SUPPORTED, REFUSED, Outcome, VmState, answered
 
 TRNG_INVALID_PARAMETER = -2
 TRNG_UUID = (0x00E0_210D, 0xEB11_8443, 0x4452_7080, 0x4C5A_4E55)

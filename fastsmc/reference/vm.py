@@ -38,9 +38,9 @@ from fastsmc.facts.smccc import (
     is_psci_allowed,
 )
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
-from fastsmc.reference_psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
-from fastsmc.reference_services import ANSWERS, is_answered_by
-from fastsmc.reference_state import (
+from fastsmc.reference.psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
+from fastsmc.reference.services import ANSWERS, is_answered_by
+from fastsmc.reference.state import (
     DENIED,
     EXIT_HYPERCALL,
     HYPERCALL_EXIT_SMC,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
-from fastsmc.reference_state import (
+from fastsmc.reference.state import (
     EVENT_RESET,
     EVENT_SHUTDOWN,
     EVENT_SUSPEND,
