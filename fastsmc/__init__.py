@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.filters import FilterRange
     from fastsmc.grouped import GroupedCalls
-    from fastsmc.histogram import Histogram
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migration.read import read_registers
     from fastsmc.planning import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
     from fastsmc.profiles import load_profile
+    from fastsmc.results.histogram import Histogram
     from fastsmc.scenario import Scenario
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify

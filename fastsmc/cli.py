@@ -286,7 +286,7 @@ def report(
     scale. Takes about a minute.
     """
     from fastsmc import report as pages
-    from fastsmc.results import load
+    from fastsmc.results.tables import load
 
     if data is not None:
         run = load(data)

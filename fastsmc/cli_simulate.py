@@ -103,8 +103,9 @@ def simulate(
         msg = "--out and --per-vm are two files: give each a path of its own"
         raise typer.BadParameter(msg)
     _check_outputs(out, per_vm)
-    from fastsmc import latency, results
+    from fastsmc import latency
     from fastsmc.jit.threads import n_core
+    from fastsmc.results import tables as results
     from fastsmc.scenario import Scenario
 
     loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)

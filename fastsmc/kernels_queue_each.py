@@ -39,7 +39,7 @@ from fastsmc.kernels_queue import (
     WAITING,
 )
 from fastsmc.kernels_variates import STEP, bucket, exponential, mixed
-from fastsmc.log_linear import N_BUCKET
+from fastsmc.results.log_linear import N_BUCKET
 
 F64Array = NDArray[np.float64]
 I64Array = NDArray[np.int64]

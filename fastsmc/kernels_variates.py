@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import lane_kernel
 from fastsmc.jit.simd import bits_of, float_of, fma
-from fastsmc.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
+from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
 
 U64Array = NDArray[np.uint64]
 
@@ -70,7 +70,7 @@ def exponential(bits: np.uint64) -> float:
 
 @lane_kernel
 def bucket(time_ns: float) -> np.int64:
-    """The bucket of `fastsmc.histogram` that a time falls into."""
+    """The bucket of `fastsmc.results.histogram` that a time falls into."""
     k = np.int64(bits_of(time_ns) >> _SHIFT) - _OFFSET
     k = max(k, np.int64(0))
     return min(k, _LAST)

@@ -12,9 +12,9 @@ from queue_formulas import Survival
 
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
-from fastsmc.histogram import Histogram, bucket_edges, bucket_of
 from fastsmc.latency import Simulation
 from fastsmc.profiles import FIGURES, load_profile
+from fastsmc.results.histogram import Histogram, bucket_edges, bucket_of
 from fastsmc.scenario import HostCores, Law, MixEntry, OnOff, Scenario, VmGroup, Workload
 
 F64 = NDArray[np.float64]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
-from fastsmc.histogram import RELATIVE_ERROR, Histogram, bucket_edges, bucket_of
-from fastsmc.log_linear import N_BUCKET
+from fastsmc.results.histogram import RELATIVE_ERROR, Histogram, bucket_edges, bucket_of
+from fastsmc.results.log_linear import N_BUCKET
 
 LEAST, MOST = 2.0**-10, 2.0**44
 times = st.floats(LEAST * 65 / 64, MOST, exclude_max=True)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc import kernels_variates as variates
-from fastsmc.histogram import bucket_of
 from fastsmc.jit.compiled import kernel
+from fastsmc.results.histogram import bucket_of
 
 MASK = (1 << 64) - 1
 

@@ -25,8 +25,8 @@ from queue_checks import (
 from queue_formulas import repairman, repairman_tail
 
 from fastsmc.errors import InputError
-from fastsmc.histogram import Histogram
 from fastsmc.latency import Simulation, simulate
+from fastsmc.results.histogram import Histogram
 from fastsmc.scenario import MixEntry
 
 THINK, SERVICE = 20_000.0, 5000.0

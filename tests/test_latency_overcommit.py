@@ -16,8 +16,8 @@ from round_robin import Cores, Outcome
 
 from fastsmc import latency
 from fastsmc.facts.costs import Figure
-from fastsmc.histogram import Histogram
 from fastsmc.latency import Simulation, simulate
+from fastsmc.results.histogram import Histogram
 from fastsmc.scenario import HostCores, MixEntry, Scenario
 
 SLICE = 200_000.0

@@ -19,7 +19,7 @@ from study_sizes import LOAD, STUDY
 from fastsmc import report, scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.report.needs import NEEDS, check
-from fastsmc.results import Column, Run, Table, load, save, to_csv, to_json
+from fastsmc.results.tables import Column, Run, Table, load, save, to_csv, to_json
 from fastsmc.traces import read_trace
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
@@ -279,7 +279,7 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
 
 def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fastsmc import report\nfrom fastsmc.results import load\n"
+        "import sys\nfrom pathlib import Path\nfrom fastsmc import report\nfrom fastsmc.results.tables import load\n"
         "report.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
         "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"

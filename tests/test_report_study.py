@@ -14,7 +14,7 @@ from fastsmc import report, scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.report import study
 from fastsmc.report.units import count, duration, percent, significant
-from fastsmc.results import Column, Run, Table, load, save
+from fastsmc.results.tables import Column, Run, Table, load, save
 
 REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"
 

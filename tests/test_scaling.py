@@ -15,7 +15,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference.vm import Vm
-from fastsmc.results import Run, load, save
+from fastsmc.results.tables import Run, load, save
 from fastsmc.scaling import axes, payload
 from fastsmc.traces import Trace, read_trace
 

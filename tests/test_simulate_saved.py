@@ -12,9 +12,9 @@ import pytest
 from scenarios import CLOSED
 
 import fastsmc as smc
-from fastsmc import results
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.latency import Simulation, vm_table
+from fastsmc.results import tables as results
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORWARDED = [{"base": "TRNG_RND64", "action": "FWD_TO_USER"}]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.results import Table
+from fastsmc.results.tables import Table
 from fastsmc.scaling.study import StudySizes, study
 from fastsmc.scaling.study.points import Point, row_of
 from fastsmc.scenario import Scenario

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
-from fastsmc.histogram import Histogram, bucket_of
 from fastsmc.latency.group import Group
 from fastsmc.latency.run import Counts, Sums
 from fastsmc.latency.saving import run_of
 from fastsmc.latency.summary import summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.log_linear import FIRST_OCTAVE, N_BUCKET
-from fastsmc.results import Run, save
+from fastsmc.results.histogram import Histogram, bucket_of
+from fastsmc.results.log_linear import FIRST_OCTAVE, N_BUCKET
+from fastsmc.results.tables import Run, save
 from fastsmc.scenario import Scenario
 
 LEAST_NS = 2.0**FIRST_OCTAVE

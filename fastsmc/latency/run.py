@@ -19,7 +19,7 @@ from fastsmc import kernels_queue_each as each
 from fastsmc import kernels_queue_forwarded as forwarded
 from fastsmc.kernels_variates import start_streams
 from fastsmc.latency.group import Group
-from fastsmc.log_linear import N_BUCKET
+from fastsmc.results.log_linear import N_BUCKET
 
 CHUNK = 1 << 21
 """Calls between two looks at whether to go on: some 10 to 200 ms of work."""

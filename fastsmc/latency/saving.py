@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsmc import results
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.histogram import Histogram, bucket_edges
 from fastsmc.latency.summary import quantiles, summary
 from fastsmc.latency.times import Times
-from fastsmc.log_linear import N_BUCKET
-from fastsmc.results import Column, Kind, Run, Table
+from fastsmc.results import tables as results
+from fastsmc.results.histogram import Histogram, bucket_edges
+from fastsmc.results.log_linear import N_BUCKET
+from fastsmc.results.tables import Column, Kind, Run, Table
 
 if TYPE_CHECKING:
     from fastsmc.latency.outcome import Simulation

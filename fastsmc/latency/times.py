@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastsmc.histogram import Histogram
+from fastsmc.results.histogram import Histogram
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from fastsmc.report.style import GREY, INK, RED, Picture, counts_axis, limit, new_figure, shade_hypothetical, styled
 from fastsmc.report.units import count, milliseconds, size
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 PLAIN, QEMU = "values", "id+value"
 TAG = "measured: encoded and read back"

@@ -8,7 +8,7 @@ from fastsmc.report.heatmap import origin_points
 from fastsmc.report.sets import QEMU, QEMU_ONCE, at_limit, reference
 from fastsmc.report.style import limit
 from fastsmc.report.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 
 def lead(run: Run) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from fastsmc.report import heatmap, needs, sets, study, timing, trace
 from fastsmc.report.lead import lead
 from fastsmc.report.style import Picture, to_png, to_svg
-from fastsmc.results import KINDS, Run, to_csv, to_json, write_files
+from fastsmc.results.tables import KINDS, Run, to_csv, to_json, write_files
 
 PAGE, DATA = "index.html", "data.json"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsmc.report import style
 from fastsmc.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Picture, limit, new_figure, styled
 from fastsmc.report.units import count, microseconds, milliseconds, percent, size
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 QEMU, QEMU_ONCE = "id+value", "id+value, VM-global once"
 CODECS = {QEMU: (BLUE, "-"), "values": (GREEN, "-"), QEMU_ONCE: (BLUE, "--"), "values, VM-global once": (GREEN, "--")}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsmc.report import style
 from fastsmc.report.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
 from fastsmc.report.units import NBSP, count, duration, percent, significant
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 TAG = "measured"
 TRACE = "real trace"

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from fastsmc.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
 from fastsmc.report.units import count, percent
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 TAG = "calls recorded, verdicts modelled"
 COLOURS = {

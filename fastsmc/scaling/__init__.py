@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass, field
 
 from fastsmc.facts import costs
-from fastsmc.results import Column, Run, Table, provenance
+from fastsmc.results.tables import Column, Run, Table, provenance
 from fastsmc.scaling._rows import Progress, silent
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost

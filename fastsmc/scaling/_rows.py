@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.results import Column, Kind, Table
+from fastsmc.results.tables import Column, Kind, Table
 
 Progress = Callable[[str, int, int], None]
 """Told (step, done, total) as cells of a step are finished."""

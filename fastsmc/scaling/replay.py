@@ -12,7 +12,7 @@ import numpy as np
 from fastsmc.dispatch_times import BatchLatency, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
-from fastsmc.results import Table
+from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
 from fastsmc.traces import Trace
 from fastsmc.vm import Fleet

@@ -6,7 +6,7 @@ from fastsmc.report.study import boot, filters, knee, lock, share, vcpus
 from fastsmc.report.study.common import figure_of, weakest
 from fastsmc.report.style import Picture
 from fastsmc.report.units import duration, percent
-from fastsmc.results import Run
+from fastsmc.results.tables import Run
 
 __all__ = ["figure_of", "intro", "is_in", "pictures", "weakest"]
 

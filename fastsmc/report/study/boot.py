@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from fastsmc.report.study.common import PALETTE, TAG, basis, closing, most_real, one, time_axis, vcpu_panel
 from fastsmc.report.style import Picture, new_figure, styled
 from fastsmc.report.units import count, duration, percent
-from fastsmc.results import Run
+from fastsmc.results.tables import Run
 
 CASES = {
     ("boot-storm", "PSCI_CPU_ON64"): "bring-up, CPU_ON forwarded",

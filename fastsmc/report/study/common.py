@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from fastsmc.report import style
 from fastsmc.report.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, limit
 from fastsmc.report.units import count, duration, significant
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 Dash = Literal["-", "--", ":"]
 TAG = "modelled, from assumed figures"

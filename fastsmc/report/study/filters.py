@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from fastsmc.report.study.common import PALETTE, TAG, basis, closing, figure_of, most_real, one, time_axis, vcpus_name
 from fastsmc.report.style import GREY, PURPLE, SKY, Picture, new_figure, styled
 from fastsmc.report.units import count, duration, percent, significant
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 
 def picture(run: Run) -> Picture:

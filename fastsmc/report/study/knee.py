@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from fastsmc.report.study.common import TAG, basis, closing, figure_of, vcpus
 from fastsmc.report.style import BLUE, INK, RED, Picture, limit, new_figure, styled
 from fastsmc.report.units import duration, percent, significant
-from fastsmc.results import Run
+from fastsmc.results.tables import Run
 
 
 def picture(run: Run) -> Picture:

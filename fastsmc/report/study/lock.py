@@ -11,7 +11,7 @@ from fastsmc.report import style
 from fastsmc.report.study.common import PALETTE, QUANTILES, TAG, basis, closing, lock_name, one, time_axis, vcpus_name
 from fastsmc.report.style import INK, Picture, new_figure, styled
 from fastsmc.report.units import NBSP, count, duration, percent, significant
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 SHADE = "#CFCFCF"
 NEAR = 2.0

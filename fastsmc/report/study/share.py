@@ -21,7 +21,7 @@ from fastsmc.report.study.common import (
 )
 from fastsmc.report.style import INK, Picture, new_figure, styled
 from fastsmc.report.units import count, duration, percent, significant
-from fastsmc.results import Run, Table
+from fastsmc.results.tables import Run, Table
 
 KNEE = (0, (1, 1.5))
 

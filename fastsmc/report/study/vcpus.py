@@ -22,7 +22,7 @@ from fastsmc.report.study.common import (
 )
 from fastsmc.report.style import GREY, INK, Picture, new_figure, styled
 from fastsmc.report.units import count, duration, percent, significant
-from fastsmc.results import Run
+from fastsmc.results.tables import Run
 
 LOCKS = ("vm", "workers", "none")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastsmc.histogram import RELATIVE_ERROR
 from fastsmc.profiles import FIGURES
-from fastsmc.results import Table
+from fastsmc.results.histogram import RELATIVE_ERROR
+from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import Heading, Progress, silent, table
 from fastsmc.scaling.study.boot import CASES, boot_table
 from fastsmc.scaling.study.knees import knees_table
@@ -104,7 +104,7 @@ def _figures(sizes: StudySizes) -> Table:
     )
     rows.append((*head, "think_ns", sizes.think_us * 1e3, "ns", "chosen", think, False))
     rows.append((*head, "share", sizes.share, "of all calls", "chosen", share, False))
-    buckets = "a quantile is the middle of a bucket of fastsmc.histogram"
+    buckets = "a quantile is the middle of a bucket of fastsmc.results.histogram"
     rows.append((*head, "quantile_error", RELATIVE_ERROR, "of the quantile, at most", "derived", buckets, False))
     headings: tuple[Heading, ...] = (
         ("profile", "", "cost profile of the study"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastsmc.latency import simulate
-from fastsmc.results import Table
+from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, table
 from fastsmc.scaling.study.points import PROFILE, StudySizes
 from fastsmc.scenario import Scenario

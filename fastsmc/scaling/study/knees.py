@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastsmc.results import Table
+from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import Heading, table
 
 if TYPE_CHECKING:

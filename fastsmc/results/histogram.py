@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET, SUB_BITS
+from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET, SUB_BITS
 
 RELATIVE_ERROR = 2.0 ** -(SUB_BITS + 1)
 """Of a quantile, against the value that has this rank."""
