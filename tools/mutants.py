@@ -44,7 +44,7 @@ MUTANTS = [
     *_in("kernels_records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
     *_in("kernels_records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
     *_in(
-        "smccc.py",
+        "facts/smccc.py",
         (
             '_arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.DEFAULT)',
             '_arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.NONE)',
@@ -70,7 +70,7 @@ MUTANTS = [
         ("((0x8000_0000, 0x8000_FFFF)", "((0x8000_0001, 0x8000_FFFF)"),
     ),
     *_in(
-        "releases.py",
+        "facts/releases.py",
         ('Change((5, 12), "5.12 merge', 'Change((5, 10), "5.12 merge'),
         ('Change((5, 13), "5.13 merge', 'Change((6, 2), "5.13 merge'),
         ("backports={(5, 10): 105,", "backports={(5, 10): 305,"),
@@ -90,7 +90,7 @@ MUTANTS = [
         ('sets={"has_event_data": True}', 'sets={"has_event_data": False}'),
     ),
     *_in(
-        "registers.py",
+        "facts/registers.py",
         ("WORKAROUND_LIMIT = 0xF", "WORKAROUND_LIMIT = 0x1F"),
         ("WORKAROUND_2_ENABLED = 0x10", "WORKAROUND_2_ENABLED = 0x20"),
         (
@@ -101,7 +101,7 @@ MUTANTS = [
         ("ARCH_MASK = 0xFF0F_FFFF_0000_0000", "ARCH_MASK = 0xFF00_0000_0000_0000"),
     ),
     *_in(
-        "reference.py",
+        "reference/vm.py",
         ("            return EINVAL  # before the run-once check", "            return EBUSY"),
         ("        self.has_run_once = True\n", ""),
         ("        if last < base or action >", "        if last <= base or action >"),
@@ -112,14 +112,14 @@ MUTANTS = [
         ("(value == PSCI_0_1) == has_psci_0_2", "(value == PSCI_0_1) != has_psci_0_2"),
     ),
     *_in(
-        "reference_services.py",
+        "reference/services.py",
         ("answered(0 if x1 in known else", "answered(0 if x1 & MASK32 in known else"),
         ("if n > 3 * word_bits", "if n >= 3 * word_bits"),
         ("free = (0, mask >> 2 * word_bits & word", "free = (0, mask >> word_bits & word"),
         ("vm.shown_bitmap(VENDOR_HYP_BMAP), 0, vm", "vm.shown_bitmap(VENDOR_HYP_BMAP), vm"),
     ),
     *_in(
-        "reference_psci.py",
+        "reference/psci.py",
         ("PSCI_INVALID_PARAMS if is_0_1 else PSCI_ALREADY_ON", "PSCI_ALREADY_ON"),
         ("if target is None or x2 > 3", "if target is None or x2 > 4"),
         ("if reset_type != 0 and reset_type < 0x8000_0000", "if reset_type < 0x8000_0000"),
