@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from fastsmc.cli import app
+from fastsmc.cli.app import app
 from fastsmc.errors import InputError
 from fastsmc.planning import line_rate, microseconds
 

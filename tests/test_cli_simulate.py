@@ -134,7 +134,7 @@ def test_profiles_can_be_looked_at() -> None:
 
 START = """
 import sys, time
-from fastsmc.cli import main
+from fastsmc.cli.app import main
 from fastsmc.latency.run import OneByOne
 
 kernel, calls = OneByOne.kernel, []

@@ -378,7 +378,7 @@ def test_the_command_ends_in_3_for_a_name_it_does_not_know() -> None:
 
 def test_explaining_compiles_nothing() -> None:
     code = (
-        "import sys; from fastsmc.cli import app; app(['explain', 'PTP', 'STD_BMAP'], standalone_mode=False);"
+        "import sys; from fastsmc.cli.app import app; app(['explain', 'PTP', 'STD_BMAP'], standalone_mode=False);"
         "sys.exit(' '.join({'numba', 'llvmlite', 'matplotlib'} & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_progress import progress
+from fastsmc.cli.progress import progress
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_options import ioctl_cost, link_given, registers_given, write_figure
+from fastsmc.cli.migrate.options import ioctl_cost, link_given, registers_given, write_figure
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc import cli_migrate
-from fastsmc.cli_progress import progress
-from fastsmc.cli_simulate import simulate
+from fastsmc.cli.migrate import inspect as cli_migrate
+from fastsmc.cli.progress import progress
+from fastsmc.cli.simulate import simulate
 from fastsmc.errors import CheckError, FastsmcError, InputError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 
@@ -235,7 +235,7 @@ def scope(
     VM-global through per-vCPU accessors is KVM today; per vCPU is the bug that was feared; VM-scoped register ids
     are series v4's, for its own table of registers and for larger ones.
     """
-    from fastsmc.cli_migrate_options import registers_of
+    from fastsmc.cli.migrate.options import registers_of
     from fastsmc.scope import compare_scopes
     from fastsmc.scope.cost import ASSUMED, NOTES
 

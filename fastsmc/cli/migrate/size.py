@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_options import registers_given, whole_numbers
+from fastsmc.cli.migrate.options import registers_given, whole_numbers
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:

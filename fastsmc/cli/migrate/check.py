@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_options import write_figure
-from fastsmc.cli_progress import progress
+from fastsmc.cli.migrate.options import write_figure
+from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, InputError
 
 if TYPE_CHECKING:

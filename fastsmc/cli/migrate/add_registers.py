@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli_migrate_options import ioctl_cost, link_given, registers_of, whole_numbers, write_figure
+from fastsmc.cli.migrate.options import ioctl_cost, link_given, registers_of, whole_numbers, write_figure
 
 if TYPE_CHECKING:
     from fastsmc.planning import ClaimPoint, Link, MapSavings, MoreRegisters, Span, VmmRow

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc import cli_migrate_add_registers, cli_migrate_check, cli_migrate_downtime, cli_migrate_size
+from fastsmc.cli.migrate import add_registers as cli_migrate_add_registers
+from fastsmc.cli.migrate import check as cli_migrate_check
+from fastsmc.cli.migrate import downtime as cli_migrate_downtime
+from fastsmc.cli.migrate import size as cli_migrate_size
 
 if TYPE_CHECKING:
     from fastsmc.migration.read import Part, RegisterFile, Scopes
