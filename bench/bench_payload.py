@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.kernels_payload import column_differences
-from fastsmc.migration import Codec, decode, encode, payload_bytes
-from fastsmc.migration.arrays import Arrays
+from fastsmc.migrate import Codec, decode, encode, payload_bytes
+from fastsmc.migrate.arrays import Arrays
+from fastsmc.migrate.kernels.arrays import column_differences
 
 N_BUFFER = 8
 SHAPES = [(16, 182), (512, 182), (1024, 1024)]

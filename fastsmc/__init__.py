@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastsmc.answering import answers
-    from fastsmc.compat import check_migration
     from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
     from fastsmc.dispatcher import dispatch, verdicts
-    from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.errors import FastsmcError
     from fastsmc.facts.register_sets import register_set, register_sets
     from fastsmc.facts.registers import register
@@ -29,9 +27,11 @@ if TYPE_CHECKING:
     from fastsmc.filters import FilterRange
     from fastsmc.grouped import GroupedCalls
     from fastsmc.latency import saved_times, simulate
-    from fastsmc.migration import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
-    from fastsmc.migration.read import read_registers
-    from fastsmc.planning import Link, added_register, map_savings, max_vcpus, more_registers, register_table
+    from fastsmc.migrate import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
+    from fastsmc.migrate.compat import check_migration
+    from fastsmc.migrate.read import read_registers
+    from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
+    from fastsmc.plan import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
     from fastsmc.profiles import load_profile
     from fastsmc.results.histogram import Histogram
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Calls": "workload",
-    "Codec": "migration",
+    "Codec": "migrate",
     "FastsmcError": "errors",
     "FilterAction": "facts.smccc",
     "FilterRange": "filters",
@@ -51,36 +51,36 @@ _HOME = {
     "GroupedCalls": "grouped",
     "Histogram": "results.histogram",
     "Host": "facts.releases",
-    "Link": "planning",
-    "QemuMachine": "migration",
+    "Link": "plan",
+    "QemuMachine": "migrate",
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
-    "added_register": "planning",
+    "added_register": "plan",
     "answers": "answering",
-    "check_migration": "compat",
+    "check_migration": "migrate.compat",
     "compare_dispatch": "dispatch_times",
-    "decode": "migration",
+    "decode": "migrate",
     "dispatch": "dispatcher",
-    "encode": "migration",
-    "ioctls": "migration",
+    "encode": "migrate",
+    "ioctls": "migrate",
     "load_profile": "profiles",
-    "map_savings": "planning",
-    "max_vcpus": "planning",
+    "map_savings": "plan",
+    "max_vcpus": "plan",
     "measure_batches": "dispatch_times",
     "measure_dispatch": "dispatch_times",
     "mix": "workload",
-    "more_registers": "planning",
-    "payload_bytes": "migration",
-    "qemu_downtime": "downtime",
-    "qemu_stream_size": "migration",
-    "read_downtime_log": "downtime",
-    "read_query_migrate": "downtime",
-    "read_registers": "migration.read",
+    "more_registers": "plan",
+    "payload_bytes": "migrate",
+    "qemu_downtime": "migrate.switchover",
+    "qemu_stream_size": "migrate",
+    "read_downtime_log": "migrate.switchover",
+    "read_query_migrate": "migrate.switchover",
+    "read_registers": "migrate.read",
     "read_trace": "traces",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
     "register_sets": "facts.register_sets",
-    "register_table": "planning",
+    "register_table": "plan",
     "release": "facts.releases",
     "replay": "workload",
     "saved_times": "latency",
@@ -88,8 +88,8 @@ _HOME = {
     "switch": "power",
     "verdicts": "dispatcher",
     "verify": "verification",
-    "with_logs": "downtime",
-    "with_query": "downtime",
+    "with_logs": "migrate.switchover",
+    "with_query": "migrate.switchover",
 }
 
 __all__ = [

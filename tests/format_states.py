@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from read_samples import payload_values
 
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.migration.formats import FORMATS, RegisterState
+from fastsmc.migrate.formats import FORMATS, RegisterState
 
 VLS = 0x606000000015FFFF
 FPCR = 0x60200000001000D5

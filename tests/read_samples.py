@@ -131,7 +131,7 @@ def reglist_lines() -> bytes:
 @cache
 def small_stream(name: str) -> bytes:
     """A stream without its guest memory: the sections of memory are left out, all else stays as QEMU wrote it."""
-    from fastsmc.migration.read import read_registers
+    from fastsmc.migrate.read import read_registers
 
     data, at, kept = stream(name), 0, []
     for part in read_registers(STREAMS / name).parts:
@@ -143,7 +143,7 @@ def small_stream(name: str) -> bytes:
 @cache
 def described_stream() -> bytes:
     """A stream of a few devices and a description of just these; the vCPU has SVE."""
-    from fastsmc.migration.read import read_registers
+    from fastsmc.migrate.read import read_registers
 
     data, at, kept = small_stream("max-1.bin.xz"), 0, []
     keep = ("header", "configuration", "timer", "pflash_cfi01", "cpu_common", "cpu", "end of stream")

@@ -6,7 +6,7 @@ import json
 import struct
 from typing import Any
 
-from fastsmc.migration.read import RegisterFile
+from fastsmc.migrate.read import RegisterFile
 
 IN_ROUNDS = ("ram", "block", "dirty-bitmap")
 

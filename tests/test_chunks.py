@@ -13,8 +13,8 @@ import pytest
 from format_states import plain
 
 from fastsmc.errors import InputError
-from fastsmc.migration import Codec, decode_chunks, encode, encode_chunks
-from fastsmc.migration import chunks as module
+from fastsmc.migrate import Codec, decode_chunks, encode, encode_chunks
+from fastsmc.migrate import chunks as module
 
 STATE = plain(50, 33)
 
@@ -58,7 +58,7 @@ def test_damage_is_named_with_its_byte_in_the_whole_stream(monkeypatch: pytest.M
 
 PROGRAM = """
 import resource, numpy as np
-from fastsmc.migration import encode_chunks, decode_chunks, encode
+from fastsmc.migrate import encode_chunks, decode_chunks, encode
 from fastsmc.facts.register_sets import bitmap_ids
 N, R, B = 100_000, 1024, 1000
 ids, is_global = bitmap_ids(R), np.arange(R) % 3 == 0

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from fastsmc.cli.app import app
 from fastsmc.errors import InputError
-from fastsmc.planning import line_rate, microseconds
+from fastsmc.plan import line_rate, microseconds
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "tests" / "downtime"

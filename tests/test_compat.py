@@ -12,13 +12,13 @@ import pytest
 from read_samples import STREAMS, expression
 
 import fastsmc as smc
-from fastsmc.compat import Basis, Direction, Verdict, Vmm, check_migration
-from fastsmc.compat.lists import inferred_ids, list_changes
-from fastsmc.compat.matrix import groups, migration_matrix
-from fastsmc.compat.named import listed
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.releases import release
+from fastsmc.migrate.compat import Basis, Direction, Verdict, Vmm, check_migration
+from fastsmc.migrate.compat.lists import inferred_ids, list_changes
+from fastsmc.migrate.compat.matrix import groups, migration_matrix
+from fastsmc.migrate.compat.named import listed
 from fastsmc.reference.restore import SVE_VLS
 
 RECORDINGS = Path(__file__).parent / "recordings"

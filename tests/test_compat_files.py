@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from read_samples import HOST, cloud_hypervisor, expression, fingerprint, reg_list, reglist_lines, snapshot_editor
 
-from fastsmc.compat import check_migration
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
+from fastsmc.migrate.compat import check_migration
 
 RECORDED = "linux-6.12.107-max"
 LEFT_OUT = {0x6030000000100040, 0x603000000013DF1A, 0x603000000013DF01}

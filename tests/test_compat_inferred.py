@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastsmc.compat import Basis, MigrationCheck, check_migration, named
 from fastsmc.facts.registers import FW_BY_ID
+from fastsmc.migrate.compat import Basis, MigrationCheck, check_migration, named
 
 RECORDINGS = Path(__file__).parent / "recordings"
 HOSTS = {path.parent.name.split("-")[1]: path for path in sorted(RECORDINGS.glob("*-max/restore.jsonl.xz"))}

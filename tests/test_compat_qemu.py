@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.compat import check_migration
+from fastsmc.migrate.compat import check_migration
 
 QEMU = shutil.which("qemu-system-aarch64")
 CPUS = ("cortex-a57", "neoverse-n1", "max", "max,sve=off")

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.downtime import Stage, qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
-from fastsmc.downtime.names import DESCRIPTION, GETS, GETS_AGAIN, GIC_GETS, GIC_SETS, SETS, SETS_AGAIN, WIRE
-from fastsmc.downtime.steps import Waterfall
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import register_set
-from fastsmc.planning import Link, Span
+from fastsmc.migrate.switchover import (
+    Stage,
+    qemu_downtime,
+    read_downtime_log,
+    read_query_migrate,
+    with_logs,
+    with_query,
+)
+from fastsmc.migrate.switchover.names import DESCRIPTION, GETS, GETS_AGAIN, GIC_GETS, GIC_SETS, SETS, SETS_AGAIN, WIRE
+from fastsmc.migrate.switchover.steps import Waterfall
+from fastsmc.plan import Link, Span
 
 SAMPLES = Path(__file__).parent / "downtime"
 SOURCE, DESTINATION = SAMPLES / "source.log", SAMPLES / "destination.log"

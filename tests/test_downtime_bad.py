@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
 from fastsmc.errors import FastsmcError, InputError, TraceError
-from fastsmc.planning import Link
+from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
+from fastsmc.plan import Link
 
 SAMPLES = Path(__file__).parent / "downtime"
 SAVE = "vmstate_downtime_save type=non-iterable idstr=cpu instance_id=0 downtime=5"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
-from fastsmc.planning import Link
+from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
+from fastsmc.plan import Link
 from tools import qemu_downtime as tool
 from tools import qemu_migrate
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import bitmap_ids
 from fastsmc.facts.registers import reg_size
-from fastsmc.migration import Codec, encode, payload_bytes
-from fastsmc.migration.formats import FORMATS, Expected, RegisterState, decode_state, encode_state, encoded_bytes
-from fastsmc.migration.formats.firecracker import checksum
-from fastsmc.migration.read import read_registers
+from fastsmc.migrate import Codec, encode, payload_bytes
+from fastsmc.migrate.formats import FORMATS, Expected, RegisterState, decode_state, encode_state, encoded_bytes
+from fastsmc.migrate.formats.firecracker import checksum
+from fastsmc.migrate.read import read_registers
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -12,7 +12,7 @@ from format_states import plain
 
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.register_sets import bitmap_ids
-from fastsmc.migration.formats import FORMATS, Expected, RegisterState, decode_state, encode_state
+from fastsmc.migrate.formats import FORMATS, Expected, RegisterState, decode_state, encode_state
 
 OFFSET = re.compile(r"byte \d+|^vCPU \d+, register 0x")
 VALUES_ONLY = ("values", "values, VM-global once")

@@ -7,10 +7,10 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
-from fastsmc.migration import Codec, Vmm, payload_cost
-from fastsmc.planning import Link, claim, map_savings, more_registers, registers_to_reach
-from fastsmc.planning.by_vmm import MoreRegisters, VmmRow
-from fastsmc.planning.global_map import verdict
+from fastsmc.migrate import Codec, Vmm, payload_cost
+from fastsmc.plan import Link, claim, map_savings, more_registers, registers_to_reach
+from fastsmc.plan.by_vmm import MoreRegisters, VmmRow
+from fastsmc.plan.global_map import verdict
 
 LINK = Link(10)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.migration import Codec, decode, encode, equal_columns, ioctls, payload_bytes, payload_cost
+from fastsmc.migrate import Codec, decode, encode, equal_columns, ioctls, payload_bytes, payload_cost
 
 EDGES = [0, 1, 0xFF, 1 << 31, (1 << 32) - 1, 1 << 63, (1 << 64) - 1, 0x0123_4567_89AB_CDEF]
 

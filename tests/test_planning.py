@@ -8,8 +8,8 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import register_set
-from fastsmc.migration import Codec, payload_cost
-from fastsmc.planning import Link, added_register, max_vcpus, register_table
+from fastsmc.migrate import Codec, payload_cost
+from fastsmc.plan import Link, added_register, max_vcpus, register_table
 
 
 def test_transfer_is_a_round_trip_plus_bytes_at_line_rate() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from qemu_parts import read
 
-from fastsmc.migration import QemuMachine, qemu_stream_size
-from fastsmc.migration.qemu_machine import VERSIONS, parse_machine
-from fastsmc.migration.read import read_registers
+from fastsmc.migrate import QemuMachine, qemu_stream_size
+from fastsmc.migrate.qemu.machine import VERSIONS, parse_machine
+from fastsmc.migrate.read import read_registers
 from tools import qemu_migrate
 
 VERSION = qemu_migrate.version()

@@ -10,10 +10,10 @@ from format_states import VLS, plain, recorded
 from read_samples import STREAMS
 
 from fastsmc.errors import InputError
-from fastsmc.migration.formats import RegisterState, decode_state, encode_state, encoded_bytes
-from fastsmc.migration.qemu_size import qemu_stream_size
-from fastsmc.migration.read import read_registers
-from fastsmc.migration.read.qemu_cpu import CpuFields, core_bank, cpreg_banks
+from fastsmc.migrate.formats import RegisterState, decode_state, encode_state, encoded_bytes
+from fastsmc.migrate.qemu.size import qemu_stream_size
+from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.qemu.cpu import CpuFields, core_bank, cpreg_banks
 
 NAME = "qemu cpu section"
 CORE = 0x6030000000100000

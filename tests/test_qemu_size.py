@@ -10,9 +10,9 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
-from fastsmc.migration import QemuMachine, StreamSize, qemu_stream_size
-from fastsmc.migration.qemu_layout import digits_up_to
-from fastsmc.migration.qemu_machine import parse_machine
+from fastsmc.migrate import QemuMachine, StreamSize, qemu_stream_size
+from fastsmc.migrate.qemu.layout import digits_up_to
+from fastsmc.migrate.qemu.machine import parse_machine
 
 
 def machine(options: str, **more: object) -> QemuMachine:

@@ -25,8 +25,8 @@ from read_samples import (
 )
 
 from fastsmc.errors import InputError, RegisterFileError
-from fastsmc.migration.read import read_registers
-from fastsmc.migration.read.snapshot_editor import _from_bytes
+from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.snapshot_editor import _from_bytes
 
 NODESC, DESC = "neoverse-n1-2-nodesc.bin.xz", "max-1.bin.xz"
 

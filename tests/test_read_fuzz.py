@@ -22,7 +22,7 @@ from read_samples import (
 )
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migration.read import read_registers
+from fastsmc.migrate.read import read_registers
 
 N_MUTATED = 100_000
 """Per reader; the two kinds of streams share them."""

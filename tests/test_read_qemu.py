@@ -14,7 +14,7 @@ import pytest
 from stream_checks import assert_adds_up, description_of, plain_parse
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migration.read import Format, read_registers, scopes
+from fastsmc.migrate.read import Format, read_registers, scopes
 
 STREAMS = Path(__file__).parent / "streams"
 NAMES = sorted(path.name for path in STREAMS.glob("*.bin.xz"))
@@ -113,7 +113,7 @@ def test_guest_memory_is_not_held() -> None:
     """256 MiB of pages that are not zero, through a pipe, in a process that may not hold them."""
     code = f"""
 import io, lzma, resource, sys
-from fastsmc.migration.read import read_registers
+from fastsmc.migrate.read import read_registers
 data = lzma.decompress(open({str(STREAMS / "cortex-a57-2.bin.xz")!r}, "rb").read())
 page = (0x28).to_bytes(8, "big") + bytes(range(1, 129)) * 32  # a page of the same block
 at = data.index(b"\\x00" * 7 + b"\\x08" + b"\\x0dmach-virt.ram") + 8 + 14 + 4096

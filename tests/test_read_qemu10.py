@@ -11,8 +11,9 @@ from read_samples import memory_stream
 from stream_checks import IN_ROUNDS, assert_adds_up, description_of, plain_parse
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migration.read import RegisterFile, qemu_ram, read_registers
-from fastsmc.migration.read.qemu_cpu import PSTATE
+from fastsmc.migrate.read import RegisterFile, read_registers
+from fastsmc.migrate.read.qemu import ram as qemu_ram
+from fastsmc.migrate.read.qemu.cpu import PSTATE
 
 STREAMS = Path(__file__).parent / "streams"
 N_REG = {

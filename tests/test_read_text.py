@@ -26,7 +26,7 @@ from read_samples import (
 
 import fastsmc as smc
 from fastsmc.errors import InputError, RegisterFileError
-from fastsmc.migration.read import Format, RegisterFile, read_registers, scopes
+from fastsmc.migrate.read import Format, RegisterFile, read_registers, scopes
 
 
 def read(data: bytes, **options: str) -> RegisterFile:

@@ -9,10 +9,10 @@ from format_states import plain
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
-from fastsmc.migration import Codec, decode, encode
-from fastsmc.migration._checks import U64Array
-from fastsmc.migration.formats import RegisterState
-from fastsmc.migration.vm_global import load_once, writes
+from fastsmc.migrate import Codec, decode, encode
+from fastsmc.migrate._checks import U64Array
+from fastsmc.migrate.formats import RegisterState
+from fastsmc.migrate.vm_global import load_once, writes
 from fastsmc.reference.vm import Vm
 
 RESET = 0xDEAD

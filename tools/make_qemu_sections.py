@@ -18,7 +18,7 @@ from typing import Any
 
 from qemu_migrate import ZA_GUEST, migrate, version
 
-from fastsmc.migration.read import read_registers
+from fastsmc.migrate.read import read_registers
 
 VERSION = ".".join((version() or "7.2").split(".")[:2])
 OUT = Path(f"fastsmc/data/qemu_virt_{VERSION}.json")

@@ -34,15 +34,15 @@ def _in(path: str, *pairs: tuple[str, str]) -> list[Mutant]:
 
 MUTANTS = [
     *_in(
-        "migration/formats/qemu_section.py",
+        "migrate/formats/qemu_section.py",
         ('"env.banked_spsr"] + 8 * (n + 1)', '"env.banked_spsr"] + 8 * n'),
         ('_MINUS_ONE = ("env.exclusive_addr", ', "_MINUS_ONE = ("),
         ("np.uint64(1) != 0)", "np.uint64(2) != 0)"),
         ("(16, high, _Z_BYTES - 16)]", "(0, high, _Z_BYTES - 16)]"),
     ),
-    *_in("migration/vm_global.py", ("is_absent and skips", "is_absent")),
-    *_in("kernels_records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
-    *_in("kernels_records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
+    *_in("migrate/vm_global.py", ("is_absent and skips", "is_absent")),
+    *_in("migrate/kernels/records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
+    *_in("migrate/kernels/records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
     *_in(
         "facts/smccc.py",
         (
@@ -286,61 +286,61 @@ MUTANTS = [
         ("            if base != _SUSPEND:", "            if True:"),
     ),
     *_in(
-        "compat/vmms.py",
+        "migrate/compat/vmms.py",
         ("len(incoming) > len(own):", "len(incoming) >= len(own):"),
         ("    if incoming - own:", "    if own - incoming:"),
         ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
         ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
     ),
     *_in(
-        "compat/lists.py",
+        "migrate/compat/lists.py",
         ("if parse_version(release.name)[:2] >= change.by:", "if parse_version(release.name)[:2] > change.by:"),
         ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
     ),
     *_in(
-        "compat/judge.py",
+        "migrate/compat/judge.py",
         ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
         ("if kind not in FIRMWARE and takes_any_value(reg):", "if kind not in FIRMWARE:"),
     ),
     *_in(
-        "compat/visible.py",
+        "migrate/compat/visible.py",
         ("written = carried(source, vmm) - lost", "written = frozenset(source.values) - lost"),
         ("_in_order(after[0] - before[0]), _in_order(before[0] - after[0])", "_in_order(after[0] & before[0]), ()"),
     ),
     *_in(
-        "downtime/steps.py",
+        "migrate/switchover/steps.py",
         ("alone + longest(", "alone + total("),
         ("if not step.is_budgeted)", "if step.is_budgeted)"),
         ("gic * self.n_vcpu * int", "gic * int"),
     ),
     *_in(
-        "downtime/model.py",
+        "migrate/switchover/model.py",
         (".save_ioctls) - again", ".save_ioctls)"),
         ("state_bytes = size.total_bytes - size.description_bytes", "state_bytes = size.total_bytes"),
     ),
     *_in(
-        "downtime/measured.py",
+        "migrate/switchover/measured.py",
         ("max(saved.get(key, 0), loaded.get(key, 0))", "saved.get(key, 0) + loaded.get(key, 0)"),
         ("if n_cpu not in (0, waterfall.n_vcpu):", "if False:"),
         ("if None not in gaps and", "if gaps[0] is not None and"),
         ("min(query.downtime_ms, wire_ms)", "wire_ms"),
     ),
-    *_in("downtime/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")),
-    *_in("planning/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
+    *_in("migrate/switchover/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")),
+    *_in("plan/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
     *_in(
-        "planning/by_vmm.py",
+        "plan/by_vmm.py",
         ("registers.n_reg + n_new > most:", "registers.n_reg + n_new >= most:"),
         ("self.after > self.most", "self.after >= self.most"),
     ),
-    *_in("planning/vmms.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
+    *_in("plan/vmms.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
     *_in(
-        "migration/qemu_layout.py",
+        "migrate/qemu/layout.py",
         ('length = {"array_len": n} if n > 1 else {}', 'length = {"array_len": n}'),
         ("SECTION_FOOT = 1 + 4", "SECTION_FOOT = 4"),
         ("low, bound, width = bound, bound * 10, width + 1", "low, bound, width = bound, bound * 10, width"),
     ),
     *_in(
-        "migration/qemu_size.py",
+        "migrate/qemu/size.py",
         (
             "size += (n_vcpu - 1) * (element + _SEPARATOR) + more_digits",
             "size += (n_vcpu - 1) * (element + _SEPARATOR)",
@@ -349,5 +349,5 @@ MUTANTS = [
         ("(n_section - 1) * _SEPARATOR", "n_section * _SEPARATOR"),
         ('if n_vcpu > 1 and not data["last_has_index"]:', 'if not data["last_has_index"]:'),
     ),
-    *_in("migration/qemu_machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
+    *_in("migrate/qemu/machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import bitmap_ids, register_set
 from fastsmc.facts.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
-from fastsmc.migration import Codec, Vmm, decode, encode, ioctls, payload_bytes, payload_cost
+from fastsmc.migrate import Codec, Vmm, decode, encode, ioctls, payload_bytes, payload_cost
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, Progress, silent, table
 

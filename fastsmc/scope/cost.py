@@ -17,9 +17,9 @@ from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import whole
 from fastsmc.fleet_state import whole_numbers
-from fastsmc.migration._checks import MAX_COUNT, I64Array, member
-from fastsmc.migration.counts import Vmm, payload_cost
-from fastsmc.migration.payload import Codec
+from fastsmc.migrate._checks import MAX_COUNT, I64Array, member
+from fastsmc.migrate.counts import Vmm, payload_cost
+from fastsmc.migrate.payload import Codec
 from fastsmc.scope.vm_scoped import Marked, Scope, marked_mask
 
 NOTES = {

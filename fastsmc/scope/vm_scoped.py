@@ -31,7 +31,7 @@ from fastsmc.facts.registers import (
     register_id,
 )
 from fastsmc.fleet_state import Selection
-from fastsmc.migration._checks import member
+from fastsmc.migrate._checks import member
 from fastsmc.scope.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
 from fastsmc.workload import Calls

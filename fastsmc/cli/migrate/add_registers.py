@@ -12,7 +12,7 @@ import typer
 from fastsmc.cli.migrate.options import ioctl_cost, link_given, registers_of, whole_numbers, write_figure
 
 if TYPE_CHECKING:
-    from fastsmc.planning import ClaimPoint, Link, MapSavings, MoreRegisters, Span, VmmRow
+    from fastsmc.plan import ClaimPoint, Link, MapSavings, MoreRegisters, Span, VmmRow
 
 EPILOG = "Example: fastsmc migrate add-registers 1 --release 6.18 --vcpus 8,512 --line-rate 25G"
 _SIDES = (200, 200)
@@ -44,9 +44,9 @@ def add_registers(
     Bytes are of the register arrays; ioctls and ms of both ends; limits that are crossed; migration directions that
     break. Then what a map of VM-global registers would save, and a verdict on what was said of it in 2022.
     """
-    from fastsmc.planning import claim, map_savings, more_registers, registers_to_reach
-    from fastsmc.planning.global_map import verdict
-    from fastsmc.planning.link import require_number
+    from fastsmc.migrate.link import require_number
+    from fastsmc.plan import claim, map_savings, more_registers, registers_to_reach
+    from fastsmc.plan.global_map import verdict
 
     require_number(share, "--share", above=0)
     link, each, counts = link_given(rate, rtt), ioctl_cost(ioctl_ns), whole_numbers("--vcpus", vcpus)
@@ -124,7 +124,7 @@ def _print_map(savings: list[MapSavings], needed: list[Span], share: float, limi
 def _draw(path: Path, link: Link, limit_ms: float, share: float, savings: list[MapSavings], ioctl_ns: Span) -> None:
     import numpy as np
 
-    from fastsmc.planning.global_map import ORIGIN, saved_ms
+    from fastsmc.plan.global_map import ORIGIN, saved_ms
     from fastsmc.report.break_even import picture
 
     ns, repeats = np.geomspace(50, 5000, _SIDES[0]), np.geomspace(100, 4e6, _SIDES[1])

@@ -14,8 +14,8 @@ from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, InputError
 
 if TYPE_CHECKING:
-    from fastsmc.compat import Direction, MigrationCheck, RegisterFate, SideInfo
-    from fastsmc.compat.matrix import Cell, Matrix
+    from fastsmc.migrate.compat import Direction, MigrationCheck, RegisterFate, SideInfo
+    from fastsmc.migrate.compat.matrix import Cell, Matrix
 
 _SHOWN = 24
 REFUSED = "no"
@@ -58,7 +58,7 @@ def check(
     if features is not None or csv_file is not None or figure is not None:
         msg = "--features, --csv and --figure belong to --matrix; features of a side follow it: 6.12+pmu"
         raise typer.BadParameter(msg)
-    from fastsmc.compat import check_migration
+    from fastsmc.migrate.compat import check_migration
 
     found = check_migration(
         source,
@@ -205,7 +205,7 @@ def _fate_json(fate: RegisterFate) -> dict[str, Any]:
 
 
 def _matrix(features: str | None, vmm: str, as_json: bool, csv_file: Path | None, figure: Path | None) -> None:
-    from fastsmc.compat.matrix import COLUMNS, migration_matrix
+    from fastsmc.migrate.compat.matrix import COLUMNS, migration_matrix
 
     with progress("checking") as show:
         found = migration_matrix(features=features or "psci02", vmm=vmm, progress=show)
@@ -222,7 +222,7 @@ def _matrix(features: str | None, vmm: str, as_json: bool, csv_file: Path | None
 
 
 def _write_csv(path: Path, found: Matrix) -> None:
-    from fastsmc.compat.matrix import COLUMNS
+    from fastsmc.migrate.compat.matrix import COLUMNS
 
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -252,7 +252,7 @@ def _unwritable(path: Path, error: OSError) -> InputError:
 
 def _grouped(found: Matrix) -> tuple[list[str], list[list[Cell]]]:
     """Names of groups of like releases, and the cells between their first members."""
-    from fastsmc.compat.matrix import groups
+    from fastsmc.migrate.compat.matrix import groups
 
     like = groups(found)
     firsts = {group[0] for group in like}
@@ -275,7 +275,7 @@ def _print_matrix(found: Matrix) -> None:
 
 def _mark(cell: Cell) -> str:
     """How a direction is shown in one cell."""
-    from fastsmc.compat import Verdict
+    from fastsmc.migrate.compat import Verdict
 
     if cell.verdict is Verdict.FAIL:
         return str(cell.n_failing) if cell.n_failing else REFUSED

@@ -13,8 +13,8 @@ from fastsmc.cli.migrate.options import ioctl_cost, link_given, registers_given,
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
-    from fastsmc.downtime import Waterfall
-    from fastsmc.planning import Span
+    from fastsmc.migrate.switchover import Waterfall
+    from fastsmc.plan import Span
 
 EPILOG = "Example: fastsmc migrate downtime --vcpus 512 --release 6.18 --line-rate 25G --query-migrate answer.json"
 
@@ -50,7 +50,7 @@ def downtime(
     For QEMU on a KVM host, GICv3, precopy. Times of ioctls, pausing and resuming are assumed. What --query-migrate and
     --trace tell replaces modelled steps and is marked measured.
     """
-    from fastsmc.downtime import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
+    from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
 
     if vmm != "qemu":
         msg = f"--vmm {vmm!r}: only 'qemu' is modelled, as no other VMM's steps are known"

@@ -15,7 +15,7 @@ from fastsmc.cli.migrate import downtime as cli_migrate_downtime
 from fastsmc.cli.migrate import size as cli_migrate_size
 
 if TYPE_CHECKING:
-    from fastsmc.migration.read import Part, RegisterFile, Scopes
+    from fastsmc.migrate.read import Part, RegisterFile, Scopes
 
 app = typer.Typer(
     help="Register state on the move: what a file of a real system holds, and what it costs.",
@@ -62,7 +62,7 @@ def inspect(
     snapshot-editor and of the kernel's get-reg-list, Cloud Hypervisor's state.json, recorded lists and payloads.
     Registers equal on all vCPUs are compared with those that fastsmc declares VM-global (derived).
     """
-    from fastsmc.migration.read import read_registers, scopes
+    from fastsmc.migrate.read import read_registers, scopes
 
     found = read_registers(file, format=format, features=features)
     equality = scopes(found)

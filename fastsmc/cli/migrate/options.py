@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastsmc.facts.register_sets import RegisterSet
-    from fastsmc.planning import Link
+    from fastsmc.plan import Link
 
 
 def registers_given(
@@ -47,7 +47,7 @@ def registers_of(release: str, features: str | None) -> RegisterSet:
     Raises:
         InputError: a release fastsmc does not know, or features it does not have.
     """
-    from fastsmc.compat.named import listed
+    from fastsmc.migrate.compat.named import listed
 
     return listed(release, features)
 
@@ -89,7 +89,7 @@ def link_given(rate: str, rtt: str) -> Link:
     Raises:
         InputError: a rate or a time that cannot be read.
     """
-    from fastsmc.planning import Link, line_rate, microseconds
+    from fastsmc.plan import Link, line_rate, microseconds
 
     return Link(line_rate(rate), microseconds(rtt))
 

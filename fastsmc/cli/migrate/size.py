@@ -12,8 +12,8 @@ from fastsmc.cli.migrate.options import registers_given, whole_numbers
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
-    from fastsmc.migration.qemu_machine import QemuMachine
-    from fastsmc.migration.qemu_size import StreamSize
+    from fastsmc.migrate.qemu.machine import QemuMachine
+    from fastsmc.migrate.qemu.size import StreamSize
 
 EPILOG = "Example: fastsmc migrate size --vcpus 64,512 --release 6.18 --features psci02+pmu"
 
@@ -63,7 +63,7 @@ def size(
     For QEMU 7.2 and 10.0, machine virt, stopped before its first instruction. RAM is not counted. Later on, as far as
     is known, only SME's ZA (--za), a pending SError and the state of a network card change the size.
     """
-    from fastsmc.migration.qemu_size import qemu_stream_size
+    from fastsmc.migrate.qemu.size import qemu_stream_size
 
     if vmm != "qemu":
         msg = f"--vmm {vmm!r}: only 'qemu' can be predicted, as no other VMM's stream is known to the byte"
@@ -97,7 +97,7 @@ def _kind(machine: QemuMachine) -> str:
 
 def _machine(text: str, gic: int | None, version: str | None, **more: Any) -> QemuMachine:
     """The machine of --machine, of --gic and --qemu, which may say the same once more, and of other options."""
-    from fastsmc.migration.qemu_machine import QemuMachine, parse_machine
+    from fastsmc.migrate.qemu.machine import QemuMachine, parse_machine
 
     options: dict[str, Any] = parse_machine(text)
     for option, name, value in (("--gic", "gic", gic), ("--qemu", "version", version)):

@@ -1,0 +1,161 @@
+"""Sides from files: whatever `read_registers` reads, and which kernel it probably came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fastsmc.errors import InputError
+from fastsmc.facts.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    FW_BY_ID,
+    SIZE_U64,
+    reg_class,
+    register,
+)
+from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, parse_version, release
+from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.migrate.compat.lists import PTIMER_CNT, ZCR, inferred_ids
+from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
+from fastsmc.migrate.compat.result import Basis
+from fastsmc.migrate.compat.side import FIRMWARE, Side
+from fastsmc.migrate.read import Format, RegisterFile, read_registers
+from fastsmc.recordings import kernel_name
+
+_SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
+_PC, _TIMER_CNT = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x40, _SYSREG | 0xDF1A
+_PMCR, _APIAKEYLO = _SYSREG | 0xDCE0, _SYSREG | 0xC108
+_RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
+
+Values = dict[int, int | None]
+
+
+def by_file(path: str, features: str | None, kernel: str | None) -> Side:
+    """A file's registers, of vCPU 0.
+
+    Args:
+        features: which list of a recorded reglist; what the vCPU has, of other files.
+        kernel: its release, where the file does not tell it.
+
+    Raises:
+        FastsmcError: the file cannot be read, or holds no register.
+    """
+    wanted = None if features is None else normal_features(features)
+    file = read_registers(path)
+    if file.format is Format.RECORDED_LIST and features is not None:
+        file = read_registers(path, format=file.format, features=features)
+    return from_file(file, wanted, kernel)
+
+
+def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> Side:
+    """A file that was read already."""
+    name = file.provenance.path
+    values = _values(file)
+    if not values:
+        msg = f"{name}: holds no register, so nothing can be compared"
+        raise InputError(msg)
+    notes: tuple[str, ...] = ("it tells ids only, no values",) if not file.has_values else ()
+    if len(file.banks) > 1:
+        notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
+    rules, note = _kernel(file, values, kernel)
+    notes += (note,) if note else ()
+    wanted = features or _recorded_features(file) or _features(values, rules)
+    if file.format is Format.FINGERPRINT:
+        values = _completed(values, rules)
+    return Side(name, Basis.FILE, rules, wanted, values, notes=notes).in_list_order()
+
+
+def _values(file: RegisterFile) -> Values:
+    values = file.values_of(0) if file.banks else {}
+    return values if file.has_values else dict.fromkeys(values)
+
+
+def _completed(values: Values, rules: Release | None) -> Values:
+    """A fingerprint with the registers the tool leaves out: PC and the counters, of which there is no value."""
+    left_out = [_PC, _TIMER_CNT]
+    if rules is not None and PTIMER_CNT in inferred_ids(rules, DEFAULT_FEATURES):
+        left_out.append(PTIMER_CNT)
+    return dict(sorted({**dict.fromkeys(left_out), **values}.items()))
+
+
+# -- which kernel ----------------------------------------------------------------------------------------------
+
+
+def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Release | None, str]:
+    """The release whose rules apply, and how it is known."""
+    if kernel is not None:
+        return release(kernel), ""
+    told = file.provenance.told_by.get("kernel_version") or _beside(file)
+    if told:
+        try:
+            return release(told), ""
+        except InputError:
+            return None, f"its kernel, {told[:60]!r}, is none fastsmc knows: judged by ids and equal values only"
+    if not any(reg_class(reg) in FIRMWARE for reg in values):
+        return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
+    rules = _likeliest(values)
+    if rules is None:
+        return None, "its firmware registers fit no release fastsmc knows: judged by ids and equal values only"
+    return rules, f"its kernel is not told; {rules.name} is inferred from its registers (a release option says better)"
+
+
+def _beside(file: RegisterFile) -> str:
+    """The kernel of a recorded list or payload, from the meta.json beside it."""
+    path = Path(file.provenance.path).parent / "meta.json"
+    if file.format not in _RECORDED_FORMATS or not path.is_file():
+        return ""
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        return kernel_name(meta) if isinstance(meta, dict) else ""
+    except (OSError, ValueError, RecursionError):
+        return ""
+
+
+def _likeliest(values: Values) -> Release | None:
+    """The newest milestone that has exactly these firmware registers, by its list nearest to this one."""
+    named = {FW_BY_ID[reg].name for reg in values if reg in FW_BY_ID}
+    psci = values.get(register("PSCI_VERSION"))
+    steps = sorted({OLDEST, NEWEST, *(change.by for change in CHANGES)})
+    best: tuple[tuple[bool, int, int], Release] | None = None
+    for age, (major, minor) in enumerate(reversed(steps)):
+        rules = release(f"{major}.{minor}")
+        if set(rules.fw_registers) != named or (psci is not None and psci not in rules.psci_versions):
+            continue
+        is_default = psci is None or psci == rules.psci_versions[-1]
+        listed = set(inferred_ids(rules, _features(values, rules)))
+        own = {reg for reg in values if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}
+        key = not is_default, len(own ^ {reg for reg in listed if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}), age
+        if best is None or key < best[0]:
+            best = key, rules
+    return None if best is None else best[1]
+
+
+# -- which features --------------------------------------------------------------------------------------------
+
+
+def _recorded_features(file: RegisterFile) -> str:
+    """What a recording says of itself: the feature set in the list's line or the payload's name."""
+    name = Path(file.provenance.path).name
+    told = file.provenance.told_by.get("features", "")
+    if file.format is Format.RECORDED_PAYLOAD and name.startswith("payload-"):
+        told = name.removeprefix("payload-").partition(".")[0]
+    try:
+        return normal_features(told) if told else ""
+    except InputError:
+        return ""
+
+
+def _features(values: Values, rules: Release | None) -> str:
+    """vCPU features that the registers show; a PMU before 5.12 does not show, as every vCPU lists it."""
+    lists_pmu_always = rules is not None and parse_version(rules.name)[:2] < (5, 12)
+    shown = {
+        "psci02": values.get(register("PSCI_VERSION")) != PSCI_0_1,
+        "pmu": _PMCR in values and not lists_pmu_always,
+        "sve": ZCR in values or any(reg_class(reg) == CLASS_SVE for reg in values),
+        "pauth": _APIAKEYLO in values,
+    }
+    listed = [name for name, is_shown in shown.items() if is_shown]
+    return normal_features("+".join(listed if shown["psci02"] else ["none", *listed]))

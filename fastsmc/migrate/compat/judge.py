@@ -1,0 +1,133 @@
+"""What KVM says to each register of a payload: `restore.predict` where values are known, ids and rules where not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from errno import EINVAL, ENOENT, EPERM
+
+from fastsmc.facts.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, FwKind, reg_class
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.migrate.compat.lists import why_missing
+from fastsmc.migrate.compat.result import RegisterFate
+from fastsmc.migrate.compat.side import FIRMWARE, WORKAROUNDS, Side, kernel_host
+from fastsmc.reference.restore import SVE_VLS, RegisterDump, predict, takes_any_value
+from fastsmc.reference.restore_rules import Fate
+from fastsmc.reference.state import OK
+
+MISSING = "missing there"
+_ASSUMED_LEVEL = "a workaround level is the machine's and the kernel's, and one of them is assumed"
+_NO_VALUE = "its value is not known on both sides"
+
+
+def fates(source: Side, dest: Side, carried: Collection[int], *, is_vls_early: bool) -> list[RegisterFate]:
+    """One fate per carried register, in the payload's order; errno 0 when accepted.
+
+    Args:
+        carried: ids of the registers the VMM writes one by one.
+        is_vls_early: the VMM writes the SVE vector lengths before KVM_ARM_VCPU_FINALIZE.
+    """
+    host = kernel_host(dest)
+    told = {} if host is None else _predicted(source, dest, carried, host)
+    found = []
+    for reg, value in source.values.items():
+        if reg not in carried:
+            continue
+        if reg == SVE_VLS and is_vls_early and reg in dest.values:
+            errno, why = _vector_lengths(value, dest.values[reg])
+        elif reg in dest.values and reg in told:
+            errno, why = told[reg] if reg not in WORKAROUNDS else _level(told[reg], value, source, dest)
+        else:
+            errno, why = _without_values(reg, value, dest)
+        if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
+            why = firmware_reason(reg, value, dest, host)
+        found.append(RegisterFate(reg, value, errno, why))
+    return found
+
+
+def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, Fate]:
+    """What the restore rules say of registers whose values are known wherever the rule looks at them."""
+    fresh = {reg: value for reg, value in dest.values.items() if value is not None}
+    known = {
+        reg: value
+        for reg, value in source.values.items()
+        if value is not None
+        and reg in carried
+        and (_has_rule(reg, host) if reg_class(reg) in FIRMWARE else reg in fresh)
+    }
+    told = predict(RegisterDump(source.features, known), host, RegisterDump(dest.features, fresh))
+    return {p.reg: (p.errno, p.why) for p in told}
+
+
+def _has_rule(reg: int, host: Host) -> bool:
+    """Whether a firmware register is one that this release is known to have: a file may list newer ones."""
+    return reg in FW_BY_ID and FW_BY_ID[reg].name in host.release.fw_registers
+
+
+def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
+    """A register that the destination lacks, or of which one side's value is not known."""
+    kind = reg_class(reg)
+    if reg not in dest.values:
+        is_partial = not dest.has_class(CLASS_CORE)  # a stream's array: neither core nor SVE registers are in it
+        if kind == CLASS_CORE or (kind == CLASS_SVE and is_partial):
+            return None, "a core register this vCPU does not list"
+        return ENOENT, f"{MISSING}: {why_missing(reg, dest.release, dest.features)}"
+    if kind not in FIRMWARE and takes_any_value(reg):
+        return OK, "state: any value"
+    if value is not None and value == dest.values[reg]:
+        return OK, "the value it has already"
+    if dest.is_emulated and value is not None and kind == CLASS_SYSREG:
+        return EPERM, f"QEMU's own value, {dest.values[reg] or 0:#x}, cannot be changed to {value:#x}"
+    return None, _NO_VALUE if dest.release else f"{_NO_VALUE}, or no kernel's rules apply"
+
+
+def firmware_reason(reg: int, value: int | None, dest: Side, host: Host) -> str:
+    """Why a firmware register's value is refused."""
+    row, release = FW_BY_ID[reg], host.release
+    if row.name not in release.fw_registers:
+        return f"{MISSING}: {release.name} has no such register"
+    shown = f"{value:#x}" if value is not None else "its value"
+    if row.kind is FwKind.PSCI_VERSION:
+        return _psci_reason(value or 0, dest, host)
+    if row.kind is FwKind.BITMAP:
+        limit = release.bitmap_limit[row.index]
+        return f"value above limit: {shown} has bits outside {limit:#x}, all that {release.name} knows"
+    level = host.workaround[row.index - 1]
+    return f"workaround level: {shown} of the source's host is above the {level} of this one"
+
+
+def _psci_reason(value: int, dest: Side, host: Host) -> str:
+    known = host.release.psci_versions
+    if value not in known:
+        return f"PSCI version unknown: {psci_text(value)} there, where {psci_text(known[-1])} is the newest"
+    wanted = "without" if value == PSCI_0_1 else "with"
+    return f"PSCI version {psci_text(value)} needs a vCPU {wanted} feature psci02; this one has {dest.features}"
+
+
+def psci_text(word: int) -> str:
+    """A PSCI version as written: "1.3"; 0.1 and 0.2 are the words 1 and 2.
+
+    >>> psci_text(0x10003), psci_text(2)
+    ('1.3', '0.2')
+    """
+    return f"{word >> 16}.{word & 0xFFFF}"
+
+
+def _level(fate: Fate, value: int | None, source: Side, dest: Side) -> Fate:
+    """A workaround level, which is the machine's: judged if both sides' are known, or if nothing can be refused."""
+    is_assumed = source.has_assumed_levels or dest.has_assumed_levels
+    is_none = value == 0 and not source.has_assumed_levels
+    return (None, _ASSUMED_LEVEL) if is_assumed and not is_none else fate
+
+
+def _vector_lengths(value: int | None, own: int | None) -> Fate:
+    """SVE vector lengths set before FINALIZE: up to the longest wanted, exactly those the host has. Not recorded.
+
+    Source: Linux arch/arm64/kvm/guest.c, set_sve_vls.
+    """
+    if value is None or own is None:
+        return None, _NO_VALUE
+    longest = value.bit_length()
+    if value and own & ((1 << longest) - 1) == value:
+        return OK, "vector lengths the host has"
+    return EINVAL, f"vector lengths {value:#x}: up to the longest they must be the host's, {own:#x}"

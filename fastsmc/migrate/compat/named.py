@@ -1,0 +1,221 @@
+"""Sides by name: "6.12+psci02+pmu", a recorded host such as "linux-6.12.107-max", or a recorded host's folder."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from math import inf
+from pathlib import Path
+
+import numpy as np
+
+from fastsmc.errors import FastsmcError, InputError
+from fastsmc.facts.packaged import packaged
+from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.facts.registers import reg_class
+from fastsmc.facts.releases import Release, parse_version, release
+from fastsmc.migrate.compat.lists import doubts, inferred_ids
+from fastsmc.migrate.compat.result import Basis
+from fastsmc.migrate.compat.side import FIRMWARE, Side
+from fastsmc.recordings import open_recording, payload_path, read_payload
+from fastsmc.reference.restore import RegisterDump, feature_bits
+
+DEFAULT_FEATURES = "psci02"
+PACKAGED = packaged("payloads")
+"""Values of the hosts recorded on QEMU's `max` CPU."""
+
+_LOOKS_LIKE_RELEASE = re.compile(r"v?\d+\.\d")
+_ORDER = ("power_off", "psci02", "pmu", "sve", "pauth", "el1_32bit", "el2")
+
+
+def looks_like_release(text: str) -> bool:
+    """Whether text begins like a kernel version, so that no file is looked for."""
+    return bool(_LOOKS_LIKE_RELEASE.match(text))
+
+
+def split_features(text: str, features: str | None) -> tuple[str, str]:
+    """(name, features) of "6.12+psci02+pmu"; features given apart win over none, and contradict others.
+
+    A distribution's suffix may hold a plus too, "6.12.107+deb13-arm64": what has a hyphen is no feature.
+
+    Raises:
+        InputError: an unknown feature, or features given twice.
+
+    >>> split_features("6.12.107+deb13-arm64+pmu+psci02", None)
+    ('6.12.107+deb13-arm64', 'psci02+pmu')
+    """
+    name, *parts = text.split("+")
+    while parts and "-" in parts[0]:
+        name += "+" + parts.pop(0)
+    if parts and features is not None:
+        msg = f"{text!r} names features, and {features!r} are given apart: give them once"
+        raise InputError(msg)
+    return name, normal_features("+".join(parts) if parts else features or DEFAULT_FEATURES)
+
+
+def normal_features(features: str) -> str:
+    """Features as payloads are named. PSCI 0.2 is on, as every VMM has it, unless "none" is among them.
+
+    Raises:
+        InputError: one without a known bit, or a pair KVM refuses.
+
+    >>> normal_features("pmu"), normal_features("none"), normal_features("none+pmu")
+    ('psci02+pmu', 'none', 'none+pmu')
+    """
+    feature_bits(features)
+    given = set(features.split("+"))
+    if "pauth_address_only" in given and "pauth" not in given:
+        msg = "feature pauth_address_only: KVM refuses address authentication without the generic one; write pauth"
+        raise InputError(msg)
+    if "none" not in given:
+        given.add("psci02")
+    kept = [name for name in _ORDER if name in given]
+    return "+".join(kept if "psci02" in kept else ["none", *kept])
+
+
+def by_release(text: str, features: str | None) -> Side:
+    """A side of which only the kernel is named; values where that very release was recorded.
+
+    Raises:
+        InputError: no release fastsmc knows, or features it does not have.
+    """
+    name, wanted = split_features(text, features)
+    rules = release(name)
+    if feature_bits(wanted) >> rules.n_vcpu_feature:
+        msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
+        raise InputError(msg)
+    folder = _recorded_folder(name)
+    if folder is not None and (found := _payload(folder, wanted)) is not None:
+        note = f"values of {folder.name}"
+        return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
+    known, told = _between(name, wanted)
+    values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
+    return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+
+
+def listed(text: str, features: str | None = None) -> RegisterSet:
+    """The registers that a vCPU of a release lists: recorded, or inferred as for `check_migration`.
+
+    Raises:
+        InputError: as `by_release`.
+
+    >>> print(listed("6.17", "sve"))
+    Linux 6.17 psci02+sve, list inferred: 276 registers, 10544 B per vCPU, 71 VM-global
+    """
+    name, wanted = split_features(text, features)
+    try:
+        return register_set(name, features=wanted)
+    except InputError:
+        side = by_release(name, wanted)
+    ids = np.array(sorted(side.values), np.uint64)
+    ids.flags.writeable = False
+    return RegisterSet(f"Linux {name} {wanted}, list inferred", name, "", tuple(wanted.split("+")), ids)
+
+
+def by_host(text: str, features: str | None) -> Side:
+    """A recorded host: its list, and its values where they are packaged.
+
+    Raises:
+        InputError: no such host, or not recorded with these features.
+    """
+    name, wanted = split_features(text, features)
+    hosts = {found.name.split()[0]: found for found in register_sets()}
+    if name not in hosts:
+        msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}"
+        raise InputError(msg)
+    listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
+    rules = release(hosts[name].release)
+    found = _payload(PACKAGED / name, wanted)
+    if found is not None:
+        return Side(text, Basis.RECORDED, rules, wanted, found)
+    values = dict.fromkeys(listed.ids.tolist())
+    note = "its list was recorded; its values are not packaged and not known"
+    return Side(text, Basis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
+
+
+def by_folder(folder: Path, features: str | None) -> Side:
+    """A folder as recorded: meta.json and payload-<features>.bin.xz.
+
+    Raises:
+        FastsmcError: no recording, or no payload with these features.
+    """
+    if not (folder / "meta.json").is_file():
+        msg = f"{folder}: is a folder, and no recording: it has no meta.json"
+        raise InputError(msg)
+    recording = open_recording(folder)
+    wanted = normal_features(features or DEFAULT_FEATURES)
+    found = _payload(folder, wanted)
+    if found is None:
+        known = ", ".join(recording.payloads()) or "none"
+        msg = f"{folder}: holds no payload with features {wanted!r}; there are {known}"
+        raise InputError(msg)
+    return Side(str(folder), Basis.RECORDED, recording.release, wanted, found)
+
+
+def _payload(folder: Path, features: str) -> dict[int, int | None] | None:
+    """Whole values, in list order, of the payload whose name has these features in any order."""
+    for path in sorted(folder.glob("payload-*.bin.xz")):
+        name = path.name.removeprefix("payload-").removesuffix(".bin.xz")
+        if set(name.split("+")) == set(features.split("+")):
+            return dict(RegisterDump.parse(read_payload(payload_path(folder, name)), name).values)
+    return None
+
+
+@cache
+def _folders() -> dict[str, Path]:
+    """Packaged hosts by each name of their release: 6.12, 6.12.107, and what `uname -r` printed."""
+    names: dict[str, Path] = {}
+    for found in register_sets():
+        folder = PACKAGED / found.name.split()[0]
+        if folder.is_dir():
+            names |= dict.fromkeys((found.release, found.release.rpartition(".")[0]), folder)
+    return names
+
+
+def _recorded_folder(name: str) -> Path | None:
+    major, minor, update = parse_version(name)
+    series = f"{major}.{minor}"
+    is_distribution = update is None and not re.fullmatch(r"v?\d+\.\d+", name.strip())
+    if is_distribution:
+        return None
+    return _folders().get(series if update is None else f"{series}.{update}")
+
+
+def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
+    """Values that the nearest recorded releases before and after agree on, and that in words.
+
+    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
+    out: the release's rules tell them, and workaround levels are the machine's.
+    """
+    wanted, before, after = _age(name), None, None
+    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one).name)):
+        if (found := _payload(folder, features)) is None:
+            continue
+        if _age(_recorded_release(folder).name) < wanted:
+            before = folder, found
+        elif after is None:
+            after = folder, found
+    if before is None or after is None:
+        return {}, "its values are not known"
+    alike = {
+        reg: value for reg, value in before[1].items() if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE
+    }
+    return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
+
+
+def _age(name: str) -> tuple[int, int, float]:
+    major, minor, update = parse_version(name)
+    return major, minor, inf if update is None else update
+
+
+def _recorded_release(folder: Path) -> Release:
+    return release(folder.name.split("-")[1])
+
+
+def unknown(what: str) -> FastsmcError:
+    """The error for text that names no side."""
+    hosts = ", ".join(dict.fromkeys(found.name.split()[0] for found in register_sets()))
+    return InputError(
+        f"{what!r} is neither a file, nor a Linux release such as 6.12+psci02+pmu, nor a recorded host ({hosts})"
+    )

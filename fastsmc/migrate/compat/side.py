@@ -1,0 +1,147 @@
+"""One side of a migration: a kernel, a vCPU's registers, and how they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from fastsmc.facts.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_DEMUX,
+    CLASS_FW,
+    CLASS_FW_FEAT_BMAP,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    FW_BY_ID,
+    SIZE_U64,
+    FwKind,
+    reg_class,
+)
+from fastsmc.facts.releases import Host, Release
+from fastsmc.migrate.compat.result import Basis, SideInfo
+from fastsmc.reference.restore import feature_bits
+from fastsmc.reference.vm import Vm
+
+FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
+_CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
+"""Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices. Timers, which come before, are taken for sysregs."""
+MIDR = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | 0xC000
+_WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
+_LEVEL = 0xF
+WORKAROUNDS = frozenset(_WORKAROUNDS.values())
+_LEVELS = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
+
+Levels = tuple[int, int, int]
+DEFAULT_LEVELS: Levels = (2, 0, 0)
+"""SMCCC_ARCH_WORKAROUND_1, _2, _3 on every recorded host from 6.1 on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A kernel and what one of its vCPUs lists.
+
+    Attributes:
+        release: whose rules apply; None if none do.
+        values: by id, in the order in which they travel; None where a value is not known.
+        is_named_by_release: the user named a release and no machine, so that its recorded values may be dropped when
+            the other side is another CPU.
+        has_assumed_levels: the workaround levels among the values are the other side's, or the default.
+    """
+
+    name: str
+    basis: Basis
+    release: Release | None
+    features: str
+    values: Mapping[int, int | None]
+    is_named_by_release: bool = False
+    has_assumed_levels: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def info(self) -> SideInfo:
+        """What this side was taken for."""
+        n_value = sum(value is not None for value in self.values.values())
+        release = self.release.name if self.release else ""
+        return SideInfo(self.name, self.basis, release, self.features, len(self.values), n_value, self.notes)
+
+    @property
+    def levels(self) -> Levels | None:
+        """Workaround levels of the host, if its registers tell all it has; a register it lacks is level 0."""
+        found = []
+        for number in (1, 2, 3):
+            value = self.values.get(_WORKAROUNDS[number], 0)
+            if value is None or value & _LEVEL not in _LEVELS[number]:
+                return None
+            found.append(value & _LEVEL)
+        return found[0], found[1], found[2]
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether it is no KVM at all but QEMU's TCG, whose lists have no firmware registers."""
+        return self.release is None and not any(reg_class(reg) in FIRMWARE for reg in self.values)
+
+    def has_class(self, kind: int) -> bool:
+        """Whether any register of a class is listed: a stream's array has no core registers."""
+        return any(reg_class(reg) == kind for reg in self.values)
+
+    def in_list_order(self) -> Side:
+        """The same side with its registers in the order of KVM_GET_REG_LIST, which a file need not keep."""
+        order = {kind: place for place, kind in enumerate(_CLASS_ORDER)}
+        ids = sorted(self.values, key=lambda reg: (order.get(reg_class(reg), len(order)), reg))
+        return replace(self, values={reg: self.values[reg] for reg in ids})
+
+    def noted(self, note: str) -> Side:
+        """The same side with a note more."""
+        return replace(self, notes=(*self.notes, note))
+
+    def without_values(self, note: str) -> Side:
+        """The same list; only values that belong to the kernel, not to its machine, are kept: firmware registers'."""
+        values = {
+            reg: value if reg_class(reg) in FIRMWARE and reg not in WORKAROUNDS else None
+            for reg, value in self.values.items()
+        }
+        return replace(self, basis=Basis.INFERRED, values=values, notes=(*self.notes, note))
+
+    def with_levels(self, levels: Levels) -> Side:
+        """The firmware registers' unknown values as KVM gives them on a host with these workaround levels."""
+        if self.release is None:
+            return self
+        vm = Vm(Host(self.release, workaround=levels), features=feature_bits(self.features))
+        values = dict(self.values)
+        for reg, value in values.items():
+            if value is None and reg_class(reg) in FIRMWARE:
+                errno, own = vm.get_one_reg(0, reg)
+                values[reg] = None if errno else own
+        return replace(self, values=values, has_assumed_levels=True)
+
+
+def paired(one: Side, other: Side) -> tuple[Side, Side]:
+    """Both sides, with what can only be said of one when the other is known.
+
+    A release is a kernel without a machine: on the other side's machine its workaround levels are taken to be the
+    other's, and recorded values of another CPU are not used.
+    """
+    one, other = _on_machine(one, other), _on_machine(other, one)
+    return _with_levels_of(one, other), _with_levels_of(other, one)
+
+
+def _on_machine(side: Side, other: Side) -> Side:
+    own, theirs = side.values.get(MIDR), other.values.get(MIDR)
+    if not side.is_named_by_release or own is None or theirs is None or own == theirs:
+        return side
+    note = f"its recorded values are another CPU's (MIDR_EL1 {own:#x}, not {theirs:#x}) and are not used"
+    return side.without_values(f"{note}; name the recorded host to use them")
+
+
+def _with_levels_of(side: Side, other: Side) -> Side:
+    if side.release is None or side.basis is not Basis.INFERRED or side.levels is not None:
+        return side
+    if other.levels is not None and other.release is not None:
+        return side.with_levels(other.levels).noted("workaround levels assumed to be those of the other side")
+    return side.with_levels(DEFAULT_LEVELS).noted(f"workaround levels assumed: {DEFAULT_LEVELS}")
+
+
+def kernel_host(side: Side) -> Host | None:
+    """The destination as KVM sees it; None where no kernel's rules apply."""
+    return None if side.release is None else Host(side.release, workaround=side.levels or DEFAULT_LEVELS)

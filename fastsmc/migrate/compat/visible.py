@@ -1,0 +1,162 @@
+"""What a guest sees change when it wakes up elsewhere: which calls are answered there, and which answers differ.
+
+Computed by the reference: every known function is called once in a VM as it was, and in the VM that the restore makes.
+Filters and VM capabilities are no registers: the VMM sets them up again, and here both VMs have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
+from fastsmc.migrate.compat.result import RegisterFate, Vmm, Warning, shown_name
+from fastsmc.migrate.compat.side import FIRMWARE, Side, kernel_host
+from fastsmc.migrate.compat.vmms import carried, dropped
+from fastsmc.reference.restore import feature_bits
+from fastsmc.reference.state import OK
+from fastsmc.reference.vm import Vm
+
+_ANSWERED = (Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH)
+_QUESTIONS = (
+    (0x8400_0000, 0),  # PSCI_VERSION
+    (0x8000_0001, 0x8000_8000),  # ARCH_FEATURES of the three workarounds
+    (0x8000_0001, 0x8000_7FFF),
+    (0x8000_0001, 0x8000_3FFF),
+    (0x8000_0001, 0xC500_0020),  # and of PV_TIME_FEATURES
+    (0x8600_0000, 0),  # VENDOR_HYP_FEATURES
+)
+_SHOWN = 12
+
+Told = tuple[frozenset[str], tuple[tuple[int, ...] | None, ...], bool]
+"""(functions answered, answer to each of _QUESTIONS, whether an SMC is served)."""
+
+
+def warnings(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Warning, ...]:
+    """What passes and yet changes something.
+
+    Args:
+        refused: registers that are not written, or that the destination refuses: taken as left out.
+    """
+    lost = {fate.reg for fate in refused if fate.errno}
+    written = carried(source, vmm) - lost
+    found = [*_not_carried(source, dest, vmm), *_kept(source, dest, vmm)]
+    before, after = _before(source), _after(source, dest, written)
+    return (*(_changes(before, after) if before and after else ()), *found)
+
+
+# -- the guest's view ------------------------------------------------------------------------------------------
+
+
+def _before(source: Side) -> Told | None:
+    return _told_of(source, source, frozenset(source.values))
+
+
+def _after(source: Side, dest: Side, written: frozenset[int]) -> Told | None:
+    return _told_of(dest, source, written)
+
+
+def _told_of(place: Side, source: Side, written: frozenset[int]) -> Told | None:
+    """What a guest is told on a host, after the source's firmware registers were written there."""
+    host = kernel_host(place)
+    if host is None:
+        return None
+    sets = [
+        (reg, value)
+        for reg, value in source.values.items()
+        if reg in written and reg in FW_BY_ID and reg_class(reg) in FIRMWARE and value is not None
+    ]
+    return _asked(host, feature_bits(place.features), tuple(sets))
+
+
+@cache
+def _asked(host: Host, features: int, sets: tuple[tuple[int, int], ...]) -> Told:
+    def vm() -> Vm:
+        made = Vm(host, features=features)
+        for reg, value in sets:
+            made.set_one_reg(0, reg, value)
+        return made
+
+    answered = [row.name for row in FUNCTIONS if vm().call(0, row.func_id).verdict in _ANSWERED]
+    answers = []
+    for func_id, x1 in _QUESTIONS:
+        outcome = vm().call(0, func_id, x1)
+        answers.append(outcome.x if outcome.verdict is Verdict.HANDLED else None)
+    smc = vm().call(0, 0x8000_0000, conduit=Conduit.SMC).verdict is Verdict.HANDLED
+    return frozenset(answered), tuple(answers), smc
+
+
+def _changes(before: Told, after: Told) -> Iterator[Warning]:
+    """Differences between what a guest was told and will be told."""
+    gained, lost = _in_order(after[0] - before[0]), _in_order(before[0] - after[0])
+    if gained:
+        yield Warning("gains", f"the guest gains {_calls(gained)} answered there: {_some(gained)}", gained)
+    if lost:
+        yield Warning("loses", f"the guest loses {_calls(lost)} answered until then: {_some(lost)}", lost)
+    for (func_id, x1), old, new in zip(_QUESTIONS, before[1], after[1], strict=True):
+        if old != new and old is not None and new is not None:
+            name = FUNCTION_BY_ID[func_id].name + (f"({FUNCTION_BY_ID[x1].name})" if x1 else "")
+            yield Warning("answers", f"{name} answers {_words(new)} there; it was {_words(old)}", (name,))
+    if before[2] != after[2]:
+        yield Warning("smc", "calls by SMC are answered there" if after[2] else "calls by SMC are refused there")
+
+
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(row.name for row in FUNCTIONS if row.name in names)
+
+
+def _calls(names: tuple[str, ...]) -> str:
+    return f"{len(names)} calls" if len(names) > 1 else "1 call"
+
+
+def _words(x: tuple[int, ...]) -> str:
+    last = max((i for i, word in enumerate(x) if word), default=0)
+    return ", ".join(str(word - (1 << 64)) if word >> 63 else hex(word) for word in x[: last + 1])
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+# -- registers that do not travel ------------------------------------------------------------------------------
+
+
+def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
+    """Registers that the VMM does not save: SVE's, and bitmaps."""
+    lost = dropped(source, vmm)
+    sve = [reg for reg in lost if reg_class(reg) == CLASS_SVE]
+    others = [reg for reg in lost if reg_class(reg) != CLASS_SVE]
+    if sve:
+        yield Warning("not carried", f"{vmm} does not save {len(sve)} SVE registers: the guest's vectors are lost")
+    if others:
+        names = tuple(map(shown_name, others))
+        changed = [
+            shown_name(reg)
+            for reg in others
+            if source.values[reg] is not None and source.values[reg] != _reset(dest, reg)
+        ]
+        effect = f"; different from the reset value there: {', '.join(changed)}" if changed else ""
+        yield Warning("not carried", f"{vmm} does not save {', '.join(names)}: they are reset there{effect}", names)
+
+
+def _reset(dest: Side, reg: int) -> int | None:
+    host = kernel_host(dest)
+    if host is None:
+        return dest.values.get(reg)
+    errno, value = Vm(host, features=feature_bits(dest.features)).get_one_reg(0, reg)
+    return value if errno == OK else None
+
+
+def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
+    """Registers of the destination that the payload lacks."""
+    mine, theirs = carried(dest, vmm), carried(source, vmm)
+    kinds = {reg_class(reg) for reg in theirs}
+    kept = tuple(sorted(reg for reg in mine - theirs if reg_class(reg) in kinds or reg_class(reg) in FIRMWARE))
+    if kept:
+        names = tuple(shown_name(reg) or f"{reg:#018x}" for reg in kept)
+        count = f"{len(kept)} registers there are" if len(kept) > 1 else "1 register there is"
+        text = f"{count} not in the payload, to keep the reset value: {_some(names)}"
+        yield Warning("keeps reset value", text, names)

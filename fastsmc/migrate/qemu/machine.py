@@ -1,0 +1,133 @@
+"""Which QEMU guest a prediction is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from fastsmc.errors import InputError
+from fastsmc.facts.costs import QEMU_VIRT_MAX_CPUS
+from fastsmc.migrate._checks import checked_whole
+
+GICV2_MAX_CPUS = 8
+"""Measured: QEMU 7.2.22 refuses a ninth, and so does 10.0.2."""
+MAX_VCPU = 1 << 16
+"""A sanity bound: beyond 512 nothing runs, and every vCPU is a row of the answer."""
+
+VERSIONS = ("7.2", "10.0")
+MACHINES = ("virt", *(f"virt-{version}" for version in VERSIONS))
+
+Accel = Literal["tcg", "kvm"]
+
+
+@dataclass(frozen=True, slots=True)
+class QemuMachine:
+    """Machine virt of a version of QEMU, with 64-bit vCPUs, stopped before its first instruction.
+
+    Attributes:
+        gic: version of the interrupt controller, 2 or 3. QEMU's own default is 2, which serves 8 vCPUs.
+        its: whether there is an ITS, as QEMU has by default; only with GICv3.
+        acpi: whether the guest gets ACPI tables, as by default.
+        virtualization, secure: EL2 and EL3 for the guest; off by default.
+        nodefaults: without QEMU's default network card, as after -nodefaults or -nic none.
+        accel: tcg is checked against real QEMU. kvm is derived and was never compared with a real stream.
+        za: every vCPU has SME's ZA switched on, which no guest has before its first instruction. TCG only.
+        version: of QEMU, whose newest machine it is: virt-7.2 or virt-10.0.
+        cpu_max: the vCPUs are TCG's "max", as they are with za. It has NMI and WFxT in 10.0 and sends them.
+    """
+
+    gic: int = 3
+    its: bool = True
+    acpi: bool = True
+    virtualization: bool = False
+    secure: bool = False
+    nodefaults: bool = True
+    accel: Accel = "tcg"
+    za: bool = False
+    version: str = "7.2"
+    cpu_max: bool = False
+
+    def __post_init__(self) -> None:
+        if self.gic not in (2, 3) or isinstance(self.gic, bool):
+            msg = f"gic {self.gic!r}: the sizes of GICv2 and GICv3 are known; give 2 or 3"
+            raise InputError(msg)
+        if self.accel not in get_args(Accel):
+            msg = f"accel {self.accel!r} is not one of {', '.join(map(repr, get_args(Accel)))}"
+            raise InputError(msg)
+        if self.version not in VERSIONS:
+            msg = f"version {self.version!r} of QEMU is not known; known: {', '.join(VERSIONS)}"
+            raise InputError(msg)
+        if self.accel == "kvm" and self.cpu_max:
+            msg = "cpu_max: with accel kvm, -cpu max is the host's own CPU and sends nothing more; leave it out"
+            raise InputError(msg)
+        tcg_only = [name for name in ("virtualization", "secure", "za") if getattr(self, name)]
+        if self.accel == "kvm" and tcg_only:
+            msg = f"{tcg_only[0]}: QEMU {self.version} has it under TCG only, not with accel kvm"
+            raise InputError(msg)
+
+    @property
+    def is_max(self) -> bool:
+        """Whether the vCPUs are "max", which alone has SME."""
+        return self.cpu_max or self.za
+
+    def has(self, *, sve: bool) -> frozenset[str]:
+        """The words that layouts use for optional pieces."""
+        words = {name for name in ("acpi", "virtualization", "secure", "za") if getattr(self, name)}
+        words |= {f"gic{self.gic}", self.accel}
+        words |= {"its"} if self.its and self.gic == 3 else set()
+        words |= set() if self.nodefaults else {"nic"}
+        words |= {"max"} if self.is_max else set()
+        return frozenset(words | ({"sve"} if sve else set()))
+
+    def is_hypothetical(self, n_vcpu: int) -> bool:
+        """Whether QEMU refuses so many vCPUs."""
+        return n_vcpu > QEMU_VIRT_MAX_CPUS.value
+
+    def checked_vcpus(self, n_vcpu: int) -> int:
+        """The same number, as an int.
+
+        Raises:
+            InputError: it is no number of vCPUs, or more than a GICv2 serves.
+        """
+        n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_VCPU, "QEMU's virt runs up to 512")
+        if self.gic == 2 and n_vcpu > GICV2_MAX_CPUS:
+            msg = f"n_vcpu {n_vcpu}: a GICv2 serves {GICV2_MAX_CPUS} vCPUs at most; more need a GICv3"
+            raise InputError(msg)
+        return n_vcpu
+
+    def command_line(self, n_vcpu: int | str, *, sve: bool) -> str:
+        """Options of a qemu-system-aarch64 that this describes, but for which CPU it has."""
+        machine = f"virt-{self.version},gic-version={self.gic}"
+        for name, default in (("its", True), ("acpi", True), ("virtualization", False), ("secure", False)):
+            if getattr(self, name) != default:
+                machine += f",{name}={'on' if getattr(self, name) else 'off'}"
+        cpu = "max, " * self.is_max + ("with SVE" if sve else "without SVE")
+        bare = " -nodefaults" if self.nodefaults else ""
+        return f"-accel {self.accel} -M {machine} -cpu <{cpu}> -smp {n_vcpu} -display none -S{bare}"
+
+
+def parse_machine(text: str) -> dict[str, object]:
+    """What an argument of QEMU's -M says: "virt,gic-version=3,its=off" -> keyword arguments of `QemuMachine`.
+
+    Raises:
+        InputError: another machine, or an option whose effect on a stream is not known.
+
+    >>> parse_machine("virt,gic-version=3,its=off")
+    {'gic': 3, 'its': False}
+    """
+    name, *options = text.split(",")
+    if name not in MACHINES:
+        msg = f"machine {name!r} is not known; known: {', '.join(MACHINES)}, as QEMU {' and '.join(VERSIONS)} have them"
+        raise InputError(msg)
+    switches = [f.name for f in fields(QemuMachine) if f.name in ("its", "acpi", "virtualization", "secure")]
+    found: dict[str, object] = {} if name == "virt" else {"version": name.removeprefix("virt-")}
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == "gic-version" and value in ("2", "3"):
+            found["gic"] = int(value)
+        elif key in switches and value in ("on", "off"):
+            found[key] = value == "on"
+        else:
+            msg = f"machine option {option!r} is not known; known: gic-version=2|3, {'|'.join(switches)}=on|off"
+            raise InputError(msg)
+    return found

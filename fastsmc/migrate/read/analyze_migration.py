@@ -1,0 +1,80 @@
+"""The JSON of QEMU's scripts/analyze-migration.py: `-d state`, `-d desc`, and the two files of `-x`.
+
+The state has one key per section, "cpu (17)" with the section's id, and numbers as hex text; ids and values of all
+registers. The description has every field's type and size, and no register: only how many there are.
+Source: QEMU scripts/analyze-migration.py; tested on its output for QEMU 7.2's streams.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.migrate.read.banks import Registers, Values
+from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.result import Format
+from fastsmc.migrate.read.strict_json import hexadecimal, member
+from fastsmc.migrate.read.told import Told
+
+_KEY = re.compile(r"(.{1,255}) \((\d{1,10})\)")
+
+
+def is_ours(value: object) -> bool:
+    """Whether a JSON value looks like the script's."""
+    if not isinstance(value, dict):
+        return False
+    is_state = any(isinstance(key, str) and key.startswith("ram (") for key in value) or "cpu_common" in value
+    return is_state or is_description(value) or any(_KEY.fullmatch(key) for key in value)
+
+
+def is_description(value: dict[str, Any]) -> bool:
+    """Whether it is the description alone."""
+    return isinstance(value.get("devices"), list)
+
+
+def read(value: dict[str, Any], _: bytes) -> Told:
+    """The registers of all vCPUs of a state.
+
+    Raises:
+        RegisterFileError: a description (which has no ids), no cpu section, or another shape.
+    """
+    if is_description(value):
+        raise RegisterFileError(_only_description(value))
+    sections = {key: found for key in value if (found := _KEY.fullmatch(key)) and found[1] == "cpu"}
+    if not sections:
+        msg = 'no "cpu (n)" among its keys, so no vCPU\'s registers'
+        raise RegisterFileError(msg)
+    ordered = sorted(sections, key=lambda key: int(sections[key][2]))
+    vcpus = [_vcpu(value[key], key) for key in ordered]
+    return Told(Format.ANALYZE_MIGRATION, vcpus, notes=("vCPUs are numbered in the order of their sections' ids.",))
+
+
+def _vcpu(section: dict[str, Any], key: str) -> Values:
+    arrays = []
+    for name in ("cpreg_vmstate_indexes", "cpreg_vmstate_values"):
+        entries = member(section, name, (list, str), key)
+        arrays.append(entries if isinstance(entries, list) else [entries])  # an array of one is written as its element
+    ids, values = arrays
+    announced = member(section, "cpreg_vmstate_array_len", str, key)
+    count = hexadecimal(announced, f"{key}, cpreg_vmstate_array_len")
+    if not len(ids) == len(values) == count <= MAX_REGISTERS:
+        msg = f"{key}: {count} registers announced, {len(ids)} ids and {len(values)} values given"
+        raise RegisterFileError(msg)
+    registers = Registers(key)
+    for number, (reg, register_value) in enumerate(zip(ids, values, strict=True)):
+        where = f"{key}, register {number}"
+        registers.add(hexadecimal(reg, where), hexadecimal(register_value, f"{where}'s value"), where)
+    return registers.values
+
+
+def _only_description(value: dict[str, Any]) -> str:
+    counts = [
+        str(field.get("array_len", 1))[:20]
+        for device in value["devices"]
+        if isinstance(device, dict) and device.get("name") == "cpu" and isinstance(device.get("fields"), list)
+        for field in device["fields"]
+        if isinstance(field, dict) and field.get("name") == "cpreg_vmstate_indexes"
+    ]
+    told = f"{len(counts)} vCPUs with {', '.join(sorted(set(counts)))} registers" if counts else "no vCPU"
+    return f"a description ({told}) has no register ids: give the output of -d state, or the stream itself"

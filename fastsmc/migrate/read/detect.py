@@ -1,0 +1,122 @@
+"""`read_registers`: what a file is, told by its content, and its registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastsmc.errors import InputError, RegisterFileError
+from fastsmc.migrate.read import analyze_migration, cloud_hypervisor, fingerprint, recorded, reg_list, snapshot_editor
+from fastsmc.migrate.read.banks import banks
+from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
+from fastsmc.migrate.read.qemu import stream as qemu_stream
+from fastsmc.migrate.read.qemu.framing import MAGIC
+from fastsmc.migrate.read.result import Format, Part, Provenance, RegisterFile
+from fastsmc.migrate.read.source import Cursor, cursor_on, opened
+from fastsmc.migrate.read.strict_json import parse
+from fastsmc.migrate.read.told import Told
+
+_JSON_READERS: dict[Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told]]] = {
+    Format.FINGERPRINT: (fingerprint.is_ours, fingerprint.read),
+    Format.CLOUD_HYPERVISOR: (cloud_hypervisor.is_ours, cloud_hypervisor.read),
+    Format.ANALYZE_MIGRATION: (analyze_migration.is_ours, analyze_migration.read),
+}
+_TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told]]] = {
+    Format.SNAPSHOT_EDITOR: (snapshot_editor.is_ours, snapshot_editor.read),
+    Format.REG_LIST: (reg_list.is_ours, reg_list.read),
+}
+_KNOWN = (
+    "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint, Cloud Hypervisor's "
+    "state.json, the text of snapshot-editor or of get-reg-list, or a recorded reglist or payload"
+)
+
+
+def read_registers(
+    file: Path | str | BinaryIO, *, format: Format | str | None = None, features: str | None = None
+) -> RegisterFile:
+    """The registers of every vCPU that a file tells about, with their values where it has them.
+
+    Args:
+        file: a path, "-" for standard input, or a file open as binary; pipes do. It may be compressed with xz.
+        format: a `Format`, if the content shall not decide.
+        features: which feature set of a recorded reglist: "psci02+sve".
+
+    Raises:
+        RegisterFileError: missing, unreadable, of no known format, damaged, cut off, or beyond `read.limits`; the
+            message names the file and the byte or line.
+        InputError: no such format.
+    """
+    wanted = _format(format)
+    is_path = isinstance(file, Path | str)
+    shown = str(file) if is_path else str(getattr(file, "name", "the file"))
+    try:
+        if not is_path:
+            return _read(cursor_on(file), shown, wanted, features)  # type: ignore[arg-type]
+        with opened(file) as cursor:  # type: ignore[arg-type]
+            return _read(cursor, shown, wanted, features)
+    except RegisterFileError as error:
+        msg = f"{shown}: {error}"
+        raise RegisterFileError(msg) from error
+
+
+def _format(name: Format | str | None) -> Format | None:
+    try:
+        return None if name is None else Format(name)
+    except ValueError:
+        msg = f"format {str(name)[:40]!r} is not one of {', '.join(Format)}"
+        raise InputError(msg) from None
+
+
+def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None) -> RegisterFile:
+    head = cursor.peek(16)
+    if not head:
+        msg = "is empty"
+        raise RegisterFileError(msg)
+    if features is not None and wanted not in (None, Format.RECORDED_LIST):
+        msg = "features choose from a recorded reglist only"
+        raise RegisterFileError(msg)
+    if wanted is Format.QEMU_STREAM or (wanted is None and head.startswith(MAGIC)):
+        return qemu_stream.read(cursor, path)
+    cursor.section = "the text"
+    data = cursor.rest(MAX_TEXT_BYTES)
+    told = _told(data, head, wanted, features)
+    name = " ".join((path, *told.told_by.values()))
+    left = len(data) - sum(part.n_bytes for part in told.parts)
+    parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
+    provenance = Provenance(path, len(data), cursor.sha256(), told.told_by)
+    found = banks(told.vcpus, name)
+    apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)
+
+
+def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> Told:
+    """The registers of anything but a stream."""
+    if wanted is Format.RECORDED_PAYLOAD or (wanted is None and recorded.is_payload(head)):
+        return recorded.read_payload(data)
+    first = data.lstrip(b" \t\r\n")[:1]
+    if wanted is Format.RECORDED_LIST or (wanted is None and first == b"{" and data.lstrip().startswith(b'{"feat"')):
+        return recorded.read_list(data, features)
+    if wanted in _JSON_READERS or (wanted is None and first in (b"{", b"[")):
+        return _from_json(parse(data, "the file"), data, wanted)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"byte {error.start}: not UTF-8, and no known binary format; known are {_KNOWN}"
+        raise RegisterFileError(msg) from error
+    for name, (is_ours, read) in _TEXT_READERS.items():
+        if wanted is name or (wanted is None and is_ours(text)):
+            return read(text)
+    msg = f"begins with {head!r}, like no known format; known are {_KNOWN}"
+    raise RegisterFileError(msg)
+
+
+def _from_json(value: object, data: bytes, wanted: Format | None) -> Told:
+    for name, (is_ours, read) in _JSON_READERS.items():
+        if wanted is name or (wanted is None and is_ours(value)):
+            if not isinstance(value, dict):
+                break
+            return read(value, data)
+    keys = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
+    msg = f"JSON of no known shape ({keys[:200]}); known are {_KNOWN}"
+    raise RegisterFileError(msg)

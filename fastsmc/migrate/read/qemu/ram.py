@@ -1,0 +1,142 @@
+"""Guest memory in a QEMU stream: skipped, but understood to the byte.
+
+A memory section is a row of records. Each begins with a be64, whose upper bits are an address and whose bits below the
+page size are flags; the block's name follows unless the flag says "the same block".
+Source: QEMU migration/ram.c (RAM_SAVE_FLAG_*), scripts/analyze-migration.py; checked on streams of QEMU 7.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastsmc.migrate.read.source import Cursor
+
+_ZERO, _MEM_SIZE, _PAGE, _EOS, _CONTINUE, _XBZRLE = 0x02, 0x04, 0x08, 0x10, 0x20, 0x40
+_HOOK, _COMPRESSED, _MULTIFD_FLUSH = 0x80, 0x100, 0x200
+_MAX_BLOCKS = 4096
+_FLAG_BYTES = 8
+
+
+@dataclass(slots=True)
+class Ram:
+    """What a stream says about its guest memory.
+
+    Attributes:
+        page_bits: log2 of the page size, from the configuration section, which does not tell Arm's smallest: boards
+            other than virt, and virt before 2.8, send pages of 1 KiB.
+        has_addresses: capability x-ignore-shared: every block's length is followed by an address.
+        is_postcopy: postcopy was announced: blocks of huge pages add their page size.
+        blocks: length by name.
+    """
+
+    page_bits: int = 10
+    has_addresses: bool = False
+    is_postcopy: bool = False
+    blocks: dict[str, int] = field(default_factory=dict)
+
+
+def skip_section(cursor: Cursor, ram: Ram) -> None:
+    """Goes from a memory section's first record to behind its last.
+
+    Raises:
+        RegisterFileError: an unknown flag, a block that was not announced, or the end of the file.
+    """
+    page = 1 << ram.page_bits
+    while True:
+        start = cursor.offset
+        word = cursor.number(_FLAG_BYTES, "a memory record")
+        flags, address = word & page - 1, word & -page
+        kind = flags & ~_CONTINUE
+        if flags == _EOS and not address:
+            return
+        if flags == _MEM_SIZE:
+            _blocks(cursor, ram, address)
+        elif flags == _MULTIFD_FLUSH:
+            continue
+        elif kind in (_ZERO, _PAGE, _XBZRLE, _COMPRESSED):
+            if not flags & _CONTINUE:
+                _known_block(cursor, ram)
+            elif not ram.blocks:
+                msg = "a page of the same block as before, and there was none"
+                raise cursor.error(msg, start)
+            _page(cursor, kind, page)
+            _skip_run(cursor, kind | _CONTINUE, page)
+        elif flags == _HOOK:
+            msg = "guest memory went by RDMA and is not in the file"
+            raise cursor.error(msg, start)
+        else:
+            msg = f"memory record {word:#x} has flags {flags:#x}, which no QEMU writes"
+            raise cursor.error(msg, start)
+
+
+def _blocks(cursor: Cursor, ram: Ram, total: int) -> None:
+    """The list of blocks, whose lengths add up to the total."""
+    start, left = cursor.offset, total
+    while left:
+        name = cursor.name("a memory block's name")
+        length = cursor.number(8, f"length of block {name}")
+        if length > left or len(ram.blocks) == _MAX_BLOCKS:
+            msg = f"the memory blocks are longer than their total of {total} bytes"
+            raise cursor.error(msg, start)
+        ram.blocks[name] = length
+        left -= length
+        if ram.has_addresses:
+            cursor.read(8, f"address of block {name}")
+        if ram.is_postcopy:
+            word = int.from_bytes(cursor.peek(8), "big")
+            if word >= 1 << 13 and word & word - 1 == 0:  # no name and no record begins like that
+                cursor.read(8, f"page size of block {name}")
+
+
+def _known_block(cursor: Cursor, ram: Ram) -> None:
+    start = cursor.offset
+    name = cursor.name("a page's block")
+    if name not in ram.blocks:
+        msg = f"a page of block {name}, which was not announced"
+        raise cursor.error(msg, start)
+
+
+def _page(cursor: Cursor, kind: int, page: int) -> None:
+    """What follows a page's flags and name."""
+    if kind == _PAGE:
+        cursor.skip(page, "a page")
+        return
+    start = cursor.offset
+    if kind == _ZERO:
+        if cursor.number(1, "a zero page"):
+            msg = "a zero page is not filled with 0"
+            raise cursor.error(msg, start)
+        return
+    if kind == _XBZRLE:
+        encoding, length = cursor.number(1, "an xbzrle page"), cursor.number(2, "an xbzrle page")
+        is_right = encoding == 1 and length <= page
+    else:
+        length = cursor.number(4, "a compressed page")
+        is_right = length <= 2 * page  # zlib's bound is little above a page
+    if not is_right:
+        msg = f"a compressed page of {length} bytes, more than its {page}"
+        raise cursor.error(msg, start)
+    cursor.skip(length, "a compressed page")
+
+
+def _skip_run(cursor: Cursor, flags: int, page: int) -> None:
+    """Skips the records that follow with the same flags, as far as they lie whole in the window: most of a stream."""
+    if flags not in (_ZERO | _CONTINUE, _PAGE | _CONTINUE):
+        return
+    stride = _FLAG_BYTES + (1 if flags & _ZERO else page)
+    batch = 1
+    while True:
+        buffer, at = cursor.window()
+        n = min(batch, (len(buffer) - at) // stride)
+        if not n:
+            return
+        records = np.frombuffer(buffer, np.uint8, n * stride, at).reshape(n, stride)
+        is_other = ((records[:, 6].astype(np.uint32) << 8 | records[:, 7]) & (page - 1)) != flags
+        if flags & _ZERO:
+            is_other |= records[:, _FLAG_BYTES] != 0
+        cursor.skip_buffered(stride * (int(np.argmax(is_other)) if is_other.any() else n))
+        if is_other.any():
+            return
+        batch *= 16

@@ -1,0 +1,103 @@
+"""Recordings of real kernels: a line of a host's register lists, or a payload of whole values.
+
+The formats are described in tests/recordings/README.md: `reglist.jsonl` has one JSON object per feature set, with the
+first 64 bits of each value; `payload-<features>.bin` is u64 count, then u64 id and the value's bytes, little-endian.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import reg_size
+from fastsmc.migrate.read.banks import Registers, Values
+from fastsmc.migrate.read.limits import MAX_REGISTERS, MAX_VALUE_BYTES
+from fastsmc.migrate.read.result import Format
+from fastsmc.migrate.read.strict_json import hexadecimal, member, parse
+from fastsmc.migrate.read.told import Told
+
+DEFAULT_FEATURES = "psci02"
+_LARGEST = 8 + MAX_REGISTERS * (8 + MAX_VALUE_BYTES)
+
+
+def is_list(line: object) -> bool:
+    """Whether a JSON value is a line of a register list."""
+    return isinstance(line, dict) and "feat" in line
+
+
+def read_list(text: bytes, features: str | None) -> Told:
+    """The registers of one feature set, "psci02" unless another is asked for; the first if there is no "psci02".
+
+    Raises:
+        RegisterFileError: not recorded with these features, refused by that kernel, or another shape.
+    """
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    offset = 0
+    for number, line in enumerate(text.split(b"\n"), 1):
+        value = parse(line, f"line {number}", offset) if line.strip() else None
+        offset += len(line) + 1
+        if value is None or (isinstance(value, dict) and "regs" not in value and "feat" in value):
+            continue  # what restoring its own values did, or a refused feature set
+        name = member(value, "feat", str, f"line {number}")
+        if name in found:
+            msg = f"line {number}: features {name[:40]!r} are there twice"
+            raise RegisterFileError(msg)
+        found[name] = number, value
+    name = features or (DEFAULT_FEATURES if DEFAULT_FEATURES in found else next(iter(found), ""))
+    if name not in found:
+        msg = f"features {name[:40]!r} have no list here; there are {', '.join(found) or 'none'}"
+        raise RegisterFileError(msg)
+    number, value = found[name]
+    others = ", ".join(other for other in found if other != name)
+    notes = ["Of a register wider than 64 bits the list has the first 64, so its value is not told."]
+    notes += [f"Other feature sets in the file: {others}."] if others else []
+    return Told(Format.RECORDED_LIST, [_listed(value, number)], {"features": name}, tuple(notes))
+
+
+def _listed(value: dict[str, Any], number: int) -> Values:
+    registers = Registers(f"line {number}")
+    for index, entry in enumerate(member(value, "regs", list, f"line {number}")):
+        where = f"line {number}, regs[{index}]"
+        if not isinstance(entry, list) or len(entry) != 3:
+            msg = f"{where}: {str(entry)[:60]} is not [id, value, errno]"
+            raise RegisterFileError(msg)
+        reg = hexadecimal(entry[0], where)
+        is_told = entry[2] == 0 and reg_size(reg) <= 8
+        registers.add(reg, hexadecimal(entry[1], f"{where}'s value") if is_told else None, where)
+    count = value.get("n")
+    if count is not None and count != len(registers.values):
+        msg = f"line {number}: n is {str(count)[:40]}, and {len(registers.values)} registers are listed"
+        raise RegisterFileError(msg)
+    return registers.values
+
+
+def is_payload(head: bytes) -> bool:
+    """Whether a file begins with a count that a payload can have and an arm64 id."""
+    count, arch = int.from_bytes(head[:8], "little"), head[15:16]
+    return 0 < count <= MAX_REGISTERS and arch == b"\x60"
+
+
+def read_payload(data: bytes) -> Told:
+    """All registers of a payload, whole values.
+
+    Raises:
+        RegisterFileError: another length than its count and ids give, or a register twice.
+    """
+    count = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 0 < count <= MAX_REGISTERS or len(data) > _LARGEST:
+        msg = f"byte 0: {count} registers announced in {len(data)} bytes"
+        raise RegisterFileError(msg)
+    registers, at = Registers("the payload"), 8
+    for number in range(count):
+        where = f"byte {at}, register {number} of {count}"
+        reg = int.from_bytes(data[at : at + 8], "little")
+        end = at + 8 + reg_size(reg)
+        if end > len(data):
+            msg = f"{where}: the file ends at {len(data)}, inside it: is it whole?"
+            raise RegisterFileError(msg)
+        registers.add(reg, int.from_bytes(data[at + 8 : end], "little"), where)
+        at = end
+    if at != len(data):
+        msg = f"byte {at}: {len(data) - at} bytes follow the last of {count} registers"
+        raise RegisterFileError(msg)
+    return Told(Format.RECORDED_PAYLOAD, [registers.values])

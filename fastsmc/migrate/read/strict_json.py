@@ -1,0 +1,135 @@
+"""JSON read strictly: what the standard allows to be read in two ways is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.migrate.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
+
+_MAX_INT = 1 << 64
+"""Exclusive; no register file has a number beyond 64 bits."""
+
+
+def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        what: named in errors. offset: of the text in its file, added to the positions that errors name.
+
+    Raises:
+        RegisterFileError: not UTF-8, not JSON, a key given twice in one object, NaN, a number beyond 64 bits, nested
+            too deeply, or more keys, lists or entries than any real file has.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        _check_counts(text)
+        return json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
+        )
+    except UnicodeDecodeError as error:
+        msg = f"byte {offset + error.start}, {what}: not UTF-8"
+    except json.JSONDecodeError as error:
+        msg = f"byte {offset + error.pos}, {what}: not JSON ({error.msg})"
+    except RecursionError:
+        msg = f"byte {offset}, {what}: nested too deeply"
+    except _Refused as error:
+        msg = f"byte {offset}, {what}: {error}"
+    raise RegisterFileError(msg)
+
+
+class _Refused(ValueError):
+    pass
+
+
+def _check_counts(text: str) -> None:
+    """Raises _Refused for a text that would take far more memory than its length."""
+    for sign, most, what in (
+        (":", MAX_JSON_KEYS, "keys"),
+        ("[", MAX_JSON_LISTS, "lists"),
+        ("{", MAX_JSON_LISTS, "objects"),
+        (",", MAX_JSON_ENTRIES, "entries"),
+    ):
+        if (count := text.count(sign)) > most:
+            msg = f"{count} {what}; at most {most} are read"
+            raise _Refused(msg)
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        msg = f"the key {twice[:60]!r} stands twice in one object"
+        raise _Refused(msg)
+    return table
+
+
+def _constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise _Refused(msg)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value - value != 0:
+        msg = f"the number {text[:40]} is not finite"
+        raise _Refused(msg)
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -_MAX_INT < (value := int(text)) < _MAX_INT:
+        msg = f"the number {text[:40]} does not fit 64 bits"
+        raise _Refused(msg)
+    return value
+
+
+def whole(value: object, what: str, last: int, first: int = 0) -> int:
+    """The value as a whole number of first..last.
+
+    Raises:
+        RegisterFileError: something else; a bool is no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not first <= value <= last:
+        msg = f"{what} is {str(value)[:40]!r}: it must be a whole number in {first}..{last}"
+        raise RegisterFileError(msg)
+    return value
+
+
+def member(table: object, key: str, kind: type | tuple[type, ...], what: str) -> Any:
+    """table[key], of that type.
+
+    Raises:
+        RegisterFileError: no object, no such key, or another type.
+    """
+    if not isinstance(table, dict):
+        msg = f"{what} is {str(table)[:40]!r}: it must be an object"
+        raise RegisterFileError(msg)
+    if key not in table or not isinstance(table[key], kind):
+        found = f"is {str(table[key])[:40]!r}" if key in table else "is missing"
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        names = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
+        msg = f'{what}: "{key}" {found}; it must be {" or ".join(names[k] for k in kinds)}'
+        raise RegisterFileError(msg)
+    return table[key]
+
+
+def hexadecimal(value: object, what: str) -> int:
+    """A number written "0x…".
+
+    Raises:
+        RegisterFileError: written otherwise, or longer than the widest register.
+    """
+    if not isinstance(value, str) or not value.startswith("0x") or not 2 < len(value) <= 2 + 512:
+        msg = f'{what} is {str(value)[:40]!r}: it must be text such as "0x6030000000140000"'
+        raise RegisterFileError(msg)
+    digits = value[2:]
+    if not all(digit in "0123456789abcdefABCDEF" for digit in digits):
+        msg = f"{what} is {value[:40]!r}: not a hexadecimal number"
+        raise RegisterFileError(msg)
+    return int(digits, 16)

@@ -1,0 +1,24 @@
+"""What a reader of text or JSON found, before it becomes a `RegisterFile`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastsmc.migrate.read.banks import Values
+from fastsmc.migrate.read.result import Format, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Registers by vCPU, and what is said around them.
+
+    Attributes:
+        parts: pieces of the file the reader can name; what they leave over is named "other".
+    """
+
+    format: Format
+    vcpus: Sequence[Values]
+    told_by: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()

@@ -1,0 +1,79 @@
+"""A time, or any number, that is known as a span only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fastsmc.errors import InputError
+from fastsmc.facts import costs
+from fastsmc.migrate.link import require_number
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Low, middle and high of one number. Spans add up end by end: all of them low at once, or all high.
+
+    >>> Span(1, 2, 4) + Span.exactly(10)
+    Span(low=11.0, mid=12.0, high=14.0)
+    """
+
+    low: float
+    mid: float
+    high: float
+
+    @classmethod
+    def exactly(cls, value: float) -> Span:
+        """A number that is known."""
+        return cls(float(value), float(value), float(value))
+
+    @classmethod
+    def of(cls, figures: costs.Range, times: float = 1.0) -> Span:
+        """A range of figures, multiplied."""
+        return cls(figures.low.value * times, figures.mid.value * times, figures.high.value * times)
+
+    def times(self, factor: float) -> Span:
+        """The same, multiplied by a factor that is not negative."""
+        return Span(self.low * factor, self.mid * factor, self.high * factor)
+
+    def __add__(self, other: Span) -> Span:
+        return Span(self.low + other.low, self.mid + other.mid, self.high + other.high)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.low, self.mid, self.high))
+
+
+def total(spans: Iterable[Span]) -> Span:
+    """The sum, end by end."""
+    return sum(spans, Span.exactly(0))
+
+
+def longest(spans: Iterable[Span]) -> Span:
+    """The largest low, the largest middle, the largest high; 0 of none."""
+    columns = tuple(zip((0.0, 0.0, 0.0), *spans, strict=True))
+    return Span(*map(max, columns))
+
+
+MAX_IOCTL_NS = 1e9
+IoctlNs = float | tuple[float, ...] | None
+"""ns of one ioctl: a number, or low, mid and high; None: `costs.IOCTL_NS`."""
+
+
+def ioctl_span(ioctl_ns: IoctlNs) -> Span:
+    """ns of one ioctl: the low, mid and high of `costs.IOCTL_NS` unless given. Assumed either way.
+
+    Raises:
+        InputError: a number that is negative or not finite, or numbers that do not ascend.
+    """
+    if ioctl_ns is None:
+        return Span.of(costs.IOCTL_NS)
+    given = ioctl_ns if isinstance(ioctl_ns, tuple) else (ioctl_ns,) * 3
+    for number in given:
+        require_number(number, "ioctl_ns", least=0)
+    if len(given) != 3 or list(given) != sorted(given):
+        msg = f"ioctl_ns {given!r}: give one number, or low, mid and high in ascending order"
+        raise InputError(msg)
+    if max(given) > MAX_IOCTL_NS:
+        msg = f"ioctl_ns {max(given)!r}: give at most {MAX_IOCTL_NS:g}, a second"
+        raise InputError(msg)
+    return Span(*map(float, given))

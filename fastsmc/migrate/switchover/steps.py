@@ -1,0 +1,147 @@
+"""The steps between stopping a guest and running it elsewhere, each with its time and what that time rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal, get_args
+
+from fastsmc.facts import costs
+from fastsmc.migrate.link import Link
+from fastsmc.migrate.span import Span, longest, total
+from fastsmc.migrate.switchover.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
+
+Kind = Literal["measured", "modelled", "assumed"]
+
+
+class Stage(StrEnum):
+    """When a step happens. Save, wire and load may overlap, section after section; the others cannot."""
+
+    BEFORE = "before"
+    SAVE = "save"
+    WIRE = "wire"
+    LOAD = "load"
+    AFTER = "after"
+
+
+_NOTES = (
+    (None, "one after another is an upper side: QEMU saves, sends and loads section by section, so these may overlap"),
+    (None, "lows, middles and highs add up: everything low at once, everything high at once"),
+    (WIRE, "the wire has no bandwidth limit: QEMU lifts max-bandwidth at switch-over (read)"),
+    (SAVE, "encode was measured on another machine, under TCG"),
+    (LOAD, "decode was measured on another machine, under TCG"),
+)
+"""Texts, each with the step that it belongs to."""
+_LOCK_NS = 10
+_AT_ONCE = (Stage.SAVE, Stage.WIRE, Stage.LOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the downtime.
+
+    Attributes:
+        kind: measured by the user's own migration, or modelled, or assumed: modelled from an assumed figure.
+        source: what the time rests on.
+        is_budgeted: whether QEMU's estimate, which decides when to stop the guest, has it in its sum.
+    """
+
+    name: str
+    stage: Stage
+    ms: Span
+    kind: Kind
+    source: str
+    ioctls: int = 0
+    n_byte: int = 0
+    is_budgeted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The downtime of one VM's migration, step by step.
+
+    Attributes:
+        n_reg: registers that QEMU carries per vCPU. limit_ms: downtime-limit.
+        told: what measurements said besides their steps.
+    """
+
+    subject: str
+    n_vcpu: int
+    n_reg: int
+    has_sve: bool
+    link: Link
+    limit_ms: float
+    steps: tuple[Step, ...]
+    told: tuple[str, ...] = ()
+
+    @property
+    def total_ms(self) -> Span:
+        """All steps one after another: an upper side, as QEMU saves, sends and loads at once."""
+        return total(step.ms for step in self.steps)
+
+    @property
+    def overlapped_ms(self) -> Span:
+        """Of saving, wire and loading only the longest, as if they overlapped completely: a lower side."""
+        alone = total(step.ms for step in self.steps if step.stage not in _AT_ONCE)
+        return alone + longest(self.stage_ms(stage) for stage in _AT_ONCE)
+
+    @property
+    def unseen_ms(self) -> Span:
+        """What QEMU's estimate has not in its sum, one after another."""
+        return total(step.ms for step in self.steps if not step.is_budgeted)
+
+    @property
+    def unseen_share(self) -> float:
+        """Of the middle sum."""
+        whole = self.total_ms.mid
+        return self.unseen_ms.mid / whole if whole else 0.0
+
+    @property
+    def is_hypothetical(self) -> bool:
+        """More vCPUs than KVM allows per VM today."""
+        return self.n_vcpu > costs.VGIC_V3_MAX_CPUS.value
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds that its steps have."""
+        return tuple(kind for kind in get_args(Kind) if any(step.kind == kind for step in self.steps))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the sums rest on, and what measurements said."""
+        names = {step.name for step in self.steps}
+        return tuple(text for name, text in _NOTES if name is None or name in names) + self.told
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is in none of the steps."""
+        names = {step.name for step in self.steps}
+        texts = []
+        if MEMORY not in names:
+            texts.append(
+                "guest memory: QEMU stops the guest once it expects the rest to fit the limit, so up to "
+                f"{self.limit_ms:g} ms more"
+            )
+        gic = sum(step.ioctls for step in self.steps if step.name in (GIC_GETS, GIC_SETS))
+        if gic:
+            locks = gic * self.n_vcpu * int(costs.GIC_IOCTL_LOCKS.value)
+            texts.append(
+                f"each GIC ioctl takes the mutexes of all vCPUs (read), {locks} of them: at {_LOCK_NS} ns each, which "
+                f"nobody has measured, {locks * _LOCK_NS / 1e6:.3g} ms more"
+            )
+        if names & {SAVE, LOAD}:
+            texts.append("network cards' announcements, disks, VFIO and other devices")
+        return tuple(texts)
+
+    def stage_ms(self, stage: Stage) -> Span:
+        """The steps of one stage."""
+        return total(step.ms for step in self.steps if step.stage is stage)
+
+    def having(self, *, instead: dict[str, Step | None], first: Iterable[Step] = (), notes: Iterable[str]) -> Waterfall:
+        """The same with some steps, by name, replaced (None: dropped), and with steps put behind the first one."""
+        kept = [instead.get(step.name, step) for step in self.steps]
+        steps = [step for step in kept if step is not None]
+        at = next((i for i, step in enumerate(steps) if step.name != "pause"), len(steps))
+        steps[at:at] = first
+        return replace(self, steps=tuple(steps), told=(*self.told, *notes))
