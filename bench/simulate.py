@@ -16,8 +16,8 @@ from bench.timing import Contestant
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.latency import simulate
-from fastsmc.profiles import load_profile
 from fastsmc.scenario import Law, MixEntry, Scenario, VmGroup, Workload
+from fastsmc.scenario.profiles import load_profile
 
 N_VM = 1024
 N_RIVAL = {"simpy": 20_000, "ciw": 5000}

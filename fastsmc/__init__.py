@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.plan import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.power import switch
-    from fastsmc.profiles import load_profile
     from fastsmc.results.histogram import Histogram
     from fastsmc.scenario import Scenario
+    from fastsmc.scenario.profiles import load_profile
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
@@ -63,7 +63,7 @@ _HOME = {
     "dispatch": "dispatcher",
     "encode": "migrate",
     "ioctls": "migrate",
-    "load_profile": "profiles",
+    "load_profile": "scenario.profiles",
     "map_savings": "plan",
     "max_vcpus": "plan",
     "measure_batches": "dispatch_times",

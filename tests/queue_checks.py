@@ -13,9 +13,9 @@ from queue_formulas import Survival
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
 from fastsmc.latency import Simulation
-from fastsmc.profiles import FIGURES, load_profile
 from fastsmc.results.histogram import Histogram, bucket_edges, bucket_of
 from fastsmc.scenario import HostCores, Law, MixEntry, OnOff, Scenario, VmGroup, Workload
+from fastsmc.scenario.profiles import FIGURES, load_profile
 
 F64 = NDArray[np.float64]
 

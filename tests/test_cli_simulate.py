@@ -15,7 +15,7 @@ from test_cli import fastsmc
 
 import fastsmc as smc
 from fastsmc.latency import text
-from fastsmc.profiles import profiles
+from fastsmc.scenario.profiles import profiles
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCENARIOS = sorted(EXAMPLES.glob("*.toml"))

@@ -9,7 +9,7 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import Verdict
-from fastsmc.profiles import FIGURES, Profile, filter_levels, load_profile, profiles
+from fastsmc.scenario.profiles import FIGURES, Profile, filter_levels, load_profile, profiles
 
 DOC = Path(__file__).parents[1] / "docs" / "profiles.md"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastsmc.toml_lines import Path, key_lines
+from fastsmc.scenario.toml_lines import Path, key_lines
 
 # Every value is the number of the line it stands on.
 MARKED = '''a = 1

@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 def _list_profiles(value: bool) -> None:
     if value:
-        from fastsmc.profiles import load_profile, profiles
+        from fastsmc.scenario.profiles import load_profile, profiles
 
         for name in profiles():
             profile = load_profile(name)
@@ -39,7 +39,7 @@ def _list_profiles(value: bool) -> None:
 
 def _show_profile(value: str | None) -> None:
     if value is not None:
-        from fastsmc.profiles import load_profile
+        from fastsmc.scenario.profiles import load_profile
 
         profile = load_profile(value)
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")

@@ -11,8 +11,8 @@ from fastsmc import kernels_queue as lanes
 from fastsmc import kernels_queue_each as each
 from fastsmc import kernels_queue_forwarded as forwarded
 from fastsmc.facts.smccc import Verdict
-from fastsmc.profiles import Profile
 from fastsmc.scenario import HostCores, Law, Scenario, VmGroup, Workload
+from fastsmc.scenario.profiles import Profile
 from fastsmc.scenario_verdicts import verdicts_of
 
 IN_VMM = frozenset({Verdict.FORWARDED, Verdict.EXIT})

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from fastsmc.facts.costs import Figure
 from fastsmc.latency.times import QUANTILES, Times
-from fastsmc.profiles import FIGURES, figures_of
 from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
+from fastsmc.scenario.profiles import FIGURES, figures_of
 
 if TYPE_CHECKING:
     from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation

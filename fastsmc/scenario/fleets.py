@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_BY_NAME
 from fastsmc.scenario.model import VmGroup
-from fastsmc.toml_lines import Path
+from fastsmc.scenario.toml_lines import Path
 from fastsmc.vm import Fleet
 
 

@@ -11,14 +11,14 @@ from fastsmc.facts.registers import FW_REGISTERS, FwKind
 from fastsmc.facts.releases import NEWEST, release
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.filters import FilterRange
-from fastsmc.problems import Problems, brief, meant
-from fastsmc.profiles import Profile
 from fastsmc.scenario.fleets import configured
 from fastsmc.scenario.laws import law
 from fastsmc.scenario.model import Law, Lock, VmGroup, Workload
 from fastsmc.scenario.names import feature_word, function_id, psci_word
+from fastsmc.scenario.problems import Problems, brief, meant
+from fastsmc.scenario.profiles import Profile
+from fastsmc.scenario.toml_lines import Path
 from fastsmc.scenario.workloads import Plan
-from fastsmc.toml_lines import Path
 
 _BITMAPS = tuple(row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
 _KEYS = (

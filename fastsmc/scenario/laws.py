@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from fastsmc.problems import Problems
 from fastsmc.scenario.model import Law, LawKind, OnOff
-from fastsmc.toml_lines import Path
+from fastsmc.scenario.problems import Problems
+from fastsmc.scenario.toml_lines import Path
 
 _UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _LAWS = ("deterministic", "exponential")

@@ -9,7 +9,7 @@ from fastsmc.facts.costs import Figure
 from fastsmc.facts.smccc import Conduit
 from fastsmc.facts.vcpu import MAX_VCPU_PER_VM
 from fastsmc.filters import FilterRange
-from fastsmc.scripts import Script
+from fastsmc.scenario.scripts import Script
 
 LawKind = Literal["deterministic", "exponential"]
 WorkloadKind = Literal["closed", "open", "script"]

@@ -14,8 +14,8 @@ from fastsmc.facts.vcpu import (
     FEATURE_PSCI_0_2,
     FEATURE_SVE,
 )
-from fastsmc.problems import Problems, brief
-from fastsmc.toml_lines import Path
+from fastsmc.scenario.problems import Problems, brief
+from fastsmc.scenario.toml_lines import Path
 
 FEATURES = {
     "psci02": FEATURE_PSCI_0_2,

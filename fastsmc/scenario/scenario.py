@@ -11,10 +11,10 @@ from typing import Any
 
 from fastsmc.errors import InputError
 from fastsmc.facts.costs import Figure
-from fastsmc.problems import Problems, read_toml
-from fastsmc.profiles import FIGURES, Profile, load_profile, profiles
 from fastsmc.scenario.groups import read_groups
 from fastsmc.scenario.model import HostCores, VmGroup
+from fastsmc.scenario.problems import Problems, read_toml
+from fastsmc.scenario.profiles import FIGURES, Profile, load_profile, profiles
 from fastsmc.scenario.workloads import read_workload
 
 DEFAULT_PROFILE = "neoverse-n1"

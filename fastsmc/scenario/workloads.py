@@ -11,14 +11,14 @@ from typing import Any, cast
 
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.smccc import Conduit
-from fastsmc.problems import Problems, brief, meant
 from fastsmc.scenario.laws import arrivals, law, span_ns
 from fastsmc.scenario.model import MixEntry, Workload, WorkloadKind
 from fastsmc.scenario.names import function_id, function_name
-from fastsmc.scripts import Script
-from fastsmc.shapes import SHAPES, Options, shape
-from fastsmc.toml_lines import Path
-from fastsmc.trace_scripts import check_order, script_of_trace
+from fastsmc.scenario.problems import Problems, brief, meant
+from fastsmc.scenario.scripts import Script
+from fastsmc.scenario.shapes import SHAPES, Options, shape
+from fastsmc.scenario.toml_lines import Path
+from fastsmc.scenario.trace_scripts import check_order, script_of_trace
 from fastsmc.traces import Trace, read_trace
 
 _TOLERANCE = 1e-9

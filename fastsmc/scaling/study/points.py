@@ -9,11 +9,11 @@ from typing import Any
 
 from fastsmc.facts.smccc import Verdict
 from fastsmc.latency import simulate
-from fastsmc.profiles import Profile, filter_levels, load_profile
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading
 from fastsmc.scaling.study import knees
 from fastsmc.scenario import Scenario
 from fastsmc.scenario.model import LawKind, Lock
+from fastsmc.scenario.profiles import Profile, filter_levels, load_profile
 
 PROFILE = "neoverse-n1"
 FORWARDED = "TRNG_RND64"

@@ -17,9 +17,9 @@ from fastsmc.errors import InputError
 from fastsmc.facts.costs import Figure
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.facts.smccc import FUNCTION_BY_NAME
-from fastsmc.problems import meant
-from fastsmc.scripts import Script, Step, script_of
-from fastsmc.trace_scripts import CLOCK, CPU_ON
+from fastsmc.scenario.problems import meant
+from fastsmc.scenario.scripts import Script, Step, script_of
+from fastsmc.scenario.trace_scripts import CLOCK, CPU_ON
 from fastsmc.traces import Trace, read_trace
 
 RECORDING = GUEST_BOOT_TRACE

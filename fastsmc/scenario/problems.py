@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import InputError
-from fastsmc.toml_lines import Path as KeyPath
-from fastsmc.toml_lines import key_lines
+from fastsmc.scenario.toml_lines import Path as KeyPath
+from fastsmc.scenario.toml_lines import key_lines
 
 
 class Problems:

@@ -17,7 +17,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.costs import Figure, Kind
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.smccc import Verdict
-from fastsmc.problems import Problems, meant, read_toml
+from fastsmc.scenario.problems import Problems, meant, read_toml
 
 _FOLDER = packaged("profiles")
 MAPLE_SLOTS = 16
