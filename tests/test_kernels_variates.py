@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsmc import kernels_variates as variates
 from fastsmc.jit.compiled import kernel
+from fastsmc.latency.kernels import variates
 from fastsmc.results.histogram import bucket_of
 
 MASK = (1 << 64) - 1

@@ -14,8 +14,8 @@ from scenarios import CLOSED, TRACE, of
 
 from fastsmc.errors import KvmError
 from fastsmc.facts.smccc import Conduit, FilterAction, Verdict
+from fastsmc.latency.verdicts import verdicts_of
 from fastsmc.scenario import Law, OnOff, Scenario, VmGroup, Workload, fleet_of
-from fastsmc.scenario_verdicts import verdicts_of
 
 DOC = (Path(__file__).parents[1] / "docs" / "scenarios.md").read_text("utf-8")
 

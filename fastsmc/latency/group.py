@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import kernels_queue as lanes
-from fastsmc import kernels_queue_each as each
-from fastsmc import kernels_queue_forwarded as forwarded
 from fastsmc.facts.smccc import Verdict
+from fastsmc.latency.kernels import each, forwarded, lanes
+from fastsmc.latency.verdicts import verdicts_of
 from fastsmc.scenario import HostCores, Law, Scenario, VmGroup, Workload
 from fastsmc.scenario.profiles import Profile
-from fastsmc.scenario_verdicts import verdicts_of
 
 IN_VMM = frozenset({Verdict.FORWARDED, Verdict.EXIT})
 """Verdicts of calls that leave the kernel."""

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import kernels_queue as lanes
-from fastsmc import kernels_queue_each as each
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.latency.group import Group
+from fastsmc.latency.kernels import each, lanes
 from fastsmc.latency.run import Counts, Sums
 from fastsmc.latency.saving import run_of
 from fastsmc.latency.summary import summary

@@ -15,9 +15,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from fastsmc import kernels_queue as lanes
-from fastsmc import kernels_queue_each as each
 from fastsmc.latency.group import Group
+from fastsmc.latency.kernels import each, lanes
 from fastsmc.latency.run import Counts, OneByOne, Span
 from fastsmc.latency.stable import above_zero
 from fastsmc.scenario import Scenario

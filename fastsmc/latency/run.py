@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import kernels_queue as lanes
-from fastsmc import kernels_queue_each as each
-from fastsmc import kernels_queue_forwarded as forwarded
-from fastsmc.kernels_variates import start_streams
 from fastsmc.latency.group import Group
+from fastsmc.latency.kernels import each, forwarded, lanes
+from fastsmc.latency.kernels.variates import start_streams
 from fastsmc.results.log_linear import N_BUCKET
 
 CHUNK = 1 << 21

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from fastsmc import kernels_queue_each as each
 from fastsmc.latency.group import Group
+from fastsmc.latency.kernels import each
 from fastsmc.scenario import Scenario
 
 

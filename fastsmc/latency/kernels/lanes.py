@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel, lane_kernel
 from fastsmc.jit.simd import fma
-from fastsmc.kernels_variates import STEP, bucket, exponential, mixed
+from fastsmc.latency.kernels.variates import STEP, bucket, exponential, mixed
 from fastsmc.results.log_linear import N_BUCKET
 
 F64Array = NDArray[np.float64]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import fma
-from fastsmc.kernels_queue import (
+from fastsmc.latency.kernels.lanes import (
     BUSY,
     ENTER,
     FORWARDED,
@@ -38,7 +38,7 @@ from fastsmc.kernels_queue import (
     TURNS,
     WAITING,
 )
-from fastsmc.kernels_variates import STEP, bucket, exponential, mixed
+from fastsmc.latency.kernels.variates import STEP, bucket, exponential, mixed
 from fastsmc.results.log_linear import N_BUCKET
 
 F64Array = NDArray[np.float64]
