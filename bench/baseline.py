@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rows import Rows
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.deciding import AnyCalls
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT
-from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 SOURCE = Path(__file__).with_name("baseline.c")
 COMMAND = ("cc", "-O3", "-march=native", "-shared", "-fPIC")

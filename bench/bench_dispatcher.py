@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from bench import inputs
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls, batch, replay
 from fastsmc.deciding import AnyCalls
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.facts.smccc import Verdict
-from fastsmc.grouped import GroupedCalls
 from fastsmc.traces import read_trace
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls, batch, replay
 
 N_CALL, N_ROTATED = 1 << 15, 64
 TRACE = inputs.ROOT / inputs.TRACES[0]

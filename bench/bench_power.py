@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.power import switch
 from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 CPU_OFF, CPU_ON = 0x8400_0002, 0xC400_0003
 N_CALL, N_ROTATED = 1 << 15, 64

@@ -18,10 +18,10 @@ from bench.plain import Plain
 from bench.rows import Rows, reference_vm, rows_of
 from bench.timing import Contestant, Times, ratio
 from fastsmc import answering, dispatcher
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.deciding import AnyCalls
-from fastsmc.grouped import GroupedCalls
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 N_PYTHON = 2000
 """Calls plain Python answers: 0.3 to 3 us each, so whole batches are beyond it."""

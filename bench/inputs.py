@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.baseline import aligned
 from bench.rows import KNOWN, policy_words
+from fastsmc.calls.workload import Calls, replay
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
@@ -18,7 +19,6 @@ from fastsmc.facts.smccc import RESERVED_RANGES
 from fastsmc.filters import FilterRange
 from fastsmc.traces import read_trace
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls, replay
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACES = (

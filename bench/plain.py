@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rows import KNOWN, N_SLOT, SERVICE, Rows
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.deciding import AnyCalls
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service
-from fastsmc.grouped import GroupedCalls
-from fastsmc.workload import Calls
 
 CHUNK = 1 << 14
 """Calls per NumPy expression, so that temporaries stay in the cache and malloc does not map each anew: of 4K to 128K

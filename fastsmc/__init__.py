@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastsmc.answering import answers
+    from fastsmc.calls.grouped import GroupedCalls
+    from fastsmc.calls.workload import Calls, mix, replay
     from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
     from fastsmc.dispatcher import dispatch, verdicts
     from fastsmc.errors import FastsmcError
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from fastsmc.facts.releases import Host, release
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.filters import FilterRange
-    from fastsmc.grouped import GroupedCalls
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migrate import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migrate.compat import check_migration
@@ -39,16 +40,15 @@ if TYPE_CHECKING:
     from fastsmc.traces import read_trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
-    from fastsmc.workload import Calls, mix, replay
 
 _HOME = {
-    "Calls": "workload",
+    "Calls": "calls.workload",
     "Codec": "migrate",
     "FastsmcError": "errors",
     "FilterAction": "facts.smccc",
     "FilterRange": "filters",
     "Fleet": "vm",
-    "GroupedCalls": "grouped",
+    "GroupedCalls": "calls.grouped",
     "Histogram": "results.histogram",
     "Host": "facts.releases",
     "Link": "plan",
@@ -68,7 +68,7 @@ _HOME = {
     "max_vcpus": "plan",
     "measure_batches": "dispatch_times",
     "measure_dispatch": "dispatch_times",
-    "mix": "workload",
+    "mix": "calls.workload",
     "more_registers": "plan",
     "payload_bytes": "migrate",
     "qemu_downtime": "migrate.switchover",
@@ -82,7 +82,7 @@ _HOME = {
     "register_sets": "facts.register_sets",
     "register_table": "plan",
     "release": "facts.releases",
-    "replay": "workload",
+    "replay": "calls.workload",
     "saved_times": "latency",
     "simulate": "latency",
     "switch": "power",

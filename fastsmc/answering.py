@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from fastsmc import kernels_answers as kinds
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
+from fastsmc.calls.grouped import each_call
+from fastsmc.calls.workload import Calls
 from fastsmc.deciding import N_WIDE, AnyCalls
 from fastsmc.dispatcher import verdict_filler
 from fastsmc.errors import InputError
@@ -35,14 +37,12 @@ from fastsmc.facts.smccc import (
     Verdict,
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
-from fastsmc.grouped import each_call
 from fastsmc.jit.cache_lines import LINE, on_lines
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels_answers_wide import list_block as wide_list
 from fastsmc.rows import Index, narrowest
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 STREAMED_BYTES = 1 << 24
 """Answers of so many bytes and more are written around the caches, which could not hold them."""

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels
-from fastsmc.grouped import GroupedCalls
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels_blocks import decide_blocks as wide_decide_blocks
 from fastsmc.kernels_wide import CHUNK, ROOM, STEP
 from fastsmc.kernels_wide import decide as wide_decide
 from fastsmc.rows import Rows
-from fastsmc.workload import Calls
 
 AnyCalls = Calls | GroupedCalls
 

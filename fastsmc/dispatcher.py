@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.deciding import AnyCalls, decide, decide_columns
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
-from fastsmc.grouped import GroupedCalls
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
 _ALL_HVC, _ALL_ZERO = np.zeros(0, np.uint8), np.zeros(0, np.uint64)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc import kernels_power
+from fastsmc.calls.grouped import GroupedCalls, each_call
+from fastsmc.calls.workload import Calls
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.grouped import GroupedCalls, each_call
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import answering, kernels_answers
 from fastsmc.answering import answers
+from fastsmc.calls.workload import Calls
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
@@ -18,7 +19,6 @@ from fastsmc.reference import services as reference_services
 from fastsmc.reference.state import STOPPED
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 N_VCPU = 40
 words = (

@@ -31,8 +31,8 @@ from bench import (
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
 from fastsmc import dispatcher
-from fastsmc.grouped import GroupedCalls
-from fastsmc.workload import Calls
+from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.workload import Calls
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 TARGET_CASES = {

@@ -9,13 +9,13 @@ import pytest
 
 from fastsmc import dispatch_times
 from fastsmc.answering import answers
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.jit import threads as parts
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 
 def random_calls(n_call: int, n_vcpu: int, seed: int = 1) -> Calls:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host, release
@@ -15,7 +16,6 @@ from fastsmc.facts.smccc import FUNCTIONS, FilterAction, Verdict
 from fastsmc.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 CHUNK = 1 << 24
 HOST = Host(release("7.3"))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import bitmaps, rows
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Verdict
 from fastsmc.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 arguments = (
     st.integers(0, 3) | st.sampled_from([0x8000_0000, 0xFFFF_FFFF, 1 << 32, 1 << 63]) | st.integers(0, 2**64 - 1)

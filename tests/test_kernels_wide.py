@@ -182,9 +182,9 @@ def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
 import numpy as np
 from fastsmc import kernels_blocks, kernels_wide
 from fastsmc.dispatcher import verdicts
-from fastsmc.grouped import GroupedCalls
+from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
+from fastsmc.calls.workload import Calls
 fleet, ids = Fleet.uniform(n_vm=2, n_vcpu=1), np.zeros(64, np.uint32)
 verdicts(fleet, Calls(np.zeros(64, np.uint16), ids))
 verdicts(fleet, GroupedCalls.of([0], [64], ids))
@@ -222,9 +222,9 @@ def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, 
 import numpy as np
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.dispatcher import dispatch
-from fastsmc.grouped import GroupedCalls
+from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
+from fastsmc.calls.workload import Calls
 assert not HAS_WIDE
 fleet, ids = Fleet.uniform(n_vm=1, n_vcpu=1), np.full(100, 0x84000050, np.uint32)
 with np.errstate(over="ignore"):

@@ -10,12 +10,12 @@ import pytest
 from test_dispatcher import random_calls
 
 from fastsmc import dispatcher
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.jit import threads as parts
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 
 @pytest.mark.parametrize("n_call", [0, 1, 2 * parts.PART, 5 * parts.PART + 7])

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Service, Verdict
@@ -14,7 +15,6 @@ from fastsmc.power import Switched, switch
 from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 CPU_ON, AFFINITY_INFO = 0xC400_0003, 0xC400_0004
 VCPUS = (1, 3, 20)

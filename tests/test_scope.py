@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import filter_ranges, func_ids, hosts, registers, words
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, KvmError, RegisterError
 from fastsmc.facts.registers import FW_BY_NAME, register
@@ -21,7 +22,6 @@ from fastsmc.reference.vm import Vm
 from fastsmc.scope import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
 from fastsmc.scope.per_vcpu import STATE
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 SHAPE = (3, 1, 4)
 """vCPUs of the VMs of a small fleet."""

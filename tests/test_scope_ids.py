@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from strategies import RELEASES
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import dispatch
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.registers import FW_REGISTERS, register
@@ -15,7 +16,6 @@ from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference.vm import Vm
 from fastsmc.scope import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 STD_BMAP, PSCI_VERSION = register("STD_BMAP"), register("PSCI_VERSION")
 

@@ -212,7 +212,7 @@ MUTANTS = [
         ("batch = batches[i % len(batches)]", "batch = batches[0]"),
     ),
     *_in(
-        "grouped.py",
+        "calls/grouped.py",
         ("np.clip(self.block_first[low : high + 1], start, stop)", "self.block_first[low : high + 1]"),
         ("np.clip(self.block_first[low : high + 1], start, stop)", "self.block_first[low : high + 1].clip(start)"),
         ('start, side="right")) - 1, 0)', 'start, side="right")), 0)'),
@@ -231,7 +231,7 @@ MUTANTS = [
         ("if total != len(ids):", "if total > len(ids):"),
     ),
     *_in(
-        "columns.py",
+        "calls/columns.py",
         ("owner = np.array(values)", "owner = values"),
         ("    return owner[:]", "    return owner"),
         ("    owner.flags.writeable = False\n", ""),
@@ -246,7 +246,7 @@ MUTANTS = [
         (" and not isinstance(value, bool)", ""),
     ),
     *_in(
-        "workload.py",
+        "calls/workload.py",
         ("int(vcpu.max()) + 1 if", "int(vcpu.max()) if"),
         ("vcpu = frozen(self.vcpu)", "vcpu = self.vcpu"),
         ("part_of(self.conduit, part), x1", "None, x1"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario import VmGroup, fleet_of
-from fastsmc.workload import Calls
 
 
 def verdicts_of(group: VmGroup) -> tuple[Verdict, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatch_times import measure_dispatch
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
@@ -22,7 +23,6 @@ from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
 from fastsmc.traces import Trace
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 STREAM_CELLS = 2
 """Purpose number of the cells' random streams: default_rng([seed, STREAM_CELLS, pattern, n_vcpu])."""

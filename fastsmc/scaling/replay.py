@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastsmc.calls.workload import batch, replay
 from fastsmc.dispatch_times import BatchLatency, measure_batches, measure_dispatch
 from fastsmc.dispatcher import dispatch
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
@@ -16,7 +17,6 @@ from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
 from fastsmc.traces import Trace
 from fastsmc.vm import Fleet
-from fastsmc.workload import batch, replay
 
 _SHAPE: Heading = ("shape", "input", "VMs x vCPUs per VM")
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.calls.workload import Calls
 from fastsmc.errors import RegisterError
 from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.filters import FilterRange
 from fastsmc.firmware import refusal
 from fastsmc.fleet_state import Selection
 from fastsmc.vm import Fleet, register_words, run_refused
-from fastsmc.workload import Calls
 
 STATE = ("PSCI_VERSION", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")
 """The firmware registers that hold state of a guest, in the columns of `PerVcpuFleet.values`; the workaround registers

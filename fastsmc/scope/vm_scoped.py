@@ -19,6 +19,7 @@ from errno import EINVAL, ENOENT
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.calls.workload import Calls
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.register_sets import vm_global_mask
 from fastsmc.facts.registers import (
@@ -34,7 +35,6 @@ from fastsmc.fleet_state import Selection
 from fastsmc.migrate._checks import member
 from fastsmc.scope.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
-from fastsmc.workload import Calls
 
 KVM_CAP_ARM_REG_SCOPE = 210
 SCOPE_VM = 0x1000_0000

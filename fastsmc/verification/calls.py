@@ -9,6 +9,7 @@ from errno import EINVAL, ENXIO
 
 import numpy as np
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.registers import FW_BY_NAME
 from fastsmc.facts.releases import Host
@@ -24,7 +25,6 @@ from fastsmc.verification.filters import FILTER
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import judge_typed
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 STEAL_TIME_IPA, STEAL_TIME_STRIDE = 0x4038_0000, 64
 """Where the recorder put vCPU 0's steal-time record, and the distance to the next vCPU's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Verdict
@@ -16,7 +17,6 @@ from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
 from fastsmc.verification.fields import word, words
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 CAME_BACK, LEFT, BLOCKED = 0, 2, 4
 """`kind` of a record."""

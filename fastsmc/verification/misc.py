@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FilterAction
@@ -10,7 +11,6 @@ from fastsmc.verification.fields import conduit_of
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
-from fastsmc.workload import Calls
 
 PSCI_VERSION, STD_BMAP, VENDOR_HYP_BMAP = 0x6030_0000_0014_0000, 0x6030_0000_0016_0000, 0x6030_0000_0016_0002
 

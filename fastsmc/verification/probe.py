@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
@@ -13,7 +14,6 @@ from fastsmc.reference.vm import Vm
 from fastsmc.traces import read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
-from fastsmc.workload import Calls
 
 PROBE = "trace_probe_hvc_only.txt.xz"
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, frozen, part_of, whole_slice
+from fastsmc.calls.columns import check_array, column, frozen, part_of, whole_slice
+from fastsmc.calls.workload import COLUMNS, Calls
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import Conduit
 from fastsmc.kernels import spread
-from fastsmc.workload import COLUMNS, Calls
 
 
 @dataclass(frozen=True, slots=True, eq=False)

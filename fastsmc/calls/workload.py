@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.columns import check_array, column, frozen, part_of, whole, whole_slice
+from fastsmc.calls.columns import check_array, column, frozen, part_of, whole, whole_slice
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.traces import Trace
