@@ -19,7 +19,7 @@ from fastsmc.calls.workload import Calls, batch, replay
 from fastsmc.deciding import AnyCalls
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.facts.smccc import Verdict
-from fastsmc.traces import read_trace
+from fastsmc.traces.text import read_trace
 from fastsmc.vm import Fleet
 
 N_CALL, N_ROTATED = 1 << 15, 64

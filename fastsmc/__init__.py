@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fastsmc.results.histogram import Histogram
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
-    from fastsmc.traces import read_trace
+    from fastsmc.traces.text import read_trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -76,7 +76,7 @@ _HOME = {
     "read_downtime_log": "migrate.switchover",
     "read_query_migrate": "migrate.switchover",
     "read_registers": "migrate.read",
-    "read_trace": "traces",
+    "read_trace": "traces.text",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
     "register_sets": "facts.register_sets",

@@ -20,7 +20,7 @@ from fastsmc import report, scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.report.needs import NEEDS, check
 from fastsmc.results.tables import Column, Run, Table, load, save, to_csv, to_json
-from fastsmc.traces import read_trace
+from fastsmc.traces.text import read_trace
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
 FIGURES = ("1-heatmap", "2-payload", "3-ioctls", "4-dispatch", "5-trace", "6-latency")

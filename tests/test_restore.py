@@ -9,7 +9,7 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.facts.releases import release
-from fastsmc.recordings import open_recording, payload_path, read_payload
+from fastsmc.recordings.folder import open_recording, payload_path, read_payload
 from fastsmc.reference.restore import PSTATE, SVE_VLS, Basis, Prediction, RegisterDump, predict, vcpu_init_errno
 from fastsmc.reference.restore_rules import cache_size, system_register
 from fastsmc.verification import host_of

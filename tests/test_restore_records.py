@@ -13,7 +13,7 @@ import pytest
 
 from fastsmc.errors import RecordingError
 from fastsmc.facts.registers import register
-from fastsmc.recordings import open_recording, payload_path
+from fastsmc.recordings.folder import open_recording, payload_path
 from fastsmc.reference.restore import PSTATE
 from fastsmc.verification import compact, host_of, verify
 from fastsmc.verification.restore import NOT_MODELLED, replay_payloads, replay_reglist, replay_restore

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastsmc.errors import TraceError
-from fastsmc.traces import Trace, parse_trace, read_trace
+from fastsmc.traces.text import Trace, parse_trace, read_trace
 
 HERE = Path(__file__).parent / "recordings" / "guest-traces"
 SAMPLES = ["5.10-5.10.ftrace.txt", "6.1-6.1.ftrace.txt", "7.3-7.3.ftrace.txt", "tools-6.1.ftrace.txt"]

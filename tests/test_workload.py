@@ -13,7 +13,7 @@ from fastsmc.calls.columns import check_array, frozen
 from fastsmc.calls.workload import STREAM_CALLS, Calls, batch, mix, replay
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import Conduit
-from fastsmc.traces import Trace, parse_trace, read_trace
+from fastsmc.traces.text import Trace, parse_trace, read_trace
 
 HERE = Path(__file__).parent / "recordings" / "guest-traces"
 WEIGHTS = {"TRNG_RND64": 7.0, "PSCI_VERSION": 2.0, 0x8600_0001: 1.0, "SMCCC_VERSION": 0.0}

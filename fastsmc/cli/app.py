@@ -181,7 +181,7 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show which services a real guest called, and how often (recorded)."""
-    from fastsmc.traces import read_trace
+    from fastsmc.traces.text import read_trace
 
     events = read_trace(file, lenient=lenient)
     counts = events.by_service()
@@ -292,7 +292,7 @@ def report(
         run = load(data)
     else:
         from fastsmc import scaling
-        from fastsmc.traces import read_trace
+        from fastsmc.traces.text import read_trace
 
         with progress("main job") as show:
             run = scaling.run(read_trace(trace), progress=show)

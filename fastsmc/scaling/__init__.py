@@ -12,7 +12,7 @@ from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function
 from fastsmc.scaling.study import StudySizes, study
-from fastsmc.traces import Trace
+from fastsmc.traces.text import Trace
 
 __all__ = [
     "Sizes",

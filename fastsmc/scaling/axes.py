@@ -21,7 +21,7 @@ from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.filters import FilterRange
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
-from fastsmc.traces import Trace
+from fastsmc.traces.text import Trace
 from fastsmc.vm import Fleet
 
 STREAM_CELLS = 2

@@ -15,7 +15,7 @@ from fastsmc.dispatcher import dispatch
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
-from fastsmc.traces import Trace
+from fastsmc.traces.text import Trace
 from fastsmc.vm import Fleet
 
 _SHAPE: Heading = ("shape", "input", "VMs x vCPUs per VM")

@@ -20,7 +20,7 @@ from fastsmc.facts.smccc import FUNCTION_BY_NAME
 from fastsmc.scenario.problems import meant
 from fastsmc.scenario.scripts import Script, Step, script_of
 from fastsmc.scenario.trace_scripts import CLOCK, CPU_ON
-from fastsmc.traces import Trace, read_trace
+from fastsmc.traces.text import Trace, read_trace
 
 RECORDING = GUEST_BOOT_TRACE
 SOURCE = f"recorded: {RECORDING.name}, a guest of two vCPUs"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
-from fastsmc.recordings import Recording, find_recordings
+from fastsmc.recordings.folder import Recording, find_recordings
 from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.compact import compact
 from fastsmc.verification.danger import replay_danger

@@ -17,7 +17,7 @@ from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, SMC64, FilterAction
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, STOPPED
 from fastsmc.filters import FilterRange
 from fastsmc.power import switch
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import EXIT_HYPERCALL, MASK32, MASK64, OK, Outcome, Words
 from fastsmc.reference.vm import Vm
 from fastsmc.verification.fields import conduit_of, fleet_get, whole, word, words

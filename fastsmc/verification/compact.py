@@ -10,7 +10,7 @@ from typing import Any
 
 from fastsmc.errors import RecordingError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
-from fastsmc.recordings import Record, Recording, find_recordings, payload_path
+from fastsmc.recordings.folder import Record, Recording, find_recordings, payload_path
 from fastsmc.verification.probe import PROBE
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")

@@ -10,7 +10,7 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Verdict
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.power import switch
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import MASK32, MASK64, Outcome
 from fastsmc.reference.vm import Vm
 from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet

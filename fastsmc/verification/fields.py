@@ -6,7 +6,7 @@ from typing import Any
 
 from fastsmc.errors import RegisterError
 from fastsmc.facts.smccc import Conduit
-from fastsmc.recordings import CONDUIT
+from fastsmc.recordings.folder import CONDUIT
 from fastsmc.reference.state import MASK64, OK
 from fastsmc.vm import Fleet
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FilterAction
-from fastsmc.recordings import Record
+from fastsmc.recordings.folder import Record
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.typed import Predicted, Predictors, Shared
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastsmc.facts.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
-from fastsmc.recordings import Record, Recording
+from fastsmc.recordings.folder import Record, Recording
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 from fastsmc.verification.pair import Pair

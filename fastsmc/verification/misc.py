@@ -6,7 +6,7 @@ from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FilterAction
-from fastsmc.recordings import Record, Recording
+from fastsmc.recordings.folder import Record, Recording
 from fastsmc.verification.fields import conduit_of
 from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally

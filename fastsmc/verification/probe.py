@@ -9,9 +9,9 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict
-from fastsmc.recordings import Recording
+from fastsmc.recordings.folder import Recording
 from fastsmc.reference.vm import Vm
-from fastsmc.traces import read_trace
+from fastsmc.traces.text import read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
 

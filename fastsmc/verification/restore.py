@@ -23,7 +23,7 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.releases import Host
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
+from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
 from fastsmc.reference.restore import (
     FIRMWARE_CLASSES,
     VCPU_FEATURES,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, hexed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastsmc.facts.releases import Host
-from fastsmc.recordings import FORMAT_ERRORS, Record, Recording
+from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 

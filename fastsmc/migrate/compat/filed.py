@@ -23,7 +23,7 @@ from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
 from fastsmc.migrate.compat.result import Basis
 from fastsmc.migrate.compat.side import FIRMWARE, Side
 from fastsmc.migrate.read import Format, RegisterFile, read_registers
-from fastsmc.recordings import kernel_name
+from fastsmc.recordings.folder import kernel_name
 
 _SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _PC, _TIMER_CNT = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x40, _SYSREG | 0xDF1A

@@ -17,7 +17,7 @@ from fastsmc.facts.releases import Release, parse_version, release
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import Basis
 from fastsmc.migrate.compat.side import FIRMWARE, Side
-from fastsmc.recordings import open_recording, payload_path, read_payload
+from fastsmc.recordings.folder import open_recording, payload_path, read_payload
 from fastsmc.reference.restore import RegisterDump, feature_bits
 
 DEFAULT_FEATURES = "psci02"
