@@ -16,7 +16,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import RESERVED_RANGES
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.traces.text import read_trace
 from fastsmc.vm import Fleet
 

@@ -14,7 +14,7 @@ from bench import queue_rivals as rivals
 from bench.cases import Setup
 from bench.timing import Contestant
 from fastsmc.facts.smccc import FilterAction
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.latency import simulate
 from fastsmc.scenario import Law, MixEntry, Scenario, VmGroup, Workload
 from fastsmc.scenario.profiles import load_profile

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
     from fastsmc.facts.smccc import FilterAction, Verdict
-    from fastsmc.filters import FilterRange
+    from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migrate import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
     from fastsmc.migrate.compat import check_migration
@@ -46,7 +46,7 @@ _HOME = {
     "Codec": "migrate",
     "FastsmcError": "errors",
     "FilterAction": "facts.smccc",
-    "FilterRange": "filters",
+    "FilterRange": "fleet.filters",
     "Fleet": "vm",
     "GroupedCalls": "calls.grouped",
     "Histogram": "results.histogram",

@@ -37,11 +37,11 @@ from fastsmc.facts.smccc import (
     Verdict,
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
+from fastsmc.fleet.rows import Index, narrowest
 from fastsmc.jit.cache_lines import LINE, on_lines
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels_answers_wide import list_block as wide_list
-from fastsmc.rows import Index, narrowest
 from fastsmc.vm import Fleet
 
 STREAMED_BYTES = 1 << 24

@@ -18,11 +18,11 @@ from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.facts.registers import FwKind, FwRegister, whole
 from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
-from fastsmc.filters import Filter, FilterRange, inserted, listed, malformed
-from fastsmc.filters import refusal as filter_refusal
-from fastsmc.firmware import bitmap_errno, find, psci_version_errno, refusal, workaround_errno
-from fastsmc.fleet_state import FLEET, FleetState, Selection, selected, whole_numbers
-from fastsmc.rows import Rows, build_rows
+from fastsmc.fleet.filters import Filter, FilterRange, inserted, listed, malformed
+from fastsmc.fleet.filters import refusal as filter_refusal
+from fastsmc.fleet.firmware import bitmap_errno, find, psci_version_errno, refusal, workaround_errno
+from fastsmc.fleet.rows import Rows, build_rows
+from fastsmc.fleet.state import FLEET, FleetState, Selection, selected, whole_numbers
 
 __all__ = ["FLEET", "Fleet"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from queue_formulas import Survival
 
 from fastsmc.facts.smccc import FilterAction
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.latency import Simulation
 from fastsmc.results.histogram import Histogram, bucket_edges, bucket_of
 from fastsmc.scenario import HostCores, Law, MixEntry, OnOff, Scenario, VmGroup, Workload

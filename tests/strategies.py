@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastsmc.facts.registers import FW_REGISTERS
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 
 RELEASES = ("5.10", "5.12", "5.15", "5.18", "5.19", "6.1", "6.4", "6.12", "6.13", "6.15", "6.17", "7.1", "7.2", "7.3")

@@ -14,7 +14,7 @@ from fastsmc.calls.workload import Calls
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference import services as reference_services
 from fastsmc.reference.state import STOPPED
 from fastsmc.reference.vm import Vm

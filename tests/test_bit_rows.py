@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from strategies import hosts, policies
 from test_kernels import fleet_of
 
-from fastsmc.bit_rows import BitRows, build_bit_rows
-from fastsmc.rows import SEARCH
+from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
+from fastsmc.fleet.rows import SEARCH
 
 NOBODY = np.zeros(0, np.uint8)
 

@@ -13,7 +13,7 @@ from fastsmc.dispatcher import verdicts
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, FilterAction, Verdict
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 

@@ -10,7 +10,7 @@ from strategies import filter_ranges, func_ids
 
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
-from fastsmc.filters import Filter, FilterRange, inserted, listed
+from fastsmc.fleet.filters import Filter, FilterRange, inserted, listed
 from fastsmc.reference.vm import Vm
 
 

@@ -25,7 +25,7 @@ from fastsmc.calls.workload import COLUMNS, Calls
 from fastsmc.deciding import SPREAD
 from fastsmc.dispatcher import dispatch, verdicts
 from fastsmc.errors import InputError
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit import threads as parts
 from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
 from fastsmc.kernels_wide import ROOM

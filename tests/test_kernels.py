@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
-from fastsmc import bitmaps, rows
+from fastsmc import bitmaps
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import verdicts
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Verdict
-from fastsmc.filters import FilterRange
+from fastsmc.fleet import rows
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 

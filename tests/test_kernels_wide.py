@@ -18,7 +18,7 @@ from test_kernels import fleet_of
 from fastsmc import bitmaps, kernels
 from fastsmc.deciding import decide_columns
 from fastsmc.facts.smccc import FUNCTIONS
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet

@@ -17,7 +17,7 @@ from fastsmc.errors import InputError, KvmError, RegisterError
 from fastsmc.facts.registers import FW_BY_NAME, register
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.scope import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
 from fastsmc.scope.per_vcpu import STATE

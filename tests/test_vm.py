@@ -13,7 +13,7 @@ from strategies import filter_ranges, hosts, registers, words
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
 

@@ -172,7 +172,7 @@ MUTANTS = [
         ("    if len(spans) > 1:\n", "    if len(spans) > 2:\n"),
     ),
     *_in(
-        "rows.py",
+        "fleet/rows.py",
         (" | is_empty * np.uint8(IS_EMPTY)", ""),
         ("class_of_bucket | product[3] & np.uint8(KEY_TOP)", "class_of_bucket"),
         ("1 << 31, 31", "1 << 30, 31"),
@@ -256,7 +256,7 @@ MUTANTS = [
         ("cumsum(share / share.max())", "cumsum(share)"),
     ),
     *_in(
-        "bit_rows.py",
+        "fleet/bit_rows.py",
         ("if len(rows) > BIT_ROWS or", "if len(rows) > BIT_ROWS + 1 or"),
         ("asked[:, left_out] = 0", "pass"),
         ("2 << bit if n_bit == 2 else 0", "2 << bit"),
@@ -268,7 +268,7 @@ MUTANTS = [
         ("_NEEDS_CAP | policies", "_NEEDS_CAP & policies"),
     ),
     *_in(
-        "firmware.py",
+        "fleet/firmware.py",
         (
             "[value & ~limit != 0, has_run & (value != current)], [EINVAL, EBUSY]",
             "[has_run & (value != current), value & ~limit != 0], [EBUSY, EINVAL]",
@@ -276,7 +276,7 @@ MUTANTS = [
         ("(value != level) | (value > available)", "(value != level) | (value >= available)"),
     ),
     *_in(
-        "filters.py",
+        "fleet/filters.py",
         ("index >= 0 and taken[index][1] >= new.base", "index >= 0 and taken[index][1] > new.base"),
         ("if start[-1] == first:", "if start[-1] == first + 1:"),
     ),

@@ -10,7 +10,7 @@ from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_REGISTERS, FwKind
 from fastsmc.facts.releases import NEWEST, release
 from fastsmc.facts.smccc import FilterAction
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.fleets import configured
 from fastsmc.scenario.laws import law
 from fastsmc.scenario.model import Law, Lock, VmGroup, Workload

@@ -8,7 +8,7 @@ from typing import Literal
 from fastsmc.facts.costs import Figure
 from fastsmc.facts.smccc import Conduit
 from fastsmc.facts.vcpu import MAX_VCPU_PER_VM
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.scripts import Script
 
 LawKind = Literal["deterministic", "exponential"]

@@ -16,7 +16,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import whole
-from fastsmc.fleet_state import whole_numbers
+from fastsmc.fleet.state import whole_numbers
 from fastsmc.migrate._checks import MAX_COUNT, I64Array, member
 from fastsmc.migrate.counts import Vmm, payload_cost
 from fastsmc.migrate.payload import Codec

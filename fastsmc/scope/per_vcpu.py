@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastsmc.calls.workload import Calls
 from fastsmc.errors import RegisterError
 from fastsmc.facts.registers import FW_BY_ID
-from fastsmc.filters import FilterRange
-from fastsmc.firmware import refusal
-from fastsmc.fleet_state import Selection
+from fastsmc.fleet.filters import FilterRange
+from fastsmc.fleet.firmware import refusal
+from fastsmc.fleet.state import Selection
 from fastsmc.vm import Fleet, register_words, run_refused
 
 STATE = ("PSCI_VERSION", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")

@@ -31,7 +31,7 @@ from fastsmc.facts.registers import (
     reg_class,
     register_id,
 )
-from fastsmc.fleet_state import Selection
+from fastsmc.fleet.state import Selection
 from fastsmc.migrate._checks import member
 from fastsmc.scope.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fastsmc.errors import RegisterError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
-from fastsmc.filters import FilterRange
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.bit_rows import BitRows, build_bit_rows
 from fastsmc.bitmaps import (
     KEY_OF_BUCKET,
     MULTIPLIER,
@@ -29,6 +28,7 @@ from fastsmc.bitmaps import (
     Tables,
 )
 from fastsmc.facts.smccc import FilterAction, Service, Verdict
+from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.kernels import CLASS_AT, CODE_AT, HIT_AT, IS_EMPTY, KEY_AT, KEY_TOP, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
 

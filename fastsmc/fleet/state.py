@@ -14,7 +14,7 @@ from fastsmc.facts.registers import whole
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE
-from fastsmc.filters import Filter
+from fastsmc.fleet.filters import Filter
 
 Selection = int | slice | NDArray[Any] | Sequence[int]
 """A number, a slice, numbers each given once, or a boolean mask; slice(None) for all, as None is refused."""
