@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
-from fastsmc.power import switch
+from fastsmc.dispatcher.batch import verdicts
+from fastsmc.dispatcher.power import switch
 from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.vm import Fleet
 

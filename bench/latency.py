@@ -25,8 +25,8 @@ from bench.cases import agree, one_thread
 from bench.plain import Plain
 from bench.rows import rows_of
 from bench.timing import spread
-from fastsmc import dispatcher
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher import batch as dispatcher
 
 N_VCPU = (1, 16, 64, 256, 1024, 16384)
 QUANTILES = {"p50_ns": 0.5, "p99_ns": 0.99, "p99.9_ns": 0.999, "max_ns": 1.0}

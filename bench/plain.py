@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bench.rows import KNOWN, N_SLOT, SERVICE, Rows
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
-from fastsmc.deciding import AnyCalls
+from fastsmc.dispatcher.choose import AnyCalls
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service
 
 CHUNK = 1 << 14

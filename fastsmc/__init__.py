@@ -16,11 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastsmc.answering import answers
     from fastsmc.calls.grouped import GroupedCalls
     from fastsmc.calls.workload import Calls, mix, replay
-    from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
-    from fastsmc.dispatcher import dispatch, verdicts
+    from fastsmc.dispatcher.answers import answers
+    from fastsmc.dispatcher.batch import dispatch, verdicts
+    from fastsmc.dispatcher.power import switch
+    from fastsmc.dispatcher.timing import compare_dispatch, measure_batches, measure_dispatch
     from fastsmc.errors import FastsmcError
     from fastsmc.facts.register_sets import register_set, register_sets
     from fastsmc.facts.registers import register
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from fastsmc.migrate.read import read_registers
     from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.plan import Link, added_register, map_savings, max_vcpus, more_registers, register_table
-    from fastsmc.power import switch
     from fastsmc.results.histogram import Histogram
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -56,18 +56,18 @@ _HOME = {
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "added_register": "plan",
-    "answers": "answering",
+    "answers": "dispatcher.answers",
     "check_migration": "migrate.compat",
-    "compare_dispatch": "dispatch_times",
+    "compare_dispatch": "dispatcher.timing",
     "decode": "migrate",
-    "dispatch": "dispatcher",
+    "dispatch": "dispatcher.batch",
     "encode": "migrate",
     "ioctls": "migrate",
     "load_profile": "scenario.profiles",
     "map_savings": "plan",
     "max_vcpus": "plan",
-    "measure_batches": "dispatch_times",
-    "measure_dispatch": "dispatch_times",
+    "measure_batches": "dispatcher.timing",
+    "measure_dispatch": "dispatcher.timing",
     "mix": "calls.workload",
     "more_registers": "plan",
     "payload_bytes": "migrate",
@@ -85,8 +85,8 @@ _HOME = {
     "replay": "calls.workload",
     "saved_times": "latency",
     "simulate": "latency",
-    "switch": "power",
-    "verdicts": "dispatcher",
+    "switch": "dispatcher.power",
+    "verdicts": "dispatcher.batch",
     "verify": "verification",
     "with_logs": "migrate.switchover",
     "with_query": "migrate.switchover",

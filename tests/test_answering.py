@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import Policy, func_ids, hosts, policies
 
-from fastsmc import answering, kernels_answers
-from fastsmc.answering import answers
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher import answers as answering
+from fastsmc.dispatcher.answers import answers
+from fastsmc.dispatcher.kernels import answers as kernels_answers
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction

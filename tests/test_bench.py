@@ -30,9 +30,9 @@ from bench import (
 )
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
-from fastsmc import dispatcher
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher import batch as dispatcher
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 TARGET_CASES = {

@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fastsmc import dispatch_times
-from fastsmc.answering import answers
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatch_times import compare_dispatch, measure_batches, measure_dispatch
-from fastsmc.dispatcher import dispatch, verdicts
+from fastsmc.dispatcher import timing as dispatch_times
+from fastsmc.dispatcher.answers import answers
+from fastsmc.dispatcher.batch import dispatch, verdicts
+from fastsmc.dispatcher.timing import compare_dispatch, measure_batches, measure_dispatch
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Service, Verdict
 from fastsmc.jit import threads as parts

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, FilterAction, Verdict

@@ -18,18 +18,18 @@ from test_kernels import fleet_of
 from test_kernels_wide import mixed_ids, wide_only
 
 from bench.inputs import fleet_of_policies
-from fastsmc import deciding
-from fastsmc.answering import answers
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import COLUMNS, Calls
-from fastsmc.deciding import SPREAD
-from fastsmc.dispatcher import dispatch, verdicts
+from fastsmc.dispatcher import choose as deciding
+from fastsmc.dispatcher.answers import answers
+from fastsmc.dispatcher.batch import dispatch, verdicts
+from fastsmc.dispatcher.choose import SPREAD
+from fastsmc.dispatcher.kernels.blocks import LONG_BLOCK, decide_blocks
+from fastsmc.dispatcher.kernels.wide import ROOM
+from fastsmc.dispatcher.power import switch
 from fastsmc.errors import InputError
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit import threads as parts
-from fastsmc.kernels_blocks import LONG_BLOCK, decide_blocks
-from fastsmc.kernels_wide import ROOM
-from fastsmc.power import switch
 from fastsmc.vm import Fleet
 
 LENGTHS = (0, 1, 2, 10, 63, 64, 65, 127, 128, 200, 255, 256, 257, 319, 320, 500, 2047, 2048, 2049, 5000)

@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = """
 import numpy as np
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.vm import Fleet
 from fastsmc.calls.workload import Calls
 fleet = Fleet.uniform(n_vm=1, n_vcpu=1)
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_costs_the_cache_only(tmp_path: Path, limit: int) -
 
 def test_the_arrays_of_a_read_only_caller_are_taken() -> None:
     from fastsmc.calls.workload import Calls
-    from fastsmc.dispatcher import verdicts
+    from fastsmc.dispatcher.batch import verdicts
     from fastsmc.vm import Fleet
 
     vcpu, func_id = np.zeros(2, np.uint32), np.array([0x84000050, 7], np.uint32)

@@ -10,7 +10,7 @@ from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import bitmaps
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Verdict
 from fastsmc.fleet import rows

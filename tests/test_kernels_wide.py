@@ -16,7 +16,7 @@ from strategies import func_ids, hosts, policies
 from test_kernels import fleet_of
 
 from fastsmc import bitmaps, kernels
-from fastsmc.deciding import decide_columns
+from fastsmc.dispatcher.choose import decide_columns
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE
@@ -181,7 +181,7 @@ def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     program = f"""
 import numpy as np
 from fastsmc import kernels_blocks, kernels_wide
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.calls.workload import Calls
@@ -221,7 +221,7 @@ def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, 
     program = """
 import numpy as np
 from fastsmc.jit.compiled import HAS_WIDE
-from fastsmc.dispatcher import dispatch
+from fastsmc.dispatcher.batch import dispatch
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.calls.workload import Calls

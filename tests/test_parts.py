@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_dispatcher import random_calls
 
-from fastsmc import dispatcher
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import dispatch, verdicts
+from fastsmc.dispatcher import batch as dispatcher
+from fastsmc.dispatcher.batch import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.jit import threads as parts
 from fastsmc.jit.cache_lines import on_lines

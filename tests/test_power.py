@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
+from fastsmc.dispatcher.power import Switched, switch
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, Service, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
-from fastsmc.power import Switched, switch
 from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet

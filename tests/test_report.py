@@ -281,7 +281,7 @@ def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom fastsmc import report\nfrom fastsmc.results.tables import load\n"
         "report.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
-        "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
+        "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"
     )
     command = [sys.executable, "-c", code, str(saved), str(tmp_path)]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import filter_ranges, func_ids, hosts, registers, words
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import dispatch
+from fastsmc.dispatcher.batch import dispatch
 from fastsmc.errors import InputError, KvmError, RegisterError
 from fastsmc.facts.registers import FW_BY_NAME, register
 from fastsmc.facts.releases import Host, release

@@ -9,7 +9,7 @@ import pytest
 from strategies import RELEASES
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import dispatch
+from fastsmc.dispatcher.batch import dispatch
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.facts.smccc import FUNCTIONS

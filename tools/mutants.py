@@ -138,13 +138,13 @@ MUTANTS = [
         ("end = min(block_first[block + 1] - first, out.size)", "end = min(block_first[block + 1], out.size)"),
     ),
     *_in(
-        "kernels_steps.py",
+        "dispatcher/kernels/steps.py",
         ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)"),
         ("return builder.and_(begins, wanted)", "return wanted"),
         ("builder.and_(address, ir.Constant(I64, 63))", "builder.and_(address, ir.Constant(I64, 31))"),
     ),
     *_in(
-        "kernels_blocks.py",
+        "dispatcher/kernels/blocks.py",
         ("LONG_BLOCK = 256", "LONG_BLOCK = 63"),
         ("in range(at - start, block_end - start, STEP)", "in range(at - start, block_end - start - 1, STEP)"),
         ("range(STEP):  # whole stores", "range(STEP - 1):  # whole stores"),
@@ -164,7 +164,7 @@ MUTANTS = [
         ("place = np.uint64(min(step, verdicts.size - STEP))", "place = np.uint64(step)"),
     ),
     *_in(
-        "kernels_wide.py",
+        "dispatcher/kernels/wide.py",
         ("is_folded = is_one and not coded", "is_folded = is_one"),
         ("    if run_of_group[low] != run_of_group[high]:\n                return False\n", "    pass\n"),
         ("n_vcpu <= N_BIT_VCPU", "n_vcpu <= N_BIT_VCPU + 1"),
@@ -178,7 +178,7 @@ MUTANTS = [
         ("1 << 31, 31", "1 << 30, 31"),
     ),
     *_in(
-        "deciding.py",
+        "dispatcher/choose.py",
         ("if is_whole and not is_one_chunk", "if not is_one_chunk and False"),
         ("is_one_chunk = n_call <= CHUNK", "is_one_chunk = n_call <= 4 * CHUNK"),
         ("if not HAS_WIDE or n_call < N_WIDE:", "if not HAS_WIDE or n_call < N_WIDE - 1:"),
@@ -194,7 +194,7 @@ MUTANTS = [
         ("calls.block_vcpu, block, first, its_vcpu)", "calls.block_vcpu, block, 0, its_vcpu)"),
     ),
     *_in(
-        "dispatcher.py",
+        "dispatcher/batch.py",
         ("        if calls.n_vcpu > fleet.n_vcpu:", "        if calls.n_vcpu >= fleet.n_vcpu:"),
         ("fleet.n_vcpu > np.iinfo(vcpu.dtype).max", "fleet.n_vcpu >= np.iinfo(vcpu.dtype).max"),
         ("if is_whole or isinstance(calls, GroupedCalls):", "if is_whole:"),
@@ -206,7 +206,7 @@ MUTANTS = [
         ('("vcpu", "func_id", "conduit", "x1", "x2", "x3"):  # columns', '("vcpu", "func_id"):  # columns'),
     ),
     *_in(
-        "dispatch_times.py",
+        "dispatcher/timing.py",
         ("times[:, 1] / times[:, 0], Disp", "times[:, 0] / times[:, 1], Disp"),
         ('method="higher"', 'method="lower"'),
         ("batch = batches[i % len(batches)]", "batch = batches[0]"),
@@ -281,7 +281,7 @@ MUTANTS = [
         ("if start[-1] == first:", "if start[-1] == first + 1:"),
     ),
     *_in(
-        "kernels_power.py",
+        "dispatcher/kernels/power.py",
         ("elif mp_state[first + number] != _STOPPED:", "elif mp_state[first + number] == _STOPPED:"),
         ("            if base != _SUSPEND:", "            if True:"),
     ),

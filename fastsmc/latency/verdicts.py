@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario import VmGroup, fleet_of
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatch_times import measure_dispatch
+from fastsmc.dispatcher.timing import measure_dispatch
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import release

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastsmc.calls.workload import batch, replay
-from fastsmc.dispatch_times import BatchLatency, measure_batches, measure_dispatch
-from fastsmc.dispatcher import dispatch
+from fastsmc.dispatcher.batch import dispatch
+from fastsmc.dispatcher.timing import BatchLatency, measure_batches, measure_dispatch
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table

@@ -148,7 +148,7 @@ class PerVcpuFleet:
         Raises:
             InputError: a call by a vCPU the fleet does not have.
         """
-        from fastsmc.dispatcher import verdicts
+        from fastsmc.dispatcher.batch import verdicts
 
         return verdicts(self.holders, calls)
 

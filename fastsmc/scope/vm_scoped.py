@@ -192,7 +192,7 @@ class ScopedFleet:
 
     def verdicts(self, calls: Calls) -> NDArray[np.uint8]:
         """The verdict of every call, under its VM's registers: uint8[n_call], smccc.Verdict."""
-        from fastsmc.dispatcher import verdicts
+        from fastsmc.dispatcher.batch import verdicts
 
         return verdicts(self.fleet, calls)
 

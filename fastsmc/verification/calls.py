@@ -10,13 +10,13 @@ from errno import EINVAL, ENXIO
 import numpy as np
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
+from fastsmc.dispatcher.power import switch
 from fastsmc.facts.registers import FW_BY_NAME
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, SMC64, FilterAction, Service, Verdict
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, STOPPED
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.power import switch
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import EXIT_HYPERCALL, MASK32, MASK64, OK, Outcome, Words
 from fastsmc.reference.vm import Vm

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
+from fastsmc.dispatcher.power import switch
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Verdict
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
-from fastsmc.power import switch
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import MASK32, MASK64, Outcome
 from fastsmc.reference.vm import Vm

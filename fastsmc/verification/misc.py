@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.recordings.folder import Record, Recording

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher import verdicts
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import kernels_power
 from fastsmc.calls.grouped import GroupedCalls, each_call
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher.kernels import power as kernels_power
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.vm import Fleet

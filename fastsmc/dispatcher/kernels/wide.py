@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
-from fastsmc.jit.simd import extremes_64, finish_streams, keys_below, store_word
-from fastsmc.jit.simd_wide import list_bits
-from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
-from fastsmc.kernels_steps import (
+from fastsmc.dispatcher.kernels.steps import (
     N_TOGETHER,
     allow_step,
     ask_ahead,
@@ -29,6 +25,10 @@ from fastsmc.kernels_steps import (
     row_step,
     small_step,
 )
+from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
+from fastsmc.jit.simd import extremes_64, finish_streams, keys_below, store_word
+from fastsmc.jit.simd_wide import list_bits
+from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
 
 STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192

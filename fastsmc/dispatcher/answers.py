@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc import kernels_answers as kinds
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.calls.grouped import each_call
 from fastsmc.calls.workload import Calls
-from fastsmc.deciding import N_WIDE, AnyCalls
-from fastsmc.dispatcher import verdict_filler
+from fastsmc.dispatcher.batch import verdict_filler
+from fastsmc.dispatcher.choose import N_WIDE, AnyCalls
+from fastsmc.dispatcher.kernels import answers as kinds
+from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.releases import Host
@@ -41,7 +42,6 @@ from fastsmc.fleet.rows import Index, narrowest
 from fastsmc.jit.cache_lines import LINE, on_lines
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.jit.threads import in_parts, thread_count
-from fastsmc.kernels_answers_wide import list_block as wide_list
 from fastsmc.vm import Fleet
 
 STREAMED_BYTES = 1 << 24

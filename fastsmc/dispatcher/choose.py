@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from fastsmc import kernels
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_blocks
+from fastsmc.dispatcher.kernels.wide import CHUNK, ROOM, STEP
+from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.rows import Rows
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.jit.compiled import HAS_WIDE
-from fastsmc.kernels_blocks import decide_blocks as wide_decide_blocks
-from fastsmc.kernels_wide import CHUNK, ROOM, STEP
-from fastsmc.kernels_wide import decide as wide_decide
 
 AnyCalls = Calls | GroupedCalls
 

@@ -12,12 +12,12 @@ from llvmlite import ir
 from numba.core.types import uint64
 from numba.extending import intrinsic
 
+from fastsmc.dispatcher.kernels.answers import BUCKET_AT, KEEPS_AT, KIND_AT, U8, U16, U32, VERDICT_AT
+from fastsmc.dispatcher.kernels.steps import ids_at, product_planes
 from fastsmc.jit import simd as _simd
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import BYTES, I8, I16, I64, Value, const, data, load
 from fastsmc.jit.simd_wide import list_bits, look_up_64, look_up_128
-from fastsmc.kernels_answers import BUCKET_AT, KEEPS_AT, KIND_AT, U8, U16, U32, VERDICT_AT
-from fastsmc.kernels_steps import ids_at, product_planes
 
 STEP = 64
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.dispatcher.kernels.steps import bits_step, fold_row, mixed_step
+from fastsmc.dispatcher.kernels.wide import CHUNK, STEP, classes_of
 from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
 from fastsmc.kernels import I64, U8, U32, Index, group_of
-from fastsmc.kernels_steps import bits_step, fold_row, mixed_step
-from fastsmc.kernels_wide import CHUNK, STEP, classes_of
 
 LONG_BLOCK = 256
 """Calls from which on a block is decided by itself. Folding its row costs as much as four steps then save."""

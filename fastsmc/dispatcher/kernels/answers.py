@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.dispatcher.kernels.power import affinity_info, vcpu_number
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import copy_row, copy_two, finish_streams
 from fastsmc.kernels import BUCKET_SHIFT, Index
-from fastsmc.kernels_power import affinity_info, vcpu_number
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]

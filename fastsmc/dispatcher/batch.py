@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastsmc import kernels
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
-from fastsmc.deciding import AnyCalls, decide, decide_columns
+from fastsmc.dispatcher.choose import AnyCalls, decide, decide_columns
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.jit.cache_lines import LINE
