@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from strategies import RELEASES, func_ids
 
 from fastsmc.errors import InputError
-from fastsmc.explain import Explanation, explain
-from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name
-from fastsmc.explain.functions import BIT_NAMES, FATES
+from fastsmc.explanation import Explanation, explain
+from fastsmc.explanation.answers import ANSWERS, NEEDS, linux_name
+from fastsmc.explanation.functions import BIT_NAMES, FATES
 from fastsmc.facts.register_names import recorded_ids, sysreg_ids
 from fastsmc.facts.register_sets import register_sets
 from fastsmc.facts.registers import FW_REGISTERS, FwKind, FwRegister

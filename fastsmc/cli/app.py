@@ -214,7 +214,7 @@ def explain(
     A number of 32 bits is a function id, a longer one a register id. Names are those of fastsmc or of Linux.
     "default" is what a VM gets that nobody configured: vCPU feature PSCI_0_2, no filter, no capability.
     """
-    from fastsmc.explain import explain as explained
+    from fastsmc.explanation import explain as explained
 
     told = [explained(what, release=release) for what in ids]
     if as_json:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastsmc.explain.answers import ANSWERS, NEEDS, linux_name, psci_stem
-from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
+from fastsmc.explanation.answers import ANSWERS, NEEDS, linux_name, psci_stem
+from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.facts.history import newest, since, span
 from fastsmc.facts.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
 from fastsmc.facts.releases import Host, Release

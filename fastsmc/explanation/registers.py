@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from errno import errorcode
 
-from fastsmc.explain.explanation import Explanation, Line, Near, summary_of_unknown
-from fastsmc.explain.functions import BIT_NAMES, psci_name
+from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
+from fastsmc.explanation.functions import BIT_NAMES, psci_name
 from fastsmc.facts.history import series, since, span, turning_points
 from fastsmc.facts.register_names import SIZE_MAX, anatomy, encoding, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global

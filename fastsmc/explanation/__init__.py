@@ -8,10 +8,10 @@ from functools import cache
 from operator import index
 
 from fastsmc.errors import InputError
-from fastsmc.explain.answers import linux_name
-from fastsmc.explain.explanation import Explanation, Near
-from fastsmc.explain.functions import explain_function
-from fastsmc.explain.registers import explain_register
+from fastsmc.explanation.answers import linux_name
+from fastsmc.explanation.explanation import Explanation, Near
+from fastsmc.explanation.functions import explain_function
+from fastsmc.explanation.registers import explain_register
 from fastsmc.facts.history import newest
 from fastsmc.facts.register_names import name_of, recorded_ids, sysreg_ids
 from fastsmc.facts.registers import FW_BY_ID, FW_REGISTERS
