@@ -19,8 +19,8 @@ from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
-from fastsmc.scope import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
-from fastsmc.scope.per_vcpu import STATE
+from fastsmc.scopes import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
+from fastsmc.scopes.per_vcpu import STATE
 from fastsmc.vm import Fleet
 
 SHAPE = (3, 1, 4)

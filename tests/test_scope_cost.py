@@ -13,8 +13,8 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import is_vm_global, register_set
 from fastsmc.facts.registers import FW_REGISTERS, register
-from fastsmc.scope import Marked, Scope, compare_scopes, scope_cost
-from fastsmc.scope.per_vcpu import STATE
+from fastsmc.scopes import Marked, Scope, compare_scopes, scope_cost
+from fastsmc.scopes.per_vcpu import STATE
 
 
 def touched(ids: list[int], once: list[int], n_vcpu: int) -> tuple[int, int]:

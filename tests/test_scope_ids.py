@@ -14,7 +14,7 @@ from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference.vm import Vm
-from fastsmc.scope import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
+from fastsmc.scopes import Marked, Scope, ScopedFleet, model, plain_id, scoped_id
 from fastsmc.vm import Fleet
 
 STD_BMAP, PSCI_VERSION = register("STD_BMAP"), register("PSCI_VERSION")

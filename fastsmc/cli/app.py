@@ -236,8 +236,8 @@ def scope(
     are series v4's, for its own table of registers and for larger ones.
     """
     from fastsmc.cli.migrate.options import registers_of
-    from fastsmc.scope import compare_scopes
-    from fastsmc.scope.cost import ASSUMED, NOTES
+    from fastsmc.scopes import compare_scopes
+    from fastsmc.scopes.cost import ASSUMED, NOTES
 
     registers = registers_of(release, features)
     rows = compare_scopes(registers, _whole_numbers("--vcpus", vcpus))

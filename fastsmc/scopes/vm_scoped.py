@@ -33,7 +33,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.fleet.state import Selection
 from fastsmc.migrate._checks import member
-from fastsmc.scope.per_vcpu import PerVcpuFleet, split
+from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
 
 KVM_CAP_ARM_REG_SCOPE = 210

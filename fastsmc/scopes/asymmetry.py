@@ -13,7 +13,7 @@ from fastsmc.calls.workload import Calls
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Gate, Service, Verdict
 from fastsmc.fleet.state import Selection
 from fastsmc.reference.vm import Vm
-from fastsmc.scope.per_vcpu import STATE, PerVcpuFleet
+from fastsmc.scopes.per_vcpu import STATE, PerVcpuFleet
 
 Runs = tuple[range, ...]
 """vCPU numbers within their VM, as runs."""

@@ -16,7 +16,7 @@ VM 3: VENDOR_HYP_FEATURES answers 0x3 or 0x1 in x0, depending on the vCPU
 
 from __future__ import annotations
 
-from fastsmc.scope.asymmetry import (
+from fastsmc.scopes.asymmetry import (
     Asymmetry,
     Difference,
     DifferingAnswer,
@@ -26,9 +26,9 @@ from fastsmc.scope.asymmetry import (
     differing_answers,
     differing_calls,
 )
-from fastsmc.scope.cost import ScopeCost, ScopeRow, compare_scopes, scope_cost
-from fastsmc.scope.per_vcpu import PerVcpuFleet, split
-from fastsmc.scope.vm_scoped import Marked, Scope, ScopedFleet, marked_mask, model, plain_id, scoped_id
+from fastsmc.scopes.cost import ScopeCost, ScopeRow, compare_scopes, scope_cost
+from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
+from fastsmc.scopes.vm_scoped import Marked, Scope, ScopedFleet, marked_mask, model, plain_id, scoped_id
 
 __all__ = [
     "Asymmetry",

@@ -20,7 +20,7 @@ from fastsmc.fleet.state import whole_numbers
 from fastsmc.migrate._checks import MAX_COUNT, I64Array, member
 from fastsmc.migrate.counts import Vmm, payload_cost
 from fastsmc.migrate.payload import Codec
-from fastsmc.scope.vm_scoped import Marked, Scope, marked_mask
+from fastsmc.scopes.vm_scoped import Marked, Scope, marked_mask
 
 NOTES = {
     Scope.VM_GLOBAL: (
