@@ -12,8 +12,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bench.outcome import TARGETS
-from fastsmc.report.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, counts_axis, styled
-from fastsmc.report.units import count
+from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, counts_axis, styled
+from fastsmc.reporting.units import count
 
 _BASELINES = {
     "vs_c_kernel_style": ("C, kernel style", BLUE, "o"),

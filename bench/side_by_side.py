@@ -24,7 +24,7 @@ from bench.outcome import environment, figures, load_average, to_json, to_markdo
 from bench.payloads import PAYLOADS
 from bench.simulate import SIMULATIONS
 from bench.timing import Contestant, interleave
-from fastsmc.report.style import to_png, to_svg
+from fastsmc.reporting.style import to_png, to_svg
 from fastsmc.results.tables import write_files
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "bench"

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from study_sizes import LOAD, STUDY
 
-from fastsmc import report, scaling
+from fastsmc import reporting as report
+from fastsmc import scaling
 from fastsmc.errors import ResultFileError
-from fastsmc.report.needs import NEEDS, check
+from fastsmc.reporting.needs import NEEDS, check
 from fastsmc.results.tables import Column, Run, Table, load, save, to_csv, to_json
 from fastsmc.traces.text import read_trace
 
@@ -156,7 +157,7 @@ def changed(run: Run, table: str, column: str, rows: object, value: object) -> R
 
 
 def lead_of(run: Run) -> str:
-    from fastsmc.report.lead import lead
+    from fastsmc.reporting.lead import lead
 
     return " ".join(text for _, text in lead(run)).replace("\N{NO-BREAK SPACE}", " ")
 

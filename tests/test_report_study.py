@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from study_sizes import LOAD, STUDY
 
-from fastsmc import report, scaling
+from fastsmc import reporting as report
+from fastsmc import scaling
 from fastsmc.errors import ResultFileError
-from fastsmc.report import study
-from fastsmc.report.units import count, duration, percent, significant
+from fastsmc.reporting import study
+from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.tables import Column, Run, Table, load, save
 
 REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"
@@ -145,7 +146,7 @@ def test_paragraphs_follow_the_data(
 
 
 def test_the_lead_tells_of_the_load(run: Run) -> None:
-    from fastsmc.report.lead import lead
+    from fastsmc.reporting.lead import lead
 
     texts = dict(lead(changed(run, "study_vcpus", "p50_ns", 7.77e6, n_vcpu=512, lock="vm")))
     assert "7.77 ms or longer" in texts["Under load"].replace("\N{NO-BREAK SPACE}", " ")

@@ -285,7 +285,7 @@ def report(
     A real guest's trace on 1024 vCPUs, what its migration payload is for 1 to 1024 registers and vCPUs, and how both
     scale. Takes about a minute.
     """
-    from fastsmc import report as pages
+    from fastsmc import reporting as pages
     from fastsmc.results.tables import load
 
     if data is not None:

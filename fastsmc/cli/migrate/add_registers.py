@@ -125,7 +125,7 @@ def _draw(path: Path, link: Link, limit_ms: float, share: float, savings: list[M
     import numpy as np
 
     from fastsmc.plan.global_map import ORIGIN, saved_ms
-    from fastsmc.report.break_even import picture
+    from fastsmc.reporting.break_even import picture
 
     ns, repeats = np.geomspace(50, 5000, _SIDES[0]), np.geomspace(100, 4e6, _SIDES[1])
     each = np.array([saved_ms(1, link=link, ioctl_ns=float(one)) for one in ns]) / limit_ms

@@ -236,7 +236,7 @@ def _write_csv(path: Path, found: Matrix) -> None:
 def _draw(path: Path, found: Matrix) -> None:
     import numpy as np
 
-    from fastsmc.report.directions import picture
+    from fastsmc.reporting.directions import picture
 
     names, cells = _grouped(found)
     n_fail = sum(cell.verdict == "fail" for cell in found.cells)

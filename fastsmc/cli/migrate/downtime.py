@@ -76,7 +76,7 @@ def downtime(
 
 
 def _draw(waterfall: Waterfall, path: Path) -> None:
-    from fastsmc.report.waterfall import Bar, picture
+    from fastsmc.reporting.waterfall import Bar, picture
 
     bars = [Bar(step.name, tuple(step.ms), step.kind, step.is_budgeted) for step in waterfall.steps]
     total = waterfall.total_ms

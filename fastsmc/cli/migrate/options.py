@@ -100,7 +100,7 @@ def write_figure(figure: Figure, path: Path) -> None:
     Raises:
         InputError: another ending, or a path that cannot be written.
     """
-    from fastsmc.report.style import styled, to_png, to_svg
+    from fastsmc.reporting.style import styled, to_png, to_svg
 
     if path.suffix not in (".svg", ".png"):
         msg = f"--figure {path}: give a name that ends in .svg or .png"

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from fastsmc.report.style import INK, RED, new_figure, styled
-from fastsmc.report.units import count
+from fastsmc.reporting.style import INK, RED, new_figure, styled
+from fastsmc.reporting.units import count
 
 TAG = "modelled; cost of an ioctl assumed"
 _COLOURS = LinearSegmentedColormap.from_list("share", ["#FBFCFE", "#D6E6F4", "#9CC8E3", "#5BA3CF", "#3C84BC"])

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from fastsmc.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
-from fastsmc.report.units import count, percent
+from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
+from fastsmc.reporting.units import count, percent
 from fastsmc.results.tables import Run, Table
 
 TAG = "calls recorded, verdicts modelled"

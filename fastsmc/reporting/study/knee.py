@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from fastsmc.report.study.common import TAG, basis, closing, figure_of, vcpus
-from fastsmc.report.style import BLUE, INK, RED, Picture, limit, new_figure, styled
-from fastsmc.report.units import duration, percent, significant
+from fastsmc.reporting.study.common import TAG, basis, closing, figure_of, vcpus
+from fastsmc.reporting.style import BLUE, INK, RED, Picture, limit, new_figure, styled
+from fastsmc.reporting.units import duration, percent, significant
 from fastsmc.results.tables import Run
 
 

@@ -8,8 +8,8 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from fastsmc.report.style import GREY, INK, RED, Picture, counts_axis, limit, new_figure, shade_hypothetical, styled
-from fastsmc.report.units import count, milliseconds, size
+from fastsmc.reporting.style import GREY, INK, RED, Picture, counts_axis, limit, new_figure, shade_hypothetical, styled
+from fastsmc.reporting.units import count, milliseconds, size
 from fastsmc.results.tables import Run, Table
 
 PLAIN, QEMU = "values", "id+value"

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from fastsmc.report import style
-from fastsmc.report.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, limit
-from fastsmc.report.units import count, duration, significant
+from fastsmc.reporting import style
+from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, limit
+from fastsmc.reporting.units import count, duration, significant
 from fastsmc.results.tables import Run, Table
 
 Dash = Literal["-", "--", ":"]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from fastsmc.report.study.common import (
+from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
     TAG,
@@ -20,8 +20,8 @@ from fastsmc.report.study.common import (
     vcpu_panel,
     vcpus,
 )
-from fastsmc.report.style import GREY, INK, Picture, new_figure, styled
-from fastsmc.report.units import count, duration, percent, significant
+from fastsmc.reporting.style import GREY, INK, Picture, new_figure, styled
+from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.tables import Run
 
 LOCKS = ("vm", "workers", "none")

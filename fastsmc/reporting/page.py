@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from fastsmc.report import heatmap, needs, sets, study, timing, trace
-from fastsmc.report.lead import lead
-from fastsmc.report.style import Picture, to_png, to_svg
+from fastsmc.reporting import heatmap, needs, sets, study, timing, trace
+from fastsmc.reporting.lead import lead
+from fastsmc.reporting.style import Picture, to_png, to_svg
 from fastsmc.results.tables import KINDS, Run, to_csv, to_json, write_files
 
 PAGE, DATA = "index.html", "data.json"
@@ -70,7 +70,7 @@ def render(run: Run, pictures: list[Picture], svgs: dict[str, str]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    template = environment.from_string((files("fastsmc.report") / "page.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string((files("fastsmc.reporting") / "page.html.j2").read_text(encoding="utf-8"))
     inline = {p.name: Markup(_inline(svgs[p.name], p)) for p in pictures}
     return template.render(
         lead=lead(run),

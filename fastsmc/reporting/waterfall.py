@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fastsmc.report.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
-from fastsmc.report.units import significant
+from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
+from fastsmc.reporting.units import significant
 
 _COLOURS = {"measured": GREEN, "modelled": BLUE, "assumed": ORANGE}
 

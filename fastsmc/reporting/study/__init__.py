@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastsmc.report.study import boot, filters, knee, lock, share, vcpus
-from fastsmc.report.study.common import figure_of, weakest
-from fastsmc.report.style import Picture
-from fastsmc.report.units import duration, percent
+from fastsmc.reporting.study import boot, filters, knee, lock, share, vcpus
+from fastsmc.reporting.study.common import figure_of, weakest
+from fastsmc.reporting.style import Picture
+from fastsmc.reporting.units import duration, percent
 from fastsmc.results.tables import Run
 
 __all__ = ["figure_of", "intro", "is_in", "pictures", "weakest"]

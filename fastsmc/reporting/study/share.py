@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from fastsmc.report.study.common import (
+from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
     TAG,
@@ -19,8 +19,8 @@ from fastsmc.report.study.common import (
     time_axis,
     vcpus_name,
 )
-from fastsmc.report.style import INK, Picture, new_figure, styled
-from fastsmc.report.units import count, duration, percent, significant
+from fastsmc.reporting.style import INK, Picture, new_figure, styled
+from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.tables import Run, Table
 
 KNEE = (0, (1, 1.5))

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 from numpy.typing import NDArray
 
-from fastsmc.report import style
-from fastsmc.report.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
-from fastsmc.report.units import NBSP, count, duration, percent, significant
+from fastsmc.reporting import style
+from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
+from fastsmc.reporting.units import NBSP, count, duration, percent, significant
 from fastsmc.results.tables import Run, Table
 
 TAG = "measured"

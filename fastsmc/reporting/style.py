@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from fastsmc.report.units import count
+from fastsmc.reporting.units import count
 from fastsmc.results.tables import Run
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastsmc.report import study
-from fastsmc.report.heatmap import QEMU as WITH_IDS
-from fastsmc.report.heatmap import origin_points
-from fastsmc.report.sets import QEMU, QEMU_ONCE, at_limit, reference
-from fastsmc.report.style import limit
-from fastsmc.report.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
+from fastsmc.reporting import study
+from fastsmc.reporting.heatmap import QEMU as WITH_IDS
+from fastsmc.reporting.heatmap import origin_points
+from fastsmc.reporting.sets import QEMU, QEMU_ONCE, at_limit, reference
+from fastsmc.reporting.style import limit
+from fastsmc.reporting.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
 from fastsmc.results.tables import Run, Table
 
 

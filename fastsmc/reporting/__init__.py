@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from fastsmc.report.page import write
+from fastsmc.reporting.page import write
 
 __all__ = ["write"]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from fastsmc.report.style import INK, new_figure, styled
+from fastsmc.reporting.style import INK, new_figure, styled
 
 TAG = "modelled"
 _PASS, _KNOWN = "#9CC8E3", "#E4EFF8"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from fastsmc.report.study.common import PALETTE, TAG, basis, closing, most_real, one, time_axis, vcpu_panel
-from fastsmc.report.style import Picture, new_figure, styled
-from fastsmc.report.units import count, duration, percent
+from fastsmc.reporting.study.common import PALETTE, TAG, basis, closing, most_real, one, time_axis, vcpu_panel
+from fastsmc.reporting.style import Picture, new_figure, styled
+from fastsmc.reporting.units import count, duration, percent
 from fastsmc.results.tables import Run
 
 CASES = {

@@ -7,10 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from fastsmc.report import style
-from fastsmc.report.study.common import PALETTE, QUANTILES, TAG, basis, closing, lock_name, one, time_axis, vcpus_name
-from fastsmc.report.style import INK, Picture, new_figure, styled
-from fastsmc.report.units import NBSP, count, duration, percent, significant
+from fastsmc.reporting import style
+from fastsmc.reporting.study.common import (
+    PALETTE,
+    QUANTILES,
+    TAG,
+    basis,
+    closing,
+    lock_name,
+    one,
+    time_axis,
+    vcpus_name,
+)
+from fastsmc.reporting.style import INK, Picture, new_figure, styled
+from fastsmc.reporting.units import NBSP, count, duration, percent, significant
 from fastsmc.results.tables import Run, Table
 
 SHADE = "#CFCFCF"

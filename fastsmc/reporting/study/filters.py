@@ -6,9 +6,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fastsmc.report.study.common import PALETTE, TAG, basis, closing, figure_of, most_real, one, time_axis, vcpus_name
-from fastsmc.report.style import GREY, PURPLE, SKY, Picture, new_figure, styled
-from fastsmc.report.units import count, duration, percent, significant
+from fastsmc.reporting.study.common import (
+    PALETTE,
+    TAG,
+    basis,
+    closing,
+    figure_of,
+    most_real,
+    one,
+    time_axis,
+    vcpus_name,
+)
+from fastsmc.reporting.style import GREY, PURPLE, SKY, Picture, new_figure, styled
+from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.tables import Run, Table
 
 

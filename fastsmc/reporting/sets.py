@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastsmc.report import style
-from fastsmc.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Picture, limit, new_figure, styled
-from fastsmc.report.units import count, microseconds, milliseconds, percent, size
+from fastsmc.reporting import style
+from fastsmc.reporting.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Picture, limit, new_figure, styled
+from fastsmc.reporting.units import count, microseconds, milliseconds, percent, size
 from fastsmc.results.tables import Run, Table
 
 QEMU, QEMU_ONCE = "id+value", "id+value, VM-global once"
