@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import Policy, func_ids, hosts, policies
 
 from fastsmc import bitmaps
 from fastsmc.calls.workload import Calls
@@ -17,6 +16,7 @@ from fastsmc.fleet import rows
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.strategies import Policy, func_ids, hosts, policies
 
 arguments = (
     st.integers(0, 3) | st.sampled_from([0x8000_0000, 0xFFFF_FFFF, 1 << 32, 1 << 63]) | st.integers(0, 2**64 - 1)

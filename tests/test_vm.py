@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import filter_ranges, hosts, registers, words
 
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.facts.registers import register
@@ -16,6 +15,7 @@ from fastsmc.facts.releases import Host
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.strategies import filter_ranges, hosts, registers, words
 
 N_VM = 5
 STD_BMAP = register("STD_BMAP")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.calls.columns import check_array, column, frozen, part_of, whole, whole_slice
+from fastsmc.calls.trace import Trace
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
-from fastsmc.traces.text import Trace
 
 STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""

@@ -27,8 +27,9 @@ def _source_digest() -> str:
     be served stale from a shared folder; a folder per digest cannot be.
     """
     digest = hashlib.blake2b(digest_size=12)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
     cpu = f"{numba.config.CPU_NAME} {numba.config.CPU_FEATURES} {numba.config.ENABLE_AVX}"
     digest.update(f"{numba.__version__} {platform.python_version()} {cpu}".encode())

@@ -1,1 +1,1 @@
-"""TODO results."""
+"""What instruments found: tables with their kinds and units, histograms that merge, and how both are saved."""

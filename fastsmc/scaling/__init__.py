@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 
+from fastsmc.calls.trace import Trace
 from fastsmc.facts import costs
 from fastsmc.results.tables import Column, Run, Table, provenance
 from fastsmc.scaling._rows import Progress, silent
@@ -12,7 +13,6 @@ from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function
 from fastsmc.scaling.study import StudySizes, study
-from fastsmc.traces.text import Trace
 
 __all__ = [
     "Sizes",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.calls.trace import Trace
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.timing import measure_dispatch
 from fastsmc.errors import InputError
@@ -21,7 +22,6 @@ from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
-from fastsmc.traces.text import Trace
 from fastsmc.vm import Fleet
 
 STREAM_CELLS = 2

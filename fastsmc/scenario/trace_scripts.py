@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
 from fastsmc.scenario.scripts import Script, Step, script_of
-from fastsmc.traces.text import Trace
 
 CPU_ON = frozenset(FUNCTION_BY_NAME[f"PSCI_{name}"].func_id for name in ("CPU_ON", "CPU_ON64", "0_1_CPU_ON"))
 CPU_OFF = frozenset(FUNCTION_BY_NAME[f"PSCI_{name}"].func_id for name in ("CPU_OFF", "0_1_CPU_OFF"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, cast
 
+from fastsmc.calls.trace import Trace
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.smccc import Conduit
 from fastsmc.scenario.laws import arrivals, law, span_ns
@@ -19,7 +20,7 @@ from fastsmc.scenario.scripts import Script
 from fastsmc.scenario.shapes import SHAPES, Options, shape
 from fastsmc.scenario.toml_lines import Path
 from fastsmc.scenario.trace_scripts import check_order, script_of_trace
-from fastsmc.traces.text import Trace, read_trace
+from fastsmc.traces.text import read_trace
 
 _TOLERANCE = 1e-9
 _ARRIVALS = ("poisson", "deterministic", "onoff", "trace")

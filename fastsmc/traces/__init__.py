@@ -1,1 +1,1 @@
-"""TODO traces."""
+"""Readers of what tracers print about a real guest's hypercalls."""

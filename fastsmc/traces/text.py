@@ -18,15 +18,13 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
-from fastsmc.facts.smccc import FUNCTION_BY_ID, Service
 
 EVENT = "kvm_hvc_arm64"
 RECORD_COMMAND = "trace-cmd record -e kvm:kvm_hvc_arm64"
@@ -63,62 +61,6 @@ _BINARY = {
     b"PERFILE2": ("a binary perf.data", "perf script -i"),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "zstd -dc"),
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trace:
-    """The hypercalls of one trace file, in file order, as arrays.
-
-    Attributes:
-        name: file name without its directory.
-        time_ns: int64[n_call], the tracer's clock. Ascending within one CPU as a rule; never sorted here.
-        cpu: int32[n_call], host CPU.
-        pid: int32[n_call], host thread that ran the vCPU (perf prints -1 for one it does not know).
-        pc: uint64[n_call], guest address after the HVC.
-        r0: uint64[n_call], all 64 bits of x0.
-        imm: uint32[n_call], immediate of the HVC.
-        line: int64[n_call], line of the file, from 1.
-        comm: names each pid had, in order of appearance; spaces at either end are lost in the text.
-        n_other_event: lines of other events.
-        n_lost: events of any kind the tracer says are missing, a loss without a number counted as one.
-        n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
-    """
-
-    name: str
-    time_ns: NDArray[np.int64]
-    cpu: NDArray[np.int32]
-    pid: NDArray[np.int32]
-    pc: NDArray[np.uint64]
-    r0: NDArray[np.uint64]
-    imm: NDArray[np.uint32]
-    line: NDArray[np.int64]
-    comm: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    n_other_event: int = 0
-    n_lost: int = 0
-    n_skipped: int = 0
-    first_skipped_line: int = 0
-
-    @property
-    def func_id(self) -> NDArray[np.uint32]:
-        """uint32[n_call], the low half of r0: what KVM takes as the function id."""
-        return self.r0.astype(np.uint32)  # keeps the low 32 bits
-
-    def __len__(self) -> int:
-        """Number of hypercalls."""
-        return len(self.r0)
-
-    def by_service(self) -> dict[tuple[str, str], int]:
-        """Calls per (service name, function name), most frequent first; ids without a name are hex under UNKNOWN."""
-        ids, counts = np.unique(self.func_id, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        return {_name(int(ids[i])): int(counts[i]) for i in order}
-
-
-def _name(func_id: int) -> tuple[str, str]:
-    function = FUNCTION_BY_ID.get(func_id)
-    if function is None:
-        return Service.UNKNOWN.name, f"0x{func_id:08x}"
-    return function.service.name, function.name
 
 
 def read_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:

@@ -7,7 +7,7 @@ the matches on its way up are played again, one per power of two of vCPUs.
 Overcommit is round robin, with so many others that want a vCPU's core as `latency.overcommit` finds, drawn anew for
 each call. A thread whose slice is over waits for a turn of each, and the lock if it holds it is held all the while. One
 that slept for the lock waits for what is left of a turn and for whole ones of the rest; until then the lock is free for
-whoever runs, as a pthread mutex is (tests/test_latency_overcommit.py has how far this is from round robin itself).
+whoever runs, as a pthread mutex is (tests/latency/test_overcommit.py has how far this is from round robin itself).
 """
 
 from __future__ import annotations

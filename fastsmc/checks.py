@@ -1,0 +1,125 @@
+"""What callers give, checked: a whole number in range, one of a few words, numbers written as text.
+
+Each check returns the value in the type that the caller of the check wants, or raises one sentence that says what
+was given, where, and what would be right. `error` is the class of that exception, an `InputError` unless the value
+came from a file that has an error class of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from enum import Enum
+from numbers import Integral
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc.errors import FastsmcError, InputError
+
+E = TypeVar("E", bound=Enum)
+
+U8Array = NDArray[np.uint8]
+U16Array = NDArray[np.uint16]
+U32Array = NDArray[np.uint32]
+U64Array = NDArray[np.uint64]
+I64Array = NDArray[np.int64]
+F64Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+_RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
+_MOST_NUMBERS = 1 << 20
+"""Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, cut after 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def whole(
+    name: str, value: object, *, first: int = 0, last: int, remark: str = "", error: type[FastsmcError] = InputError
+) -> int:
+    """The value as an int; a boolean is no number, and nothing is rounded.
+
+    Args:
+        name: what the message calls the value.
+        remark: ends the message, after a semicolon.
+
+    Raises:
+        InputError, or `error`: not a whole number in first..last.
+
+    >>> whole("n_vcpu", 4, first=1, last=512)
+    4
+    """
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or not first <= number <= last:
+        end = last if last < LAST_U32 else hex(last)
+        msg = f"{name} is {shown(value)}: it must be a whole number in {first}..{end}{'; ' * bool(remark)}{remark}"
+        raise error(msg)
+    return number
+
+
+def one_of(name: str, value: object, kind: type[E], *, error: type[FastsmcError] = InputError) -> E:
+    """The member of an enum whose value is given; the message names the one that is spelled most alike.
+
+    Raises:
+        InputError, or `error`: no member has that value.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = [str(member.value) for member in kind]
+        raise error(not_among(name, value, allowed)) from None
+
+
+def word_of(name: str, value: object, allowed: Iterable[str], *, error: type[FastsmcError] = InputError) -> str:
+    """The value, which is one of the allowed words.
+
+    Raises:
+        InputError, or `error`: it is not.
+    """
+    words = list(allowed)
+    if isinstance(value, str) and value in words:
+        return value
+    raise error(not_among(name, value, words))
+
+
+def not_among(name: str, value: object, allowed: list[str]) -> str:
+    """The sentence about a word that is not one of those allowed."""
+    close = get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return f"{name} is {shown(value)}: it must be one of {', '.join(allowed)}{meant}"
+
+
+def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:
+    """The numbers that a text such as "1,2,4-8" or "1..4" stands for, in the order in which they are written.
+
+    Raises:
+        InputError: written otherwise, a range that falls, or a number outside first..last.
+
+    >>> whole_numbers("--vcpus", "64,1-3")
+    [64, 1, 2, 3]
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        found = _RANGE.fullmatch(part.strip())
+        if found is None:
+            msg = f"{name} {text[:_SHOWN]!r}: give whole numbers joined by commas, or ranges, such as 1,64,512 or 1-8"
+            raise InputError(msg)
+        low = whole(name, int(found[1]), first=first, last=last)
+        high = whole(name, int(found[2] or found[1]), first=first, last=last)
+        if high < low:
+            msg = f"{name} {text[:_SHOWN]!r}: the range {part.strip()} falls; write the smaller number first"
+            raise InputError(msg)
+        if len(numbers) + high - low >= _MOST_NUMBERS:
+            msg = f"{name} {text[:_SHOWN]!r} stands for more than {_MOST_NUMBERS} numbers"
+            raise InputError(msg)
+        numbers.extend(range(low, high + 1))
+    return numbers

@@ -1,0 +1,108 @@
+"""`fastsmc migrate check` as a stranger meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.cli.test_app import fastsmc
+
+
+def test_a_failing_direction_names_registers_and_ends_in_4() -> None:
+    done = fastsmc("migrate", "check", "6.18", "6.12")
+    assert done.returncode == 4
+    assert done.stderr == "fastsmc: 6.18 to 6.12 fails with qemu: 2 registers stand in the way\n"
+    assert "0x6030000000160003 VENDOR_HYP_BMAP_2: missing there: Linux has it since 6.15" in done.stdout
+    assert "| qemu-system-aarch64: load of migration failed: Operation not permitted" in done.stdout
+    assert "-cpu host,kvm-psci-version=1.1" in done.stdout
+
+
+def test_a_passing_direction_ends_in_0_even_if_there_is_no_way_back() -> None:
+    done = fastsmc("migrate", "check", "6.1", "6.18", "--vmm", "firecracker")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "forward: 6.1 -> 6.18 with firecracker: PASS" in done.stdout
+    assert "backward: 6.18 -> 6.1 with firecracker: FAIL" in done.stdout
+
+
+def test_json_has_both_directions() -> None:
+    done = fastsmc("migrate", "check", "6.12+pmu", "6.13", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 4
+    assert set(told) >= {"forward", "backward", "source", "dest", "vmm"}
+    assert told["forward"]["ok"] is False
+    assert told["forward"]["failing"][0].keys() >= {"id", "name", "errno", "reason"}
+    by_id = {row["id"]: row for row in told["forward"]["failing"]}
+    assert by_id["0x603000000013c103"]["name"] == "TCR2_EL1"
+    assert sorted(row["errno"] for row in by_id.values()) == [2] * 77 + [22] * 2
+    assert {row["name"] for row in by_id.values() if row["errno"] == 22} == {"ID_DFR0_EL1", "ID_AA64DFR0_EL1"}
+    assert told["forward"]["lengths"] == {"incoming": 258, "own": 181}
+    assert [row["name"] for row in told["backward"]["failing"]] == ["PSCI_VERSION"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nowhere", "6.1"], 3),
+        (["6.1+pmx", "6.1"], 3),
+        (["6.1", "6.1", "--vmm", "xen"], 3),
+        (["6.1"], 2),
+        (["6.1", "6.1", "--csv", "x.csv"], 2),
+        (["--matrix", "6.1", "6.1"], 2),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(arguments: list[str], code: int) -> None:
+    done = fastsmc("migrate", "check", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    assert code == 2 or done.stderr.count("\n") == 1
+
+
+def test_the_matrix_is_a_table_a_csv_and_a_figure(tmp_path: Path) -> None:
+    arguments = ("--matrix", "--csv", tmp_path / "m.csv", "--figure", tmp_path / "m.svg")
+    done = fastsmc("migrate", "check", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    with (tmp_path / "m.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 34 * 34
+    found = {(row["source"], row["dest"]): row for row in rows}
+    assert (found["5.11", "5.13"]["verdict"], found["5.11", "5.13"]["n_failing"]) == ("fail", "74")
+    assert found["6.12", "6.18"]["failing"] == "TCR2_EL1;PIRE0_EL1;PIR_EL1"
+    assert found["6.16", "6.18"]["verdict"] == "pass"
+    assert "TRNG_RND64" in found["5.10", "6.18"]["guest_gains"]
+    lines = done.stdout.splitlines()
+    line = next(line for line in lines if line.startswith("6.12 ")).split()
+    assert line[1 + lines[1].split()[1:].index("6.18")] == "3"
+    root = ElementTree.fromstring((tmp_path / "m.svg").read_text(encoding="utf-8"))
+    texts = {text.strip() for text in root.itertext() if text.strip()}
+    n_fail = sum(row["verdict"] == "fail" for row in rows)
+    assert f"qemu: {n_fail} of 1156 directions between kernels fail (vCPUs with psci02)" in " ".join(texts)
+    assert {"modelled", "5.10", "74", "destination (Linux)"} <= texts
+
+
+def test_a_figure_is_what_its_name_says(tmp_path: Path) -> None:
+    assert fastsmc("migrate", "check", "--matrix", "--figure", tmp_path / "m.png").returncode == 0
+    assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG\r\n")
+    done = fastsmc("migrate", "check", "--matrix", "--figure", tmp_path / "m.pdf")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert not (tmp_path / "m.pdf").exists()
+
+
+def test_a_vmm_that_refuses_before_it_writes_is_no_pass_in_the_matrix(tmp_path: Path) -> None:
+    arguments = ("--vmm", "firecracker", "--features", "pmu", "--figure", tmp_path / "m.svg")
+    done = fastsmc("migrate", "check", "--matrix", *arguments)
+    cells = {mark for line in done.stdout.splitlines()[2:-2] for mark in line.split()[1:]}
+    assert "no" in cells
+    assert not cells & {"ok", "~"}
+    assert done.stdout.splitlines()[-1] == "no: firecracker refuses such a vCPU before it writes a register"
+    root = ElementTree.fromstring((tmp_path / "m.svg").read_text(encoding="utf-8"))
+    assert "1156 of 1156 directions between kernels fail" in " ".join(" ".join(root.itertext()).split())
+
+
+def test_a_matrix_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    done = fastsmc("migrate", "check", "--matrix", "--csv", tmp_path / "no" / "m.csv")
+    assert done.returncode == 3
+    assert "cannot be written (No such file or directory)" in done.stderr

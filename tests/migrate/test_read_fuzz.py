@@ -1,0 +1,174 @@
+"""Damaged files: an error that says where, or a reading in which every byte is accounted for; never a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable
+
+import pytest
+
+from fastsmc.errors import RegisterFileError
+from fastsmc.migrate.read import read_registers
+from tests.support.read_samples import (
+    analyze_migration,
+    cloud_hypervisor,
+    described_stream,
+    fingerprint,
+    memory_stream,
+    payload,
+    reg_list,
+    reglist_lines,
+    small_stream,
+    snapshot_editor,
+)
+
+N_MUTATED = 100_000
+"""Per reader; the two kinds of streams share them."""
+
+EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 40, (1 << 64) - 1)
+WORDS = (b"null", b"-1", b"1e999", b"NaN", b"{", b"]", b'"', b"0x", b"\\u0000", b"\xff\xfe", b"\0", b"\n", b"9" * 30)
+
+
+def cut(data: bytes, registers: int) -> bytes:
+    """The first lines of a text."""
+    return b"\n".join(data.split(b"\n")[:registers]) + b"\n"
+
+
+def small_json(make: Callable[..., bytes], marker: bytes, keep: int, close: bytes) -> bytes:
+    """A JSON text that ends after so many entries."""
+    data = make()
+    at = 0
+    for _ in range(keep):
+        at = data.index(marker, at + 1)
+    return data[:at] + close
+
+
+def seeds(reader: str) -> list[bytes]:
+    """Small files of one format: short, so that most mutations hit something that counts."""
+    return {
+        "stream": lambda: [described_stream(), memory_stream()],
+        "stream without description": lambda: [small_stream("neoverse-n1-2-nodesc.bin.xz")],
+        "fingerprint": lambda: [small_json(fingerprint, b",\n      {", 8, b"]}}")],
+        "snapshot-editor": lambda: [cut(snapshot_editor(), 30) + b"vcpu 1:\n0x6030000000140000 0x00000103\n"],
+        "get-reg-list": lambda: [cut(reg_list(), 40), b"\n".join(reg_list().split(b"\n")[-40:])],
+        "cloud-hypervisor": lambda: [small_hypervisor(False), small_hypervisor(True)],
+        "analyze-migration": lambda: [small_analysis()],
+        "payload": lambda: [(20).to_bytes(8, "little") + payload("psci02")[8 : 8 + 20 * 16]],
+        "reglist": lambda: [small_reglist()],
+    }[reader]()
+
+
+def small_reglist() -> bytes:
+    first = json.loads(reglist_lines().split(b"\n")[0])
+    first["regs"], first["n"] = first["regs"][:10], 10
+    return json.dumps(first, separators=(",", ":")).encode() + b'\n{"feat":"none","failed":0}\n'
+
+
+def small_hypervisor(is_bytes: bool) -> bytes:
+    tree = json.loads(cloud_hypervisor(n_vcpu=2, is_bytes=is_bytes))
+    cpus = tree["snapshots"]["cpu-manager"]["snapshots"]
+    for node in cpus.values():
+        state = json.loads(node["snapshot_data"]["state"])
+        del state["Kvm"]["sys_regs"][6:]
+        state["Kvm"]["core_regs"] = {}
+        node["snapshot_data"]["state"] = json.dumps(state, separators=(",", ":"))
+    return json.dumps(tree, separators=(",", ":")).encode()
+
+
+def small_analysis() -> bytes:
+    state = json.loads(analyze_migration())
+    for section in list(state.values())[1:]:
+        section["cpreg_vmstate_array_len"] = "0x00000008"
+        for key in ("cpreg_vmstate_indexes", "cpreg_vmstate_values"):
+            del section[key][8:]
+    return json.dumps(state).encode()
+
+
+def mutated(data: bytes, draw: random.Random) -> bytes:
+    """One to three of: a flipped bit, a number or a word written over or put in, a cut, a piece lost, twice, moved."""
+    new = bytearray(data)
+    for _ in range(draw.choice((1, 1, 1, 2, 3))):
+        at = draw.randrange(len(new) + 1)
+        piece = slice(at, at + draw.choice((1, 2, 4, 8, 16, 64, 1024)))
+        match draw.randrange(9):
+            case 0 | 1:
+                if at < len(new):
+                    new[at] ^= 1 << draw.randrange(8)
+            case 2:
+                size = draw.choice((1, 2, 4, 8))
+                number = draw.choice(EDGES) & (1 << 8 * size) - 1
+                new[at : at + size] = number.to_bytes(size, draw.choice(("big", "little")))
+            case 3:
+                word = draw.choice(WORDS)
+                new[at : at + draw.choice((0, len(word)))] = word
+            case 4:
+                del new[at:]
+            case 5:
+                del new[piece]
+            case 6:
+                new[at:at] = new[piece]
+            case 7:
+                moved = new[piece]
+                del new[piece]
+                to = draw.randrange(len(new) + 1)
+                new[to:to] = moved
+            case 8:
+                new[at:at] = draw.randbytes(draw.choice((1, 4, 5, 16)))
+    return bytes(new)
+
+
+def check(data: bytes) -> bool:
+    """Whether it was read; if so, every byte is in a part, and devices' parts begin and end as sections do."""
+    try:
+        file = read_registers(io.BytesIO(data))
+    except RegisterFileError as error:
+        told = str(error)
+        is_sentence = 10 < len(told) < 600 and "\n" not in told
+        if not is_sentence:
+            raise
+        return False
+    assert file.n_vcpu >= 1
+    assert sum(part.n_bytes for part in file.parts) + file.description_bytes == len(data)
+    assert all(part.n_bytes >= 0 for part in file.parts)
+    for bank in file.banks:
+        ids = bank.registers.ids.tolist()
+        assert ids == sorted(set(ids))
+        assert bank.values is None or bank.values.shape == (bank.vcpus.size, len(ids))
+    if file.format != "qemu-stream":
+        return True
+    at = 0
+    for part in file.parts:
+        piece = data[at : at + part.n_bytes]
+        at += part.n_bytes
+        if part.instance is not None:
+            assert piece[-5:] == b"\x7e" + piece[1:5]
+            assert part.name.encode() in piece[:300] or part.name == "ram"
+    return True
+
+
+READERS = (
+    *("stream", "stream without description", "fingerprint", "snapshot-editor", "get-reg-list"),
+    *("cloud-hypervisor", "analyze-migration", "payload", "reglist"),
+)
+
+
+def run(reader: str, n: int) -> int:
+    """Checks n mutated files; how many were read all the same."""
+    originals = seeds(reader)
+    assert all(map(check, originals)), "the file is fine before it is damaged"
+    draw = random.Random(reader)
+    return sum(check(mutated(draw.choice(originals), draw)) for _ in range(n))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_some_damaged_files(reader: str) -> None:
+    assert run(reader, 500) < 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", READERS)
+def test_damaged_files(reader: str) -> None:
+    n = N_MUTATED // 2 if reader.startswith("stream") else N_MUTATED
+    assert run(reader, n) < n

@@ -1,0 +1,168 @@
+"""The study's section of the report: figures and paragraphs that follow the tables, and runs that have no study."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastsmc import reporting as report
+from fastsmc import scaling
+from fastsmc.errors import ResultFileError
+from fastsmc.reporting import study
+from fastsmc.reporting.units import count, duration, percent, significant
+from fastsmc.results.tables import Column, Run, Table, load, save
+from tests.support.study_sizes import LOAD, STUDY
+
+REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The committed run, which need not have a study, with a small one."""
+    if not REPORTS.is_file():
+        pytest.skip("the committed report is not in source distributions")
+    old = load(REPORTS)
+    path = tmp_path_factory.mktemp("run") / "data.json"
+    save(replace(old, tables={**without_study(old).tables, **scaling.study(sizes=STUDY, seed=2)}), path)
+    return load(path)
+
+
+def without_study(run: Run) -> Run:
+    return replace(run, tables={name: t for name, t in run.tables.items() if not name.startswith("study")})
+
+
+def paragraphs(run: Run) -> dict[str, str]:
+    return {picture.name: picture.takeaway.replace("\N{NO-BREAK SPACE}", " ") for picture in study.pictures(run)}
+
+
+def changed(run: Run, table: str, column: str, value: object, **where: object) -> Run:
+    """The run with a column's values replaced in the rows that match."""
+    old = run[table].columns[column]
+    keep = np.ones(len(run[table]), np.bool_)
+    for key, wanted in where.items():
+        keep &= run[table][key] == wanted
+    assert keep.any()
+    values = old.values.copy()
+    values[keep] = value
+    columns = {**run[table].columns, column: Column.of(values, old.kind, old.meaning)}
+    return replace(run, tables={**run.tables, table: Table(run[table].meaning, columns)})
+
+
+def test_the_page_has_the_study_with_a_paragraph_a_figure(run: Run, tmp_path: Path) -> None:
+    page = report.write(run, tmp_path).read_text("utf-8")
+    assert "Calls under load: the 1024-vCPU study" in page
+    assert study.ABSENT not in page
+    assert page.count('<p class="takeaway">') == len(LOAD)
+    for name in LOAD:
+        assert f'id="title-{name}"' in page
+        assert (tmp_path / f"{name}.svg").is_file()
+    plain = re.sub(r"&#39;", "'", page)
+    for picture in study.pictures(run):
+        assert picture.takeaway in plain
+        assert picture.caption in plain
+
+
+def test_every_paragraph_names_profile_and_weakest_figure(run: Run) -> None:
+    for picture in study.pictures(run):
+        for text in (picture.caption, picture.takeaway):
+            assert "neoverse-n1" in text, picture.name
+            assert "assumed" in text, picture.name
+        assert "vmm_service_ns" in picture.takeaway
+        assert "modelled" in picture.tag
+    assert "5 us is a scenario" in " ".join(study.intro(run))
+
+
+def row(run: Run, table: str, **where: object) -> dict[str, float]:
+    return next(run[table].where(**where).rows())
+
+
+def test_the_numbers_told_are_those_of_the_tables(run: Run) -> None:
+    lock = row(run, "study_vcpus", n_vcpu=512, lock="vm")
+    near = row(run, "study_vcpus", n_vcpu=16, lock="vm")
+    share = row(run, "study_share", n_vcpu=512, share=1.0)
+    one, free = row(run, "study_lock", n_vcpu=1024, n_thread=1), row(run, "study_lock", n_vcpu=1024, lock="none")
+    wide = row(run, "study_filter", n_vcpu=64, n_range=100)
+    boot = row(run, "study_boot", n_vcpu=512, shape="boot-storm", forwarded="PSCI_CPU_ON64")
+    seed = row(run, "study_boot", n_vcpu=512, shape="trng-reseed", forwarded="TRNG_RND64")
+    knees = run["study_knees"]
+    apart = np.abs(knees["simulated_vcpus"] / knees["knee_vcpus"] - 1)[knees["simulated_vcpus"] > 0].max(initial=0)
+    told = {
+        "7-load-vcpus": (
+            f"{count(1e9 / 5000)} forwarded calls a second",
+            f"{significant(lock['knee_vcpus'])} vCPUs ask for that",
+            f"at 16 vCPUs the lock is held {percent(near['utilisation'])}",
+            f"{significant(near['p99_ns'] / near['alone_ns'], 2)} times a lone call",
+            f"at 512 vCPUs half of the calls take {duration(lock['p50_ns'])}",
+        ),
+        "8-load-share": (
+            f"{significant(1e9 / 5000 / 512)} a second from each of 512",
+            f"With 100 % forwarded p50 is {duration(share['p50_ns'])}",
+            duration(512 * 5000),
+        ),
+        "9-load-knee": (f"within {percent(float(apart))} of it", "2 % is the most that a lock bears with 512 vCPUs"),
+        "10-load-lock": (
+            f"need {significant(1024 / one['knee_vcpus'])} threads",
+            f"with one {duration(one['p99_ns'])} and {significant(one['throughput_hz'] / 1e6)} million",
+            f"with a thread per vCPU {duration(free['p99_ns'])} and {significant(free['throughput_hz'] / 1e6)} million",
+        ),
+        "11-load-filter": (
+            "100 of them are 2 levels, 20 ns (assumed)",
+            "takes 312 ns instead of 292 ns",
+            f"{duration(wide['waiting_ns'])} with 64 vCPUs",
+        ),
+        "12-load-boot": (
+            f"511 forwarded CPU_ON of 512 vCPUs add {duration(boot['added_ns'])}",
+            f"the last waits {duration(seed['most_waiting_ns'])} under one lock",
+            "no call waited for the lock",
+        ),
+    }
+    texts = paragraphs(run)
+    for name, phrases in told.items():
+        for phrase in phrases:
+            assert phrase.replace("\N{NO-BREAK SPACE}", " ") in texts[name], (name, phrase)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "column", "value", "where", "told"),
+    [
+        ("7-load-vcpus", "study_vcpus", "most_forwarded_hz", 123_456.0, {"lock": "vm"}, "serves 123,456 forwarded"),
+        ("7-load-vcpus", "study_vcpus", "p50_ns", 7.77e6, {"n_vcpu": 512, "lock": "vm"}, "take 7.77 ms or longer"),
+        ("8-load-share", "study_share", "p50_ns", 7.77e6, {"n_vcpu": 512, "share": 1.0}, "p50 is 7.77 ms"),
+        ("9-load-knee", "study_knees", "knee_vcpus", 777.0, {"share": 0.02}, "knee at 777"),
+        ("10-load-lock", "study_lock", "p99_ns", 7.77e6, {"n_vcpu": 64, "lock": "none"}, "per vCPU 7.77 ms"),
+        ("11-load-filter", "study_filter", "in_kernel_ns", 777.0, {"n_range": 100}, "takes 777 ns instead"),
+        ("12-load-boot", "study_boot", "most_waiting_ns", 7.77e6, {"n_vcpu": 512}, "for the lock was 7.77 ms"),
+    ],
+)
+def test_paragraphs_follow_the_data(
+    run: Run, name: str, table: str, column: str, value: float, where: dict[str, object], told: str
+) -> None:
+    assert told not in paragraphs(run)[name]
+    assert told in paragraphs(changed(run, table, column, value, **where))[name]
+
+
+def test_the_lead_tells_of_the_load(run: Run) -> None:
+    from fastsmc.reporting.lead import lead
+
+    texts = dict(lead(changed(run, "study_vcpus", "p50_ns", 7.77e6, n_vcpu=512, lock="vm")))
+    assert "7.77 ms or longer" in texts["Under load"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "Under load" not in dict(lead(without_study(run)))
+
+
+def test_a_run_without_the_study_is_drawn_and_says_so(run: Run, tmp_path: Path) -> None:
+    page = report.write(without_study(run), tmp_path).read_text("utf-8")
+    assert study.ABSENT in page
+    assert page.count("<figure>") == 6
+    assert 'takeaway">' not in page
+    assert not list(tmp_path.glob("*-load-*"))
+
+
+@pytest.mark.parametrize("table", ["study", "study_vcpus", "study_boot"])
+def test_a_run_with_half_a_study_is_refused(run: Run, tmp_path: Path, table: str) -> None:
+    less = replace(run, tables={name: t for name, t in run.tables.items() if name != table})
+    with pytest.raises(ResultFileError, match=f"no table '{table}'"):
+        report.write(less, tmp_path)

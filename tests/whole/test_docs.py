@@ -1,0 +1,100 @@
+"""Promises about the text of the repository: docstrings, file sizes, nothing private to one machine."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import fastsmc
+from tests.support.places import ROOT
+
+MAX_LINES = 400
+
+# In pieces, so that this file does not hold what it looks for.
+MACHINE_TEXT = re.compile(
+    r"(?<![\w.])/" + r"(work|root|tmp/w|home/\w+)/"
+    r"|https?://[^/\s]*(pypi|npm|registry|mirror|artifact)"
+    r"|--(extra-)?index-url|--find-link[s]"
+)
+
+
+def committed_files() -> list[Path]:
+    """What git tracks or would add, as far as it exists."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode:
+        pytest.skip(f"not a git checkout: {run.stderr.strip()}")
+    return sorted(path for name in run.stdout.split("\0") if name and (path := ROOT / name).is_file())
+
+
+def sources() -> list[Path]:
+    return sorted((ROOT / "fastsmc").rglob("*.py"))
+
+
+def lacks_docstring(value: object) -> bool:
+    """Whether a class or function has no docstring of its own; a dataclass's generated one does not count."""
+    if not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)):
+        return False
+    text = (vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__) or ""
+    return not text.strip() or text.startswith(f"{value.__name__}(")
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    assert [name for name in fastsmc.__all__ if lacks_docstring(getattr(fastsmc, name))] == []
+
+
+def test_public_names_are_listed_once_and_in_dir() -> None:
+    assert len(fastsmc.__all__) == len(set(fastsmc.__all__))
+    assert set(fastsmc.__all__) <= set(dir(fastsmc))
+
+
+def test_every_module_has_a_docstring() -> None:
+    assert [str(path) for path in sources() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources()
+        if not path.relative_to(ROOT / "fastsmc").parts[0].startswith("cli")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert printing == []
+
+
+def test_no_file_outgrows_its_subject() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in committed_files() if path.suffix == ".py"}
+    long = {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MAX_LINES}
+    assert long == {}, f"over {MAX_LINES} lines: which second subject is hiding in there?"
+
+
+def test_no_text_tells_where_it_was_written() -> None:
+    telling = []
+    for path in committed_files():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue  # a recording or a picture
+        telling += [f"{path.relative_to(ROOT)}: {match.group()}" for match in MACHINE_TEXT.finditer(text)]
+    assert telling == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tells"),
+    [
+        ("see /work" + "/main", True),
+        ("see /home" + "/someone/main", True),
+        ("https://" + "pypi.example/simple", True),
+        ("frameworks/work/x", False),
+        ("/sys/devices/virtual", False),
+        ("https://example.org/registry", False),
+    ],
+)
+def test_the_search_for_private_text_finds_it(text: str, tells: bool) -> None:
+    assert bool(MACHINE_TEXT.search(text)) is tells
