@@ -1,1 +1,1 @@
-"""TODO migrate."""
+"""The commands of `fastsmc migrate`, one file each."""

@@ -1,1 +1,1 @@
-"""TODO qemu."""
+"""Readers of QEMU migration streams: framing, sections, guest memory, vCPU state."""
