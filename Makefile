@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report test lint bench bench-pytest bench-compare clean
+.PHONY: help report test soak lint mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -23,8 +23,14 @@ help:  ## list the targets
 report: $(VENV)/.installed-base  ## run the main job and write the report page
 	@$(RUN) $(PY) -m fastsmc report $(ARGS)
 
-test: lint  ## everything that has to pass: linters, types, layers, tests, doc examples, benchmarks once
+test: lint  ## what has to pass before a commit, in minutes: lint, tests, doc examples, benchmarks once
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+soak: $(VENV)/.installed-test  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
+	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal -m soak $(ARGS)
+
+mutants: $(VENV)/.installed-test  ## break one rule at a time, and see that the tests notice; ARGS=--resume goes on
+	@$(RUN) $(PY) -m tools.mutate $(ARGS)
 
 lint: $(VENV)/.installed-test  ## ruff, mypy and the layers
 	@$(PY) -m ruff check --quiet
@@ -42,7 +48,7 @@ bench-compare: $(VENV)/.installed-base  ## compare two results: A=old.json B=new
 	@$(RUN) $(PY) -m bench.compare $(A) $(B) $(ARGS)
 
 clean:  ## remove what the other targets made, .venv included
-	@rm -rf $(VENV) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist .mutants .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are as new as pyproject.toml or newer, so that a second run installs nothing and needs no network.

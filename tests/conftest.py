@@ -1,23 +1,26 @@
-"""What every test runs under: no deadline, no terminal, no home folder."""
+"""What every test runs under: no deadline, no terminal, no home folder; and what `make soak` adds to `make test`."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-# Before anything imports fastsmc or Matplotlib, which look for their cache folders once. One folder per worker, as
-# Numba's cache does not survive two processes writing it (numba#4807).
+# Before anything imports fastsmc or Matplotlib, which look for their cache folders once. All workers share the folder,
+# so that each kernel is compiled once: fastsmc/jit/compiled.py lets them take turns at writing.
 _CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "cache"
-os.environ["XDG_CACHE_HOME"] = str(_CACHE / os.environ.get("PYTEST_XDIST_WORKER", "main"))
+os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
 
 # The first example includes compiling the kernel, which is over any deadline.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# tools/mutate.py only asks whether a test fails; half a minute would go by until Hypothesis has its smallest example.
+settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -31,3 +34,32 @@ def _plain_terminal() -> Iterator[None]:
         patch.setenv("TERM", "dumb")
         patch.setenv("COLUMNS", "120")
         yield
+
+
+@pytest.hookimpl(tryfirst=True)  # before those left out are gone
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each soak test says what it adds, and its report carries the text to the summary."""
+    for item in items:
+        for mark in item.iter_markers("soak"):
+            if len(mark.args) != 1 or not isinstance(mark.args[0], str):
+                msg = f"{item.nodeid}: say what it adds to make test, soak('2**32 ids; make test tries 5,000')"
+                raise pytest.UsageError(msg)
+            item.user_properties.append(("adds", mark.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Of the soak tests that ran: what each added to make test."""
+    n_case: Counter[tuple[str, str]] = Counter()
+    seconds: Counter[tuple[str, str]] = Counter()
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.getreports(outcome):
+            for name, adds in report.user_properties:
+                if name == "adds":
+                    key = (report.nodeid.partition("[")[0], f"{adds}")
+                    n_case[key] += report.when == "call" or outcome == "skipped"
+                    seconds[key] += report.duration
+    if n_case:
+        terminalreporter.section("what these added to make test")
+    for (test, adds), n in n_case.items():
+        cases = f"{n} cases, " if n > 1 else ""
+        terminalreporter.write_line(f"{test}: {adds} ({cases}{seconds[test, adds]:.0f} s)")

@@ -16,6 +16,11 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.path}: {self.old.strip()[:60]!r} -> {self.new.strip()[:60]!r}"
 
+    @property
+    def key(self) -> str:
+        """What tells the mutant from all others."""
+        return f"{self.path}: {self.old!r} -> {self.new!r}"
+
     def applied(self, text: str) -> str:
         """The text with the rule broken.
 

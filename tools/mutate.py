@@ -1,78 +1,160 @@
 """Breaks one rule at a time in a copy of the project, and asks whether the tests notice.
 
-    python tools/mutate.py            # all mutants, one at a time per core
-    python tools/mutate.py PATTERN    # those whose description matches
+    python -m tools.mutate                         # all mutants, one at a time per core
+    python -m tools.mutate PATTERN                 # those whose description matches
+    python -m tools.mutate --only fleet/rows.py    # those in a file or folder of fastsmc
+    python -m tools.mutate --resume                # go on where a run stopped: leave out what was seen caught
 
-A mutant (tools/mutants.py) is one replacement in one file. It is caught when the chosen tests fail, crash or hang; each
-must be. Exit 0 only then.
+A mutant (tools/mutants.py) is one replacement in one file. It is caught when the tests fail, crash or hang; each must
+be. Exit 0 only then. .mutants/ keeps a copy of the project per core with its compiled kernels, what the last tests said
+there, and which mutants were caught.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
 
-from mutants import MUTANTS, Mutant
+from fastsmc.jit.compiled import source_digest
+from tools.mutants import MUTANTS, Mutant
 
-ROOT = Path(__file__).parents[1]
-OF_DISPATCH = ("test_workload", "test_grouped", "test_dispatcher", "test_parts", "test_kernels_wide")
-# Cheap and telling ones first: -x stops at the first that fails.
-TESTS = (
-    *("test_reference", "test_releases", "test_smccc", "test_filters", "test_vm", "test_kernels", "test_power"),
-    "test_bit_rows",
-    *OF_DISPATCH,
-    *("test_answering", "test_verification", "test_qemu_size"),
-    *("test_compat", "test_compat_files"),
-    *("test_vm_global", "test_qemu_section", "test_formats", "test_formats_bad"),
-    *("test_downtime", "test_downtime_bad", "test_more_registers"),
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".mutants"
+STATE = FOLDER / "caught.json"
+LEFT_OUT = shutil.ignore_patterns(".?*", "__pycache__", "reports", "build", "dist")
+"""What no test needs: .venv, .git and the caches of tools among it."""
+
+ROOMS = (
+    *("facts", "reference", "test_vm.py", "test_kernels.py", "fleet", "calls", "results", "dispatcher"),
+    *("jit/test_threads.py", "traces", "scenario", "plan", "migrate", "verification", "scopes", "latency"),
+    *("explanation", "scaling", "cli", "reporting"),
 )
-FIRST = {
-    **dict.fromkeys(("columns", "workload", "grouped", "deciding", "dispatcher"), OF_DISPATCH),
-    **dict.fromkeys(("dispatch_times", "kernels_blocks"), OF_DISPATCH),
-    **dict.fromkeys(("kernels_wide", "kernels_steps", "rows"), OF_DISPATCH[::-1]),
-}
-"""What runs first of all where a file is broken; else the test of its own name does."""
-HANGS = 900
-"""Seconds after which tests that still run are taken for a loop without end; all of them need a third of that."""
-NO_SHRINKING = """
-from hypothesis import Phase
-settings.register_profile("mutants", deadline=None, phases=[Phase.explicit, Phase.generate])
-settings.load_profile("mutants")
-"""
-"""That a test fails is all that is asked; half a minute would go by until Hypothesis has its smallest example."""
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*cache*", "__pycache__", "reports")
+"""Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
+NEAR = {"bitmaps.py": ("test_vm.py", "test_kernels.py"), "fleet": ("fleet", "dispatcher")}
+"""Where the rules of a room are tested, if not only in the room of the same name."""
+COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
+"""What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
+HANGS_S = 150
+"""Seconds after which one test is taken for a loop without end. The longest takes a tenth of that."""
+OPTIONS = (
+    *("-q", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:benchmark", "-o", "addopts="),
+    *("--import-mode=importlib", "-m", "not soak and not slow", "--hypothesis-profile=mutants"),
+    *("-o", f"faulthandler_timeout={HANGS_S}", "-o", "faulthandler_exit_on_timeout=true"),
+)
 
 
-def fails(mutant: Mutant | None) -> bool:
-    """Whether the tests fail in a copy of the project, with a rule broken or, for None, as it is."""
-    with tempfile.TemporaryDirectory(prefix="fastsmc-mutant-") as folder:
-        copy = Path(folder) / "project"
-        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-        with (copy / "tests" / "conftest.py").open("a") as conftest:
-            conftest.write(NO_SHRINKING)
-        if mutant is not None:
-            path = copy / mutant.path
-            path.write_text(mutant.applied(path.read_text()))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
-        stem = Path(mutant.path).stem if mutant else ""
-        first = FIRST.get(stem, (f"test_{stem}",))
-        command += [f"tests/{name}.py" for name in dict.fromkeys((*first, *TESTS)) if name in TESTS]
-        environment = os.environ | {"PYTHONPATH": str(copy), "XDG_CACHE_HOME": folder}
+class Found(NamedTuple):
+    """What became of one mutant."""
+
+    is_caught: bool
+    seconds: float
+    by: str
+    """The room whose tests noticed, or an empty text."""
+
+
+def test_files(room: str) -> list[str]:
+    """The test files of a folder or file below tests/."""
+    path = ROOT / "tests" / room
+    found = [path] if path.is_file() else sorted(path.rglob("test_*.py"))
+    return [file.relative_to(ROOT).as_posix() for file in found]
+
+
+def stages(path: str) -> list[list[str]]:
+    """The test files to run for a mutant in `path`: those of its room, files of like names first; then all others."""
+    words = Path(path).relative_to("fastsmc").with_suffix("").parts
+    room = words[0] if len(words) > 1 else f"{words[0]}.py"
+    near = NEAR.get(room, (room if len(words) > 1 else f"test_{room}",))
+    own = [file for name in near for file in test_files(name)]
+    own.sort(key=lambda file: -sum(word.rstrip("s") in Path(file).stem for word in words[1:]))
+    return [own, [file for name in ROOMS for file in test_files(name) if file not in own]]
+
+
+class Copy:
+    """A copy of the project at a path that stays, so that its compiled kernels are found again."""
+
+    def __init__(self, number: int) -> None:
+        self.folder = FOLDER / str(number)
+        self.kernels = self.folder / ".pytest_cache" / "cache" / "fastsmc"
+        self._passed: set[str] = set()
+        kept = self.folder.with_suffix(".kept")
+        shutil.rmtree(kept, ignore_errors=True)
+        if self.kernels.is_dir():
+            self.kernels.rename(kept)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(ROOT, self.folder, ignore=LEFT_OUT)
+        self.kernels.parent.mkdir(parents=True)
+        if kept.is_dir():
+            kept.rename(self.kernels)
+
+    def found(self, mutant: Mutant) -> Found:
+        """Whether tests that pass without the mutant fail with it."""
+        start, rooms = time.perf_counter(), (Path(mutant.path).parts[1], "another room")
+        for room, files in zip(rooms, stages(mutant.path), strict=True):
+            unknown = [file for file in files if file not in self._passed]
+            if unknown and self._fail(unknown):
+                msg = f"tests fail without a mutant, so nothing can be learned; see {self._log}"
+                raise RuntimeError(msg)
+            self._passed.update(unknown)
+            with self._broken(mutant):
+                if self._fail(files, PYTHONDONTWRITEBYTECODE="1"):
+                    return Found(True, time.perf_counter() - start, room)
+        return Found(False, time.perf_counter() - start, "")
+
+    @contextlib.contextmanager
+    def _broken(self, mutant: Mutant) -> Iterator[None]:
+        """The copy with a rule broken, and with the kernels of the whole copy where they cannot differ."""
+        path, whole = self.folder / mutant.path, self._compiled()
+        path.write_text(mutant.applied(path.read_text("utf-8")), "utf-8")
+        broken = self._compiled()
+        shutil.rmtree(broken, ignore_errors=True)
         try:
-            done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False, timeout=HANGS)
-        except subprocess.TimeoutExpired:
-            return True
-        if done.returncode == -signal.SIGTERM:
+            if not COMPILED.match(mutant.path) and whole.is_dir():
+                shutil.copytree(whole, broken, copy_function=os.link)
+            yield
+        finally:
+            shutil.copy2(ROOT / mutant.path, path)
+            shutil.rmtree(broken, ignore_errors=True)
+
+    def _compiled(self) -> Path:
+        return self.kernels / source_digest(self.folder / "fastsmc")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
+    def _fail(self, files: Sequence[str], **more: str) -> bool:
+        """Whether any test in these files fails."""
+        with self._log.open("w") as log:
+            run = subprocess.Popen(
+                [sys.executable, "-m", "pytest", *OPTIONS, *files],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(self.folder), **more},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                run.wait()
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)  # what the tests left running
+        if run.returncode == -signal.SIGTERM:
             msg = "the tests were ended from outside; nothing can be learned"
             raise RuntimeError(msg)
-        return done.returncode != 0
+        return run.returncode != 0
 
 
 def _n_core() -> int:
@@ -80,21 +162,50 @@ def _n_core() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("pattern", nargs="?", default="", help="a regular expression over descriptions of mutants")
+    parser.add_argument("--only", action="append", metavar="FILE", help="a file or folder of fastsmc; may be repeated")
+    parser.add_argument("--resume", action="store_true", help="leave out what was seen caught")
+    return parser.parse_args()
+
+
 def main() -> int:
-    """Runs the mutants asked for and prints the survivors."""
-    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
-    chosen = [mutant for mutant in MUTANTS if re.search(pattern, str(mutant))]
+    """Runs the mutants asked for; prints each with its time, and the survivors again at the end."""
+    start, given = time.perf_counter(), _arguments()
+    only = tuple(f"fastsmc/{name.removeprefix('fastsmc/')}" for name in given.only or ("",))
+    chosen = [each for each in MUTANTS if re.search(given.pattern, str(each)) and each.path.startswith(only)]
     for mutant in chosen:
-        mutant.applied((ROOT / mutant.path).read_text())
-    if fails(None):
-        print("the tests fail without a mutant; nothing can be learned")
-        return 2
-    survivors = 0
+        mutant.applied((ROOT / mutant.path).read_text("utf-8"))
+    caught = json.loads(STATE.read_text("utf-8")) if STATE.is_file() else {}
+    left = [mutant for mutant in chosen if not given.resume or mutant.key not in caught]
+    copies: SimpleQueue[Copy] = SimpleQueue()
+    for number in range(min(_n_core(), len(left))):
+        copies.put(Copy(number))
+
+    def found(mutant: Mutant) -> Found:
+        copy = copies.get()
+        try:
+            return copy.found(mutant)
+        finally:
+            copies.put(copy)
+
+    survivors = []
     with ThreadPoolExecutor(max_workers=_n_core()) as pool:
-        for mutant, was_caught in zip(chosen, pool.map(fails, chosen), strict=True):
-            survivors += not was_caught
-            print(f"{'caught  ' if was_caught else 'SURVIVED'}  {mutant}", flush=True)
-    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")
+        for mutant, result in zip(left, pool.map(found, left), strict=True):
+            caught.pop(mutant.key, None)
+            if result.is_caught:
+                caught[mutant.key] = round(result.seconds, 1)
+            else:
+                survivors.append(mutant)
+            STATE.write_text(json.dumps(caught, indent=1), "utf-8")
+            word = f"caught in {result.by}" if result.is_caught else "SURVIVED"
+            print(f"{word:23} {result.seconds:4.0f} s  {mutant}", flush=True)
+    for mutant in survivors:
+        print(f"SURVIVED  {mutant}")
+    before = f", {len(chosen) - len(left)} of them in an earlier run" if len(chosen) > len(left) else ""
+    minutes = (time.perf_counter() - start) / 60
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants caught{before}; this run took {minutes:.1f} min")
     return 1 if survivors else 0
 
 

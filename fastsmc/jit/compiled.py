@@ -20,14 +20,13 @@ _log = logging.getLogger("fastsmc")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _source_digest() -> str:
-    """Names everything compiled code depends on: our sources, numba, Python, the CPU asked for.
+def source_digest(package: Path) -> str:
+    """Names everything compiled code depends on: the package's sources, numba, Python, the CPU asked for.
 
     Numba's own index watches only the file of the outermost function, so an edited leaf or an imported constant would
     be served stale from a shared folder; a folder per digest cannot be.
     """
     digest = hashlib.blake2b(digest_size=12)
-    package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
@@ -80,7 +79,7 @@ def _cache_dir() -> Path | None:
         return None
     try:
         home = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(home) if home else Path.home() / ".cache") / "fastsmc" / _source_digest()
+        folder = (Path(home) if home else Path.home() / ".cache") / "fastsmc" / source_digest(Path(__file__).parents[1])
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder

@@ -18,7 +18,10 @@ CPUS = ("cortex-a57", "neoverse-n1", "max", "max,sve=off")
 MACHINE = ("-M", "virt,gic-version=3", "-m", "64", "-S", "-nodefaults", "-display", "none")
 POLLS, POLL_SECONDS = 300, 0.1
 
-pytestmark = pytest.mark.skipif(QEMU is None, reason="qemu-system-aarch64 is not installed: the check is not run on it")
+pytestmark = [
+    pytest.mark.skipif(QEMU is None, reason="qemu-system-aarch64 is not installed: the check is not run on it"),
+    pytest.mark.soak("verdicts and words of an installed QEMU; make test has those of its source (test_compat.py)"),
+]
 
 
 class Machine:

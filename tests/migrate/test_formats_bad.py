@@ -89,7 +89,7 @@ def test_mutants_in_bounded_time(name: str, is_zstd: bool) -> None:
     mutate(name, N_QUICK, is_zstd)
 
 
-@pytest.mark.slow
+@pytest.mark.soak(f"{N_SLOW:,} damaged payloads per format; make test tries {N_QUICK:,}")
 @pytest.mark.parametrize("name", FORMATS)
 def test_many_mutants(name: str) -> None:
     mutate(name, N_SLOW, is_zstd=False)

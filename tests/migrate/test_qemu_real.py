@@ -22,10 +22,13 @@ WHY_NOT = (
     else f"QEMU {VERSION} found: predictions are for {' and '.join(VERSIONS)}"
 )
 KNOWN = ".".join((VERSION or "none").split(".")[:2])
-pytestmark = pytest.mark.skipif(KNOWN not in VERSIONS, reason=WHY_NOT)
+pytestmark = [
+    pytest.mark.skipif(KNOWN not in VERSIONS, reason=WHY_NOT),
+    pytest.mark.soak("streams of an installed QEMU; make test has recorded ones (test_qemu_size.py)"),
+]
 
 
-@pytest.mark.parametrize("n_vcpu", [1, 2, 8, 64, pytest.param(512, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_vcpu", [1, 2, 8, 64, 512])
 @pytest.mark.parametrize("cpu", ["cortex-a57", "max"])
 def test_real_streams_of_many_vcpus(cpu: str, n_vcpu: int, tmp_path: Path) -> None:
     compare(tmp_path, "virt,gic-version=3", cpu, n_vcpu)

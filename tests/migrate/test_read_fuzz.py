@@ -167,7 +167,7 @@ def test_some_damaged_files(reader: str) -> None:
     assert run(reader, 500) < 500
 
 
-@pytest.mark.slow
+@pytest.mark.soak(f"{N_MUTATED:,} damaged files per reader; make test tries 500")
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files(reader: str) -> None:
     n = N_MUTATED // 2 if reader.startswith("stream") else N_MUTATED

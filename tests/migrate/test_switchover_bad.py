@@ -14,6 +14,7 @@ from fastsmc.plan import Link
 from tests.support.places import TESTS
 
 SAMPLES = TESTS / "downtime"
+SOAK = pytest.mark.soak("50,000 and 100,000 damaged files; make test tries 500")
 SAVE = "vmstate_downtime_save type=non-iterable idstr=cpu instance_id=0 downtime=5"
 
 
@@ -124,8 +125,8 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
     ("name", "n_file"),
     [
         *((name, 500) for name in ("source.log", "destination.log", "query-migrate-7.2.22.json")),
-        *(pytest.param(name, 50_000, marks=pytest.mark.slow) for name in ("source.log", "destination.log")),
-        pytest.param("query-migrate-7.2.22.json", 100_000, marks=pytest.mark.slow),
+        *(pytest.param(name, 50_000, marks=SOAK) for name in ("source.log", "destination.log")),
+        pytest.param("query-migrate-7.2.22.json", 100_000, marks=SOAK),
     ],
 )
 def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, tmp_path: Path) -> None:

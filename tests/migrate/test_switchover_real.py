@@ -17,6 +17,7 @@ VERSION = qemu_migrate.version()
 SAMPLES = TESTS / "downtime"
 
 
+@pytest.mark.soak("a migration of an installed QEMU; make test has recorded ones")
 @pytest.mark.skipif(VERSION is None, reason=f"{qemu_migrate.PROGRAM} not found: no real query-migrate was read")
 @pytest.mark.parametrize("n_vcpu", [1, 8])
 def test_a_real_migrations_answer_is_read_and_used(n_vcpu: int, tmp_path: Path) -> None:

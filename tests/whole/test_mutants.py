@@ -1,0 +1,45 @@
+"""The list of broken rules (tools/mutants.py) fits the code, and each meets the tests of its room first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.places import ROOT, TESTS
+from tools.mutants import MUTANTS
+from tools.mutate import stages
+
+
+def test_every_mutant_applies_once() -> None:
+    out_of_date = []
+    for mutant in MUTANTS:
+        path = ROOT / mutant.path
+        n = path.read_text("utf-8").count(mutant.old) if path.is_file() else 0
+        if n != 1 or mutant.old == mutant.new:
+            out_of_date.append(f"{mutant}: its text is there {n} times")
+    assert out_of_date == []
+
+
+def test_no_mutant_is_listed_twice() -> None:
+    assert len({mutant.key for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_mutant_whose_text_is_gone_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"holds .* 0 times: mend the list of mutants"):
+        MUTANTS[0].applied("")
+
+
+@pytest.mark.parametrize("path", sorted({mutant.path for mutant in MUTANTS}))
+def test_a_mutant_meets_the_tests_of_its_room_first_and_then_all_others(path: str) -> None:
+    own, others = stages(path)
+    assert own
+    assert not set(own) & set(others)
+    not_run = {path.relative_to(ROOT).as_posix() for path in TESTS.rglob("test_*.py")} - {*own, *others}
+    assert {Path(name).parent.name for name in not_run} == {"jit", "whole"}  # they compile afresh, or read the text
+
+
+def test_files_of_like_names_come_first() -> None:
+    assert stages("fastsmc/migrate/qemu/size.py")[0][0] == "tests/migrate/test_qemu_size.py"
+    assert stages("fastsmc/vm.py")[0] == ["tests/test_vm.py"]
+    assert "tests/dispatcher/test_wide.py" in stages("fastsmc/fleet/rows.py")[0]
