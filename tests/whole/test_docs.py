@@ -98,3 +98,30 @@ def test_no_text_tells_where_it_was_written() -> None:
 )
 def test_the_search_for_private_text_finds_it(text: str, tells: bool) -> None:
     assert bool(MACHINE_TEXT.search(text)) is tells
+
+
+def test_the_index_of_docs_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"]({path.name})" not in index] == ["README.md"]
+
+
+def test_links_to_files_lead_to_files() -> None:
+    dead = []
+    for page in committed_files():
+        if page.suffix == ".md":
+            links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
+            dead += [f"{page.relative_to(ROOT)}: {link}" for link in links if not (page.parent / link).exists()]
+    assert dead == []
+
+
+def test_files_that_prose_names_exist() -> None:
+    """Pages and comments that say where a rule is tested or a table stands."""
+    named = re.compile(
+        r"(?<![\w./-])((?:fastsmc|tests|tools|bench|docs|examples)/[\w./-]*\w\.(?:py|md|toml|log|txt))\b"
+    )
+    missing = []
+    for page in committed_files():
+        if page.suffix in (".md", ".py", ".toml") and page.name not in ("CHANGELOG.md", "test_docs.py"):
+            names = named.findall(page.read_text("utf-8"))
+            missing += [f"{page.relative_to(ROOT)}: {name}" for name in names if not (ROOT / name).exists()]
+    assert missing == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -37,8 +39,49 @@ def test_an_import_from_above_is_found(tmp_path: Path) -> None:
     assert "fastsmc.facts.smccc -> fastsmc.reference.vm" in run.stdout
 
 
-def test_no_layer_is_named_twice() -> None:
+def contract() -> list[list[str]]:
+    """The rooms of each line of the contract, top first."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    layers = config["tool"]["importlinter"]["contracts"][0]["layers"]
-    names = [name.strip(" ()") for line in layers for name in line.split("|")]
+    lines = config["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [[name.strip(" ()") for name in line.split("|")] for line in lines]
+
+
+def test_no_layer_is_named_twice() -> None:
+    names = [name for line in contract() for name in line]
     assert len(names) == len(set(names))
+
+
+def test_there_are_few_layers() -> None:
+    assert len(contract()) <= 12
+
+
+def test_design_tells_the_layers_of_the_contract() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    _, _, section = text.partition("\n## How the code is laid out\n")
+    rows = re.findall(r"^\| (\d+) \| ([a-z, ]+) \|", section.partition("\n## ")[0], re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(len(rows)))[::-1]
+    assert [names.split(", ") for _, names in rows] == contract()
+
+
+def test_every_room_that_lints_is_a_room() -> None:
+    """Import-linter passes over a name that is no module."""
+    package = ROOT / "fastsmc"
+    rooms = [path.parent.name for path in package.glob("*/__init__.py")]
+    modules = [path.stem for path in package.glob("*.py") if path.stem not in ("__init__", "__main__")]
+    assert sorted(name for line in contract() for name in line) == sorted(rooms + modules)
+
+
+def test_a_kernel_imports_jit_other_kernels_and_nothing_else_of_ours() -> None:
+    """But where the buckets of histograms lie. The contract has the rooms below; here are those above, and its own."""
+    package = ROOT / "fastsmc"
+    strangers = []
+    for path in [package / "kernels.py", *package.rglob("kernels/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            strangers += [
+                f"{path.relative_to(ROOT)}: {name}"
+                for name in names
+                if name.startswith("fastsmc") and not re.search(r"\.(jit|kernels|results\.log_linear)\b", name)
+            ]
+    assert strangers == []
