@@ -13,8 +13,9 @@ from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED, whole
+from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
 
 Version = tuple[int, int, int | None]

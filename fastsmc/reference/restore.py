@@ -25,6 +25,7 @@ from fastsmc.facts.registers import (
     CLASS_SYSREG,
     SIZE_SHIFT,
     SIZE_U64,
+    SIZE_U512,
     reg_class,
     reg_size,
 )
@@ -43,7 +44,7 @@ from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, s
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
-SVE_VLS = 0x6060_0000_0015_FFFF
+SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
@@ -214,7 +215,8 @@ def _fate(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> F
 def takes_any_value(reg: int) -> bool:
     """Whether a listed register outside the firmware classes accepts every value, so that none need be known.
 
-    >>> takes_any_value(0x603000000013C080), takes_any_value(0x603000000013C000)  # SCTLR_EL1, MIDR_EL1
+    >>> from fastsmc.facts.registers import sysreg
+    >>> takes_any_value(sysreg(3, 0, 1, 0, 0)), takes_any_value(sysreg(3, 0, 0, 0, 0))  # SCTLR_EL1, MIDR_EL1
     (True, False)
     """
     kind = reg_class(reg)

@@ -18,6 +18,7 @@ from fastsmc.facts.registers import (
     CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
+    COUNTERS,
     FW_BY_NAME,
     reg_class,
     reg_size,
@@ -43,9 +44,6 @@ ROOM = 8192
 
 CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
 """Order of the classes in a register list. Source: guest.c, kvm_arm_copy_reg_indices; recorded in every list."""
-
-COUNTERS = frozenset((0x6030_0000_0013_DF01, 0x6030_0000_0013_DF1A))
-"""KVM_REG_ARM_PTIMER_CNT and TIMER_CNT: they go on counting between two readings, so any value is right."""
 
 NOT_MODELLED = "registers of other classes whose fate in a restore is not modelled"
 
