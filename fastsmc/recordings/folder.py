@@ -210,4 +210,4 @@ def find_recordings(path: Path | str) -> list[Recording]:
     if not found:
         msg = f"{root}: holds no recording; a host's folder has a meta.json and *.jsonl.xz files"
         raise RecordingError(msg)
-    return sorted(found, key=lambda r: ([int(part) for part in re.findall(r"\d+", r.release.name)], r.name))
+    return sorted(found, key=lambda one: (one.release.series, one.release.stable or 0, one.name))
