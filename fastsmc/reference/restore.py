@@ -30,16 +30,7 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.vcpu import (
-    FEATURE_EL1_32BIT,
-    FEATURE_EL2,
-    FEATURE_PAUTH_ADDRESS,
-    FEATURE_PAUTH_GENERIC,
-    FEATURE_PMU,
-    FEATURE_POWER_OFF,
-    FEATURE_PSCI_0_2,
-    FEATURE_SVE,
-)
+from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, feature_bits
 from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, system_register
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
@@ -48,41 +39,7 @@ SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
-VCPU_FEATURES = {
-    "none": 0,
-    "power_off": FEATURE_POWER_OFF,
-    "el1_32bit": FEATURE_EL1_32BIT,
-    "psci02": FEATURE_PSCI_0_2,
-    "pmu": FEATURE_PMU,
-    "sve": FEATURE_SVE,
-    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
-    "pauth_address_only": FEATURE_PAUTH_ADDRESS,
-    "el2": FEATURE_EL2,
-}
-"""Features word 0 of KVM_ARM_VCPU_INIT, by recorded name."""
-
-_NEEDS_CAP = {0x2: (93,), 0x8: (126,), 0x10: (170,), 0x20: (171, 172), 0x40: (171, 172), 0x80: (240,)}
-"""KVM_CAP_ARM_* without which a feature bit is EINVAL. PMU_V3 and EL2: not recorded where they matter."""
-
 _MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048
-
-
-def feature_bits(features: str) -> int:
-    """Features word 0 of a set's recorded name.
-
-    Raises:
-        InputError: a feature without a known bit.
-
-    >>> hex(feature_bits("psci02+pmu"))
-    '0xc'
-    """
-    bits = 0
-    for name in features.split("+"):
-        if name not in VCPU_FEATURES:
-            msg = f"vCPU feature {name!r} is not one of {', '.join(VCPU_FEATURES)}"
-            raise InputError(msg)
-        bits |= VCPU_FEATURES[name]
-    return bits
 
 
 def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> int:
@@ -94,9 +51,9 @@ def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> in
     bits = feature_bits(features)
     if bits >> release.n_vcpu_feature:
         return ENOENT
-    if bits & 0x60 in (0x20, 0x40):
-        return EINVAL  # address and generic authentication come together or not at all
-    needed = {cap for bit, of_bit in _NEEDS_CAP.items() if bits & bit for cap in of_bit}
+    if bool(bits & FEATURE_PAUTH_ADDRESS) != bool(bits & FEATURE_PAUTH_GENERIC):
+        return EINVAL
+    needed = {cap for bit, caps_of_bit in CAPS_OF_FEATURE.items() if bits & bit for cap in caps_of_bit}
     return OK if needed <= caps else EINVAL
 
 
