@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.errors import InputError
@@ -99,13 +98,6 @@ class RegisterDump:
         return cls(features, values)
 
 
-class Basis(StrEnum):
-    """On what a prediction rests."""
-
-    RULE = "rule"
-    NOT_MODELLED = "not modelled"
-
-
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What SET_ONE_REG does with one register of the source.
@@ -121,9 +113,9 @@ class Prediction:
     why: str
 
     @property
-    def basis(self) -> Basis:
-        """A rule, or none."""
-        return Basis.NOT_MODELLED if self.errno is None else Basis.RULE
+    def is_modelled(self) -> bool:
+        """Whether a rule tells what happens to the register."""
+        return self.errno is not None
 
 
 def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Prediction, ...]:
