@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Policies, Tables, build_tables, interned
+from fastsmc.checks import whole
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
-from fastsmc.facts.registers import FwKind, FwRegister, whole
+from fastsmc.facts.registers import FwKind, FwRegister
 from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 from fastsmc.fleet.filters import Filter, FilterRange, inserted, listed, malformed

@@ -6,7 +6,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["function", "register"]
 Line = tuple[str, str]
 Near = tuple[int, str, str]
 """Id, name, and in which way it is near: "the SMC32 form"."""
@@ -37,7 +36,7 @@ class Explanation:
         sources: where it can be looked up: files of Linux, documents of Arm, recordings.
     """
 
-    kind: Kind
+    kind: Literal["function", "register"]
     id: int
     name: str | None
     summary: str

@@ -7,7 +7,7 @@ from errno import errorcode
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explanation.functions import BIT_NAMES, psci_name
 from fastsmc.facts.history import series, since, span, turning_points
-from fastsmc.facts.register_names import SIZE_MAX, anatomy, encoding, name_of, recorded_ids, recorded_in
+from fastsmc.facts.register_names import SIZE_MAX, anatomy, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global
 from fastsmc.facts.registers import (
     ARCH_ARM64,
@@ -17,6 +17,7 @@ from fastsmc.facts.registers import (
     FW_BY_ID,
     SIZE_MASK,
     SIZE_SHIFT,
+    Encoding,
     FwKind,
     FwRegister,
     reg_class,
@@ -76,7 +77,7 @@ def explain_register(reg: int, rules: tuple[Release, ...], also: tuple[Near, ...
     lines += _firmware_lines(row) if row else [("scope", _scope(reg))] if name or is_listed else []
     lines += [(f"default {release.name}", text) for release in rules if (text := default_value(reg, release))]
     lines.append(("listed", recorded_in(reg)))
-    what = f"{encoding(reg & 0xFFFF)}, not named here" if is_listed else "no register KVM/arm64 is known to have"
+    what = f"{Encoding.of(reg)}, not named here" if is_listed else "no register KVM/arm64 is known to have"
     names = ("arch/arm64/include/asm/sysreg.h", "arch/arm64/tools/sysreg") if reg_class(reg) == CLASS_SYSREG else ()
     sources = (_UAPI, *names, "recorded KVM_GET_REG_LIST")
     return Explanation(
@@ -176,5 +177,5 @@ def _near_unknown(reg: int) -> tuple[Near, ...]:
     found: dict[int, Near] = {}
     for other, why in candidates:
         if other in known:
-            found.setdefault(other, (other, name_of(other) or encoding(other & 0xFFFF), why))
+            found.setdefault(other, (other, name_of(other) or str(Encoding.of(other)), why))
     return tuple(found.values())

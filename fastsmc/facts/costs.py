@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["measured", "recorded", "read", "derived", "assumed"]
+FigureKind = Literal["measured", "recorded", "read", "derived", "assumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Figure:
 
     value: float
     unit: str
-    kind: Kind
+    kind: FigureKind
     source: str
 
     def __str__(self) -> str:

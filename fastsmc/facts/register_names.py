@@ -17,9 +17,10 @@ from fastsmc.facts.registers import (
     CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_ID,
-    SIZE_U64,
+    Encoding,
     reg_class,
     reg_size,
+    sysreg,
 )
 
 SIZE_MAX = 2048 // 8
@@ -59,26 +60,22 @@ _SYSREGS = """
 """op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI now."""
 
 
-def _encoding(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
-    return op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
-
-
 @cache
-def sysreg_names() -> dict[int, str]:
-    """Names by low half of the register id. A handful of well-known ones: others are shown by their encoding."""
+def sysreg_names() -> dict[Encoding, str]:
+    """Names of well-known system registers by encoding; others are shown by their encoding."""
     rows = (entry.split() for entry in _SYSREGS.replace("\n", " ").split(","))
-    named = {_encoding(*map(int, row[:5])): row[5] for row in rows}
+    named = {Encoding(*map(int, row[:5])): row[5] for row in rows}
     for kind, op2 in (("DBGBVR", 4), ("DBGBCR", 5), ("DBGWVR", 6), ("DBGWCR", 7)):
-        named |= {_encoding(2, 0, 0, n, op2): f"{kind}{n}_EL1" for n in range(16)}
+        named |= {Encoding(2, 0, 0, n, op2): f"{kind}{n}_EL1" for n in range(16)}
     for kind, crm in (("PMEVCNTR", 8), ("PMEVTYPER", 12)):
-        named |= {_encoding(3, 3, 14, crm + n // 8, n % 8): f"{kind}{n}_EL0" for n in range(31)}
+        named |= {Encoding(3, 3, 14, crm + n // 8, n % 8): f"{kind}{n}_EL0" for n in range(31)}
     return named
 
 
 @cache
 def sysreg_ids() -> dict[str, int]:
     """Register ids by name of the system register."""
-    return {name: ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low, name in sysreg_names().items()}
+    return {name: sysreg(*encoding) for encoding, name in sysreg_names().items()}
 
 
 def _core(low: int, size: int) -> str | None:
@@ -107,7 +104,7 @@ def _sve(low: int, size: int) -> str | None:
 def name_of(reg: int) -> str | None:
     """The name of a register of any class, if its bits are those of one that is known here.
 
-    >>> name_of(0x603000000013C020), name_of(0x6030000000100040), name_of(0x6030000000160000)
+    >>> name_of(sysreg(3, 0, 0, 4, 0)), name_of(0x6030000000100040), name_of(0x6030000000160000)
     ('ID_AA64PFR0_EL1', 'pc', 'STD_BMAP')
     """
     if reg in FW_BY_ID:
@@ -121,7 +118,7 @@ def name_of(reg: int) -> str | None:
         case kind if kind == CLASS_SVE:
             return _sve(low, size)
         case kind if kind == CLASS_SYSREG and size == 8:
-            return sysreg_names().get(low)
+            return sysreg_names().get(Encoding.of(reg))
         case kind if kind == CLASS_DEMUX and size == 4 and low < 0x10:
             return f"CCSIDR of level {(low >> 1) + 1}, {'instruction' if low & 1 else 'data or unified'}"
     return None
@@ -134,18 +131,12 @@ def anatomy(reg: int) -> str:
     kind, low = reg_class(reg), reg & 0xFFFF
     text = f"arm64, {size_text}, class 0x{kind >> 16:04X} ({CLASS_NAMES.get(kind, 'unknown')})"
     if kind == CLASS_SYSREG:
-        text += f", {encoding(low)}"
+        text += f", {Encoding.of(reg)}"
     elif kind == CLASS_CORE:
         text += f", offset {4 * low} in struct kvm_regs"
     else:
         text += f", index 0x{low:04X}"
     return f"{text}, bits 31:28 0x{reg >> 28 & 0xF:X} where 0 is required" if reg >> 28 & 0xF else text
-
-
-def encoding(low: int) -> str:
-    """A system register's encoding, as the Arm manual and as assemblers write it."""
-    op0, op1, crn, crm, op2 = low >> 14, low >> 11 & 7, low >> 7 & 15, low >> 3 & 15, low & 7
-    return f"op0 {op0}, op1 {op1}, CRn {crn}, CRm {crm}, op2 {op2} (S{op0}_{op1}_C{crn}_C{crm}_{op2})"
 
 
 @cache

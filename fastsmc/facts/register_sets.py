@@ -18,35 +18,33 @@ from numpy.typing import NDArray
 from fastsmc.errors import InputError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.registers import (
+    ARCH_ARM32,
     ARCH_ARM64,
+    ARCH_FIELD,
     CLASS_CORE,
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
     CLASS_NAMES,
     CLASS_SVE,
     CLASS_SYSREG,
+    PTIMER_CNT,
     SIZE_U64,
+    TIMER_CNT,
+    Encoding,
     reg_class,
     reg_size,
 )
 
-_ENCODING = 0xFFFF
-_ARCH_SHIFT, _ARCH_ARM32 = 56, 0x40
-"""KVM_REG_ARM. Source: include/uapi/linux/kvm.h."""
-_ID_BLOCK_MASK, _ID_BLOCK = 0xFF80, 0xC000
-"""op0, op1 and CRn of op0 3, op1 0, CRn 0, where CRm 1 to 7 are the ID registers (CRm 0 has MIDR, MPIDR, REVIDR)."""
-_CRM_SHIFT, _CRM_MASK = 3, 0xF
-
 _VM_GLOBAL_SYSREGS = {
-    0xC000: "MIDR_EL1",
-    0xC006: "REVIDR_EL1",
-    0xC801: "CLIDR_EL1",
-    0xC807: "AIDR_EL1",
-    0xD801: "CTR_EL0",
-    0xDF01: "KVM_REG_ARM_PTIMER_CNT",
-    0xDF1A: "KVM_REG_ARM_TIMER_CNT",
+    Encoding(3, 0, 0, 0, 0): "MIDR_EL1",
+    Encoding(3, 0, 0, 0, 6): "REVIDR_EL1",
+    Encoding(3, 1, 0, 0, 1): "CLIDR_EL1",
+    Encoding(3, 1, 0, 0, 7): "AIDR_EL1",
+    Encoding(3, 3, 0, 0, 1): "CTR_EL0",
+    Encoding.of(PTIMER_CNT): "KVM_REG_ARM_PTIMER_CNT",
+    Encoding.of(TIMER_CNT): "KVM_REG_ARM_TIMER_CNT",
 }
-"""By op0:op1:CRn:CRm:op2. Source: uapi/asm/kvm.h, where TIMER_CNT has the encoding of CNTV_CVAL, by mistake."""
+"""The VM-global system registers outside the block of ID registers."""
 
 
 def is_vm_global(reg: int) -> bool:
@@ -57,16 +55,17 @@ def is_vm_global(reg: int) -> bool:
     one offset per VM but go on counting, so two GETs never return the same; a VMM that sends them once must take
     vCPU 0's. MPIDR and the cache sizes (demux) are per vCPU.
 
-    >>> is_vm_global(0x6030000000160000), is_vm_global(0x603000000013C005)  # STD_BMAP, MPIDR_EL1
+    >>> from fastsmc.facts.registers import register, sysreg
+    >>> is_vm_global(register("STD_BMAP")), is_vm_global(sysreg(3, 0, 0, 0, 5))  # MPIDR_EL1
     (True, False)
     """
-    kind, encoding = reg_class(reg), reg & _ENCODING
+    kind = reg_class(reg)
     if kind in (CLASS_FW, CLASS_FW_FEAT_BMAP):
         return True
     if kind != CLASS_SYSREG:
         return False
-    is_id_block = encoding & _ID_BLOCK_MASK == _ID_BLOCK and 1 <= encoding >> _CRM_SHIFT & _CRM_MASK <= 7
-    return is_id_block or encoding in _VM_GLOBAL_SYSREGS
+    encoding = Encoding.of(reg)
+    return encoding.is_id_register or encoding in _VM_GLOBAL_SYSREGS
 
 
 def vm_global_mask(ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -80,7 +79,7 @@ def class_name(reg: int) -> str:
     >>> class_name(0x6030000000140000), class_name(0x40200000200E0298)
     ('firmware', '32-bit coprocessor')
     """
-    if reg >> _ARCH_SHIFT == _ARCH_ARM32:
+    if reg & ARCH_FIELD == ARCH_ARM32:
         return "32-bit coprocessor"
     return CLASS_NAMES.get(reg_class(reg), f"class {reg_class(reg):#x}")
 

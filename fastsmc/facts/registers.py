@@ -1,4 +1,4 @@
-"""KVM's ONE_REG ids: their anatomy, and the firmware pseudo-registers as a table.
+"""KVM's ONE_REG ids: their anatomy, system registers by encoding, and the firmware registers as a table.
 
 Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_REG_ARM_*), include/uapi/linux/kvm.h (KVM_REG_SIZE_*),
 Documentation/virt/kvm/arm/fw-pseudo-registers.rst.
@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
-from numbers import Integral
+from typing import NamedTuple
 
+from fastsmc.checks import LAST_U64, whole
 from fastsmc.errors import InputError
 
-ARCH_ARM64 = 0x6000_0000_0000_0000
+ARCH_ARM32, ARCH_ARM64 = 0x4000_0000_0000_0000, 0x6000_0000_0000_0000
+"""KVM_REG_ARM and KVM_REG_ARM64, in the field of KVM_REG_ARCH_MASK."""
+ARCH_FIELD = 0xFF00_0000_0000_0000
 ARCH_MASK = 0xFF0F_FFFF_0000_0000
 """The upper half of an id without its size field; anything but ARCH_ARM64 here is EINVAL. Source: guest.c."""
 SIZE_SHIFT = 52
 SIZE_MASK = 0x00F0_0000_0000_0000
-SIZE_U64 = 0x0030_0000_0000_0000
+SIZE_U64, SIZE_U512 = 0x0030_0000_0000_0000, 0x0060_0000_0000_0000
 CLASS_MASK = 0x0FFF_0000
 """KVM_REG_ARM_COPROC_MASK: the register class."""
 
@@ -35,22 +38,47 @@ CLASS_NAMES = {
 }
 
 
-def whole(name: str, value: object, *, first: int = 0, last: int) -> int:
-    """The value as an int; booleans are no numbers, nothing is rounded.
+class Encoding(NamedTuple):
+    """The five fields by which the Arm manual names a system register; a ONE_REG id has them in its low half.
 
-    Raises:
-        InputError: not a whole number in first..last.
+    >>> print(Encoding.of(0x603000000013C020))
+    op0 3, op1 0, CRn 0, CRm 4, op2 0 (S3_0_C0_C4_0)
     """
-    number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
-    if number is None or not first <= number <= last:
-        shown = " ".join(repr(value).split())[:60]
-        end = last if last < _U32 else hex(last)
-        msg = f"{name} is {shown}: it must be a whole number in {first}..{end}"
-        raise InputError(msg)
-    return number
+
+    op0: int
+    op1: int
+    crn: int
+    crm: int
+    op2: int
+
+    @classmethod
+    def of(cls, reg: int) -> Encoding:
+        """The encoding in bits 15:0 of a register id."""
+        return cls(reg >> 14 & 3, reg >> 11 & 7, reg >> 7 & 15, reg >> 3 & 15, reg & 7)
+
+    @property
+    def is_id_register(self) -> bool:
+        """Whether the register is one of the block of ID registers: op0 3, op1 0, CRn 0, CRm 1 to 7."""
+        return self[:3] == (3, 0, 0) and 1 <= self.crm <= 7
+
+    def __str__(self) -> str:
+        op0, op1, crn, crm, op2 = self
+        return f"op0 {op0}, op1 {op1}, CRn {crn}, CRm {crm}, op2 {op2} (S{op0}_{op1}_C{crn}_C{crm}_{op2})"
 
 
-_U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
+    """The ONE_REG id of a 64-bit system register, from its encoding. Source: uapi/asm/kvm.h, ARM64_SYS_REG.
+
+    >>> hex(sysreg(3, 0, 0, 4, 0))  # ID_AA64PFR0_EL1
+    '0x603000000013c020'
+    """
+    return ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
+
+
+PTIMER_CNT, TIMER_CNT = sysreg(3, 3, 14, 0, 1), sysreg(3, 3, 14, 3, 2)
+"""KVM_REG_ARM_PTIMER_CNT and TIMER_CNT, which has the encoding of CNTV_CVAL_EL0, by mistake."""
+COUNTERS = frozenset({PTIMER_CNT, TIMER_CNT})
+"""The registers that go on counting, so that two readings of one vCPU never agree."""
 
 
 def register_id(reg: object) -> int:
@@ -62,7 +90,7 @@ def register_id(reg: object) -> int:
     if isinstance(reg, str):
         msg = f"a register id is a number, not {reg[:40]!r}: give register({reg[:40]!r})"
         raise InputError(msg)
-    return whole("a register id", reg, last=_U64)
+    return whole("a register id", reg, last=LAST_U64)
 
 
 def reg_size(reg: int) -> int:

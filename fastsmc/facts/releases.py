@@ -1,8 +1,11 @@
 """Linux releases as sets of rules, and hosts: a release plus what the machine adds.
 
-A release is what the first supported one had, plus every change up to it. A change says since when it is there
-(`by`) and, where only recordings bracket it, which release is known to be without it (`after`). Nothing else in
-this package looks at a version number: a rule that differs between releases is a field here.
+A release is what the first supported one had, plus every change up to it. A change says since which release it is
+there (`by`), in which stable updates of older releases it is there too (`backports`) and, where only recordings
+bracket it, which release or update is known to be without it (`after`, `stable_after`). So the rules of 5.10.50 differ
+from those of 5.10.218, and 5.10 without a number has those of the newest 5.10.
+
+Nothing else in this package compares version numbers: a rule that differs between releases is a field here.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED, whole
+from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
 
+Series = tuple[int, int]
+"""(major, minor): the release that opened it, and all its stable updates."""
 Version = tuple[int, int, int | None]
 """(major, minor, stable update); None as the third part stands for the newest update of that series."""
 
@@ -26,6 +32,7 @@ class Release:
     """What one Linux release does with hypercalls and firmware registers.
 
     Attributes:
+        name: as it was asked for: "6.12", "6.12.107" or what `uname -r` printed.
         fw_registers: names, in the order KVM_GET_REG_LIST reports them.
         bitmap_limit, bitmap_reset: per bitmap register; a bitmap the release lacks has limit 0. While a release
             has no bitmaps at all (`is_gated` false), nothing is gated and services answer as if all bits were set.
@@ -69,6 +76,16 @@ class Release:
     maybe_writable_id_fields: frozenset[str] = frozenset()
     uncertain: tuple[str, ...] = ()
 
+    @property
+    def series(self) -> Series:
+        """(major, minor): (6, 12) of "6.12.118"."""
+        return parse_version(self.name)[:2]
+
+    @property
+    def stable(self) -> int | None:
+        """Number of the stable update, 118 of "6.12.118"; None where none was named: the newest."""
+        return parse_version(self.name)[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -76,17 +93,39 @@ class Change:
 
     Attributes:
         by: first release that has it.
-        sets: fields it replaces; `adds`: fields it appends to.
+        sets: fields it replaces.
+        adds: fields it appends to.
         after: newest release known to lack it, where the exact one is not known.
-        backports: stable series that got it later, with the first update that has it.
+        backports: series older than `by` that got it by a stable update, each with the first update known to have it.
+        stable_after: series, each with the newest update known to lack it, where it is not known which later one
+            got it. Between that update and the one in `backports`, if there is one, the change is uncertain.
     """
 
-    by: tuple[int, int]
+    by: Series
     source: str
     sets: dict[str, Any] = field(default_factory=dict)
     adds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    after: tuple[int, int] | None = None
-    backports: dict[tuple[int, int], int] = field(default_factory=dict)
+    after: Series | None = None
+    backports: dict[Series, int] = field(default_factory=dict)
+    stable_after: dict[Series, int] = field(default_factory=dict)
+
+    def is_in(self, version: Version) -> bool | None:
+        """Whether a release has this change; None where it may have it.
+
+        >>> change = Change((7, 3), "", backports={(6, 12): 112}, stable_after={(6, 12): 107, (6, 6): 50})
+        >>> [change.is_in((6, 12, update)) for update in (107, 110, 112, None)]
+        [False, None, True, True]
+        >>> change.is_in((6, 6, None)), change.is_in((6, 6, 50)), change.is_in((7, 3, 0))
+        (None, False, True)
+        """
+        *series, update = version
+        opened = series[0], series[1]
+        first, lacking = self.backports.get(opened), self.stable_after.get(opened)
+        if opened >= self.by or (first is not None and (update is None or update >= first)):
+            return True
+        if lacking is not None:
+            return None if update is None or update > lacking else False
+        return None if self.after is not None and opened > self.after else False
 
 
 OLDEST, NEWEST = (5, 10), (7, 3)
@@ -209,13 +248,16 @@ def release(name: str) -> Release:
     """The rules of a Linux release, recorded or between recorded ones.
 
     Args:
-        name: "6.12", "v6.12", "6.12.107" or what `uname -r` prints. Without an update number: the newest of its series.
+        name: "6.12", "v6.12", "6.12.107" or what `uname -r` prints. The number of a stable update decides which
+            backports are in it; without one, it is the newest update of its series.
 
     Raises:
         InputError: not a version, or outside the releases about which anything is known.
 
-    >>> release("6.17").fw_registers[-1]
-    'VENDOR_HYP_BMAP_2'
+    >>> release("6.17").fw_registers[-1], release("6.12.118").stable
+    ('VENDOR_HYP_BMAP_2', 118)
+    >>> [len(release(name).fw_registers) for name in ("5.10.104", "5.10.105", "5.10")]
+    [3, 4, 4]
     """
     version = parse_version(name)
     return _release(name.strip(), version)
@@ -249,15 +291,12 @@ _REG_LIST_ORDER = (
 
 
 def _applied(row: Release, change: Change, version: Version) -> Release:
-    major, minor, update = version
-    series = (major, minor)
-    first_update = change.backports.get(series)
-    is_backported = first_update is not None and (update is None or update >= first_update)
-    if series < change.by and not is_backported:
-        if change.after is not None and series > change.after:
-            maybe = row.maybe_writable_id_fields.union(change.adds.get("writable_id_fields", ()))
-            uncertain = (*row.uncertain, *change.sets, *change.adds)
-            return replace(row, uncertain=uncertain, maybe_writable_id_fields=maybe)
+    is_in = change.is_in(version)
+    if is_in is None:
+        maybe = row.maybe_writable_id_fields.union(change.adds.get("writable_id_fields", ()))
+        uncertain = (*row.uncertain, *change.sets, *change.adds)
+        return replace(row, uncertain=uncertain, maybe_writable_id_fields=maybe)
+    if not is_in:
         return row
     fields = dict(change.sets)
     for name, more in change.adds.items():
@@ -275,10 +314,12 @@ class Host:
     """A release plus what its machine adds.
 
     Attributes:
+        release: the rules of its kernel, down to the stable update where its name has one.
         workaround: levels of SMCCC_ARCH_WORKAROUND_1, _2, _3 as GET_ONE_REG reports them. The default is what every
             recorded host from 6.1 on reports on QEMU's `max` CPU.
         is_arch_counter_clocksource: the host's clock source is the Arm counter, without which PTP answers -1.
             True on every recorded host; assumed for others.
+        name: what messages call it.
 
     Raises:
         InputError: a release that is no Release, or workaround levels that do not exist.
@@ -306,5 +347,9 @@ class Host:
 
     @classmethod
     def of(cls, name: str, **kwargs: Any) -> Host:
-        """A host running the named release: `Host.of("6.12", workaround=(2, 0, 1))`."""
+        """A host running the named release: `Host.of("6.12", workaround=(2, 0, 1))`.
+
+        >>> Host.of("6.12.118").release.stable
+        118
+        """
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)

@@ -1,14 +1,61 @@
 """A vCPU's ABI: the features it is initialised with, its power states, and how many of them a VM may have.
 
-Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_ARM_VCPU_*), include/uapi/linux/kvm.h (KVM_MP_STATE_*),
-include/kvm/arm_vgic.h (VGIC_V3_MAX_CPUS).
+Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_ARM_VCPU_*), include/uapi/linux/kvm.h (KVM_MP_STATE_*,
+KVM_CAP_ARM_*), include/kvm/arm_vgic.h (VGIC_V3_MAX_CPUS).
 """
 
 from __future__ import annotations
 
+from fastsmc.errors import InputError
+
 FEATURE_POWER_OFF, FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, FEATURE_PMU = 0x1, 0x2, 0x4, 0x8
 FEATURE_SVE, FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_EL2 = 0x10, 0x20, 0x40, 0x80
 """Bits of word 0 of struct kvm_vcpu_init's features."""
+
+VCPU_FEATURES = {
+    "none": 0,
+    "power_off": FEATURE_POWER_OFF,
+    "psci02": FEATURE_PSCI_0_2,
+    "pmu": FEATURE_PMU,
+    "sve": FEATURE_SVE,
+    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
+    "pauth_address_only": FEATURE_PAUTH_ADDRESS,
+    "el1_32bit": FEATURE_EL1_32BIT,
+    "el2": FEATURE_EL2,
+}
+"""Bits by the name that recordings give a feature, in the order in which they join several: "psci02+pmu"."""
+
+CAPS_OF_FEATURE = {
+    FEATURE_EL1_32BIT: (93,),
+    FEATURE_PMU: (126,),
+    FEATURE_SVE: (170,),
+    FEATURE_PAUTH_ADDRESS: (171, 172),
+    FEATURE_PAUTH_GENERIC: (171, 172),
+    FEATURE_EL2: (240,),
+}
+"""KVM_CAP_ARM_* that a host must have for a feature: EL1_32BIT, PMU_V3, SVE, PTRAUTH_ADDRESS and _GENERIC, EL2.
+
+Without PMU_V3 or EL2, KVM_ARM_VCPU_INIT was not recorded.
+"""
+
+
+def feature_bits(features: str) -> int:
+    """Word 0 of a vCPU's features, from their names joined by "+".
+
+    Raises:
+        InputError: a feature without a known bit.
+
+    >>> hex(feature_bits("psci02+pmu"))
+    '0xc'
+    """
+    bits = 0
+    for name in features.split("+"):
+        if name not in VCPU_FEATURES:
+            msg = f"vCPU feature {name!r} is not one of {', '.join(VCPU_FEATURES)}"
+            raise InputError(msg)
+        bits |= VCPU_FEATURES[name]
+    return bits
+
 
 RUNNABLE, STOPPED = 0, 5
 """KVM_MP_STATE_*."""

@@ -9,8 +9,8 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import whole
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE

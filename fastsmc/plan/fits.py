@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.checks import whole
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
-from fastsmc.facts.registers import whole
 from fastsmc.migrate._checks import MAX_COUNT
 from fastsmc.migrate.counts import PayloadCost, Vmm, payload_cost
 from fastsmc.migrate.link import Link, require_number

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import FastsmcError, InputError, RecordingError
-from fastsmc.facts.registers import WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.registers import WORKAROUND_NOT_REQUIRED, register
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import Conduit
 
@@ -29,7 +29,8 @@ FORMAT_ERRORS = (
 )
 """What reading a record of another shape raises, or one that asks for what no VM can do."""
 
-_WORKAROUND_REG = "0x603000000014000{}"
+_WORKAROUNDS = tuple(f"{register(f'SMCCC_ARCH_WORKAROUND_{n}'):#x}" for n in (1, 2, 3))
+"""Ids of the three registers of levels, as recordings print them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Recording:
                     found |= _registers_told(record)
                     if found and "t" not in record:
                         break  # a whole dump; register discovery goes on, a register a line
-                if _WORKAROUND_REG.format(1) in found:
+                if _WORKAROUNDS[0] in found:
                     return _levels(found)
             except FORMAT_ERRORS as error:
                 raise self.malformed(kind, line, error) from error
@@ -154,7 +155,7 @@ def _registers_told(record: Record) -> dict[str, str]:
 
 
 def _levels(registers: dict[str, str]) -> tuple[int, int, int]:
-    one, two, three = (int(registers.get(_WORKAROUND_REG.format(n), "0x0"), 16) for n in (1, 2, 3))
+    one, two, three = (int(registers.get(reg, "0x0"), 16) for reg in _WORKAROUNDS)
     if not (0 <= one <= WORKAROUND_NOT_REQUIRED and 0 <= three <= WORKAROUND_NOT_REQUIRED and two in (0, 3)):
         msg = f"workaround levels {one}, {two}, {three} are none a host has: 0 to 2, 0 or 3, 0 to 2"
         raise ValueError(msg)
@@ -209,4 +210,4 @@ def find_recordings(path: Path | str) -> list[Recording]:
     if not found:
         msg = f"{root}: holds no recording; a host's folder has a meta.json and *.jsonl.xz files"
         raise RecordingError(msg)
-    return sorted(found, key=lambda r: ([int(part) for part in re.findall(r"\d+", r.release.name)], r.name))
+    return sorted(found, key=lambda one: (one.release.series, one.release.stable or 0, one.name))

@@ -17,9 +17,9 @@ from fastsmc.reference.state import (
     REFUSED,
     RESET2_FLAG,
     Exit,
+    FourWords,
     Outcome,
     VmState,
-    Words,
     answered,
     words,
 )
@@ -75,7 +75,7 @@ def _migrate_info_type(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Out
     return answered(MIGRATE_INFO_NOT_NEEDED)
 
 
-def _system_event(event: int, data: tuple[int, ...], x: Words) -> Outcome:
+def _system_event(event: int, data: tuple[int, ...], x: FourWords) -> Outcome:
     return Outcome(Verdict.EXIT, x, exit=Exit(EXIT_SYSTEM_EVENT, event=event, data=data))
 
 

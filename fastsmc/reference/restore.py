@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.errors import InputError
@@ -25,63 +24,21 @@ from fastsmc.facts.registers import (
     CLASS_SYSREG,
     SIZE_SHIFT,
     SIZE_U64,
+    SIZE_U512,
     reg_class,
     reg_size,
 )
 from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.vcpu import (
-    FEATURE_EL1_32BIT,
-    FEATURE_EL2,
-    FEATURE_PAUTH_ADDRESS,
-    FEATURE_PAUTH_GENERIC,
-    FEATURE_PMU,
-    FEATURE_POWER_OFF,
-    FEATURE_PSCI_0_2,
-    FEATURE_SVE,
-)
+from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, feature_bits
 from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, system_register
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
-SVE_VLS = 0x6060_0000_0015_FFFF
+SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
-VCPU_FEATURES = {
-    "none": 0,
-    "power_off": FEATURE_POWER_OFF,
-    "el1_32bit": FEATURE_EL1_32BIT,
-    "psci02": FEATURE_PSCI_0_2,
-    "pmu": FEATURE_PMU,
-    "sve": FEATURE_SVE,
-    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
-    "pauth_address_only": FEATURE_PAUTH_ADDRESS,
-    "el2": FEATURE_EL2,
-}
-"""Features word 0 of KVM_ARM_VCPU_INIT, by recorded name."""
-
-_NEEDS_CAP = {0x2: (93,), 0x8: (126,), 0x10: (170,), 0x20: (171, 172), 0x40: (171, 172), 0x80: (240,)}
-"""KVM_CAP_ARM_* without which a feature bit is EINVAL. PMU_V3 and EL2: not recorded where they matter."""
-
 _MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048
-
-
-def feature_bits(features: str) -> int:
-    """Features word 0 of a set's recorded name.
-
-    Raises:
-        InputError: a feature without a known bit.
-
-    >>> hex(feature_bits("psci02+pmu"))
-    '0xc'
-    """
-    bits = 0
-    for name in features.split("+"):
-        if name not in VCPU_FEATURES:
-            msg = f"vCPU feature {name!r} is not one of {', '.join(VCPU_FEATURES)}"
-            raise InputError(msg)
-        bits |= VCPU_FEATURES[name]
-    return bits
 
 
 def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> int:
@@ -93,9 +50,9 @@ def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> in
     bits = feature_bits(features)
     if bits >> release.n_vcpu_feature:
         return ENOENT
-    if bits & 0x60 in (0x20, 0x40):
-        return EINVAL  # address and generic authentication come together or not at all
-    needed = {cap for bit, of_bit in _NEEDS_CAP.items() if bits & bit for cap in of_bit}
+    if bool(bits & FEATURE_PAUTH_ADDRESS) != bool(bits & FEATURE_PAUTH_GENERIC):
+        return EINVAL
+    needed = {cap for bit, caps_of_bit in CAPS_OF_FEATURE.items() if bits & bit for cap in caps_of_bit}
     return OK if needed <= caps else EINVAL
 
 
@@ -141,13 +98,6 @@ class RegisterDump:
         return cls(features, values)
 
 
-class Basis(StrEnum):
-    """On what a prediction rests."""
-
-    RULE = "rule"
-    NOT_MODELLED = "not modelled"
-
-
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What SET_ONE_REG does with one register of the source.
@@ -163,9 +113,9 @@ class Prediction:
     why: str
 
     @property
-    def basis(self) -> Basis:
-        """A rule, or none."""
-        return Basis.NOT_MODELLED if self.errno is None else Basis.RULE
+    def is_modelled(self) -> bool:
+        """Whether a rule tells what happens to the register."""
+        return self.errno is not None
 
 
 def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Prediction, ...]:
@@ -214,7 +164,8 @@ def _fate(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> F
 def takes_any_value(reg: int) -> bool:
     """Whether a listed register outside the firmware classes accepts every value, so that none need be known.
 
-    >>> takes_any_value(0x603000000013C080), takes_any_value(0x603000000013C000)  # SCTLR_EL1, MIDR_EL1
+    >>> from fastsmc.facts.registers import sysreg
+    >>> takes_any_value(sysreg(3, 0, 1, 0, 0)), takes_any_value(sysreg(3, 0, 0, 0, 0))  # SCTLR_EL1, MIDR_EL1
     (True, False)
     """
     kind = reg_class(reg)

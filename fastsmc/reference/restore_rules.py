@@ -1,7 +1,9 @@
 """What a fresh vCPU does with a value that one of its cache or system registers does not have already.
 
-Sources: recordings of restores between eight releases; Linux arch/arm64/kvm/sys_regs.c. Reserved, raised, lowered and
-fixed are told apart by field, and only where the field's rule is known.
+An ID register has fields of four bits, and each field has its own rule: fixed, or lowered at will. A field whose rule
+is not known leaves the register's fate unknown.
+
+Sources: recordings of restores between eight releases; Linux arch/arm64/kvm/sys_regs.c.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from errno import EINVAL
 
-from fastsmc.facts.registers import ARCH_ARM64, CLASS_SYSREG, SIZE_U64
+from fastsmc.facts.registers import Encoding, sysreg
 from fastsmc.facts.releases import Release
 from fastsmc.reference.state import OK
 
@@ -21,7 +23,7 @@ STATE: Fate = (OK, "state: any value")
 
 # -- caches ----------------------------------------------------------------------------------------------------
 
-_CLIDR, _CTR = (ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | encoding for encoding in (0xC801, 0xD801))
+_CLIDR_EL1, _CTR_EL0 = sysreg(3, 1, 0, 0, 1), sysreg(3, 3, 0, 0, 1)
 _CTR_IDC = 1 << 28
 _FIXED_CACHES: Fate = (EINVAL, "cache geometry is the host's, on this release")
 
@@ -41,21 +43,32 @@ def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fat
         return _FIXED_CACHES
     louis, loc, louu = (value >> shift & 7 for shift in (21, 24, 27))
     has_idc = loc == 0 or (louis == 0 and louu == 0)
-    if value >> 47 or (has_idc and not fresh.get(_CTR, 0) & _CTR_IDC):
+    if value >> 47 or (has_idc and not fresh.get(_CTR_EL0, 0) & _CTR_IDC):
         return EINVAL, "promises coherence that CTR_EL0 does not, or reserved bits"
     return OK, "any levels that CTR_EL0 allows"
 
 
 # -- identification --------------------------------------------------------------------------------------------
 
-_IMPLEMENTATION = {0xC000: "MIDR_EL1", 0xC006: "REVIDR_EL1", 0xC807: "AIDR_EL1"}
-_READ_ONLY = {0xD801: "CTR_EL0", 0x808C: "OSLSR_EL1", 0xC4F6: "PMMIR_EL1"}
-"""System registers that are not plain state, outside the ID block; their other values were never recorded."""
+_IMPLEMENTATION = {
+    Encoding(3, 0, 0, 0, 0): "MIDR_EL1",
+    Encoding(3, 0, 0, 0, 6): "REVIDR_EL1",
+    Encoding(3, 1, 0, 0, 7): "AIDR_EL1",
+}
+"""The registers that name who made the CPU, and which."""
+_READ_ONLY = {
+    Encoding(3, 3, 0, 0, 1): "CTR_EL0",
+    Encoding(2, 0, 1, 1, 4): "OSLSR_EL1",
+    Encoding(3, 0, 9, 14, 6): "PMMIR_EL1",
+}
+"""The other registers outside the ID block that are not plain state. Writing them another value was never recorded."""
 
-_IDENTITY = (0xC008, 0xC03F)
-"""op0 3, op1 0, CRn 0, CRm 1 to 7: the ID registers."""
+_ID_DFR0_EL1 = Encoding(3, 0, 0, 1, 2)
+_ID_AA64PFR0_EL1 = Encoding(3, 0, 0, 4, 0)
+_ID_AA64DFR0_EL1 = Encoding(3, 0, 0, 5, 0)
+_ID_AA64MMFR1_EL1 = Encoding(3, 0, 0, 7, 1)
 
-_CSV = {(0xC020, 56), (0xC020, 60)}
+_CSV = {(_ID_AA64PFR0_EL1, 56), (_ID_AA64PFR0_EL1, 60)}
 """ID_AA64PFR0_EL1.CSV2 and .CSV3: writable before the others, to what the host's mitigations allow."""
 
 
@@ -72,17 +85,20 @@ class IdField:
     or_zero: bool = True
 
 
-ID_FIELDS: dict[tuple[int, int], IdField] = {
-    (0xC00A, 24): IdField("ID_DFR0_EL1.PerfMon", lowest=3),
-    (0xC028, 0): IdField("ID_AA64DFR0_EL1.DebugVer", lowest=6, or_zero=False),
-    (0xC028, 8): IdField("ID_AA64DFR0_EL1.PMUVer"),
-    (0xC039, 4): IdField("ID_AA64MMFR1_EL1.VMIDBits"),
-    (0xC039, 8): IdField("ID_AA64MMFR1_EL1.VH"),
-    (0xC039, 28): IdField("ID_AA64MMFR1_EL1.XNX"),
-    (0xC039, 32): IdField("ID_AA64MMFR1_EL1.TWED"),
-    (0xC039, 40): IdField("ID_AA64MMFR1_EL1.HCX"),
+ID_FIELDS: dict[tuple[Encoding, int], IdField] = {
+    (_ID_DFR0_EL1, 24): IdField("ID_DFR0_EL1.PerfMon", lowest=3),
+    (_ID_AA64DFR0_EL1, 0): IdField("ID_AA64DFR0_EL1.DebugVer", lowest=6, or_zero=False),
+    (_ID_AA64DFR0_EL1, 8): IdField("ID_AA64DFR0_EL1.PMUVer"),
+    (_ID_AA64MMFR1_EL1, 4): IdField("ID_AA64MMFR1_EL1.VMIDBits"),
+    (_ID_AA64MMFR1_EL1, 8): IdField("ID_AA64MMFR1_EL1.VH"),
+    (_ID_AA64MMFR1_EL1, 28): IdField("ID_AA64MMFR1_EL1.XNX"),
+    (_ID_AA64MMFR1_EL1, 32): IdField("ID_AA64MMFR1_EL1.TWED"),
+    (_ID_AA64MMFR1_EL1, 40): IdField("ID_AA64MMFR1_EL1.HCX"),
 }
-"""By encoding and lowest bit. Recorded: PerfMon, DebugVer, PMUVer, HCX. The others: sys_regs.c, ID_WRITABLE masks."""
+"""The fields whose rule is known, by register and lowest bit.
+
+Recorded: PerfMon, DebugVer, PMUVer, HCX. The others: sys_regs.c, ID_WRITABLE masks.
+"""
 
 _IMPLEMENTATION_DEFINED = 0xF
 """In PMUVer and PerfMon not a high value but one with a rule of its own, which was not recorded."""
@@ -90,8 +106,8 @@ _IMPLEMENTATION_DEFINED = 0xF
 
 def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> Fate:
     """A listed system register whose value is not the one it has."""
-    encoding = reg & 0xFFFF
-    if reg == _CLIDR:
+    encoding = Encoding.of(reg)
+    if reg == _CLIDR_EL1:
         return _cache_levels(value, fresh, release)
     if encoding in _IMPLEMENTATION:
         return EINVAL, f"{_IMPLEMENTATION[encoding]} is the host's; no VM was given KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"
@@ -102,12 +118,12 @@ def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Rel
 
 def is_state(reg: int) -> bool:
     """Whether a listed system register takes any value: it neither identifies the CPU nor describes its caches."""
-    encoding = reg & 0xFFFF
-    is_identity = _IDENTITY[0] <= encoding <= _IDENTITY[1]
-    return reg != _CLIDR and encoding not in _IMPLEMENTATION and encoding not in _READ_ONLY and not is_identity
+    encoding = Encoding.of(reg)
+    is_identity = encoding.is_id_register or encoding in _IMPLEMENTATION
+    return not is_identity and reg != _CLIDR_EL1 and encoding not in _READ_ONLY
 
 
-def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:
+def _id_register(encoding: Encoding, value: int, own: int, release: Release) -> Fate:
     """An ID register with another value: refused for one field that is refused."""
     fates = [
         _id_field(encoding, shift, value >> shift & 0xF, own >> shift & 0xF, release)
@@ -121,7 +137,7 @@ def _id_register(encoding: int, value: int, own: int, release: Release) -> Fate:
     return fates[0]
 
 
-def _id_field(encoding: int, shift: int, value: int, own: int, release: Release) -> Fate:
+def _id_field(encoding: Encoding, shift: int, value: int, own: int, release: Release) -> Fate:
     """One field. Around the release that made some writable, what is refused before and after is refused."""
     unknown: Fate = (None, f"no rule is known for bits {shift + 3}:{shift} of an ID register with another value")
     is_uncertain = "id_registers_are_fixed" in release.uncertain

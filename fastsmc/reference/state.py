@@ -26,8 +26,8 @@ NOT_SUPPORTED = -1
 MPIDR_AFFINITY = 0xFF_00FF_FFFF
 
 
-Words = tuple[int, int, int, int]
-KNOWN: Words = (0, 0, 0, 0)
+FourWords = tuple[int, int, int, int]
+KNOWN: FourWords = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Outcome:
     """
 
     verdict: Verdict
-    x: Words
-    free: Words = KNOWN
+    x: FourWords
+    free: FourWords = KNOWN
     exit: Exit | None = None
     blocks: bool = False
 
-    def matches(self, x: Words, *, width: int = MASK64) -> bool:
+    def matches(self, x: FourWords, *, width: int = MASK64) -> bool:
         """Whether registers seen on a real host agree, outside the free bits.
 
         Args:
@@ -67,7 +67,7 @@ class Outcome:
         return all((mine ^ seen) & ~free & width == 0 for mine, seen, free in zip(self.x, x, self.free, strict=True))
 
 
-def words(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> Words:
+def words(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> FourWords:
     return (x0 & MASK64, x1, x2, x3)
 
 

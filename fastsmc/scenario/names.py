@@ -6,25 +6,12 @@ import re
 from difflib import get_close_matches
 
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME
-from fastsmc.facts.vcpu import (
-    FEATURE_EL1_32BIT,
-    FEATURE_PAUTH_ADDRESS,
-    FEATURE_PAUTH_GENERIC,
-    FEATURE_PMU,
-    FEATURE_PSCI_0_2,
-    FEATURE_SVE,
-)
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief
 from fastsmc.scenario.toml_lines import Path
 
-FEATURES = {
-    "psci02": FEATURE_PSCI_0_2,
-    "pmu": FEATURE_PMU,
-    "sve": FEATURE_SVE,
-    "pauth": FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC,
-    "el1_32bit": FEATURE_EL1_32BIT,
-}
-"""vCPU features as recorded register lists spell them. power_off is not here: which vCPU is on, a workload says."""
+FEATURES = {name: VCPU_FEATURES[name] for name in ("psci02", "pmu", "sve", "pauth", "el1_32bit")}
+"""vCPU features a scenario may ask for. power_off is none of them: which vCPU is on, a workload says."""
 
 _VERSION = re.compile(r"(\d)\.(\d{1,2})")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fastsmc.errors import InputError
-from fastsmc.facts.costs import Figure, Kind
+from fastsmc.facts.costs import Figure, FigureKind
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario.problems import Problems, meant, read_toml
@@ -24,7 +24,7 @@ MAPLE_SLOTS = 16
 """Slots of a node of the filter's tree. Source: include/linux/maple_tree.h, MAPLE_RANGE64_SLOTS, 64-bit."""
 _RESERVED = 2
 """Ranges KVM itself puts into the tree with the first insert. Source: arch/arm64/kvm/hypercalls.c."""
-_TRUST: tuple[Kind, ...] = ("assumed", "derived", "read", "recorded", "measured")
+_TRUST: tuple[FigureKind, ...] = ("assumed", "derived", "read", "recorded", "measured")
 """Kinds from the weakest on."""
 
 
@@ -178,7 +178,7 @@ def _figure(value: Any, key: str, problems: Problems) -> Figure:
     if not table:
         return Figure(0, "ns", "assumed", "")
     problems.unknown_keys(table, (key,), keys)
-    kind: Any = problems.choice(table.get("kind"), (key, "kind"), get_args(Kind), default="assumed")
+    kind: Any = problems.choice(table.get("kind"), (key, "kind"), get_args(FigureKind), default="assumed")
     number = problems.number(table.get("value"), (key, "value"), unit="ns")
     unit = problems.choice(table.get("unit"), (key, "unit"), ["ns"], default="ns")
     return Figure(number, unit, kind, problems.text(table.get("source"), (key, "source")))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
-from fastsmc.facts.registers import whole
 from fastsmc.fleet.state import whole_numbers
 from fastsmc.migrate._checks import MAX_COUNT, I64Array, member
 from fastsmc.migrate.counts import Vmm, payload_cost

@@ -10,6 +10,7 @@ from errno import EINVAL, ENXIO
 import numpy as np
 
 from fastsmc.calls.workload import Calls
+from fastsmc.checks import whole
 from fastsmc.dispatcher.batch import verdicts
 from fastsmc.dispatcher.power import switch
 from fastsmc.facts.registers import FW_BY_NAME
@@ -18,9 +19,9 @@ from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, SMC64, FilterAction
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, STOPPED
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
-from fastsmc.reference.state import EXIT_HYPERCALL, MASK32, MASK64, OK, Outcome, Words
+from fastsmc.reference.state import EXIT_HYPERCALL, MASK32, MASK64, OK, FourWords, Outcome
 from fastsmc.reference.vm import Vm
-from fastsmc.verification.fields import conduit_of, fleet_get, whole, word, words
+from fastsmc.verification.fields import conduit_of, fleet_get, word, words
 from fastsmc.verification.filters import FILTER
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import judge_typed
@@ -32,7 +33,7 @@ STEAL_TIME_IPA, STEAL_TIME_STRIDE = 0x4038_0000, 64
 PC_AFTER_CALL = {"hvc0": 52, "smc0": 60, "hvc1": 68, "smc1": 76}
 """`pc_off` of the instruction after each call in the recorder's guest code: HVC #0 is at 48, then every 8 bytes."""
 
-NOT_SUPPORTED: Words = (MASK64, 0, 0, 0)
+NOT_SUPPORTED: FourWords = (MASK64, 0, 0, 0)
 
 SWEEP_NUMBERS = 0x180
 """A sweep calls numbers 0..0x17f of every type, convention and owner; some higher ones too, which it does not name."""
@@ -107,7 +108,7 @@ class Batch:
     where: list[tuple[int, Record]] = field(default_factory=list)
 
     def add(
-        self, vm: int, x: Words, conduit: int, outcome: Outcome, story: str | None, line: int, record: Record
+        self, vm: int, x: FourWords, conduit: int, outcome: Outcome, story: str | None, line: int, record: Record
     ) -> None:
         self.vm.append(vm)
         self.x.append(x)
@@ -197,8 +198,8 @@ def _judge_headers(configurations: list[Configuration], wrong: list[list[str]], 
 
 def reference_vm(host: Host, header: Record) -> Vm:
     """The VM a header describes, before its SET_ONE_REG and filter calls."""
-    n_vcpu = whole(header["nvcpu"], "nvcpu", first=1, last=MAX_VCPU_PER_VM)
-    vm = Vm(host, features=word(header["features"], "features", last=MASK32), n_vcpu=n_vcpu)
+    n_vcpu = whole("nvcpu", header["nvcpu"], first=1, last=MAX_VCPU_PER_VM)
+    vm = Vm(host, features=word("features", header["features"], last=MASK32), n_vcpu=n_vcpu)
     if vm.features & FEATURE_PSCI_0_2:
         vm.mp_state[1:] = [STOPPED] * (header["nvcpu"] - 1)
     for vcpu in range(n_vcpu):
@@ -213,8 +214,8 @@ def inserts(header: Record) -> Iterator[tuple[int, int, int, int, bool]]:
     A header prints neither pad nor why an insert failed: EINVAL from well-formed fields can only be the pad.
     """
     for f in header.get("filter", ()):
-        base, nr = word(f["base"], "base", last=MASK32), whole(f["nr"], "nr", last=MASK32)
-        action = whole(f["action"], "action", last=0xFF)
+        base, nr = word("base", f["base"], last=MASK32), whole("nr", f["nr"], last=MASK32)
+        action = whole("action", f["action"], last=0xFF)
         last = (base + nr - 1) & MASK32
         is_malformed = action > FilterAction.FWD_TO_USER or last < base or nr == 0
         yield base, nr, action, f["errno"], f["errno"] == EINVAL and not is_malformed
@@ -234,7 +235,7 @@ def set_up(vm: Vm, header: Record) -> list[str]:
         if key.startswith("pvtime_errno"):
             compare(key, OK if "PV_TIME" in vm.release.answers else ENXIO, header[key])
     for s in header["sets"]:
-        reg, value = word(s["reg"], "reg"), word(s["val"], "val")
+        reg, value = word("reg", s["reg"]), word("val", s["val"])
         compare(f"SET {s['reg']} = {s['val']}", vm.set_one_reg(0, reg, value), s["errno"])
     has_filter = vm.release.has_filter
     for base, nr, action, errno, pad in inserts(header):
@@ -243,7 +244,7 @@ def set_up(vm: Vm, header: Record) -> list[str]:
     present = [f"{FW_BY_NAME[name].reg:#x}" for name in vm.release.fw_registers]
     compare("firmware registers", sorted(present), sorted(header["fw"]))
     for reg, value in header["fw"].items():
-        compare(f"GET {reg}", vm.get_one_reg(0, word(reg, "a register of fw")), (OK, word(value, "a value of fw")))
+        compare(f"GET {reg}", vm.get_one_reg(0, word("a register of fw", reg)), (OK, word("a value of fw", value)))
     return wrong
 
 
@@ -284,8 +285,8 @@ def _judge_call(configurations: list[Configuration], batch: Batch, line: int, re
     if record.keys() not in (ANSWER_KEYS, ANSWER32_KEYS, EXIT_KEYS):
         raise _unknown_keys(record)
     configuration = configurations[-1]
-    x0, conduit = word(record["id"], "id"), conduit_of(record["c"])
-    x1, x2, x3 = words(record["a"], "a", 3)
+    x0, conduit = word("id", record["id"]), conduit_of(record["c"])
+    x1, x2, x3 = words("a", record["a"], n=3)
     outcome = configuration.vm.call(0, x0, x1, x2, x3, conduit)
     key = (record["id"], record["c"], x1, x2, x3)
     configuration.listed.append(x0)
@@ -294,7 +295,7 @@ def _judge_call(configurations: list[Configuration], batch: Batch, line: int, re
         matches, seen = _exit_matches(outcome, record), None
     else:
         name, width = ("r", MASK32) if "r" in record else ("x", MASK64)
-        seen = words([int(text, 16) for text in record[name]], name, 4, last=width)
+        seen = words(name, [int(text, 16) for text in record[name]], n=4, last=width)
         configuration.n_answer += 1
         configuration.n_not_supported += seen[0] == width
         matches = outcome.matches((seen[0], seen[1], seen[2], seen[3]), width=width)

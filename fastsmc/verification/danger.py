@@ -48,7 +48,7 @@ def replay_danger(recording: Recording, host: Host) -> Tally:
 def _judge(host: Host, header: Record, line: int, record: Record) -> str | None:
     vm = reference_vm(host, header)
     set_up(vm, header)
-    x0, arguments = word(record["id"], "id"), words(record["a"], "a", 3)
+    x0, arguments = word("id", record["id"]), words("a", record["a"], n=3)
     x1, x2, x3 = arguments
     outcome = vm.call(0, x0, x1, x2, x3)
     told = _told(vm, outcome, record)

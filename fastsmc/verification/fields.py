@@ -1,62 +1,54 @@
-"""Fields of records, read strictly: what is no register word or no whole number is an error that says so."""
+"""Fields of records, read strictly: what is no register word or no conduit is an error that says so.
+
+Whoever reads a record names its file and its line: `Recording.malformed`.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from fastsmc.errors import RegisterError
+from fastsmc.checks import LAST_U64, shown, whole, word_of
+from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.smccc import Conduit
 from fastsmc.recordings.folder import CONDUIT
-from fastsmc.reference.state import MASK64, OK
+from fastsmc.reference.state import OK
 from fastsmc.vm import Fleet
 
-
-def whole(value: Any, name: str, *, first: int = 0, last: int = MASK64) -> int:
-    """A whole number of a record.
-
-    Raises:
-        ValueError: something else, or out of range.
-    """
-    if type(value) is not int or not first <= value <= last:
-        msg = f"{name} is {value!r}: it must be a whole number from {first} to {last:#x}"
-        raise ValueError(msg)
-    return value
+_WORD = re.compile("0x[0-9a-fA-F]+")
 
 
-def word(text: Any, name: str, *, last: int = MASK64) -> int:
+def word(name: str, text: Any, *, last: int = LAST_U64) -> int:
     """A number written "0x…".
 
     Raises:
-        ValueError: something else, or out of range.
+        InputError: something else, or out of range.
     """
-    if not isinstance(text, str) or not text.startswith("0x"):
-        msg = f'{name} is {text!r}: it must be written "0x..."'
-        raise ValueError(msg)
-    return whole(int(text, 16), name, last=last)
+    if not isinstance(text, str) or not _WORD.fullmatch(text):
+        msg = f'{name} is {shown(text)}: it must be written "0x..."'
+        raise InputError(msg)
+    return whole(name, int(text, 16), last=last)
 
 
-def words(values: Any, name: str, n: int, *, last: int = MASK64) -> list[int]:
+def words(name: str, values: Any, *, n: int, last: int = LAST_U64) -> list[int]:
     """A list of register words, as whole numbers.
 
     Raises:
-        ValueError: of another length, or holding something else.
+        InputError: of another length, or holding something else.
     """
     if not isinstance(values, list) or len(values) != n:
-        msg = f"{name} is {values!r}: it must hold {n} register words"
-        raise ValueError(msg)
-    return [whole(value, f"a word of {name}", last=last) for value in values]
+        msg = f"{name} is {shown(values)}: it must hold {n} register words"
+        raise InputError(msg)
+    return [whole(f"a word of {name}", value, last=last) for value in values]
 
 
 def conduit_of(text: Any) -> Conduit:
     """A conduit as recordings spell it.
 
     Raises:
-        ValueError: no conduit.
+        InputError: no conduit.
     """
-    if text not in CONDUIT:
-        msg = f"c is {text!r}: a conduit is one of {', '.join(CONDUIT)}"
-        raise ValueError(msg)
-    return CONDUIT[text]
+    return CONDUIT[word_of("conduit c", text, CONDUIT)]
 
 
 def fleet_get(fleet: Fleet, reg: int, vm: int = 0, *, vcpu: int = 0) -> tuple[int, int]:

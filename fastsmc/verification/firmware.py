@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from fastsmc.facts.registers import FW_REGISTERS, SIZE_MASK, SIZE_SHIFT, FwKind
+from fastsmc.facts.registers import (
+    ARCH_ARM32,
+    ARCH_ARM64,
+    CLASS_FW,
+    CLASS_SVE,
+    FW_REGISTERS,
+    SIZE_MASK,
+    SIZE_SHIFT,
+    SIZE_U64,
+    FwKind,
+    register,
+)
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.recordings.folder import Record, Recording
@@ -12,10 +23,11 @@ from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
 
-PSCI_VERSION, STD_BMAP = 0x6030_0000_0014_0000, 0x6030_0000_0016_0000
-UNKNOWN_CLASS, SVE_CLASS = 0x6030_0000_0017_0000, 0x6030_0000_0015_0000
-ARM32_ARCH = 0x4030_0000_0014_0000
-RESERVED_BITS = 0x6030_0001_0014_0000
+PSCI_VERSION, STD_BMAP = register("PSCI_VERSION"), register("STD_BMAP")
+SVE_CLASS, UNKNOWN_CLASS = (ARCH_ARM64 | SIZE_U64 | kind for kind in (CLASS_SVE, 0x0017_0000))
+ARM32_ARCH = ARCH_ARM32 | SIZE_U64 | CLASS_FW
+RESERVED_BITS = PSCI_VERSION | 1 << 32
+"""PSCI_VERSION with a bit set that no id has."""
 BITMAPS = tuple(row for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.batch import verdicts
+from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.recordings.folder import Record, Recording
@@ -12,7 +13,7 @@ from fastsmc.verification.pair import Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, Predictors, Shared, hexed, replay_typed
 
-PSCI_VERSION, STD_BMAP, VENDOR_HYP_BMAP = 0x6030_0000_0014_0000, 0x6030_0000_0016_0000, 0x6030_0000_0016_0002
+PSCI_VERSION, STD_BMAP, VENDOR_HYP_BMAP = map(register, ("PSCI_VERSION", "STD_BMAP", "VENDOR_HYP_BMAP"))
 
 
 def _late_vcpu(host: Host, record: Record, shared: Shared) -> Predicted:

@@ -18,18 +18,18 @@ from fastsmc.facts.registers import (
     CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
+    COUNTERS,
     FW_BY_NAME,
     reg_class,
     reg_size,
 )
 from fastsmc.facts.releases import Host
+from fastsmc.facts.vcpu import FEATURE_SVE, VCPU_FEATURES, feature_bits
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
 from fastsmc.reference.restore import (
     FIRMWARE_CLASSES,
-    VCPU_FEATURES,
     Prediction,
     RegisterDump,
-    feature_bits,
     predict,
     vcpu_init_errno,
 )
@@ -43,9 +43,6 @@ ROOM = 8192
 
 CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
 """Order of the classes in a register list. Source: guest.c, kvm_arm_copy_reg_indices; recorded in every list."""
-
-COUNTERS = frozenset((0x6030_0000_0013_DF01, 0x6030_0000_0013_DF1A))
-"""KVM_REG_ARM_PTIMER_CNT and TIMER_CNT: they go on counting between two readings, so any value is right."""
 
 NOT_MODELLED = "registers of other classes whose fate in a restore is not modelled"
 
@@ -125,7 +122,7 @@ def _judge_list(tally: Tally, host: Host, record: Record, caps: frozenset[int], 
 
 def _list(ids: list[int], features: str, host: Host) -> dict[str, Any]:
     """What KVM_GET_REG_LIST and GET_ONE_REG say of a vCPU that was initialised, given the ids it lists."""
-    has_sve = bool(feature_bits(features) & VCPU_FEATURES["sve"])
+    has_sve = bool(feature_bits(features) & FEATURE_SVE)
     classes = {CLASS_CORE, CLASS_SYSREG, CLASS_DEMUX, *(CLASS_SVE,) * has_sve}
     classes |= {reg_class(FW_BY_NAME[name].reg) for name in host.release.fw_registers}
     size_of_class: Counter[int] = Counter()

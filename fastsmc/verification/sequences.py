@@ -11,7 +11,7 @@ from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, hexed
 
-Told = Callable[[Pair, Record], Predicted | None]
+Predictor = Callable[[Pair, Record], Predicted | None]
 """What the model predicts of one operation; None where it is of a kind there is no rule for."""
 
 
@@ -25,22 +25,22 @@ def replay_fuzz_filter(recording: Recording, host: Host) -> Tally:
     return _replay(recording, host, "fuzz_filter", _filter_op)
 
 
-def _replay(recording: Recording, host: Host, kind: str, told_of: Told) -> Tally:
+def _replay(recording: Recording, host: Host, kind: str, predict: Predictor) -> Tally:
     tally = Tally(recording.name, kind)
     line = 0
     try:
         for line, record in recording.records(kind):
             pair = Pair(host, features=record.get("features", FEATURE_PSCI_0_2), n_vcpu=3)
             for number, op in enumerate(record["ops"]):
-                _judge(tally, pair, op, told_of, f"line {line}, operation {number}")
+                _judge(tally, pair, op, predict, f"line {line}, operation {number}")
     except FORMAT_ERRORS as error:
         raise recording.malformed(kind, line, error) from error
     return tally
 
 
-def _judge(tally: Tally, pair: Pair, op: Record, told_of: Told, where: str) -> None:
+def _judge(tally: Tally, pair: Pair, op: Record, predict: Predictor, where: str) -> None:
     try:
-        told = told_of(pair, op)
+        told = predict(pair, op)
     except DisagreementError as error:
         tally.add(f"{where}: {op}: {error}")
         return

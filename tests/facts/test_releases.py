@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.facts.releases import Host, parse_version, release
+from fastsmc.facts import releases
+from fastsmc.facts.releases import CHANGES, Change, Host, parse_version, release
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,48 @@ def test_other_texts_are_refused_with_what_would_be_right(text: object) -> None:
 def test_a_release_candidate_has_no_backports(name: str) -> None:
     assert "WORKAROUND_3" not in release(name).answers
     assert release(" 6.12\n") is release("6.12")
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "stable"),
+    [
+        ("6.12.118", (6, 12), 118),
+        ("6.12", (6, 12), None),
+        ("7.3", (7, 3), None),
+        ("7.3.0", (7, 3), 0),
+        ("6.1.0-56-cloud-arm64", (6, 1), None),
+        ("v6.12.107", (6, 12), 107),
+    ],
+)
+def test_a_host_keeps_the_stable_number_it_was_asked_for(name: str, series: Any, stable: int | None) -> None:
+    rules = Host.of(name).release
+    assert (rules.name, rules.series, rules.stable) == (name, series, stable)
+
+
+def test_the_stable_number_decides_and_without_one_it_is_the_newest() -> None:
+    backported = [(series, first) for change in CHANGES for series, first in change.backports.items()]
+    assert ((5, 15), 28) in backported
+    for (major, minor), first in backported:
+        fourth = "SMCCC_ARCH_WORKAROUND_3"
+        assert fourth not in release(f"{major}.{minor}.{first - 1}").fw_registers
+        assert fourth in release(f"{major}.{minor}.{first}").fw_registers
+        assert fourth in release(f"{major}.{minor}").fw_registers
+    assert "SMCCC_ARCH_WORKAROUND_3" not in release("5.14").fw_registers
+
+
+def test_a_stable_update_between_two_brackets_is_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = Change(
+        (7, 3), "a test", sets={"n_vcpu_feature": 12}, backports={(6, 12): 112}, stable_after={(6, 12): 107, (6, 6): 9}
+    )
+    monkeypatch.setattr(releases, "CHANGES", (*CHANGES, change))
+    releases._release.cache_clear()
+    try:
+        rows = {name: release(name) for name in ("6.12.107", "6.12.108", "6.12.112", "6.12", "6.6.9", "6.6", "6.7")}
+    finally:
+        releases._release.cache_clear()
+    assert [row.n_vcpu_feature for row in rows.values()] == [7, 7, 12, 12, 7, 7, 7]
+    doubted = [name for name, row in rows.items() if "n_vcpu_feature" in row.uncertain]
+    assert doubted == ["6.12.108", "6.6"]
 
 
 @pytest.mark.parametrize("levels", [(9, 9, 9), (3, 0, 0), (0, 4, 0), (-1, 0, 0), (1,), (1.0, 0, 0), None, (True, 0, 0)])

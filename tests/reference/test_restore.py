@@ -8,7 +8,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.facts.releases import release
 from fastsmc.recordings.folder import open_recording, payload_path, read_payload
-from fastsmc.reference.restore import PSTATE, SVE_VLS, Basis, Prediction, RegisterDump, predict, vcpu_init_errno
+from fastsmc.reference.restore import PSTATE, SVE_VLS, Prediction, RegisterDump, predict, vcpu_init_errno
 from fastsmc.reference.restore_rules import cache_size, system_register
 from fastsmc.verification import host_of
 from tests.support.places import TESTS
@@ -71,7 +71,7 @@ MIDR, AA64PFR0, CTR, CNTP_CTL = (SYSREG | encoding for encoding in (0xC000, 0xC0
 def test_other_registers(source: str, destination: str, features: str, fates: dict[int, int]) -> None:
     told = restored(source, destination, features)
     assert {reg: told[reg].errno for reg in fates} == fates
-    assert {p.basis for p in told.values()} == {Basis.RULE}
+    assert {p.is_modelled for p in told.values()} == {True}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_destination_with_fewer_features_and_registers_nobody_modelled() -> No
     told = {p.reg: p for p in predict(plain, host, sve)}
     vregs = [p for reg, p in told.items() if reg >> 48 == 0x6040]
     assert len(vregs) == 32
-    assert {p.basis for p in vregs} == {Basis.NOT_MODELLED}
+    assert {p.is_modelled for p in vregs} == {False}
     other_mode = RegisterDump("psci02", {PSTATE: plain.values[PSTATE] ^ 1, 0x6030_0000_0010_0000: 77})
     assert [p.errno for p in predict(other_mode, host, plain)] == [None, OK]
 

@@ -111,7 +111,11 @@ MALFORMED: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None], str]] = 
     "a key": ("calls", lambda r: _first(r, c="hvc0").update(y=["0x1"]), "keys"),
     "a note": ("calls", lambda r: _first(r, c="hvc0").update(note="x"), "keys"),
     "another configuration": ("calls", lambda r: _first(r, c="hvc0").update(cfg="other"), "cfg is 'other'"),
-    "a conduit": ("calls", lambda r: _first(r, c="hvc0").update(c="hvc2"), "c is 'hvc2': a conduit is"),
+    "a conduit": (
+        "calls",
+        lambda r: _first(r, c="hvc0").update(c="hvc2"),
+        "conduit c is 'hvc2': it must be one of hvc0, smc0, hvc1, smc1",
+    ),
     "a negative argument": ("calls", lambda r: _first(r, c="hvc0").update(a=[-1, 0, 0]), "a word of a is -1"),
     "two arguments": ("calls", lambda r: _first(r, c="hvc0").update(a=[1, 0]), "must hold 3 register words"),
     "a float": ("danger", lambda r: r[0].update(a=[1.5, 0, 0]), "a word of a is 1.5"),

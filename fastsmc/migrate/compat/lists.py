@@ -25,8 +25,7 @@ from fastsmc.facts.registers import (
     reg_class,
 )
 from fastsmc.facts.releases import Release, parse_version
-from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE
-from fastsmc.reference.restore import feature_bits
+from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
 
 _SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _OLDEST = "5.10"

@@ -14,18 +14,20 @@ from fastsmc.facts.packaged import packaged
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.registers import reg_class
 from fastsmc.facts.releases import Release, parse_version, release
+from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import Basis
 from fastsmc.migrate.compat.side import FIRMWARE, Side
 from fastsmc.recordings.folder import open_recording, payload_path, read_payload
-from fastsmc.reference.restore import RegisterDump, feature_bits
+from fastsmc.reference.restore import RegisterDump
 
 DEFAULT_FEATURES = "psci02"
 PACKAGED = packaged("payloads")
 """Values of the hosts recorded on QEMU's `max` CPU."""
 
 _LOOKS_LIKE_RELEASE = re.compile(r"v?\d+\.\d")
-_ORDER = ("power_off", "psci02", "pmu", "sve", "pauth", "el1_32bit", "el2")
+_IMPLIED = ("none", "pauth_address_only")
+"""Names that a payload's name does not have beside others."""
 
 
 def looks_like_release(text: str) -> bool:
@@ -69,7 +71,7 @@ def normal_features(features: str) -> str:
         raise InputError(msg)
     if "none" not in given:
         given.add("psci02")
-    kept = [name for name in _ORDER if name in given]
+    kept = [name for name in VCPU_FEATURES if name in given and name not in _IMPLIED]
     return "+".join(kept if "psci02" in kept else ["none", *kept])
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fastsmc.facts.register_names import encoding, name_of
-from fastsmc.facts.registers import CLASS_DEMUX, CLASS_SYSREG, reg_class
+from fastsmc.facts.register_names import name_of
+from fastsmc.facts.registers import CLASS_DEMUX, CLASS_SYSREG, Encoding, reg_class
 
 
 class Vmm(StrEnum):
@@ -45,7 +45,7 @@ def shown_name(reg: int) -> str:
         return f"CCSIDR_L{(reg >> 1 & 7) + 1}_{'I' if reg & 1 else 'D'}"
     name = name_of(reg)
     if name is None and reg_class(reg) == CLASS_SYSREG:
-        return encoding(reg & 0xFFFF).partition("(")[2].rstrip(")")
+        return str(Encoding.of(reg)).partition("(")[2].rstrip(")")
     return name or ""
 
 

@@ -19,8 +19,8 @@ from fastsmc.facts.registers import (
     reg_class,
 )
 from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.vcpu import feature_bits
 from fastsmc.migrate.compat.result import Basis, SideInfo
-from fastsmc.reference.restore import feature_bits
 from fastsmc.reference.vm import Vm
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)

@@ -12,10 +12,10 @@ from functools import cache
 from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
+from fastsmc.facts.vcpu import feature_bits
 from fastsmc.migrate.compat.result import RegisterFate, Vmm, Warning, shown_name
 from fastsmc.migrate.compat.side import FIRMWARE, Side, kernel_host
 from fastsmc.migrate.compat.vmms import carried, dropped
-from fastsmc.reference.restore import feature_bits
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 

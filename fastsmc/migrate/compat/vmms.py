@@ -20,10 +20,9 @@ from fastsmc.facts.registers import (
     reg_class,
     reg_size,
 )
-from fastsmc.facts.vcpu import FEATURE_PMU
+from fastsmc.facts.vcpu import FEATURE_PMU, feature_bits
 from fastsmc.migrate.compat.result import RegisterFate, Vmm, shown_name
 from fastsmc.migrate.compat.side import Side
-from fastsmc.reference.restore import feature_bits
 
 _QEMU = "qemu-system-aarch64: "
 _INSTANCE = f"{_QEMU}error while loading state for instance 0x0 of device 'cpu'"
