@@ -167,13 +167,13 @@ def inner_kernel(function: F) -> F:
 
 
 def lane_kernel(function: F) -> F:
-    """Compile a loop over lanes, none of whose array arguments overlap another; LLVM vectorizes it on that promise.
+    """A borrowing kernel over lanes, none of whose array arguments overlap another; LLVM vectorizes it on that promise.
 
     Without the promise it would compare every pair of addresses first, and gives up at the number of arrays a
     simulation step has. Numba keeps the flag for its own parallel loops; where a version of it has no such flag the
     loops are right all the same, only slower.
     """
-    return _compiled(function, **_NO_ALIAS)
+    return _compiled(function, **_NO_ALIAS, **_NO_COUNTS)
 
 
 def _own_flag(name: str, flag: str, value: bool) -> dict[str, bool]:

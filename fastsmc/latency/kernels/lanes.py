@@ -10,6 +10,8 @@ Arrays of state are laid out [row, n_vm]; a block is BLOCK VMs side by side. Tim
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +47,42 @@ it began with the call; 1.0 where calls of a VM exclude each other in the VMM, e
 N_LAW = 7
 
 
+class Front(NamedTuple):
+    """Of each VM: when its next vCPU calls, that vCPU's stream, and when the VMM's lock is free."""
+
+    clock: F64Array
+    stream: U64Array
+    free: F64Array
+
+
+class Classes(NamedTuple):
+    """Where the classes lie among 64-bit random numbers, and the ns of a call of each; below 0: it is forwarded."""
+
+    threshold: U64Array
+    class_ns: F64Array
+
+
+class Made(NamedTuple):
+    """Calls of some steps: their class, its ns (below 0: forwarded), and how long each waited and was served."""
+
+    kind: I64Array
+    kernel_ns: F64Array
+    wait_ns: F64Array
+    served_ns: F64Array
+
+
+class Totals(NamedTuple):
+    """Rows of `per_vm`, one array each."""
+
+    forwarded: F64Array
+    waiting: F64Array
+    busy: F64Array
+    response: F64Array
+    most_waiting: F64Array
+    most_served: F64Array
+    most_response: F64Array
+
+
 @lane_kernel
 def _draw(stream: U64Array, out: U64Array) -> None:
     for i in range(stream.size):
@@ -74,49 +112,43 @@ def _later_class(
 
 
 @lane_kernel
-def _call(
-    clock: F64Array,
-    stream: U64Array,
-    free: F64Array,
-    kernel_ns: F64Array,
-    law: F64Array,
-    forwarded: F64Array,
-    sum_waiting: F64Array,
-    sum_busy: F64Array,
-    sum_response: F64Array,
-    most_waiting: F64Array,
-    most_served: F64Array,
-    most_response: F64Array,
-    wait_ns: F64Array,
-    served_ns: F64Array,
-) -> None:
-    """One call by each VM's next vCPU, and when that vCPU calls again. `kernel_ns` < 0: the call is forwarded."""
-    enter, fixed, random = law[ENTER], law[WORK], law[RANDOM_WORK]
-    gap, random_gap, is_closed, has_lock = law[GAP], law[RANDOM_GAP], law[IS_CLOSED], law[HAS_LOCK]
-    for i in range(clock.size):
-        word = stream[i] + STEP
-        work = fma(exponential(mixed(word)), random, fixed)
-        word += STEP
-        pause = fma(exponential(mixed(word)), random_gap, gap)
-        stream[i] = word
-        now = clock[i]
+def drawn(word: np.uint64, law: F64Array) -> tuple[np.uint64, float, float]:
+    """The VMM's work for a call and the pause after it, drawn from a vCPU's stream; and where the stream stands then."""
+    word += STEP
+    work = fma(exponential(mixed(word)), law[RANDOM_WORK], law[WORK])
+    word += STEP
+    return word, work, fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
+
+
+@lane_kernel
+def add_call(totals: Totals, i: int, wait: float, work: float, served: float) -> None:
+    """Adds a call of VM i to what its calls add up to; `work` is that under the lock, 0.0 for a call in the kernel."""
+    totals.waiting[i] += wait
+    totals.busy[i] += work
+    totals.response[i] += wait + served
+    totals.most_waiting[i] = max(totals.most_waiting[i], wait)
+    totals.most_served[i] = max(totals.most_served[i], served)
+    totals.most_response[i] = max(totals.most_response[i], wait + served)
+
+
+@lane_kernel
+def _call(front: Front, law: F64Array, totals: Totals, made: Made) -> None:
+    """One call by each VM's next vCPU, and when that vCPU calls again."""
+    enter, is_closed, has_lock = law[ENTER], law[IS_CLOSED], law[HAS_LOCK]
+    for i in range(front.clock.size):
+        front.stream[i], work, pause = drawn(front.stream[i], law)
+        now = front.clock[i]
         arrival = now + enter
-        start = max(free[i], arrival)
-        is_forwarded = kernel_ns[i] < 0.0
+        start = max(front.free[i], arrival)
+        kernel_ns, free = made.kernel_ns[i], front.free[i]
+        is_forwarded = kernel_ns < 0.0
         wait = start - arrival if is_forwarded else 0.0
-        free[i] = (start + work) * has_lock if is_forwarded else free[i]
-        served = enter + work if is_forwarded else kernel_ns[i]
-        total = wait + served
-        clock[i] = now + pause + total * is_closed
-        wait_ns[i] = wait
-        served_ns[i] = served
-        forwarded[i] += 1.0 if is_forwarded else 0.0
-        sum_waiting[i] += wait
-        sum_busy[i] += work if is_forwarded else 0.0
-        sum_response[i] += total
-        most_waiting[i] = max(most_waiting[i], wait)
-        most_served[i] = max(most_served[i], served)
-        most_response[i] = max(most_response[i], total)
+        front.free[i] = (start + work) * has_lock if is_forwarded else free
+        served = enter + work if is_forwarded else kernel_ns
+        front.clock[i] = now + pause + (wait + served) * is_closed
+        made.wait_ns[i], made.served_ns[i] = wait, served
+        totals.forwarded[i] += 1.0 if is_forwarded else 0.0
+        add_call(totals, i, wait, work if is_forwarded else 0.0, served)
 
 
 @lane_kernel
@@ -145,15 +177,13 @@ def _list_forwarded(kernel_ns: F64Array, out: I64Array) -> int:
 @lane_kernel
 def _count_listed(
     listed: I64Array,
-    kind: I64Array,
-    wait_ns: F64Array,
-    served_ns: F64Array,
+    made: Made,
     counts: U32Array,
     sums: F64Array,
 ) -> None:
     for k in range(listed.size):
         i = listed[k]
-        c, wait, served = kind[i], wait_ns[i], served_ns[i]
+        c, wait, served = made.kind[i], made.wait_ns[i], made.served_ns[i]
         counts[c, bucket(wait)] += ONE
         counts[c, bucket(served) + N_BUCKET] += ONE
         counts[c, bucket(wait + served) + 2 * N_BUCKET] += ONE
@@ -172,33 +202,20 @@ def _n_of(kind: I64Array, c: int) -> int:
     return n
 
 
-@lane_kernel
-def _step(
-    clock: F64Array,
-    stream: U64Array,
-    free: F64Array,
-    threshold: U64Array,
-    class_ns: F64Array,
-    law: F64Array,
-    per_vm: F64Array,
-    bits: U64Array,
-    kind: I64Array,
-    kernel_ns: F64Array,
-    wait_ns: F64Array,
-    served_ns: F64Array,
-) -> None:
-    """One call of each VM, whose class is drawn first."""
-    if class_ns.size > 1:
-        _draw(stream, bits)
-        _first_classes(bits, threshold[0], class_ns[0], class_ns[1], kind, kernel_ns)
-        for c in range(2, class_ns.size):
-            _later_class(bits, threshold[c - 1], c, class_ns[c], kind, kernel_ns)
-    _call(
-        clock,
-        stream,
-        free,
-        kernel_ns,
-        law,
+@kernel
+def _draw_classes(stream: U64Array, classes: Classes, bits: U64Array, made: Made) -> None:
+    """The class of each VM's next call."""
+    threshold, class_ns = classes
+    _draw(stream, bits)
+    _first_classes(bits, threshold[0], class_ns[0], class_ns[1], made.kind, made.kernel_ns)
+    for c in range(2, class_ns.size):
+        _later_class(bits, threshold[c - 1], c, class_ns[c], made.kind, made.kernel_ns)
+
+
+@kernel
+def totals_of(per_vm: F64Array) -> Totals:
+    """The rows that every kernel adds to, as arrays that do not overlap."""
+    return Totals(
         per_vm[FORWARDED],
         per_vm[WAITING],
         per_vm[BUSY],
@@ -206,8 +223,6 @@ def _step(
         per_vm[MOST_WAITING],
         per_vm[MOST_SERVED],
         per_vm[MOST_RESPONSE],
-        wait_ns,
-        served_ns,
     )
 
 
@@ -233,33 +248,21 @@ def simulate_block(
     float64[n_class, 5] (sums of waiting and service, the largest waiting, service and response).
     """
     n_vcpu, n_vm = clock.shape
-    n_class = class_ns.size
+    front, classes, totals = Front(clock[0], stream[0], free), Classes(threshold, class_ns), totals_of(per_vm)
     size = STEPS * n_vm
     bits, listed = np.empty(n_vm, np.uint64), np.empty(size + 1, np.int64)
-    kind, kernel_ns = np.zeros(size, np.int64), np.full(size, class_ns[0])
-    wait_ns, served_ns = np.empty(size), np.empty(size)
+    all_made = Made(np.zeros(size, np.int64), np.full(size, class_ns[0]), np.empty(size), np.empty(size))
     for done in range(0, n_step, STEPS):
         n = min(STEPS, n_step - done)
         for k in range(n):
             at = slice(k * n_vm, (k + 1) * n_vm)
-            _step(
-                clock[0],
-                stream[0],
-                free,
-                threshold,
-                class_ns,
-                law,
-                per_vm,
-                bits,
-                kind[at],
-                kernel_ns[at],
-                wait_ns[at],
-                served_ns[at],
-            )
+            made = Made(all_made.kind[at], all_made.kernel_ns[at], all_made.wait_ns[at], all_made.served_ns[at])
+            if class_ns.size > 1:
+                _draw_classes(stream[0], classes, bits, made)
+            _call(front, law, totals, made)
             for j in range(1, n_vcpu):
                 sink(clock[j - 1], stream[j - 1], clock[j], stream[j])
-        made = n * n_vm
-        found = _list_forwarded(kernel_ns[:made], listed)
-        _count_listed(listed[:found], kind, wait_ns, served_ns, counts, sums)
-        for c in range(n_class):
-            n_of_class[c] += _n_of(kind[:made], c)
+        found = _list_forwarded(all_made.kernel_ns[: n * n_vm], listed)
+        _count_listed(listed[:found], all_made, counts, sums)
+        for c in range(class_ns.size):
+            n_of_class[c] += _n_of(all_made.kind[: n * n_vm], c)
