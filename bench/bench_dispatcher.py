@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from bench import inputs
-from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls, batch, replay
 from fastsmc.dispatcher.batch import dispatch, verdicts
-from fastsmc.dispatcher.choose import AnyCalls
 from fastsmc.facts.smccc import Verdict
 from fastsmc.traces.text import read_trace
 from fastsmc.vm import Fleet

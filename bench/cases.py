@@ -17,11 +17,10 @@ from bench.baseline import Baseline, aligned, stream, stream_name
 from bench.plain import Plain
 from bench.rows import Rows, reference_vm, rows_of
 from bench.timing import Contestant, Times, ratio
-from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import answers as answering
 from fastsmc.dispatcher import batch as dispatcher
-from fastsmc.dispatcher.choose import AnyCalls
 from fastsmc.vm import Fleet
 
 N_PYTHON = 2000

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rows import KNOWN, N_SLOT, SERVICE, Rows
-from fastsmc.calls.grouped import GroupedCalls
+from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
-from fastsmc.dispatcher.choose import AnyCalls
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service
 
 CHUNK = 1 << 14

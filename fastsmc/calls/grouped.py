@@ -153,6 +153,10 @@ class GroupedCalls:
         return self.block_vcpu[np.searchsorted(self.block_first, call, side="right") - 1]
 
 
-def each_call(calls: Calls | GroupedCalls) -> Calls:
+AnyCalls = Calls | GroupedCalls
+"""A batch of calls, whichever way it came."""
+
+
+def each_call(calls: AnyCalls) -> Calls:
     """Calls with a vCPU for every one, whichever way they came."""
     return calls.each() if isinstance(calls, GroupedCalls) else calls

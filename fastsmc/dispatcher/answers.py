@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
-from fastsmc.calls.grouped import each_call
-from fastsmc.calls.workload import Calls
+from fastsmc.calls.grouped import AnyCalls, each_call
 from fastsmc.dispatcher.batch import verdict_filler
-from fastsmc.dispatcher.choose import N_WIDE, AnyCalls
+from fastsmc.dispatcher.decide import takes_wide
+from fastsmc.dispatcher.given import filled_array
 from fastsmc.dispatcher.kernels import answers as kinds
 from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
-from fastsmc.errors import InputError
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import (
@@ -40,7 +39,6 @@ from fastsmc.facts.smccc import (
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
 from fastsmc.fleet.rows import Index, narrowest
 from fastsmc.jit.cache_lines import LINE, on_lines
-from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.vm import Fleet
 
@@ -156,7 +154,7 @@ def answers(
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM. 32 bytes are written per call.
     """
     calls = each_call(calls)
-    out = _checked(calls, out)
+    out = filled_array(calls, out, np.uint64, 4)
     fill = verdict_filler(fleet, calls)
     profiles = _profiles(fleet)
     none = np.zeros(0, np.uint64)
@@ -177,7 +175,7 @@ def answers(
             func_id, n_call = calls.func_id[here], here.stop - here.start
             what, rows = verdict[:n_call], row[:n_call]
             fill(here, what)
-            list_block: Callable[..., int] = wide_list if HAS_WIDE and n_call >= N_WIDE else kinds.list_block
+            list_block: Callable[..., int] = wide_list if takes_wide(n_call) else kinds.list_block
             n_listed = list_block(func_id, what, _MULTIPLIER, lookup, rows, listed)
             answer: Callable[..., None] = kinds.answer
             columns = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
@@ -191,23 +189,6 @@ def _blocks(parts: Iterator[slice], size: int) -> Iterator[slice]:
     for part in parts:
         for first in range(part.start, part.stop, size):
             yield slice(first, min(first + size, part.stop))
-
-
-def _checked(calls: Calls, out: object) -> NDArray[np.uint64]:
-    if out is None:
-        return np.empty((len(calls), 4), np.uint64)
-    shape = (len(calls), 4)
-    is_array = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == np.uint64
-    if not is_array or not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):  # type: ignore[attr-defined]
-        msg = f"out must be a writeable contiguous uint64{list(shape)}; got {getattr(out, 'dtype', type(out).__name__)}"
-        raise InputError(msg)
-    checked: NDArray[np.uint64] = out  # type: ignore[assignment]
-    for name in ("vcpu", "func_id", "conduit", "x1", "x2", "x3"):
-        column = getattr(calls, name)
-        if column is not None and np.may_share_memory(checked, column):
-            msg = f"out shares memory with {name}: give an array of its own"
-            raise InputError(msg)
-    return checked
 
 
 _known: WeakKeyDictionary[Fleet, tuple[object, Profiles]] = WeakKeyDictionary()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.calls.grouped import GroupedCalls, each_call
-from fastsmc.calls.workload import Calls
+from fastsmc.calls.grouped import AnyCalls, each_call
+from fastsmc.dispatcher.given import check_vcpus
 from fastsmc.dispatcher.kernels import power as kernels_power
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import PSCI_0_1
@@ -32,7 +32,7 @@ class Switched:
     x0: NDArray[np.int64]
 
 
-def switch(fleet: Fleet, calls: Calls | GroupedCalls, verdict: NDArray[np.uint8]) -> Switched:
+def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switched:
     """Makes calls in the order given and changes `fleet.mp_state` as KVM would.
 
     The first CPU_ON of a stopped vCPU wins and the next gets ALREADY_ON; SYSTEM_OFF, RESET and their second forms stop
@@ -48,10 +48,7 @@ def switch(fleet: Fleet, calls: Calls | GroupedCalls, verdict: NDArray[np.uint8]
     """
     calls = each_call(calls)
     n_call = len(calls)
-    if n_call and int(calls.vcpu.max()) >= fleet.n_vcpu:
-        c = int(np.argmax(calls.vcpu >= fleet.n_vcpu))
-        msg = f"call {c} is made by vCPU {int(calls.vcpu[c])}, but the fleet has {fleet.n_vcpu} vCPUs (0 is the first)"
-        raise InputError(msg)
+    check_vcpus(calls, fleet.n_vcpu)
     if verdict.dtype != np.uint8 or verdict.shape != (n_call,) or not verdict.flags.c_contiguous:
         msg = f"verdict must be a contiguous uint8[{n_call}], as dispatcher.verdicts gives it"
         raise InputError(msg)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.calls.grouped import AnyCalls
 from fastsmc.dispatcher.batch import verdicts
-from fastsmc.dispatcher.choose import AnyCalls
 from fastsmc.vm import Fleet
 
 

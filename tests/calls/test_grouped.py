@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from bench.inputs import fleet_of_policies
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import COLUMNS, Calls
-from fastsmc.dispatcher import choose as deciding
+from fastsmc.dispatcher import decide as deciding
 from fastsmc.dispatcher.answers import answers
 from fastsmc.dispatcher.batch import dispatch, verdicts
-from fastsmc.dispatcher.choose import SPREAD
+from fastsmc.dispatcher.decide import SPREAD
 from fastsmc.dispatcher.kernels.blocks import LONG_BLOCK, decide_blocks
 from fastsmc.dispatcher.kernels.wide import ROOM
 from fastsmc.dispatcher.power import switch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastsmc import bitmaps, kernels
-from fastsmc.dispatcher.choose import decide_columns
+from fastsmc.dispatcher.decide import decide_columns
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE
@@ -37,11 +36,14 @@ def assert_equal(
             # Guards on both sides: a kernel that writes past its end is caught.
             out, counts = np.full(n + 128, 0xEE, np.uint8), np.zeros((n_counter, N_CODE), np.uint32)
             here = out[64 : 64 + n]
-            given = (func_id, vcpu, conduit, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
-            is_whole = n % 2 == 0
-            # An array of NumPy's starts at a multiple of 16 bytes: some have lines that steps fill, others have none.
-            wide = partial(decide_columns, given, is_whole, here, streams=n % 3 > 0)
-            n_decided = wide() if is_wide else kernels.decide(*given, is_whole, here)
+            rows, looks_first = fleet.rows(), n % 2 == 0
+            if is_wide:
+                # NumPy's arrays start at a multiple of 16 bytes: some have lines that steps fill, others have none.
+                given = ((func_id, vcpu, conduit), rows, fleet.vm_of_vcpu, counts, here)
+                n_decided = decide_columns(*given, looks_first=looks_first, streams=n % 3 > 0)
+            else:
+                given = (func_id, vcpu, conduit, *rows.arguments, fleet.vm_of_vcpu, counts)
+                n_decided = kernels.decide(*given, looks_first, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
@@ -164,23 +166,23 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
     fleet, out = Fleet.uniform(n_vm=2, n_vcpu=3), np.full(n_call, 0xEE, np.uint8)
     vcpu, counts = np.zeros(n_call, np.uint32), np.zeros((2, N_CODE), np.uint32)
     vcpu[-1 if is_last else 0] = 6
-    given = (np.full(n_call, KNOWN[0]), vcpu, NO_CONDUIT, *fleet.rows().arguments, fleet.vm_of_vcpu, counts)
-    assert decide_columns(given, True, out) < n_call
+    given = ((np.full(n_call, KNOWN[0]), vcpu, NO_CONDUIT), fleet.rows(), fleet.vm_of_vcpu, counts, out)
+    assert decide_columns(*given, looks_first=True) < n_call
     assert (out == 0xEE).all()
     assert not counts.any()
-    n_decided = decide_columns(given, False, out)
+    n_decided = decide_columns(*given, looks_first=False)
     assert n_decided < n_call
     assert (out[n_decided:] == 0xEE).all()
     assert not (out[:n_decided] == 0xEE).any()
 
 
 @wide_only
-@pytest.mark.parametrize("kernel", ["kernels_wide.decide", "kernels_blocks.decide_blocks"])
+@pytest.mark.parametrize("kernel", ["wide.decide", "blocks.decide_blocks"])
 def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
     program = f"""
 import numpy as np
-from fastsmc import kernels_blocks, kernels_wide
+from fastsmc.dispatcher.kernels import blocks, wide
 from fastsmc.dispatcher.batch import verdicts
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet

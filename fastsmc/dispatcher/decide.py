@@ -1,0 +1,127 @@
+"""Which kernel decides a batch, or a part of it, on this thread, and the memory it works in."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc import kernels
+from fastsmc.calls.grouped import AnyCalls, GroupedCalls
+from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher.given import all_exist
+from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_blocks
+from fastsmc.dispatcher.kernels.wide import CHUNK, ROOM, STEP
+from fastsmc.dispatcher.kernels.wide import decide as wide_decide
+from fastsmc.fleet.rows import Rows
+from fastsmc.jit.cache_lines import on_lines
+from fastsmc.jit.compiled import HAS_WIDE
+
+N_WIDE = STEP
+"""Fewest calls the wide kernels take."""
+SPREAD = 1 << 16
+"""Calls of blocks that are given a vCPU each at a time, so that these stay in L2."""
+_ALL_HVC = np.zeros(0, np.uint8)
+Columns = tuple[NDArray[np.uint32], NDArray[np.unsignedinteger[Any]], NDArray[np.uint8]]
+"""func_id, vcpu, conduit (empty: all HVC): one place per call."""
+
+
+class _Scratch(threading.local):
+    """The memory that the wide kernels work in, which each thread has for itself."""
+
+    def __init__(self) -> None:
+        self.arrays = (
+            on_lines(np.empty((5, ROOM), np.uint8)),
+            on_lines(np.empty(ROOM, np.uint16)),
+            on_lines(np.empty((3, ROOM), np.uint32)),
+        )
+        self.span = np.empty((1, 2), np.uint64)
+
+
+_scratch = _Scratch()
+
+
+def takes_wide(n_call: int) -> bool:
+    """Whether the kernels for wide registers decide so many calls: the CPU has what they need, the calls are enough."""
+    return HAS_WIDE and n_call >= N_WIDE
+
+
+def decide(
+    calls: AnyCalls,
+    rows: Rows,
+    vm_of_vcpu: NDArray[np.uint32],
+    counts: NDArray[np.uint32],
+    out: NDArray[np.uint8],
+    *,
+    looks_first: bool = False,
+    streams: bool = False,
+) -> bool:
+    """Writes the verdict of every call and counts them, on this thread, `out` unchecked; whether all vCPUs exist.
+
+    This is the dispatch itself, without the checks, threads and arguments that `dispatch` and `verdicts` put around it.
+
+    Args:
+        counts: uint32[n_vm, 1 or 0, N_CODE], added to.
+        looks_first: all vCPUs are looked at before the first verdict is written, so that `out` is left as it was where
+            one does not exist. Grouped and frozen calls are looked at first in any case, as that costs next to nothing.
+        streams: verdicts are written around the caches where that is possible.
+    """
+    exist = all_exist(calls, rows.n_vcpu)
+    if exist is False:
+        return False
+    if isinstance(calls, GroupedCalls):
+        _decide_blocks(calls, rows, vm_of_vcpu, counts, out)
+        return True
+    looks_first = looks_first and exist is None
+    given = columns(calls)
+    return decide_columns(given, rows, vm_of_vcpu, counts, out, looks_first=looks_first, streams=streams) == len(out)
+
+
+def columns(calls: Calls) -> Columns:
+    """The columns that verdicts depend on."""
+    return calls.func_id, calls.vcpu, _ALL_HVC if calls.conduit is None else calls.conduit
+
+
+def decide_columns(
+    columns: Columns,
+    rows: Rows,
+    vm_of_vcpu: NDArray[np.uint32],
+    counts: NDArray[np.uint32],
+    out: NDArray[np.uint8],
+    *,
+    looks_first: bool = False,
+    streams: bool = False,
+) -> int:
+    """How many calls were decided before one by a vCPU the fleet lacks; if `looks_first`, none or all of them."""
+    arguments = (*columns, *rows.arguments, vm_of_vcpu, counts)
+    n_call = len(out)
+    if not takes_wide(n_call):
+        portable: Callable[..., int] = kernels.decide
+        return portable(*arguments, looks_first, out)
+    is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
+    spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
+    wide: Callable[..., int] = wide_decide
+    return wide(*arguments, streams, spans, *_scratch.arrays, out)
+
+
+def _decide_blocks(
+    calls: GroupedCalls, rows: Rows, vm_of_vcpu: NDArray[np.uint32], counts: NDArray[np.uint32], out: NDArray[np.uint8]
+) -> None:
+    """Decides block by block where only verdicts are wanted and nothing is searched for; else call by call."""
+    is_plain = not (calls.conduit is not None or len(counts) or rows.has_ranges)
+    if is_plain and takes_wide(len(out)):
+        wide: Callable[..., None] = wide_decide_blocks
+        bytes_, _, words = _scratch.arrays
+        wide(calls.block_first, calls.block_vcpu, calls.func_id, *rows.block_arguments, bytes_, words, out)
+        return
+    conduit = _ALL_HVC if calls.conduit is None else calls.conduit
+    vcpu = np.empty(min(SPREAD, len(out)), np.uint32)
+    for first in range(0, len(out), SPREAD):
+        part = slice(first, min(first + SPREAD, len(out)))
+        block = int(np.searchsorted(calls.block_first, first, side="right")) - 1
+        its_vcpu = vcpu[: part.stop - first]
+        kernels.spread(calls.block_first, calls.block_vcpu, block, first, its_vcpu)
+        decide_columns((calls.func_id[part], its_vcpu, conduit[part]), rows, vm_of_vcpu, counts, out[part])
