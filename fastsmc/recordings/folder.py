@@ -20,6 +20,11 @@ from fastsmc.facts.smccc import Conduit
 
 Record = dict[str, Any]
 
+CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls", "filter", "a32")
+"""Kinds whose records are calls, below headers that describe the VMs which made them."""
+PROBE = "trace_probe_hvc_only.txt.xz"
+"""The file in which the tracepoint itself recorded a host's first calls."""
+
 CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
 """How recordings spell a conduit; the digit is the immediate."""
 

@@ -63,8 +63,10 @@ _BINARY = {
 }
 
 
-def read_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
-    """Read the hypercalls of a trace file: ftrace, `trace-cmd report` or `perf script` text, plain, .gz or .xz.
+def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
+    """The hypercalls of a trace file, in file order.
+
+    The file is text of ftrace, `trace-cmd report` or `perf script`, plain, .gz or .xz.
 
     Args:
         path: the file; compression is told from its first bytes, not from its name.
@@ -93,11 +95,11 @@ def read_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
 
 
 def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bool = False) -> Trace:
-    """Read the hypercalls of trace text that is already in memory; see read_trace.
+    """The hypercalls of trace text that is already in memory, as `trace` reads them from a file.
 
     >>> line = "CPU 0/KVM-71  [000] .... 2.478778: kvm_hvc_arm64: HVC at 0xffffb523b702a0ac (r0: 0x84000000, imm: 0x0)"
-    >>> trace = parse_trace(line)
-    >>> trace.time_ns.tolist(), trace.comm, trace.by_service()
+    >>> read = parse_trace(line)
+    >>> read.time_ns.tolist(), read.comm, read.by_service()
     ([2478778000], {71: ('CPU 0/KVM',)}, {('PSCI', 'PSCI_VERSION'): 1})
     """
     return _parse(lines.split("\n") if isinstance(lines, str) else lines, name, name, lenient=lenient)

@@ -9,13 +9,11 @@ from fastsmc.dispatcher.batch import verdicts
 from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict
-from fastsmc.recordings.folder import Recording
+from fastsmc.recordings.folder import PROBE, Recording
 from fastsmc.reference.vm import Vm
-from fastsmc.traces.text import read_trace
+from fastsmc.traces.text import trace as read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
-
-PROBE = "trace_probe_hvc_only.txt.xz"
 
 
 def replay_probe(recording: Recording, host: Host) -> Tally:

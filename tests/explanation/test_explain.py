@@ -387,3 +387,16 @@ def test_explaining_compiles_nothing() -> None:
 
 def test_services_have_names() -> None:
     assert {row.service for row in FUNCTIONS} == set(Service) - {Service.UNKNOWN}
+
+
+def test_several_ids_are_explained_in_the_order_asked_for() -> None:
+    told = explain(["STD_BMAP", "0xC6000001", "PTP"], release="6.12.118")
+    assert [one.id for one in told] == [0x6030000000160000, 0xC6000001, 0x86000001]
+    assert (len(told), told[2]) == (3, explain("PTP", release="6.12.118"))
+    assert str(told) == "\n\n".join(str(one) for one in told)
+    assert told.as_dict() == [one.as_dict() for one in told]
+    assert explain((0x86000001,)).each == (explain("PTP"),)
+    assert "default 6.12.118" in lines(told[1])
+    assert repr(told) == "Explanations(0x6030000000160000, 0xC6000001, 0x86000001)"
+    assert repr(explain("PTP")) == "Explanation(0x86000001: VENDOR_HYP_PTP)"
+    assert len(repr(explain([1] * 1000))) <= 200
