@@ -12,8 +12,10 @@ from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.danger import replay_danger
 from fastsmc.verification.firmware import replay_setreg
 from fastsmc.verification.misc import replay_misc
+from fastsmc.verification.payloads import replay_payloads
 from fastsmc.verification.probe import replay_probe
-from fastsmc.verification.restore import replay_payloads, replay_reglist, replay_restore
+from fastsmc.verification.reglist import replay_reglist
+from fastsmc.verification.restore import replay_restore
 from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
 from fastsmc.verification.tally import Tally, Verification
 
