@@ -82,7 +82,7 @@ NEEDS: dict[int, str] = {
     0xC600_0040: "a FWD_TO_USER filter and a VMM that answers; VENDOR_HYP_BMAP_2 bit 0 only tells the guest to ask",
     0xC600_0041: "a FWD_TO_USER filter and a VMM that answers; VENDOR_HYP_BMAP_2 bit 1 only tells the guest to ask",
 }
-"""Beyond gate, PSCI version and VM capability, which the tables of `smccc` have."""
+"""What an answer needs beside gate, PSCI version and VM capability, which the tables of `smccc` have."""
 
 _PSCI_SPEC_OF_LAST_NUMBER = ((0x09, "0_2"), (0x11, "1_0"), (0x14, "1_1"), (0x15, "1_3"))
 """Which PSCI version brought the numbers up to this one. Source: include/uapi/linux/psci.h."""

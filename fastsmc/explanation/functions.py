@@ -1,6 +1,6 @@
-"""A function id explained: its bits from their meaning, its fate from the tables and the reference.
+"""A function id explained: what its bits mean, and what becomes of a call.
 
-Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the reference, nothing is said twice.
+Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the tables and the reference.
 """
 
 from __future__ import annotations

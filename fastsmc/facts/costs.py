@@ -1,8 +1,8 @@
 """Figures that cost models need, each with its unit, its source, and how far it can be trusted.
 
-Kinds: *measured* by us on a real program; *recorded* from a real kernel; *read* in a named source; *derived* by
-arithmetic from those; *assumed*, because nobody has published it or nobody has checked it. Whatever is computed
-from an assumed figure says so in its output.
+A figure's kind says how it was obtained: *measured* by us on a real program; *recorded* from a real kernel; *read* in
+a named source; *derived* by arithmetic from those; *assumed*, because nobody has published it or nobody has checked
+it. Whatever is computed from an assumed figure says so in its output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A figure nobody knows better than as a span."""
+    """A figure of which only a lowest, a likely and a highest value are known."""
 
     low: Figure
     mid: Figure

@@ -106,11 +106,17 @@ class Function:
     """One function id KVM/arm64 has a name for.
 
     Attributes:
+        func_id: all 32 bits.
+        name: Linux' macro, less what all of a kind begin and end with. An SMC64 form of PSCI ends in 64.
+        service: the group it belongs to.
+        gate: what lets a call through to the kernel's answer.
+        source: files of Linux or documents of Arm that have it.
         bitmap, bit: for Gate.BITMAP, which bitmap register and bit.
         needs: what a release's `answers` must hold for the id to be answered; "" = every release here,
             "-" = named in the ABI, answered by no release.
         psci_min, psci_max: effective PSCI versions that answer it (PSCI functions only).
         vm_cap: VM capability that must be enabled.
+        exits: it leaves the guest with KVM_EXIT_SYSTEM_EVENT.
     """
 
     func_id: int

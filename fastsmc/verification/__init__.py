@@ -8,6 +8,7 @@ from pathlib import Path
 from fastsmc.checks import word_of
 from fastsmc.facts.releases import Host
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
+from fastsmc.recordings.levels import workaround_levels
 from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.danger import replay_danger
 from fastsmc.verification.firmware import replay_setreg
@@ -42,7 +43,7 @@ KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload", "trace_probe")
 
 def host_of(recording: Recording) -> Host:
     """The host a recording describes: its release, and its workaround levels as an input."""
-    return Host(recording.release, workaround=recording.workaround_levels(), name=recording.name)
+    return Host(recording.release, workaround=workaround_levels(recording), name=recording.name)
 
 
 def replays(

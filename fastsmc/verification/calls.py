@@ -45,7 +45,15 @@ UNCLOSED_NOTE = "configurations without the summary that closes one: lines may b
 
 @dataclass(slots=True)
 class Batch:
-    """What the vectorized path is asked after the reference has been: parallel lists, a call each."""
+    """The calls that the vectorized path is asked once the reference has answered them: parallel lists.
+
+    Attributes:
+        vm: number of the configuration.
+        x: x0..x3 of the caller.
+        verdict: the reference's.
+        story: how the reference differs from the recording, None where it does not.
+        where: line and record.
+    """
 
     vm: list[int] = field(default_factory=list)
     x: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -57,6 +65,7 @@ class Batch:
     def add(
         self, vm: int, x: FourWords, conduit: int, outcome: Outcome, story: str | None, line: int, record: Record
     ) -> None:
+        """Appends one call, with what the reference made of it."""
         self.vm.append(vm)
         self.x.append(x)
         self.conduit.append(conduit)

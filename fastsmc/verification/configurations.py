@@ -34,14 +34,24 @@ HEADER_KEYS = frozenset({"cfg", "features", "nvcpu", "sets", "filter", "fw", "en
 PVTIME_KEYS = frozenset({"pvtime_errno_v0", "pvtime_errno_v1"})
 
 MAX_PAD_SHARE = 0.05
-"""Of a host's inserts; recorded are 1.6 to 2.4 %. More cannot be explained by a pad byte that was not printed."""
+"""The largest share of a host's inserts that a pad byte, which was not printed, may explain; recorded: 1.6 to 2.4 %."""
 
 PAD_NOTE = "filter inserts replayed with a non-zero pad byte, which their recording does not print"
 
 
 @dataclass(slots=True)
 class Configuration:
-    """One recorded VM: its header, what of it came out otherwise than recorded, and the calls made on it so far."""
+    """One recorded VM, and the calls made on it so far.
+
+    Attributes:
+        header, line: the record that describes the VM, and its line.
+        vm: the reference's VM.
+        wrong: what of the header came out otherwise than recorded.
+        pending_exits: exits after which the guest was not yet seen to go on.
+        listed: x0 of the calls so far.
+        n_answer, n_not_supported: how many answers so far, and how many of them are -1.
+        n_summary: how many summaries so far; one closes the configuration.
+    """
 
     header: Record
     line: int
@@ -68,7 +78,7 @@ def unclosed(configuration: Configuration) -> list[str]:
 
 
 def judge_headers(configurations: list[Configuration], wrong: list[list[str]], tally: Tally) -> None:
-    """Counts the headers; inserts whose pad byte must have been set are an input, as long as they are few."""
+    """Counts the headers. That a pad byte was set is taken as an input, as long as such inserts are few."""
     n_insert = sum(len(c.header.get("filter", ())) for c in configurations)
     n_pad = sum(pad for c in configurations for *_, pad in inserts(c.header)) if configurations[0].has_filter else 0
     if n_pad:

@@ -17,9 +17,10 @@ from fastsmc.vm import Fleet
 
 
 def replay_probe(recording: Recording, host: Host) -> Tally:
-    """Replays the probe: KVM traced the call, so it was not answered on the fast path before the tracepoint.
+    """Replays the probe, of which a record is one event.
 
-    A record is one event; reference and fleet must both take it past the fast path.
+    KVM traced the call, so that call was not answered on the fast path, which lies before the tracepoint: neither
+    the reference nor the fleet may answer it there.
     """
     tally = Tally(recording.name, "trace_probe")
     try:

@@ -29,6 +29,7 @@ from fastsmc.verification.restore import dump_of, is_known, judge_restore
 from fastsmc.verification.tally import Tally
 
 NOT_CALLED = -1
+"""What the recorder prints as the errno of a call it did not make."""
 
 ROOM = 8192
 """The recorder offers KVM_GET_REG_LIST room for so many ids, and still reads that number where nothing was written."""
