@@ -1,4 +1,7 @@
-"""Function ids and register ids by the names that people type: ours, those of Linux' macros, and their ends."""
+"""Function ids and register ids by the names that people type: ours, those of Linux' macros, and their ends.
+
+Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h and arch/arm64/include/uapi/asm/kvm.h.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,50 @@ from difflib import get_close_matches
 from functools import cache
 
 from fastsmc.errors import InputError
-from fastsmc.explanation.answers import linux_name
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import FW_REGISTERS
-from fastsmc.facts.smccc import FUNCTIONS
+from fastsmc.facts.smccc import FUNCTIONS, Function, Service
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
 _MAX_NAMES = 6
 """Names that a message lists before it counts the rest."""
+
+
+_PSCI_SPEC_OF_LAST_NUMBER = ((0x09, "0_2"), (0x11, "1_0"), (0x14, "1_1"), (0x15, "1_3"))
+"""Which PSCI version brought the numbers up to this one. Source: include/uapi/linux/psci.h."""
+
+
+def psci_stem(name: str) -> str:
+    """What versions and conventions of a PSCI function share: PSCI_0_1_CPU_ON, PSCI_CPU_ON64 -> CPU_ON."""
+    return name.removeprefix("PSCI_0_1_").removeprefix("PSCI_").removesuffix("64").removesuffix("_")
+
+
+def linux_name(row: Function) -> str | None:
+    """The macro Linux has for a function id; None for the one it lacks.
+
+    >>> from fastsmc.facts.smccc import FUNCTION_BY_ID
+    >>> linux_name(FUNCTION_BY_ID[0x86000001]), linux_name(FUNCTION_BY_ID[0xC4000012])
+    ('ARM_SMCCC_VENDOR_HYP_KVM_PTP_FUNC_ID', 'PSCI_1_1_FN64_SYSTEM_RESET2')
+    """
+    match row.service:
+        case Service.ARCH if row.name in ("SMCCC_VERSION", "SMCCC_ARCH_FEATURES"):
+            return f"ARM_{row.name}_FUNC_ID"
+        case Service.ARCH:
+            return None if row.name == "SMCCC_ARCH_WORKAROUND_4" else f"ARM_{row.name}"
+        case Service.TRNG:
+            return f"ARM_SMCCC_{row.name}"
+        case Service.PV_TIME:
+            return f"ARM_SMCCC_HV_{row.name}"
+        case Service.VENDOR_HYP if row.name == "VENDOR_HYP_CALL_UID":
+            return f"ARM_SMCCC_{row.name}_FUNC_ID"
+        case Service.VENDOR_HYP:
+            return f"ARM_SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('VENDOR_HYP_')}_FUNC_ID"
+    stem = psci_stem(row.name)
+    if row.name.startswith("PSCI_0_1_"):
+        return f"KVM_PSCI_FN_{stem}"
+    spec = next(spec for last, spec in _PSCI_SPEC_OF_LAST_NUMBER if row.func_id & 0xFFFF <= last)
+    form = "FN64" if row.func_id >> 30 & 1 else "FN"
+    return f"PSCI_{spec}_{form}_{'PSCI_' if stem in ('VERSION', 'FEATURES') else ''}{stem}"
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Literal
 FigureKind = Literal["measured", "recorded", "read", "derived", "assumed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Figure:
     """One number with its unit, how it was obtained, and from where."""
 
@@ -25,6 +25,9 @@ class Figure:
 
     def __str__(self) -> str:
         return f"{self.value:g} {self.unit} ({self.kind})"
+
+    def __repr__(self) -> str:
+        return f"Figure({self})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,18 @@ FW_REGISTERS: tuple[FwRegister, ...] = (
     FwRegister(_BMAP | 3, "VENDOR_HYP_BMAP_2", FwKind.BITMAP, 3, "arch/arm64/include/uapi/asm/kvm.h, 6.15"),
 )
 
+BITMAP_REGISTERS = tuple(row for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
+
+BIT_NAMES = {
+    ("STD_BMAP", 0): "TRNG_V1_0",
+    ("STD_HYP_BMAP", 0): "PV_TIME",
+    ("VENDOR_HYP_BMAP", 0): "FUNC_FEAT",
+    ("VENDOR_HYP_BMAP", 1): "PTP",
+    ("VENDOR_HYP_BMAP_2", 0): "DISCOVER_IMPL_VER",
+    ("VENDOR_HYP_BMAP_2", 1): "DISCOVER_IMPL_CPUS",
+}
+"""Names of bits by bitmap register and bit. Source: arch/arm64/include/uapi/asm/kvm.h, KVM_REG_ARM_*_BIT_*."""
+
 FW_BY_ID = {row.reg: row for row in FW_REGISTERS}
 FW_BY_NAME = {row.name: row for row in FW_REGISTERS}
 

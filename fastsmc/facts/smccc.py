@@ -26,6 +26,16 @@ SMCCC_VERSION_1_1 = 0x10001
 PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3 = 0x1, 0x2, 0x10000, 0x10001, 0x10002, 0x10003
 """PSCI versions as KVM's register holds them: major << 16 | minor. Source: uapi/linux/psci.h, KVM_ARM_PSCI_*."""
 
+
+def psci_name(word: int) -> str:
+    """A PSCI version word as people write it.
+
+    >>> psci_name(PSCI_1_3)
+    '1.3'
+    """
+    return f"{word >> 16}.{word & 0xFFFF}"
+
+
 PSCI_ALLOWED_OWNER, PSCI_ALLOWED_LAST = 4, 0x1F
 """Owner 4, low half <= 0x1F is allowed by default; bits 31, 30 and 23:16 are not looked at. Source: hypercalls.c."""
 

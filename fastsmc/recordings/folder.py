@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastsmc.checks import shown
 from fastsmc.errors import FastsmcError, InputError, RecordingError
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import Conduit
@@ -34,7 +35,7 @@ FORMAT_ERRORS = (
 """What reading a record of another shape raises, or one that asks for what no VM can do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recording:
     """One recorded host.
 
@@ -49,6 +50,9 @@ class Recording:
     name: str
     meta: Record
     release: Release
+
+    def __repr__(self) -> str:
+        return f"Recording({shown(self.name)}, Linux {shown(self.release.name)})"
 
     @property
     def is_compact(self) -> bool:

@@ -58,7 +58,7 @@ def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> in
     return OK if needed <= caps else EINVAL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RegisterDump:
     """All registers of one vCPU.
 
@@ -69,6 +69,9 @@ class RegisterDump:
 
     features: str
     values: Mapping[int, int]
+
+    def __repr__(self) -> str:
+        return f"RegisterDump({self.features}, {len(self.values)} registers)"
 
     @classmethod
     def parse(cls, raw: bytes, features: str) -> RegisterDump:

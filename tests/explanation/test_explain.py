@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
 from fastsmc.explanation import Explanation, explain
-from fastsmc.explanation.answers import ANSWERS, NEEDS, linux_name
-from fastsmc.explanation.functions import BIT_NAMES, FATES
+from fastsmc.explanation.answers import ANSWERS, NEEDS
+from fastsmc.explanation.functions import FATES
+from fastsmc.explanation.names import linux_name
 from fastsmc.facts.register_names import recorded_ids, sysreg_ids
 from fastsmc.facts.register_sets import register_sets
-from fastsmc.facts.registers import FW_REGISTERS, FwKind, FwRegister
+from fastsmc.facts.registers import BIT_NAMES, FW_REGISTERS, FwKind, FwRegister
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
 from fastsmc.reference.vm import Vm
