@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher.power import switch
     from fastsmc.dispatcher.timing import compare_dispatch, measure_batches, measure_dispatch
     from fastsmc.errors import FastsmcError
+    from fastsmc.explanation import explain
     from fastsmc.facts.register_sets import register_set, register_sets
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from fastsmc.results.histogram import Histogram
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
-    from fastsmc.traces.text import read_trace
+    from fastsmc.traces.text import trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -62,6 +63,7 @@ _HOME = {
     "decode": "migrate",
     "dispatch": "dispatcher.batch",
     "encode": "migrate",
+    "explain": "explanation",
     "ioctls": "migrate",
     "load_profile": "scenario.profiles",
     "map_savings": "plan",
@@ -76,7 +78,6 @@ _HOME = {
     "read_downtime_log": "migrate.switchover",
     "read_query_migrate": "migrate.switchover",
     "read_registers": "migrate.read",
-    "read_trace": "traces.text",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
     "register_sets": "facts.register_sets",
@@ -86,6 +87,7 @@ _HOME = {
     "saved_times": "latency",
     "simulate": "latency",
     "switch": "dispatcher.power",
+    "trace": "traces.text",
     "verdicts": "dispatcher.batch",
     "verify": "verification",
     "with_logs": "migrate.switchover",
@@ -113,6 +115,7 @@ __all__ = [
     "decode",
     "dispatch",
     "encode",
+    "explain",
     "ioctls",
     "load_profile",
     "map_savings",
@@ -127,7 +130,6 @@ __all__ = [
     "read_downtime_log",
     "read_query_migrate",
     "read_registers",
-    "read_trace",
     "register",
     "register_set",
     "register_sets",
@@ -137,6 +139,7 @@ __all__ = [
     "saved_times",
     "simulate",
     "switch",
+    "trace",
     "verdicts",
     "verify",
     "with_logs",

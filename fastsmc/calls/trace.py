@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.checks import shown
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Service
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trace:
     """The hypercalls of one trace file, in file order, as arrays.
 
@@ -57,6 +59,21 @@ class Trace:
         ids, counts = np.unique(self.func_id, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         return {_name(int(ids[i])): int(counts[i]) for i in order}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: how often each function was called, most frequent first, and what the trace lacks."""
+        rows = [{"service": service, "function": name, "calls": n} for (service, name), n in self.by_service().items()]
+        return {"calls": len(self), "lost": self.n_lost, "skipped": self.n_skipped, "rows": rows}
+
+    def __str__(self) -> str:
+        rows = [f"{service:12} {name:32} {n:8d}" for (service, name), n in self.by_service().items()]
+        lost = f", {self.n_lost} lost by the tracer" if self.n_lost else ""
+        skipped = f", {self.n_skipped} lines skipped, the first at {self.first_skipped_line}" if self.n_skipped else ""
+        head = f"{'service':12} {'function':32} {'calls':>8}"
+        return "\n".join([head, *rows, f"{len(self)} calls (recorded){lost}{skipped}"])
+
+    def __repr__(self) -> str:
+        return f"Trace({shown(self.name)}, {len(self)} calls, {self.n_lost} lost, {self.n_skipped} lines skipped)"
 
 
 def _name(func_id: int) -> tuple[str, str]:

@@ -11,18 +11,18 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import trace as cli_trace
+from fastsmc.cli import verify as cli_verify
 from fastsmc.cli.migrate import inspect as cli_migrate
 from fastsmc.cli.progress import progress
 from fastsmc.cli.simulate import simulate
-from fastsmc.errors import CheckError, FastsmcError, InputError
+from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
-
-if TYPE_CHECKING:
-    from fastsmc.verification import Tally, Verification
 
 EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted."
 
@@ -90,137 +90,9 @@ def options(
     """Options of every command."""
 
 
-@app.command(epilog="Example: fastsmc verify tests/recordings")
-def verify(
-    paths: Annotated[list[Path], typer.Argument(help="A recorded host's folder, or a folder of such folders.")],
-    compact: Annotated[
-        Path | None, typer.Option(help="Write a compact copy of the recordings there instead of replaying them.")
-    ] = None,
-    kind: Annotated[
-        list[str] | None, typer.Option(help="Replay this kind of record only; may be given several times.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tallies as JSON.")] = False,
-) -> None:
-    """Replay recordings of real kernels: is every answer the one KVM gave?
-
-    Answers and errnos are compared with the reference, verdicts and errnos with the vectorized path; a record
-    matches when both agree with it. Exit 0 only if all records match.
-    """
-    from fastsmc import verification
-
-    if compact is not None:
-        if kind or as_json:
-            msg = "--compact copies every kind and prints one line: leave out --kind and --json"
-            raise typer.BadParameter(msg)
-        with progress("copying") as show:
-            size = verification.compact(paths, compact, progress=show)
-        print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
-        return
-    with progress("replaying") as show:
-        result = verification.verify(paths, kinds=kind or verification.KINDS, progress=show)
-    if as_json:
-        print(json.dumps(_verification_json(result), indent=1))
-    else:
-        _print_verification(result)
-    if not result.ok:
-        msg = f"{result.n_record - result.n_match} of {result.n_record} records do not match"
-        raise CheckError(msg)
-
-
-def _print_verification(result: Verification) -> None:
-    width = max([4, *(len(tally.host) for tally in result.tallies)])
-    print(f"{'host':{width}}  {'kind':11} {'records':>9} {'match':>9} {'not judged':>10}")
-    for tally in result.tallies:
-        unjudged = sum(tally.unjudged.values())
-        print(f"{tally.host:{width}}  {tally.kind:11} {tally.n_record:9d} {tally.n_match:9d} {unjudged:10d}")
-    for tally in result.tallies:
-        _print_differences(tally)
-    for note in sorted({note for tally in result.tallies for note in tally.notes}):
-        print(f"note: {sum(tally.notes[note] for tally in result.tallies)} {note}")
-    for kind, hosts in sorted(result.not_looked_at.items()):
-        print(f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''})")
-    print(f"{result.n_match} of {result.n_record} records match")
-
-
-def _print_differences(tally: Tally) -> None:
-    n_different = tally.n_record - tally.n_match - sum(tally.unjudged.values())
-    if n_different:
-        print(f"\n{tally.host} {tally.kind}: {n_different} differ, the first {len(tally.differences)}:")
-        for difference in tally.differences:
-            print(f"  {difference}")
-    for reason, count in tally.unjudged.items():
-        print(f"\n{tally.host} {tally.kind}: {count} not judged: the model has no rule for {reason}")
-
-
-def _verification_json(result: Verification) -> dict[str, Any]:
-    kinds = [
-        {
-            "host": tally.host,
-            "kind": tally.kind,
-            "records": tally.n_record,
-            "match": tally.n_match,
-            "not_judged": dict(tally.unjudged),
-            "inferred": dict(tally.notes),
-            "differences": tally.differences,
-        }
-        for tally in result.tallies
-    ]
-    return {
-        "records": result.n_record,
-        "match": result.n_match,
-        "ok": result.ok,
-        "kinds": kinds,
-        "not_looked_at": dict(result.not_looked_at),
-    }
-
-
-@app.command(epilog="Example: trace-cmd report | fastsmc trace /dev/stdin")
-def trace(
-    file: Annotated[Path, typer.Argument(help="Text of kvm:kvm_hvc_arm64: trace-cmd report, perf script or ftrace.")],
-    lenient: Annotated[bool, typer.Option(help="Count lines that are not understood instead of stopping.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show which services a real guest called, and how often (recorded)."""
-    from fastsmc.traces.text import read_trace
-
-    events = read_trace(file, lenient=lenient)
-    counts = events.by_service()
-    if as_json:
-        rows = [{"service": service, "function": name, "calls": n} for (service, name), n in counts.items()]
-        print(
-            json.dumps(
-                {"calls": len(events), "lost": events.n_lost, "skipped": events.n_skipped, "rows": rows}, indent=1
-            )
-        )
-        return
-    print(f"{'service':12} {'function':32} {'calls':>8}")
-    for (service, name), n in counts.items():
-        print(f"{service:12} {name:32} {n:8d}")
-    lost = f", {events.n_lost} lost by the tracer" if events.n_lost else ""
-    skipped = (
-        f", {events.n_skipped} lines skipped, the first at {events.first_skipped_line}" if events.n_skipped else ""
-    )
-    print(f"{len(events)} calls (recorded){lost}{skipped}")
-
-
-@app.command(epilog="Example: fastsmc explain 0xC6000001 PTP STD_BMAP --release 6.12")
-def explain(
-    ids: Annotated[list[str], typer.Argument(help="Function or register ids: 0x86000001, PSCI_CPU_ON, STD_BMAP.")],
-    release: Annotated[str | None, typer.Option(help="Say also what this release does, beside the newest.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list as JSON.")] = False,
-) -> None:
-    """Tell everything known about function ids and register ids.
-
-    A number of 32 bits is a function id, a longer one a register id. Names are those of fastsmc or of Linux.
-    "default" is what a VM gets that nobody configured: vCPU feature PSCI_0_2, no filter, no capability.
-    """
-    from fastsmc.explanation import explain as explained
-
-    told = [explained(what, release=release) for what in ids]
-    if as_json:
-        print(json.dumps([one.as_dict() for one in told], indent=1))
-    else:
-        print("\n\n".join(map(str, told)))
+app.command(epilog=cli_verify.EPILOG)(cli_verify.verify)
+app.command(epilog=cli_trace.EPILOG)(cli_trace.trace)
+app.command(epilog=cli_explain.EPILOG)(cli_explain.explain)
 
 
 @app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")
@@ -292,7 +164,7 @@ def report(
         run = load(data)
     else:
         from fastsmc import scaling
-        from fastsmc.traces.text import read_trace
+        from fastsmc.traces.text import trace as read_trace
 
         with progress("main job") as show:
             run = scaling.run(read_trace(trace), progress=show)

@@ -1,12 +1,9 @@
-"""What every known function answers, in a sentence; and what Linux calls it.
+"""What every known function answers, in a sentence.
 
-Sources: Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime}.c and recorded behaviour for the sentences;
-include/linux/arm-smccc.h, include/uapi/linux/psci.h and arch/arm64/include/uapi/asm/kvm.h for the names.
+Sources: Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime}.c and recorded behaviour.
 """
 
 from __future__ import annotations
-
-from fastsmc.facts.smccc import Function, Service
 
 
 def _both(number: int, sentence: str) -> dict[int, str]:
@@ -82,40 +79,4 @@ NEEDS: dict[int, str] = {
     0xC600_0040: "a FWD_TO_USER filter and a VMM that answers; VENDOR_HYP_BMAP_2 bit 0 only tells the guest to ask",
     0xC600_0041: "a FWD_TO_USER filter and a VMM that answers; VENDOR_HYP_BMAP_2 bit 1 only tells the guest to ask",
 }
-"""Beyond gate, PSCI version and VM capability, which the tables of `smccc` have."""
-
-_PSCI_SPEC_OF_LAST_NUMBER = ((0x09, "0_2"), (0x11, "1_0"), (0x14, "1_1"), (0x15, "1_3"))
-"""Which PSCI version brought the numbers up to this one. Source: include/uapi/linux/psci.h."""
-
-
-def psci_stem(name: str) -> str:
-    """What versions and conventions of a PSCI function share: PSCI_0_1_CPU_ON, PSCI_CPU_ON64 -> CPU_ON."""
-    return name.removeprefix("PSCI_0_1_").removeprefix("PSCI_").removesuffix("64").removesuffix("_")
-
-
-def linux_name(row: Function) -> str | None:
-    """The macro Linux has for a function id; None for the one it lacks.
-
-    >>> from fastsmc.facts.smccc import FUNCTION_BY_ID
-    >>> linux_name(FUNCTION_BY_ID[0x86000001]), linux_name(FUNCTION_BY_ID[0xC4000012])
-    ('ARM_SMCCC_VENDOR_HYP_KVM_PTP_FUNC_ID', 'PSCI_1_1_FN64_SYSTEM_RESET2')
-    """
-    match row.service:
-        case Service.ARCH if row.name in ("SMCCC_VERSION", "SMCCC_ARCH_FEATURES"):
-            return f"ARM_{row.name}_FUNC_ID"
-        case Service.ARCH:
-            return None if row.name == "SMCCC_ARCH_WORKAROUND_4" else f"ARM_{row.name}"
-        case Service.TRNG:
-            return f"ARM_SMCCC_{row.name}"
-        case Service.PV_TIME:
-            return f"ARM_SMCCC_HV_{row.name}"
-        case Service.VENDOR_HYP if row.name == "VENDOR_HYP_CALL_UID":
-            return f"ARM_SMCCC_{row.name}_FUNC_ID"
-        case Service.VENDOR_HYP:
-            return f"ARM_SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('VENDOR_HYP_')}_FUNC_ID"
-    stem = psci_stem(row.name)
-    if row.name.startswith("PSCI_0_1_"):
-        return f"KVM_PSCI_FN_{stem}"
-    spec = next(spec for last, spec in _PSCI_SPEC_OF_LAST_NUMBER if row.func_id & 0xFFFF <= last)
-    form = "FN64" if row.func_id >> 30 & 1 else "FN"
-    return f"PSCI_{spec}_{form}_{'PSCI_' if stem in ('VERSION', 'FEATURES') else ''}{stem}"
+"""What an answer needs beside gate, PSCI version and VM capability, which the tables of `smccc` have."""

@@ -1,8 +1,9 @@
-"""What `explain` returns: labelled lines about one id, as text and as JSON."""
+"""What `explain` returns: labelled lines about an id, as text and as JSON."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,11 +24,12 @@ def hex_id(value: int) -> str:
     return f"0x{value:0{8 if value <= 0xFFFF_FFFF else 16}X}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """Everything known about one function id or register id.
 
     Attributes:
+        kind: what the id was taken for.
         id: the function id (low 32 bits of x0) or the register id.
         name: None where neither KVM nor the architecture has one that is known here.
         summary: one line; for an unknown id, which known one is nearest.
@@ -75,6 +77,35 @@ class Explanation:
                 break_on_hyphens=False,
             )
         return "\n".join(text).replace(_EQUALS, " = ")
+
+    def __repr__(self) -> str:
+        return f"Explanation({hex_id(self.id)}: {textwrap.shorten(self.summary, 150)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanations:
+    """Several explanations, in the order in which they were asked for."""
+
+    each: tuple[Explanation, ...]
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.each)
+
+    def __len__(self) -> int:
+        return len(self.each)
+
+    def __getitem__(self, number: int) -> Explanation:
+        return self.each[number]
+
+    def as_dict(self) -> list[dict[str, Any]]:
+        """For JSON: a list, an entry an explanation."""
+        return [one.as_dict() for one in self.each]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.each))
+
+    def __repr__(self) -> str:
+        return f"Explanations({textwrap.shorten(', '.join(hex_id(one.id) for one in self.each), 150)})"
 
 
 def summary_of_unknown(near: tuple[Near, ...], what: str, form: str = "") -> str:

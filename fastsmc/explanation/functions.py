@@ -1,16 +1,17 @@
-"""A function id explained: its bits from their meaning, its fate from the tables and the reference.
+"""A function id explained: what its bits mean, and what becomes of a call.
 
-Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the reference, nothing is said twice.
+Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the tables and the reference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastsmc.explanation.answers import ANSWERS, NEEDS, linux_name, psci_stem
+from fastsmc.explanation.answers import ANSWERS, NEEDS
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
+from fastsmc.explanation.names import linux_name, psci_stem
 from fastsmc.facts.history import newest, since, span
-from fastsmc.facts.registers import FW_BY_NAME, FW_REGISTERS, FwKind, register
+from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS, FW_BY_NAME, register
 from fastsmc.facts.releases import Host, Release
 from fastsmc.facts.smccc import (
     FAST_CALL,
@@ -23,38 +24,31 @@ from fastsmc.facts.smccc import (
     Conduit,
     Function,
     Gate,
+    Owner,
     Service,
     Verdict,
     is_psci_allowed,
     owner_of,
+    psci_name,
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.reference.vm import Vm
 
 OWNERS = {
-    0: "Arm architecture",
-    1: "CPU",
-    2: "SiP",
-    3: "OEM",
-    4: "standard secure",
-    5: "standard hypervisor",
-    6: "vendor hypervisor",
+    Owner.ARCH: "Arm architecture",
+    Owner.CPU: "CPU",
+    Owner.SIP: "SiP",
+    Owner.OEM: "OEM",
+    Owner.STANDARD: "standard secure",
+    Owner.STANDARD_HYP: "standard hypervisor",
+    Owner.VENDOR_HYP: "vendor hypervisor",
     **dict.fromkeys((48, 49), "trusted application"),
     **dict.fromkeys(range(50, 64), "trusted OS"),
 }
-"""Bits 29:24; the rest is reserved. Source: DEN0028; include/linux/arm-smccc.h, ARM_SMCCC_OWNER_*."""
+"""Owners by bits 29:24 of an id; other values are reserved. Source: DEN0028; arm-smccc.h, ARM_SMCCC_OWNER_*."""
 
-BIT_NAMES = {
-    ("STD_BMAP", 0): "TRNG_V1_0",
-    ("STD_HYP_BMAP", 0): "PV_TIME",
-    ("VENDOR_HYP_BMAP", 0): "FUNC_FEAT",
-    ("VENDOR_HYP_BMAP", 1): "PTP",
-    ("VENDOR_HYP_BMAP_2", 0): "DISCOVER_IMPL_VER",
-    ("VENDOR_HYP_BMAP_2", 1): "DISCOVER_IMPL_CPUS",
-}
-"""Source: arch/arm64/include/uapi/asm/kvm.h, KVM_REG_ARM_*_BIT_*."""
-
-BITMAP_NAMES = {row.index: row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP}
+BITMAP_NAMES = {row.index: row.name for row in BITMAP_REGISTERS}
+"""Names of the bitmap registers by number."""
 
 SERVICES = {
     Service.ARCH: "Arm architecture calls",
@@ -192,15 +186,6 @@ def _since(func_id: int) -> str:
     if by_smc is None:
         return f"{by_hvc} by HVC, never by SMC"
     return by_hvc if by_hvc == by_smc else f"{by_hvc} by HVC, {by_smc} by SMC"
-
-
-def psci_name(word: int) -> str:
-    """A PSCI version word as people write it.
-
-    >>> psci_name(0x10003)
-    '1.3'
-    """
-    return f"{word >> 16}.{word & 0xFFFF}"
 
 
 def _psci_versions(row: Function) -> list[Line]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from errno import errorcode
 
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
-from fastsmc.explanation.functions import BIT_NAMES, psci_name
 from fastsmc.facts.history import series, since, span, turning_points
 from fastsmc.facts.register_names import SIZE_MAX, anatomy, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
+    BIT_NAMES,
     CLASS_FW,
     CLASS_SYSREG,
     FW_BY_ID,
@@ -23,7 +23,7 @@ from fastsmc.facts.registers import (
     reg_class,
 )
 from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate
+from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate, psci_name
 from fastsmc.reference.vm import Vm
 
 _KINDS = {

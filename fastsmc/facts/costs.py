@@ -1,8 +1,8 @@
 """Figures that cost models need, each with its unit, its source, and how far it can be trusted.
 
-Kinds: *measured* by us on a real program; *recorded* from a real kernel; *read* in a named source; *derived* by
-arithmetic from those; *assumed*, because nobody has published it or nobody has checked it. Whatever is computed
-from an assumed figure says so in its output.
+A figure's kind says how it was obtained: *measured* by us on a real program; *recorded* from a real kernel; *read* in
+a named source; *derived* by arithmetic from those; *assumed*, because nobody has published it or nobody has checked
+it. Whatever is computed from an assumed figure says so in its output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 FigureKind = Literal["measured", "recorded", "read", "derived", "assumed"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Figure:
     """One number with its unit, how it was obtained, and from where."""
 
@@ -26,10 +26,13 @@ class Figure:
     def __str__(self) -> str:
         return f"{self.value:g} {self.unit} ({self.kind})"
 
+    def __repr__(self) -> str:
+        return f"Figure({self})"
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A figure nobody knows better than as a span."""
+    """A figure of which only a lowest, a likely and a highest value are known."""
 
     low: Figure
     mid: Figure

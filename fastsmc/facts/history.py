@@ -1,4 +1,4 @@
-"""When a fact began: asked of the release rules, so that no version number is compared here."""
+"""Since which release a rule holds. The releases themselves are asked, so that no version number is compared here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def span() -> str:
 
 
 def since(has: Callable[[Release], bool]) -> str | None:
-    """First release of which `has` is true, with the stable updates that got it later; None if of no release.
+    """The first release of which `has` is true, with the stable updates that got it later; None where there is none.
 
     >>> since(lambda row: "WORKAROUND_3" in row.answers)
     '5.17 and stable 5.10.105, 5.15.28, 5.16.14'

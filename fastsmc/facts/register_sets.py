@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.registers import (
@@ -85,7 +86,7 @@ def class_name(reg: int) -> str:
 
 
 def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
-    """Ids of the first `n_reg` firmware bitmap registers, of which four exist: the origin's thought experiment.
+    """Ids of the first `n_reg` firmware bitmap registers, of which KVM has four: what if there were many?
 
     Raises:
         InputError: not 1 to 65536, the numbers the class has room for.
@@ -96,12 +97,14 @@ def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
     return np.arange(n_reg, dtype=np.uint64) + np.uint64(ARCH_ARM64 | SIZE_U64 | CLASS_FW_FEAT_BMAP)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RegisterSet:
     """The registers one vCPU has.
 
     Attributes:
-        name: "linux-6.12.107-max psci02".
+        name: such as "linux-6.12.107-max psci02".
+        release: the recorded stable update: "6.12.107".
+        cpu: the model of the recorded CPU: "max" or "n1".
         features: vCPU init features, as recorded: psci02, pmu, sve, pauth, el1_32bit, power_off.
         ids: uint64[n_reg], ascending, read-only.
     """
@@ -154,6 +157,9 @@ class RegisterSet:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.n_reg} registers, {self.value_bytes} B per vCPU, {self.n_global} VM-global"
+
+    def __repr__(self) -> str:
+        return f"RegisterSet({shown(self.name)}, {self.n_reg} registers)"
 
 
 def register_sets() -> tuple[RegisterSet, ...]:

@@ -17,10 +17,12 @@ from fastsmc.errors import InputError
 ARCH_ARM32, ARCH_ARM64 = 0x4000_0000_0000_0000, 0x6000_0000_0000_0000
 """KVM_REG_ARM and KVM_REG_ARM64, in the field of KVM_REG_ARCH_MASK."""
 ARCH_FIELD = 0xFF00_0000_0000_0000
+"""KVM_REG_ARCH_MASK: the architecture a register belongs to."""
 ARCH_MASK = 0xFF0F_FFFF_0000_0000
 """The upper half of an id without its size field; anything but ARCH_ARM64 here is EINVAL. Source: guest.c."""
 SIZE_SHIFT = 52
 SIZE_MASK = 0x00F0_0000_0000_0000
+"""KVM_REG_SIZE_MASK: the binary logarithm of a register's bytes."""
 SIZE_U64, SIZE_U512 = 0x0030_0000_0000_0000, 0x0060_0000_0000_0000
 CLASS_MASK = 0x0FFF_0000
 """KVM_REG_ARM_COPROC_MASK: the register class."""
@@ -121,7 +123,9 @@ class FwRegister:
     """One firmware pseudo-register.
 
     Attributes:
-        kind: its SET rule.
+        reg: the ONE_REG id.
+        name: Linux' macro without KVM_REG_ARM_.
+        kind: the rule of SET_ONE_REG that it follows.
         index: bitmap number, or workaround number; 0 for PSCI_VERSION.
     """
 
@@ -147,8 +151,20 @@ FW_REGISTERS: tuple[FwRegister, ...] = (
     FwRegister(_BMAP | 3, "VENDOR_HYP_BMAP_2", FwKind.BITMAP, 3, "arch/arm64/include/uapi/asm/kvm.h, 6.15"),
 )
 
-FW_BY_ID = {r.reg: r for r in FW_REGISTERS}
-FW_BY_NAME = {r.name: r for r in FW_REGISTERS}
+BITMAP_REGISTERS = tuple(row for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
+
+BIT_NAMES = {
+    ("STD_BMAP", 0): "TRNG_V1_0",
+    ("STD_HYP_BMAP", 0): "PV_TIME",
+    ("VENDOR_HYP_BMAP", 0): "FUNC_FEAT",
+    ("VENDOR_HYP_BMAP", 1): "PTP",
+    ("VENDOR_HYP_BMAP_2", 0): "DISCOVER_IMPL_VER",
+    ("VENDOR_HYP_BMAP_2", 1): "DISCOVER_IMPL_CPUS",
+}
+"""Names of bits by bitmap register and bit. Source: arch/arm64/include/uapi/asm/kvm.h, KVM_REG_ARM_*_BIT_*."""
+
+FW_BY_ID = {row.reg: row for row in FW_REGISTERS}
+FW_BY_NAME = {row.name: row for row in FW_REGISTERS}
 
 
 def register(name: object) -> int:

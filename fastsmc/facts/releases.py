@@ -16,10 +16,10 @@ from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
 
-from fastsmc.checks import whole
+from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
-from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3
+from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
 
 Series = tuple[int, int]
 """(major, minor): the release that opened it, and all its stable updates."""
@@ -27,7 +27,7 @@ Version = tuple[int, int, int | None]
 """(major, minor, stable update); None as the third part stands for the newest update of that series."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Release:
     """What one Linux release does with hypercalls and firmware registers.
 
@@ -85,6 +85,21 @@ class Release:
     def stable(self) -> int | None:
         """Number of the stable update, 118 of "6.12.118"; None where none was named: the newest."""
         return parse_version(self.name)[2]
+
+    def __str__(self) -> str:
+        words = {
+            "firmware registers": self.fw_registers,
+            "PSCI versions": map(psci_name, self.psci_versions),
+            "services": sorted(self.answers),
+            "SMCCC filter": ("yes" if self.has_filter else "no",),
+            "SMC from guests": ("served" if self.serves_smc else "refused",),
+            "uncertain": self.uncertain or ("nothing",),
+        }
+        rows = [f"  {label:18}  {', '.join(told)}" for label, told in words.items()]
+        return "\n".join([f"Linux {self.name}", *rows])
+
+    def __repr__(self) -> str:
+        return f"Release({shown(self.name)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +324,7 @@ _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_N
 """Highest level of WORKAROUND_1, _2 and _3."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Host:
     """A release plus what its machine adds.
 
@@ -353,3 +368,12 @@ class Host:
         118
         """
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)
+
+    def __str__(self) -> str:
+        levels = ", ".join(map(str, self.workaround))
+        counter = "" if self.is_arch_counter_clocksource else "; its clock source is not the Arm counter"
+        named = "" if self.name in ("", self.release.name) else f"{self.name}: "
+        return f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+
+    def __repr__(self) -> str:
+        return f"Host({shown(self.name or self.release.name)}, {self.release!r}, workaround={self.workaround})"

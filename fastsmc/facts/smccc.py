@@ -26,6 +26,16 @@ SMCCC_VERSION_1_1 = 0x10001
 PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3 = 0x1, 0x2, 0x10000, 0x10001, 0x10002, 0x10003
 """PSCI versions as KVM's register holds them: major << 16 | minor. Source: uapi/linux/psci.h, KVM_ARM_PSCI_*."""
 
+
+def psci_name(word: int) -> str:
+    """A PSCI version word as people write it.
+
+    >>> psci_name(PSCI_1_3)
+    '1.3'
+    """
+    return f"{word >> 16}.{word & 0xFFFF}"
+
+
 PSCI_ALLOWED_OWNER, PSCI_ALLOWED_LAST = 4, 0x1F
 """Owner 4, low half <= 0x1F is allowed by default; bits 31, 30 and 23:16 are not looked at. Source: hypercalls.c."""
 
@@ -106,11 +116,17 @@ class Function:
     """One function id KVM/arm64 has a name for.
 
     Attributes:
+        func_id: all 32 bits.
+        name: Linux' macro, less what all of a kind begin and end with. An SMC64 form of PSCI ends in 64.
+        service: the group it belongs to.
+        gate: what lets a call through to the kernel's answer.
+        source: files of Linux or documents of Arm that have it.
         bitmap, bit: for Gate.BITMAP, which bitmap register and bit.
         needs: what a release's `answers` must hold for the id to be answered; "" = every release here,
             "-" = named in the ABI, answered by no release.
         psci_min, psci_max: effective PSCI versions that answer it (PSCI functions only).
         vm_cap: VM capability that must be enabled.
+        exits: it leaves the guest with KVM_EXIT_SYSTEM_EVENT.
     """
 
     func_id: int

@@ -1,1 +1,1 @@
-"""What real kernels were recorded to do: how a recorded host lies on disk, and how it is read."""
+"""What real kernels were recorded to do: how a recorded host lies on disk, is read and is copied."""

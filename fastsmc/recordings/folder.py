@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastsmc.checks import shown
 from fastsmc.errors import FastsmcError, InputError, RecordingError
-from fastsmc.facts.registers import WORKAROUND_NOT_REQUIRED, register
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import Conduit
 
 Record = dict[str, Any]
+
+CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls", "filter", "a32")
+"""Kinds whose records are calls, below headers that describe the VMs which made them."""
+PROBE = "trace_probe_hvc_only.txt.xz"
+"""The file in which the tracepoint itself recorded a host's first calls."""
 
 CONDUIT = {"hvc0": Conduit.HVC, "smc0": Conduit.SMC, "hvc1": Conduit.HVC_IMM, "smc1": Conduit.SMC_IMM}
 """How recordings spell a conduit; the digit is the immediate."""
@@ -29,16 +34,15 @@ FORMAT_ERRORS = (
 )
 """What reading a record of another shape raises, or one that asks for what no VM can do."""
 
-_WORKAROUNDS = tuple(f"{register(f'SMCCC_ARCH_WORKAROUND_{n}'):#x}" for n in (1, 2, 3))
-"""Ids of the three registers of levels, as recordings print them."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recording:
     """One recorded host.
 
     Attributes:
-        folder: where its files lie. name: the folder's name. meta: meta.json, read whole.
+        folder: where its files lie.
+        name: the folder's name.
+        meta: meta.json, read whole.
         release: the rules of its kernel, as its own meta.json names it.
     """
 
@@ -46,6 +50,9 @@ class Recording:
     name: str
     meta: Record
     release: Release
+
+    def __repr__(self) -> str:
+        return f"Recording({shown(self.name)}, Linux {shown(self.release.name)})"
 
     @property
     def is_compact(self) -> bool:
@@ -62,6 +69,7 @@ class Recording:
         return tuple(sorted(name for name in others if not name.endswith((".jsonl.xz", ".bin.xz"))))
 
     def has(self, kind: str) -> bool:
+        """Whether there are records of a kind."""
         return (self.folder / f"{kind}.jsonl.xz").exists()
 
     def records(self, kind: str) -> Iterator[tuple[int, Record]]:
@@ -99,29 +107,6 @@ class Recording:
         missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         return RecordingError(f"{self.folder / kind}.jsonl.xz:{line}: not a record of this kind: {missing}")
 
-    def workaround_levels(self) -> tuple[int, int, int]:
-        """The host's WORKAROUND_1..3 levels, as it describes itself; an input to the model, not a result.
-
-        Taken from the first register dump of a configuration, the register discovery, or a register list.
-
-        Raises:
-            RecordingError: none of its files tells them, or tells levels that do not exist.
-        """
-        kinds = ("calls", "random", "sweep", "fuzz_calls", "a32", "filter", "setreg", "reglist")
-        for kind in filter(self.has, kinds):
-            line, found = 0, dict[str, str]()
-            try:
-                for line, record in self.records(kind):  # noqa: B007 - the handler below names it
-                    found |= _registers_told(record)
-                    if found and "t" not in record:
-                        break  # a whole dump; register discovery goes on, a register a line
-                if _WORKAROUNDS[0] in found:
-                    return _levels(found)
-            except FORMAT_ERRORS as error:
-                raise self.malformed(kind, line, error) from error
-        msg = f"{self.folder}: no file tells the host's SMCCC_ARCH_WORKAROUND levels; one of {', '.join(kinds)} would"
-        raise RecordingError(msg)
-
 
 def payload_path(folder: Path, features: str) -> Path:
     """Where a host's folder keeps all registers of a vCPU with these features, whole values."""
@@ -143,23 +128,6 @@ def read_payload(path: Path) -> bytes:
     except (OSError, lzma.LZMAError) as error:
         msg = f"{path}: cannot be read ({error}); is the file whole?"
         raise RecordingError(msg) from error
-
-
-def _registers_told(record: Record) -> dict[str, str]:
-    """Registers a record reports, value by id: a dump, a register list, or one of the register discovery."""
-    if "fw" in record:
-        return dict(record["fw"])
-    if record.get("t") == "index":
-        return {record["reg"]: record["val"]}
-    return {reg: value for reg, value, _ in record.get("regs", ())}
-
-
-def _levels(registers: dict[str, str]) -> tuple[int, int, int]:
-    one, two, three = (int(registers.get(reg, "0x0"), 16) for reg in _WORKAROUNDS)
-    if not (0 <= one <= WORKAROUND_NOT_REQUIRED and 0 <= three <= WORKAROUND_NOT_REQUIRED and two in (0, 3)):
-        msg = f"workaround levels {one}, {two}, {three} are none a host has: 0 to 2, 0 or 3, 0 to 2"
-        raise ValueError(msg)
-    return one, two, three
 
 
 def kernel_name(meta: Record) -> str:

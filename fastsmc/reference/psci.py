@@ -39,7 +39,7 @@ def _psci_version(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
 
 
 def _cpu_suspend(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
-    """A WFI, whatever the arguments ask for."""
+    """Waits for an interrupt as WFI does, whatever power state the arguments ask for."""
     return Outcome(Verdict.HANDLED, words(0), blocks=True)
 
 
@@ -49,6 +49,7 @@ def _cpu_off(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
 
 
 def _cpu_on(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Starts the stopped vCPU whose affinity is in x1."""
     target = vm.affinity_target(x1)
     for other, mp_state in enumerate(vm.mp_state):
         if target is not None and mpidr_affinity(other) == target:
@@ -61,6 +62,7 @@ def _cpu_on(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
 
 
 def _affinity_info(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Whether any vCPU is on among those that share the affinity in x1, from level x2 up."""
     target = vm.affinity_target(x1)
     if target is None or x2 > 3:
         return answered(PSCI_INVALID_PARAMS)
@@ -99,7 +101,7 @@ _FEATURES_ALWAYS = frozenset(
 
 
 def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
-    """Influenced by neither filter nor bitmaps."""
+    """Whether a PSCI function is there; neither filter nor bitmaps change that."""
     asked = x1 & MASK32
     version = vm.effective_psci_version()
     refused = asked & SMC64 and vm.is_a32
@@ -117,11 +119,12 @@ def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome
 
 
 def system_suspend(x0: int, x1: int, x2: int, x3: int) -> Outcome:
-    """Writes no result register, so x0 still holds the id; other vCPUs run on."""
+    """Leaves the guest and writes no register, so that x0 still holds the id; other vCPUs run on."""
     return _system_event(EVENT_SUSPEND, (), (x0, x1, x2, x3))
 
 
 def _system_reset2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Type 0 is a warm reset, those from 0x80000000 up are the vendor's; the cookie in x2 is not looked at."""
     reset_type = x1 & MASK32
     if reset_type != 0 and reset_type < 0x8000_0000:
         return answered(PSCI_INVALID_PARAMS)
@@ -130,6 +133,7 @@ def _system_reset2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome
 
 
 def _system_off2(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
+    """Hibernates: types 0 and 1 mean the same, and the cookie in x2 must be 0."""
     if x1 & MASK32 > 1 or x2 != 0:
         return answered(PSCI_INVALID_PARAMS)
     vm.stop_all()
@@ -156,8 +160,10 @@ PSCI = {
     0x8400_0015: _system_off2,
     0xC400_0015: _system_off2,
 }
+"""The answer of each PSCI id that any release answers, SYSTEM_SUSPEND apart."""
 
 SYSTEM_SUSPEND = frozenset({0x8400_000E, 0xC400_000E})
+"""The ids whose answer needs x0 too, as SYSTEM_SUSPEND writes no register."""
 PSCI_ANSWERED = SYSTEM_SUSPEND | frozenset(PSCI)
 NARROWED = frozenset({0x8400_0003, 0x8400_0004, 0x8400_000E, 0x8400_0012, 0x8400_0015})
 SMC64_REFUSED_EARLY = frozenset({0xC400_0001, 0xC400_0003, 0xC400_0004})

@@ -35,7 +35,9 @@ from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
 SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
+"""KVM_REG_ARM64_SVE_VLS: the vector lengths a vCPU has."""
 PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
+"""The core register pstate, 0x42 words into struct kvm_regs."""
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
 _MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048
@@ -56,17 +58,20 @@ def vcpu_init_errno(features: str, release: Release, caps: frozenset[int]) -> in
     return OK if needed <= caps else EINVAL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RegisterDump:
     """All registers of one vCPU.
 
     Attributes:
-        features: of the vCPU, as in register sets: "psci02+pmu".
-        values: by id, in the order of KVM_GET_REG_LIST.
+        features: names of the vCPU's features, as in register sets: "psci02+pmu".
+        values: the registers' values by id, in the order of KVM_GET_REG_LIST.
     """
 
     features: str
     values: Mapping[int, int]
+
+    def __repr__(self) -> str:
+        return f"RegisterDump({self.features}, {len(self.values)} registers)"
 
     @classmethod
     def parse(cls, raw: bytes, features: str) -> RegisterDump:
@@ -103,6 +108,7 @@ class Prediction:
     """What SET_ONE_REG does with one register of the source.
 
     Attributes:
+        reg, value: the register's id, and the value the source had.
         errno: 0 when accepted; None where it is not modelled.
         why: the rule in words, or what is not known.
     """
@@ -122,8 +128,9 @@ def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Pred
     """One prediction per register of the source, in list order, for a vCPU that was initialised and finalised.
 
     Args:
+        source: all registers of the vCPU that moves.
         host: the destination: its release, its workaround levels.
-        fresh: a fresh vCPU of it; registers wider than 64 bits may carry their first 64 bits only.
+        fresh: a fresh vCPU of the destination; registers wider than 64 bits may carry their first 64 bits only.
 
     Raises:
         InputError: features without a known bit.

@@ -29,7 +29,7 @@ _FIXED_CACHES: Fate = (EINVAL, "cache geometry is the host's, on this release")
 
 
 def cache_size(value: int, own: int, release: Release) -> Fate:
-    """CCSIDR: the fresh value is the smallest line there may be. Source: sys_regs.c, set_ccsidr."""
+    """CCSIDR takes any geometry whose lines are not shorter than the fresh vCPU's. Source: sys_regs.c, set_ccsidr."""
     if release.caches_are_fixed:
         return _FIXED_CACHES
     if value & 7 < own & 7:
@@ -38,7 +38,7 @@ def cache_size(value: int, own: int, release: Release) -> Fate:
 
 
 def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fate:
-    """CLIDR_EL1. Source: sys_regs.c, set_clidr."""
+    """CLIDR_EL1 may promise no more coherence than CTR_EL0 does. Source: sys_regs.c, set_clidr."""
     if release.caches_are_fixed:
         return _FIXED_CACHES
     louis, loc, louu = (value >> shift & 7 for shift in (21, 24, 27))
@@ -77,7 +77,9 @@ class IdField:
     """A four-bit ID field whose rule is known: fixed, or, once writable, lowered at will.
 
     Attributes:
-        lowest: EINVAL below, except that with `or_zero` it may be 0.
+        name: the register and the field.
+        lowest: the smallest value that is accepted; below it EINVAL.
+        or_zero: 0 is accepted too.
     """
 
     name: str
@@ -101,11 +103,11 @@ Recorded: PerfMon, DebugVer, PMUVer, HCX. The others: sys_regs.c, ID_WRITABLE ma
 """
 
 _IMPLEMENTATION_DEFINED = 0xF
-"""In PMUVer and PerfMon not a high value but one with a rule of its own, which was not recorded."""
+"""In PMUVer and PerfMon, 0xF is not a high version; its rule was not recorded."""
 
 
 def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> Fate:
-    """A listed system register whose value is not the one it has."""
+    """What happens when a listed system register is written a value that it does not have."""
     encoding = Encoding.of(reg)
     if reg == _CLIDR_EL1:
         return _cache_levels(value, fresh, release)
@@ -124,7 +126,7 @@ def is_state(reg: int) -> bool:
 
 
 def _id_register(encoding: Encoding, value: int, own: int, release: Release) -> Fate:
-    """An ID register with another value: refused for one field that is refused."""
+    """An ID register is refused if one field is refused, and unknown if one field's fate is unknown."""
     fates = [
         _id_field(encoding, shift, value >> shift & 0xF, own >> shift & 0xF, release)
         for shift in range(0, 64, 4)
@@ -138,7 +140,10 @@ def _id_register(encoding: Encoding, value: int, own: int, release: Release) -> 
 
 
 def _id_field(encoding: Encoding, shift: int, value: int, own: int, release: Release) -> Fate:
-    """One field. Around the release that made some writable, what is refused before and after is refused."""
+    """The fate of one field of an ID register.
+
+    Around the release that made fields writable, a value is refused only if it is refused before and after.
+    """
     unknown: Fate = (None, f"no rule is known for bits {shift + 3}:{shift} of an ID register with another value")
     is_uncertain = "id_registers_are_fixed" in release.uncertain
     if release.id_registers_are_fixed and not is_uncertain:

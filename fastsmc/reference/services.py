@@ -1,6 +1,6 @@
 """Answers of the services that are not PSCI: Arm architecture, TRNG, paravirtualised time, vendor calls.
 
-Each is a function of (vm, vcpu, x1, x2, x3). Sources: Linux arch/arm64/kvm/{hypercalls,trng,pvtime}.c.
+Each answer is a function of (vm, vcpu, x1, x2, x3). Sources: Linux arch/arm64/kvm/{hypercalls,trng,pvtime}.c.
 """
 
 from __future__ import annotations
@@ -113,8 +113,10 @@ ANSWERS = {
     0x8600_0000: _vendor_features,
     0x8600_0001: _ptp,
 }
+"""The answer of each function id outside PSCI that any release answers."""
 
 
 def is_answered_by(vm: VmState, func_id: int) -> bool:
+    """Whether the VM's kernel has the service to which a known function id belongs."""
     needs = FUNCTION_BY_ID[func_id].needs
     return not needs or needs in vm.release.answers

@@ -1,4 +1,4 @@
-"""What the reference knows of one VM, and what it says of one call: state, outcomes and the ABI's constants.
+"""State of one VM, outcome of one call, and the ABI's constants that the rules speak of.
 
 Sources: Linux include/uapi/linux/{kvm,psci}.h, arch/arm64/include/uapi/asm/kvm.h, arch/arm64/kvm/{psci,trng}.c.
 """
@@ -46,9 +46,10 @@ class Outcome:
     """What one call does.
 
     Attributes:
+        verdict: what became of it.
         x: x0..x3 when the guest goes on, or as userspace finds them at the exit.
         free: per register, the bits that may be anything (random or clock-derived); they are 0 in `x`.
-        exit: set when the call leaves the guest.
+        exit: how the call leaves the guest, if it does.
         blocks: the vCPU then waits in KVM_RUN (CPU_SUSPEND, CPU_OFF).
     """
 
@@ -68,15 +69,19 @@ class Outcome:
 
 
 def words(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> FourWords:
+    """x0..x3 as KVM writes them together; a negative x0 is an error code."""
     return (x0 & MASK64, x1, x2, x3)
 
 
 def answered(x0: int, x1: int = 0, x2: int = 0, x3: int = 0) -> Outcome:
+    """The outcome of a call that a service answers."""
     return Outcome(Verdict.HANDLED, words(x0, x1, x2, x3))
 
 
 DENIED = Outcome(Verdict.DENIED, words(NOT_SUPPORTED))
+"""The outcome of a call that the filter or a bitmap stops."""
 UNANSWERED = Outcome(Verdict.NOT_SUPPORTED, words(NOT_SUPPORTED))
+"""The outcome of a permitted call that nothing answers."""
 REFUSED = answered(NOT_SUPPORTED)
 """A service's own NOT_SUPPORTED."""
 
@@ -102,15 +107,17 @@ class VmState:
 
     @property
     def is_a32(self) -> bool:
+        """Whether the vCPUs run AArch32 at EL1."""
         return bool(self.features & FEATURE_EL1_32BIT)
 
     def effective_psci_version(self) -> int:
+        """The version word its guests see: 0.1 without the feature PSCI_0_2, else what was set, else the default."""
         if not self.features & FEATURE_PSCI_0_2:
             return PSCI_0_1
         return self.psci_version or self.release.psci_versions[-1]
 
     def shown_bitmap(self, index: int) -> int:
-        """The bitmap as services see it: all their bits, before the registers existed."""
+        """The bitmap as services see it. Before the registers existed, services saw all the bits of that time."""
         if self.release.is_gated:
             return self.bitmap[index]
         return (1, 1, 3, 0)[index]
@@ -122,6 +129,7 @@ class VmState:
         return target & MPIDR_AFFINITY
 
     def stop_all(self) -> None:
+        """Stops every vCPU, as KVM does before it leaves the guest to shut down or reset."""
         self.mp_state = [STOPPED] * len(self.mp_state)
 
     def event_data(self, word: int) -> tuple[int, ...]:

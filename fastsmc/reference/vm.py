@@ -1,8 +1,10 @@
-"""The specification: one VM, one call at a time, in plain Python.
+"""One VM as KVM keeps it: its ioctls with their errnos, and what becomes of each call of its guest.
 
-Reads like the rules KVM follows; kernels are right when they agree with it, and it is right when it agrees with
-recordings of real kernels. Sources: Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime,guest,handle_exit,arm}.c,
-hyp/hyp-entry.S, Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recorded behaviour, which wins.
+The rules stand in KVM's own order. Kernels are right when they agree with this module, and this module is right when it
+agrees with recordings of real kernels.
+
+Sources: Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime,guest,handle_exit,arm}.c, hyp/hyp-entry.S,
+Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recorded behaviour, which wins.
 """
 
 from __future__ import annotations
@@ -210,6 +212,7 @@ class Vm(VmState):
         return OK
 
     def filter_action(self, func_id: int) -> FilterAction:
+        """What the VM's filter says of a function id; HANDLE where no range covers it."""
         for first, last, action in self.filter:
             if first <= func_id <= last:
                 return action
@@ -220,7 +223,14 @@ class Vm(VmState):
     def call(
         self, vcpu: int, x0: int, x1: int = 0, x2: int = 0, x3: int = 0, conduit: Conduit = Conduit.HVC
     ) -> Outcome:
-        """What a guest's HVC or SMC does, arguments as 64-bit register values. Changes power state only."""
+        """What a guest's HVC or SMC does. The call changes power state only.
+
+        The first of these that applies settles it: the fast path at EL2, an SMC that nobody serves, the filter, the
+        bitmaps and the allowed list, the service that the id names, PSCI.
+
+        Args:
+            x0, x1, x2, x3: 64-bit values of the caller's registers.
+        """
         func_id = x0 & MASK32  # bits 63:32 are ignored everywhere
         is_smc = bool(conduit & Conduit.SMC)
         if not is_smc and self._is_fast_path(func_id):
@@ -255,6 +265,7 @@ class Vm(VmState):
     # -- PSCI --------------------------------------------------------------------------------------------------
 
     def _psci(self, vcpu: int, x0: int, x1: int, x2: int, x3: int) -> Outcome:
+        """PSCI gets every permitted id that no other service answers, known or not."""
         func_id = x0 & MASK32
         row = FUNCTION_BY_ID.get(func_id)
         is_smc64 = bool(func_id & SMC64)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from fastsmc.errors import InputError
+from fastsmc.checks import word_of
 from fastsmc.facts.releases import Host
-from fastsmc.recordings.folder import Recording, find_recordings
+from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
+from fastsmc.recordings.levels import workaround_levels
 from fastsmc.verification.calls import replay_calls
-from fastsmc.verification.compact import compact
 from fastsmc.verification.danger import replay_danger
 from fastsmc.verification.firmware import replay_setreg
 from fastsmc.verification.misc import replay_misc
-from fastsmc.verification.probe import PROBE, replay_probe
-from fastsmc.verification.restore import replay_payloads, replay_reglist, replay_restore
+from fastsmc.verification.payloads import replay_payloads
+from fastsmc.verification.probe import replay_probe
+from fastsmc.verification.reglist import replay_reglist
+from fastsmc.verification.restore import replay_restore
 from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
 from fastsmc.verification.tally import Tally, Verification
 
-__all__ = ["Tally", "Verification", "compact", "host_of", "verify"]
+__all__ = ["Tally", "Verification", "host_of", "verify"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -27,7 +29,6 @@ def _quiet(step: str, done: int, total: int) -> None:
     """No progress is shown."""
 
 
-CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls", "filter", "a32")
 REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "setreg": replay_setreg,
     "fuzz_regs": replay_fuzz_regs,
@@ -42,7 +43,7 @@ KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload", "trace_probe")
 
 def host_of(recording: Recording) -> Host:
     """The host a recording describes: its release, and its workaround levels as an input."""
-    return Host(recording.release, workaround=recording.workaround_levels(), name=recording.name)
+    return Host(recording.release, workaround=workaround_levels(recording), name=recording.name)
 
 
 def replays(
@@ -68,24 +69,24 @@ def replays(
         yield replay_probe(recording, host)
 
 
-def verify(paths: Iterable[Path | str], *, kinds: Collection[str] = KINDS, progress: Progress = _quiet) -> Verification:
+def verify(
+    paths: Path | str | Iterable[Path | str], *, kinds: Collection[str] | None = None, progress: Progress = _quiet
+) -> Verification:
     """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
 
     Args:
-        paths: hosts' folders, or folders of such folders.
-        kinds: replay these only; the others are reported as not looked at.
+        paths: a host's folder, a folder of such folders, or several of either.
+        kinds: replay these only, and report the others as not looked at; all by default.
         progress: told the host about to be replayed, how many are done, and of how many.
 
     Raises:
         RecordingError: a path without recordings, or a damaged file.
         InputError: a kind there is none of.
     """
-    unknown = sorted(set(kinds) - set(KINDS))
-    if unknown:
-        msg = f"no kind of record is called {unknown[0]!r}; there are {', '.join(KINDS)}"
-        raise InputError(msg)
+    kinds = KINDS if kinds is None else [word_of("a kind of record", kind, KINDS) for kind in sorted(set(kinds))]
     result = Verification()
-    found = {r.folder.resolve(): r for path in paths for r in find_recordings(path)}
+    folders = [paths] if isinstance(paths, str | Path) else paths
+    found = {r.folder.resolve(): r for path in folders for r in find_recordings(path)}
     recordings = list(found.values())
     given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):

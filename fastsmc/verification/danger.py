@@ -13,7 +13,7 @@ from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import MASK32, MASK64, Outcome
 from fastsmc.reference.vm import Vm
-from fastsmc.verification.calls import reference_vm, set_up, set_up_fleet
+from fastsmc.verification.configurations import reference_vm, set_up, set_up_fleet
 from fastsmc.verification.fields import word, words
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet

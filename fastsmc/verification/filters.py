@@ -1,4 +1,4 @@
-"""Predicts recorded filter inserts: the typed records of `filter`."""
+"""Predicts what recorded filter inserts return: the records of `filter` that carry a type `t`."""
 
 from __future__ import annotations
 

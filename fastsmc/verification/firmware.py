@@ -5,13 +5,12 @@ from __future__ import annotations
 from fastsmc.facts.registers import (
     ARCH_ARM32,
     ARCH_ARM64,
+    BITMAP_REGISTERS,
     CLASS_FW,
     CLASS_SVE,
-    FW_REGISTERS,
     SIZE_MASK,
     SIZE_SHIFT,
     SIZE_U64,
-    FwKind,
     register,
 )
 from fastsmc.facts.releases import Host
@@ -28,11 +27,10 @@ SVE_CLASS, UNKNOWN_CLASS = (ARCH_ARM64 | SIZE_U64 | kind for kind in (CLASS_SVE,
 ARM32_ARCH = ARCH_ARM32 | SIZE_U64 | CLASS_FW
 RESERVED_BITS = PSCI_VERSION | 1 << 32
 """PSCI_VERSION with a bit set that no id has."""
-BITMAPS = tuple(row for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
 
 
 def _discover(host: Host, record: Record, shared: Shared) -> Predicted:
-    present = [row for row in BITMAPS if Pair(host).get(row.reg)[0] == OK]
+    present = [row for row in BITMAP_REGISTERS if Pair(host).get(row.reg)[0] == OK]
     supported = [sum(1 << b for b in range(64) if Pair(host).set(row.reg, 1 << b) == OK) for row in present]
     return {
         "nbm": len(present),

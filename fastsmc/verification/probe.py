@@ -9,19 +9,18 @@ from fastsmc.dispatcher.batch import verdicts
 from fastsmc.errors import RecordingError, TraceError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict
-from fastsmc.recordings.folder import Recording
+from fastsmc.recordings.folder import PROBE, Recording
 from fastsmc.reference.vm import Vm
-from fastsmc.traces.text import read_trace
+from fastsmc.traces.text import trace as read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
 
-PROBE = "trace_probe_hvc_only.txt.xz"
-
 
 def replay_probe(recording: Recording, host: Host) -> Tally:
-    """Replays the probe: KVM traced the call, so it was not answered on the fast path before the tracepoint.
+    """Replays the probe, of which a record is one event.
 
-    A record is one event; reference and fleet must both take it past the fast path.
+    KVM traced the call, so that call was not answered on the fast path, which lies before the tracepoint: neither
+    the reference nor the fleet may answer it there.
     """
     tally = Tally(recording.name, "trace_probe")
     try:

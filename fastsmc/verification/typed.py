@@ -1,4 +1,4 @@
-"""Replays records that carry a type `t`: a predictor per type, all results of a record compared with what it says."""
+"""Replays records that carry a type `t`: each type has a predictor, which must tell every result of its records."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def judge_typed(
     record: Record,
     shared: Shared,
 ) -> None:
-    """Counts one record with a type `t`: all it tells as a result must be what the model predicts."""
+    """Counts one record with a type `t`, whose results must all be what the model predicts."""
     predict = table.get(record.get("t", ""))
     if predict is None:
         tally.cannot_judge(f"{tally.kind} records of type {record.get('t')!r}")

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
 from fastsmc.explanation import Explanation, explain
-from fastsmc.explanation.answers import ANSWERS, NEEDS, linux_name
-from fastsmc.explanation.functions import BIT_NAMES, FATES
+from fastsmc.explanation.answers import ANSWERS, NEEDS
+from fastsmc.explanation.functions import FATES
+from fastsmc.explanation.names import linux_name
 from fastsmc.facts.register_names import recorded_ids, sysreg_ids
 from fastsmc.facts.register_sets import register_sets
-from fastsmc.facts.registers import FW_REGISTERS, FwKind, FwRegister
+from fastsmc.facts.registers import BIT_NAMES, FW_REGISTERS, FwKind, FwRegister
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
 from fastsmc.reference.vm import Vm
@@ -387,3 +388,16 @@ def test_explaining_compiles_nothing() -> None:
 
 def test_services_have_names() -> None:
     assert {row.service for row in FUNCTIONS} == set(Service) - {Service.UNKNOWN}
+
+
+def test_several_ids_are_explained_in_the_order_asked_for() -> None:
+    told = explain(["STD_BMAP", "0xC6000001", "PTP"], release="6.12.118")
+    assert [one.id for one in told] == [0x6030000000160000, 0xC6000001, 0x86000001]
+    assert (len(told), told[2]) == (3, explain("PTP", release="6.12.118"))
+    assert str(told) == "\n\n".join(str(one) for one in told)
+    assert told.as_dict() == [one.as_dict() for one in told]
+    assert explain((0x86000001,)).each == (explain("PTP"),)
+    assert "default 6.12.118" in lines(told[1])
+    assert repr(told) == "Explanations(0x6030000000160000, 0xC6000001, 0x86000001)"
+    assert repr(explain("PTP")) == "Explanation(0x86000001: VENDOR_HYP_PTP)"
+    assert len(repr(explain([1] * 1000))) <= 200

@@ -140,3 +140,14 @@ def test_a_host_has_rules_not_a_name() -> None:
     with pytest.raises(InputError, match=r"Host\.of\(name\)"):
         Host("6.12")  # type: ignore[arg-type]
     assert Host.of("6.12", workaround=(2, 3, 2)).workaround == (2, 3, 2)
+
+
+def test_hosts_and_releases_are_shown_in_a_line_and_told_in_a_few() -> None:
+    host = Host.of("6.12.118", workaround=(2, 3, 2), is_arch_counter_clocksource=False)
+    assert repr(host) == "Host('6.12.118', Release('6.12.118'), workaround=(2, 3, 2))"
+    assert str(host).startswith("Linux 6.12.118, SMCCC_ARCH_WORKAROUND_1 to _3 at levels 2, 3, 2; its clock")
+    told = str(release("5.15")).splitlines()
+    assert told[0] == "Linux 5.15"
+    assert told[2].split(maxsplit=2)[2] == "0.1, 0.2, 1.0"
+    assert told[-1].endswith("a32_refuses_all_smc64, mpidr_masks_extra_bits, has_event_data")
+    assert len(repr(Host.of("6.12" + "-x" * 500, host_name="y" * 500))) <= 200

@@ -13,10 +13,13 @@ import pytest
 
 from fastsmc.errors import RecordingError
 from fastsmc.facts.registers import register
+from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording, payload_path
 from fastsmc.reference.restore import PSTATE
-from fastsmc.verification import compact, host_of, verify
-from fastsmc.verification.restore import NOT_MODELLED, replay_payloads, replay_reglist, replay_restore
+from fastsmc.verification import host_of, verify
+from fastsmc.verification.payloads import replay_payloads
+from fastsmc.verification.reglist import replay_reglist
+from fastsmc.verification.restore import NOT_MODELLED, replay_restore
 from fastsmc.verification.tally import Tally
 from tests.support.places import TESTS
 

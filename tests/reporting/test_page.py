@@ -20,7 +20,7 @@ from fastsmc import scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting.needs import NEEDS, check
 from fastsmc.results.tables import Column, Run, Table, load, save, to_csv, to_json
-from fastsmc.traces.text import read_trace
+from fastsmc.traces.text import trace as read_trace
 from tests.support.study_sizes import LOAD, STUDY
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"

@@ -18,7 +18,7 @@ from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference.vm import Vm
 from fastsmc.results.tables import Run, load, save
 from fastsmc.scaling import axes, payload
-from fastsmc.traces.text import read_trace
+from fastsmc.traces.text import trace as read_trace
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
 SMALL = scaling.Sizes(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
-from fastsmc.traces.text import parse_trace, read_trace
+from fastsmc.traces.text import parse_trace
+from fastsmc.traces.text import trace as read_trace
 from tests.support.places import ROOT, TESTS
 
 HERE = TESTS / "recordings" / "guest-traces"
@@ -368,3 +369,14 @@ def test_values_at_the_top_of_their_range_are_kept() -> None:
     assert events_of(trace) == [event[1:]]
     assert trace.func_id.tolist() == [0xFFFF_FFFF]
     assert np.iinfo(np.int64).max > event[3]
+
+
+def test_a_trace_says_what_it_holds_as_text_as_json_and_in_one_line() -> None:
+    read = parse_trace([LINE, "gibberish", LINE, "CPU:0 [LOST 3 EVENTS]"], name="x" * 500, lenient=True)
+    told = read.as_dict()
+    assert (told["calls"], told["lost"], told["skipped"]) == (2, 3, 1)
+    assert told["rows"] == [{"service": "TRNG", "function": "TRNG_RND64", "calls": 2}]
+    assert str(read).splitlines()[1].split() == ["TRNG", "TRNG_RND64", "2"]
+    assert str(read).splitlines()[-1] == "2 calls (recorded), 3 lost by the tracer, 1 lines skipped, the first at 2"
+    assert "2 calls, 3 lost, 1 lines skipped" in repr(read)
+    assert len(repr(read)) <= 200

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import InputError, RecordingError
-from fastsmc.verification import compact, verify
+from fastsmc.recordings.compact import compact
+from fastsmc.verification import verify
 from fastsmc.verification.calls import UNCLOSED_NOTE
 from tests.support.places import TESTS
 
@@ -245,3 +246,20 @@ def test_a_compact_copy_does_not_replace_its_source(host: Path) -> None:
     with pytest.raises(RecordingError, match="own source"):
         compact([host], host.parent)
     assert (host / "calls.jsonl.xz").read_bytes() == before
+
+
+def test_a_verification_is_the_same_as_text_as_json_and_in_one_line(host: Path) -> None:
+    rewrite(host, "setreg", lambda records: records.append({"t": "from_the_future", "errno": 0}))
+    result = verify(host, kinds=["setreg"])
+    told = result.as_dict()
+    assert (told["records"], told["match"], told["ok"]) == (result.n_record, result.n_record - 1, False)
+    assert [(row["host"], row["kind"], sum(row["not_judged"].values())) for row in told["kinds"]] == [
+        ("linux-6.12.107-max", "setreg", 1)
+    ]
+    assert set(told["not_looked_at"]) == set(result.not_looked_at) >= {"calls", "misc"}
+    text = str(result)
+    assert "1 not judged: the model has no rule for setreg records of type 'from_the_future'" in text
+    assert "not looked at: calls (of 1 host)" in text
+    assert text.splitlines()[-1] == f"{result.n_match} of {result.n_record} records match"
+    assert repr(result) == f"Verification({result.n_match} of {result.n_record} records of 1 hosts match)"
+    assert repr(result.tallies[0]).startswith("Tally(linux-6.12.107-max setreg: ")

@@ -10,21 +10,19 @@ from typing import Any
 
 from fastsmc.errors import RecordingError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
-from fastsmc.recordings.folder import Record, Recording, find_recordings, payload_path
-from fastsmc.verification.probe import PROBE
+from fastsmc.recordings.folder import CALL_KINDS, PROBE, Record, Recording, find_recordings, payload_path
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
-"""Kinds that are small as they are, and whose lines count each other."""
+"""Kinds that are small as they are, or whose lines count each other."""
 
 EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8, "fuzz_filter": 8}
 """Of the random kinds every n-th configuration or sequence is kept; each stands alone."""
 
-CALL_KINDS = ("calls", "random", "fuzz_calls", "filter", "a32")
-
 SEQUENCE_KINDS = ("fuzz_regs", "fuzz_filter")
-
+"""Kinds of which a record is a sequence of operations on one VM."""
 
 ASKS_ABOUT_AN_ID = frozenset(f.func_id for f in FUNCTIONS if f.name.endswith("_FEATURES"))
+"""Functions whose answer depends on the function id in x1."""
 
 
 def compact(
@@ -62,7 +60,7 @@ def _written(recordings: list[Recording], destination: Path, progress: Callable[
         (folder / "meta.json").write_text(
             json.dumps({**recording.meta, "compact": True}, indent=1) + "\n", encoding="utf-8"
         )
-        for kind in (*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS):
+        for kind in dict.fromkeys((*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS)):
             if recording.has(kind):
                 size += _write(folder / f"{kind}.jsonl.xz", _kept(recording, kind))
         if (recording.folder / PROBE).exists():
@@ -135,7 +133,7 @@ def _signature(record: Record) -> tuple[object, ...]:
 
 
 def _is_forwarded(record: Record) -> bool:
-    """The guest finds x0 as it was only after an exit."""
+    """Whether userspace saw the call: only after an exit does the guest find x0 as it was."""
     return "exit" in record or (_seen(record)[0] == record["id"] and int(record["id"], 16) != 0)
 
 

@@ -1,0 +1,114 @@
+"""Function ids and register ids by the names that people type: ours, those of Linux' macros, and their ends.
+
+Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h and arch/arm64/include/uapi/asm/kvm.h.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+
+from fastsmc.errors import InputError
+from fastsmc.facts.register_names import sysreg_ids
+from fastsmc.facts.registers import FW_REGISTERS
+from fastsmc.facts.smccc import FUNCTIONS, Function, Service
+
+FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
+_MAX_NAMES = 6
+"""Names that a message lists before it counts the rest."""
+
+
+_PSCI_SPEC_OF_LAST_NUMBER = ((0x09, "0_2"), (0x11, "1_0"), (0x14, "1_1"), (0x15, "1_3"))
+"""Which PSCI version brought the numbers up to this one. Source: include/uapi/linux/psci.h."""
+
+
+def psci_stem(name: str) -> str:
+    """What versions and conventions of a PSCI function share: PSCI_0_1_CPU_ON, PSCI_CPU_ON64 -> CPU_ON."""
+    return name.removeprefix("PSCI_0_1_").removeprefix("PSCI_").removesuffix("64").removesuffix("_")
+
+
+def linux_name(row: Function) -> str | None:
+    """The macro Linux has for a function id; None for the one it lacks.
+
+    >>> from fastsmc.facts.smccc import FUNCTION_BY_ID
+    >>> linux_name(FUNCTION_BY_ID[0x86000001]), linux_name(FUNCTION_BY_ID[0xC4000012])
+    ('ARM_SMCCC_VENDOR_HYP_KVM_PTP_FUNC_ID', 'PSCI_1_1_FN64_SYSTEM_RESET2')
+    """
+    match row.service:
+        case Service.ARCH if row.name in ("SMCCC_VERSION", "SMCCC_ARCH_FEATURES"):
+            return f"ARM_{row.name}_FUNC_ID"
+        case Service.ARCH:
+            return None if row.name == "SMCCC_ARCH_WORKAROUND_4" else f"ARM_{row.name}"
+        case Service.TRNG:
+            return f"ARM_SMCCC_{row.name}"
+        case Service.PV_TIME:
+            return f"ARM_SMCCC_HV_{row.name}"
+        case Service.VENDOR_HYP if row.name == "VENDOR_HYP_CALL_UID":
+            return f"ARM_SMCCC_{row.name}_FUNC_ID"
+        case Service.VENDOR_HYP:
+            return f"ARM_SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('VENDOR_HYP_')}_FUNC_ID"
+    stem = psci_stem(row.name)
+    if row.name.startswith("PSCI_0_1_"):
+        return f"KVM_PSCI_FN_{stem}"
+    spec = next(spec for last, spec in _PSCI_SPEC_OF_LAST_NUMBER if row.func_id & 0xFFFF <= last)
+    form = "FN64" if row.func_id >> 30 & 1 else "FN"
+    return f"PSCI_{spec}_{form}_{'PSCI_' if stem in ('VERSION', 'FEATURES') else ''}{stem}"
+
+
+@cache
+def _short_names() -> dict[str, int]:
+    """Ids by our names; where a function and a register share one, it is the function's."""
+    registers = {row.name: row.reg for row in FW_REGISTERS}
+    return registers | sysreg_ids() | {row.name: row.func_id for row in FUNCTIONS}
+
+
+@cache
+def _linux_names() -> dict[str, int]:
+    """Ids by the names of Linux' macros, less what every one of a kind begins and ends with."""
+    functions = {name: row.func_id for row in FUNCTIONS if (name := linux_name(row))}
+    trimmed = {name.removeprefix("ARM_").removesuffix("_FUNC_ID"): value for name, value in functions.items()}
+    registers = {f"KVM_REG_ARM_{row.name}": row.reg for row in FW_REGISTERS}
+    system = {f"SYS_{name}": reg for name, reg in sysreg_ids().items() if not name.startswith("KVM_REG_")}
+    return registers | system | trimmed | functions
+
+
+def _ending(names: Mapping[str, int], key: str) -> dict[str, int]:
+    """The names of which `key` is the end; PSCI 0.1, which is older than SMCCC, must be named in full."""
+    return {name: value for name, value in names.items() if name.endswith(f"_{key}") and "PSCI_0_1_" not in name}
+
+
+def id_named(text: str) -> int:
+    """The id of a function or register, by its name or the end of a name that no other id shares.
+
+    Raises:
+        InputError: no such name, with those that are spelled alike; or the end of several.
+
+    >>> hex(id_named("ptp")), hex(id_named("SYS_CLIDR_EL1"))
+    ('0x86000001', '0x603000000013c801')
+    """
+    key = text.strip().upper().replace("-", "_")
+    exact = _linux_names() | _short_names()
+    if key in exact:
+        return exact[key]
+    for names in (_short_names(), _linux_names()):
+        ends = _ending(names, key)
+        if len(set(ends.values())) == 1:
+            return next(iter(ends.values()))
+        if ends:
+            more = f" and {len(ends) - _MAX_NAMES} more" if len(ends) > _MAX_NAMES else ""
+            msg = f"{text!r} may be {', '.join([*ends][:_MAX_NAMES])}{more}; name one of them"
+            raise InputError(msg)
+    shown = f"{text[:40]!r}"
+    if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
+        msg = f"{shown} is not a number: write 0x{text.strip()}"
+        raise InputError(msg)
+    close = get_close_matches(key[:40], exact, n=3)
+    msg = f"no function or register is called {shown}; {f'did you mean {_either(close)}?' if close else FORMS}"
+    raise InputError(msg)
+
+
+def _either(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
