@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,17 @@ _CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "cache"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
 
+# Typer looks once, too: a CI service's variables would draw colours into what a test compares.
+for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
+    os.environ.pop(_name, None)
+os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
+
 # The first example includes compiling the kernel, which is over any deadline.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 # tools/mutate.py only asks whether a test fails; half a minute would go by until Hypothesis has its smallest example.
 settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("ci" if os.environ.get("CI") else "local")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _plain_terminal() -> Iterator[None]:
-    """A CI service's variables make rich and typer draw colours into what a test compares."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("NO_COLOR", "1")
-        patch.setenv("TERM", "dumb")
-        patch.setenv("COLUMNS", "120")
-        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # before those left out are gone

@@ -12,16 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import fastsmc, fastsmc_process
 from tests.support.places import TESTS
 
 RECORDINGS = TESTS / "recordings"
 TRACE = RECORDINGS / "guest-traces" / "7.3-7.3.ftrace.txt"
-
-
-def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fastsmc", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300
-    )
 
 
 @pytest.mark.parametrize(
@@ -51,11 +46,11 @@ def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> No
 def test_version_is_the_installed_one() -> None:
     from importlib.metadata import version
 
-    assert fastsmc("--version").stdout == f"fastsmc {version('fastsmc')}\n"
+    assert fastsmc_process("--version").stdout == f"fastsmc {version('fastsmc')}\n"
 
 
 def test_verify_ends_in_n_of_n() -> None:
-    done = fastsmc("verify", RECORDINGS / "linux-5.10.218-n1")
+    done = fastsmc_process("verify", RECORDINGS / "linux-5.10.218-n1")
     lines = done.stdout.splitlines()
     assert done.returncode == 0
     n = int(lines[-1].split()[0])

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.test_app import fastsmc
+from tests.support.command import fastsmc
 
 
 def test_a_failing_direction_names_registers_and_ends_in_4() -> None:

@@ -15,7 +15,7 @@ import pytest
 import fastsmc as smc
 from fastsmc.latency import text
 from fastsmc.scenario.profiles import profiles
-from tests.cli.test_app import fastsmc
+from tests.support.command import fastsmc
 from tests.support.places import ROOT
 
 EXAMPLES = ROOT / "examples"

@@ -22,6 +22,7 @@ from fastsmc.facts.registers import BIT_NAMES, FW_REGISTERS, FwKind, FwRegister
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Function, Gate, Service
 from fastsmc.reference.vm import Vm
+from tests.support.command import fastsmc
 from tests.support.strategies import RELEASES, func_ids
 
 STD_BMAP = 0x6030_0000_0016_0000
@@ -32,8 +33,7 @@ def lines(told: Explanation) -> dict[str, str]:
 
 
 def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fastsmc", "explain", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return fastsmc("explain", *arguments)
 
 
 # Functions

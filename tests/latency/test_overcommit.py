@@ -171,7 +171,11 @@ MOST_WAIT, MOST_RATE, MOST_P99 = 0.40, 0.13, 4.0
 """How far docs/latency.md says the model may be off: mean waiting, rate, and as a factor p99."""
 
 
-@pytest.mark.parametrize("name", GRID)
+LONG = {name for name in GRID if name.startswith(("1.5", "4"))} - {"4 per core, busy"}
+SOAK = pytest.mark.soak("the rest of a grid of nine against plain round robin; make test has five")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SOAK if name in LONG else ()) for name in GRID])
 def test_how_far_the_model_is_off_where_calls_sleep_for_the_lock(name: str) -> None:
     cores = GRID[name]
     simulation, runs = modelled(cores, count=2, calls=600), plain(cores, n_run=4, n_call=15_000)

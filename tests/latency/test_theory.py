@@ -38,7 +38,14 @@ from tests.support.queue_formulas import (
 SERVICE = 5000.0
 
 
-@pytest.mark.parametrize("load", [0.3, 0.7, 0.85])
+@pytest.mark.parametrize(
+    "load",
+    [
+        0.3,
+        0.7,
+        pytest.param(0.85, marks=pytest.mark.soak("a higher load; make test has the other cases of this theorem")),
+    ],
+)
 def test_mm1(load: float) -> None:
     calls = 30_000 if load > 0.8 else 12_000
     simulation = simulate(scenario("open", exponential(SERVICE / load), exponential(SERVICE), calls=calls))
@@ -47,7 +54,19 @@ def test_mm1(load: float) -> None:
     assert failures(checks_of_mm1(Sample.of(simulation), load / SERVICE, SERVICE)) == {}
 
 
-@pytest.mark.parametrize(("count", "vcpus"), [(128, 4), (7, 4), (2, 16)], ids=["lanes", "each", "each, 16"])
+@pytest.mark.parametrize(
+    ("count", "vcpus"),
+    [
+        pytest.param(128, 4, id="lanes"),
+        pytest.param(7, 4, id="each"),
+        pytest.param(
+            2,
+            16,
+            id="each, 16",
+            marks=pytest.mark.soak("16 vCPUs, one VM at a time; make test has the other cases of this theorem"),
+        ),
+    ],
+)
 def test_vcpus_of_a_vm_that_call_at_random_are_one_poisson_stream(count: int, vcpus: int) -> None:
     load, rate = 0.6, 0.6 / SERVICE
     given = scenario(
@@ -133,7 +152,16 @@ def test_mg1_with_the_moments_of_its_mix() -> None:
         right_bucket("waiting", sample.waiting, share, tail)
 
 
-@pytest.mark.parametrize(("workers", "load", "sharp"), [(2, 0.7, 0.01), (4, 0.7, 0.012), (16, 0.8, 0.02)])
+@pytest.mark.parametrize(
+    ("workers", "load", "sharp"),
+    [
+        (2, 0.7, 0.01),
+        (4, 0.7, 0.012),
+        pytest.param(
+            16, 0.8, 0.02, marks=pytest.mark.soak("16 workers; make test has the other cases of this theorem")
+        ),
+    ],
+)
 def test_mmk(workers: int, load: float, sharp: float) -> None:
     rate = load * workers / SERVICE
     given = scenario(
@@ -195,7 +223,15 @@ def test_exits_queue_as_forwarded_calls_do() -> None:
     near("waiting of exits", exits, load * SERVICE / (1 - load))
 
 
-@pytest.mark.parametrize(("on", "off"), [(50_000.0, 50_000.0), (20_000.0, 180_000.0)])
+@pytest.mark.parametrize(
+    ("on", "off"),
+    [
+        (50_000.0, 50_000.0),
+        pytest.param(
+            20_000.0, 180_000.0, marks=pytest.mark.soak("rarer bursts; make test has the other cases of this theorem")
+        ),
+    ],
+)
 def test_bursts_are_an_interrupted_poisson_process(on: float, off: float) -> None:
     load = 0.5
     gap_on = SERVICE / load * on / (on + off)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import pytest
 
@@ -13,6 +12,7 @@ from fastsmc.facts.register_sets import register_set
 from fastsmc.migrate import QemuMachine, StreamSize, qemu_stream_size
 from fastsmc.migrate.qemu.layout import digits_up_to
 from fastsmc.migrate.qemu.machine import parse_machine
+from tests.support.command import fastsmc
 
 
 def machine(options: str, **more: object) -> QemuMachine:
@@ -214,9 +214,7 @@ def test_machines_not_known_are_named(text: str, says: str) -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fastsmc", "migrate", "size", *arguments], capture_output=True, text=True, timeout=120
-    )
+    return fastsmc("migrate", "size", *arguments)
 
 
 def test_the_command_tells_what_the_library_does() -> None:

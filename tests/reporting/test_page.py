@@ -208,6 +208,7 @@ def test_the_same_run_gives_the_same_bytes(run: Run, folder: Path, tmp_path: Pat
     assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_text_from_the_run_is_escaped(run: Run, tmp_path: Path) -> None:
     odd = replace(run, provenance=replace(run.provenance, cpu="<b>&co", inputs={"trace": "<script>x</script>.txt"}))
     text = report.write(odd, tmp_path).read_text("utf-8")
@@ -215,12 +216,14 @@ def test_text_from_the_run_is_escaped(run: Run, tmp_path: Path) -> None:
     assert "<script" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResultFileError, match=r"file.*folder that can be written"):
         report.write(run, tmp_path / "file" / "scaling")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_half_written_is_left(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: Iterator[int] = iter(range(100))
     write = Path.write_bytes
@@ -280,8 +283,9 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
 
 def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fastsmc import report\nfrom fastsmc.results.tables import load\n"
-        "report.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
+        "import sys\nfrom pathlib import Path\nfrom fastsmc import reporting\n"
+        "from fastsmc.results.tables import load\n"
+        "reporting.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
         "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"
     )

@@ -52,6 +52,7 @@ def changed(run: Run, table: str, column: str, value: object, **where: object) -
     return replace(run, tables={**run.tables, table: Table(run[table].meaning, columns)})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_has_the_study_with_a_paragraph_a_figure(run: Run, tmp_path: Path) -> None:
     page = report.write(run, tmp_path).read_text("utf-8")
     assert "Calls under load: the 1024-vCPU study" in page

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +13,7 @@ from fastsmc.facts.register_sets import is_vm_global, register_set
 from fastsmc.facts.registers import FW_REGISTERS, register
 from fastsmc.scopes import Marked, Scope, compare_scopes, scope_cost
 from fastsmc.scopes.per_vcpu import STATE
+from tests.support.command import fastsmc
 
 
 def touched(ids: list[int], once: list[int], n_vcpu: int) -> tuple[int, int]:
@@ -87,10 +86,6 @@ def test_bad_input_is_one_clear_sentence(act: Callable[[], object]) -> None:
     with pytest.raises(InputError, match=r"\S+ \S+ \S+") as caught:
         act()
     assert "\n" not in str(caught.value)
-
-
-def fastsmc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fastsmc", *arguments], capture_output=True, text=True, timeout=120)
 
 
 def test_the_command_prints_the_table() -> None:
