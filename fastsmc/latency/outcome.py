@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, lanes
+from fastsmc.latency.kernels import entries
 from fastsmc.latency.run import Counts, Sums
 from fastsmc.latency.saving import run_of
 from fastsmc.latency.summary import summary
@@ -173,7 +173,7 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     n_of_class = np.sum([one.n_of_class for one in counts], axis=0)
     buckets = np.sum([one.buckets for one in counts], axis=0)
     if group.is_forwarded:
-        per_vm[lanes.FORWARDED] = n_call
+        per_vm[entries.FORWARDED] = n_call
     kinds = []
     for c, entry in enumerate(group.given.workload.mix):
         if group.is_forwarded:
@@ -185,15 +185,15 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
         kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
     window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], LEAST_NS)
     calls = np.maximum(n_call, 1)
-    mean_waiting = per_vm[lanes.WAITING] / calls
-    queued, forwarded_waiting = per_vm[lanes.WAITING], mean_waiting * n_call
-    if group.law[each.SLICE]:  # calls that stay in the kernel wait too, and not all wait for the lock
-        queued = per_vm[lanes.QUEUED]
+    mean_waiting = per_vm[entries.WAITING] / calls
+    queued, forwarded_waiting = per_vm[entries.WAITING], mean_waiting * n_call
+    if group.law[entries.SLICE]:  # calls that stay in the kernel wait too, and not all wait for the lock
+        queued = per_vm[entries.QUEUED]
         forwarded_waiting = sums.by_part[done][:, group.class_ns < 0, 0].sum(axis=1)
     return GroupOutcome(
-        group, tuple(kinds), int(done.size), done, n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
-        mean_waiting, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
-        per_vm[lanes.BUSY] / window / group.n_worker, queued / window, n_call / window * 1e9,
+        group, tuple(kinds), int(done.size), done, n_call, window, per_vm[entries.FORWARDED].astype(np.int64),
+        mean_waiting, per_vm[entries.RESPONSE] / calls, per_vm[entries.MOST_RESPONSE],
+        per_vm[entries.BUSY] / window / group.n_worker, queued / window, n_call / window * 1e9,
         forwarded_waiting,
     )  # fmt: skip
 
@@ -211,8 +211,8 @@ def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
 
 def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
     """Every call is forwarded: the sums per VM are all there is."""
-    waiting, response = float(per_vm[lanes.WAITING].sum()), float(per_vm[lanes.RESPONSE].sum())
-    rows = (lanes.MOST_WAITING, lanes.MOST_SERVED, lanes.MOST_RESPONSE)
+    waiting, response = float(per_vm[entries.WAITING].sum()), float(per_vm[entries.RESPONSE].sum())
+    rows = (entries.MOST_WAITING, entries.MOST_SERVED, entries.MOST_RESPONSE)
     largest = [float(per_vm[row].max(initial=0)) for row in rows]
     return _histograms(buckets, [waiting, response - waiting, response], largest)
 

@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, lanes
+from fastsmc.latency.kernels import entries
 from fastsmc.latency.run import Counts, OneByOne, Span
 from fastsmc.latency.stable import above_zero
 from fastsmc.scenario import Scenario
@@ -76,19 +76,19 @@ class _Pilot:
         if group.script is not None:
             self.begin()
             n_step = min(n_step, group.script.tables[0].size)
-        per_vm = np.zeros((lanes.N_SUM, self.n_vm))
+        per_vm = np.zeros((entries.N_SUM, self.n_vm))
         by_part = np.zeros((self.n_vm, group.class_ns.size, 5))
         used = self.vms.used.sum()
         self.vms.run(n_step, per_vm, by_part, self.counts, lambda: False)
-        now = per_vm[lanes.LAST_END] if group.script else self.vms.now()
+        now = per_vm[entries.LAST_END] if group.script else self.vms.now()
         passed = max(float((now - self.then).sum()), 1.0) * group.given.vcpus
         self.then = now
         asleep, turns, ran, squares = (
-            float(per_vm[row].sum()) for row in (lanes.QUEUED, lanes.TURNS, lanes.RAN, lanes.SQUARES)
+            float(per_vm[row].sum()) for row in (entries.QUEUED, entries.TURNS, entries.RAN, entries.SQUARES)
         )
         awake = passed - asleep
-        if not law[lanes.IS_CLOSED]:
-            awake = float(per_vm[lanes.RESPONSE].sum()) - asleep
+        if not law[entries.IS_CLOSED]:
+            awake = float(per_vm[entries.RESPONSE].sum()) - asleep
         running = ran + float(self.vms.used.sum() - used)
         return Shares(
             min(max(awake / passed, 0.0), 1.0), running / passed, turns / passed, ran / passed, squares / passed
@@ -156,6 +156,6 @@ def _set(groups: list[Group], shares: list[Shares], cores: int, slice_ns: float,
     turn, rest = (ran / turns, squares / ran) if ran and spread else (slice_ns, slice_ns)
     for group, share in zip(groups, shares, strict=True):
         law = group.law
-        law[each.OTHERS] = (runnable + 1 - share.runnable) / cores - 1
-        law[each.SPREAD] = spread / cores
-        law[each.TURN], law[each.REST] = turn * factor, rest * factor
+        law[entries.OTHERS] = (runnable + 1 - share.runnable) / cores - 1
+        law[entries.SPREAD] = spread / cores
+        law[entries.TURN], law[entries.REST] = turn * factor, rest * factor

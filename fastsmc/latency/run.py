@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, forwarded, lanes
+from fastsmc.latency.kernels import each, entries, forwarded, lanes
 from fastsmc.latency.kernels.variates import start_streams
 from fastsmc.results.log_linear import N_BUCKET
 
@@ -50,7 +50,11 @@ class Sums:
         n_part = -(-n_vm // group.block)
         times = np.zeros((2, n_vm))
         return cls(
-            np.zeros((lanes.N_SUM, n_vm)), np.zeros(n_vm, np.int64), times[0], times[1], np.zeros((n_part, n_class, 5))
+            np.zeros((entries.N_SUM, n_vm)),
+            np.zeros(n_vm, np.int64),
+            times[0],
+            times[1],
+            np.zeros((n_part, n_class, 5)),
         )
 
 
@@ -121,7 +125,7 @@ def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, 
     """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
     vms = _Lanes(group, part, span) if group.is_lanes else OneByOne(group, part, span)
     n_warm, n_call = _steps(group, span)
-    per_vm = np.zeros((lanes.N_SUM, part.stop - part.start))
+    per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
         return False
@@ -130,7 +134,7 @@ def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, 
     made, is_whole = vms.run(n_call, per_vm, by_part, counts, stop)
     sums.per_vm[:, part], sums.by_part[vms.rows] = per_vm, by_part
     sums.n_call[part] = made
-    sums.end_ns[part] = per_vm[lanes.LAST_END] if group.script else vms.now()
+    sums.end_ns[part] = per_vm[entries.LAST_END] if group.script else vms.now()
     return is_whole
 
 
@@ -198,7 +202,7 @@ class _Lanes(_Vms):
 
 
 class OneByOne(_Vms):
-    """VMs for `kernels_queue_each`."""
+    """VMs for `kernels.each`."""
 
     def __init__(self, group: Group, part: slice, span: Span) -> None:
         super().__init__(group, part, span)
@@ -206,8 +210,8 @@ class OneByOne(_Vms):
         shape = self.n_vm, 1 << (vcpus - 1).bit_length()
         clock, stream, left = np.full(shape, np.inf), np.zeros(shape, np.uint64), np.zeros(shape)
         self.used = np.zeros(shape)
-        if group.law[each.SLICE]:
-            each.start_slices(self.stream, group.law[each.SLICE], self.used, vcpus)
+        if group.law[entries.SLICE]:
+            each.start_slices(self.stream, group.law[entries.SLICE], self.used, vcpus)
         for whole, given in ((clock, self.clock), (stream, self.stream), (left, self.left)):
             whole[:, :vcpus] = given.reshape(self.n_vm, vcpus)
         self.position = np.zeros(shape, np.int64)
