@@ -113,11 +113,11 @@ def simulate(
     files: dict[Path, str] = {}
     if out is not None:
         files[out] = results.to_json(done.run())
-    if per_vm is not None and (table := latency.vm_table(done)) is not None:
+    if per_vm is not None and (table := done.vm_table()) is not None:
         files[per_vm] = results.to_csv(table)
     for path, content in files.items():
         results.write_files(path.parent, {path.name: content.encode()})
-    print(json.dumps(done.summary(), indent=1) if as_json else latency.text(done.summary(), _width()))
+    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))
     for path in files:
         print(f"wrote {path}", file=sys.stderr)
     if done.is_partial:

@@ -16,16 +16,16 @@ from functools import partial
 from fastsmc.errors import InputError
 from fastsmc.jit.threads import n_core
 from fastsmc.latency.group import Group, group_of
-from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, outcome_of
+from fastsmc.latency.outcome import CallKind, GroupOutcome, outcome_of
 from fastsmc.latency.overcommit import find_runnable
 from fastsmc.latency.run import Counts, Span, Sums, n_chunk, parts_of, run_part
-from fastsmc.latency.saving import saved_times, vm_table
+from fastsmc.latency.saving import saved_times
+from fastsmc.latency.simulation import Simulation
 from fastsmc.latency.stable import check_stable
-from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
 from fastsmc.scenario import Scenario
 
-__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate", "text", "vm_table"]
+__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate"]
 
 Progress = Callable[[str, int, int], None]
 

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.latency.summary import quantiles, summary
+from fastsmc.latency.summary import Told, assumed, quantiles
 from fastsmc.latency.times import Times
 from fastsmc.results import tables as results
 from fastsmc.results.histogram import Histogram, bucket_edges
 from fastsmc.results.log_linear import N_BUCKET
 from fastsmc.results.tables import Column, Kind, Run, Table
-
-if TYPE_CHECKING:
-    from fastsmc.latency.outcome import Simulation
 
 TIMES = ("waiting", "service", "response")
 _IN_GROUP = ("group", "vms", "vms_counted", "vcpus_per_vm", "hypothetical", "release", "workload", "workload_kind")
@@ -31,9 +28,11 @@ _OF_VM = (
 )  # fmt: skip
 
 
-def run_of(simulation: Simulation) -> Run:
-    """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from."""
-    told = summary(simulation)
+def run_of(simulation: Told, told: dict[str, Any]) -> Run:
+    """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from.
+
+    `told` is the simulation's summary.
+    """
     inputs = {key: told[key] for key in told if key not in ("seed", "groups", "fleet")}
     inputs["text"] = simulation.scenario.source_text
     kind: Kind = "assumed" if told["assumed"] else "modelled"
@@ -43,12 +42,12 @@ def run_of(simulation: Simulation) -> Run:
     return Run(tables, results.provenance(seed=simulation.scenario.seed, inputs=inputs))
 
 
-def vm_table(simulation: Simulation) -> Table | None:
+def vm_table(simulation: Told) -> Table | None:
     """A row per VM that made counted calls; None if there is none."""
     done = [group for group in simulation.groups if group.n_vm]
     if not done:
         return None
-    kind: Kind = "assumed" if summary(simulation)["assumed"] else "modelled"
+    kind: Kind = "assumed" if assumed(simulation) else "modelled"
     columns = {
         "group": Column.of([group.name for group in done for _ in range(group.n_vm)], "input"),
         "vm": Column.of(np.concatenate([group.vm for group in done]), "input", "which VM of the group"),
@@ -67,7 +66,7 @@ def _groups(told: dict[str, Any], kind: Kind) -> Table:
     return _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
 
 
-def _calls(simulation: Simulation, kind: Kind) -> Table:
+def _calls(simulation: Told, kind: Kind) -> Table:
     rows = []
     for group in simulation.groups:
         for entry, one in enumerate(group.kinds):
@@ -96,7 +95,7 @@ def _table(meaning: str, rows: list[dict[str, Any]], kind: Kind) -> Table:
     return Table(meaning, columns)
 
 
-def _histograms(simulation: Simulation, kind: Kind) -> Table | None:
+def _histograms(simulation: Told, kind: Kind) -> Table | None:
     names: list[str] = []
     times: list[str] = []
     numbers = []
