@@ -87,7 +87,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Quota:
     """How many calls each vCPU makes on average, first uncounted and then counted, and of which stream it draws."""
 
     warmup: int
@@ -103,10 +103,10 @@ def parts_of(group: Group) -> list[slice]:
     return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
 
 
-def n_chunk(group: Group, part: slice, span: Span) -> int:
+def n_chunk(group: Group, part: slice, quota: Quota) -> int:
     """How often `run_part` looks at whether to go on."""
     chunk = _chunk(part.stop - part.start)
-    return sum(-(-n_step // chunk) for n_step in _steps(group, span))
+    return sum(-(-n_step // chunk) for n_step in _steps(group, quota))
 
 
 def _chunk(n_vm: int) -> int:
@@ -114,17 +114,19 @@ def _chunk(n_vm: int) -> int:
     return max(CHUNK // n_vm, 1)
 
 
-def _steps(group: Group, span: Span) -> tuple[int, int]:
+def _steps(group: Group, quota: Quota) -> tuple[int, int]:
     """Calls of a VM that are not counted, and then those that are."""
     if group.script is not None:
         return 0, group.script.tables[0].size
-    return span.warmup * group.given.vcpus, span.calls * group.given.vcpus
+    return quota.warmup * group.given.vcpus, quota.calls * group.given.vcpus
 
 
-def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop) -> bool:
+def run_part(
+    group: Group, part: slice, quota: Quota, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop
+) -> bool:
     """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
-    vms = _Lanes(group, part, span) if group.is_lanes else OneByOne(group, part, span)
-    n_warm, n_call = _steps(group, span)
+    vms = _Lanes(group, part, quota) if group.is_lanes else OneByOne(group, part, quota)
+    n_warm, n_call = _steps(group, quota)
     per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
@@ -143,11 +145,11 @@ class _Vms:
 
     rows: slice
 
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
         self.group, self.n_vm = group, part.stop - part.start
         vcpus = group.given.vcpus
         self.stream = np.empty(self.n_vm * vcpus, np.uint64)
-        start_streams(np.uint64(span.seed), np.uint64(span.first_vcpu + part.start * vcpus), self.stream)
+        start_streams(np.uint64(quota.seed), np.uint64(quota.first_vcpu + part.start * vcpus), self.stream)
         self.clock, self.left = np.empty(self.stream.size), np.zeros(self.stream.size)
         each.start_clocks(self.stream, group.law, self.clock, self.left)
 
@@ -173,8 +175,8 @@ class _Vms:
 
 
 class _Lanes(_Vms):
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
-        super().__init__(group, part, span)
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
+        super().__init__(group, part, quota)
         shape = self.n_vm, group.given.vcpus
         clock, stream = self.clock.reshape(shape).T, self.stream.reshape(shape).T
         order = np.argsort(clock, axis=0, kind="stable")
@@ -204,8 +206,8 @@ class _Lanes(_Vms):
 class OneByOne(_Vms):
     """VMs for `kernels.each`."""
 
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
-        super().__init__(group, part, span)
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
+        super().__init__(group, part, quota)
         vcpus = group.given.vcpus
         shape = self.n_vm, 1 << (vcpus - 1).bit_length()
         clock, stream, left = np.full(shape, np.inf), np.zeros(shape, np.uint64), np.zeros(shape)

@@ -9,10 +9,12 @@ from typing import Any
 
 from fastsmc.latency.outcome import GroupOutcome
 from fastsmc.latency.saving import run_of, vm_table
-from fastsmc.latency.summary import Told, summary
+from fastsmc.latency.summary import Outcome, summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.results.tables import Run, Table, save
+from fastsmc.results.files import save
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 from fastsmc.scenario import Scenario
 
 
@@ -53,9 +55,9 @@ class Simulation:
         return {group.name: group for group in self.groups}[name]
 
     @property
-    def told(self) -> Told:
+    def outcome(self) -> Outcome:
         """The parts that summaries and tables are made from."""
-        return Told(self.scenario, self.groups, self.is_partial, self.runnable_per_core)
+        return Outcome(self.scenario, self.groups, self.is_partial, self.runnable_per_core)
 
     def __repr__(self) -> str:
         partial = ", partial" * self.is_partial
@@ -71,15 +73,15 @@ class Simulation:
 
     def as_dict(self) -> dict[str, Any]:
         """Inputs and outcome as plain values, as `fastsmc simulate --json` prints them. Times are in ns."""
-        return summary(self.told, self.times)
+        return summary(self.outcome, self.times)
 
     def vm_table(self) -> Table | None:
         """A row per VM that made counted calls; None if there is none."""
-        return vm_table(self.told)
+        return vm_table(self.outcome)
 
     def run(self) -> Run:
         """A run to save, histograms included; `saved_times` reads them back."""
-        return run_of(self.told, self.as_dict())
+        return run_of(self.outcome, self.as_dict())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes `run()` as JSON.

@@ -13,7 +13,8 @@ import pytest
 import fastsmc as smc
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.latency import Simulation
-from fastsmc.results import tables as results
+from fastsmc.results import files as results
+from fastsmc.results.runs import Run
 from tests.support.places import ROOT
 from tests.support.scenarios import CLOSED
 
@@ -88,7 +89,7 @@ def test_a_vm_table_has_a_row_per_vm_with_its_number() -> None:
     assert table["mean_waiting_ns"] @ table["n_call"] == pytest.approx(done.times.waiting.total_ns)
 
 
-def changed(run: results.Run, change: Any) -> results.Run:
+def changed(run: Run, change: Any) -> Run:
     """The run after a change to its JSON."""
     content = json.loads(results.to_json(run))
     change(content["tables"])

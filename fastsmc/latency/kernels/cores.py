@@ -39,7 +39,7 @@ U64Array = NDArray[np.uint64]
 _16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
 
 
-class Vm(NamedTuple):
+class OneVm(NamedTuple):
     """One VM: of each vCPU its next call, its stream, what is left of its burst, what it used of its slice, its step.
 
     Attributes:
@@ -76,7 +76,7 @@ class Call(NamedTuple):
 
 
 @inner_kernel
-def _run(ns: float, vcpu: int, law: F64Array, vm: Vm) -> float:
+def _run(ns: float, vcpu: int, law: F64Array, vm: OneVm) -> float:
     """A vCPU runs for so long; how many times its slice is over."""
     run, time_slice = vm.used[vcpu] + ns, law[SLICE]
     times = float(np.floor(run / time_slice))
@@ -88,7 +88,7 @@ def _run(ns: float, vcpu: int, law: F64Array, vm: Vm) -> float:
 
 
 @inner_kernel
-def _stop(vcpu: int, vm: Vm) -> None:
+def _stop(vcpu: int, vm: OneVm) -> None:
     """A vCPU leaves its core of its own accord: it will come back to a whole slice."""
     vm.total[TURNS] += 1.0
     vm.total[RAN] += vm.used[vcpu]
@@ -116,7 +116,7 @@ def _first_free(free: F64Array) -> int:
 
 
 @inner_kernel
-def on_a_core(call: Call, law: F64Array, vm: Vm) -> tuple[float, float]:
+def on_a_core(call: Call, law: F64Array, vm: OneVm) -> tuple[float, float]:
     """A call where each vCPU has a core: how long it waits for the lock or a worker, and how long it is served."""
     if call.class_ns >= 0.0:
         return 0.0, call.class_ns
@@ -130,7 +130,7 @@ def on_a_core(call: Call, law: F64Array, vm: Vm) -> tuple[float, float]:
 
 
 @inner_kernel
-def on_few_cores(call: Call, law: F64Array, vm: Vm) -> tuple[float, float, float, np.uint64]:
+def on_few_cores(call: Call, law: F64Array, vm: OneVm) -> tuple[float, float, float, np.uint64]:
     """A call where vCPUs share cores: how long it waits and is served, and what others take of the pause after it."""
     vcpu, ahead = call.vcpu, _ahead(call.word, law)
     word = call.word + STEP + STEP

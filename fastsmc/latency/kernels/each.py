@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import inner_kernel, kernel
 from fastsmc.jit.simd import fma
-from fastsmc.latency.kernels.cores import Call, Vm, on_a_core, on_few_cores
+from fastsmc.latency.kernels.cores import Call, OneVm, on_a_core, on_few_cores
 from fastsmc.latency.kernels.entries import (
     GAP,
     IS_CLOSED,
@@ -119,7 +119,7 @@ def _class_of(bits: np.uint64, threshold: U64Array) -> int:
 
 
 @inner_kernel
-def _next_call(vm: Vm, steps: Steps, costs: Costs, law: F64Array) -> Call:
+def _next_call(vm: OneVm, steps: Steps, costs: Costs, law: F64Array) -> Call:
     """The call of the vCPU that is next. Its class is the script's or drawn, unless there is only one."""
     vcpu = vm.tree[1]
     word = vm.stream[vcpu]
@@ -163,7 +163,7 @@ def _add(total: F64Array, now: float, wait: float, served: float) -> None:
 
 
 @inner_kernel
-def _follow(base: float, vcpu: int, steps: Steps, vm: Vm) -> None:
+def _follow(base: float, vcpu: int, steps: Steps, vm: OneVm) -> None:
     """Sets off the steps that wait for the one just made, the vCPU's own next one as a rule."""
     step = vm.position[vcpu]
     vm.clock[vcpu] = np.inf
@@ -176,7 +176,7 @@ def _follow(base: float, vcpu: int, steps: Steps, vm: Vm) -> None:
 
 
 @inner_kernel
-def _take_through(vm: Vm, n_step: int, steps: Steps, costs: Costs, law: F64Array, counted: Counted) -> None:
+def _take_through(vm: OneVm, n_step: int, steps: Steps, costs: Costs, law: F64Array, counted: Counted) -> None:
     """A VM's calls. The loop is here: to hand over that many arrays for each call takes 1.8x (measured)."""
     is_shared = law[SLICE] > 0.0
     play(vm.clock, vm.tree)
@@ -235,7 +235,7 @@ def simulate_each(
     costs = Costs(threshold, class_ns, work_ns, random_work_ns)
     tree, total = np.empty(2 * clock.shape[1], np.int64), np.empty(per_vm.shape[0])
     for v in range(clock.shape[0]):
-        vm = Vm(clock[v], stream[v], left[v], used[v], position[v], free[v], tree, total)
+        vm = OneVm(clock[v], stream[v], left[v], used[v], position[v], free[v], tree, total)
         counted = Counted(n_of_class, counts, sums[v])
         total[:] = per_vm[:, v]
         _take_through(vm, n_step, steps, costs, law, counted)
