@@ -17,7 +17,7 @@ import numpy as np
 from bench.baseline import COMMAND
 from bench.cases import Setup
 from bench.timing import Times, ratio, spread
-from fastsmc.results.tables import provenance
+from fastsmc.results.runs import provenance
 
 SCHEMA = 1
 REQUIRED = ("ns_per_call", "of_stream", "vs_c_kernel_style", "vs_numpy", "spread")

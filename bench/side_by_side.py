@@ -25,7 +25,7 @@ from bench.payloads import PAYLOADS
 from bench.simulate import SIMULATIONS
 from bench.timing import Contestant, interleave
 from fastsmc.reporting.style import to_png, to_svg
-from fastsmc.results.tables import write_files
+from fastsmc.results.files import write_files
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "bench"
 BUDGET_S = 7.0

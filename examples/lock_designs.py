@@ -13,5 +13,5 @@ for vmm in ({"lock": "vm"}, {"lock": "workers", "workers": 4}, {"lock": "none"})
     p50, p99 = (trng.response.quantile(share) / 1e3 for share in (0.5, 0.99))
     wait = trng.waiting.mean_ns / 1e3
     print(f"{vmm['lock']:8} response p50 {p50:6.1f} us, p99 {p99:6.1f} us; mean wait {wait:6.1f} us, busy {busy:.2f}")
-weakest = run.summary()["profile"]["weakest"]
+weakest = run.as_dict()["profile"]["weakest"]
 print(f"modelled from {run.scenario.profile.name}; weakest figure: {weakest['name']} ({weakest['kind']})")

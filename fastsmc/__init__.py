@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
     from fastsmc.plan import Link, added_register, map_savings, max_vcpus, more_registers, register_table
     from fastsmc.results.histogram import Histogram
+    from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
+    from fastsmc.scopes.compare import scope
     from fastsmc.traces.text import trace
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
@@ -84,7 +86,9 @@ _HOME = {
     "register_table": "plan",
     "release": "facts.releases",
     "replay": "calls.workload",
+    "report": "scaling.report",
     "saved_times": "latency",
+    "scope": "scopes.compare",
     "simulate": "latency",
     "switch": "dispatcher.power",
     "trace": "traces.text",
@@ -136,7 +140,9 @@ __all__ = [
     "register_table",
     "release",
     "replay",
+    "report",
     "saved_times",
+    "scope",
     "simulate",
     "switch",
     "trace",

@@ -105,20 +105,20 @@ def simulate(
     _check_outputs(out, per_vm)
     from fastsmc import latency
     from fastsmc.jit.threads import n_core
-    from fastsmc.results import tables as results
+    from fastsmc.results import files as results
     from fastsmc.scenario import Scenario
 
     loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
     done = _interruptible(partial(latency.simulate, loaded, threads=threads or n_core()))
-    files: dict[Path, str] = {}
+    contents: dict[Path, str] = {}
     if out is not None:
-        files[out] = results.to_json(done.run())
-    if per_vm is not None and (table := latency.vm_table(done)) is not None:
-        files[per_vm] = results.to_csv(table)
-    for path, content in files.items():
+        contents[out] = results.to_json(done.run())
+    if per_vm is not None and (table := done.vm_table()) is not None:
+        contents[per_vm] = results.to_csv(table)
+    for path, content in contents.items():
         results.write_files(path.parent, {path.name: content.encode()})
-    print(json.dumps(done.summary(), indent=1) if as_json else latency.text(done.summary(), _width()))
-    for path in files:
+    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))
+    for path in contents:
         print(f"wrote {path}", file=sys.stderr)
     if done.is_partial:
         raise typer.Exit(INTERRUPTED)

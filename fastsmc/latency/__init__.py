@@ -16,16 +16,16 @@ from functools import partial
 from fastsmc.errors import InputError
 from fastsmc.jit.threads import n_core
 from fastsmc.latency.group import Group, group_of
-from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation, outcome_of
+from fastsmc.latency.outcome import CallKind, GroupOutcome, outcome_of
 from fastsmc.latency.overcommit import find_runnable
-from fastsmc.latency.run import Counts, Span, Sums, n_chunk, parts_of, run_part
-from fastsmc.latency.saving import saved_times, vm_table
+from fastsmc.latency.run import Counts, Quota, Sums, n_chunk, parts_of, run_part
+from fastsmc.latency.saving import saved_times
+from fastsmc.latency.simulation import Simulation
 from fastsmc.latency.stable import check_stable
-from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
 from fastsmc.scenario import Scenario
 
-__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate", "text", "vm_table"]
+__all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -88,11 +88,11 @@ class _Work:
         self.sums = [Sums.of(group) for group in groups]
         self.left = deque((g, part) for g, group in enumerate(groups) for part in parts_of(group))
         self.n_done, self.is_partial = 0, False
-        self.spans, first = [], 0
+        self.quotas, first = [], 0
         for group in groups:
-            self.spans.append(Span(scenario.warmup, scenario.calls, scenario.seed, first))
+            self.quotas.append(Quota(scenario.warmup, scenario.calls, scenario.seed, first))
             first += group.given.count * group.given.vcpus
-        self.n_chunk = sum(n_chunk(groups[g], part, self.spans[g]) for g, part in self.left)
+        self.n_chunk = sum(n_chunk(groups[g], part, self.quotas[g]) for g, part in self.left)
 
     def _stop_or_show(self, name: str, *, shows: bool) -> bool:
         """Asked before each chunk. Threads may miss one another's counts: they are for the eye only."""
@@ -114,6 +114,6 @@ class _Work:
             if g not in counts:
                 counts[g], uncounted[g] = Counts(group), Counts(group)
             stop = partial(self._stop_or_show, group.given.name, shows=shows)
-            if not run_part(group, part, self.spans[g], self.sums[g], counts[g], uncounted[g], stop):
+            if not run_part(group, part, self.quotas[g], self.sums[g], counts[g], uncounted[g], stop):
                 self.is_partial = True
         return counts

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.facts.smccc import Verdict
-from fastsmc.latency.kernels import each, forwarded, lanes
+from fastsmc.latency.kernels import entries, forwarded, lanes
 from fastsmc.latency.verdicts import verdicts_of
 from fastsmc.scenario import HostCores, Law, Scenario, VmGroup, Workload
 from fastsmc.scenario.profiles import Profile
@@ -24,7 +24,7 @@ as one VM at a time with some 300 vCPUs, at 8 VMs with some 30."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScriptTables:
-    """A script as `kernels_queue_each` reads it; all arrays are empty where there is none.
+    """A script as `kernels.each` reads it; all arrays are empty where there is none.
 
     Attributes:
         tables: int64[n_step] vCPU, float64[n_step] ns after the step waited for, int64[n_step] class, int64[n_step + 1]
@@ -48,7 +48,7 @@ class Group:
         threshold: uint64[n_class - 1], where the classes lie among 64-bit random numbers.
         work_ns, random_work_ns: float64[n_class], the VMM's work: a fixed part, the mean of an exponential one.
         law: float64[N_LONG_LAW].
-        is_lanes: simulated by `kernels_queue`; depends on the group alone, never on threads or chunks.
+        is_lanes: simulated by `kernels.lanes`; depends on the group alone, never on threads or chunks.
     """
 
     given: VmGroup
@@ -78,7 +78,7 @@ class Group:
     @property
     def enter_ns(self) -> float:
         """A forwarded call's time but for the VMM's work."""
-        return float(self.law[lanes.ENTER])
+        return float(self.law[entries.ENTER])
 
     @property
     def forwarded_share(self) -> float:
@@ -102,22 +102,22 @@ def group_of(scenario: Scenario, given: VmGroup) -> Group:
     verdicts = tuple(verdicts_of(given))
     times = [-1.0 if v in IN_VMM else profile.kernel_ns(v, n_range=n_range) for v in verdicts]
     services = [entry.service or given.service for entry in workload.mix]
-    law = np.zeros(each.N_LONG_LAW)
-    law[lanes.ENTER] = profile.kernel_ns(Verdict.FORWARDED, n_range=n_range)
-    law[lanes.WORK], law[lanes.RANDOM_WORK] = _parts(services[0])
-    law[lanes.IS_CLOSED] = workload.kind != "open"
-    law[lanes.HAS_LOCK] = given.lock != "none"
+    law = np.zeros(entries.N_LONG_LAW)
+    law[entries.ENTER] = profile.kernel_ns(Verdict.FORWARDED, n_range=n_range)
+    law[entries.WORK], law[entries.RANDOM_WORK] = _parts(services[0])
+    law[entries.IS_CLOSED] = workload.kind != "open"
+    law[entries.HAS_LOCK] = given.lock != "none"
     if workload.gap is not None:
-        law[lanes.GAP], law[lanes.RANDOM_GAP] = _parts(workload.gap)
+        law[entries.GAP], law[entries.RANDOM_GAP] = _parts(workload.gap)
     if workload.onoff is not None:
-        law[each.ON], law[each.OFF] = workload.onoff.on_ns, workload.onoff.off_ns
+        law[entries.ON], law[entries.OFF] = workload.onoff.on_ns, workload.onoff.off_ns
     _overcommit(scenario.host, scenario.n_vcpu, law)
     n_worker = given.workers if given.lock == "workers" else 1
     in_vmm = {service for service, ns in zip(services, times, strict=True) if ns < 0}
     if len(in_vmm) == 1:
-        law[lanes.WORK], law[lanes.RANDOM_WORK] = _parts(next(iter(in_vmm)))
+        law[entries.WORK], law[entries.RANDOM_WORK] = _parts(next(iter(in_vmm)))
     is_plain = len(in_vmm) <= 1 and n_worker == 1 and workload.script is None
-    is_plain = is_plain and not law[each.ON] and not law[each.SLICE]
+    is_plain = is_plain and not law[entries.ON] and not law[entries.SLICE]
     fits = given.count >= LANES_LEAST_VM and given.vcpus <= LANES_VCPU_PER_VM * min(given.count, lanes.BLOCK)
     parts = np.array([_parts(service) for service in services])
     return Group(
@@ -133,8 +133,8 @@ def _parts(law: Law) -> tuple[float, float]:
 
 def _overcommit(host: HostCores | None, n_vcpu: int, law: NDArray[np.float64]) -> None:
     if host is not None and n_vcpu > host.cores:
-        law[each.OTHERS] = n_vcpu / host.cores - 1
-        law[each.SLICE] = law[each.TURN] = law[each.REST] = host.slice_ns.value
+        law[entries.OTHERS] = n_vcpu / host.cores - 1
+        law[entries.SLICE] = law[entries.TURN] = law[entries.REST] = host.slice_ns.value
 
 
 def _thresholds(workload: Workload) -> NDArray[np.uint64]:

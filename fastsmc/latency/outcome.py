@@ -1,33 +1,26 @@
-"""What a simulation found, all of it modelled: times by service, by VM and of the whole fleet."""
+"""What a simulation found of one group of VMs, all of it modelled: times by kind of call, and a row per VM."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, lanes
+from fastsmc.latency.kernels import entries
 from fastsmc.latency.run import Counts, Sums
-from fastsmc.latency.saving import run_of
-from fastsmc.latency.summary import summary
-from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
 from fastsmc.results.histogram import Histogram, bucket_of
 from fastsmc.results.log_linear import FIRST_OCTAVE, N_BUCKET
-from fastsmc.results.tables import Run, save
-from fastsmc.scenario import Scenario
 
 LEAST_NS = 2.0**FIRST_OCTAVE
 """A shorter window, of calls that all took no time, counts as one: rates stay finite."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallKind:
     """One entry of a group's mix: what became of it, and its times."""
 
@@ -36,6 +29,9 @@ class CallKind:
     verdict: Verdict
     times: Times
 
+    def __repr__(self) -> str:
+        return f"<CallKind {self.name}: {self.verdict.name}, {self.times.n_call} calls>"
+
     @property
     def service(self) -> str:
         """The service the function belongs to; "unknown" for an id without a name."""
@@ -43,7 +39,7 @@ class CallKind:
         return "unknown" if function is None else function.service.name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupOutcome:
     """One group of VMs. Per-VM arrays hold the VMs that made counted calls, which are all unless the run was stopped.
 
@@ -76,8 +72,12 @@ class GroupOutcome:
     throughput_hz: NDArray[np.float64]
     forwarded_waiting_ns: NDArray[np.float64]
 
+    def __repr__(self) -> str:
+        return f"<GroupOutcome {self.name[:80]}: {self.n_vm} VMs, {int(self.n_call.sum())} calls (modelled)>"
+
     @property
     def name(self) -> str:
+        """The group's name in the scenario."""
         return self.group.given.name
 
     @cached_property
@@ -110,62 +110,6 @@ class GroupOutcome:
         return float(np.sqrt((rest**2).sum() / (self.n_vm * (self.n_vm - 1))) / self.forwarded.mean())
 
 
-@dataclass(frozen=True, eq=False)
-class Simulation:
-    """A scenario's outcome. Everything in it is modelled.
-
-    Attributes:
-        is_partial: it was stopped; what was counted until then is here.
-        n_thread: how many threads it ran on, which changes nothing else.
-        runnable_per_core: vCPUs that run or want to, on average, where there are more vCPUs than cores; else None.
-    """
-
-    scenario: Scenario
-    groups: tuple[GroupOutcome, ...]
-    is_partial: bool
-    n_thread: int
-    runnable_per_core: float | None = None
-
-    @cached_property
-    def times(self) -> Times:
-        """Of all calls of the fleet."""
-        return Times.merged(group.times for group in self.groups)
-
-    @property
-    def n_call(self) -> int:
-        return self.times.n_call
-
-    def by_service(self) -> dict[str, Times]:
-        """Times by service, over all groups."""
-        names = dict.fromkeys(name for group in self.groups for name in group.by_service())
-        tables = [group.by_service() for group in self.groups]
-        return {name: Times.merged(table[name] for table in tables if name in table) for name in names}
-
-    def __getitem__(self, name: str) -> GroupOutcome:
-        """A group by its name; KeyError."""
-        return {group.name: group for group in self.groups}[name]
-
-    def __str__(self) -> str:
-        """What `fastsmc simulate` prints."""
-        return text(self.summary())
-
-    def summary(self) -> dict[str, Any]:
-        """Inputs and outcome as plain values, as `fastsmc simulate --json` prints them."""
-        return summary(self)
-
-    def run(self) -> Run:
-        """A run to save, histograms included; `saved_times` reads them back."""
-        return run_of(self)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes `run()` as JSON.
-
-        Raises:
-            ResultFileError: the file cannot be written.
-        """
-        save(self.run(), path)
-
-
 def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     """From what the kernels added up."""
     done = np.flatnonzero(sums.n_call)
@@ -173,7 +117,7 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
     n_of_class = np.sum([one.n_of_class for one in counts], axis=0)
     buckets = np.sum([one.buckets for one in counts], axis=0)
     if group.is_forwarded:
-        per_vm[lanes.FORWARDED] = n_call
+        per_vm[entries.FORWARDED] = n_call
     kinds = []
     for c, entry in enumerate(group.given.workload.mix):
         if group.is_forwarded:
@@ -185,15 +129,15 @@ def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
         kinds.append(CallKind(entry.name, entry.func_id, group.verdicts[c], times))
     window = np.maximum(sums.end_ns[done] - sums.begin_ns[done], LEAST_NS)
     calls = np.maximum(n_call, 1)
-    mean_waiting = per_vm[lanes.WAITING] / calls
-    queued, forwarded_waiting = per_vm[lanes.WAITING], mean_waiting * n_call
-    if group.law[each.SLICE]:  # calls that stay in the kernel wait too, and not all wait for the lock
-        queued = per_vm[lanes.QUEUED]
+    mean_waiting = per_vm[entries.WAITING] / calls
+    queued, forwarded_waiting = per_vm[entries.WAITING], mean_waiting * n_call
+    if group.law[entries.SLICE]:  # calls that stay in the kernel wait too, and not all wait for the lock
+        queued = per_vm[entries.QUEUED]
         forwarded_waiting = sums.by_part[done][:, group.class_ns < 0, 0].sum(axis=1)
     return GroupOutcome(
-        group, tuple(kinds), int(done.size), done, n_call, window, per_vm[lanes.FORWARDED].astype(np.int64),
-        mean_waiting, per_vm[lanes.RESPONSE] / calls, per_vm[lanes.MOST_RESPONSE],
-        per_vm[lanes.BUSY] / window / group.n_worker, queued / window, n_call / window * 1e9,
+        group, tuple(kinds), int(done.size), done, n_call, window, per_vm[entries.FORWARDED].astype(np.int64),
+        mean_waiting, per_vm[entries.RESPONSE] / calls, per_vm[entries.MOST_RESPONSE],
+        per_vm[entries.BUSY] / window / group.n_worker, queued / window, n_call / window * 1e9,
         forwarded_waiting,
     )  # fmt: skip
 
@@ -211,8 +155,8 @@ def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
 
 def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
     """Every call is forwarded: the sums per VM are all there is."""
-    waiting, response = float(per_vm[lanes.WAITING].sum()), float(per_vm[lanes.RESPONSE].sum())
-    rows = (lanes.MOST_WAITING, lanes.MOST_SERVED, lanes.MOST_RESPONSE)
+    waiting, response = float(per_vm[entries.WAITING].sum()), float(per_vm[entries.RESPONSE].sum())
+    rows = (entries.MOST_WAITING, entries.MOST_SERVED, entries.MOST_RESPONSE)
     largest = [float(per_vm[row].max(initial=0)) for row in rows]
     return _histograms(buckets, [waiting, response - waiting, response], largest)
 

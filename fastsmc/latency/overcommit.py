@@ -16,15 +16,15 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, lanes
-from fastsmc.latency.run import Counts, OneByOne, Span
+from fastsmc.latency.kernels import entries
+from fastsmc.latency.run import Counts, OneByOne, Quota
 from fastsmc.latency.stable import above_zero
 from fastsmc.scenario import Scenario
 
 ROUNDS, ROUGH, FORGOTTEN = 64, 10, 32
-"""Rounds in all; of these the first, in which waits are not stretched, and those that the mean is without."""
+"""Rounds in all; the first of them, in which waits are not stretched; the first of them, which the mean leaves out."""
 CALLS = 8192
-"""Of a group in a round, or 4 of each vCPU of one VM where these are more."""
+"""Calls of a group in a round; 4 calls of each vCPU of one VM where these are more."""
 _PURPOSE = 0x0C0A_E5F0_0D15_EA5E
 """Turns a scenario's seed into that of the rounds."""
 _LEAST_VM = 4
@@ -49,7 +49,7 @@ class Shares:
     squares: float
 
     def mixed(self, other: Shares, gain: float) -> Shares:
-        """This much of the way to the other."""
+        """The shares that lie between these and the other's; a gain of 1 gives the other's."""
         pairs = zip(astuple(self), astuple(other), strict=True)
         return Shares(*(old + gain * (new - old) for old, new in pairs))
 
@@ -61,34 +61,34 @@ class _Pilot:
         self.group, vcpus = group, group.given.vcpus
         self.n_vm = min(group.given.count, max(_LEAST_VM, CALLS // (16 * vcpus))) if group.script is None else 1
         self.n_step = max(-(-CALLS // self.n_vm), 4 * vcpus)
-        self.span = Span(0, 0, (seed ^ _PURPOSE) & (1 << 64) - 1, first_vcpu)
+        self.quota = Quota(0, 0, (seed ^ _PURPOSE) & (1 << 64) - 1, first_vcpu)
         self.counts = Counts(group)
         self.begin()
 
     def begin(self) -> None:
-        self.vms = OneByOne(self.group, slice(0, self.n_vm), self.span)
+        self.vms = OneByOne(self.group, slice(0, self.n_vm), self.quota)
         self.then = np.zeros(self.n_vm)
 
     def shares(self) -> Shares:
-        """Of one more round."""
+        """Simulates one more round; what the vCPUs of the group did in it."""
         group, law = self.group, self.group.law
         n_step = self.n_step
         if group.script is not None:
             self.begin()
             n_step = min(n_step, group.script.tables[0].size)
-        per_vm = np.zeros((lanes.N_SUM, self.n_vm))
+        per_vm = np.zeros((entries.N_SUM, self.n_vm))
         by_part = np.zeros((self.n_vm, group.class_ns.size, 5))
         used = self.vms.used.sum()
         self.vms.run(n_step, per_vm, by_part, self.counts, lambda: False)
-        now = per_vm[lanes.LAST_END] if group.script else self.vms.now()
+        now = per_vm[entries.LAST_END] if group.script else self.vms.now()
         passed = max(float((now - self.then).sum()), 1.0) * group.given.vcpus
         self.then = now
         asleep, turns, ran, squares = (
-            float(per_vm[row].sum()) for row in (lanes.QUEUED, lanes.TURNS, lanes.RAN, lanes.SQUARES)
+            float(per_vm[row].sum()) for row in (entries.QUEUED, entries.TURNS, entries.RAN, entries.SQUARES)
         )
         awake = passed - asleep
-        if not law[lanes.IS_CLOSED]:
-            awake = float(per_vm[lanes.RESPONSE].sum()) - asleep
+        if not law[entries.IS_CLOSED]:
+            awake = float(per_vm[entries.RESPONSE].sum()) - asleep
         running = ran + float(self.vms.used.sum() - used)
         return Shares(
             min(max(awake / passed, 0.0), 1.0), running / passed, turns / passed, ran / passed, squares / passed
@@ -126,7 +126,7 @@ def find_runnable(scenario: Scenario, groups: list[Group]) -> float | None:
 
 
 def _sum(groups: list[Group], shares: list[Shares], name: str) -> float:
-    """Over all vCPUs."""
+    """What the shares of all vCPUs add up to."""
     return sum(_n(group) * float(getattr(share, name)) for group, share in zip(groups, shares, strict=True))
 
 
@@ -150,12 +150,12 @@ def _excess(groups: list[Group], shares: list[Shares], cores: int) -> float:
 
 
 def _set(groups: list[Group], shares: list[Shares], cores: int, slice_ns: float, factor: float) -> None:
-    """The laws that follow from the shares."""
+    """Writes what follows from the shares into the laws of all groups."""
     runnable, spread = _sum(groups, shares, "runnable"), _spread(groups, shares)
     turns, ran, squares = (_sum(groups, shares, name) for name in ("turns", "ran", "squares"))
     turn, rest = (ran / turns, squares / ran) if ran and spread else (slice_ns, slice_ns)
     for group, share in zip(groups, shares, strict=True):
         law = group.law
-        law[each.OTHERS] = (runnable + 1 - share.runnable) / cores - 1
-        law[each.SPREAD] = spread / cores
-        law[each.TURN], law[each.REST] = turn * factor, rest * factor
+        law[entries.OTHERS] = (runnable + 1 - share.runnable) / cores - 1
+        law[entries.SPREAD] = spread / cores
+        law[entries.TURN], law[entries.REST] = turn * factor, rest * factor

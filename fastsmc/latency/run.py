@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each, forwarded, lanes
+from fastsmc.latency.kernels import each, entries, forwarded, lanes
 from fastsmc.latency.kernels.variates import start_streams
 from fastsmc.results.log_linear import N_BUCKET
 
@@ -50,7 +50,11 @@ class Sums:
         n_part = -(-n_vm // group.block)
         times = np.zeros((2, n_vm))
         return cls(
-            np.zeros((lanes.N_SUM, n_vm)), np.zeros(n_vm, np.int64), times[0], times[1], np.zeros((n_part, n_class, 5))
+            np.zeros((entries.N_SUM, n_vm)),
+            np.zeros(n_vm, np.int64),
+            times[0],
+            times[1],
+            np.zeros((n_part, n_class, 5)),
         )
 
 
@@ -83,7 +87,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Quota:
     """How many calls each vCPU makes on average, first uncounted and then counted, and of which stream it draws."""
 
     warmup: int
@@ -99,10 +103,10 @@ def parts_of(group: Group) -> list[slice]:
     return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
 
 
-def n_chunk(group: Group, part: slice, span: Span) -> int:
+def n_chunk(group: Group, part: slice, quota: Quota) -> int:
     """How often `run_part` looks at whether to go on."""
     chunk = _chunk(part.stop - part.start)
-    return sum(-(-n_step // chunk) for n_step in _steps(group, span))
+    return sum(-(-n_step // chunk) for n_step in _steps(group, quota))
 
 
 def _chunk(n_vm: int) -> int:
@@ -110,18 +114,20 @@ def _chunk(n_vm: int) -> int:
     return max(CHUNK // n_vm, 1)
 
 
-def _steps(group: Group, span: Span) -> tuple[int, int]:
+def _steps(group: Group, quota: Quota) -> tuple[int, int]:
     """Calls of a VM that are not counted, and then those that are."""
     if group.script is not None:
         return 0, group.script.tables[0].size
-    return span.warmup * group.given.vcpus, span.calls * group.given.vcpus
+    return quota.warmup * group.given.vcpus, quota.calls * group.given.vcpus
 
 
-def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop) -> bool:
+def run_part(
+    group: Group, part: slice, quota: Quota, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop
+) -> bool:
     """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
-    vms = _Lanes(group, part, span) if group.is_lanes else OneByOne(group, part, span)
-    n_warm, n_call = _steps(group, span)
-    per_vm = np.zeros((lanes.N_SUM, part.stop - part.start))
+    vms = _Lanes(group, part, quota) if group.is_lanes else OneByOne(group, part, quota)
+    n_warm, n_call = _steps(group, quota)
+    per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
         return False
@@ -130,7 +136,7 @@ def run_part(group: Group, part: slice, span: Span, sums: Sums, counts: Counts, 
     made, is_whole = vms.run(n_call, per_vm, by_part, counts, stop)
     sums.per_vm[:, part], sums.by_part[vms.rows] = per_vm, by_part
     sums.n_call[part] = made
-    sums.end_ns[part] = per_vm[lanes.LAST_END] if group.script else vms.now()
+    sums.end_ns[part] = per_vm[entries.LAST_END] if group.script else vms.now()
     return is_whole
 
 
@@ -139,11 +145,11 @@ class _Vms:
 
     rows: slice
 
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
         self.group, self.n_vm = group, part.stop - part.start
         vcpus = group.given.vcpus
         self.stream = np.empty(self.n_vm * vcpus, np.uint64)
-        start_streams(np.uint64(span.seed), np.uint64(span.first_vcpu + part.start * vcpus), self.stream)
+        start_streams(np.uint64(quota.seed), np.uint64(quota.first_vcpu + part.start * vcpus), self.stream)
         self.clock, self.left = np.empty(self.stream.size), np.zeros(self.stream.size)
         each.start_clocks(self.stream, group.law, self.clock, self.left)
 
@@ -169,8 +175,8 @@ class _Vms:
 
 
 class _Lanes(_Vms):
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
-        super().__init__(group, part, span)
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
+        super().__init__(group, part, quota)
         shape = self.n_vm, group.given.vcpus
         clock, stream = self.clock.reshape(shape).T, self.stream.reshape(shape).T
         order = np.argsort(clock, axis=0, kind="stable")
@@ -198,16 +204,16 @@ class _Lanes(_Vms):
 
 
 class OneByOne(_Vms):
-    """VMs for `kernels_queue_each`."""
+    """VMs for `kernels.each`."""
 
-    def __init__(self, group: Group, part: slice, span: Span) -> None:
-        super().__init__(group, part, span)
+    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
+        super().__init__(group, part, quota)
         vcpus = group.given.vcpus
         shape = self.n_vm, 1 << (vcpus - 1).bit_length()
         clock, stream, left = np.full(shape, np.inf), np.zeros(shape, np.uint64), np.zeros(shape)
         self.used = np.zeros(shape)
-        if group.law[each.SLICE]:
-            each.start_slices(self.stream, group.law[each.SLICE], self.used, vcpus)
+        if group.law[entries.SLICE]:
+            each.start_slices(self.stream, group.law[entries.SLICE], self.used, vcpus)
         for whole, given in ((clock, self.clock), (stream, self.stream), (left, self.left)):
             whole[:, :vcpus] = given.reshape(self.n_vm, vcpus)
         self.position = np.zeros(shape, np.int64)

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.latency.summary import quantiles, summary
+from fastsmc.latency.summary import Outcome, assumed, quantiles
 from fastsmc.latency.times import Times
-from fastsmc.results import tables as results
+from fastsmc.results.files import load
 from fastsmc.results.histogram import Histogram, bucket_edges
 from fastsmc.results.log_linear import N_BUCKET
-from fastsmc.results.tables import Column, Kind, Run, Table
-
-if TYPE_CHECKING:
-    from fastsmc.latency.outcome import Simulation
+from fastsmc.results.runs import Run, provenance
+from fastsmc.results.tables import Column, ColumnKind, Table
 
 TIMES = ("waiting", "service", "response")
 _IN_GROUP = ("group", "vms", "vms_counted", "vcpus_per_vm", "hypothetical", "release", "workload", "workload_kind")
@@ -31,24 +29,26 @@ _OF_VM = (
 )  # fmt: skip
 
 
-def run_of(simulation: Simulation) -> Run:
-    """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from."""
-    told = summary(simulation)
+def run_of(simulation: Outcome, told: dict[str, Any]) -> Run:
+    """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from.
+
+    `told` is the simulation's summary.
+    """
     inputs = {key: told[key] for key in told if key not in ("seed", "groups", "fleet")}
     inputs["text"] = simulation.scenario.source_text
-    kind: Kind = "assumed" if told["assumed"] else "modelled"
+    kind: ColumnKind = "assumed" if told["assumed"] else "modelled"
     tables = {"groups": _groups(told, kind), "calls": _calls(simulation, kind)}
     if (histograms := _histograms(simulation, kind)) is not None:
         tables["histograms"] = histograms
-    return Run(tables, results.provenance(seed=simulation.scenario.seed, inputs=inputs))
+    return Run(tables, provenance(seed=simulation.scenario.seed, inputs=inputs))
 
 
-def vm_table(simulation: Simulation) -> Table | None:
+def vm_table(simulation: Outcome) -> Table | None:
     """A row per VM that made counted calls; None if there is none."""
     done = [group for group in simulation.groups if group.n_vm]
     if not done:
         return None
-    kind: Kind = "assumed" if summary(simulation)["assumed"] else "modelled"
+    kind: ColumnKind = "assumed" if assumed(simulation) else "modelled"
     columns = {
         "group": Column.of([group.name for group in done for _ in range(group.n_vm)], "input"),
         "vm": Column.of(np.concatenate([group.vm for group in done]), "input", "which VM of the group"),
@@ -57,7 +57,7 @@ def vm_table(simulation: Simulation) -> Table | None:
     return Table("A row per VM that made counted calls.", columns)
 
 
-def _groups(told: dict[str, Any], kind: Kind) -> Table:
+def _groups(told: dict[str, Any], kind: ColumnKind) -> Table:
     rows = []
     for group in told["groups"]:
         row = {key: group[key] for key in (*_IN_GROUP, "lock", "workers", "calls", "forwarded", "throughput_hz")}
@@ -67,7 +67,7 @@ def _groups(told: dict[str, Any], kind: Kind) -> Table:
     return _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
 
 
-def _calls(simulation: Simulation, kind: Kind) -> Table:
+def _calls(simulation: Outcome, kind: ColumnKind) -> Table:
     rows = []
     for group in simulation.groups:
         for entry, one in enumerate(group.kinds):
@@ -87,7 +87,7 @@ def _calls(simulation: Simulation, kind: Kind) -> Table:
     return _table("A row per entry of a group's mix; times of its calls.", rows, kind)
 
 
-def _table(meaning: str, rows: list[dict[str, Any]], kind: Kind) -> Table:
+def _table(meaning: str, rows: list[dict[str, Any]], kind: ColumnKind) -> Table:
     columns = {}
     for key in rows[0]:
         values = [row[key] for row in rows]
@@ -96,7 +96,7 @@ def _table(meaning: str, rows: list[dict[str, Any]], kind: Kind) -> Table:
     return Table(meaning, columns)
 
 
-def _histograms(simulation: Simulation, kind: Kind) -> Table | None:
+def _histograms(simulation: Outcome, kind: ColumnKind) -> Table | None:
     names: list[str] = []
     times: list[str] = []
     numbers = []
@@ -134,7 +134,7 @@ def saved_times(*runs: Run | str | os.PathLike[str], **where: object) -> Times:
         InputError: two runs hold the same calls, being of one scenario and one seed.
         ResultFileError: not a simulation's run, a damaged one, or one without such calls.
     """
-    loaded = [run if isinstance(run, Run) else results.load(run) for run in runs]
+    loaded = [run if isinstance(run, Run) else load(run) for run in runs]
     seen = set()
     for run in loaded:
         of = run.provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from fastsmc.latency.group import Group
-from fastsmc.latency.kernels import each
+from fastsmc.latency.kernels import entries
 from fastsmc.scenario import Scenario
 
 
@@ -43,10 +43,10 @@ def check_stable(scenario: Scenario, groups: list[Group], *, overcommitted: bool
 def held_for_cores(group: Group) -> float:
     """How long the lock's holder waits for a core, on average, as a multiple of its work."""
     law = group.law
-    if not law[each.SLICE]:
+    if not law[entries.SLICE]:
         return 0.0
-    ahead = above_zero(float(law[each.OTHERS]), float(law[each.SPREAD]))
-    return ahead * float(law[each.TURN]) / float(law[each.SLICE])
+    ahead = above_zero(float(law[entries.OTHERS]), float(law[entries.SPREAD]))
+    return ahead * float(law[entries.TURN]) / float(law[entries.SLICE])
 
 
 def above_zero(mean: float, spread: float) -> float:

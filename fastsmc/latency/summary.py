@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from fastsmc.facts.costs import Figure
+from fastsmc.latency.outcome import CallKind, GroupOutcome
 from fastsmc.latency.times import QUANTILES, Times
 from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
+from fastsmc.scenario import Scenario, VmGroup
 from fastsmc.scenario.profiles import FIGURES, figures_of
-
-if TYPE_CHECKING:
-    from fastsmc.latency.outcome import CallKind, GroupOutcome, Simulation
-    from fastsmc.scenario import Scenario, VmGroup
 
 LABELS = tuple(f"p{100 * share:.6g}" for share in QUANTILES)
 """p50, p90, p99, p99.9, p99.99: of text; in JSON a _ stands for the dot."""
 
 
-def summary(simulation: Simulation) -> dict[str, Any]:
-    """Everything `fastsmc simulate --json` prints. Times are in ns."""
+class Outcome(NamedTuple):
+    """What there is to tell of a simulation: what was asked, and what was found.
+
+    Attributes:
+        is_partial: it was stopped; what was counted until then is here.
+        runnable_per_core: vCPUs that run or want to, on average, where there are more vCPUs than cores; else None.
+    """
+
+    scenario: Scenario
+    groups: tuple[GroupOutcome, ...]
+    is_partial: bool
+    runnable_per_core: float | None
+
+
+def summary(simulation: Outcome, times: Times) -> dict[str, Any]:
+    """Everything `fastsmc simulate --json` prints. Times are in ns; `times` are those of all calls."""
     scenario, profile = simulation.scenario, simulation.scenario.profile
     used = _used_by_run(simulation)
     weakest = profile.weakest_of(used or FIGURES)
@@ -42,7 +54,7 @@ def summary(simulation: Simulation) -> dict[str, Any]:
         },
         "host": _host(simulation),
         "hypothetical": scenario.is_hypothetical,
-        "assumed": _assumed(simulation, used),
+        "assumed": assumed(simulation),
         "relative_error": RELATIVE_ERROR,
         "groups": [_group(group, ["slice_ns"] * _rests_on_slice(simulation)) for group in simulation.groups],
         "fleet": {
@@ -51,7 +63,7 @@ def summary(simulation: Simulation) -> dict[str, Any]:
             "calls_planned": sum(_planned(scenario, group) for group in scenario.groups),
             "vcpus": scenario.n_vcpu,
             "throughput_hz": sum(float(group.throughput_hz.sum()) for group in simulation.groups),
-            **_times(simulation.times),
+            **_times(times),
         },
     }
 
@@ -71,7 +83,7 @@ def figures_used(group: GroupOutcome, kind: CallKind) -> tuple[str, ...]:
     return names
 
 
-def _used_by_run(simulation: Simulation) -> set[str]:
+def _used_by_run(simulation: Outcome) -> set[str]:
     """Figures that any counted call made use of."""
     return {
         name
@@ -82,9 +94,9 @@ def _used_by_run(simulation: Simulation) -> set[str]:
     }
 
 
-def _assumed(simulation: Simulation, used: set[str]) -> list[str]:
+def assumed(simulation: Outcome) -> list[str]:
     """What the outcome takes for granted, a sentence each."""
-    scenario = simulation.scenario
+    scenario, used = simulation.scenario, _used_by_run(simulation)
     figures: list[tuple[str, Figure]] = [(name, getattr(scenario.profile, name)) for name in FIGURES if name in used]
     said = [
         f"{name} is {figure.value:g} {figure.unit}: {figure.source}" for name, figure in figures if _is_guess(figure)
@@ -102,13 +114,13 @@ def _is_guess(figure: Figure) -> bool:
     return figure.kind == "assumed"
 
 
-def _rests_on_slice(simulation: Simulation) -> bool:
+def _rests_on_slice(simulation: Outcome) -> bool:
     """Whether vCPUs wait for cores, by a time slice that is assumed."""
     host = simulation.scenario.host
     return host is not None and simulation.scenario.n_vcpu > host.cores and _is_guess(host.slice_ns)
 
 
-def _host(simulation: Simulation) -> dict[str, Any] | None:
+def _host(simulation: Outcome) -> dict[str, Any] | None:
     host, n_vcpu = simulation.scenario.host, simulation.scenario.n_vcpu
     if host is None:
         return None

@@ -8,7 +8,8 @@ from fastsmc.reporting.heatmap import origin_points
 from fastsmc.reporting.sets import QEMU, QEMU_ONCE, at_limit, reference
 from fastsmc.reporting.style import limit
 from fastsmc.reporting.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 
 def lead(run: Run) -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting.study.needs import ABOVE_0, COUNT, FLAG, FROM_0, STUDY_KEYS, STUDY_NEEDS, TEXT
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 _SPREAD = {"dispatch_ns": ABOVE_0, "dispatch_p25_ns": FROM_0, "dispatch_p75_ns": FROM_0}
 _DISPATCH = {

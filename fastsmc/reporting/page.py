@@ -16,7 +16,9 @@ from markupsafe import Markup
 from fastsmc.reporting import heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, to_png, to_svg
-from fastsmc.results.tables import KINDS, Run, to_csv, to_json, write_files
+from fastsmc.results.files import to_csv, to_json, write_files
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import KINDS
 
 PAGE, DATA = "index.html", "data.json"
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from fastsmc.reporting import style
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
 from fastsmc.reporting.units import NBSP, count, duration, percent, significant
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 TAG = "measured"
 TRACE = "real trace"

@@ -8,7 +8,8 @@ from matplotlib.patches import Patch
 
 from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
 from fastsmc.reporting.units import count, percent
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 TAG = "calls recorded, verdicts modelled"
 COLOURS = {

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 from fastsmc.calls.trace import Trace
 from fastsmc.facts import costs
-from fastsmc.results.tables import Column, Run, Table, provenance
+from fastsmc.results.runs import Run, provenance
+from fastsmc.results.tables import Column, Table
 from fastsmc.scaling._rows import Progress, silent
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.results.tables import Column, Kind, Table
+from fastsmc.results.tables import Column, ColumnKind, Table
 
 Progress = Callable[[str, int, int], None]
 """Told (step, done, total) as cells of a step are finished."""
 
-Heading = tuple[str, Kind | Literal[""], str]
+Heading = tuple[str, ColumnKind | Literal[""], str]
 """Name, kind and meaning of a column."""
 
 SPREAD: tuple[Heading, ...] = (

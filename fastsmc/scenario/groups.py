@@ -18,7 +18,7 @@ from fastsmc.scenario.names import feature_word, function_id, psci_word
 from fastsmc.scenario.problems import Problems, brief, meant
 from fastsmc.scenario.profiles import Profile
 from fastsmc.scenario.toml_lines import Path
-from fastsmc.scenario.workloads import Plan
+from fastsmc.scenario.workloads import Draft
 
 _BITMAPS = tuple(row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
 _KEYS = (
@@ -30,7 +30,7 @@ _MAX_VCPUS = 1 << 16
 """Of one VM: 128 times what KVM takes, and scripts are made for each."""
 
 
-def read_groups(value: object, plans: Mapping[str, Plan], profile: Profile, problems: Problems) -> tuple[VmGroup, ...]:
+def read_groups(value: object, plans: Mapping[str, Draft], profile: Profile, problems: Problems) -> tuple[VmGroup, ...]:
     """The [[vms]] tables, set up once each to see what KVM refuses."""
     if not isinstance(value, list) or not value:
         problems.add(("vms",), f"it is {brief(value)}", "add at least one [[vms]] table")
@@ -47,7 +47,7 @@ def read_groups(value: object, plans: Mapping[str, Plan], profile: Profile, prob
     return tuple(groups)
 
 
-def _group(value: object, path: Path, plans: Mapping[str, Plan], profile: Profile, problems: Problems) -> VmGroup:
+def _group(value: object, path: Path, plans: Mapping[str, Draft], profile: Profile, problems: Problems) -> VmGroup:
     row = problems.table(value, path)
     problems.unknown_keys(row, path, _KEYS)
     vcpus = problems.whole(row.get("vcpus"), (*path, "vcpus"), first=1, last=_MAX_VCPUS, default=1)
@@ -128,7 +128,7 @@ def _range(value: object, path: Path, problems: Problems) -> FilterRange | None:
     return None if base is None else FilterRange(base, count, FilterAction[action])
 
 
-def _workload(value: object, path: Path, vcpus: int, plans: Mapping[str, Plan], problems: Problems) -> Workload:
+def _workload(value: object, path: Path, vcpus: int, plans: Mapping[str, Draft], problems: Problems) -> Workload:
     if not isinstance(value, str) or value not in plans:
         known = meant(value, list(plans)) if plans else "add a [workloads.NAME] table"
         problems.add(path, f"it is {brief(value)}", known)

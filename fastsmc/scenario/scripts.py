@@ -91,7 +91,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScriptStep:
     """One call to be: when (ns since the VM's start), what, and which (vCPU, step of that vCPU) it waits for.
 
     `after` None: the vCPU's own last step, or the VM's start.
@@ -103,10 +103,11 @@ class Step:
     conduit: Conduit = Conduit.HVC
 
 
-def script_of(vcpus: Sequence[Sequence[Step]], *, name: str, source: str, assumed: Sequence[str] = ()) -> Script:
+def script_of(vcpus: Sequence[Sequence[ScriptStep]], *, name: str, source: str, assumed: Sequence[str] = ()) -> Script:
     """A script from a list of steps per vCPU.
 
-    >>> script = script_of([[Step(5, 0x84000000), Step(9, 0x84000008)], [Step(7, 0xC5000021, after=(0, 0))]],
+    >>> first = [ScriptStep(5, 0x84000000), ScriptStep(9, 0x84000008)]
+    >>> script = script_of([first, [ScriptStep(7, 0xC5000021, after=(0, 0))]],
     ...                    name="two", source="this line")
     >>> script.gap_ns.tolist(), script.after.tolist(), script.wait_ns.tolist()
     ([5.0, 4.0, 7.0], [-1, 0, 0], [5.0, 4.0, 2.0])

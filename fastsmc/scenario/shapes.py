@@ -19,7 +19,7 @@ from fastsmc.facts.costs import Figure
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.facts.smccc import FUNCTION_BY_NAME
 from fastsmc.scenario.problems import meant
-from fastsmc.scenario.scripts import Script, Step, script_of
+from fastsmc.scenario.scripts import Script, ScriptStep, script_of
 from fastsmc.scenario.trace_scripts import CLOCK, CPU_ON
 from fastsmc.traces.text import trace as read_trace
 
@@ -62,8 +62,8 @@ def _recording() -> Trace:
     return read_trace(RECORDING)
 
 
-def _calls(trace: Trace, rows: list[int], start_ns: int) -> list[Step]:
-    return [Step(float(trace.time_ns[i] - start_ns), int(trace.func_id[i])) for i in rows]
+def _calls(trace: Trace, rows: list[int], start_ns: int) -> list[ScriptStep]:
+    return [ScriptStep(float(trace.time_ns[i] - start_ns), int(trace.func_id[i])) for i in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Boot:
             asks about its mitigations.
     """
 
-    first: list[Step]
+    first: list[ScriptStep]
     st_ns: float
     asks_ns: tuple[float, float]
 
@@ -109,12 +109,12 @@ def _boot_storm(n_vcpu: int, _options: Options) -> Script:
     vcpus = [boot.first[:-1]]
     on_ns, last = boot.first[-1].at_ns, None
     for vcpu in range(1, n_vcpu):
-        vcpus[0].append(Step(on_ns, _ON, last))
+        vcpus[0].append(ScriptStep(on_ns, _ON, last))
         on_ns, last = on_ns + boot.st_ns, (vcpu, 0)
-        vcpus.append([Step(on_ns, _ST, (0, len(vcpus[0]) - 1))])
+        vcpus.append([ScriptStep(on_ns, _ST, (0, len(vcpus[0]) - 1))])
     if last is not None:
         for vcpu, steps in enumerate(vcpus):
-            steps.append(Step(on_ns + boot.asks_ns[min(vcpu, 1)], _ARCH_FEATURES, last))
+            steps.append(ScriptStep(on_ns + boot.asks_ns[min(vcpu, 1)], _ARCH_FEATURES, last))
     assumed = [CLOCK] if n_vcpu <= 2 else [CLOCK, _ONE_BY_ONE, _ALIKE]
     return script_of(vcpus, name="boot-storm", source=SOURCE, assumed=assumed)
 
@@ -125,11 +125,11 @@ def _pv_time(n_vcpu: int, _options: Options) -> Script:
     has = next(k for k, step in enumerate(boot.first) if step.func_id == _PV_FEATURES)
     asked = boot.first[has - 1 : has + 2]  # SMCCC_ARCH_FEATURES, PV_TIME_FEATURES, PV_TIME_ST
     zero_ns = asked[0].at_ns
-    vcpus = [[Step(step.at_ns - zero_ns, step.func_id) for step in asked]]
+    vcpus = [[ScriptStep(step.at_ns - zero_ns, step.func_id) for step in asked]]
     at_ns, waits_for = boot.first[-1].at_ns - zero_ns, (0, 2)
     for vcpu in range(1, n_vcpu):
         at_ns += boot.st_ns
-        vcpus.append([Step(at_ns, _ST, waits_for)])
+        vcpus.append([ScriptStep(at_ns, _ST, waits_for)])
         waits_for = vcpu, 0
     assumed = [CLOCK] if n_vcpu <= 2 else [CLOCK, _ONE_BY_ONE, _ALIKE]
     return script_of(vcpus, name="pv-time-bring-up", source=SOURCE, assumed=assumed)
@@ -150,11 +150,11 @@ def _ptp(n_vcpu: int, options: Options) -> Script:
         f"period: {PTP_PERIOD_MS.source}" if is_default else f"a period of {options.period_ms:g} ms is the scenario's",
         "one call a poll, as for PTP_SYS_OFFSET_PRECISE; the recording has the calls, not at a period",
     ]
-    steps = [Step(k * period_ns, _PTP) for k in range(options.polls)]
+    steps = [ScriptStep(k * period_ns, _PTP) for k in range(options.polls)]
     return _one_caller("ptp-poll", steps, n_vcpu, options, assumed)
 
 
-def _one_caller(name: str, steps: list[Step], n_vcpu: int, options: Options, assumed: list[str]) -> Script:
+def _one_caller(name: str, steps: list[ScriptStep], n_vcpu: int, options: Options, assumed: list[str]) -> Script:
     if options.every_vcpu and n_vcpu > 1:
         assumed = [*assumed, "every vCPU calls at the same times; in a recorded guest one calls at a time"]
         return script_of([steps] * n_vcpu, name=name, source=SOURCE, assumed=assumed)

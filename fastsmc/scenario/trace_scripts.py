@@ -7,7 +7,7 @@ import numpy as np
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
-from fastsmc.scenario.scripts import Script, Step, script_of
+from fastsmc.scenario.scripts import Script, ScriptStep, script_of
 
 CPU_ON = frozenset(FUNCTION_BY_NAME[f"PSCI_{name}"].func_id for name in ("CPU_ON", "CPU_ON64", "0_1_CPU_ON"))
 CPU_OFF = frozenset(FUNCTION_BY_NAME[f"PSCI_{name}"].func_id for name in ("CPU_OFF", "0_1_CPU_OFF"))
@@ -68,9 +68,9 @@ def _repeated(vcpu: int, n_thread: int) -> int:
     return 1 + (vcpu - 1) % (n_thread - 1) if n_thread > 1 else 0
 
 
-def _steps(trace: Trace, pids: list[int]) -> list[list[Step]]:
+def _steps(trace: Trace, pids: list[int]) -> list[list[ScriptStep]]:
     """Steps of each thread, calls taken in the order of time."""
-    steps: list[list[Step]] = [[] for _ in pids]
+    steps: list[list[ScriptStep]] = [[] for _ in pids]
     thread_of = {pid: thread for thread, pid in enumerate(pids)}
     start = int(trace.time_ns.min())
     last_on: tuple[int, int] | None = None
@@ -80,7 +80,7 @@ def _steps(trace: Trace, pids: list[int]) -> list[list[Step]]:
         is_started = not mine or mine[-1].func_id in CPU_OFF
         after = last_on if is_started and last_on is not None and last_on[0] != thread else None
         conduit = Conduit.HVC_IMM if trace.imm[row] else Conduit.HVC
-        mine.append(Step(float(trace.time_ns[row] - start), func_id, after, conduit))
+        mine.append(ScriptStep(float(trace.time_ns[row] - start), func_id, after, conduit))
         if func_id in CPU_ON:
             last_on = thread, len(mine) - 1
     return steps

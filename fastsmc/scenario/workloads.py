@@ -31,7 +31,7 @@ _MAX_POLLS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Draft:
     """A checked workload, before it is known how many vCPUs a VM has.
 
     Attributes:
@@ -73,41 +73,41 @@ def scripted(workload: Workload, script: Script) -> Workload:
     return replace(workload, mix=mix, script=script, step_entry=tuple(number[call] for call in calls))
 
 
-def read_workload(name: str, value: object, problems: Problems, folder: FilePath) -> Plan:
+def read_workload(name: str, value: object, problems: Problems, folder: FilePath) -> Draft:
     """One table of [workloads]."""
     path: Path = ("workloads", name)
     table = problems.table(value, path)
     chosen = problems.choice(table.get("kind"), (*path, "kind"), _KEYS, default="")
     if not chosen:
-        return Plan(Workload(name, "closed", ()))
+        return Draft(Workload(name, "closed", ()))
     kind = cast(WorkloadKind, chosen)
     if kind == "script":
         return _script(name, table, path, problems, folder)
     problems.unknown_keys(table, path, ("kind", *_KEYS[kind]))
     if kind == "closed":
         gap = law(table.get("think"), (*path, "think"), problems)
-        return Plan(Workload(name, kind, read_mix(table.get("mix"), (*path, "mix"), problems), gap))
+        return Draft(Workload(name, kind, read_mix(table.get("mix"), (*path, "mix"), problems), gap))
     return _open(name, table, path, problems, folder)
 
 
-def _open(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Plan:
+def _open(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Draft:
     where = (*path, "arrivals")
     comes = problems.table(table.get("arrivals"), where)
     if comes and problems.choice(comes.get("law"), (*where, "law"), _ARRIVALS, default="") == "trace":
         problems.unknown_keys(comes, where, ("law", "file", "scale"))
         if "mix" in table:
             problems.add((*path, "mix"), "the trace says what is called", "leave it out")
-        plan = Plan(Workload(name, "open", ()), scale=_scale(comes, where, problems))
+        plan = Draft(Workload(name, "open", ()), scale=_scale(comes, where, problems))
         return _with_trace(plan, comes.get("file"), (*where, "file"), problems, folder)
     gap, onoff = arrivals(comes, where, problems) if comes.get("law") in _ARRIVALS else (None, None)
-    return Plan(Workload(name, "open", read_mix(table.get("mix"), (*path, "mix"), problems), gap, onoff))
+    return Draft(Workload(name, "open", read_mix(table.get("mix"), (*path, "mix"), problems), gap, onoff))
 
 
-def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Plan:
+def _script(name: str, table: dict[str, Any], path: Path, problems: Problems, folder: FilePath) -> Draft:
     chosen = table.get("shape")
     options = _SHAPE_KEYS.get(chosen, ()) if isinstance(chosen, str) else ()
     problems.unknown_keys(table, path, ("kind", *_KEYS["script"], *options))
-    plan = Plan(Workload(name, "script", ()), scale=_scale(table, path, problems))
+    plan = Draft(Workload(name, "script", ()), scale=_scale(table, path, problems))
     if ("shape" in table) == ("trace" in table):
         both = "shape and trace are both given" if "shape" in table else "what it calls is missing"
         problems.add(path, both, f"give shape ({', '.join(SHAPES)}) or trace, a file")
@@ -137,7 +137,7 @@ def _scale(table: dict[str, Any], path: Path, problems: Problems) -> float:
     return problems.number(table.get("scale", 1.0), (*path, "scale"), above_zero=True)
 
 
-def _with_trace(plan: Plan, value: object, path: Path, problems: Problems, folder: FilePath) -> Plan:
+def _with_trace(plan: Draft, value: object, path: Path, problems: Problems, folder: FilePath) -> Draft:
     name = problems.text(value, path)
     if not name:
         return plan

@@ -7,7 +7,7 @@ what breaks under the second, `scope_cost` and `compare_scopes` what each costs 
 >>> from fastsmc.vm import Fleet
 >>> from fastsmc.facts.registers import register
 >>> vms = split(Fleet.uniform(n_vm=4, n_vcpu=64))
->>> vms.set_one_reg(register("VENDOR_HYP_BMAP"), 1, vm=3, vcpu=63)
+>>> vms.set_one_reg(register("VENDOR_HYP_BMAP"), 1, vms=3, vcpu=63)
 >>> print(asymmetric(vms))
 1 of 4 VMs is asymmetric (modelled: KVM has no such state)
 VM 3: VENDOR_HYP_BMAP is 0x3 on vCPUs 0-62, 0x1 on 63: VENDOR_HYP_PTP is HANDLED or DENIED depending on the vCPU

@@ -137,7 +137,7 @@ def asymmetric(model: PerVcpuFleet) -> Asymmetry:
     is_are = "is" if len(found) == 1 else "are"
     lines = [f"{len(found)} of {model.fleet.n_vm} VMs {is_are} asymmetric (modelled: KVM has no such state{doubt})"]
     shown = found.vms[:_SHOWN_VMS]
-    calls, answers = differing_calls(model, vm=shown), differing_answers(model, vm=shown)
+    calls, answers = differing_calls(model, vms=shown), differing_answers(model, vms=shown)
     for vm in shown.tolist():
         asked = ", ".join(str(answer) for answer in answers if answer.vm == vm)
         for difference in found.differences(vm):
@@ -156,19 +156,19 @@ def _compared(model: PerVcpuFleet) -> Asymmetry:
     return Asymmetry(np.flatnonzero(bits.any(axis=1)), bits, values, first)
 
 
-def differing_calls(model: PerVcpuFleet, *, vm: Selection = slice(None)) -> tuple[DifferingCall, ...]:
+def differing_calls(model: PerVcpuFleet, *, vms: Selection = slice(None)) -> tuple[DifferingCall, ...]:
     """The known functions (smccc.FUNCTIONS), by HVC and by SMC, whose verdict depends on the vCPU that calls.
 
     Arguments can make two vCPUs' verdicts equal (SYSTEM_RESET2 and SYSTEM_OFF2 refuse some), never more different.
 
     Args:
-        vm: which VMs to look at.
+        vms: which VMs to look at.
 
     Cost: a sort of each asymmetric VM's vCPUs, and one row per call found.
     """
     tables, policy_of_vcpu = model.holders.tables()
     found = []
-    for number, span in _asymmetric_spans(model, vm):
+    for number, span in _asymmetric_spans(model, vms):
         policies, member = np.unique(policy_of_vcpu[span], return_inverse=True)
         rows = tables.action[policies, :2]  # the planes of HVC and SMC, immediate 0
         for plane, slot in np.argwhere((rows != rows[0]).any(axis=0)).tolist():
@@ -178,18 +178,18 @@ def differing_calls(model: PerVcpuFleet, *, vm: Selection = slice(None)) -> tupl
     return tuple(found)
 
 
-def differing_answers(model: PerVcpuFleet, *, vm: Selection = slice(None)) -> tuple[DifferingAnswer, ...]:
+def differing_answers(model: PerVcpuFleet, *, vms: Selection = slice(None)) -> tuple[DifferingAnswer, ...]:
     """The questions about versions and features that all vCPUs of a VM may ask, and whose answer depends on who asks.
 
     Args:
-        vm: which VMs to look at.
+        vms: which VMs to look at.
 
     Cost: as `differing_calls`, and the reference once per distinct policy and question.
     """
     tables, policy_of_vcpu = model.holders.tables()
     slot_of = {row.func_id: slot for slot, row in enumerate(FUNCTIONS)}
     found = []
-    for number, span in _asymmetric_spans(model, vm):
+    for number, span in _asymmetric_spans(model, vms):
         policies, first, member = np.unique(policy_of_vcpu[span], return_index=True, return_inverse=True)
         guests = [_reference(model, span.start + int(vcpu)) for vcpu in first]
         for func_id, x1 in _PROBES:
@@ -218,9 +218,9 @@ def calls_that_differ(model: PerVcpuFleet, calls: Calls) -> NDArray[np.int64]:
     return np.flatnonzero(own != model.verdicts(replace(calls, vcpu=first.astype(np.uint32))))
 
 
-def _asymmetric_spans(model: PerVcpuFleet, vm: Selection) -> Iterator[tuple[int, slice]]:
+def _asymmetric_spans(model: PerVcpuFleet, vms: Selection) -> Iterator[tuple[int, slice]]:
     """Number and vCPUs of every selected VM that is asymmetric."""
-    chosen = model.fleet.vms(vm)
+    chosen = model.fleet.vms(vms)
     for number in chosen[np.isin(chosen, _compared(model).vms)].tolist():
         first, end = model.fleet.first_vcpu[number : number + 2].tolist()
         yield number, slice(first, end)

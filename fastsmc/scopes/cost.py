@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.checks import whole
+from fastsmc.checks import I64Array, one_of, whole
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.fleet.state import whole_numbers
-from fastsmc.migrate._checks import MAX_COUNT, I64Array, member
+from fastsmc.migrate._checks import MAX_COUNT
 from fastsmc.migrate.counts import Vmm, payload_cost
 from fastsmc.migrate.payload import Codec
 from fastsmc.scopes.vm_scoped import Marked, Scope, marked_mask
@@ -96,7 +96,7 @@ def scope_cost(
     >>> int(today.save_ioctls), int(scope_cost(register_set("7.3"), 512, Scope.VM_SCOPED).save_ioctls)
     (225792, 153230)
     """
-    scope, vmm, codec = member(Scope, scope, "scope"), member(Vmm, vmm, "vmm"), member(Codec, codec, "codec")
+    scope, vmm, codec = one_of("scope", scope, Scope), one_of("vmm", vmm, Vmm), one_of("codec", codec, Codec)
     if codec.is_global_once:
         msg = (
             f"codec {codec.value!r}: give {Codec.VALUES.value!r} or {Codec.QEMU.value!r}; scope says what is sent once"
@@ -127,7 +127,7 @@ def scope_cost(
 def _n_marked(registers: RegisterSet | int, marked: Marked | str | int) -> int:
     if isinstance(marked, int):
         return marked
-    which = member(Marked, marked, "marked")
+    which = one_of("marked", marked, Marked)
     if not isinstance(registers, RegisterSet):
         msg = f"marked {which.value!r} of {registers} unnamed registers: give their number, or a register set"
         raise InputError(msg)

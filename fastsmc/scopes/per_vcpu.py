@@ -58,13 +58,13 @@ class PerVcpuFleet:
         """Whether some VM has more vCPUs than arm64 KVM allows today; the scope is hypothetical in any case."""
         return self.fleet.is_hypothetical
 
-    def vcpus(self, vm: Selection = slice(None), vcpu: int | None = None) -> NDArray[np.int64]:
+    def vcpus(self, vms: Selection = slice(None), vcpu: int | None = None) -> NDArray[np.int64]:
         """Fleet-wide indices of vCPU number `vcpu` of each selected VM, or of all their vCPUs, VM after VM.
 
         Raises:
             InputError: a VM outside the fleet, or a vCPU number that some selected VM does not have.
         """
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         count = np.diff(self.fleet.first_vcpu)[chosen]
         first = self.fleet.first_vcpu[chosen]
         if vcpu is None:
@@ -73,7 +73,7 @@ class PerVcpuFleet:
             return every
         return self.fleet.vcpus_numbered(vcpu, chosen)
 
-    def get_one_reg(self, reg: int, *, vm: Selection = slice(None), vcpu: int | None = None) -> NDArray[np.uint64]:
+    def get_one_reg(self, reg: int, *, vms: Selection = slice(None), vcpu: int | None = None) -> NDArray[np.uint64]:
         """KVM_GET_ONE_REG on each vCPU selected: uint64[n_selected].
 
         Args:
@@ -82,14 +82,14 @@ class PerVcpuFleet:
         Raises:
             RegisterError: with the errno of the first vCPU that refuses.
         """
-        chosen = self.vcpus(vm, vcpu)
+        chosen = self.vcpus(vms, vcpu)
         try:
             return self.holders.get_one_reg(reg, vms=chosen)
         except RegisterError as error:
             raise self._renamed(error, reg, 0, is_set=False) from None
 
     def try_set_one_reg(
-        self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int | None = None
+        self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int | None = None
     ) -> NDArray[np.int16]:
         """KVM_SET_ONE_REG on each vCPU selected, each on its own: errnos, int16[n_selected], 0 where it took effect.
 
@@ -97,16 +97,16 @@ class PerVcpuFleet:
             value: one word, or uint64[n_selected].
             vcpu: number of the vCPU in each VM, which alone is affected; None for every vCPU.
         """
-        chosen = self.vcpus(vm, vcpu)
+        chosen = self.vcpus(vms, vcpu)
         return self.holders.try_set_one_reg(reg, value, vms=chosen)
 
-    def set_one_reg(self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int | None = None) -> None:
+    def set_one_reg(self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int | None = None) -> None:
         """KVM_SET_ONE_REG on every vCPU selected, or on none.
 
         Raises:
             RegisterError: with the errno of the first vCPU that refuses; nothing was changed.
         """
-        chosen = self.vcpus(vm, vcpu)
+        chosen = self.vcpus(vms, vcpu)
         words = register_words(value, chosen.size)
         try:
             self.holders.set_one_reg(reg, words, vms=chosen)
@@ -126,13 +126,13 @@ class PerVcpuFleet:
         msg = f"{what} on vCPU {number} of VM {owners[0]}: {reason}"
         return RegisterError(msg, error.errno, vms=owners.tolist(), errnos=error.errnos)
 
-    def run_once(self, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
+    def run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
         """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none: bitmaps freeze on all its vCPUs.
 
         Raises:
             KvmError: ENOEXEC, with the VMs whose vCPU has not had KVM_ARM_VCPU_INIT; no VM was frozen.
         """
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         is_ready = self.holders.is_initialised[self.vcpus(chosen, vcpu)]
         if not is_ready.all():
             raise run_refused(vcpu, chosen[~is_ready])

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.calls.workload import Calls
+from fastsmc.checks import one_of
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.register_sets import vm_global_mask
 from fastsmc.facts.registers import (
@@ -32,7 +33,6 @@ from fastsmc.facts.registers import (
     register_id,
 )
 from fastsmc.fleet.state import Selection
-from fastsmc.migrate._checks import member
 from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
 
@@ -87,7 +87,7 @@ def plain_id(reg: int) -> int:
 
 def marked_mask(ids: NDArray[np.uint64], marked: Marked | str) -> NDArray[np.bool_]:
     """Which registers carry bit 28: uint64[n_reg] -> bool[n_reg]."""
-    marked = member(Marked, marked, "marked")
+    marked = one_of("marked", marked, Marked)
     if marked is Marked.DECLARED:
         return vm_global_mask(ids)
     names = _V4_TABLE if marked is Marked.V4 else tuple(FW_BY_NAME)
@@ -106,7 +106,7 @@ class ScopedFleet:
     """
 
     def __init__(self, fleet: Fleet, scope: Scope | str = Scope.VM_SCOPED, *, marked: Marked | str = Marked.V4) -> None:
-        self.scope, self.marked = member(Scope, scope, "scope"), member(Marked, marked, "marked")
+        self.scope, self.marked = one_of("scope", scope, Scope), one_of("marked", marked, Marked)
         if self.scope is Scope.PER_VCPU:
             msg = f"scope {self.scope.value!r} has no VM-global registers: use split(fleet)"
             raise InputError(msg)
@@ -116,9 +116,9 @@ class ScopedFleet:
     def __repr__(self) -> str:
         return f"{self.fleet!r}, {self.scope.value}"
 
-    def enable_reg_scope(self, *, vm: Selection = slice(None)) -> NDArray[np.int16]:
+    def enable_reg_scope(self, *, vms: Selection = slice(None)) -> NDArray[np.int16]:
         """KVM_ENABLE_CAP(KVM_CAP_ARM_REG_SCOPE): errnos, int16[n_selected]; EINVAL from KVM as it is."""
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         is_known = self.scope is Scope.VM_SCOPED
         self.has_reg_scope[chosen] |= is_known
         return np.full(chosen.size, 0 if is_known else EINVAL, np.int16)
@@ -131,24 +131,24 @@ class ScopedFleet:
         shows = marked_mask(ids, self.marked) & self.has_reg_scope[number]
         return np.where(shows, ids | np.uint64(SCOPE_VM), ids)
 
-    def get_one_reg(self, reg: int, *, vm: Selection = slice(None), vcpu: int = 0) -> NDArray[np.uint64]:
+    def get_one_reg(self, reg: int, *, vms: Selection = slice(None), vcpu: int = 0) -> NDArray[np.uint64]:
         """KVM_GET_ONE_REG through vCPU number `vcpu` of each VM: uint64[n_selected].
 
         Raises:
             RegisterError: ENOENT for an id with bit 28 where the capability is off, or as `Fleet.get_one_reg`.
         """
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         return self.fleet.get_one_reg(self._compared("GET_ONE_REG", reg, chosen, vcpu), vms=chosen, vcpu=vcpu)
 
     def try_set_one_reg(
-        self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int = 0
+        self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0
     ) -> NDArray[np.int16]:
         """KVM_SET_ONE_REG through vCPU number `vcpu` of each VM, each on its own: errnos, int16[n_selected].
 
         Args:
             value: one word, or uint64[n_selected].
         """
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         unknown = self._unknown(reg, chosen)
         if not unknown.any():
             return self.fleet.try_set_one_reg(_cleared(reg), value, vms=chosen, vcpu=vcpu)
@@ -158,13 +158,13 @@ class ScopedFleet:
             errnos[part] = self.fleet.try_set_one_reg(compared, words[part], vms=chosen[part], vcpu=vcpu)
         return errnos
 
-    def set_one_reg(self, reg: int, value: ArrayLike, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
+    def set_one_reg(self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
         """KVM_SET_ONE_REG through vCPU number `vcpu` of every VM selected, or of none.
 
         Raises:
             RegisterError: ENOENT for an id with bit 28 where the capability is off, or as `Fleet.set_one_reg`.
         """
-        chosen = self.fleet.vms(vm)
+        chosen = self.fleet.vms(vms)
         self.fleet.set_one_reg(self._compared("SET_ONE_REG", reg, chosen, vcpu), value, vms=chosen, vcpu=vcpu)
 
     def _unknown(self, reg: int, vms: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -186,9 +186,9 @@ class ScopedFleet:
             raise RegisterError(msg, int(errnos[0]), vms=refusing.tolist(), errnos=errnos.tolist())
         return _cleared(reg)
 
-    def run_once(self, *, vm: Selection = slice(None), vcpu: int = 0) -> None:
+    def run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
         """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none; as `Fleet.run_once`."""
-        self.fleet.run_once(vms=vm, vcpu=vcpu)
+        self.fleet.run_once(vms=vms, vcpu=vcpu)
 
     def verdicts(self, calls: Calls) -> NDArray[np.uint8]:
         """The verdict of every call, under its VM's registers: uint8[n_call], smccc.Verdict."""
@@ -203,7 +203,7 @@ def model(fleet: Fleet, scope: Scope | str) -> ScopedFleet | PerVcpuFleet:
     Raises:
         InputError: no such scope.
     """
-    scope = member(Scope, scope, "scope")
+    scope = one_of("scope", scope, Scope)
     return split(fleet) if scope is Scope.PER_VCPU else ScopedFleet(fleet, scope)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import fastsmc as smc
-from fastsmc.latency import text
+from fastsmc.latency.text import text
 from fastsmc.scenario.profiles import profiles
 from tests.support.command import fastsmc
 from tests.support.places import ROOT
@@ -33,7 +33,7 @@ def test_an_example_scenario_runs_and_its_json_is_what_the_library_says(path: Pa
     done = fastsmc("simulate", path, *QUICK, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
-    assert told == json.loads(json.dumps(smc.simulate(smc.Scenario.load(path, calls=20)).summary()))
+    assert told == json.loads(json.dumps(smc.simulate(smc.Scenario.load(path, calls=20)).as_dict()))
     assert (told["kind"], told["partial"], told["profile"]["name"]) == ("modelled", False, "neoverse-n1")
     for group in told["groups"]:
         assert group["calls"] == sum(row["calls"] for row in group["services"])
@@ -63,7 +63,7 @@ def test_the_text_names_what_it_rests_on(tmp_path: Path) -> None:
 
 
 def test_documents_show_what_is_printed() -> None:
-    told = smc.simulate(EXAMPLES / "thousand_vcpus.toml").summary()
+    told = smc.simulate(EXAMPLES / "thousand_vcpus.toml").as_dict()
     printed = ["", *text(told, 110).splitlines()]
     readme = (EXAMPLES.parent / "README.md").read_text().split("$ fastsmc simulate examples/thousand_vcpus.toml\n")[1]
     assert [line.removeprefix("    ") for line in readme.splitlines()[: len(printed) - 1]] == printed[1:]

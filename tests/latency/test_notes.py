@@ -16,7 +16,7 @@ def group(rate_hz: float, **more: Any) -> dict[str, Any]:
     arrivals = {"law": "poisson", "rate_hz": rate_hz}
     workload = {"kind": "open", "arrivals": arrivals, "mix": {"PSCI_VERSION": 1.0}}
     scenario = Scenario.of({"calls": 50, "warmup": 0, "vms": [vms], "workloads": {"w": workload}})
-    found: dict[str, Any] = simulate(scenario).summary()["groups"][0]
+    found: dict[str, Any] = simulate(scenario).as_dict()["groups"][0]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Fewer cores than vCPUs: the model of `kernels_queue_each` against round robin simulated in plain Python.
+"""Fewer cores than vCPUs: the model of `kernels.each` against round robin simulated in plain Python.
 
 Where few calls wait for the lock the model is right. Where many do it is off, by what GRID and docs/latency.md say.
 """

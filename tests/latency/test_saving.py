@@ -12,8 +12,9 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.latency import Simulation, vm_table
-from fastsmc.results import tables as results
+from fastsmc.latency import Simulation
+from fastsmc.results import files as results
+from fastsmc.results.runs import Run
 from tests.support.places import ROOT
 from tests.support.scenarios import CLOSED
 
@@ -75,20 +76,20 @@ def test_a_run_that_was_stopped_at_once_is_saved_and_says_so(tmp_path: Path) -> 
     done.save(tmp_path / "run.json")
     assert (done.is_partial, done.n_call) == (True, 0)
     assert smc.saved_times(tmp_path / "run.json").n_call == 0
-    assert vm_table(done) is None
+    assert done.vm_table() is None
     assert "PARTIAL: stopped with 0 of 16000 calls counted, of 0 of 16 VMs" in str(done)
 
 
 def test_a_vm_table_has_a_row_per_vm_with_its_number() -> None:
     done = simulated()
-    table = vm_table(done)
+    table = done.vm_table()
     assert table is not None
     assert table["vm"].tolist() == list(range(16))
     assert table["n_call"].sum() == done.n_call
     assert table["mean_waiting_ns"] @ table["n_call"] == pytest.approx(done.times.waiting.total_ns)
 
 
-def changed(run: results.Run, change: Any) -> results.Run:
+def changed(run: Run, change: Any) -> Run:
     """The run after a change to its JSON."""
     content = json.loads(results.to_json(run))
     change(content["tables"])
@@ -125,9 +126,9 @@ def test_what_rests_on_assumed_figures_is_marked_so_in_the_file() -> None:
 
 def test_a_figure_that_no_call_made_use_of_is_not_the_weakest() -> None:
     done = simulated(filter=[])
-    assert {row["name"] for row in done.summary()["profile"]["figures"]} == {"trap_ns", "handled_ns"}
-    assert done.summary()["profile"]["weakest"]["name"] == "handled_ns"
-    own = simulated(service={"law": "exponential", "mean_us": 3.0}).summary()["profile"]
+    assert {row["name"] for row in done.as_dict()["profile"]["figures"]} == {"trap_ns", "handled_ns"}
+    assert done.as_dict()["profile"]["weakest"]["name"] == "handled_ns"
+    own = simulated(service={"law": "exponential", "mean_us": 3.0}).as_dict()["profile"]
     assert "vmm_service_ns" not in {row["name"] for row in own["figures"]}
 
 

@@ -19,7 +19,9 @@ from fastsmc import reporting as report
 from fastsmc import scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting.needs import NEEDS, check
-from fastsmc.results.tables import Column, Run, Table, load, save, to_csv, to_json
+from fastsmc.results.files import load, save, to_csv, to_json
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Column, Table
 from fastsmc.traces.text import trace as read_trace
 from tests.support.study_sizes import LOAD, STUDY
 
@@ -284,7 +286,7 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
 def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom fastsmc import reporting\n"
-        "from fastsmc.results.tables import load\n"
+        "from fastsmc.results.files import load\n"
         "reporting.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
         "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"

@@ -14,7 +14,9 @@ from fastsmc import scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting import study
 from fastsmc.reporting.units import count, duration, percent, significant
-from fastsmc.results.tables import Column, Run, Table, load, save
+from fastsmc.results.files import load, save
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Column, Table
 from tests.support.study_sizes import LOAD, STUDY
 
 REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.results.tables import KINDS, Column, Run, Table, load, provenance, save, to_csv, to_json, write_files
-from fastsmc.results.tables import _cpu_model as cpu_model
+from fastsmc.results.files import load, save, to_csv, to_json, write_files
+from fastsmc.results.runs import Run, provenance
+from fastsmc.results.runs import _cpu_model as cpu_model
+from fastsmc.results.tables import KINDS, Column, Table
 
 
 def a_run() -> Run:
@@ -224,7 +226,7 @@ def test_the_cpu_model_is_what_the_kernel_calls_it(tmp_path: Path, text: str, mo
 
 def test_results_start_neither_numba_nor_matplotlib() -> None:
     code = (
-        "import sys; from fastsmc.results.tables import provenance; provenance(seed=1, inputs={}); "
+        "import sys; from fastsmc.results.runs import provenance; provenance(seed=1, inputs={}); "
         "sys.exit(bool({'numba', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,8 @@ from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.reference.vm import Vm
-from fastsmc.results.tables import Run, load, save
+from fastsmc.results.files import load, save
+from fastsmc.results.runs import Run
 from fastsmc.scaling import axes, payload
 from fastsmc.traces.text import trace as read_trace
 

@@ -10,7 +10,7 @@ import pytest
 
 import fastsmc
 from fastsmc.errors import InputError, TraceError
-from fastsmc.scenario.scripts import Script, Step, script_of
+from fastsmc.scenario.scripts import Script, ScriptStep, script_of
 from fastsmc.scenario.shapes import PTP_PERIOD_MS, SHAPES, Options, shape
 from fastsmc.scenario.trace_scripts import script_of_trace
 from fastsmc.traces.text import parse_trace
@@ -208,7 +208,7 @@ def test_threads_may_be_mixed_in_the_file_but_each_must_be_in_order() -> None:
 
 
 def test_scaled_times_and_a_scale_that_is_none() -> None:
-    script = script_of([[Step(10, PTP), Step(30, PTP)]], name="n", source="s")
+    script = script_of([[ScriptStep(10, PTP), ScriptStep(30, PTP)]], name="n", source="s")
     assert script.scaled(0.5).at_ns.tolist() == [5, 15]
     assert script.scaled(0.5).assumed == ("all times are multiplied by 0.5",)
     for scale in (0.0, -1.0, float("nan"), float("inf")):

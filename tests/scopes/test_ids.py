@@ -38,21 +38,21 @@ def test_with_the_capability_the_list_marks_and_both_ids_work_on_any_vcpu() -> N
     fleet = Fleet.uniform(n_vm=2, n_vcpu=2)
     v4 = ScopedFleet(fleet)
     fleet.run_once(vms=0)
-    assert v4.enable_reg_scope(vm=0).tolist() == [0], "at any time: v4 checks nothing"
+    assert v4.enable_reg_scope(vms=0).tolist() == [0], "at any time: v4 checks nothing"
     marked = {plain_id(reg) for reg in v4.reg_list(0).tolist() if reg != plain_id(reg)}
     names = {"SMCCC_ARCH_WORKAROUND_1", "SMCCC_ARCH_WORKAROUND_2", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP"}
     assert marked == {register(name) for name in names}
     assert v4.reg_list(1).tolist() == [row.reg for row in FW_REGISTERS]
     for row in FW_REGISTERS:
         both = [
-            v4.get_one_reg(reg, vm=0, vcpu=vcpu).tolist() for reg in (row.reg, scoped_id(row.reg)) for vcpu in (0, 1)
+            v4.get_one_reg(reg, vms=0, vcpu=vcpu).tolist() for reg in (row.reg, scoped_id(row.reg)) for vcpu in (0, 1)
         ]
         assert both == [both[0]] * 4, "PSCI_VERSION too, though it is not marked"
     assert v4.try_set_one_reg(scoped_id(STD_BMAP), [0, 0]).tolist() == [16, 2]
-    v4.set_one_reg(scoped_id(PSCI_VERSION), 0x10000, vm=0, vcpu=1)
+    v4.set_one_reg(scoped_id(PSCI_VERSION), 0x10000, vms=0, vcpu=1)
     assert fleet.effective_psci_version().tolist() == [0x10000, 0x10003], "it acts on the fleet, on the whole VM"
     v4.enable_reg_scope()
-    v4.set_one_reg(scoped_id(STD_BMAP), 0, vm=1)
+    v4.set_one_reg(scoped_id(STD_BMAP), 0, vms=1)
     assert v4.verdicts(Calls.of([0, 2, 3], [0x8400_0053] * 3)).tolist() == [0, 1, 1]
     assert v4.try_set_one_reg(scoped_id(0x6030_0000_0014_00FF), 0).tolist() == [2, 2]
 

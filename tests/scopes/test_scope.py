@@ -60,9 +60,9 @@ def built(drawn: Drawn, sequence: list[tuple[Any, ...]]) -> tuple[PerVcpuFleet, 
     for what, (vm, vcpu), *rest in sequence:
         if what == "set":
             expected = guests[PLACES.index((vm, vcpu))].set_one_reg(0, *rest)
-            assert vms.try_set_one_reg(*rest, vm=vm, vcpu=vcpu).tolist() == [expected]
+            assert vms.try_set_one_reg(*rest, vms=vm, vcpu=vcpu).tolist() == [expected]
         else:
-            vms.run_once(vm=vm)
+            vms.run_once(vms=vm)
             for guest, (owner, _) in zip(guests, PLACES, strict=True):
                 if owner == vm:
                     guest.run(0)
@@ -170,9 +170,9 @@ def test_vcpus_that_are_set_alike_are_a_vm_global_fleet(
 
 def test_the_report_reads_as_a_sentence() -> None:
     vms = split(Fleet.uniform(n_vm=4, n_vcpu=64))
-    vms.set_one_reg(STD_BMAP, 0, vm=3, vcpu=63)
-    vms.set_one_reg(register("VENDOR_HYP_BMAP_2"), 1, vm=1, vcpu=2)
-    vms.set_one_reg(PSCI_VERSION, 0x10002, vm=0, vcpu=0)
+    vms.set_one_reg(STD_BMAP, 0, vms=3, vcpu=63)
+    vms.set_one_reg(register("VENDOR_HYP_BMAP_2"), 1, vms=1, vcpu=2)
+    vms.set_one_reg(PSCI_VERSION, 0x10002, vms=0, vcpu=0)
     trng = "TRNG_VERSION, TRNG_FEATURES, TRNG_GET_UUID, TRNG_RND32 and TRNG_RND64"
     assert str(asymmetric(vms)).splitlines() == [
         "3 of 4 VMs are asymmetric (modelled: KVM has no such state)",
@@ -222,13 +222,13 @@ def test_one_first_run_freezes_all_vcpus_of_the_vm_and_a_split_copies_a_freeze()
     fleet = Fleet.uniform(n_vm=2, n_vcpu=3)
     fleet.run_once(vms=0)
     vms = split(fleet)
-    vms.run_once(vm=1)
+    vms.run_once(vms=1)
     with pytest.raises(RegisterError, match=r"STD_BMAP on vCPU 2 of VM 1: the VM has run.*EBUSY") as caught:
-        vms.set_one_reg(STD_BMAP, 0, vm=1, vcpu=2)
+        vms.set_one_reg(STD_BMAP, 0, vms=1, vcpu=2)
     assert (caught.value.errno, list(caught.value.vms)) == (16, [1])
-    assert vms.try_set_one_reg(STD_BMAP, 0, vm=0).tolist() == [16, 16, 16]
-    assert vms.try_set_one_reg(PSCI_VERSION, 0x10001, vm=0, vcpu=1).tolist() == [0]
-    assert vms.get_one_reg(PSCI_VERSION, vm=0).tolist() == [0x10003, 0x10001, 0x10003]
+    assert vms.try_set_one_reg(STD_BMAP, 0, vms=0).tolist() == [16, 16, 16]
+    assert vms.try_set_one_reg(PSCI_VERSION, 0x10001, vms=0, vcpu=1).tolist() == [0]
+    assert vms.get_one_reg(PSCI_VERSION, vms=0).tolist() == [0x10003, 0x10001, 0x10003]
     assert fleet.get_one_reg(PSCI_VERSION).tolist() == [0x10003, 0x10003], "a split is a copy"
 
 
@@ -239,7 +239,7 @@ def test_a_refused_set_changes_no_vcpu_and_a_get_names_its_vcpu() -> None:
         vms.set_one_reg(register("VENDOR_HYP_BMAP_2"), 1)
     assert not vms.values()[:, 4].any()
     with pytest.raises(RegisterError, match=r"GET_ONE_REG VENDOR_HYP_BMAP_2 on vCPU 1 of VM 1: .*ENOENT"):
-        vms.get_one_reg(register("VENDOR_HYP_BMAP_2"), vm=[0, 1], vcpu=1)
+        vms.get_one_reg(register("VENDOR_HYP_BMAP_2"), vms=[0, 1], vcpu=1)
 
 
 SMALL = Fleet.uniform(n_vm=2, n_vcpu=2)
@@ -248,7 +248,7 @@ SMALL = Fleet.uniform(n_vm=2, n_vcpu=2)
 @pytest.mark.parametrize(
     "act",
     [
-        lambda: split(SMALL).set_one_reg(STD_BMAP, 0, vm=2),
+        lambda: split(SMALL).set_one_reg(STD_BMAP, 0, vms=2),
         lambda: split(SMALL).set_one_reg(STD_BMAP, 0, vcpu=2),
         lambda: split(SMALL).set_one_reg(STD_BMAP, 0, vcpu=-1),
         lambda: split(SMALL).set_one_reg(STD_BMAP, [0, 0, 0]),
@@ -256,7 +256,7 @@ SMALL = Fleet.uniform(n_vm=2, n_vcpu=2)
         lambda: split(SMALL).set_one_reg(STD_BMAP, 1.5),
         lambda: split(SMALL).verdicts(Calls.of([4], [0])),
         lambda: calls_that_differ(split(SMALL), Calls.of([4], [0])),
-        lambda: differing_calls(split(SMALL), vm=2),
+        lambda: differing_calls(split(SMALL), vms=2),
     ],
 )
 def test_bad_input_is_one_clear_sentence(act: Callable[[], object]) -> None:
@@ -272,7 +272,7 @@ def test_an_uninitialised_vcpu_freezes_no_vm() -> None:
     with pytest.raises(KvmError, match=r"vCPU 0 of VM 1: it has not had.*ENOEXEC") as caught:
         vms.run_once()
     assert (caught.value.vms, vms.holders.has_run_once.any()) == ((1,), np.False_)
-    vms.run_once(vm=1, vcpu=1)
+    vms.run_once(vms=1, vcpu=1)
     assert vms.holders.has_run_once.tolist() == [False, False, True, True]
 
 

@@ -1,1 +1,1 @@
-"""Loops of the queueing simulation: VMs as lanes, VMs one at a time, and the numbers they draw."""
+"""Loops of the queueing simulation: VMs as lanes, VMs one at a time, waits for cores, and the numbers they draw."""

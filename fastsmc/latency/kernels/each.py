@@ -1,63 +1,80 @@
 """VMs simulated one at a time, an event at a time: any number of vCPUs, several workers, bursts, scripts, overcommit.
 
-Does what `kernels_queue` does and all that is too irregular for lanes; where both can do it, they draw the same numbers
+Does what `lanes` does and all that is too irregular for lanes; where both can do it, they draw the same numbers
 and come to the same times, bit for bit. The vCPU that calls next is the winner of a tournament: after its call, only
 the matches on its way up are played again, one per power of two of vCPUs.
-
-Overcommit is round robin, with so many others that want a vCPU's core as `latency.overcommit` finds, drawn anew for
-each call. A thread whose slice is over waits for a turn of each, and the lock if it holds it is held all the while. One
-that slept for the lock waits for what is left of a turn and for whole ones of the rest; until then the lock is free for
-whoever runs, as a pthread mutex is (tests/latency/test_overcommit.py has how far this is from round robin itself).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import kernel
+from fastsmc.jit.compiled import inner_kernel, kernel
 from fastsmc.jit.simd import fma
-from fastsmc.latency.kernels.lanes import (
-    BUSY,
-    ENTER,
-    FORWARDED,
+from fastsmc.latency.kernels.cores import Call, OneVm, on_a_core, on_few_cores
+from fastsmc.latency.kernels.entries import (
     GAP,
-    HAS_LOCK,
     IS_CLOSED,
     LAST_END,
     MOST_RESPONSE,
     MOST_SERVED,
     MOST_WAITING,
-    N_LAW,
-    ONE,
-    QUEUED,
-    RAN,
+    OFF,
+    ON,
     RANDOM_GAP,
     RESPONSE,
-    SQUARES,
-    TURNS,
+    SLICE,
     WAITING,
 )
-from fastsmc.latency.kernels.variates import STEP, bucket, exponential, mixed
+from fastsmc.latency.kernels.lanes import ONE
+from fastsmc.latency.kernels.variates import STEP, bucket, exponential, mixed, unit
 from fastsmc.results.log_linear import N_BUCKET
 
 F64Array = NDArray[np.float64]
 I64Array = NDArray[np.int64]
 U64Array = NDArray[np.uint64]
 U32Array = NDArray[np.uint32]
-Script = tuple[I64Array, F64Array, I64Array, I64Array, I64Array]
-
-ON, OFF, OTHERS, SPREAD, TURN, REST, SLICE = range(N_LAW, N_LAW + 7)
-"""Further entries of `law`: mean ns of a burst and of the silence after it, 0 for none. Of overcommit: other runnable
-threads per core, their mean (below 0: cores are idle) and standard deviation; for how long one of them runs, in ns, and
-twice what is left of that, on average, when somebody looks; the scheduler's time slice in ns, 0 for no overcommit."""
-N_LONG_LAW = N_LAW + 7
-
-_11, _16, _32, _48 = np.uint64(11), np.uint64(16), np.uint64(32), np.uint64(48)
-_TO_UNIT = 2.0**-53
 
 
-@kernel
+class Steps(NamedTuple):
+    """A script; all arrays are empty where there is none.
+
+    Attributes:
+        vcpu: of each step its vCPU.
+        wait: the ns it comes after the step it waits for.
+        kind: its class.
+        first_next, following: the steps that wait for step k are following[first_next[k]] up to
+            following[first_next[k + 1]].
+    """
+
+    vcpu: I64Array
+    wait: F64Array
+    kind: I64Array
+    first_next: I64Array
+    following: I64Array
+
+
+class Costs(NamedTuple):
+    """Classes of calls: where they lie among 64-bit random numbers, their ns, the VMM's work, fixed and random."""
+
+    threshold: U64Array
+    class_ns: F64Array
+    work_ns: F64Array
+    random_work_ns: F64Array
+
+
+class Counted(NamedTuple):
+    """Where calls are counted: by class, by bucket of their times, and the sums and maxima of one VM's."""
+
+    n_of_class: I64Array
+    counts: U32Array
+    sums: F64Array
+
+
+@inner_kernel
 def play(clock: F64Array, tree: I64Array) -> None:
     """All matches: tree[1] becomes the vCPU that calls next, the first of those that tie. P clocks, a power of two."""
     size = clock.size
@@ -68,8 +85,9 @@ def play(clock: F64Array, tree: I64Array) -> None:
         tree[node] = left if clock[left] <= clock[right] else right
 
 
-@kernel
+@inner_kernel
 def _play_again(clock: F64Array, tree: I64Array, vcpu: int) -> None:
+    """The matches of one vCPU, whose clock has changed."""
     node = (clock.size + vcpu) >> 1
     while node > 0:
         left, right = tree[2 * node], tree[2 * node + 1]
@@ -77,33 +95,50 @@ def _play_again(clock: F64Array, tree: I64Array, vcpu: int) -> None:
         node >>= 1
 
 
-@kernel
-def _unit(word: np.uint64) -> float:
-    """A number from 0 up to 1, without 1."""
-    return np.float64(mixed(word) >> _11) * _TO_UNIT
-
-
-@kernel
-def _burst_gap(
-    gap: float, left: F64Array, vcpu: int, word: np.uint64, on: float, off: float
-) -> tuple[float, np.uint64]:
+@inner_kernel
+def _burst_gap(gap: float, left: F64Array, vcpu: int, word: np.uint64, law: F64Array) -> tuple[float, np.uint64]:
     """A gap in time spent in bursts as a gap in time; `left` is what remains of the vCPU's burst."""
     passed = 0.0
     while gap > left[vcpu]:
         gap -= left[vcpu]
         passed += left[vcpu]
         word += STEP
-        passed += exponential(mixed(word)) * off
+        passed += exponential(mixed(word)) * law[OFF]
         word += STEP
-        left[vcpu] = exponential(mixed(word)) * on
+        left[vcpu] = exponential(mixed(word)) * law[ON]
     left[vcpu] -= gap
     return passed + gap, word
 
 
-@kernel
-def _count_call(
-    c: int, wait: float, served: float, n_of_class: I64Array, is_listed: bool, counts: U32Array, sums: F64Array
-) -> None:
+@inner_kernel
+def _class_of(bits: np.uint64, threshold: U64Array) -> int:
+    c = 0
+    for k in range(threshold.size):
+        c += 1 if bits >= threshold[k] else 0
+    return c
+
+
+@inner_kernel
+def _next_call(vm: OneVm, steps: Steps, costs: Costs, law: F64Array) -> Call:
+    """The call of the vCPU that is next. Its class is the script's or drawn, unless there is only one."""
+    vcpu = vm.tree[1]
+    word = vm.stream[vcpu]
+    c = 0
+    if steps.wait.size > 0:
+        c = steps.kind[vm.position[vcpu]]
+    elif costs.class_ns.size > 1:
+        word += STEP
+        c = _class_of(mixed(word), costs.threshold)
+    word += STEP
+    work = fma(exponential(mixed(word)), costs.random_work_ns[c], costs.work_ns[c])
+    word += STEP
+    pause = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
+    return Call(vcpu, vm.clock[vcpu], c, costs.class_ns[c], work, pause, word)
+
+
+@inner_kernel
+def _count(c: int, wait: float, served: float, is_listed: bool, counted: Counted) -> None:
+    n_of_class, counts, sums = counted
     n_of_class[c] += 1
     if is_listed:
         counts[c, bucket(wait)] += ONE
@@ -116,135 +151,56 @@ def _count_call(
         sums[c, 4] = max(sums[c, 4], wait + served)
 
 
-@kernel
-def _total(wait: float, served: float, now: float, per_vm: F64Array, v: int) -> None:
-    per_vm[WAITING, v] += wait
-    per_vm[RESPONSE, v] += wait + served
-    per_vm[MOST_WAITING, v] = max(per_vm[MOST_WAITING, v], wait)
-    per_vm[MOST_SERVED, v] = max(per_vm[MOST_SERVED, v], served)
-    per_vm[MOST_RESPONSE, v] = max(per_vm[MOST_RESPONSE, v], wait + served)
-    per_vm[LAST_END, v] = max(per_vm[LAST_END, v], now + wait + served)
+@inner_kernel
+def _add(total: F64Array, now: float, wait: float, served: float) -> None:
+    """Adds a call to what a VM's calls add up to."""
+    total[WAITING] += wait
+    total[RESPONSE] += wait + served
+    total[MOST_WAITING] = max(total[MOST_WAITING], wait)
+    total[MOST_SERVED] = max(total[MOST_SERVED], served)
+    total[MOST_RESPONSE] = max(total[MOST_RESPONSE], wait + served)
+    total[LAST_END] = max(total[LAST_END], now + wait + served)
 
 
-@kernel
-def _class_of(bits: np.uint64, threshold: U64Array) -> int:
-    c = 0
-    for k in range(threshold.size):
-        c += 1 if bits >= threshold[k] else 0
-    return c
-
-
-@kernel
-def _run(ns: float, vcpu: int, law: F64Array, used: F64Array, per_vm: F64Array, v: int) -> float:
-    """A vCPU runs for so long; how many times its slice is over. `used`: how much of its slice is."""
-    run, time_slice = used[vcpu] + ns, law[SLICE]
-    times = float(np.floor(run / time_slice))
-    used[vcpu] = run - times * time_slice
-    per_vm[TURNS, v] += times
-    per_vm[RAN, v] += times * time_slice
-    per_vm[SQUARES, v] += times * time_slice * time_slice
-    return times
-
-
-@kernel
-def _stop(vcpu: int, used: F64Array, per_vm: F64Array, v: int) -> None:
-    """A vCPU leaves its core of its own accord: it will come back to a whole slice."""
-    per_vm[TURNS, v] += 1.0
-    per_vm[RAN, v] += used[vcpu]
-    per_vm[SQUARES, v] += used[vcpu] * used[vcpu]
-    used[vcpu] = 0.0
-
-
-@kernel
-def _ahead(word: np.uint64, law: F64Array) -> float:
-    """How many other threads have their turn before a thread has its next one; reads two words."""
-    bits, low = mixed(word + STEP), np.uint64(0xFFFF)
-    four = (bits & low) + (bits >> _16 & low) + (bits >> _32 & low) + (bits >> _48)
-    normal = (np.float64(four) * 2.0**-16 - 2.0) * 3.0**0.5  # nearly: four uniform ones, of variance 1/12
-    others = max(law[OTHERS] + law[SPREAD] * normal, 0.0)
-    return float(np.floor(others + _unit(word + STEP + STEP)))
-
-
-@kernel
-def _first_free(free: F64Array) -> int:
-    worker = 0
-    for k in range(1, free.size):
-        if free[k] < free[worker]:
-            worker = k
-    return worker
-
-
-@kernel
-def _on_a_core(
-    now: float, class_ns: float, work: float, law: F64Array, free: F64Array, per_vm: F64Array, v: int
-) -> tuple[float, float]:
-    """A call where each vCPU has a core: how long it waits for the lock or a worker, and how long it is served."""
-    if class_ns >= 0.0:
-        return 0.0, class_ns
-    arrival = now + law[ENTER]
-    worker = _first_free(free)
-    start = max(free[worker], arrival)
-    free[worker] = (start + work) * law[HAS_LOCK]
-    per_vm[FORWARDED, v] += 1.0
-    per_vm[BUSY, v] += work
-    return start - arrival, law[ENTER] + work
-
-
-@kernel
-def _on_few_cores(
-    now: float,
-    class_ns: float,
-    work: float,
-    pause: float,
-    vcpu: int,
-    word: np.uint64,
-    law: F64Array,
-    free: F64Array,
-    used: F64Array,
-    per_vm: F64Array,
-    v: int,
-) -> tuple[float, float, float, np.uint64]:
-    """A call where vCPUs share cores: how long it waits and is served, and what others take of the pause after it."""
-    ahead = _ahead(word, law)
-    word += STEP + STEP
-    aside = ahead * law[TURN]
-    if class_ns >= 0.0:
-        wait, served = _run(class_ns, vcpu, law, used, per_vm, v) * aside, class_ns
-    else:
-        arrival, served = now + law[ENTER], law[ENTER] + work
-        wait = _run(law[ENTER], vcpu, law, used, per_vm, v) * aside
-        worker = _first_free(free)
-        start = max(free[worker], arrival)
-        if start > arrival:
-            wait += start - arrival
-            per_vm[QUEUED, v] += start - arrival
-            _stop(vcpu, used, per_vm, v)
-            word += STEP
-            if ahead > 0.0:
-                wait += (ahead - 1.0) * law[TURN] + _unit(word) * law[REST]
-        held = _run(work, vcpu, law, used, per_vm, v) * aside  # waits for a core, and the lock is not free
-        wait += held
-        free[worker] = (start + work + held) * law[HAS_LOCK]
-        per_vm[FORWARDED, v] += 1.0
-        per_vm[BUSY, v] += work + held
-    if law[IS_CLOSED] > 0.0:
-        return wait, served, _run(pause, vcpu, law, used, per_vm, v) * aside, word
-    _stop(vcpu, used, per_vm, v)
-    return wait, served, 0.0, word
-
-
-@kernel
-def _follow(base: float, vcpu: int, script: Script, clock: F64Array, position: I64Array, tree: I64Array) -> None:
+@inner_kernel
+def _follow(base: float, vcpu: int, steps: Steps, vm: OneVm) -> None:
     """Sets off the steps that wait for the one just made, the vCPU's own next one as a rule."""
-    vcpu_of, wait, _, first_next, following = script
-    step = position[vcpu]
-    clock[vcpu] = np.inf
-    for k in range(first_next[step], first_next[step + 1]):
-        other = vcpu_of[following[k]]
-        position[other] = following[k]
-        clock[other] = base + wait[following[k]]
-        _play_again(clock, tree, other)
-    _play_again(clock, tree, vcpu)
+    step = vm.position[vcpu]
+    vm.clock[vcpu] = np.inf
+    for k in range(steps.first_next[step], steps.first_next[step + 1]):
+        other = steps.vcpu[steps.following[k]]
+        vm.position[other] = steps.following[k]
+        vm.clock[other] = base + steps.wait[steps.following[k]]
+        _play_again(vm.clock, vm.tree, other)
+    _play_again(vm.clock, vm.tree, vcpu)
+
+
+@inner_kernel
+def _take_through(vm: OneVm, n_step: int, steps: Steps, costs: Costs, law: F64Array, counted: Counted) -> None:
+    """A VM's calls. The loop is here: to hand over that many arrays for each call takes 1.8x (measured)."""
+    is_shared = law[SLICE] > 0.0
+    play(vm.clock, vm.tree)
+    for _ in range(n_step):
+        if vm.clock[vm.tree[1]] == np.inf:
+            break
+        call = _next_call(vm, steps, costs, law)
+        vcpu, now, pause, word = call.vcpu, call.now, call.pause, call.word
+        if is_shared:
+            wait, served, later, word = on_few_cores(call, law, vm)
+            pause += later
+        else:
+            wait, served = on_a_core(call, law, vm)
+        total = wait + served
+        if steps.wait.size > 0:
+            _follow(now + total * law[IS_CLOSED], vcpu, steps, vm)
+        else:
+            if law[ON] > 0.0:
+                pause, word = _burst_gap(pause, vm.left, vcpu, word, law)
+            vm.clock[vcpu] = now + pause + total * law[IS_CLOSED]
+            _play_again(vm.clock, vm.tree, vcpu)
+        vm.stream[vcpu] = word
+        _add(vm.total, now, wait, served)
+        _count(call.c, wait, served, call.class_ns < 0.0 or is_shared, counted)
 
 
 @kernel
@@ -260,7 +216,7 @@ def simulate_each(
     work_ns: F64Array,
     random_work_ns: F64Array,
     law: F64Array,
-    script: Script,
+    script: tuple[I64Array, F64Array, I64Array, I64Array, I64Array],
     n_step: int,
     per_vm: F64Array,
     n_of_class: I64Array,
@@ -270,51 +226,20 @@ def simulate_each(
     """Takes each VM through `n_step` calls, or to the end of its script.
 
     float64[n_vm, P] (P a power of two; vCPUs that do not exist, have not begun or have ended call at infinity),
-    uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], float64[n_vm, P] (ns of its
-    slice that each vCPU has used), int64[n_vm, P], uint64[n_class - 1],
-    3 x float64[n_class], float64[N_LONG_LAW], script: of each step its vCPU, int64[n], the ns it comes after the step
-    it waits for, float64[n], and its class, int64[n]; the steps that wait for step k, following[first_next[k]] up to
-    following[first_next[k + 1]], int64[n + 1] and int64[n_follow]; all empty where there is none
-    -> added to float64[N_SUM, n_vm] and the others as `kernels_queue.simulate_block` does, but sums per VM:
+    uint64[n_vm, P], float64[n_vm, n_worker], float64[n_vm, P], float64[n_vm, P] (ns of its slice that each vCPU has
+    used), int64[n_vm, P], uint64[n_class - 1], 3 x float64[n_class], float64[N_LONG_LAW], the arrays of `Steps`
+    -> added to float64[N_SUM, n_vm] and the others as `lanes.simulate_block` does, but sums per VM:
     float64[n_vm, n_class, 5].
     """
-    has_script, is_shared = script[1].size > 0, law[SLICE] > 0.0
-    tree = np.empty(2 * clock.shape[1], np.int64)
+    steps = Steps(script[0], script[1], script[2], script[3], script[4])
+    costs = Costs(threshold, class_ns, work_ns, random_work_ns)
+    tree, total = np.empty(2 * clock.shape[1], np.int64), np.empty(per_vm.shape[0])
     for v in range(clock.shape[0]):
-        play(clock[v], tree)
-        for _ in range(n_step):
-            vcpu = tree[1]
-            now, word = clock[v, vcpu], stream[v, vcpu]
-            if now == np.inf:
-                break
-            c = 0
-            if has_script:
-                c = script[2][position[v, vcpu]]
-            elif class_ns.size > 1:
-                word += STEP
-                c = _class_of(mixed(word), threshold)
-            word += STEP
-            work = fma(exponential(mixed(word)), random_work_ns[c], work_ns[c])
-            word += STEP
-            pause = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
-            if is_shared:
-                wait, served, later, word = _on_few_cores(
-                    now, class_ns[c], work, pause, vcpu, word, law, free[v], used[v], per_vm, v
-                )
-                pause += later
-            else:
-                wait, served = _on_a_core(now, class_ns[c], work, law, free[v], per_vm, v)
-            total = wait + served
-            if has_script:
-                _follow(now + total * law[IS_CLOSED], vcpu, script, clock[v], position[v], tree)
-            else:
-                if law[ON] > 0.0:
-                    pause, word = _burst_gap(pause, left[v], vcpu, word, law[ON], law[OFF])
-                clock[v, vcpu] = now + pause + total * law[IS_CLOSED]
-                _play_again(clock[v], tree, vcpu)
-            stream[v, vcpu] = word
-            _total(wait, served, now, per_vm, v)
-            _count_call(c, wait, served, n_of_class, class_ns[c] < 0.0 or is_shared, counts, sums[v])
+        vm = OneVm(clock[v], stream[v], left[v], used[v], position[v], free[v], tree, total)
+        counted = Counted(n_of_class, counts, sums[v])
+        total[:] = per_vm[:, v]
+        _take_through(vm, n_step, steps, costs, law, counted)
+        per_vm[:, v] = total
 
 
 @kernel
@@ -325,17 +250,17 @@ def start_clocks(stream: U64Array, law: F64Array, clock: F64Array, left: F64Arra
     """
     for i in range(stream.size):
         word = stream[i] + STEP
-        gap = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP] * _unit(word))
+        gap = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP] * unit(word))
         clock[i] = gap
         if law[ON] > 0.0:
             word += STEP
             left[i] = exponential(mixed(word)) * law[ON]
             word += STEP
             silence = 0.0
-            if _unit(word) * (law[ON] + law[OFF]) < law[OFF]:
+            if unit(word) * (law[ON] + law[OFF]) < law[OFF]:
                 word += STEP
                 silence = exponential(mixed(word)) * law[OFF]
-            gap, word = _burst_gap(gap, left, i, word, law[ON], law[OFF])
+            gap, word = _burst_gap(gap, left, i, word, law)
             clock[i] = silence + gap
         stream[i] = word
 
@@ -348,4 +273,4 @@ def start_slices(stream: U64Array, time_slice: float, used: F64Array, n_vcpu: in
     """
     for i in range(stream.size):
         stream[i] += STEP
-        used[i // n_vcpu, i % n_vcpu] = _unit(stream[i]) * time_slice
+        used[i // n_vcpu, i % n_vcpu] = unit(stream[i]) * time_slice

@@ -1,4 +1,4 @@
-"""`kernels_queue` where every call goes to the VMM: nothing is drawn but times, and every call is counted in full."""
+"""`lanes` where every call goes to the VMM: nothing is drawn but times, and every call is counted in full."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel, lane_kernel
-from fastsmc.latency.kernels.lanes import (
-    ENTER,
-    HAS_LOCK,
-    IS_CLOSED,
-    ONE,
-    Front,
-    Totals,
-    add_call,
-    drawn,
-    sink,
-    totals_of,
-)
+from fastsmc.latency.kernels.entries import ENTER, HAS_LOCK, IS_CLOSED
+from fastsmc.latency.kernels.lanes import ONE, Front, Totals, add_call, drawn, sink, totals_of
 from fastsmc.latency.kernels.variates import bucket
 from fastsmc.results.log_linear import N_BUCKET
 
@@ -77,7 +67,7 @@ def simulate_forwarded(
     n_of_class: I64Array,
     counts: U32Array,
 ) -> None:
-    """Takes a block of VMs through `n_step` calls each; arrays as those of `kernels_queue.simulate_block`."""
+    """Takes a block of VMs through `n_step` calls each; arrays as those of `lanes.simulate_block`."""
     n_vcpu, n_vm = clock.shape
     front, totals = Front(clock[0], stream[0], free), totals_of(per_vm)
     buckets = np.empty((3, STEPS * n_vm), np.uint32)

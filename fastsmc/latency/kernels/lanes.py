@@ -17,6 +17,22 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel, lane_kernel
 from fastsmc.jit.simd import fma
+from fastsmc.latency.kernels.entries import (
+    BUSY,
+    ENTER,
+    FORWARDED,
+    GAP,
+    HAS_LOCK,
+    IS_CLOSED,
+    MOST_RESPONSE,
+    MOST_SERVED,
+    MOST_WAITING,
+    RANDOM_GAP,
+    RANDOM_WORK,
+    RESPONSE,
+    WAITING,
+    WORK,
+)
 from fastsmc.latency.kernels.variates import STEP, bucket, exponential, mixed
 from fastsmc.results.log_linear import N_BUCKET
 
@@ -30,21 +46,6 @@ BLOCK = 128
 STEPS = 8
 """Steps between two passes over the histogram; 16 leave L1 and are 1.1x slower, 4 are 1.2x slower."""
 ONE = np.uint32(1)
-
-FORWARDED, WAITING, BUSY, RESPONSE, MOST_WAITING, MOST_SERVED, MOST_RESPONSE, LAST_END, QUEUED, TURNS, RAN, SQUARES = (
-    range(12)
-)
-"""Rows of `per_vm`: forwarded calls; sums of waiting, of the VMM's work under its lock and of response times; the
-largest waiting, service and response time; and by `kernels_queue_each` only: when the last call was over, the sum of
-waiting for the lock or a worker, how many turns on a core ended, what they took, and the sum of its squares."""
-N_SUM = 12
-
-ENTER, WORK, RANDOM_WORK, GAP, RANDOM_GAP, IS_CLOSED, HAS_LOCK = range(7)
-"""Entries of `law`: ns of a forwarded call but for the VMM's work (all of it is spent before the lock: it is the same
-for all calls, so what of it comes after makes no difference to anyone's waiting); the VMM's work, fixed and as the mean
-of an exponential part; the pause before the next call, likewise; 1.0 where it begins when the call is over, 0.0 where
-it began with the call; 1.0 where calls of a VM exclude each other in the VMM, else 0.0."""
-N_LAW = 7
 
 
 class Front(NamedTuple):
@@ -113,7 +114,7 @@ def _later_class(
 
 @lane_kernel
 def drawn(word: np.uint64, law: F64Array) -> tuple[np.uint64, float, float]:
-    """The VMM's work for a call and the pause after it, drawn from a vCPU's stream; and where the stream stands then."""
+    """The VMM's work for a call and the pause after it, and where the vCPU's stream stands then."""
     word += STEP
     work = fma(exponential(mixed(word)), law[RANDOM_WORK], law[WORK])
     word += STEP

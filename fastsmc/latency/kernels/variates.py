@@ -20,6 +20,7 @@ STEP = np.uint64(0x9E37_79B9_7F4A_7C15)
 _30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _MIX_1, _MIX_2 = np.uint64(0xBF58_476D_1CE4_E5B9), np.uint64(0x94D0_49BB_1331_11EB)
 
+_11, _TO_UNIT = np.uint64(11), 2.0**-53
 _12, _52, _BIAS = np.uint64(12), np.uint64(52), np.uint64(1023)
 _ONE = np.uint64(0x3FF0_0000_0000_0000)
 _TO_ROOT = np.uint64(0x0009_5F62_0000_0000)
@@ -49,6 +50,12 @@ def mixed(word: np.uint64) -> np.uint64:
     word = (word ^ (word >> _30)) * _MIX_1
     word = (word ^ (word >> _27)) * _MIX_2
     return word ^ (word >> _31)
+
+
+@lane_kernel
+def unit(word: np.uint64) -> float:
+    """A number from 0 up to 1, without 1, from a stream's word."""
+    return np.float64(mixed(word) >> _11) * _TO_UNIT
 
 
 @lane_kernel

@@ -6,7 +6,7 @@ from fastsmc.reporting.study import boot, filters, knee, lock, share, vcpus
 from fastsmc.reporting.study.common import figure_of, weakest
 from fastsmc.reporting.style import Picture
 from fastsmc.reporting.units import duration, percent
-from fastsmc.results.tables import Run
+from fastsmc.results.runs import Run
 
 __all__ = ["figure_of", "intro", "is_in", "pictures", "weakest"]
 

@@ -19,7 +19,8 @@ from fastsmc.reporting.study.common import (
 )
 from fastsmc.reporting.style import GREY, PURPLE, SKY, Picture, new_figure, styled
 from fastsmc.reporting.units import count, duration, percent, significant
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 
 def picture(run: Run) -> Picture:

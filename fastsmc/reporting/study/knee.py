@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from fastsmc.reporting.study.common import TAG, basis, closing, figure_of, vcpus
 from fastsmc.reporting.style import BLUE, INK, RED, Picture, limit, new_figure, styled
 from fastsmc.reporting.units import duration, percent, significant
-from fastsmc.results.tables import Run
+from fastsmc.results.runs import Run
 
 
 def picture(run: Run) -> Picture:

@@ -21,7 +21,8 @@ from fastsmc.reporting.study.common import (
 )
 from fastsmc.reporting.style import INK, Picture, new_figure, styled
 from fastsmc.reporting.units import NBSP, count, duration, percent, significant
-from fastsmc.results.tables import Run, Table
+from fastsmc.results.runs import Run
+from fastsmc.results.tables import Table
 
 SHADE = "#CFCFCF"
 NEAR = 2.0

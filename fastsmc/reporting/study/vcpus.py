@@ -22,7 +22,7 @@ from fastsmc.reporting.study.common import (
 )
 from fastsmc.reporting.style import GREY, INK, Picture, new_figure, styled
 from fastsmc.reporting.units import count, duration, percent, significant
-from fastsmc.results.tables import Run
+from fastsmc.results.runs import Run
 
 LOCKS = ("vm", "workers", "none")
 

@@ -13,7 +13,8 @@ from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import Heading, Progress, silent, table
 from fastsmc.scaling.study.boot import CASES, boot_table
 from fastsmc.scaling.study.knees import knees_table
-from fastsmc.scaling.study.points import FORWARDED, KEPT, Point, StudySizes, columns_of, profile_of, row_of
+from fastsmc.scaling.study.points import FORWARDED, KEPT, Point, columns_of, profile_of, row_of
+from fastsmc.scaling.study.sizes import StudySizes
 from fastsmc.scenario.profiles import FIGURES
 
 __all__ = ["StudySizes", "study"]

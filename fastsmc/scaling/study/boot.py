@@ -8,7 +8,8 @@ from typing import Any
 from fastsmc.latency import simulate
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, table
-from fastsmc.scaling.study.points import PROFILE, StudySizes
+from fastsmc.scaling.study.points import PROFILE
+from fastsmc.scaling.study.sizes import StudySizes
 from fastsmc.scenario import Scenario
 
 BOOT, RESEED = "boot-storm", "trng-reseed"

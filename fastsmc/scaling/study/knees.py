@@ -8,15 +8,12 @@ Source: asymptotic bounds of the machine repairman; E. Lazowska et al., Quantita
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import Heading, table
-
-if TYPE_CHECKING:
-    from fastsmc.scaling.study.points import StudySizes
+from fastsmc.scaling.study.sizes import StudySizes
 
 MARGIN = 2.0
 """A simulation reaches the knee's far side with this many times its vCPUs."""

@@ -10,9 +10,10 @@ from typing import Any
 from fastsmc.facts.smccc import Verdict
 from fastsmc.latency import simulate
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading
-from fastsmc.scaling.study import knees
+from fastsmc.scaling.study.knees import Demand
+from fastsmc.scaling.study.sizes import StudySizes
 from fastsmc.scenario import Scenario
-from fastsmc.scenario.model import LawKind, Lock
+from fastsmc.scenario.model import Lock
 from fastsmc.scenario.profiles import Profile, filter_levels, load_profile
 
 PROFILE = "neoverse-n1"
@@ -22,40 +23,6 @@ KEPT = {"VENDOR_HYP_PTP": 0.8, "PSCI_FEATURES": 0.2}
 """What stays in the kernel, and its share of that."""
 UNUSED = 0x8300_0000
 """First id of the other ranges of large filters: OEM calls, which nobody here makes."""
-_POWERS = tuple(1 << k for k in range(11))
-
-
-@dataclass(frozen=True, slots=True)
-class StudySizes:
-    """How large the study is; the defaults are the report's.
-
-    Attributes:
-        n_vm: VMs alike at a point, whose calls are put together. n_forwarded: forwarded calls at a point, at least.
-        most_call: no point makes more calls, so rare calls are fewer.
-        warmup: forwarded calls of each vCPU on average before they are counted. A queue fills as fast as vCPUs come to
-            it, so rare calls need many: of 5 %, 20 calls a vCPU left the busiest point 2 % off.
-        think_us: a vCPU's mean time between calls. share: of calls that are forwarded, where it is not the axis.
-        service_law: of the VMM's work, whose mean is the profile's.
-        workers: threads of the design between one lock and none.
-        vcpus; shares and share_vcpus; lock_workers and lock_vcpus; ranges and range_vcpus; boot_vcpus: axes.
-    """
-
-    n_vm: int = 8
-    n_forwarded: int = 1 << 17
-    most_call: int = 1 << 20
-    warmup: int = 8
-    think_us: float = 100.0
-    share: float = 0.5
-    service_law: LawKind = "deterministic"
-    workers: int = 4
-    vcpus: tuple[int, ...] = _POWERS
-    shares: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-    share_vcpus: tuple[int, ...] = (1, 16, 64, 512, 1024)
-    lock_workers: tuple[int, ...] = _POWERS[:9]
-    lock_vcpus: tuple[int, ...] = (512, 1024)
-    ranges: tuple[int, ...] = (0, 1, 3, 10, 30, 100, 300, 1000, 3000)
-    range_vcpus: tuple[int, ...] = (16, 64, 512)
-    boot_vcpus: tuple[int, ...] = _POWERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +86,7 @@ def row_of(point: Point, sizes: StudySizes, seed: int) -> dict[str, Any]:
     service = profile.vmm_service_ns.value
     alone = profile.kernel_ns(Verdict.FORWARDED, n_range=point.n_range) + service
     n_thread = {"vm": 1, "workers": point.workers, "none": point.n_vcpu}[point.lock]
-    demand = knees.Demand(sizes.think_us * 1e3, share, in_kernel, alone, service, n_thread)
+    demand = Demand(sizes.think_us * 1e3, share, in_kernel, alone, service, n_thread)
     n_forwarded = int(outcome.forwarded.sum())
     per_thread = point.n_vcpu if point.lock == "none" else 1
     return {

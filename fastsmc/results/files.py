@@ -1,0 +1,167 @@
+"""Runs as files: one JSON file that can be read back, CSV of a table, and files that are there complete or not at all.
+
+The JSON file, schema 1:
+
+    {"schema": 1,
+     "provenance": {"fastsmc": "0.1.0", ..., "seed": 1, "inputs": {...}},
+     "tables": {NAME: {"meaning": TEXT, "columns": {NAME: {"kind": KIND, "meaning": TEXT, "values": [...]}}}}}
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from fastsmc.errors import InputError, ResultFileError
+from fastsmc.results.runs import Provenance, Run
+from fastsmc.results.tables import Column, Table
+
+SCHEMA = 1
+T = TypeVar("T")
+
+
+def to_json(run: Run) -> str:
+    """The file's text, a line per column, so that a diff of two files shows which column changed."""
+    tables = []
+    for name, table in run.tables.items():
+        columns = [
+            f"{json.dumps(key)}: "
+            + json.dumps({"kind": c.kind, "meaning": c.meaning, "values": c.values.tolist()}, allow_nan=False)
+            for key, c in table.columns.items()
+        ]
+        head = f'{json.dumps(name)}: {{"meaning": {json.dumps(table.meaning)}, "columns": {{\n'
+        tables.append(head + ",\n".join(columns) + "}}")
+    head = f'{{"schema": {SCHEMA},\n"provenance": {json.dumps(asdict(run.provenance))},\n"tables": {{\n'
+    return head + ",\n".join(tables) + "}}\n"
+
+
+def save(run: Run, path: str | os.PathLike[str]) -> None:
+    """Write the run as JSON; the file is there complete or not at all.
+
+    Raises:
+        ResultFileError: the file cannot be written.
+    """
+    target = Path(path)
+    write_files(target.parent, {target.name: to_json(run).encode()})
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """Read a saved run.
+
+    Raises:
+        ResultFileError: missing, unreadable, not JSON, damaged, or of another schema.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        msg = f"{path}: {error.strerror or error}; expected a result file (data.json)"
+        raise ResultFileError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{path}: not JSON, or cut short ({error}); save or copy the run again"
+        raise ResultFileError(msg) from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA or type(schema) is not int:
+        msg = f"{path}: schema {schema!r}, this version of fastsmc reads {SCHEMA}"
+        raise ResultFileError(msg)
+    try:
+        tables = {name: _table(name, table) for name, table in _item(content, "tables", dict, "the file").items()}
+        return Run(tables, _provenance(_item(content, "provenance", dict, "the file")))
+    except InputError as error:
+        msg = f"{path}: damaged: {error}"
+        raise ResultFileError(msg) from error
+
+
+def _item(parent: object, key: str, kind: type[T], where: str) -> T:
+    """A member of a JSON object that has the type it should have."""
+    if not isinstance(parent, dict) or key not in parent:
+        msg = f"{where}: {key!r} is missing"
+        raise InputError(msg)
+    value = parent[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        msg = f"{where}: {key!r} is {type(value).__name__} where {kind.__name__} is needed"
+        raise InputError(msg)
+    return value
+
+
+def _provenance(given: dict[str, Any]) -> Provenance:
+    kinds = {"n_core": int, "seed": int, "inputs": dict}
+    names = [field.name for field in fields(Provenance)]
+    if unknown := sorted(given.keys() - set(names)):
+        msg = f"provenance: there is no {', '.join(map(repr, unknown))}"
+        raise InputError(msg)
+    return Provenance(**{name: _item(given, name, kinds.get(name, str), "provenance") for name in names})
+
+
+def _table(name: str, table: object) -> Table:
+    if not re.fullmatch("[A-Za-z0-9_]+", name):
+        msg = f"table {name[:40]!r}: a name is made of letters, digits and _, as it names a file of the report"
+        raise InputError(msg)
+    columns = {}
+    for key, column in _item(table, "columns", dict, f"table {name}").items():
+        where = f"table {name}, column {key}"
+        values, kind = _item(column, "values", list, where), _item(column, "kind", str, where)
+        if len({bool if isinstance(value, bool) else object for value in values}) > 1:
+            msg = f"{where}: booleans mixed with other values"
+            raise InputError(msg)
+        try:
+            columns[key] = Column.of(values, cast(Any, kind), _item(column, "meaning", str, where))
+        except (InputError, ValueError, OverflowError) as error:
+            msg = f"{where}: {error}"
+            raise InputError(msg) from error
+    try:
+        return Table(_item(table, "meaning", str, f"table {name}"), columns)
+    except InputError as error:
+        msg = f"table {name}: {error}"
+        raise InputError(msg) from error
+
+
+def to_csv(table: Table) -> str:
+    """The table as CSV: a header, then a row per line; numbers in full precision, booleans as true and false.
+
+    >>> to_csv(Table("", {"n_vcpu": Column.of([1, 2], "input"), "is_hypothetical": Column.of([False, True])}))
+    'n_vcpu,is_hypothetical\\n1,false\\n2,true\\n'
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    for row in table.rows():
+        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in row.values())
+    return out.getvalue()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files of a folder, made if missing, or none: each under a temporary name there, then all renamed.
+
+    A link stays one, and what it points to is replaced. A device or a pipe is written to: renamed over, /dev/null would
+    be a file from then on.
+
+    Raises:
+        ResultFileError: the folder cannot be made, or a file not be written.
+    """
+    temporary: dict[Path, Path] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            target = folder / name
+            if target.exists() and not (target.is_file() or target.is_dir()):
+                target.write_bytes(content)
+                continue
+            target = target.resolve()
+            temporary[target] = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary[target].write_bytes(content)
+        for target, path in temporary.items():
+            path.replace(target)
+    except OSError as error:
+        for path in temporary.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        msg = f"{folder}: {error.strerror or error}; results need a folder that can be written"
+        raise ResultFileError(msg) from error

@@ -1,0 +1,75 @@
+"""Every register scope side by side for one release's vCPU: what `fastsmc scope` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.migrate.compat.named import listed
+from fastsmc.scopes.cost import ASSUMED, NOTES, ScopeRow, compare_scopes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ScopeComparison:
+    """What register scopes cost when a VM moves (modelled): ioctls to save and to load, and bytes.
+
+    Attributes:
+        registers: of one vCPU.
+        rows: by number of vCPUs in the order given, then by VMM and scope.
+    """
+
+    registers: RegisterSet
+    rows: tuple[ScopeRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `fastsmc scope --json` prints."""
+        return {
+            "registers": self.registers.name,
+            "kind": "modelled",
+            "assumes": ASSUMED,
+            "notes": {scope.value: note for scope, note in NOTES.items()},
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+    def __repr__(self) -> str:
+        return f"<ScopeComparison of {self.registers.name}: {len(self.rows)} rows (modelled)>"
+
+    def __str__(self) -> str:
+        """What `fastsmc scope` prints."""
+        lines = [
+            f"{self.registers.name}: {self.registers.qemu_cpregs} registers carried per vCPU (modelled)",
+            f"{'vCPUs':>7}  {'VMM':7}  {'scope':54} {'once':>4} {'save':>9} {'load':>9} {'bytes':>11} {'of today':>8}",
+            *map(_line, self.rows),
+        ]
+        lines += ["* hypothetical: arm64 KVM stops at 512 vCPUs per VM"] * any(row.is_hypothetical for row in self.rows)
+        lines += [f"{scope.value}: {note}." for scope, note in NOTES.items()]
+        return "\n".join([*lines, f"assumes: {ASSUMED}."])
+
+
+def _line(row: ScopeRow) -> str:
+    what = row.scope + f": {row.marked}" * bool(row.marked)
+    mark = "*" if row.is_hypothetical else " "
+    counts = f"{row.n_marked:4d} {row.save_ioctls:9d} {row.load_ioctls:9d} {row.payload_bytes:11d}"
+    return f"{row.n_vcpu:6d}{mark}  {row.vmm:7}  {what:54} {counts} {row.of_today:8.1%}"
+
+
+def scope(
+    release: str = "7.3", *, features: str | None = "psci02", vcpus: Iterable[int] = (1, 64, 512)
+) -> ScopeComparison:
+    """Compares what register scopes cost when a VM moves (modelled): ioctls to save and to load, and bytes.
+
+    Args:
+        release: whose register list counts.
+        features: vCPU features of that list, joined by +; or "none".
+        vcpus: vCPU counts of the VM; one that is given again is dropped.
+
+    Raises:
+        InputError: a release fastsmc does not know, features it does not have, or a vCPU count out of range.
+
+    >>> scope("6.18", vcpus=[64])
+    <ScopeComparison of linux-6.18.15-max psci02: 10 rows (modelled)>
+    """
+    registers = listed(release, features)
+    return ScopeComparison(registers, compare_scopes(registers, vcpus))
