@@ -13,8 +13,8 @@ from errno import EBUSY, EEXIST, EINVAL
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import whole
 from fastsmc.facts.releases import Release
 from fastsmc.facts.smccc import RESERVED_RANGES, FilterAction
 
