@@ -121,19 +121,16 @@ class Tables:
         action: uint8[n_policy, N_PLANE, n_slot], the verdict of each known id.
         unknown: uint8[n_policy, N_PLANE, 2], the verdict of an unknown id no range covers; last axis: whether the
             PSCI allow rule passes it.
-        filter_of_policy: uint32[n_policy]. step_first: int64[n_filter + 1] into step_start (uint32, ascending per
-            filter, first 0) and step_action (uint8).
+        filter_of_policy: uint32[n_policy], an index into a list of filters.
     """
 
     action: NDArray[np.uint8]
     unknown: NDArray[np.uint8]
     filter_of_policy: NDArray[np.uint32]
-    step_first: NDArray[np.int64]
-    step_start: NDArray[np.uint32]
-    step_action: NDArray[np.uint8]
 
 
 Steps = tuple[NDArray[np.uint32], NDArray[np.uint8]]
+"""A filter as a step function (`Filter.steps`): where each step starts, and its FilterAction."""
 
 
 def build_tables(policies: Policies, hosts: Sequence[Host], filters: Sequence[Steps]) -> Tables:
@@ -163,14 +160,7 @@ def build_tables(policies: Policies, hosts: Sequence[Host], filters: Sequence[St
     )
     unknown[:, 0] = by_rule
     unknown[:, 1] = np.where(serves_smc[:, None], by_rule, Verdict.SMC_REFUSED)
-    return Tables(
-        action,
-        unknown,
-        policies.filter.astype(np.uint32),
-        np.cumsum([0, *(start.size for start, _ in filters)], dtype=np.int64),
-        np.concatenate([start for start, _ in filters]),
-        np.concatenate([step_action for _, step_action in filters]),
-    )
+    return Tables(action, unknown, policies.filter.astype(np.uint32))
 
 
 def _fast_path(host: Host) -> NDArray[np.bool_]:

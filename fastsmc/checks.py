@@ -1,4 +1,4 @@
-"""What callers give, checked: a whole number in range, one of a few words, numbers written as text.
+"""What callers give, checked: whole numbers in range, alone or in arrays, one of a few words, numbers written as text.
 
 Each check returns the value in the type that the caller of the check wants, or raises one sentence that says what
 was given, where, and what would be right. `error` is the class of that exception, an `InputError` unless the value
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
 from numbers import Integral
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,32 @@ def whole(
         msg = f"{name} is {shown(value)}: it must be a whole number in {first}..{end}{'; ' * bool(remark)}{remark}"
         raise error(msg)
     return number
+
+
+def whole_array(name: str, value: object, *, first: int = 0, last: int) -> NDArray[Any]:
+    """One number or an array-like of them as an array; nothing is rounded or wrapped.
+
+    Raises:
+        InputError: a value that is not a whole number in first..last.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        msg = f"{name} is not an array of whole numbers: {error}"
+        raise InputError(msg) from error
+    is_list = isinstance(value, list | tuple)
+    if is_list and (array.dtype.kind not in "iu" or any(isinstance(v, bool | np.bool_) for v in cast(Any, value))):
+        # NumPy makes floats of [0, 2**63] and integers of [True, 2], so the values themselves are read.
+        return np.array(
+            [whole(f"{name}[{i}]", v, first=first, last=last) for i, v in enumerate(cast(Any, value))], np.uint64
+        )
+    if array.dtype.kind not in "iu":
+        return np.array(whole(name, value, first=first, last=last), np.uint64)
+    bad = np.flatnonzero((array < first) | (array > last))
+    if bad.size:
+        place = f"[{bad[0]}]" if array.ndim else ""
+        whole(f"{name}{place}", array.flat[bad[0]].item(), first=first, last=last)
+    return array
 
 
 def one_of(name: str, value: object, kind: type[E], *, error: type[FastsmcError] = InputError) -> E:

@@ -5,20 +5,13 @@ Portable: no CPU is asked for anything. Tables come in as arguments; a global wo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import inner_kernel, kernel
 from fastsmc.jit.simd import keys_below
-
-U8 = NDArray[np.uint8]
-U16 = NDArray[np.uint16]
-U32 = NDArray[np.uint32]
-U64 = NDArray[np.uint64]
-I64 = NDArray[np.int64]
-Index = NDArray[np.unsignedinteger[Any]]
+from fastsmc.jit.types import I64, U8, U32, U64, Index, u8, u32, u64
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
 """Where rows.Rows.lookup holds what."""
@@ -31,26 +24,69 @@ BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 
 as masks; the verdict by second bit, first bit and class; the row by vCPU."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
-BUCKET_SHIFT = np.uint32(25)
+BUCKET_SHIFT = u32(25)
 """Leaves the top 7 bits: 128 buckets."""
-_HANDLED, _EXIT, _SEARCH = np.uint8(0), np.uint8(4), np.uint8(8)
-_VERDICT, _ACTION = np.uint8(7), np.uint8(3)
-_ZERO8, _ONE8, _SEARCH_BIT = np.uint8(0), np.uint8(1), np.uint8(3)
-_FOUR64, _EIGHT64, _FIFTEEN64 = np.uint64(4), np.uint64(8), np.uint64(15)
-_WORD = np.uint64(15)
+SEARCH = 8
+"""Added to a row's verdict where ranges may overrule it. Verdicts end at 6, so a field of 4 bits holds both."""
+WORD = u64(15)
 """Where in a node of rows.FilterTrees the word after the keys is."""
-_SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
-_PSCI_BITS, _PSCI = np.uint32(0x3F00_FFE0), np.uint32(0x0400_0000)
-_RESET2, _RESET2_64 = np.uint32(0x8400_0012), np.uint32(0xC400_0012)
-_OFF2, _OFF2_64 = np.uint32(0x8400_0015), np.uint32(0xC400_0015)
-_LOW32, _VENDOR_RESET, _ONE64, _ZERO64 = np.uint64(0xFFFF_FFFF), np.uint64(0x8000_0000), np.uint64(1), np.uint64(0)
-_NONE, _ONE, _TWO = np.uint32(0), np.uint32(1), np.uint32(2)
+_HANDLED, _EXIT, _ACTION = u8(0), u8(4), u8(3)
+_SEARCH_BIT, _VERDICT = u8(3), u8(7)
+_SMC, _IMMEDIATE = u8(1), u8(2)
+_PSCI_BITS, _PSCI = u32(0x3F00_FFE0), u32(0x0400_0000)
+_RESET2, _RESET2_64 = u32(0x8400_0012), u32(0xC400_0012)
+_OFF2, _OFF2_64 = u32(0x8400_0015), u32(0xC400_0015)
+_LOW32, _VENDOR_RESET = u64(0xFFFF_FFFF), u64(0x8000_0000)
+
+
+class Division(NamedTuple):
+    """A division that is a multiplication: what a vCPU is divided by for its group (rows.Rows)."""
+
+    magic: np.uint64
+    shift: np.uint64
+
+
+class Groups(NamedTuple):
+    """Which row every vCPU has: a group's vCPUs share one."""
+
+    by: Division
+    row: Index
+
+
+class Trees(NamedTuple):
+    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
+
+    search_of_row: U64
+    depth: int
+    nodes: U32
+
+
+class Ids(NamedTuple):
+    """What an id alone decides: its class, from a table of known ids, and the class of ids without a name."""
+
+    multiplier: np.uint32
+    key_of_bucket: U32
+    class_of_bucket: U8
+    refused: np.uint8
+    passed: np.uint8
 
 
 @inner_kernel
-def group_of(vcpu: int | np.uint64, magic: np.uint64, magic_shift: np.uint64) -> np.uint64:
-    """A vCPU's group (rows.Rows): a division that is a multiplication."""
-    return (np.uint64(vcpu) * magic) >> magic_shift
+def group_of(vcpu: int | np.uint64, by: Division) -> np.uint64:
+    """A vCPU's group."""
+    return (u64(vcpu) * by.magic) >> by.shift
+
+
+@inner_kernel
+def row_of(vcpu: int | np.uint64, groups: Groups) -> np.uint32:
+    """A vCPU's row."""
+    return u32(groups.row[group_of(vcpu, groups.by)])
+
+
+@inner_kernel
+def plane_of(conduit: np.uint8) -> int:
+    """The plane of rows that decides a conduit: 0 HVC with any immediate, 1 SMC, 2 SMC with an immediate."""
+    return 0 if conduit & _SMC == 0 else 2 if conduit & _IMMEDIATE else 1
 
 
 @inner_kernel
@@ -60,30 +96,41 @@ def is_psci(func_id: np.uint32) -> bool:
 
 
 @inner_kernel
+def class_of(func_id: np.uint32, ids: Ids) -> np.uint8:
+    """The class of an id."""
+    bucket = u32(func_id * ids.multiplier) >> BUCKET_SHIFT
+    known: np.uint8 = ids.class_of_bucket[bucket]
+    if ids.key_of_bucket[bucket] == func_id:
+        return known
+    return ids.passed if is_psci(func_id) else ids.refused
+
+
+@inner_kernel
 def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
     `word` has the FilterAction of each step of a leaf: DENY and FWD_TO_USER are numbered as the verdicts they lead to.
     No branches: half of the ids lie in a range, and which is anybody's guess.
     """
-    action = np.uint8(word >> (step + step)) & _ACTION
-    overrules = _ZERO8 - ((default >> _SEARCH_BIT) & (action | action >> _ONE8))
-    return np.uint8((action & overrules) | (default & _VERDICT & ~overrules))
+    action = u8(word >> (step + step)) & _ACTION
+    overrules = u8(0) - ((default >> _SEARCH_BIT) & (action | action >> u8(1)))
+    return u8((action & overrules) | (default & _VERDICT & ~overrules))
 
 
 @inner_kernel
 def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
     """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
-    return np.uint8(search >> (_FOUR64 if is_psci(func_id) else _ZERO64) & _FIFTEEN64)
+    return u8(search >> (u64(4) if is_psci(func_id) else u64(0)) & u64(15))
 
 
 @inner_kernel
-def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> np.uint8:
-    """The verdict of the range an id lies in, or the row's own: one node per level of rows.FilterTrees."""
-    node = np.uint32(search >> _EIGHT64)
-    for _ in range(depth - 1):
-        node = nodes[node, _WORD] + keys_below(nodes, node, func_id)
-    return decided(nodes[node, _WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
+def searched(func_id: np.uint32, row: np.uint32, trees: Trees) -> np.uint8:
+    """The verdict of the range an id lies in, or the row's own: one node per level of the row's tree."""
+    search, nodes = trees.search_of_row[row], trees.nodes
+    node = u32(search >> u64(8))
+    for _ in range(trees.depth - 1):
+        node = nodes[node, WORD] + keys_below(nodes, node, func_id)
+    return decided(nodes[node, WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
 
 @kernel
@@ -95,57 +142,52 @@ def decide(
     magic: np.uint64,
     magic_shift: np.uint64,
     row_of_group: Index,
-    run_of_group: U32,
     n_row: np.uint32,
     multiplier: np.uint32,
     lookup: U8,
     verdict: U8,
-    packed: U8,
-    bit_row_of_group: U8,
-    bit_row: U8,
-    byte_bits: np.uint32,
     search_of_row: U64,
     depth: int,
     nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
-    is_whole: bool,
+    looks_first: bool,
     out: U8,
 ) -> int:
     """The verdict of every call, arguments not looked at; how many were decided before one by a vCPU the fleet lacks.
 
-    `is_whole`: `out` is filled whole or left as it was, as all vCPUs are looked at before the first verdict is written.
+    `looks_first`: all vCPUs are looked at before the first verdict is written, so `out` is filled whole or not at all.
 
     One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
     might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
 
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call]. What only kernels_wide.decide needs is not looked at.
+    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
     """
-    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
-    key_of_bucket, class_of_bucket = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
+    groups, trees = Groups(Division(magic, magic_shift), row_of_group), Trees(search_of_row, depth, nodes)
+    keys, classes = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
+    ids = Ids(multiplier, keys, classes, lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1])
     code_of_class = lookup[CODE_AT:UNKNOWN_AT]
-    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
-    if is_whole:
+    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
+    if looks_first:
         for c in range(vcpu.size):
             if vcpu[c] >= n_vcpu:
                 return 0
     for c in range(func_id.size):
-        f, v = func_id[c], vcpu[c]
+        v = vcpu[c]
         if v >= n_vcpu:
             return c
-        row = np.uint32(row_of_group[group_of(v, magic, magic_shift)])
-        if has_conduit and conduit[c] & _SMC:
-            row += n_row * (_TWO if conduit[c] & _IMMEDIATE else _ONE)
-        b = np.uint32(f * multiplier) >> BUCKET_SHIFT
-        k = class_of_bucket[b] if key_of_bucket[b] == f else passed if is_psci(f) else refused
+        row = row_of(v, groups)
+        if has_conduit:
+            row += n_row * u32(plane_of(conduit[c]))
+        k = class_of(func_id[c], ids)
         what = verdict[row, k]
-        if what >= _SEARCH:
-            what = searched(f, search_of_row[row], depth, nodes)
+        if what >= SEARCH:
+            what = searched(func_id[c], row, trees)
         out[c] = what
         if coded:
-            m = _NONE if one_vm else vm_of_vcpu[v]
-            counts[m, code_of_class[k] | what] += _ONE
+            m = u32(0) if one_vm else vm_of_vcpu[v]
+            counts[m, code_of_class[k] | what] += u32(1)
     return func_id.size
 
 
@@ -172,12 +214,12 @@ def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
         if out[c] != _EXIT:
             continue
         f = func_id[c]
-        kind = x1[c] & _LOW32 if x1.size else _ZERO64
+        kind = x1[c] & _LOW32 if x1.size else u64(0)
         if f in (_RESET2, _RESET2_64):
-            if kind != _ZERO64 and kind < _VENDOR_RESET:
+            if kind != u64(0) and kind < _VENDOR_RESET:
                 out[c] = _HANDLED
         elif f in (_OFF2, _OFF2_64):
-            cookie = x2[c] if x2.size else _ZERO64
+            cookie = x2[c] if x2.size else u64(0)
             cookie = cookie if f == _OFF2_64 else cookie & _LOW32
-            if kind > _ONE64 or cookie != _ZERO64:
+            if kind > u64(1) or cookie != u64(0):
                 out[c] = _HANDLED

@@ -6,58 +6,155 @@ them, with KVM's errnos. Firmware registers are VM-global: an accessor names a v
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from errno import EBUSY, EINVAL, ENOENT, ENOEXEC
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from errno import EINVAL, ENOENT, ENOEXEC
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Policies, Tables, build_tables, interned
-from fastsmc.checks import whole
-from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
+from fastsmc.checks import I64Array, U32Array, U64Array, whole
+from fastsmc.errors import FilterError, InputError, RegisterError
 from fastsmc.facts.registers import FwKind, FwRegister
-from fastsmc.facts.releases import Release
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
-from fastsmc.fleet.filters import Filter, FilterRange, inserted, listed, malformed
+from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE, STOPPED
+from fastsmc.fleet import columns
+from fastsmc.fleet.columns import FLEET, MAX_VCPU, as_host, as_hosts
+from fastsmc.fleet.filters import Filter, FilterRange, listed
 from fastsmc.fleet.filters import refusal as filter_refusal
-from fastsmc.fleet.firmware import bitmap_errno, find, psci_version_errno, refusal, workaround_errno
+from fastsmc.fleet.firmware import (
+    Errnos,
+    bitmap_errno,
+    find,
+    psci_version_errno,
+    refusal,
+    register_words,
+    workaround_errno,
+)
+from fastsmc.fleet.interned import Inserted, InternedFilters, after_inserts
+from fastsmc.fleet.refusals import filter_refused, register_refused, run_refused
 from fastsmc.fleet.rows import Rows, build_rows
-from fastsmc.fleet.state import FLEET, FleetState, Selection, selected, whole_numbers
+from fastsmc.fleet.selection import Selection, selected
 
 __all__ = ["FLEET", "Fleet"]
 
-Words = NDArray[np.uint64]
-Errnos = NDArray[np.int16]
-_U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
-_SPARE_FILTERS = 64
-"""Filters beyond twice those in use that are kept before the unused ones are looked for."""
+T = TypeVar("T")
+_U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
-class Fleet(FleetState):
-    """Many VMs, and the ioctls that configure them; equal policies are stored once, when tables are built.
+class Fleet:
+    """Many VMs and their vCPUs as columns (see FLEET), and the ioctls that configure them.
 
-    `Fleet(n_vcpu, hosts=..., host_of_vm=..., features=...)` or `Fleet.uniform(n_vm=..., n_vcpu=..., host=...)`;
-    the columns are described in FLEET.
+    Equal policies are stored once, when tables are built.
+
+    Args:
+        n_vcpu: vCPUs of each VM, an array-like of n_vm counts from 1 up.
+        hosts: one Host, or the name of its release, for all VMs; or a list of them that `host_of_vm` indexes.
+        features: word 0 of KVM_ARM_VCPU_INIT, for all VMs or per VM. Default: PSCI 0.2 and later.
+
+    Raises:
+        InputError: no VM, a VM without vCPUs, an index outside `hosts`, a feature the VM's release does not know.
     """
 
-    _tables: tuple[Tables, NDArray[np.uint32]] | None = None
-    _n_filter_used: int = 1
-    _rows: tuple[Rows, tuple[Tables, NDArray[np.uint32]]] | None = None
+    def __init__(
+        self,
+        n_vcpu: ArrayLike,
+        *,
+        hosts: Host | str | Sequence[Host | str],
+        host_of_vm: ArrayLike | None = None,
+        features: ArrayLike = FEATURE_PSCI_0_2,
+    ) -> None:
+        count = columns.counts(n_vcpu)
+        self.hosts: tuple[Host, ...] = as_hosts(hosts)
+        self.n_vm = int(count.size)
+        self.n_vcpu = int(count.sum())
+        self.first_vcpu = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+        self.vm_of_vcpu = np.repeat(np.arange(self.n_vm, dtype=np.uint32), count)
+        self.mp_state = np.full(self.n_vcpu, RUNNABLE, np.uint8)
+        self.is_initialised = np.ones(self.n_vcpu, np.bool_)
+        self.host_of_vm = columns.hosts_of_vms(0 if host_of_vm is None else host_of_vm, self.n_vm, len(self.hosts))
+        self.features: U32Array = columns.column("features", features, self.n_vm)
+        columns.check_features(self.features, self.hosts, self.host_of_vm)
+        reset = np.array([h.release.bitmap_reset for h in self.hosts], np.uint64)
+        self.fw_bmap: U64Array = reset[self.host_of_vm]
+        self.psci_version = np.zeros(self.n_vm, np.uint32)
+        self.has_run_once = np.zeros(self.n_vm, np.bool_)
+        self.has_system_suspend = np.zeros(self.n_vm, np.bool_)
+        self._filters = InternedFilters(self.n_vm)
+        self._kept: dict[Callable[[Fleet], Any], Any] = {}
+
+    @classmethod
+    def uniform(
+        cls, *, n_vm: int, n_vcpu: int, host: Host | str = "7.3", features: ArrayLike = FEATURE_PSCI_0_2
+    ) -> Self:
+        """`n_vm` equal VMs of `n_vcpu` vCPUs on a host, or on a release's default host.
+
+        >>> Fleet.uniform(n_vm=16, n_vcpu=64)
+        Fleet of 16 VMs, 1024 vCPUs, 1 host
+        """
+        n_vm, n_vcpu = whole("n_vm", n_vm, first=1, last=MAX_VCPU), whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU)
+        columns.check_total(n_vm * n_vcpu)
+        return cls(np.full(n_vm, n_vcpu), hosts=as_host(host), features=features)
+
+    def __repr__(self) -> str:
+        hosts = f"{len(self.hosts)} host" + ("s" if len(self.hosts) > 1 else "")
+        note = ", hypothetical (more than 512 vCPUs in a VM)" if self.is_hypothetical else ""
+        return f"Fleet of {self.n_vm} VMs, {self.n_vcpu} vCPUs, {hosts}{note}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy builds its tables anew: a copied table would not lie on cache lines."""
+        return self.__dict__ | {"_kept": {}}
+
+    # -- what there is -----------------------------------------------------------------------------------------
+
+    @property
+    def is_hypothetical(self) -> bool:
+        """Whether some VM has more vCPUs than arm64 KVM allows today."""
+        return int(np.diff(self.first_vcpu).max()) > MAX_VCPU_PER_VM
+
+    @property
+    def filters(self) -> list[Filter]:
+        """The SMCCC filters installed, each once."""
+        return self._filters.installed
+
+    @property
+    def filter_of_vm(self) -> I64Array:
+        """The filter of each VM, an index into `filters`: int64[n_vm]."""
+        return self._filters.of_vm
+
+    def vms(self, selection: Selection) -> I64Array:
+        """VM numbers of an int, a slice, a list of numbers or a boolean mask.
+
+        Raises:
+            InputError: a number that is negative, outside the fleet or given twice, None, or no selection at all.
+        """
+        return selected("VM selection", selection, self.n_vm)
+
+    def check(self) -> None:
+        """Asserts every structural invariant; for tests and after reading a fleet from elsewhere."""
+        columns.check_invariants(self)
+
+    def effective_psci_version(self, vms: I64Array | slice = slice(None)) -> U32Array:
+        """uint32[n_selected]: what PSCI_VERSION answers."""
+        default = np.array([h.release.psci_versions[-1] for h in self.hosts], np.uint32)[self.host_of_vm[vms]]
+        chosen = np.where(self.psci_version[vms] > 0, self.psci_version[vms], default)
+        return np.where(self.features[vms] & FEATURE_PSCI_0_2, chosen, np.uint32(PSCI_0_1)).astype(np.uint32)
 
     # -- firmware registers ------------------------------------------------------------------------------------
 
-    def _has_register(self, row: FwRegister, vms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _has_register(self, row: FwRegister, vms: I64Array) -> NDArray[np.bool_]:
         has: NDArray[np.bool_] = np.array([row.name in h.release.fw_registers for h in self.hosts])
         return has[self.host_of_vm[vms]]
 
-    def vcpus_numbered(self, vcpu: int, vms: NDArray[np.int64]) -> NDArray[np.int64]:
+    def vcpus_numbered(self, vcpu: int, vms: I64Array) -> I64Array:
         """Fleet-wide index of vCPU number `vcpu` of each VM.
 
         Raises:
             InputError: some of the VMs do not have it.
         """
-        number = whole("vcpu", vcpu, last=_U32)
+        number = whole("vcpu", vcpu, last=MAX_VCPU)
         first = self.first_vcpu[vms]
         fewest = int((self.first_vcpu[vms + 1] - first).min(initial=self.n_vcpu))
         if number >= fewest:
@@ -65,7 +162,7 @@ class Fleet(FleetState):
             raise InputError(msg)
         return first + number
 
-    def get_one_reg(self, reg: int, *, vms: Selection = slice(None), vcpu: int = 0) -> Words:
+    def get_one_reg(self, reg: int, *, vms: Selection = slice(None), vcpu: int = 0) -> U64Array:
         """KVM_GET_ONE_REG of a firmware register through vCPU number `vcpu` of each VM: uint64[n_selected].
 
         Raises:
@@ -77,15 +174,15 @@ class Fleet(FleetState):
         chosen = self.vms(vms)
         row, errnos = self._found(reg, vcpu, chosen)
         if row is None or errnos.any():
-            raise self._refused(reg, None, chosen, errnos)
+            raise self._refused(reg, row, None, chosen, errnos)
         if row.kind is FwKind.PSCI_VERSION:
             return self.effective_psci_version(chosen).astype(np.uint64)
         if row.kind is FwKind.BITMAP:
-            bitmap: Words = self.fw_bmap[chosen, row.index]
+            bitmap: U64Array = self.fw_bmap[chosen, row.index]
             return bitmap
         return self._workaround(row, chosen)
 
-    def _found(self, reg: int, vcpu: int, vms: NDArray[np.int64]) -> tuple[FwRegister | None, Errnos]:
+    def _found(self, reg: int, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
         """The register, and what KVM says before it looks at a value: ENOEXEC, EINVAL, ENOENT."""
         indices = self.vcpus_numbered(vcpu, vms)
         row, errno = find(reg)
@@ -93,27 +190,23 @@ class Fleet(FleetState):
         errnos = np.where(is_known, 0, errno or ENOENT)
         return row, np.where(self.is_initialised[indices], errnos, ENOEXEC).astype(np.int16)
 
-    def _refused(self, reg: int, value: Words | None, vms: NDArray[np.int64], errnos: Errnos) -> RegisterError:
+    def _refused(
+        self, reg: int, row: FwRegister | None, words: U64Array | None, vms: I64Array, errnos: Errnos
+    ) -> RegisterError:
         """The error for the VMs whose errno is not 0: which they are, and why the first one refuses."""
-        refusing = np.flatnonzero(errnos)
-        first = int(refusing[0])
-        vm, errno = int(vms[first]), int(errnos[first])
-        row, _ = find(reg)
-        host = self.hosts[self.host_of_vm[vm]]
-        word = 0 if value is None else int(value[first])
-        reason = refusal(row, host.release, errno, value=word, level=host.workaround, current=self.fw_bmap[vm])
-        name = row.name if row else f"{reg:#018x}"
-        asked = f"GET_ONE_REG {name}" if value is None else f"SET_ONE_REG {name} = {word:#x}"
-        msg = f"{asked} on {_vm_list(vms[refusing])}: {reason}"
-        return RegisterError(msg, errno, vms=vms[refusing].tolist(), errnos=errnos[refusing].tolist())
+        first = int(np.flatnonzero(errnos)[0])
+        vm, host = int(vms[first]), self.hosts[self.host_of_vm[vms[first]]]
+        value = None if words is None else int(words[first])
+        given = 0 if value is None else value
+        level, current = host.workaround, self.fw_bmap[vm]
+        reason = refusal(row, host.release, int(errnos[first]), value=given, level=level, current=current)
+        return register_refused(reg, row, value, vms, errnos, reason)
 
-    def _workaround(self, row: FwRegister, vms: NDArray[np.int64]) -> Words:
-        level: Words = np.array([h.workaround[row.index - 1] for h in self.hosts], np.uint64)
+    def _workaround(self, row: FwRegister, vms: I64Array) -> U64Array:
+        level: U64Array = np.array([h.workaround[row.index - 1] for h in self.hosts], np.uint64)
         return level[self.host_of_vm[vms]]
 
-    def try_set_one_reg(
-        self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0
-    ) -> NDArray[np.int16]:
+    def try_set_one_reg(self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0) -> Errnos:
         """KVM_SET_ONE_REG on every selected VM, each on its own: errnos, int16[n_selected], 0 where it took effect.
 
         Args:
@@ -141,17 +234,17 @@ class Fleet(FleetState):
         words = register_words(value, chosen.size)
         row, errnos = self._judged(reg, words, vcpu, chosen)
         if errnos.any():
-            raise self._refused(reg, words, chosen, errnos)
+            raise self._refused(reg, row, words, chosen, errnos)
         self._store(row, words, chosen)
 
-    def _judged(self, reg: int, words: Words, vcpu: int, vms: NDArray[np.int64]) -> tuple[FwRegister | None, Errnos]:
+    def _judged(self, reg: int, words: U64Array, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
         """The register, and what KVM_SET_ONE_REG would return on each VM. Changes nothing."""
         row, errnos = self._found(reg, vcpu, vms)
         if row is None:
             return None, errnos
         return row, np.where(errnos == 0, self._rule(row, words, vms), errnos).astype(np.int16)
 
-    def _store(self, row: FwRegister | None, words: Words, vms: NDArray[np.int64]) -> None:
+    def _store(self, row: FwRegister | None, words: U64Array, vms: I64Array) -> None:
         """Takes over words that were judged good. Workaround levels are not kept."""
         if row is None or row.kind not in (FwKind.PSCI_VERSION, FwKind.BITMAP):
             return
@@ -159,9 +252,9 @@ class Fleet(FleetState):
             self.psci_version[vms] = words
         else:
             self.fw_bmap[vms, row.index] = words
-        self._tables = None
+        self._kept.clear()
 
-    def _rule(self, row: FwRegister, value: Words, vms: NDArray[np.int64]) -> Errnos:
+    def _rule(self, row: FwRegister, value: U64Array, vms: I64Array) -> Errnos:
         """The errno the register's own SET rule gives: int16[n_selected]."""
         host = self.host_of_vm[vms]
         if row.kind is FwKind.BITMAP:
@@ -187,9 +280,9 @@ class Fleet(FleetState):
         Cost: one insert per distinct (filter, release) among the VMs, however many VMs share it.
         """
         wanted, chosen = listed(ranges), self.vms(vms)
-        new_filters, errnos, group_of_vm = self._inserted(wanted, chosen)
-        self._install(new_filters, group_of_vm, chosen)
-        return errnos[group_of_vm]
+        new = self._inserted(wanted, chosen)
+        self._install(new, chosen)
+        return new.errnos[new.group_of_vm]
 
     def install_filter(self, ranges: FilterRange | Iterable[FilterRange], *, vms: Selection = slice(None)) -> None:
         """Inserts ranges into the SMCCC filter of every selected VM, all of them or none.
@@ -200,65 +293,35 @@ class Fleet(FleetState):
         Cost: as `try_install_filter`.
         """
         wanted, chosen = listed(ranges), self.vms(vms)
-        new_filters, errnos, group_of_vm = self._inserted(wanted, chosen)
-        if errnos.any():
-            raise self._filter_refused(wanted, chosen, errnos[group_of_vm])
-        self._install(new_filters, group_of_vm, chosen)
+        new = self._inserted(wanted, chosen)
+        if new.errnos.any():
+            raise self._filter_refused(wanted, chosen, new.errnos[new.group_of_vm])
+        self._install(new, chosen)
 
-    def _inserted(
-        self, wanted: list[FilterRange], vms: NDArray[np.int64]
-    ) -> tuple[list[Filter], Errnos, NDArray[np.int64]]:
-        """Filters after the inserts and errnos of the inserts, by group of VMs alike; each VM's group.
+    def _inserted(self, wanted: list[FilterRange], vms: I64Array) -> Inserted:
+        rules = [h.release for h in self.hosts]
+        return self._filters.after(wanted, vms, rules=rules, host_of_vm=self.host_of_vm, has_run=self.has_run_once)
 
-        Changes nothing. The errnos are int16[n_group, n_range].
-        """
-        state = np.stack([self.host_of_vm[vms], self.filter_of_vm[vms], self.has_run_once[vms]], axis=1)
-        groups, group_of_vm = np.unique(state, axis=0, return_inverse=True)
-        errnos = np.zeros((len(groups), len(wanted)), np.int16)
-        new_filters = []
-        for g, (host, old, has_run) in enumerate(groups.tolist()):
-            new, errnos[g] = _after(self.hosts[host].release, self.filters[old], wanted, has_run=bool(has_run))
-            new_filters.append(new)
-        return new_filters, errnos, group_of_vm.reshape(-1)
+    def _install(self, new: Inserted, vms: I64Array) -> None:
+        self._filters.install(new, vms)
+        self._kept.clear()
 
-    def _install(self, new_filters: list[Filter], group_of_vm: NDArray[np.int64], vms: NDArray[np.int64]) -> None:
-        numbers = np.array([self._intern(new) for new in new_filters], np.int64)
-        self.filter_of_vm[vms] = numbers[group_of_vm]
-        if len(self.filters) > 2 * self._n_filter_used + _SPARE_FILTERS:
-            self._drop_unused_filters()
-        self._tables = None
-
-    def _intern(self, new: Filter) -> int:
-        index = self._filter_index.setdefault(new, len(self.filters))
-        if index == len(self.filters):
-            self.filters.append(new)
-        return index
-
-    def _drop_unused_filters(self) -> None:
-        """Keeps the filters that some VM uses, in their order. Cost: a sort of n_vm numbers."""
-        used, filter_of_vm = np.unique(self.filter_of_vm, return_inverse=True)
-        self.filters = [self.filters[index] for index in used]
-        self._filter_index = {kept: index for index, kept in enumerate(self.filters)}
-        self.filter_of_vm = filter_of_vm.reshape(-1).astype(np.int64)
-        self._n_filter_used = len(self.filters)
-
-    def _filter_refused(self, wanted: list[FilterRange], vms: NDArray[np.int64], errnos: Errnos) -> FilterError:
+    def _filter_refused(self, wanted: list[FilterRange], vms: I64Array, errnos: Errnos) -> FilterError:
         """The error for the VMs that refuse some range: which they are, and why the first one refuses."""
         refusing = np.flatnonzero(errnos.any(axis=1))
         first_errnos = [int(row[row != 0][0]) for row in errnos[refusing]]
         vm, r = vms[refusing[0]], int(np.flatnonzero(errnos[refusing[0]])[0])
         rules, old = self.hosts[self.host_of_vm[vm]].release, self.filters[self.filter_of_vm[vm]]
-        before, _ = _after(rules, old, wanted[:r], has_run=bool(self.has_run_once[vm]))
+        before, _ = after_inserts(old, wanted[:r], rules=rules, has_run=bool(self.has_run_once[vm]))
         reason = filter_refusal(wanted[r], first_errnos[0], old=before, rules=rules)
-        msg = f"range {wanted[r]} of {_vm_list(vms[refusing])}: {reason}"
-        return FilterError(msg, first_errnos[0], vms=vms[refusing].tolist(), errnos=first_errnos)
+        return filter_refused(wanted[r], vms[refusing], first_errnos, reason)
 
     def enable_system_suspend(self, *, vms: Selection = slice(None)) -> Errnos:
         """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND): errnos, int16[n_selected]; EINVAL before 5.19."""
         chosen = self.vms(vms)
         has = np.array([h.release.has_system_suspend for h in self.hosts])[self.host_of_vm[chosen]]
         self.has_system_suspend[chosen[has]] = True
-        self._tables = None
+        self._kept.clear()
         return np.where(has, 0, EINVAL).astype(np.int16)
 
     def try_run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> Errnos:
@@ -296,62 +359,36 @@ class Fleet(FleetState):
 
     # -- tables ------------------------------------------------------------------------------------------------
 
-    def tables(self) -> tuple[Tables, NDArray[np.uint32]]:
+    def kept(self, make: Callable[[Fleet], T]) -> T:
+        """What a function makes of the fleet's policies; it is asked again only after one of them changed."""
+        made: T | None = self._kept.get(make)
+        if made is None:
+            made = self._kept[make] = make(self)
+        return made
+
+    def tables(self) -> tuple[Tables, U32Array]:
         """Dispatch tables of the distinct policies, and each vCPU's policy: uint32[n_vcpu]. Kept until a change."""
-        if self._tables is None:
-            self._drop_unused_filters()
-            columns = Policies(
-                self.host_of_vm,
-                self.features,
-                self.fw_bmap,
-                self.effective_psci_version(),
-                self.has_system_suspend,
-                self.filter_of_vm,
-            )
-            policies, policy_of_vm = interned(columns)
-            steps = [installed.steps() for installed in self.filters]
-            self._tables = build_tables(policies, self.hosts, steps), policy_of_vm[self.vm_of_vcpu]
-        return self._tables
+        return self.kept(_tables_of)
 
     def rows(self) -> Rows:
         """The tables in the form the dispatch kernels read. Kept until a change."""
-        tables = self.tables()
-        if self._rows is None or self._rows[1] is not tables:
-            self._rows = build_rows(*tables, [installed.steps() for installed in self.filters]), tables
-        return self._rows[0]
+        return self.kept(_rows_of)
 
 
-def _vm_list(vms: NDArray[Any]) -> str:
-    """VM numbers for a sentence: the first few, and how many more."""
-    shown = ", ".join(str(vm) for vm in vms[:5])
-    more = f" and {vms.size - 5} more" if vms.size > 5 else ""
-    return f"VM{'s' if vms.size > 1 else ''} {shown}{more}"
+def _tables_of(fleet: Fleet) -> tuple[Tables, U32Array]:
+    fleet._filters.drop_unused()
+    of_vms = Policies(
+        fleet.host_of_vm,
+        fleet.features,
+        fleet.fw_bmap,
+        fleet.effective_psci_version(),
+        fleet.has_system_suspend,
+        fleet.filter_of_vm,
+    )
+    policies, policy_of_vm = interned(of_vms)
+    return build_tables(policies, fleet.hosts, fleet._filters.steps()), policy_of_vm[fleet.vm_of_vcpu]
 
 
-def _after(rules: Release, old: Filter, wanted: list[FilterRange], *, has_run: bool) -> tuple[Filter, list[int]]:
-    """A VM's filter after a list of inserts, and each insert's errno."""
-    at_0 = rules.filter_empty_at_0_errno
-    if not rules.has_filter:
-        return old, [EINVAL] * len(wanted)
-    if has_run:
-        return old, [EINVAL if malformed(r, empty_at_0_errno=at_0) else EBUSY for r in wanted]
-    return inserted(old, wanted, empty_at_0_errno=at_0)
-
-
-def run_refused(vcpu: int, vms: NDArray[Any]) -> KvmError:
-    """The error for VMs whose vCPU of that number cannot run."""
-    msg = f"KVM_RUN of vCPU {vcpu} of {_vm_list(vms)}: it has not had KVM_ARM_VCPU_INIT"
-    return KvmError(msg, ENOEXEC, vms=vms.tolist(), errnos=[ENOEXEC] * vms.size)
-
-
-def register_words(value: object, n: int) -> Words:
-    """One word for all, or one for each of n VMs or vCPUs selected, as uint64[n].
-
-    Raises:
-        InputError: something that is no 64-bit word, or another number of them.
-    """
-    given = whole_numbers("a register value", value, last=_U64)
-    if given.ndim > 1 or (given.ndim == 1 and given.size != n):
-        msg = f"give one register value or {n}, one for each selected; got shape {given.shape}"
-        raise InputError(msg)
-    return np.broadcast_to(given, n).astype(np.uint64)
+def _rows_of(fleet: Fleet) -> Rows:
+    tables, policy_of_vcpu = fleet.tables()
+    return build_rows(tables, policy_of_vcpu, fleet._filters.steps())

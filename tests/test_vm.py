@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher.batch import verdicts
 from fastsmc.errors import FilterError, InputError, KvmError, RegisterError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
+from fastsmc.facts.smccc import Verdict
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
@@ -294,3 +300,21 @@ def test_filters_that_no_vm_uses_are_not_kept() -> None:
     fleet.install_filter(FilterRange(0x9000_0000, 1, 1))
     assert [len(fleet.filters[f]) for f in fleet.filter_of_vm] == [251, 251]
     fleet.check()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda fleet: pickle.loads(pickle.dumps(fleet))])
+def test_a_copy_of_a_fleet_goes_its_own_way(copied: Callable[[Fleet], Fleet]) -> None:
+    """Also where tables were built before: the copy's are built anew, on cache lines."""
+    fleet = Fleet.uniform(n_vm=3, n_vcpu=2)
+    fleet.install_filter(FilterRange(0x1000, 0x10, 1), vms=1)
+    calls = Calls.of([0, 2, 4], [0x8400_0053, 0x1000, 0x8400_0053])
+    before = verdicts(fleet, calls).tolist()
+    again = copied(fleet)
+    assert verdicts(again, calls).tolist() == before
+    assert again.rows().lookup.ctypes.data % 64 == 0
+    again.set_one_reg(register("STD_BMAP"), 0, vms=0)
+    again.install_filter(FilterRange(0x2000, 0x10, 2), vms=1)
+    again.check()
+    assert verdicts(again, calls).tolist() == [Verdict.DENIED, *before[1:]]
+    assert verdicts(fleet, calls).tolist() == before
+    assert (len(fleet.filters[fleet.filter_of_vm[1]]), len(again.filters[again.filter_of_vm[1]])) == (1, 2)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,7 +155,7 @@ def answers(
     calls = each_call(calls)
     out = filled_array(calls, out, np.uint64, 4)
     fill = verdict_filler(fleet, calls)
-    profiles = _profiles(fleet)
+    profiles = fleet.kept(build_profiles)
     none = np.zeros(0, np.uint64)
     x1, x2, x3 = (none if column is None else column for column in (calls.x1, calls.x2, calls.x3))
     lookup = _LOOKUP if x1.size + x2.size + x3.size else _LOOKUP_BARE
@@ -189,18 +188,6 @@ def _blocks(parts: Iterator[slice], size: int) -> Iterator[slice]:
     for part in parts:
         for first in range(part.start, part.stop, size):
             yield slice(first, min(first + size, part.stop))
-
-
-_known: WeakKeyDictionary[Fleet, tuple[object, Profiles]] = WeakKeyDictionary()
-
-
-def _profiles(fleet: Fleet) -> Profiles:
-    """The fleet's profiles, kept until a change."""
-    tables = fleet.tables()
-    kept = _known.get(fleet)
-    if kept is None or kept[0] is not tables:
-        kept = _known[fleet] = tables, build_profiles(fleet)
-    return kept[1]
 
 
 def build_profiles(fleet: Fleet) -> Profiles:

@@ -96,15 +96,14 @@ def decide_columns(
     streams: bool = False,
 ) -> int:
     """How many calls were decided before one by a vCPU the fleet lacks; if `looks_first`, none or all of them."""
-    arguments = (*columns, *rows.arguments, vm_of_vcpu, counts)
     n_call = len(out)
     if not takes_wide(n_call):
         portable: Callable[..., int] = kernels.decide
-        return portable(*arguments, looks_first, out)
+        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, out)
     is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
     wide: Callable[..., int] = wide_decide
-    return wide(*arguments, streams, spans, *_scratch.arrays, out)
+    return wide(*columns, *rows.wide, vm_of_vcpu, counts, streams, spans, *_scratch.arrays, out)
 
 
 def _decide_blocks(
@@ -115,7 +114,7 @@ def _decide_blocks(
     if is_plain and takes_wide(len(out)):
         wide: Callable[..., None] = wide_decide_blocks
         bytes_, _, words = _scratch.arrays
-        wide(calls.block_first, calls.block_vcpu, calls.func_id, *rows.block_arguments, bytes_, words, out)
+        wide(calls.block_first, calls.block_vcpu, calls.func_id, *rows.wide_blocks, bytes_, words, out)
         return
     conduit = _ALL_HVC if calls.conduit is None else calls.conduit
     vcpu = np.empty(min(SPREAD, len(out)), np.uint32)

@@ -25,13 +25,12 @@ def filled_array(calls: AnyCalls, out: object, dtype: DTypeLike, *row: int) -> N
     shape = (len(calls), *row)
     if out is None:
         return np.empty(shape, dtype)
-    wanted = f"{np.dtype(dtype)}{list(shape)}"
     if not isinstance(out, np.ndarray):
-        msg = f"out must be a NumPy array, {wanted}; got {type(out).__name__}"
+        msg = f"out must be a NumPy array, {np.dtype(dtype)}{list(shape)}; got {type(out).__name__}"
         raise InputError(msg)
     flags = out.flags
     if out.shape != shape or out.dtype != dtype or not (flags.c_contiguous and flags.writeable and flags.aligned):
-        msg = f"out must be a writeable contiguous {wanted}; got {out.dtype}{list(out.shape)}"
+        msg = f"out must be a writeable contiguous {np.dtype(dtype)}{list(shape)}; got {out.dtype}{list(out.shape)}"
         raise InputError(msg)
     for name in _COLUMNS:
         column = getattr(calls, name, None)

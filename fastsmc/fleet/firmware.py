@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.checks import BoolArray, U64Array, whole_array
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import (
     ARCH_ARM64,
@@ -33,8 +34,6 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.releases import Release
 from fastsmc.facts.smccc import PSCI_0_1
 
-Words = NDArray[np.uint64]
-Flags = NDArray[np.bool_]
 Errnos = NDArray[np.int16]
 
 
@@ -56,13 +55,26 @@ def find(reg: int) -> tuple[FwRegister | None, int]:
     return None, ENOENT
 
 
-def bitmap_errno(value: Words, *, limit: Words, current: Words, has_run: Flags) -> Errnos:
+def register_words(value: object, n: int) -> U64Array:
+    """One word for all, or one for each of n VMs or vCPUs selected, as uint64[n].
+
+    Raises:
+        InputError: something that is no 64-bit word, or another number of them.
+    """
+    given = whole_array("a register value", value, last=0xFFFF_FFFF_FFFF_FFFF)
+    if given.ndim > 1 or (given.ndim == 1 and given.size != n):
+        msg = f"give one register value or {n}, one for each selected; got shape {given.shape}"
+        raise InputError(msg)
+    return np.broadcast_to(given, n).astype(np.uint64)
+
+
+def bitmap_errno(value: U64Array, *, limit: U64Array, current: U64Array, has_run: BoolArray) -> Errnos:
     """A bit outside the limit is EINVAL, run or not; then another value after the first run is EBUSY."""
     return np.select([value & ~limit != 0, has_run & (value != current)], [EINVAL, EBUSY], 0).astype(np.int16)
 
 
 def psci_version_errno(
-    value: Words, *, accepted: Sequence[tuple[int, ...]], host: NDArray[Any], has_psci_0_2: Flags
+    value: U64Array, *, accepted: Sequence[tuple[int, ...]], host: NDArray[Any], has_psci_0_2: BoolArray
 ) -> Errnos:
     """The release must know the word; 0.1 needs the PSCI_0_2 feature off, every other one needs it on.
 
@@ -76,7 +88,7 @@ def psci_version_errno(
     return np.where(is_known & ((value == PSCI_0_1) != has_psci_0_2), 0, EINVAL).astype(np.int16)
 
 
-def workaround_errno(value: Words, *, kind: FwKind, available: Words) -> Errnos:
+def workaround_errno(value: U64Array, *, kind: FwKind, available: U64Array) -> Errnos:
     """A level above the host's, or not a level at all, is EINVAL; what is accepted is not stored."""
     level = value & np.uint64(WORKAROUND_LIMIT)
     if kind is FwKind.WORKAROUND:
@@ -89,7 +101,7 @@ def workaround_errno(value: Words, *, kind: FwKind, available: Words) -> Errnos:
 
 
 def refusal(
-    row: FwRegister | None, rules: Release, errno: int, *, value: int, level: Sequence[int], current: NDArray[np.uint64]
+    row: FwRegister | None, rules: Release, errno: int, *, value: int, level: Sequence[int], current: U64Array
 ) -> str:
     """Why a GET or SET was refused, and what would be right.
 

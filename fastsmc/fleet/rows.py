@@ -30,12 +30,21 @@ from fastsmc.bitmaps import (
 from fastsmc.facts.smccc import FilterAction, Service, Verdict
 from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
 from fastsmc.jit.cache_lines import on_lines
-from fastsmc.kernels import CLASS_AT, CODE_AT, HIT_AT, IS_EMPTY, KEY_AT, KEY_TOP, LOOKUP_BYTES, PLANE_AT, UNKNOWN_AT
+from fastsmc.kernels import (
+    CLASS_AT,
+    CODE_AT,
+    HIT_AT,
+    IS_EMPTY,
+    KEY_AT,
+    KEY_TOP,
+    LOOKUP_BYTES,
+    PLANE_AT,
+    SEARCH,
+    UNKNOWN_AT,
+)
 
 N_CLASS = 64
 """Bytes in a row: room for a class per known id and two for the others."""
-SEARCH = 8
-"""Added to a row's verdict where ranges may overrule it. Verdicts end at 6, so a field of 4 bits holds both."""
 FIELDS_PER_BYTE = 2
 N_STEP = 16
 """Steps, or children, of a node of a filter tree: 15 keys and a word about them are 64 bytes, a cache line."""
@@ -109,32 +118,36 @@ class Rows:
         return bool(np.any(self.verdict & SEARCH))
 
     @cached_property
-    def arguments(self) -> tuple[Any, ...]:
-        """What `decide` of kernels and kernels_wide take between conduit and vm_of_vcpu."""
-        return (
-            self.n_vcpu,
-            np.uint64(self.magic),
-            np.uint64(self.magic_shift),
-            self.row_of_group,
-            self.run_of_group,
-            np.uint32(self.n_row),
-            np.uint32(MULTIPLIER),
-            self.lookup,
-            self.verdict,
-            self.packed,
-            self.bit_rows.row_of_group,
-            self.bit_rows.table,
-            np.uint32(self.packed.shape[1].bit_length() - 1),
-            self.search_of_row,
-            self.trees.depth if self.has_ranges else 0,
-            self.trees.node,
-        )
+    def portable(self) -> tuple[Any, ...]:
+        """What `kernels.decide` takes between conduit and vm_of_vcpu."""
+        return (*self._groups, self.row_of_group, *self._tables, *self._search)
 
     @cached_property
-    def block_arguments(self) -> tuple[Any, ...]:
-        """What `kernels_blocks.decide_blocks` takes between func_id and its scratch."""
-        _, magic, magic_shift, row_of_group, _, _, *tables, _, _, _ = self.arguments
-        return (magic, magic_shift, row_of_group, *tables)
+    def wide(self) -> tuple[Any, ...]:
+        """What the `decide` for wide registers takes between conduit and vm_of_vcpu."""
+        return (*self._groups, self.row_of_group, self.run_of_group, *self._tables, *self._folded, *self._search)
+
+    @cached_property
+    def wide_blocks(self) -> tuple[Any, ...]:
+        """What the `decide_blocks` for wide registers takes between func_id and its scratch."""
+        return (*self._groups[1:], self.row_of_group, *self._tables[1:], *self._folded)
+
+    @property
+    def _groups(self) -> tuple[Any, ...]:
+        return self.n_vcpu, np.uint64(self.magic), np.uint64(self.magic_shift)
+
+    @property
+    def _tables(self) -> tuple[Any, ...]:
+        return np.uint32(self.n_row), np.uint32(MULTIPLIER), self.lookup, self.verdict
+
+    @property
+    def _folded(self) -> tuple[Any, ...]:
+        byte_bits = np.uint32(self.packed.shape[1].bit_length() - 1)
+        return self.packed, byte_bits, self.bit_rows.row_of_group, self.bit_rows.table
+
+    @property
+    def _search(self) -> tuple[Any, ...]:
+        return self.search_of_row, self.trees.depth if self.has_ranges else 0, self.trees.node
 
 
 def narrowest(last: int) -> np.dtype[np.unsignedinteger[Any]]:

@@ -166,6 +166,14 @@ def inner_kernel(function: F) -> F:
     return _compiled(function, **_NO_COUNTS, **_NO_WRAPPERS)
 
 
+def inlined_kernel(function: F) -> F:
+    """An inner kernel that becomes part of whatever calls it: for a step of a driver that is called in one place.
+
+    So a driver is cut into steps that take named tuples, and no tuple is handed over at run time.
+    """
+    return _compiled(function, forceinline=True, **_NO_COUNTS, **_NO_WRAPPERS)
+
+
 def lane_kernel(function: F) -> F:
     """A borrowing kernel over lanes, none of whose array arguments overlap another; LLVM vectorizes it on that promise.
 

@@ -218,29 +218,23 @@ def _() -> Any:
     return lambda: _fence()
 
 
-def _extremes(n: int) -> Any:
-    @intrinsic
-    def extremes(_typing: Any, index: Any, at: Any) -> Any:
-        """The least of `n` indices from `at` on, and the greatest in the high half."""
+@intrinsic
+def extremes_64(_typing: Any, index: Any, at: Any) -> Any:
+    """The least of 64 indices from `at` on, and the greatest in the high half."""
 
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-            bits = signature.args[0].dtype.bitwidth
-            kind = ir.IntType(bits)
-            base = data(context, builder, signature.args[0], arguments[0])
-            offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
-            these = load(builder, base, offset, ir.VectorType(kind, n))
-            low, high = (
-                builder.zext(call(builder, f"llvm.vector.reduce.{name}.v{n}i{bits}", kind, these), I64)
-                for name in ("umin", "umax")
-            )
-            return builder.or_(low, builder.shl(high, ir.Constant(I64, 32)))
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        bits = signature.args[0].dtype.bitwidth
+        kind = ir.IntType(bits)
+        base = data(context, builder, signature.args[0], arguments[0])
+        offset = builder.mul(arguments[1], ir.Constant(I64, bits // 8))
+        these = load(builder, base, offset, ir.VectorType(kind, 64))
+        low, high = (
+            builder.zext(call(builder, f"llvm.vector.reduce.{name}.v64i{bits}", kind, these), I64)
+            for name in ("umin", "umax")
+        )
+        return builder.or_(low, builder.shl(high, ir.Constant(I64, 32)))
 
-        return uint64(index, uint64), generate
-
-    return extremes
-
-
-extremes_64, extremes_256 = _extremes(64), _extremes(256)
+    return uint64(index, uint64), generate
 
 
 def swapped(word: np.uint64) -> np.uint64:

@@ -1,7 +1,7 @@
 """Vector instructions of AVX-512 with VBMI and VBMI2.
 
-Ask `_jit.HAS_WIDE` before anything that uses them is compiled, because LLVM ends the process over an instruction it
-cannot select.
+Ask `jit.compiled.HAS_WIDE` before anything that uses them is compiled, because LLVM ends the process over an
+instruction it cannot select.
 """
 
 from __future__ import annotations

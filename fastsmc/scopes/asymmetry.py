@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsmc.bitmaps import SLOT_ID
 from fastsmc.calls.workload import Calls
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Gate, Service, Verdict
-from fastsmc.fleet.state import Selection
+from fastsmc.fleet.selection import Selection
 from fastsmc.reference.vm import Vm
 from fastsmc.scopes.per_vcpu import STATE, PerVcpuFleet
 

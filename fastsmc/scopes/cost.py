@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.checks import I64Array, one_of, whole
+from fastsmc.checks import I64Array, one_of, whole, whole_array
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
-from fastsmc.fleet.state import whole_numbers
 from fastsmc.migrate._checks import MAX_COUNT
 from fastsmc.migrate.counts import Vmm, payload_cost
 from fastsmc.migrate.payload import Codec
@@ -105,7 +104,7 @@ def scope_cost(
     n_reg, has_sve = (
         (registers.qemu_cpregs, registers.has_sve) if isinstance(registers, RegisterSet) else (registers, False)
     )
-    n_vcpu = whole_numbers("vCPU count", n_vcpu, first=1, last=MAX_COUNT)
+    n_vcpu = whole_array("vCPU count", n_vcpu, first=1, last=MAX_COUNT)
     n_marked = _n_marked(registers, marked) if scope is Scope.VM_SCOPED else 0
     once = Codec.QEMU_GLOBAL_ONCE if codec is Codec.QEMU else Codec.VALUES_GLOBAL_ONCE
     cost = payload_cost(n_reg, n_vcpu, once, n_global=n_marked, vmm=vmm, has_sve=has_sve)

@@ -14,9 +14,10 @@ from fastsmc.calls.workload import Calls
 from fastsmc.errors import RegisterError
 from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.fleet.firmware import refusal
-from fastsmc.fleet.state import Selection
-from fastsmc.vm import Fleet, register_words, run_refused
+from fastsmc.fleet.firmware import refusal, register_words
+from fastsmc.fleet.refusals import run_refused
+from fastsmc.fleet.selection import Selection
+from fastsmc.vm import Fleet
 
 STATE = ("PSCI_VERSION", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")
 """The firmware registers that hold state of a guest, in the columns of `PerVcpuFleet.values`; the workaround registers

@@ -32,9 +32,10 @@ from fastsmc.facts.registers import (
     reg_class,
     register_id,
 )
-from fastsmc.fleet.state import Selection
+from fastsmc.fleet.firmware import register_words
+from fastsmc.fleet.selection import Selection
 from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
-from fastsmc.vm import Fleet, register_words
+from fastsmc.vm import Fleet
 
 KVM_CAP_ARM_REG_SCOPE = 210
 SCOPE_VM = 0x1000_0000

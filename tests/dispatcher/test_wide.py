@@ -42,7 +42,7 @@ def assert_equal(
                 given = ((func_id, vcpu, conduit), rows, fleet.vm_of_vcpu, counts, here)
                 n_decided = decide_columns(*given, looks_first=looks_first, streams=n % 3 > 0)
             else:
-                given = (func_id, vcpu, conduit, *rows.arguments, fleet.vm_of_vcpu, counts)
+                given = (func_id, vcpu, conduit, *rows.portable, fleet.vm_of_vcpu, counts)
                 n_decided = kernels.decide(*given, looks_first, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
-from fastsmc.fleet.rows import SEARCH
+from fastsmc.kernels import SEARCH
 from tests.support.strategies import hosts, policies
 from tests.test_kernels import fleet_of
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsmc.dispatcher.kernels.power import affinity_info, vcpu_number
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import copy_row, copy_two, finish_streams
-from fastsmc.kernels import BUCKET_SHIFT, Index
+from fastsmc.jit.types import I64, U8, U16, U32, U64, Flags, Index
+from fastsmc.kernels import BUCKET_SHIFT
 
-U8 = NDArray[np.uint8]
-U16 = NDArray[np.uint16]
-U32 = NDArray[np.uint32]
-U64 = NDArray[np.uint64]
-I64 = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Hash = tuple[np.uint32, U8, U32]
 """Multiplier, slot of each bucket, id of each slot."""
 
@@ -40,7 +34,7 @@ _FIXED, _HANDLED, _FORWARDED, _FAST_PATH = np.uint8(FIXED), np.uint8(0), np.uint
 INVALID = -2
 """PSCI_RET_INVALID_PARAMS, and SMCCC_RET_INVALID_PARAMETER of TRNG as KVM has it."""
 _LOW32, _ZERO, _ONE, _TWO = np.uint64(0xFFFF_FFFF), np.uint64(0), np.uint64(1), np.uint64(2)
-_NOT_SUPPORTED, _INVALID = np.uint64(0xFFFF_FFFF_FFFF_FFFF), np.uint64(0xFFFF_FFFF_FFFF_FFFE)
+_INVALID = np.uint64(0xFFFF_FFFF_FFFF_FFFE)
 _ALREADY_ON, _FAILURE = np.uint64(0xFFFF_FFFF_FFFF_FFFC), np.uint64(0xFFFF_FFFF_FFFF_FFFA)
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _AFFINITY, _MOST_LEVELS = np.uint64(0xFF_00FF_FFFF), np.uint64(3)

@@ -1,6 +1,6 @@
 """Which row holds each call's answer, 64 calls a step, for CPUs with AVX-512, VBMI and VBMI2.
 
-Nothing here may be compiled unless `_jit.HAS_WIDE`.
+Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from llvmlite import ir
 from numba.core.types import uint64
 from numba.extending import intrinsic
 
-from fastsmc.dispatcher.kernels.answers import BUCKET_AT, KEEPS_AT, KIND_AT, U8, U16, U32, VERDICT_AT
+from fastsmc.dispatcher.kernels.answers import BUCKET_AT, KEEPS_AT, KIND_AT, VERDICT_AT
 from fastsmc.dispatcher.kernels.steps import ids_at, product_planes
 from fastsmc.jit import simd as _simd
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import BYTES, I8, I16, I64, Value, const, data, load
 from fastsmc.jit.simd_wide import list_bits, look_up_64, look_up_128
+from fastsmc.jit.types import U8, U16, U32
 
 STEP = 64
 

@@ -1,46 +1,58 @@
 """Dispatch of calls in blocks of one vCPU each, by wide registers: what a vCPU decides is looked up once per block.
 
-Nothing here may be compiled unless `_jit.HAS_WIDE`.
+Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from fastsmc.dispatcher.kernels.steps import bits_step, fold_row, mixed_step
 from fastsmc.dispatcher.kernels.wide import CHUNK, STEP, classes_of
 from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
-from fastsmc.kernels import I64, U8, U32, Index, group_of
+from fastsmc.jit.types import I64, U8, U32, Index, u64
+from fastsmc.kernels import Division, Groups, group_of, row_of
 
 LONG_BLOCK = 256
 """Calls from which on a block is decided by itself. Folding its row costs as much as four steps then save."""
 
 
+class Blocks(NamedTuple):
+    """Calls in blocks: the number of each block's first call, and its vCPU."""
+
+    first: I64
+    vcpu: U32
+
+
 @inner_kernel
-def spread_rows(
-    block_first: I64,
-    block_vcpu: U32,
-    block: int,
-    start: int,
-    end: int,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: Index,
-    row: Index,
-) -> None:
+def spread_rows(blocks: Blocks, block: int, start: int, end: int, groups: Groups, row: Index) -> None:
     """The row of each call of a stretch that begins in that block; up to 63 more elements are written.
 
-    int64[n_block + 1], uint32[n_block], the first call and the end, then rows.Rows -> unsigned[end - start + 63].
+    The first call and the end -> unsigned[end - start + 63].
     """
     at = start
     while at < end:
-        its_row = row_of_group[group_of(block_vcpu[block], magic, magic_shift)]
-        block_end = min(block_first[block + 1], end)
+        its_row = groups.row[group_of(blocks.vcpu[block], groups.by)]
+        block_end = min(blocks.first[block + 1], end)
         for first in range(at - start, block_end - start, STEP):
-            place = np.uint64(first)
+            place = u64(first)
             for lane in range(STEP):  # whole stores, and no branch that a short block's length decides
-                row[place + np.uint64(lane)] = its_row
+                row[place + u64(lane)] = its_row
         at, block = max(block_end, at), block + 1
+
+
+@inner_kernel
+def end_of_stretch(blocks: Blocks, block: int, start: int, n_call: int) -> tuple[int, int]:
+    """Where a stretch of short blocks ends that begins with that block, and the block that comes after it."""
+    at = start
+    while at < n_call and at < start + CHUNK:
+        end = min(blocks.first[block + 1], n_call)
+        if end - at >= LONG_BLOCK:
+            break
+        at, block = end, block + 1
+    return at, block
 
 
 @borrowing_kernel
@@ -55,9 +67,9 @@ def decide_blocks(
     lookup: U8,
     verdict: U8,
     packed: U8,
+    byte_bits: np.uint32,
     bit_row_of_group: U8,
     bit_row: U8,
-    byte_bits: np.uint32,
     scratch8: U8,
     scratch32: U32,
     out: U8,
@@ -68,23 +80,21 @@ def decide_blocks(
     step, calls of a neighbouring block are decided with it and by themselves as well.
 
     int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then rows.Rows; scratch as
-    `kernels_wide.decide` has it -> uint8[n_call].
+    `wide.decide` has it -> uint8[n_call].
     """
+    blocks, by = Blocks(block_first, block_vcpu), Division(magic, magic_shift)
+    groups, bit_groups = Groups(by, row_of_group), Groups(by, bit_row_of_group)
     classes, byte_row, folded, row = scratch8[0], scratch8[3], scratch8[4], scratch32[0]
     at, block, has_bits = 0, 0, bit_row.size > 0
     while at < func_id.size:
         end = min(block_first[block + 1], func_id.size)
         if end - at >= LONG_BLOCK:
-            fold_row(lookup, verdict, np.uint32(row_of_group[group_of(block_vcpu[block], magic, magic_shift)]), folded)
+            fold_row(lookup, verdict, row_of(block_vcpu[block], groups), folded)
             classes_of(func_id[at:end], multiplier, lookup, folded, False, out[at:end])
             at, block = end, block + 1
             continue
         start, its_block = at, block
-        while at < func_id.size and at < start + CHUNK:
-            end = min(block_first[block + 1], func_id.size)
-            if end - at >= LONG_BLOCK:
-                break
-            at, block = end, block + 1
+        at, block = end_of_stretch(blocks, block, at, func_id.size)
         end = min(max(at, start + STEP), func_id.size)
         start = min(start, end - STEP)
         while block_first[its_block] > start:
@@ -92,11 +102,11 @@ def decide_blocks(
         classes_of(func_id[start:end], multiplier, lookup, lookup, False, classes)
         verdicts = out[start:end]
         if has_bits:
-            spread_rows(block_first, block_vcpu, its_block, start, end, magic, magic_shift, bit_row_of_group, byte_row)
+            spread_rows(blocks, its_block, start, end, bit_groups, byte_row)
         else:
-            spread_rows(block_first, block_vcpu, its_block, start, end, magic, magic_shift, row_of_group, row)
+            spread_rows(blocks, its_block, start, end, groups, row)
         for step in range(0, verdicts.size, STEP):
-            place = np.uint64(min(step, verdicts.size - STEP))
+            place = u64(min(step, verdicts.size - STEP))
             if has_bits:
                 bits_step(classes, place, bit_row, byte_row, verdicts)
             else:

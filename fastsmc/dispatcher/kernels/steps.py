@@ -1,7 +1,8 @@
 """What the wide kernel does with 64 calls at a time, as LLVM's vectors: classes, verdicts of one row or of few, codes.
 
 Ids are split into byte planes; the bucket of an id, its key and its class are then look-ups of bytes in registers.
-Nothing here may be compiled unless `_jit.HAS_WIDE`. Every function takes arrays and the place of the first of 64 calls.
+Every function takes arrays and the place of the first of 64 calls. Nothing here may be compiled unless
+`jit.compiled.HAS_WIDE`.
 """
 
 from __future__ import annotations

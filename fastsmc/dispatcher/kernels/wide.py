@@ -2,18 +2,20 @@
 
 Classes first, 64 calls a step; then verdicts, by look-ups in registers: of calls of one row, or of rows that are bits;
 of others by a load each; then the ids that a range may decide. What one pass leaves to the next stays in L1. Nothing
-here may be compiled unless `_jit.HAS_WIDE`.
+here may be compiled unless `jit.compiled.HAS_WIDE`.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from fastsmc.dispatcher.kernels.search import Searches, begin_search, end_search
 from fastsmc.dispatcher.kernels.steps import (
     N_TOGETHER,
     allow_step,
     ask_ahead,
-    ask_node,
     ask_soon,
     bits_step,
     class_step,
@@ -25,10 +27,11 @@ from fastsmc.dispatcher.kernels.steps import (
     row_step,
     small_step,
 )
-from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
-from fastsmc.jit.simd import extremes_64, finish_streams, keys_below, store_word
+from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
+from fastsmc.jit.simd import extremes_64, finish_streams, store_word
 from fastsmc.jit.simd_wide import list_bits
-from fastsmc.kernels import CODE_AT, N_BIT_VCPU, U8, U16, U32, U64, UNKNOWN_AT, Index, decided, default_of, group_of
+from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
+from fastsmc.kernels import N_BIT_VCPU, Division, Groups, Trees, group_of, plane_of, row_of
 
 STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192
@@ -36,11 +39,62 @@ CHUNK, LONG_CHUNK = 2048, 8192
 what the first searches of a pass wait for is shared by more."""
 ROOM = LONG_CHUNK + 2 * STEP
 """Elements of a row of scratch."""
-_LOW_HALF, _HIGH, _NONE = np.uint64(0xFFFF_FFFF), np.uint64(32), np.uint64(0)
-_EIGHT, _WORD = np.uint64(8), np.uint64(15)
-_LAST_LANE = np.uint64(STEP - 1)
-_COUNT, _STEP = np.uint32(1), np.uint64(STEP)
-_SMC, _IMMEDIATE = np.uint8(1), np.uint8(2)
+
+
+class Calls(NamedTuple):
+    """The calls of one chunk and their verdicts; the first `n_again` of them were decided with the chunk before."""
+
+    func_id: U32
+    vcpu: Index
+    conduit: U8
+    out: U8
+    n_again: int
+
+
+class Rows(NamedTuple):
+    """Which row each vCPU has (rows.Rows), where rows change, and which row as bits it has (bit_rows.BitRows)."""
+
+    groups: Groups
+    run_of_group: U32
+    bit_groups: Groups
+
+
+class Tables(NamedTuple):
+    """What becomes of each class in each row (rows.Rows), as bytes, as fields of four bits and as bits."""
+
+    n_row: np.uint32
+    multiplier: np.uint32
+    lookup: U8
+    verdict: U8
+    packed: U8
+    byte_bits: np.uint32
+    bits: U8
+
+
+class Counter(NamedTuple):
+    """Cells by VM and code, uint32[n_vm, 1 or 0, N_CODE], and the VM of each vCPU."""
+
+    vm_of_vcpu: U32
+    counts: U32
+
+
+class Room(NamedTuple):
+    """Memory for what one pass leaves to the next: of each call, and `folded`, the table of one row."""
+
+    classes: U8
+    code: U8
+    folded: U8
+    bit_row: U8
+    row: U32
+    searches: Searches
+
+
+class How(NamedTuple):
+    """`asks`: for ids ahead; `is_small`: a fleet of few vCPUs; `streams`: verdicts go around the caches."""
+
+    asks: bool
+    is_small: bool
+    streams: bool
 
 
 @inner_kernel
@@ -49,38 +103,39 @@ def extremes(index: Index) -> tuple[np.uint64, np.uint64]:
     low = high = index[0]
     for c in range(index.size):
         low, high = min(low, index[c]), max(high, index[c])
-    return np.uint64(low), np.uint64(high)
+    return u64(low), u64(high)
 
 
 @inner_kernel
-def span_of(vcpu: Index, n_vcpu: int, magic: np.uint64, magic_shift: np.uint64, span: U64) -> bool:
+def span_of(vcpu: Index, n_vcpu: int, by: Division, span: U64) -> bool:
     """The first and the last group of some vCPUs, if all exist, and whether they do. unsigned[n] -> uint64[2]."""
     low, high = extremes(vcpu)
     if high >= n_vcpu:
         return False
-    span[0], span[1] = group_of(low, magic, magic_shift), group_of(high, magic, magic_shift)
+    span[0], span[1] = group_of(low, by), group_of(high, by)
     return True
 
 
 @inner_kernel
-def rows_of(
-    vcpu: Index,
-    conduit: U8,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: Index,
-    n_row: np.uint32,
-    out: Index,
-) -> None:
+def spans_of(vcpu: Index, chunk: int, n_vcpu: int, by: Division, spans: U64) -> bool:
+    """The span of every chunk, if all vCPUs exist, and whether they do. unsigned[n_call] -> uint64[n_chunk, 2]."""
+    for start in range(0, vcpu.size, chunk):
+        end = min(start + chunk, vcpu.size)
+        if not span_of(vcpu[min(start, end - STEP) : end], n_vcpu, by, spans[start // chunk]):
+            return False
+    return True
+
+
+@inner_kernel
+def rows_of(vcpu: Index, conduit: U8, groups: Groups, n_row: np.uint32, out: U32) -> None:
     """The row of each call.
 
-    unsigned[n_call], uint8[n_call or 0 = all HVC], unsigned[n_group] -> unsigned[n_call].
+    unsigned[n_call], uint8[n_call or 0 = all HVC] -> uint32[n_call].
     """
     for c in range(vcpu.size):
-        out[c] = row_of_group[group_of(vcpu[c], magic, magic_shift)]
+        out[c] = groups.row[group_of(vcpu[c], groups.by)]
     for c in range(conduit.size):
-        plane = 0 if conduit[c] & _SMC == 0 else 2 if conduit[c] & _IMMEDIATE else 1
-        out[c] += n_row * np.uint32(plane)
+        out[c] += n_row * u32(plane_of(conduit[c]))
 
 
 @inner_kernel
@@ -92,113 +147,98 @@ def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks:
     """
     together = func_id.size - func_id.size % (N_TOGETHER * STEP)
     for step in range(0, together, N_TOGETHER * STEP):
-        at = np.uint64(step)
+        at = u64(step)
         if asks:
             for k in range(N_TOGETHER):
-                ask_ahead(func_id, at + _STEP * np.uint64(k))
+                ask_ahead(func_id, at + u64(STEP * k))
         unknown = class_steps(func_id, at, lookup, table, multiplier, classes)
         if unknown[0] | unknown[1] | unknown[2] | unknown[3]:
             for bits in unknown:
                 allow_step(func_id, at, table, bits, classes)
-                at += _STEP
+                at += u64(STEP)
     for step in range(together, func_id.size, STEP):
-        at = np.uint64(min(step, func_id.size - STEP))
+        at = u64(min(step, func_id.size - STEP))
         allow_step(func_id, at, table, class_step(func_id, at, lookup, table, multiplier, classes), classes)
 
 
 @inner_kernel
 def classes_and_unknown(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, classes: U8, listed: U16) -> int:
-    """As `classes_of` for known ids; those of unknown ids are left out and their places listed.
+    """The class of every known id, and the places of unknown ids, whose classes are left out.
 
-    -> uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed, a call of the last step maybe twice.
+    As `classes_of` -> uint8[n_call], uint16[n_listed + 64 of no meaning]; n_listed. The last step may list a call that
+    was listed before.
     """
-    n = _NONE
+    n = u64(0)
     together = func_id.size - func_id.size % (N_TOGETHER * STEP)
     for step in range(0, together, N_TOGETHER * STEP):
-        at = np.uint64(step)
+        at = u64(step)
         for bits in class_steps(func_id, at, lookup, table, multiplier, classes):
             ask_ahead(func_id, at)
             n = list_bits(bits, at, listed, n)
-            at += _STEP
+            at += u64(STEP)
     for step in range(together, func_id.size, STEP):
-        at = np.uint64(min(step, func_id.size - STEP))
+        at = u64(min(step, func_id.size - STEP))
         ask_ahead(func_id, at)
         n = list_bits(class_step(func_id, at, lookup, table, multiplier, classes), at, listed, n)
     return int(n)
 
 
 @inner_kernel
-def by_runs(
-    vcpu: Index,
-    is_one: bool,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: Index,
-    run_of_group: U32,
-    classes: U8,
-    verdict: U8,
-    out: U8,
-) -> bool:
+def by_runs(vcpu: Index, is_one: bool, groups: Groups, run_of_group: U32, classes: U8, verdict: U8, out: U8) -> bool:
     """Verdicts of calls by HVC as long as each step is of one row, as its vCPUs lie in one run of equal rows.
 
-    unsigned[n_call]; whether all of them are; then rows.Rows; uint8[n_call] -> uint8[n_call]; whether every step was.
+    unsigned[n_call]; whether all calls are of one row; then rows.Rows and uint8[n_call] -> uint8[n_call]; whether
+    every step was of one row.
     """
     for step in range(0, vcpu.size, STEP):
-        at = np.uint64(min(step, vcpu.size - STEP))
-        its_group = group_of(vcpu[at], magic, magic_shift)
+        at = u64(min(step, vcpu.size - STEP))
         if not is_one:
-            if run_of_group[its_group] != run_of_group[group_of(vcpu[at + _LAST_LANE], magic, magic_shift)]:
+            run = run_of_group[group_of(vcpu[at], groups.by)]
+            if run != run_of_group[group_of(vcpu[at + u64(STEP - 1)], groups.by)]:
                 return False
             both = extremes_64(vcpu, at)
-            low, high = group_of(both & _LOW_HALF, magic, magic_shift), group_of(both >> _HIGH, magic, magic_shift)
+            low, high = group_of(both & u64(0xFFFF_FFFF), groups.by), group_of(both >> u64(32), groups.by)
             if run_of_group[low] != run_of_group[high]:
                 return False
-        row_step(classes, at, verdict, np.uint32(row_of_group[its_group]), out)
+        row_step(classes, at, verdict, row_of(vcpu[at], groups), out)
     return True
 
 
 @inner_kernel
-def by_bits(
-    func_id: U32,
-    vcpu: Index,
-    is_small: bool,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: U8,
-    classes: U8,
-    bit_row: U8,
-    row: U8,
-    group: U32,
-    streams: bool,
-    out: U8,
-) -> None:
-    """Verdicts of calls by HVC of any rows that are bits; `is_small`: vCPUs are fewer than N_BIT_VCPU.
+def by_small_bits(vcpu: Index, classes: U8, bits: U8, streams: bool, out: U8) -> None:
+    """Verdicts of calls by HVC in a fleet of up to N_BIT_VCPU vCPUs, of any rows that are bits.
 
-    unsigned[n_call], bit_rows.BitRows.row_of_group, uint8[n_call], bit_rows.BitRows.table -> uint8[n_call] x 2; `row`
-    is scratch.
+    unsigned[n_call], uint8[n_call], bit_rows.BitRows.table -> uint8[n_call].
     """
-    if is_small:
-        for step in range(0, out.size, STEP):
-            ask_ahead(vcpu, np.uint64(step))
-            if not streams:
-                ask_ahead(out, np.uint64(step))
-            small_step(classes, vcpu, np.uint64(min(step, out.size - STEP)), bit_row, streams, out)
-        return
-    last = _NONE
     for step in range(0, out.size, STEP):
-        at = np.uint64(min(step, out.size - STEP))
+        ask_ahead(vcpu, u64(step))
+        if not streams:
+            ask_ahead(out, u64(step))
+        small_step(classes, vcpu, u64(min(step, out.size - STEP)), bits, streams, out)
+
+
+@inner_kernel
+def by_bits(func_id: U32, vcpu: Index, bit_groups: Groups, classes: U8, bits: U8, row: U8, group: U32, out: U8) -> None:
+    """Verdicts of calls by HVC in a fleet of any size, of any rows that are bits.
+
+    unsigned[n_call] x 2, groups of bit_rows.BitRows.row_of_group, uint8[n_call], bit_rows.BitRows.table -> scratch,
+    uint8[n_call] and uint32[STEP]; uint8[n_call].
+    """
+    last = u64(0)
+    for step in range(0, out.size, STEP):
+        at = u64(min(step, out.size - STEP))
         ask_soon(func_id, at)
         ask_soon(vcpu, at)
-        group_step(vcpu, at, magic, magic_shift, group)
+        group_step(vcpu, at, bit_groups.by.magic, bit_groups.by.shift, group)
         for first in range(0, STEP, 8):
-            word = _NONE
+            word = u64(0)
             for j in range(8):
-                word |= np.uint64(row_of_group[group[first + j]]) << np.uint64(8 * j)
-            store_word(row, at + np.uint64(first), word)
+                word |= u64(bit_groups.row[group[first + j]]) << u64(8 * j)
+            store_word(row, at + u64(first), word)
         if step:
-            bits_step(classes, last, bit_row, row, out)
+            bits_step(classes, last, bits, row, out)
         last = at
-    bits_step(classes, last, bit_row, row, out)
+    bits_step(classes, last, bits, row, out)
 
 
 @inner_kernel
@@ -209,70 +249,73 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
     """
     if len(counts) == 1:
         for c in range(code.size):
-            counts[0, code[c]] += _COUNT
+            counts[0, code[c]] += u32(1)
     elif len(counts) == vm_of_vcpu.size:  # a vCPU each: a load less, 1.3x of this loop
         for c in range(code.size):
-            counts[vcpu[c], code[c]] += _COUNT
+            counts[vcpu[c], code[c]] += u32(1)
     else:
         for c in range(code.size):
-            counts[vm_of_vcpu[vcpu[c]], code[c]] += _COUNT
+            counts[vm_of_vcpu[vcpu[c]], code[c]] += u32(1)
 
 
-@inner_kernel
-def begin_search(
-    listed: U16,
-    func_id: U32,
-    vcpu: Index,
-    row: U32,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    row_of_group: Index,
-    search_of_row: U64,
-    depth: int,
-    nodes: U32,
-    ids: U32,
-    node: U32,
-    default: U8,
-) -> None:
-    """The leaf in which each search ends, asked for ahead: it is there when `end_search` comes.
+@inlined_kernel
+def verdicts_of(calls: Calls, is_one: bool, rows: Rows, tables: Tables, room: Room, how: How) -> bool:
+    """Verdicts of a chunk whose classes are known; whether the next chunk had better ask for its ids ahead."""
+    by_hvc, groups = calls.conduit.size == 0, rows.groups
+    if by_hvc and by_runs(calls.vcpu, is_one, groups, rows.run_of_group, room.classes, tables.verdict, calls.out):
+        return False
+    if by_hvc and tables.bits.size > 0:
+        if how.is_small:
+            by_small_bits(calls.vcpu, room.classes, tables.bits, how.streams, calls.out)
+        else:
+            scratch = (room.bit_row, room.row)
+            by_bits(calls.func_id, calls.vcpu, rows.bit_groups, room.classes, tables.bits, *scratch, calls.out)
+        return how.is_small
+    if by_hvc:
+        rows_of(calls.vcpu, calls.conduit, groups, tables.n_row, room.row)
+    for step in range(0, calls.out.size, STEP):
+        at = u64(min(step, calls.out.size - STEP))
+        mixed_step(room.classes, at, tables.packed, tables.byte_bits, room.row, calls.out)
+    return False
 
-    All searches go down level by level, so that their cache misses overlap. uint16[n_listed], uint32[n_call],
-    unsigned[n_call], uint32[n_call or 0: by vCPU], then rows.Rows -> uint32[n_listed] x 2, uint8[n_listed].
+
+@inlined_kernel
+def decide_chunk(
+    calls: Calls, span: U64, rows: Rows, tables: Tables, trees: Trees, counter: Counter, room: Room, how: How
+) -> bool:
+    """Verdicts of one chunk, counted; whether the next chunk had better ask for its ids ahead.
+
+    Classes come first, then verdicts by class; ids that a range may decide are searched for before and after that.
     """
-    for j in range(listed.size):
-        c = listed[j]
-        its_row = row[c] if row.size else np.uint32(row_of_group[group_of(vcpu[c], magic, magic_shift)])
-        search = search_of_row[its_row]
-        node[j] = np.uint32(search >> _EIGHT)
-        ids[j] = func_id[c]
-        default[j] = default_of(search, ids[j])
-    for _ in range(depth - 1):
-        for j in range(listed.size):
-            node[j] = nodes[node[j], _WORD] + keys_below(nodes, node[j], ids[j])
-            ask_node(nodes, node[j])
-
-
-@inner_kernel
-def end_search(
-    listed: U16,
-    lookup: U8,
-    nodes: U32,
-    ids: U32,
-    node: U32,
-    default: U8,
-    out: U8,
-    code: U8,
-) -> None:
-    """Verdicts and codes of calls with unknown ids.
-
-    No branch depends on a call. uint16[n_listed], then rows.Rows, then what `begin_search` left -> uint8[n_call] x 2.
-    """
-    its_code = lookup[CODE_AT + lookup[UNKNOWN_AT]]
-    for j in range(listed.size):
-        c = listed[j]
-        what = decided(nodes[node[j], _WORD], keys_below(nodes, node[j], ids[j]), default[j])
-        out[c] = what
-        code[c] = its_code | what
+    by_hvc, coded, searches = calls.conduit.size == 0, len(counter.counts) > 0, room.searches
+    is_one = by_hvc and rows.run_of_group[span[0]] == rows.run_of_group[span[1]]
+    is_folded, asks, n = is_one and not coded, False, 0
+    if is_folded:
+        fold_row(tables.lookup, tables.verdict, u32(rows.groups.row[span[0]]), room.folded)
+    table, found = (room.folded, calls.out) if is_folded else (tables.lookup, room.classes)
+    if trees.depth > 0:
+        its = (calls.func_id, tables.multiplier, tables.lookup, table, found)
+        n = classes_and_unknown(*its, searches.listed)
+    else:
+        classes_of(calls.func_id, tables.multiplier, tables.lookup, table, how.asks, found)
+    if not by_hvc:
+        rows_of(calls.vcpu, calls.conduit, rows.groups, tables.n_row, room.row)
+    begun = Searches(searches.listed[:n], searches.ids, searches.node, searches.default)
+    if n:
+        its_row = room.row[:0] if by_hvc else room.row
+        begin_search(begun, calls.func_id, calls.vcpu, its_row, rows.groups, trees)
+    if not is_folded:
+        asks = verdicts_of(calls, is_one, rows, tables, room, how)
+    if coded:
+        for step in range(0, calls.out.size, STEP):
+            at = u64(min(step, calls.out.size - STEP))
+            code_step(room.classes, at, tables.lookup, calls.out, room.code)
+    if n:
+        end_search(begun, tables.lookup, trees.nodes, calls.out, room.code)
+    if coded:
+        again, end = calls.n_again, calls.out.size
+        count(room.code[again:end], calls.vcpu[again:], counter.vm_of_vcpu, counter.counts)
+    return asks
 
 
 @borrowing_kernel
@@ -290,9 +333,9 @@ def decide(
     lookup: U8,
     verdict: U8,
     packed: U8,
+    byte_bits: np.uint32,
     bit_row_of_group: U8,
     bit_row: U8,
-    byte_bits: np.uint32,
     search_of_row: U64,
     depth: int,
     nodes: U32,
@@ -309,78 +352,30 @@ def decide(
 
     A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
 
-    uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; whether verdicts are better written around the caches; scratch:
-    uint64[n_chunk or 1, 2], with one of each chunk (`n_chunk`) if all vCPUs are to be looked at before the first
-    verdict is written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM]; uint8[n_call].
+    As `kernels.decide` has it, with all of rows.Rows; whether verdicts are better written around the caches; scratch:
+    uint64[n_chunk or 1, 2], with one of each chunk if all vCPUs are to be looked at before the first verdict is
+    written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM] -> uint8[n_call].
     """
-    classes, code, default, row_byte, folded = scratch8[0], scratch8[1], scratch8[2], scratch8[3], scratch8[4]
-    row, ids, node, listed = scratch32[0], scratch32[1], scratch32[2], scratch16
-    has_runs, coded, has_ranges = conduit.size == 0, len(counts) > 0, depth > 0
-    has_bits, is_small = has_runs and bit_row.size > 0, n_vcpu <= N_BIT_VCPU
-    chunk = LONG_CHUNK if has_ranges else CHUNK
-    may_stream = streams and not (coded or has_ranges)  # or verdicts are read or written again
+    by = Division(magic, magic_shift)
+    rows = Rows(Groups(by, row_of_group), run_of_group, Groups(by, bit_row_of_group))
+    tables = Tables(n_row, multiplier, lookup, verdict, packed, byte_bits, bit_row)
+    trees, counter = Trees(search_of_row, depth, nodes), Counter(vm_of_vcpu, counts)
+    searches = Searches(scratch16, scratch32[1], scratch32[2], scratch8[2])
+    room = Room(scratch8[0], scratch8[1], scratch8[4], scratch8[3], scratch32[0], searches)
+    chunk, looks_first = LONG_CHUNK if depth > 0 else CHUNK, len(spans) > 1
+    may_stream = streams and not (len(counts) > 0 or depth > 0)  # or verdicts are read or written again
     asks = func_id.size < 0  # false, but not by its type, which would compile `classes_of` twice
-    if len(spans) > 1:
-        for start in range(0, func_id.size, chunk):
-            end = min(start + chunk, func_id.size)
-            if not span_of(vcpu[min(start, end - STEP) : end], n_vcpu, magic, magic_shift, spans[start // chunk]):
-                return 0
+    if looks_first and not spans_of(vcpu, chunk, n_vcpu, by, spans):
+        return 0
     for start in range(0, func_id.size, chunk):
         end = min(start + chunk, func_id.size)
         first = min(start, end - STEP)
-        f, v, verdicts = func_id[first:end], vcpu[first:end], out[first:end]
-        span = spans[start // chunk if len(spans) > 1 else 0]
-        if len(spans) == 1 and not span_of(v, n_vcpu, magic, magic_shift, span):
+        calls = Calls(func_id[first:end], vcpu[first:end], conduit[first:end], out[first:end], start - first)
+        span = spans[start // chunk if looks_first else 0]
+        if not looks_first and not span_of(calls.vcpu, n_vcpu, by, span):
             return start
-        is_one = has_runs and run_of_group[span[0]] == run_of_group[span[1]]
-        is_folded = is_one and not coded
-        if is_folded:
-            fold_row(lookup, verdict, np.uint32(row_of_group[span[0]]), folded)
-        table, found = (folded, verdicts) if is_folded else (lookup, classes)
-        n = 0
-        if has_ranges:
-            n = classes_and_unknown(f, multiplier, lookup, table, found, listed)
-        else:
-            classes_of(f, multiplier, lookup, table, asks, found)
-        if not has_runs:
-            rows_of(v, conduit[first:end], magic, magic_shift, row_of_group, n_row, row)
-        if n:
-            its = (listed[:n], f, v, row[:0] if has_runs else row, magic, magic_shift, row_of_group, search_of_row)
-            begin_search(*its, depth, nodes, ids, node, default)
-        asks = False
-        if is_folded or (
-            has_runs and by_runs(v, is_one, magic, magic_shift, row_of_group, run_of_group, classes, verdict, verdicts)
-        ):
-            pass
-        elif has_bits:
-            asks = is_small
-            by_bits(
-                f,
-                v,
-                is_small,
-                magic,
-                magic_shift,
-                bit_row_of_group,
-                classes,
-                bit_row,
-                row_byte,
-                row,
-                may_stream,
-                verdicts,
-            )
-        else:
-            if has_runs:
-                rows_of(v, conduit, magic, magic_shift, row_of_group, n_row, row)
-            for step in range(0, f.size, STEP):
-                mixed_step(classes, np.uint64(min(step, f.size - STEP)), packed, byte_bits, row, verdicts)
-        if coded:
-            for step in range(0, f.size, STEP):
-                code_step(classes, np.uint64(min(step, f.size - STEP)), lookup, verdicts, code)
-        if n:
-            end_search(listed[:n], lookup, nodes, ids, node, default, verdicts, code)
-        if coded:
-            count(code[start - first : end - first], v[start - first :], vm_of_vcpu, counts)
+        how = How(asks, n_vcpu <= N_BIT_VCPU, may_stream)
+        asks = decide_chunk(calls, span, rows, tables, trees, counter, room, how)
     if may_stream:
         finish_streams()
     return func_id.size
