@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.cli.migrate import inspect as cli_migrate
+from fastsmc.cli.migrate.app import app as migrate
 from fastsmc.cli.progress import progress
 from fastsmc.cli.simulate import simulate
 from fastsmc.errors import CheckError, FastsmcError, InputError
@@ -34,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_migrate.app, name="migrate")
+app.add_typer(migrate, name="migrate")
 
 
 def main() -> None:

@@ -53,6 +53,21 @@ def whole(name: str, value: object, *, first: int = 0, last: int) -> int:
 _U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 
 
+def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
+    """The ONE_REG id of a 64-bit system register, from its encoding. Source: uapi/asm/kvm.h, ARM64_SYS_REG.
+
+    >>> hex(sysreg(3, 0, 0, 4, 0))  # ID_AA64PFR0_EL1
+    '0x603000000013c020'
+    """
+    return ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
+
+
+PTIMER_CNT, TIMER_CNT = sysreg(3, 3, 14, 0, 1), sysreg(3, 3, 14, 3, 2)
+"""KVM_REG_ARM_PTIMER_CNT and TIMER_CNT, which has the encoding of CNTV_CVAL_EL0, by mistake."""
+COUNTERS = frozenset({PTIMER_CNT, TIMER_CNT})
+"""The registers that go on counting, so that two readings of one vCPU never agree."""
+
+
 def register_id(reg: object) -> int:
     """A ONE_REG id as an int.
 

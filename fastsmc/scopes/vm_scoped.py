@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.calls.workload import Calls
+from fastsmc.checks import one_of
 from fastsmc.errors import InputError, RegisterError
 from fastsmc.facts.register_sets import vm_global_mask
 from fastsmc.facts.registers import (
@@ -32,7 +33,6 @@ from fastsmc.facts.registers import (
     register_id,
 )
 from fastsmc.fleet.state import Selection
-from fastsmc.migrate._checks import member
 from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
 from fastsmc.vm import Fleet, register_words
 
@@ -87,7 +87,7 @@ def plain_id(reg: int) -> int:
 
 def marked_mask(ids: NDArray[np.uint64], marked: Marked | str) -> NDArray[np.bool_]:
     """Which registers carry bit 28: uint64[n_reg] -> bool[n_reg]."""
-    marked = member(Marked, marked, "marked")
+    marked = one_of("marked", marked, Marked)
     if marked is Marked.DECLARED:
         return vm_global_mask(ids)
     names = _V4_TABLE if marked is Marked.V4 else tuple(FW_BY_NAME)
@@ -106,7 +106,7 @@ class ScopedFleet:
     """
 
     def __init__(self, fleet: Fleet, scope: Scope | str = Scope.VM_SCOPED, *, marked: Marked | str = Marked.V4) -> None:
-        self.scope, self.marked = member(Scope, scope, "scope"), member(Marked, marked, "marked")
+        self.scope, self.marked = one_of("scope", scope, Scope), one_of("marked", marked, Marked)
         if self.scope is Scope.PER_VCPU:
             msg = f"scope {self.scope.value!r} has no VM-global registers: use split(fleet)"
             raise InputError(msg)
@@ -203,7 +203,7 @@ def model(fleet: Fleet, scope: Scope | str) -> ScopedFleet | PerVcpuFleet:
     Raises:
         InputError: no such scope.
     """
-    scope = member(Scope, scope, "scope")
+    scope = one_of("scope", scope, Scope)
     return split(fleet) if scope is Scope.PER_VCPU else ScopedFleet(fleet, scope)
 
 
