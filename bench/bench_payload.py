@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.migrate import Codec, decode, encode, payload_bytes
 from fastsmc.migrate.arrays import Arrays
 from fastsmc.migrate.kernels.arrays import column_differences
+from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
 
 N_BUFFER = 8
 SHAPES = [(16, 182), (512, 182), (1024, 1024)]
@@ -152,7 +152,7 @@ def bench_payload(benchmark: Any, case: Case, codec: Codec, way: str) -> None:
         else:
             result[i] = decode(streams[i], case.ids, codec, n_vcpu=n_vcpu, is_global=case.is_global)
 
-    size = int(payload_bytes(n_reg, n_vcpu, codec, n_global=case.is_global.sum()))
+    size = int(payload_bytes(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=case.is_global.sum()))
     rotated(benchmark, case, size, run)
     expected = streams if way == "encode" else list(case.values)
     assert all(np.array_equal(a, b) for a, b in zip(result, expected, strict=True))

@@ -16,7 +16,7 @@ from bench.baseline import aligned
 from bench.cases import Setup, agree
 from bench.timing import Contestant, Times, ratio
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.migrate import Codec, PayloadLayout, equal_columns
+from fastsmc.migrate.payload import Codec, PayloadLayout, equal_columns
 
 N_REG = N_VCPU = 1024
 _PATTERN = "1024 registers x 1024 vCPUs"

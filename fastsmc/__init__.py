@@ -12,10 +12,12 @@ Names are loaded when first used, so `import fastsmc` starts neither Numba nor M
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fastsmc.lazy import lazily
 
 if TYPE_CHECKING:
+    from fastsmc import migrate, plan
     from fastsmc.calls.grouped import GroupedCalls
     from fastsmc.calls.workload import Calls, mix, replay
     from fastsmc.dispatcher.answers import answers
@@ -30,11 +32,7 @@ if TYPE_CHECKING:
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
-    from fastsmc.migrate import Codec, QemuMachine, decode, encode, ioctls, payload_bytes, qemu_stream_size
-    from fastsmc.migrate.compat import check_migration
-    from fastsmc.migrate.read import read_registers
-    from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
-    from fastsmc.plan import Link, added_register, map_savings, max_vcpus, more_registers, register_table
+    from fastsmc.migrate.link import Link
     from fastsmc.results.histogram import Histogram
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Calls": "calls.workload",
-    "Codec": "migrate",
     "FastsmcError": "errors",
     "FilterAction": "facts.smccc",
     "FilterRange": "fleet.filters",
@@ -54,36 +51,20 @@ _HOME = {
     "GroupedCalls": "calls.grouped",
     "Histogram": "results.histogram",
     "Host": "facts.releases",
-    "Link": "plan",
-    "QemuMachine": "migrate",
+    "Link": "migrate.link",
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
-    "added_register": "plan",
     "answers": "dispatcher.answers",
-    "check_migration": "migrate.compat",
     "compare_dispatch": "dispatcher.timing",
-    "decode": "migrate",
     "dispatch": "dispatcher.batch",
-    "encode": "migrate",
     "explain": "explanation",
-    "ioctls": "migrate",
     "load_profile": "scenario.profiles",
-    "map_savings": "plan",
-    "max_vcpus": "plan",
     "measure_batches": "dispatcher.timing",
     "measure_dispatch": "dispatcher.timing",
     "mix": "calls.workload",
-    "more_registers": "plan",
-    "payload_bytes": "migrate",
-    "qemu_downtime": "migrate.switchover",
-    "qemu_stream_size": "migrate",
-    "read_downtime_log": "migrate.switchover",
-    "read_query_migrate": "migrate.switchover",
-    "read_registers": "migrate.read",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
     "register_sets": "facts.register_sets",
-    "register_table": "plan",
     "release": "facts.releases",
     "replay": "calls.workload",
     "report": "scaling.report",
@@ -94,13 +75,10 @@ _HOME = {
     "trace": "traces.text",
     "verdicts": "dispatcher.batch",
     "verify": "verification",
-    "with_logs": "migrate.switchover",
-    "with_query": "migrate.switchover",
 }
 
 __all__ = [
     "Calls",
-    "Codec",
     "FastsmcError",
     "FilterAction",
     "FilterRange",
@@ -109,35 +87,21 @@ __all__ = [
     "Histogram",
     "Host",
     "Link",
-    "QemuMachine",
     "Scenario",
     "Verdict",
-    "added_register",
     "answers",
-    "check_migration",
     "compare_dispatch",
-    "decode",
     "dispatch",
-    "encode",
     "explain",
-    "ioctls",
     "load_profile",
-    "map_savings",
-    "max_vcpus",
     "measure_batches",
     "measure_dispatch",
+    "migrate",
     "mix",
-    "more_registers",
-    "payload_bytes",
-    "qemu_downtime",
-    "qemu_stream_size",
-    "read_downtime_log",
-    "read_query_migrate",
-    "read_registers",
+    "plan",
     "register",
     "register_set",
     "register_sets",
-    "register_table",
     "release",
     "replay",
     "report",
@@ -148,20 +112,6 @@ __all__ = [
     "trace",
     "verdicts",
     "verify",
-    "with_logs",
-    "with_query",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        msg = f"module 'fastsmc' has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(f"fastsmc.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazily(__name__, _HOME, folders=("migrate", "plan"))

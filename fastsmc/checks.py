@@ -121,7 +121,8 @@ def not_among(name: str, value: object, allowed: list[str]) -> str:
     """The sentence about a word that is not one of those allowed."""
     close = get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
     meant = f"; did you mean {close[0]}?" if close else ""
-    return f"{name} is {shown(value)}: it must be one of {', '.join(allowed)}{meant}"
+    listed = ", ".join(repr(word) if "," in word else word for word in allowed)
+    return f"{name} is {shown(value)}: it must be one of {listed}{meant}"
 
 
 def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from qemu_migrate import ZA_GUEST, migrate, version
 
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.detect import inspect
 
 VERSION = ".".join((version() or "7.2").split(".")[:2])
 OUT = Path(f"fastsmc/data/qemu_virt_{VERSION}.json")
@@ -65,7 +65,7 @@ def described(*arguments: str, folder: Path, run_s: float = 0) -> dict[str, Any]
     """The stream's own description, and with it how many bytes of commands there were."""
     common = ("-m", "64M", "-global", "virtio-net-pci.romfile=")
     stream = migrate(*arguments, *common, out=folder / "stream", run_s=run_s)
-    file = read_registers(folder / "stream")
+    file = inspect(folder / "stream")
     description: dict[str, Any] = json.loads(stream[-file.description_bytes :])
     return description | {"command_bytes": sum(part.n_bytes for part in file.parts if part.name == "command")}
 

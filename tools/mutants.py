@@ -299,7 +299,7 @@ MUTANTS = [
     ),
     *_in(
         "migrate/compat/lists.py",
-        ("if parse_version(release.name)[:2] >= change.by:", "if parse_version(release.name)[:2] > change.by:"),
+        ("return _series(release) >= self.by", "return _series(release) > self.by"),
         ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
     ),
     *_in(
@@ -319,7 +319,7 @@ MUTANTS = [
         ("gic * self.n_vcpu * int", "gic * int"),
     ),
     *_in(
-        "migrate/switchover/model.py",
+        "migrate/switchover/modelled.py",
         (".save_ioctls) - again", ".save_ioctls)"),
         ("state_bytes = size.total_bytes - size.description_bytes", "state_bytes = size.total_bytes"),
     ),
@@ -331,13 +331,13 @@ MUTANTS = [
         ("min(query.downtime_ms, wire_ms)", "wire_ms"),
     ),
     *_in("migrate/switchover/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")),
-    *_in("plan/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
+    *_in("migrate/growth/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
     *_in(
-        "plan/by_vmm.py",
-        ("registers.n_reg + n_new > most:", "registers.n_reg + n_new >= most:"),
-        ("self.after > self.most", "self.after >= self.most"),
+        "migrate/growth/by_vmm.py",
+        ("base.n_reg + new.n_new > most:", "base.n_reg + new.n_new >= most:"),
     ),
-    *_in("plan/vmms.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
+    *_in("migrate/growth/result.py", ("self.after > self.most", "self.after >= self.most")),
+    *_in("migrate/growth/carriers.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
     *_in(
         "migrate/qemu/layout.py",
         ('length = {"array_len": n} if n > 1 else {}', 'length = {"array_len": n}'),

@@ -15,7 +15,7 @@ import typer
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
-from fastsmc.cli.migrate import inspect as cli_migrate
+from fastsmc.cli.migrate.app import app as migrate
 from fastsmc.cli.report import report
 from fastsmc.cli.scope import scope
 from fastsmc.cli.simulate import simulate
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_migrate.app, name="migrate")
+app.add_typer(migrate, name="migrate")
 
 
 def main() -> None:

@@ -1,21 +1,15 @@
-"""What the migration instrument accepts: counts, ids, matrices of values, names of codecs and VMMs."""
+"""What the migration instrument accepts: counts, register ids, matrices of values, buffers to write into."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.checks import BoolArray, F64Array, I64Array, U8Array, U64Array, shown
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import SIZE_MASK, SIZE_U64, reg_size
-
-U8Array = NDArray[np.uint8]
-U64Array = NDArray[np.uint64]
-I64Array = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 _SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np.uint64(0x0020_0000_0000_0000)
 """Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_*."""
@@ -23,38 +17,18 @@ _SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np
 MAX_COUNT = 1 << 20
 """Largest n_reg and n_vcpu accepted; a sanity bound, not KVM's (which is 512 vCPUs)."""
 
-E = TypeVar("E", bound=StrEnum)
 
+def brief(counts: I64Array | F64Array) -> str:
+    """Counts in a `repr`: the number itself, or type and shape of an array.
 
-def member(kind: type[E], value: str, what: str) -> E:
-    """The member of that value.
-
-    Raises:
-        InputError: naming those there are.
+    >>> brief(np.int64(8)), brief(np.zeros((2, 3), np.int64))
+    ('8', 'int64[2, 3]')
     """
-    try:
-        return kind(value)
-    except ValueError:
-        msg = f"{what} {value!r} is not one of {', '.join(repr(m.value) for m in kind)}"
-        raise InputError(msg) from None
+    array = np.asarray(counts)
+    return str(array[()]) if array.ndim == 0 else f"{array.dtype}[{', '.join(map(str, array.shape))}]"
 
 
-def checked_whole(value: object, what: str, highest: int, remark: str) -> int:
-    """A whole number from 1 to `highest`.
-
-    Raises:
-        InputError: otherwise; ends in the remark.
-    """
-    if type(value) is int and 1 <= value <= highest:
-        return value
-    number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
-    if number is None or not 1 <= number <= highest:
-        msg = f"{what} {value!r}: give a whole number from 1 to {highest}; {remark}"
-        raise InputError(msg)
-    return number
-
-
-def checked_counts(n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> tuple[I64Array, I64Array, I64Array]:
+def checked_counts(*, n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> tuple[I64Array, I64Array, I64Array]:
     """n_reg, n_vcpu, n_global as int64 arrays that broadcast, in range, n_global at most n_reg.
 
     Raises:
@@ -64,7 +38,7 @@ def checked_counts(n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> 
     for what, given, lowest in (("n_reg", n_reg, 1), ("n_vcpu", n_vcpu, 1), ("n_global", n_global, 0)):
         array = np.asarray(given)
         if array.dtype.kind not in "iu" or not ((array >= lowest) & (array <= MAX_COUNT)).all():
-            msg = f"{what} {given!r}: give whole numbers from {lowest} to {MAX_COUNT}"
+            msg = f"{what} is {shown(given)}: it must be whole numbers in {lowest}..{MAX_COUNT}"
             raise InputError(msg)
         arrays.append(array.astype(np.int64))
     reg, vcpu, shared = arrays
@@ -74,7 +48,7 @@ def checked_counts(n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> 
         msg = f"n_reg {reg.shape}, n_vcpu {vcpu.shape} and n_global {shared.shape} do not broadcast"
         raise InputError(msg) from None
     if (shared > reg).any():
-        msg = f"n_global {n_global!r} is more than n_reg {n_reg!r}"
+        msg = f"n_global is {shown(n_global)}: it must be at most n_reg, {shown(n_reg)}"
         raise InputError(msg)
     return reg, vcpu, shared
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.checks import BoolArray, U64Array
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import BoolArray, U64Array, is_narrow
+from fastsmc.migrate._checks import is_narrow
 from fastsmc.migrate.moves import Pieces, reading, writing
 
 _U32_BITS = np.uint64(32)

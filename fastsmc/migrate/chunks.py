@@ -11,8 +11,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastsmc.checks import U8Array, U64Array, whole
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import MAX_COUNT, U8Array, U64Array, checked_whole, require_equal
+from fastsmc.migrate._checks import MAX_COUNT, require_equal
 from fastsmc.migrate.moves import aligned
 from fastsmc.migrate.payload import Codec, PayloadLayout, equal_columns
 
@@ -65,7 +66,7 @@ def decode_chunks(
         InputError: as `decode`, when the damage is reached; cut off, or longer than n_vcpu vCPUs.
     """
     layout = PayloadLayout(ids, codec, is_global=is_global)
-    n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there")
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=MAX_COUNT)
     n_block = max(1, BLOCK_BYTES // (8 * layout.ids.size))
     pieces = _Pieces(chunks)
     first, base = 0, None

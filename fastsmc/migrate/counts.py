@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from numpy.typing import ArrayLike
 
+from fastsmc.checks import I64Array, one_of
 from fastsmc.facts import costs
-from fastsmc.migrate._checks import I64Array, checked_counts, member
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate._checks import brief, checked_counts
 from fastsmc.migrate.payload import Codec, payload_bytes
 
-
-class Vmm(StrEnum):
-    """Whose ioctls are counted."""
-
-    QEMU = "qemu"
-    MINIMAL = "minimal"
+COUNTED = (Vmm.QEMU, Vmm.MINIMAL)
+"""Whose ioctls are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +22,12 @@ class IoctlCount:
 
     save_ioctls: I64Array
     load_ioctls: I64Array
+
+    def __repr__(self) -> str:
+        return f"IoctlCount(save_ioctls={brief(self.save_ioctls)}, load_ioctls={brief(self.load_ioctls)})"
+
+    def __str__(self) -> str:
+        return f"{brief(self.save_ioctls)} ioctls to save, {brief(self.load_ioctls)} to load (modelled)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +38,24 @@ class PayloadCost:
     save_ioctls: I64Array
     load_ioctls: I64Array
 
+    def __repr__(self) -> str:
+        counts = f"save_ioctls={brief(self.save_ioctls)}, load_ioctls={brief(self.load_ioctls)}"
+        return f"PayloadCost(payload_bytes={brief(self.payload_bytes)}, {counts})"
+
+    def __str__(self) -> str:
+        calls = f"{brief(self.save_ioctls)} ioctls to save, {brief(self.load_ioctls)} to load"
+        return f"{brief(self.payload_bytes)} B, {calls} (modelled)"
+
 
 def ioctls(
+    *,
     n_reg: ArrayLike,
     n_vcpu: ArrayLike,
-    *,
     n_global: ArrayLike = 0,
     vmm: Vmm | str = Vmm.QEMU,
     has_sve: bool = False,
 ) -> IoctlCount:
-    """Ioctls that saving and loading take, VM-global registers touched on vCPU 0 only. Broadcasts.
+    """Ioctls that saving and loading a VM's registers take. Counts broadcast.
 
     QEMU, per vCPU: 75 core GETs (92 with SVE) + 2 + 2 per register at save, read in its source; KVM was never traced.
     At load as many SETs: one per register is read, the second and the core's are unverified (`costs.QEMU_CPREG_SETS`).
@@ -52,16 +63,17 @@ def ioctls(
 
     Args:
         n_reg: registers in QEMU's cpreg array (`RegisterSet.qemu_cpregs`); for the minimal VMM all it moves.
-        n_global: VM-global among them. No VMM does this today; 0 is what QEMU does.
+        n_global: VM-global registers among them that are touched on vCPU 0 only. No VMM does that today; QEMU has 0.
+        vmm: qemu or minimal.
 
     Raises:
-        InputError: a count that is no integer or out of range.
+        InputError: a count that is no integer or out of range, or a VMM whose ioctls are not counted.
 
-    >>> int(ioctls(182, 512).save_ioctls)
+    >>> int(ioctls(n_reg=182, n_vcpu=512).save_ioctls)
     225792
     """
-    vmm = member(Vmm, vmm, "vmm")
-    reg, vcpu, shared = checked_counts(n_reg, n_vcpu, n_global)
+    vmm = Vmm.among(vmm, COUNTED)
+    reg, vcpu, shared = checked_counts(n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
     touched = shared + (reg - shared) * vcpu
     if vmm is Vmm.MINIMAL:
         return IoctlCount(touched, touched)
@@ -73,16 +85,17 @@ def ioctls(
 
 
 def payload_cost(
-    n_reg: ArrayLike,
-    n_vcpu: ArrayLike,
     codec: Codec | str,
     *,
+    n_reg: ArrayLike,
+    n_vcpu: ArrayLike,
     n_global: ArrayLike = 0,
     vmm: Vmm | str = Vmm.QEMU,
     has_sve: bool = False,
 ) -> PayloadCost:
     """`payload_bytes` and `ioctls` in one: a register that is not sent is not read or written either. Broadcasts."""
-    codec = member(Codec, codec, "codec")
-    size = payload_bytes(n_reg, n_vcpu, codec, n_global=n_global)
-    calls = ioctls(n_reg, n_vcpu, n_global=n_global if codec.is_global_once else 0, vmm=vmm, has_sve=has_sve)
+    codec = one_of("codec", codec, Codec)
+    size = payload_bytes(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
+    once = n_global if codec.is_global_once else 0
+    calls = ioctls(n_reg=n_reg, n_vcpu=n_vcpu, n_global=once, vmm=vmm, has_sve=has_sve)
     return PayloadCost(size, calls.save_ioctls, calls.load_ioctls)

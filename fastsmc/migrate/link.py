@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastsmc.checks import F64Array, shown
 from fastsmc.errors import InputError
-
-F64Array = NDArray[np.float64]
 
 _RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s?([KMGT]i?)?(b|bit|B)?(?:/s|ps)?", re.ASCII)
 _TIME = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s?(ns|us|µs|ms|s)", re.ASCII)
@@ -65,7 +64,7 @@ def line_rate(text: str) -> float:
 
 
 def microseconds(text: str) -> float:
-    """us of a written time.
+    """Microseconds of a written time.
 
     Raises:
         InputError: without a unit, or written otherwise.
@@ -94,5 +93,5 @@ def require_number(value: object, what: str, *, above: float = -math.inf, least:
         number = float(value) if is_number else number  # type: ignore[arg-type]
     if not (math.isfinite(number) and number > above and number >= least):
         bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
-        msg = f"{what} {value!r}: give a number {bound}"
+        msg = f"{what} is {shown(value)}: it must be a number {bound}"
         raise InputError(msg)

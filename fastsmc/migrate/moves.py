@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from fastsmc.migrate._checks import BoolArray, I64Array, U8Array, U64Array
+from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 
 STEP = 8
 """Words moved at a time."""

@@ -19,22 +19,17 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array, one_of, whole
 from fastsmc.errors import InputError
 from fastsmc.migrate._checks import (
     MAX_COUNT,
-    BoolArray,
-    I64Array,
-    U8Array,
-    U64Array,
     checked_counts,
     checked_ids,
     checked_matrix,
     checked_out,
     checked_scope,
     checked_target,
-    checked_whole,
     is_narrow,
-    member,
     require_equal,
 )
 from fastsmc.migrate.arrays import Arrays
@@ -62,7 +57,7 @@ class Codec(StrEnum):
         return self in (Codec.VALUES_GLOBAL_ONCE, Codec.QEMU_GLOBAL_ONCE)
 
 
-def payload_bytes(n_reg: ArrayLike, n_vcpu: ArrayLike, codec: Codec | str, *, n_global: ArrayLike = 0) -> I64Array:
+def payload_bytes(codec: Codec | str, *, n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike = 0) -> I64Array:
     """Length of what `encode` writes, in closed form. Broadcasts.
 
     Args:
@@ -72,11 +67,11 @@ def payload_bytes(n_reg: ArrayLike, n_vcpu: ArrayLike, codec: Codec | str, *, n_
     Raises:
         InputError: a count that is no integer or out of range.
 
-    >>> int(payload_bytes(1024, 1024, Codec.VALUES)), int(payload_bytes(1024, 1024, "id+value"))
+    >>> int(payload_bytes("values", n_reg=1024, n_vcpu=1024)), int(payload_bytes("id+value", n_reg=1024, n_vcpu=1024))
     (8388608, 16777216)
     """
-    codec = member(Codec, codec, "codec")
-    reg, vcpu, shared = checked_counts(n_reg, n_vcpu, n_global)
+    codec = one_of("codec", codec, Codec)
+    reg, vcpu, shared = checked_counts(n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
     slot_bytes = 16 if codec.has_ids else 8
     if not codec.is_global_once:
         return slot_bytes * reg * vcpu
@@ -143,7 +138,7 @@ class PayloadLayout:
     """
 
     def __init__(self, ids: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> None:
-        self.codec = member(Codec, codec, "codec")
+        self.codec = one_of("codec", codec, Codec)
         self.ids = checked_ids(ids)
         self.shared = checked_scope(is_global, self.ids.size, is_needed=self.codec.is_global_once)
         once = self.shared if self.codec.is_global_once else None
@@ -196,7 +191,7 @@ class PayloadLayout:
         self, buffer: bytes | bytearray | memoryview | U8Array, *, n_vcpu: int, out: U64Array | None = None
     ) -> U64Array:
         """As `fastsmc.migrate.decode`."""
-        n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there")
+        n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=MAX_COUNT)
         n_reg = self.ids.size
         words = words_of(
             buffer, self.n_bytes(n_vcpu), lambda: f"{n_reg} registers x {n_vcpu} vCPUs as {self.codec.value!r}"

@@ -1,10 +1,11 @@
-"""A time, or any number, that is known as a span only."""
+"""Numbers of which only a low, a middle and a high are known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.migrate.link import require_number
@@ -71,9 +72,9 @@ def ioctl_span(ioctl_ns: IoctlNs) -> Span:
     for number in given:
         require_number(number, "ioctl_ns", least=0)
     if len(given) != 3 or list(given) != sorted(given):
-        msg = f"ioctl_ns {given!r}: give one number, or low, mid and high in ascending order"
+        msg = f"ioctl_ns is {shown(given)}: it must be one number, or low, mid and high in ascending order"
         raise InputError(msg)
     if max(given) > MAX_IOCTL_NS:
-        msg = f"ioctl_ns {max(given)!r}: give at most {MAX_IOCTL_NS:g}, a second"
+        msg = f"ioctl_ns is {max(given)!r}: it must be at most {MAX_IOCTL_NS:g}, a second"
         raise InputError(msg)
     return Span(*map(float, given))

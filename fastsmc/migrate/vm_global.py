@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastsmc.checks import BoolArray, U64Array
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import BoolArray, U64Array
 
 
 class SharedStorage:

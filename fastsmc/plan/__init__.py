@@ -1,35 +1,29 @@
-"""Planners' questions about register state: how many vCPUs fit a downtime, what more registers add, what a map saves.
+"""Planners' questions about register state: how many vCPUs fit a downtime, what a register adds, what a map saves.
 
 Everything here is modelled: bytes and ioctl counts in closed form, times from a link and an assumed cost per ioctl.
+Names are loaded when first used.
 """
 
 from __future__ import annotations
 
-from fastsmc.migrate.link import Link, line_rate, microseconds
-from fastsmc.migrate.span import Span
-from fastsmc.plan.added import AddedRegister, RegisterRow, added_register, register_table
-from fastsmc.plan.by_vmm import MoreRegisters, VmmRow, more_registers
-from fastsmc.plan.fits import Fit, Plan, max_vcpus
-from fastsmc.plan.global_map import ClaimPoint, MapSavings, claim, map_savings, registers_to_reach
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "AddedRegister",
-    "ClaimPoint",
-    "Fit",
-    "Link",
-    "MapSavings",
-    "MoreRegisters",
-    "Plan",
-    "RegisterRow",
-    "Span",
-    "VmmRow",
-    "added_register",
-    "claim",
-    "line_rate",
-    "map_savings",
-    "max_vcpus",
-    "microseconds",
-    "more_registers",
-    "register_table",
-    "registers_to_reach",
-]
+from fastsmc.lazy import lazily
+
+if TYPE_CHECKING:
+    from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
+    from fastsmc.plan.added import added_register, register_table
+    from fastsmc.plan.fits import max_vcpus
+
+_HOME = {
+    "added_register": "plan.added",
+    "claim": "migrate.growth.global_map",
+    "map_savings": "migrate.growth.global_map",
+    "max_vcpus": "plan.fits",
+    "register_table": "plan.added",
+    "registers_to_reach": "migrate.growth.global_map",
+}
+
+__all__ = ["added_register", "claim", "map_savings", "max_vcpus", "register_table", "registers_to_reach"]
+
+__getattr__, __dir__ = lazily(__name__, _HOME)

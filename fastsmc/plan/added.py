@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastsmc.checks import F64Array, I64Array
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet, register_sets
-from fastsmc.migrate.counts import PayloadCost, Vmm, payload_cost
-from fastsmc.migrate.link import F64Array
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.counts import PayloadCost, payload_cost
 from fastsmc.migrate.payload import Codec, payload_bytes
 
 
@@ -27,7 +28,7 @@ class AddedRegister:
     """
 
     subject: str
-    n_vcpu: NDArray[np.int64]
+    n_vcpu: I64Array
     per_vcpu: PayloadCost
     once: PayloadCost
     share: F64Array
@@ -59,7 +60,9 @@ def added_register(
     n_reg, n_global = registers.qemu_cpregs, registers.n_global
 
     def cost(codec: Codec, more: int) -> PayloadCost:
-        return payload_cost(n_reg + more, n_vcpu, codec, n_global=n_global + more, vmm=vmm, has_sve=registers.has_sve)
+        return payload_cost(
+            codec, n_reg=n_reg + more, n_vcpu=n_vcpu, n_global=n_global + more, vmm=vmm, has_sve=registers.has_sve
+        )
 
     before, per_vcpu = cost(now, 0), _difference(cost(now, 1), cost(now, 0))
     return AddedRegister(
@@ -105,7 +108,7 @@ def register_table() -> list[RegisterRow]:
             row.value_bytes,
             row.n_global,
             row.qemu_cpregs,
-            int(payload_bytes(row.qemu_cpregs, 1, Codec.QEMU)),
+            int(payload_bytes(Codec.QEMU, n_reg=row.qemu_cpregs, n_vcpu=1)),
         )
         for row in register_sets()
     ]

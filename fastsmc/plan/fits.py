@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastsmc.checks import whole
+from fastsmc.checks import I64Array, whole
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate._checks import MAX_COUNT
-from fastsmc.migrate.counts import PayloadCost, Vmm, payload_cost
+from fastsmc.migrate.counts import PayloadCost, payload_cost
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.migrate.payload import Codec
 
@@ -115,7 +115,7 @@ def max_vcpus(
         subject, n_reg, has_sve, shared = "any host", registers, False, n_global or 0
     limit = whole("limit", limit, first=1, last=MAX_COUNT)
     n_vcpu = np.arange(1, limit + 1)
-    cost = payload_cost(n_reg, n_vcpu, codec, n_global=shared, vmm=vmm, has_sve=has_sve)
+    cost = payload_cost(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=shared, vmm=vmm, has_sve=has_sve)
     if ioctl_ns is None:
         figures: tuple[costs.Figure, ...] = tuple(costs.IOCTL_NS)
     else:
@@ -127,7 +127,7 @@ def max_vcpus(
 
 def _fit(
     ioctl: costs.Figure,
-    n_vcpu: NDArray[np.int64],
+    n_vcpu: I64Array,
     cost: PayloadCost,
     link: Link,
     downtime_ms: float,

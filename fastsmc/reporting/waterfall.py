@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,8 +16,7 @@ from fastsmc.reporting.units import significant
 _COLOURS = {"measured": GREEN, "modelled": BLUE, "assumed": ORANGE}
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """One step: low, middle and high in ms, how its time came about, whether QEMU's estimate has it."""
 
     name: str
@@ -26,8 +25,16 @@ class Bar:
     is_budgeted: bool
 
 
-def picture(bars: Sequence[Bar], *, title: str, limit_ms: float) -> Figure:
-    """Bars of middle times, each beginning where the one above ends, with a whisker from low to high."""
+def picture(bars: Sequence[tuple[str, tuple[float, ...], str, bool]], *, title: str, limit_ms: float) -> Figure:
+    """Bars of middle times, each beginning where the one above ends, with a whisker from low to high.
+
+    Args:
+        bars: as `Bar` names what stands in them.
+    """
+    return _drawn([Bar(*bar) for bar in bars], title, limit_ms)
+
+
+def _drawn(bars: Sequence[Bar], title: str, limit_ms: float) -> Figure:
     kinds = [kind for kind in _COLOURS if any(bar.kind == kind for bar in bars)]
     mid = np.array([bar.ms[1] for bar in bars])
     starts = np.concatenate(([0.0], np.cumsum(mid)))

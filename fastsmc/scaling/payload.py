@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import bitmap_ids, register_set
 from fastsmc.facts.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
-from fastsmc.migrate import Codec, Vmm, decode, encode, ioctls, payload_bytes, payload_cost
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.counts import ioctls, payload_cost
+from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, Progress, silent, table
 
@@ -74,8 +76,8 @@ def _encoded(ids: NDArray[np.uint64], values: NDArray[np.uint64], codec: Codec, 
         encoded = time.perf_counter_ns()
         back = decode(buffer, ids, codec, n_vcpu=n_vcpu, is_global=is_global)
         encode_ns[i], decode_ns[i] = encoded - start, time.perf_counter_ns() - encoded
-    cost = payload_cost(n_reg, n_vcpu, codec, n_global=n_global)
-    least = ioctls(n_reg, n_vcpu, n_global=n_global, vmm=Vmm.MINIMAL)
+    cost = payload_cost(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
+    least = ioctls(n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global, vmm=Vmm.MINIMAL)
     return (
         n_reg,
         n_vcpu,
@@ -131,9 +133,11 @@ def set_cost(sets: Sequence[tuple[str, str]], vcpus: Sequence[int]) -> tuple[Tab
         n_reg, n_global = found.qemu_cpregs, found.n_global
         n_firmware = sum(reg_class(reg) in (CLASS_FW, CLASS_FW_FEAT_BMAP) for reg in found.ids.tolist())
         counts = (found.n_reg, n_reg, n_firmware, n_global, found.value_bytes)
-        set_rows.append((label, found.release, features, *counts, int(payload_bytes(n_reg, 1, Codec.QEMU))))
+        set_rows.append(
+            (label, found.release, features, *counts, int(payload_bytes(Codec.QEMU, n_reg=n_reg, n_vcpu=1)))
+        )
         for codec in Codec:
-            cost = payload_cost(n_reg, n_vcpu, codec, n_global=n_global, has_sve=found.has_sve)
+            cost = payload_cost(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global, has_sve=found.has_sve)
             columns = (cost.payload_bytes, cost.save_ioctls, cost.load_ioctls)
             for v, is_hypothetical, size, save, load in zip(
                 vcpus, hypothetical, *(column.tolist() for column in columns), strict=True

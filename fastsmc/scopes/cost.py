@@ -16,8 +16,9 @@ from fastsmc.checks import I64Array, one_of, whole, whole_array
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate._checks import MAX_COUNT
-from fastsmc.migrate.counts import Vmm, payload_cost
+from fastsmc.migrate.counts import COUNTED, payload_cost
 from fastsmc.migrate.payload import Codec
 from fastsmc.scopes.vm_scoped import Marked, Scope, marked_mask
 
@@ -95,7 +96,7 @@ def scope_cost(
     >>> int(today.save_ioctls), int(scope_cost(register_set("7.3"), 512, Scope.VM_SCOPED).save_ioctls)
     (225792, 153230)
     """
-    scope, vmm, codec = one_of("scope", scope, Scope), one_of("vmm", vmm, Vmm), one_of("codec", codec, Codec)
+    scope, vmm, codec = one_of("scope", scope, Scope), Vmm.among(vmm, COUNTED), one_of("codec", codec, Codec)
     if codec.is_global_once:
         msg = (
             f"codec {codec.value!r}: give {Codec.VALUES.value!r} or {Codec.QEMU.value!r}; scope says what is sent once"
@@ -107,7 +108,7 @@ def scope_cost(
     n_vcpu = whole_array("vCPU count", n_vcpu, first=1, last=MAX_COUNT)
     n_marked = _n_marked(registers, marked) if scope is Scope.VM_SCOPED else 0
     once = Codec.QEMU_GLOBAL_ONCE if codec is Codec.QEMU else Codec.VALUES_GLOBAL_ONCE
-    cost = payload_cost(n_reg, n_vcpu, once, n_global=n_marked, vmm=vmm, has_sve=has_sve)
+    cost = payload_cost(once, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_marked, vmm=vmm, has_sve=has_sve)
     return ScopeCost(
         scope,
         vmm,
@@ -157,7 +158,7 @@ class ScopeRow:
 
 
 def compare_scopes(
-    registers: RegisterSet, n_vcpu: Iterable[int] = (1, 64, 512), *, vmms: Iterable[Vmm | str] = tuple(Vmm)
+    registers: RegisterSet, n_vcpu: Iterable[int] = (1, 64, 512), *, vmms: Iterable[Vmm | str] = COUNTED
 ) -> tuple[ScopeRow, ...]:
     """Every scope side by side, as id+value: per vCPU count and VMM the two without a scope bit, then three markings.
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from fastsmc.cli.app import app
 from fastsmc.errors import InputError
-from fastsmc.plan import line_rate, microseconds
+from fastsmc.migrate.link import line_rate, microseconds
 from tests.support.places import ROOT
 
 SAMPLES = ROOT / "tests" / "downtime"
@@ -94,7 +94,7 @@ def test_add_registers_prints_what_is_crossed() -> None:
     [
         (("downtime", *HOST, "--vmm", "crosvm"), "only 'qemu' is modelled"),
         (("downtime", *HOST, "--line-rate", "fast"), "line rate 'fast'"),
-        (("downtime", *HOST, "--line-rate", "0G"), "gbit_per_s 0.0: give a number above 0"),
+        (("downtime", *HOST, "--line-rate", "0G"), "gbit_per_s is 0.0: it must be a number above 0"),
         (("downtime", *HOST, "--rtt", "80"), "time '80': give it with its unit"),
         (("downtime", *HOST, "--ioctl-ns", "1,2"), "--ioctl-ns '1,2'"),
         (("downtime", *HOST, "--ioctl-ns", "x"), "--ioctl-ns 'x'"),
@@ -103,10 +103,10 @@ def test_add_registers_prints_what_is_crossed() -> None:
         (("downtime", *HOST, "--trace", "none.log"), "none.log: cannot be read"),
         (("downtime", *HOST, "--query-migrate", "none.json"), "none.json: cannot be read"),
         (("downtime", "--vcpus", "4", "--release", "2.6"), "release 2.6 is outside 5.10"),
-        (("add-registers", "0"), "n_new 0"),
+        (("add-registers", "0"), "n_new is 0: "),
         (("add-registers", "1", "--vcpus", "8,x"), "--vcpus '8,x'"),
-        (("add-registers", "1", "--share", "0"), "--share 0"),
-        (("add-registers", "1", "--family", "x"), "family 'x'"),
+        (("add-registers", "1", "--share", "0"), "share_percent is 0.0: "),
+        (("add-registers", "1", "--family", "x"), "family is 'x': "),
     ],
 )
 def test_bad_options_end_in_one_sentence(arguments: tuple[str, ...], message: str) -> None:

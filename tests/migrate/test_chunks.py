@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.migrate import Codec, decode_chunks, encode, encode_chunks
 from fastsmc.migrate import chunks as module
+from fastsmc.migrate.chunks import decode_chunks, encode_chunks
+from fastsmc.migrate.payload import Codec, encode
 from tests.support.format_states import plain
 from tests.support.places import ROOT
 
@@ -58,7 +59,8 @@ def test_damage_is_named_with_its_byte_in_the_whole_stream(monkeypatch: pytest.M
 
 PROGRAM = """
 import resource, numpy as np
-from fastsmc.migrate import encode_chunks, decode_chunks, encode
+from fastsmc.migrate.chunks import encode_chunks, decode_chunks
+from fastsmc.migrate.payload import encode
 from fastsmc.facts.register_sets import bitmap_ids
 N, R, B = {n_vcpu}, 1024, 1000
 ids, is_global = bitmap_ids(R), np.arange(R) % 3 == 0

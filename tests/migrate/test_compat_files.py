@@ -10,7 +10,7 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
-from fastsmc.migrate.compat import check_migration
+from fastsmc.migrate.compat.check import check
 from tests.support.places import TESTS
 from tests.support.read_samples import (
     HOST,
@@ -37,7 +37,7 @@ def test_a_file_is_judged_as_the_host_whose_values_it_holds(tmp_path: Path, make
     assert callable(make)
     path = written(tmp_path / "file", make())
     for dest in ("linux-6.18.15-max", "linux-6.1.192-max", "linux-5.10.218-max"):
-        named, filed = check_migration(RECORDED, dest), check_migration(path, dest, source_release="6.12")
+        named, filed = check(RECORDED, dest), check(path, dest, source_release="6.12")
         assert set(filed.forward.failing) == set(named.forward.failing)
         assert set(filed.backward.failing) == set(named.backward.failing)
         assert (filed.source.features, filed.source.release) == ("psci02", "6.12")
@@ -46,30 +46,30 @@ def test_a_file_is_judged_as_the_host_whose_values_it_holds(tmp_path: Path, make
 def test_values_that_a_text_tells_ambiguously_are_not_judged(tmp_path: Path) -> None:
     """snapshot-editor prints bytes without their leading zeros, so not every value can be read back."""
     path = written(tmp_path / "vcpus.txt", snapshot_editor())
-    named = check_migration(RECORDED, "linux-5.10.218-max").forward
-    filed = check_migration(path, "linux-5.10.218-max", source_release="6.12").forward
+    named = check(RECORDED, "linux-5.10.218-max").forward
+    filed = check(path, "linux-5.10.218-max", source_release="6.12").forward
     assert {fate.reg for fate in filed.failing} < {fate.reg for fate in named.failing}
     told = {fate.reg for fate in (*filed.failing, *filed.unjudged)}
     assert {fate.reg for fate in named.failing} <= told
 
 
 def test_the_kernel_of_a_file_is_told_inferred_or_given(tmp_path: Path) -> None:
-    told = check_migration(written(tmp_path / "fp.json", fingerprint()), RECORDED)
+    told = check(written(tmp_path / "fp.json", fingerprint()), RECORDED)
     assert told.source.release == "6.12.107"
-    inferred = check_migration(written(tmp_path / "vcpus.txt", snapshot_editor()), RECORDED)
+    inferred = check(written(tmp_path / "vcpus.txt", snapshot_editor()), RECORDED)
     assert "inferred" in inferred.source.notes[0]
     assert inferred.forward.ok
-    beside = check_migration(HOST / "reglist.jsonl.xz", RECORDED, source_features="psci02+pmu")
+    beside = check(HOST / "reglist.jsonl.xz", RECORDED, source_features="psci02+pmu")
     assert (beside.source.release, beside.source.features) == ("6.12.107", "psci02+pmu")
-    payload = check_migration(HOST / "payload-psci02+sve.bin.xz", RECORDED + "+sve")
+    payload = check(HOST / "payload-psci02+sve.bin.xz", RECORDED + "+sve")
     assert (payload.source.release, payload.source.features) == ("6.12.107", "psci02+sve")
 
 
 def test_a_list_without_values_is_judged_by_ids(tmp_path: Path) -> None:
-    check = check_migration(written(tmp_path / "list.txt", reg_list("psci02")), "linux-6.18.15-max")
-    assert {fate.name for fate in check.forward.failing} == {"TCR2_EL1", "PIRE0_EL1", "PIR_EL1"}
-    assert "PSCI_VERSION" in {fate.name for fate in check.forward.unjudged}
-    assert "ids only" in check.source.notes[0]
+    found = check(written(tmp_path / "list.txt", reg_list("psci02")), "linux-6.18.15-max")
+    assert {fate.name for fate in found.forward.failing} == {"TCR2_EL1", "PIRE0_EL1", "PIR_EL1"}
+    assert "PSCI_VERSION" in {fate.name for fate in found.forward.unjudged}
+    assert "ids only" in found.source.notes[0]
 
 
 def test_a_fingerprint_gets_back_what_its_tool_leaves_out(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_a_fingerprint_gets_back_what_its_tool_leaves_out(tmp_path: Path) -> Non
     modifiers = whole["guest_cpu_config"]["reg_modifiers"]
     whole["guest_cpu_config"]["reg_modifiers"] = [m for m in modifiers if int(m["addr"], 16) not in LEFT_OUT]
     path = written(tmp_path / "fp.json", json.dumps(whole).encode())
-    check = check_migration(path, RECORDED, "firecracker")
-    assert check.source.n_register == register_set("6.12").n_reg
-    assert (check.forward.ok, check.backward.ok) == (True, True)
+    found = check(path, RECORDED, vmm="firecracker")
+    assert found.source.n_register == register_set("6.12").n_reg
+    assert (found.forward.ok, found.backward.ok) == (True, True)
 
 
 def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_values_of_another_cpu_are_not_used_for_a_release(tmp_path: Path) -> Non
         if modifier["addr"] == "0x603000000013c000":
             modifier["bitmap"] = f"0b{0x413FD0C1:b}"
     path = written(tmp_path / "fp.json", json.dumps(whole).encode())
-    release = check_migration(path, "6.12")
+    release = check(path, "6.12")
     assert release.forward.ok
     assert "another CPU's" in " ".join(release.dest.notes)
-    between = check_migration(path, "6.17")
+    between = check(path, "6.17")
     assert "another CPU's" in " ".join(between.dest.notes)
     assert between.dest.n_value == 8, "the firmware registers"
-    host = check_migration(path, RECORDED)
+    host = check(path, RECORDED)
     assert [fate.name for fate in host.forward.failing] == ["MIDR_EL1"]
 
 
@@ -110,9 +110,7 @@ def test_another_cpu_is_no_register_to_be_pinned(tmp_path: Path, other: tuple[in
     for modifier in whole["guest_cpu_config"]["reg_modifiers"]:
         if int(modifier["addr"], 16) in other:
             modifier["bitmap"] = f"0b{0x413FD0C1:b}"
-    forward = check_migration(
-        written(tmp_path / "fp.json", json.dumps(whole).encode()), RECORDED, "firecracker"
-    ).forward
+    forward = check(written(tmp_path / "fp.json", json.dumps(whole).encode()), RECORDED, vmm="firecracker").forward
     assert {fate.reg for fate in forward.failing} == set(other)
     assert (forward.remedies[0].text[: len(told)], forward.remedies[0].registers) == (told, other)
     assert len(forward.remedies) == 2, "and to take them out of the snapshot"
@@ -128,12 +126,12 @@ def test_the_lists_of_real_neoverse_hosts_have_their_known_lengths(tmp_path: Pat
         return written(tmp_path / name, text.encode())
 
     old, middle, new = listed("5.10", "5.10"), listed("6.1", "6.1"), listed("6.18", "6.18", extra=())
-    first, second = check_migration(old, middle), check_migration(middle, new)
+    first, second = check(old, middle), check(middle, new)
     assert first.forward.lengths == (239, 169)
     assert sum(fate.errno == 2 for fate in first.forward.failing) == 74
     assert second.forward.lengths == (169, 182)
     assert second.forward.ok
-    with_pmu = check_migration(old, listed("6.1+pmu", "6.1", "psci02+pmu"))
+    with_pmu = check(old, listed("6.1+pmu", "6.1", "psci02+pmu"))
     assert with_pmu.forward.lengths == (239, 243)
     assert with_pmu.forward.ok
 
@@ -145,11 +143,11 @@ def test_real_fingerprints_go_forward_and_back_as_known(cpu: str) -> None:
     if not folder:
         pytest.skip("Firecracker's fingerprints are not copied here: FASTSMC_FINGERPRINTS names a folder of them")
     old, middle, new = (Path(folder) / f"fingerprint_ARM_NEOVERSE_{cpu}_{k}host.json" for k in ("5.10", "6.1", "6.18"))
-    first = check_migration(old, middle)
+    first = check(old, middle)
     assert first.forward.lengths == (239, 169)
     assert first.forward.error[0].endswith("Invalid value 239 expecting positive value <= 169")
     assert sum(fate.errno == 2 for fate in first.forward.failing) == 74
-    second = check_migration(middle, new)
+    second = check(middle, new)
     assert second.forward.lengths == (169, 182)
     assert not second.backward.ok
     assert (second.source.release[:4], second.dest.release[:5]) == ("6.1.", "6.18.")
@@ -163,11 +161,11 @@ def test_a_firmware_register_of_the_future_is_not_judged_by_todays_rules(tmp_pat
         whole = json.loads(fingerprint())
         whole["guest_cpu_config"]["reg_modifiers"].append({"addr": f"{future:#x}", "bitmap": f"0b{value:b}"})
         paths.append(written(tmp_path / name, json.dumps(whole).encode()))
-    assert check_migration(paths[0], paths[1]).forward.unjudged == ()
-    forward = check_migration(paths[0], paths[2]).forward
+    assert check(paths[0], paths[1]).forward.unjudged == ()
+    forward = check(paths[0], paths[2]).forward
     assert forward.ok
     assert [fate.reg for fate in forward.unjudged] == [future]
-    assert future in {fate.reg for fate in check_migration(paths[0], RECORDED).forward.failing}
+    assert future in {fate.reg for fate in check(paths[0], RECORDED).forward.failing}
 
 
 # What cannot be used
@@ -185,7 +183,7 @@ def test_files_of_nothing_end_in_one_sentence(tmp_path: Path, name: str, data: b
     path = written(tmp_path / name, data)
     for arguments in ((path, "6.12"), ("6.12", path)):
         with pytest.raises(InputError, match=told) as caught:
-            check_migration(*arguments)
+            check(*arguments)
         assert "\n" not in str(caught.value)
 
 
@@ -204,13 +202,13 @@ def test_files_of_nothing_end_in_one_sentence(tmp_path: Path, name: str, data: b
         ({"source": "6.12+pmu", "source_features": "sve"}, "give them once"),
         ({"source": "linux-6.12.107-n1+sve"}, "were refused"),
         ({"source_release": "6.12"}, "is no file"),
-        ({"vmm": "xen"}, "'xen' is not one of qemu, firecracker, cloud-hypervisor, crosvm, kvm"),
+        ({"vmm": "xen"}, "vmm is 'xen': it must be one of qemu, firecracker, cloud-hypervisor, crosvm, kvm"),
         ({"source": HOST, "source_features": "sve+pmu"}, "holds no payload with features 'psci02+pmu+sve'"),
     ],
 )
 def test_what_names_nothing_ends_in_one_sentence(arguments: dict[str, object], told: str) -> None:
     with pytest.raises(InputError) as caught:
-        check_migration(**({"source": "6.12", "dest": "6.18"} | arguments))  # type: ignore[arg-type]
+        check(**({"source": "6.12", "dest": "6.18"} | arguments))  # type: ignore[arg-type]
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -218,10 +216,10 @@ def test_what_names_nothing_ends_in_one_sentence(arguments: dict[str, object], t
 def test_features_of_a_recorded_list_must_be_in_it(tmp_path: Path) -> None:
     path = written(tmp_path / "reglist.jsonl", reglist_lines())
     with pytest.raises(InputError, match="have no list here"):
-        check_migration(path, "6.12", source_features="pmu+pauth", source_release="6.12")
+        check(path, "6.12", source_features="pmu+pauth", source_release="6.12")
 
 
 def test_a_distributions_suffix_is_no_feature() -> None:
-    check = check_migration("6.12.107+deb13-arm64+pmu", "6.12+pmu")
-    assert check.source.features == "psci02+pmu"
-    assert check.forward.ok
+    found = check("6.12.107+deb13-arm64+pmu", "6.12+pmu")
+    assert found.source.features == "psci02+pmu"
+    assert found.forward.ok

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from fastsmc.facts.registers import FW_BY_ID
-from fastsmc.migrate.compat import Basis, MigrationCheck, check_migration, named
+from fastsmc.migrate.compat import named
+from fastsmc.migrate.compat.check import check
+from fastsmc.migrate.compat.result import MigrationCheck, SideBasis
 from tests.support.places import TESTS
 
 RECORDINGS = TESTS / "recordings"
@@ -33,7 +35,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *hidden: str) -> None:
 
 
 def checked(source: str, dest: str, features: str) -> MigrationCheck:
-    return check_migration(source, dest, "kvm", source_features=features, dest_features=features)
+    return check(source, dest, vmm="kvm", source_features=features, dest_features=features)
 
 
 @pytest.mark.parametrize("hidden", ["source", "destination", "both"])
@@ -44,7 +46,7 @@ def test_a_hidden_release_fails_nothing_wrongly_and_leaves_out_nothing(
     for source, dest, record in restores():
         hide(monkeypatch, *{"source": (source,), "destination": (dest,), "both": (source, dest)}[hidden])
         found = checked(source, dest, record["feat"])
-        assert Basis.INFERRED in (found.source.basis, found.dest.basis)
+        assert SideBasis.INFERRED in (found.source.basis, found.dest.basis)
         recorded = {int(reg, 16): errno for reg, errno in record["fails"]}
         failing = {fate.reg: fate.errno for fate in found.forward.failing}
         unjudged = {fate.reg for fate in found.forward.unjudged}
@@ -60,7 +62,7 @@ def test_a_release_between_two_has_the_values_they_agree_on(release: str, monkey
     own = named.by_release(release, "psci02").values
     hide(monkeypatch, release)
     side = named.by_release(release, "psci02")
-    assert (recorded.source.basis, side.basis) == (Basis.RECORDED, Basis.INFERRED)
+    assert (recorded.source.basis, side.basis) == (SideBasis.RECORDED, SideBasis.INFERRED)
     known = {reg: value for reg, value in side.values.items() if value is not None}
     assert known.items() <= own.items()
     assert not known.keys() & FW_BY_ID.keys()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.migrate.compat import check_migration
+from fastsmc.migrate.compat.check import check
 
 QEMU = shutil.which("qemu-system-aarch64")
 CPUS = ("cortex-a57", "neoverse-n1", "max", "max,sve=off")
@@ -87,7 +87,7 @@ def test_qemu_loads_or_refuses_as_the_check_says_in_these_words(
     machine = Machine(dest, "-incoming", f"exec:cat {streams[source]}")
     has_loaded = machine.migrated()
     said = machine.end()
-    forward = check_migration(streams[source], streams[dest]).forward
+    forward = check(streams[source], streams[dest]).forward
     assert forward.ok == has_loaded
     if not has_loaded:
         assert said[: len(forward.error)] == forward.error

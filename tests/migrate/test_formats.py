@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import bitmap_ids
 from fastsmc.facts.registers import reg_size
-from fastsmc.migrate import Codec, encode, payload_bytes
 from fastsmc.migrate.formats import FORMATS, Expected, RegisterState, decode_state, encode_state, encoded_bytes
 from fastsmc.migrate.formats.firecracker import checksum
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.payload import Codec, encode, payload_bytes
+from fastsmc.migrate.read.detect import inspect
 from tests.support.format_states import SLOT_FORMATS, VLS, plain, recorded, recorded_cpregs
 
 
@@ -69,7 +69,7 @@ def test_the_points_of_the_origin_from_real_buffers(n_reg: int, n_vcpu: int, nam
     rng = np.random.default_rng(3)
     state = RegisterState.of(bitmap_ids(n_reg), rng.integers(0, 1 << 64, (n_vcpu, n_reg), np.uint64))
     buffer = encode_state(state, name)
-    assert len(buffer.tobytes()) == size == payload_bytes(n_reg, n_vcpu, name)
+    assert len(buffer.tobytes()) == size == payload_bytes(name, n_reg=n_reg, n_vcpu=n_vcpu)
     assert decode_state(buffer, name, state.expected).equals(state)
 
 
@@ -125,7 +125,7 @@ def test_cloud_hypervisor_like_is_json_in_json_and_our_reader_reads_it() -> None
         expected = [{"id": i, "addr": v} for i, v in zip(state.ids.tolist(), state.values[vcpu].tolist(), strict=True)]
         assert inner == {"Kvm": {"sys_regs": expected}}
     assert json.dumps(outer, separators=(",", ":")).encode() == text
-    found = read_registers(io.BytesIO(text))
+    found = inspect(io.BytesIO(text))
     assert RegisterState.of_bank(*found.banks).equals(state)
 
 
@@ -222,7 +222,7 @@ def test_bad_states_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=message):
             RegisterState.of(ids, values, wide=given_wide)
-    with pytest.raises(InputError, match="format 'tar' is not one of 'values'"):
+    with pytest.raises(InputError, match=r"format is 'tar': it must be one of values, id\+value, "):
         encode_state(plain(), "tar")
     with pytest.raises(InputError, match="bool"):
-        decode_state(b"", Codec.VALUES_GLOBAL_ONCE.value, Expected.of([0x6030000000160000], 1))
+        decode_state(b"", Codec.VALUES_GLOBAL_ONCE.value, Expected.of([0x6030000000160000], n_vcpu=1))

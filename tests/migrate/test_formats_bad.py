@@ -44,7 +44,7 @@ def test_other_ids_of_the_same_sizes(name: str) -> None:
     other = state.ids.copy()
     other[-1] += np.uint64(1)
     with pytest.raises(InputError, match=r"byte \d+"):
-        decode_state(data, name, Expected.of(other, state.n_vcpu, is_global=state.is_global))
+        decode_state(data, name, Expected.of(other, n_vcpu=state.n_vcpu, is_global=state.is_global))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -68,7 +68,7 @@ def test_a_delta_that_no_encoder_writes(word: int, value: int, at: int) -> None:
     words = [11, 12, 13, 1 << 1, 22]
     words[word] = value
     with pytest.raises(InputError, match=f"byte {at}: no row of 3 registers"):
-        decode_state(struct.pack(">5Q", *words), name, Expected.of(ids, 2))
+        decode_state(struct.pack(">5Q", *words), name, Expected.of(ids, n_vcpu=2))
 
 
 @pytest.mark.parametrize(

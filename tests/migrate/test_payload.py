@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import bitmap_ids, register_set, vm_global_mask
-from fastsmc.migrate import Codec, decode, encode, equal_columns, ioctls, payload_bytes, payload_cost
+from fastsmc.migrate.counts import ioctls, payload_cost
+from fastsmc.migrate.payload import Codec, decode, encode, equal_columns, payload_bytes
 
 EDGES = [0, 1, 0xFF, 1 << 31, (1 << 32) - 1, 1 << 63, (1 << 64) - 1, 0x0123_4567_89AB_CDEF]
 
@@ -59,7 +60,7 @@ def test_stream_is_what_struct_packs_and_reads_back_bit_for_bit(
     values = np.array(rows, np.uint64)
     buffer = encode(np.array(ids, np.uint64), values, codec, is_global=scope)
     assert buffer.tobytes() == packed(ids, rows, codec, scope)
-    assert buffer.size == payload_bytes(len(ids), len(rows), codec, n_global=sum(scope))
+    assert buffer.size == payload_bytes(codec, n_reg=len(ids), n_vcpu=len(rows), n_global=sum(scope))
     read = decode(buffer, np.array(ids, np.uint64), codec, n_vcpu=len(rows), is_global=scope)
     np.testing.assert_array_equal(read, values, strict=True)
 
@@ -72,7 +73,7 @@ def test_length_is_the_closed_form_and_decoding_restores(codec: Codec, n_reg: in
     is_global = np.random.default_rng(2).random(n_reg) < share
     ids, values = bitmap_ids(n_reg), matrix(n_vcpu, n_reg, is_global)
     buffer = encode(ids, values, codec, is_global=is_global)
-    assert buffer.size == payload_bytes(n_reg, n_vcpu, codec, n_global=is_global.sum())
+    assert buffer.size == payload_bytes(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=is_global.sum())
     np.testing.assert_array_equal(decode(buffer, ids, codec, n_vcpu=n_vcpu, is_global=is_global), values)
 
 
@@ -90,17 +91,17 @@ def test_the_points_of_the_origin_encoded_for_real(n_reg: int, n_vcpu: int, code
     is_global = np.full(n_reg, codec.is_global_once)
     ids, values = bitmap_ids(n_reg), matrix(n_vcpu, n_reg, is_global)
     buffer = encode(ids, values, codec, is_global=is_global)
-    assert buffer.size == size == payload_bytes(n_reg, n_vcpu, codec, n_global=is_global.sum())
+    assert buffer.size == size == payload_bytes(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=is_global.sum())
     np.testing.assert_array_equal(decode(buffer, ids, codec, n_vcpu=n_vcpu, is_global=is_global), values)
 
 
 def test_payload_bytes_broadcasts_over_the_whole_grid() -> None:
     n_reg, n_vcpu = np.arange(1, 1025)[:, None], np.arange(1, 1025)
-    size = payload_bytes(n_reg, n_vcpu, Codec.QEMU)
+    size = payload_bytes(Codec.QEMU, n_reg=n_reg, n_vcpu=n_vcpu)
     assert size.shape == (1024, 1024)
     assert size.dtype == np.int64
     assert size[-1, -1] == 16 << 20
-    assert payload_bytes(1 << 20, 1 << 20, Codec.QEMU) == 1 << 44
+    assert payload_bytes(Codec.QEMU, n_reg=1 << 20, n_vcpu=1 << 20) == 1 << 44
 
 
 @pytest.mark.parametrize("codec", Codec)
@@ -240,51 +241,51 @@ def test_sending_once_needs_one_scope_per_register(scope: Any) -> None:
 @pytest.mark.parametrize(
     ("n_reg", "n_vcpu", "n_global", "message"),
     [
-        (0, 1, 0, "n_reg 0"),
-        (1, 0, 0, "n_vcpu 0"),
-        (1, -1, 0, "n_vcpu -1"),
-        (1.5, 1, 0, "n_reg 1.5"),
-        (True, 1, 0, "n_reg True"),
+        (0, 1, 0, "n_reg is 0: "),
+        (1, 0, 0, "n_vcpu is 0: "),
+        (1, -1, 0, "n_vcpu is -1: "),
+        (1.5, 1, 0, "n_reg is 1.5: "),
+        (True, 1, 0, "n_reg is True: "),
         ((1 << 20) + 1, 1, 0, "1048576"),
-        (3, 1, 4, "n_global 4 is more than n_reg 3"),
+        (3, 1, 4, "n_global is 4: it must be at most n_reg, 3"),
         ([1, 2], [1, 2, 3], 0, "do not broadcast"),
     ],
 )
 def test_impossible_counts_are_refused(n_reg: Any, n_vcpu: Any, n_global: Any, message: str) -> None:
     for function in (payload_cost, payload_bytes):
         with pytest.raises(InputError, match=message):
-            function(n_reg, n_vcpu, Codec.QEMU, n_global=n_global)
+            function(Codec.QEMU, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
 
 
 def test_unknown_codec_and_vmm_are_refused_naming_the_known() -> None:
-    with pytest.raises(InputError, match=r"codec 'zip' is not one of 'values', 'id\+value'"):
-        payload_bytes(1, 1, "zip")
-    with pytest.raises(InputError, match="vmm 'xen' is not one of 'qemu', 'minimal'"):
-        ioctls(1, 1, vmm="xen")
+    with pytest.raises(InputError, match=r"codec is 'zip': it must be one of values, id\+value, "):
+        payload_bytes("zip", n_reg=1, n_vcpu=1)
+    with pytest.raises(InputError, match="vmm is 'xen': it must be one of qemu, minimal"):
+        ioctls(n_reg=1, n_vcpu=1, vmm="xen")
     with pytest.raises(InputError, match="contiguous"):
         decode(np.zeros((4, 8), np.uint8)[:, ::2], bitmap_ids(2), Codec.VALUES, n_vcpu=1)
 
 
 def test_qemu_ioctls_at_the_published_points() -> None:
     n_vcpu = np.array([64, 192, 512])
-    assert ioctls(182, n_vcpu).save_ioctls.tolist() == [28_224, 84_672, 225_792]
-    assert ioctls(266, 512).save_ioctls == 311_808
-    assert ioctls(1206, 1024).save_ioctls == 2_548_736
-    assert ioctls(182, 1, has_sve=True).save_ioctls == 92 + 2 + 2 * 182
+    assert ioctls(n_reg=182, n_vcpu=n_vcpu).save_ioctls.tolist() == [28_224, 84_672, 225_792]
+    assert ioctls(n_reg=266, n_vcpu=512).save_ioctls == 311_808
+    assert ioctls(n_reg=1206, n_vcpu=1024).save_ioctls == 2_548_736
+    assert ioctls(n_reg=182, n_vcpu=1, has_sve=True).save_ioctls == 92 + 2 + 2 * 182
 
 
 def test_global_registers_are_touched_on_the_first_vcpu_only() -> None:
-    every, once = ioctls(10, 100, vmm="minimal"), ioctls(10, 100, n_global=8, vmm="minimal")
+    every, once = ioctls(n_reg=10, n_vcpu=100, vmm="minimal"), ioctls(n_reg=10, n_vcpu=100, n_global=8, vmm="minimal")
     assert every.save_ioctls == every.load_ioctls == 1000
     assert once.save_ioctls == once.load_ioctls == 8 + 2 * 100
-    saved = ioctls(10, 100).save_ioctls - ioctls(10, 100, n_global=8).save_ioctls
+    saved = ioctls(n_reg=10, n_vcpu=100).save_ioctls - ioctls(n_reg=10, n_vcpu=100, n_global=8).save_ioctls
     assert saved == 2 * 8 * 99
 
 
 def test_a_cost_counts_globals_only_where_they_are_sent_once() -> None:
-    plain = payload_cost(10, 100, Codec.QEMU, n_global=8)
-    once = payload_cost(10, 100, Codec.QEMU_GLOBAL_ONCE, n_global=8)
+    plain = payload_cost(Codec.QEMU, n_reg=10, n_vcpu=100, n_global=8)
+    once = payload_cost(Codec.QEMU_GLOBAL_ONCE, n_reg=10, n_vcpu=100, n_global=8)
     assert plain.payload_bytes == 16_000
-    assert plain.save_ioctls == ioctls(10, 100).save_ioctls
+    assert plain.save_ioctls == ioctls(n_reg=10, n_vcpu=100).save_ioctls
     assert once.payload_bytes == 16 * 208
-    assert once.save_ioctls == ioctls(10, 100, n_global=8).save_ioctls
+    assert once.save_ioctls == ioctls(n_reg=10, n_vcpu=100, n_global=8).save_ioctls

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.migrate import QemuMachine, qemu_stream_size
-from fastsmc.migrate.qemu.machine import VERSIONS, parse_machine
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.qemu.machine import VERSIONS, QemuMachine, parse_machine
+from fastsmc.migrate.qemu.size import size
+from fastsmc.migrate.read.detect import inspect
 from tests.support.places import ROOT
 from tests.support.qemu_parts import read
 from tools import qemu_migrate
@@ -71,9 +71,9 @@ def test_a_real_stream_of_a_guest_that_uses_sme(tmp_path: Path) -> None:
     guest.write_bytes(qemu_migrate.ZA_GUEST)
     common = ("-M", "virt,gic-version=3", "-cpu", "max", "-m", "64M", "-nodefaults", "-kernel", str(guest))
     real = read(qemu_migrate.migrate(*common, out=tmp_path / "stream", run_s=1))
-    size = qemu_stream_size(1, real.n_reg, has_sve=True, machine=QemuMachine(za=True, version=KNOWN))
-    assert [(part.name, part.instance, part.bytes) for part in size.parts] == real.parts
-    assert size.description_bytes == len(real.description)
+    found = size(real.n_reg, n_vcpu=1, has_sve=True, machine=QemuMachine(za=True, version=KNOWN))
+    assert [(part.name, part.instance, part.bytes) for part in found.parts] == real.parts
+    assert found.description_bytes == len(real.description)
 
 
 def test_a_real_stream_without_its_description(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_a_real_stream_without_its_description(tmp_path: Path) -> None:
     full = qemu_migrate.migrate("-M", "virt,gic-version=3", *common, out=tmp_path / "full")
     bare = qemu_migrate.migrate("-M", "virt,gic-version=3,suppress-vmdesc=on", *common, out=tmp_path / "bare")
     guest = QemuMachine(version=KNOWN, cpu_max=True)
-    size = qemu_stream_size(2, read(full).n_reg, has_sve=True, machine=guest)
-    assert len(full) - len(bare) == size.suppress_vmdesc_saves
+    found = size(read(full).n_reg, n_vcpu=2, has_sve=True, machine=guest)
+    assert len(full) - len(bare) == found.suppress_vmdesc_saves
 
 
 def test_the_layouts_are_what_this_qemu_describes() -> None:
@@ -102,8 +102,8 @@ def compare(folder: Path, options: str, cpu: str, n_vcpu: int, *, nodefaults: bo
     assert [name for name, *_ in real.parts].count("cpu") == n_vcpu
     given = parse_machine(options) | {"version": KNOWN, "cpu_max": cpu.startswith("max")}
     chosen = QemuMachine(**given, nodefaults=nodefaults)  # type: ignore[arg-type]
-    size = qemu_stream_size(n_vcpu, real.n_reg, has_sve=real.has_sve, machine=chosen)
-    assert [(part.name, part.instance, part.bytes) for part in size.parts] == real.parts
-    assert size.description_bytes == len(real.description)
-    ram = sum(part.n_bytes for part in read_registers(folder / "stream").parts if part.name == "ram")
-    assert size.total_bytes == real.size - ram
+    found = size(real.n_reg, n_vcpu=n_vcpu, has_sve=real.has_sve, machine=chosen)
+    assert [(part.name, part.instance, part.bytes) for part in found.parts] == real.parts
+    assert found.description_bytes == len(real.description)
+    ram = sum(part.n_bytes for part in inspect(folder / "stream").parts if part.name == "ram")
+    assert found.total_bytes == real.size - ram

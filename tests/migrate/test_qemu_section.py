@@ -9,8 +9,8 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.migrate.formats import RegisterState, decode_state, encode_state, encoded_bytes
-from fastsmc.migrate.qemu.size import qemu_stream_size
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.qemu.size import size
+from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.qemu.cpu import CpuFields, core_bank, cpreg_banks
 from tests.support.format_states import VLS, plain, recorded
 from tests.support.read_samples import STREAMS
@@ -46,7 +46,7 @@ def with_sve(state: RegisterState) -> RegisterState:
 def test_sections_of_a_real_stream_are_rebuilt_byte_for_byte(stream: str, has_sve: bool) -> None:
     """All but what no register tells: whether a vCPU is on, and AArch32's FPU id registers, which KVM leaves 0."""
     path = STREAMS / f"{stream}.bin.xz"
-    found = read_registers(path)
+    found = inspect(path)
     assert found.core is not None
     state = RegisterState.of_bank(*found.banks, found.core)
     if has_sve:
@@ -99,7 +99,7 @@ def test_all_registers_of_a_recorded_vcpu_come_back(features: str) -> None:
     has_sve = "sve" in features
     n_cpreg = sum(reg >> 16 & 0xFFF not in (0x10, 0x15) for reg in state.ids.tolist())
     assert buffer.size == 3 * ((5417 if has_sve else 1276) + 16 * n_cpreg)
-    parts = qemu_stream_size(3, n_cpreg, has_sve=has_sve).parts
+    parts = size(n_cpreg, n_vcpu=3, has_sve=has_sve).parts
     assert {part.bytes for part in parts if part.name == "cpu"} == {buffer.size // 3}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fastsmc.errors import InputError, RegisterFileError
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.snapshot_editor import _from_bytes
 from tests.support.read_samples import (
     STREAMS,
@@ -33,7 +33,7 @@ NODESC, DESC = "neoverse-n1-2-nodesc.bin.xz", "max-1.bin.xz"
 
 def refuse(data: bytes, match: str, **options: str) -> str:
     with pytest.raises(RegisterFileError, match=match) as caught:
-        read_registers(io.BytesIO(data), **options)  # type: ignore[arg-type]
+        inspect(io.BytesIO(data), **options)  # type: ignore[arg-type]
     return str(caught.value)
 
 
@@ -55,18 +55,18 @@ def section(data: bytes, name: bytes, instance: int) -> slice:
 
 def test_files_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(RegisterFileError, match="is a folder"):
-        read_registers(tmp_path)
+        inspect(tmp_path)
     with pytest.raises(RegisterFileError, match="No such file"):
-        read_registers(tmp_path / "none")
+        inspect(tmp_path / "none")
     with pytest.raises(RegisterFileError, match="cannot be read"):
-        read_registers("a\0b")
+        inspect("a\0b")
     (tmp_path / "empty").touch()
     with pytest.raises(RegisterFileError, match="empty: is empty"):
-        read_registers(tmp_path / "empty")
+        inspect(tmp_path / "empty")
     with pytest.raises(RegisterFileError, match="open the file as binary"):
-        read_registers(io.StringIO("QEVM"))  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="format 'elf' is not one of qemu-stream, "):
-        read_registers(io.BytesIO(b"x"), format="elf")
+        inspect(io.StringIO("QEVM"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="format is 'elf': it must be one of qemu-stream, "):
+        inspect(io.BytesIO(b"x"), format="elf")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_stream_cut_anywhere_is_refused(name: str) -> None:
         if length != end:
             refuse(data[:length], "(is it whole|is the file whole|byte |like no known format)")
     if end:
-        assert read_registers(io.BytesIO(data[:end])).notes
+        assert inspect(io.BytesIO(data[:end])).notes
 
 
 @pytest.mark.parametrize("fewer", [1, 2, 100])
@@ -221,7 +221,7 @@ def test_a_description_that_lies_about_sizes_is_overruled_by_the_footers() -> No
     data = small_stream(DESC)
     at = data.rindex(b"\0\x06") + 6
     lying = data[:at] + data[at:].replace(b'"size": 8', b'"size": 9', 1)
-    file, plain = (read_registers(io.BytesIO(one)) for one in (lying, data))
+    file, plain = (inspect(io.BytesIO(one)) for one in (lying, data))
     assert file.parts == plain.parts
     assert "another size than their footers do" in file.notes[0]
 
@@ -237,7 +237,7 @@ def test_sections_out_of_order_keep_their_instances() -> None:
     data = small_stream(NODESC)
     zero, one = section(data, b"cpu", 0), section(data, b"cpu", 1)
     swapped = data[: zero.start] + data[one] + data[zero.stop : one.start] + data[zero] + data[one.stop :]
-    file, plain = (read_registers(io.BytesIO(each)) for each in (swapped, data))
+    file, plain = (inspect(io.BytesIO(each)) for each in (swapped, data))
     assert [file.values_of(vcpu) for vcpu in (0, 1)] == [plain.values_of(vcpu) for vcpu in (0, 1)]
     assert [part.instance for part in file.parts if part.name == "cpu"] == [1, 0]
 
@@ -267,7 +267,7 @@ def test_a_section_twice_or_of_another_machine() -> None:
 )
 def test_guest_memory_that_is_damaged(old: int, new: int, match: str) -> None:
     data = memory_stream()
-    assert read_registers(io.BytesIO(data)).parts[2].name == "ram"
+    assert inspect(io.BytesIO(data)).parts[2].name == "ram"
     refuse(data.replace(old.to_bytes(8, "big"), new.to_bytes(8, "big"), 1), match)
 
 
@@ -289,7 +289,7 @@ def test_xz_that_is_damaged_or_a_bomb(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.xz"
     bomb.write_bytes(lzma.compress(b"{" + b" " * (64 << 20)))
     with pytest.raises(RegisterFileError, match="more than 33554432 bytes follow"):
-        read_registers(bomb)
+        inspect(bomb)
 
 
 def test_digits_that_can_be_cut_in_one_way_are_found_by_trying_all() -> None:
@@ -307,13 +307,13 @@ def test_digits_that_can_be_cut_in_one_way_are_found_by_trying_all() -> None:
 )
 def test_another_readers_file_is_refused(make: object) -> None:
     data = make()  # type: ignore[operator]
-    own = read_registers(io.BytesIO(data)).format
+    own = inspect(io.BytesIO(data)).format
     for name in ("qemu-stream", "recorded-payload", "snapshot-editor", "get-reg-list", "firecracker-fingerprint"):
         if name != own:
             refuse(data, ".", format=name)
 
 
-def inspect(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def inspected(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "fastsmc", "migrate", "inspect", *map(str, arguments)],
         capture_output=True, input=stdin, timeout=60, check=False,
@@ -322,7 +322,7 @@ def inspect(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedP
 
 def test_inspect_prints_parts_that_add_up() -> None:
     data = lzma.decompress((STREAMS / "cortex-a57-64.bin.xz").read_bytes())
-    done = inspect("-", "--json", stdin=data)
+    done = inspected("-", "--json", stdin=data)
     told = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (0, b"")
     assert (told["format"], told["vcpus"], told["registers_per_vcpu"]) == ("qemu-stream", 64, 258)
@@ -332,7 +332,7 @@ def test_inspect_prints_parts_that_add_up() -> None:
     assert told["equality"] == {"equal_global": 59, "equal_undeclared": 199, "different": 0, "untold": 0}
     assert {key: len(told[key]) for key in told["equality"]} == told["equality"]
     assert told["equal_global"][0] == "0x603000000013c006"
-    text = inspect(STREAMS / "cortex-a57-64.bin.xz").stdout.decode()
+    text = inspected(STREAMS / "cortex-a57-64.bin.xz").stdout.decode()
     assert "   59 registers equal on all vCPUs and declared VM-global\n      REVIDR_EL1; " in text
     assert "and 43 more (--json has all)" in " ".join(text.split())
     assert "64 vCPUs with 258 registers, 59 VM-global" in text
@@ -344,11 +344,11 @@ def test_inspect_flags_a_conflict_and_ends_in_3_for_bad_files(tmp_path: Path) ->
     assert reg == "KVM_REG_ARM_FW_REG(0)"
     path = tmp_path / "vcpus.txt"
     path.write_text("vcpu 0:\n0x6030000000140000 0x10003\nvcpu 1:\n0x6030000000140000 0x10001\n")
-    text = inspect(path).stdout.decode()
+    text = inspected(path).stdout.decode()
     assert "1 registers CONFLICT" in text
     assert "0x6030000000140000 PSCI_VERSION" in text
-    bad = inspect("/dev/stdin", stdin=small_stream(DESC)[:5000])
+    bad = inspected("/dev/stdin", stdin=small_stream(DESC)[:5000])
     assert bad.returncode == 3
     assert bad.stderr.decode().count("\n") == 1
     assert "Traceback" not in bad.stderr.decode()
-    assert os.fsdecode(tmp_path) in inspect(tmp_path).stderr.decode()
+    assert os.fsdecode(tmp_path) in inspected(tmp_path).stderr.decode()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.detect import inspect
 from tests.support.read_samples import (
     analyze_migration,
     cloud_hypervisor,
@@ -122,7 +122,7 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
 def check(data: bytes) -> bool:
     """Whether it was read; if so, every byte is in a part, and devices' parts begin and end as sections do."""
     try:
-        file = read_registers(io.BytesIO(data))
+        file = inspect(io.BytesIO(data))
     except RegisterFileError as error:
         told = str(error)
         is_sentence = 10 < len(told) < 600 and "\n" not in told

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read import Format, read_registers, scopes
+from fastsmc.migrate.read.detect import inspect
+from fastsmc.migrate.read.result import Format
+from fastsmc.migrate.read.scopes import scopes
 from tests.support.places import TESTS
 from tests.support.stream_checks import assert_adds_up, description_of, plain_parse
 
@@ -35,7 +37,7 @@ def cpu_and_count(name: str) -> tuple[str, int]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_byte_is_in_a_part_and_every_value_is_the_streams(name: str) -> None:
     data = bytes_of(name)
-    file = read_registers(STREAMS / name)
+    file = inspect(STREAMS / name)
     cpu, n_vcpu = cpu_and_count(name)
     assert (file.format, file.n_vcpu, file.registers_per_vcpu) == (Format.QEMU_STREAM, n_vcpu, N_REG[cpu])
     assert_adds_up(file, data)
@@ -49,7 +51,7 @@ def test_every_byte_is_in_a_part_and_every_value_is_the_streams(name: str) -> No
 @pytest.mark.parametrize("name", [name for name in NAMES if "nodesc" not in name])
 def test_devices_are_the_descriptions(name: str) -> None:
     data = bytes_of(name)
-    file = read_registers(STREAMS / name)
+    file = inspect(STREAMS / name)
     described = description_of(data)
     devices = [(device["name"], device["instance_id"]) for device in described["devices"]]
     sent = [(part.name, part.instance) for part in file.parts if part.instance is not None and part.name != "ram"]
@@ -60,7 +62,7 @@ def test_devices_are_the_descriptions(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_are_those_of_the_closed_forms(name: str) -> None:
     """Fitted on other streams of the same QEMU: 1276 + 16 R, 5417 + 16 R with SVE, 37, 10416 + 307 V."""
-    file = read_registers(STREAMS / name)
+    file = inspect(STREAMS / name)
     sizes: dict[str, set[int]] = {}
     for part in file.parts:
         sizes.setdefault(part.name, set()).add(part.n_bytes)
@@ -72,8 +74,8 @@ def test_sizes_are_those_of_the_closed_forms(name: str) -> None:
 
 
 def test_a_description_left_out_changes_nothing_but_itself() -> None:
-    with_it = read_registers(STREAMS / "cortex-a57-512.bin.xz")
-    without = read_registers(STREAMS / "cortex-a57-512-nodesc.bin.xz")
+    with_it = inspect(STREAMS / "cortex-a57-512.bin.xz")
+    without = inspect(STREAMS / "cortex-a57-512-nodesc.bin.xz")
     parts = [part for part in with_it.parts if part.name not in ("configuration", "ram", "description head")]
     assert parts == [part for part in without.parts if part.name not in ("configuration", "ram")]
     assert with_it.description_bytes == 3_182_946
@@ -81,7 +83,7 @@ def test_a_description_left_out_changes_nothing_but_itself() -> None:
 
 
 def test_the_register_that_differs_is_mpidrs_image_at_el2() -> None:
-    found = scopes(read_registers(STREAMS / "cortex-a53-8-el2.bin.xz"))
+    found = scopes(inspect(STREAMS / "cortex-a53-8-el2.bin.xz"))
     assert [hex(reg) for reg in found.different] == ["0x603000000013e005"]  # op0 3, op1 4, CRn 0, CRm 0, op2 5
     assert found.conflicts == ()
     assert (len(found.equal_global), len(found.equal_undeclared)) == (59, 242)
@@ -89,7 +91,7 @@ def test_the_register_that_differs_is_mpidrs_image_at_el2() -> None:
 
 def test_core_registers_are_read_beside_the_list() -> None:
     """A machine's boot: vCPU 0 starts at the reset vector with x0 to x3 zero; EL1h, DAIF masked, Z set."""
-    core = read_registers(STREAMS / "cortex-a57-2.bin.xz").core
+    core = inspect(STREAMS / "cortex-a57-2.bin.xz").core
     assert core is not None
     ids = core.registers.ids.tolist()
     assert core.values is not None
@@ -104,17 +106,17 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     writer = threading.Thread(target=lambda: fifo.write_bytes(data))
     writer.start()
-    piped = read_registers(fifo)
+    piped = inspect(fifo)
     writer.join()
-    assert piped.parts == read_registers(io.BytesIO(data)).parts
-    assert piped.values_of(3) == read_registers(STREAMS / "max-4.bin.xz").values_of(3)
+    assert piped.parts == inspect(io.BytesIO(data)).parts
+    assert piped.values_of(3) == inspect(STREAMS / "max-4.bin.xz").values_of(3)
 
 
 def test_guest_memory_is_not_held() -> None:
     """256 MiB of pages that are not zero, through a pipe, in a process that may not hold them."""
     code = f"""
 import io, lzma, resource, sys
-from fastsmc.migrate.read import read_registers
+from fastsmc.migrate.read.detect import inspect
 data = lzma.decompress(open({str(STREAMS / "cortex-a57-2.bin.xz")!r}, "rb").read())
 page = (0x28).to_bytes(8, "big") + bytes(range(1, 129)) * 32  # a page of the same block
 at = data.index(b"\\x00" * 7 + b"\\x08" + b"\\x0dmach-virt.ram") + 8 + 14 + 4096
@@ -123,7 +125,7 @@ class Raw(io.RawIOBase):
     def read(self, n=-1):
         return self.pieces.pop(0) if self.pieces else b""
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-file = read_registers(Raw())
+file = inspect(Raw())
 assert file.n_vcpu == 2 and file.total_bytes == len(data) + 256 * 256 * 4104, file.total_bytes
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
 """
@@ -138,7 +140,7 @@ def edited(data: bytes, at: int, new: bytes) -> bytes:
 def test_a_section_that_can_end_at_two_places_is_ambiguous() -> None:
     """Two sections in a row merge into one when the inner footer and head may be data: both readings are whole."""
     data = bytes_of("neoverse-n1-2-nodesc.bin.xz")
-    file = read_registers(io.BytesIO(data))
+    file = inspect(io.BytesIO(data))
     at, starts = 0, []
     for part in file.parts:
         starts.append((at, part))
@@ -148,5 +150,5 @@ def test_a_section_that_can_end_at_two_places_is_ambiguous() -> None:
     same_id = edited(data, second + 1, data[first + 1 : first + 5])
     same_id = edited(same_id, second + two.n_bytes - 4, data[first + 1 : first + 5])
     with pytest.raises(RegisterFileError, match=f"byte {first}, section pflash_cfi01: ambiguous"):
-        read_registers(io.BytesIO(same_id))
+        inspect(io.BytesIO(same_id))
     assert one.n_bytes == two.n_bytes

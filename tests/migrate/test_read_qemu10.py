@@ -8,9 +8,10 @@ import lzma
 import pytest
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read import RegisterFile, read_registers
+from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.qemu import ram as qemu_ram
 from fastsmc.migrate.read.qemu.cpu import PSTATE
+from fastsmc.migrate.read.result import RegisterFile
 from tests.support.places import TESTS
 from tests.support.read_samples import memory_stream
 from tests.support.stream_checks import IN_ROUNDS, assert_adds_up, description_of, plain_parse
@@ -34,7 +35,7 @@ def bytes_of(name: str) -> bytes:
 
 def refuse(data: bytes, match: str) -> None:
     with pytest.raises(RegisterFileError, match=match):
-        read_registers(io.BytesIO(data))
+        inspect(io.BytesIO(data))
 
 
 def names(file: RegisterFile) -> list[str]:
@@ -44,7 +45,7 @@ def names(file: RegisterFile) -> list[str]:
 @pytest.mark.parametrize("name", N_REG)
 def test_every_byte_is_in_a_part_and_every_value_is_the_streams(name: str) -> None:
     data = bytes_of(name)
-    file = read_registers(STREAMS / f"{name}.bin.xz")
+    file = inspect(STREAMS / f"{name}.bin.xz")
     assert_adds_up(file, data)
     assert [file.register_set(vcpu).n_reg for vcpu in range(file.n_vcpu)] == N_REG[name]
     for vcpu, (ids, values) in enumerate(plain_parse(data)):
@@ -54,54 +55,54 @@ def test_every_byte_is_in_a_part_and_every_value_is_the_streams(name: str) -> No
 @pytest.mark.parametrize("name", [name for name in N_REG if "nodesc" not in name and "only" not in name])
 def test_devices_are_the_descriptions_and_without_it_the_footers_tell_the_same(name: str) -> None:
     data = bytes_of(name)
-    file = read_registers(io.BytesIO(data))
+    file = inspect(io.BytesIO(data))
     sent = [(part.name, part.instance) for part in file.parts if part.instance is not None]
     described = [(device["name"], device["instance_id"]) for device in description_of(data)["devices"]]
     assert [one for one in sent if one[0] not in IN_ROUNDS] == described
-    bare = read_registers(io.BytesIO(data[: -file.description_bytes - 5]))
+    bare = inspect(io.BytesIO(data[: -file.description_bytes - 5]))
     assert list(bare.parts) == [part for part in file.parts if part.name != "description head"]
 
 
 def test_boards_other_than_virt_have_pages_of_1_kib() -> None:
     assert b"target-page-bits" not in bytes_of("10.0/zcu102-6")
-    assert read_registers(STREAMS / "10.0/zcu102-6.bin.xz").provenance.told_by["machine"] == "xlnx-zcu102"
+    assert inspect(STREAMS / "10.0/zcu102-6.bin.xz").provenance.told_by["machine"] == "xlnx-zcu102"
 
 
 def test_names_may_have_spaces() -> None:
     """QEMU 10.0's boards have blocks of memory called "sram A1"."""
     data = memory_stream()
-    spaced = read_registers(io.BytesIO(data.replace(b"mach-virt.ram", b"sram A1 (SoC)")))
-    assert spaced.parts == read_registers(io.BytesIO(data)).parts
+    spaced = inspect(io.BytesIO(data.replace(b"mach-virt.ram", b"sram A1 (SoC)")))
+    assert spaced.parts == inspect(io.BytesIO(data)).parts
 
 
 def test_pages_that_came_encoded_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = []
     page = qemu_ram._page
     monkeypatch.setattr(qemu_ram, "_page", lambda cursor, kind, size: (kinds.append(kind), page(cursor, kind, size)))
-    read_registers(STREAMS / "10.0/cortex-a57-1-xbzrle.bin.xz")
+    inspect(STREAMS / "10.0/cortex-a57-1-xbzrle.bin.xz")
     assert kinds.count(0x40) > 400  # xbzrle's flag
 
 
 def test_devices_before_guest_memory_are_parts_at_their_place() -> None:
     early = "0000:00:01.0/virtio-mem-device-early"
-    sent = [part.name for part in read_registers(STREAMS / "10.0/cortex-a57-2-virtio-mem-bitmap.bin.xz").parts]
+    sent = [part.name for part in inspect(STREAMS / "10.0/cortex-a57-2-virtio-mem-bitmap.bin.xz").parts]
     assert sent.index("ram") < sent.index(early) < len(sent) - sent[::-1].index("ram")
     assert sent.count(early) == 1
 
 
 def test_a_disks_content_is_a_part_of_its_name() -> None:
-    whole, zero = (read_registers(STREAMS / f"cortex-a57-2-block{kind}-nodesc.bin.xz") for kind in ("", "-zero"))
+    whole, zero = (inspect(STREAMS / f"cortex-a57-2-block{kind}-nodesc.bin.xz") for kind in ("", "-zero"))
     sent, spared = (sum(part.n_bytes for part in file.parts if part.name == "block") for file in (whole, zero))
     assert sent - spared == 3 << 20
 
 
 def test_a_stream_of_devices_only_is_read() -> None:
     """What QMP's xen-save-devices-state writes: no configuration, no guest memory, no description."""
-    assert names(read_registers(STREAMS / "10.0/cortex-a57-2-devices-only.bin.xz"))[:2] == ["header", "arm_gicv3"]
+    assert names(inspect(STREAMS / "10.0/cortex-a57-2-devices-only.bin.xz"))[:2] == ["header", "arm_gicv3"]
 
 
 def test_of_a_vcpu_in_aarch32_only_pstate_is_told() -> None:
-    core = read_registers(STREAMS / "10.0/zcu102-6.bin.xz").core
+    core = inspect(STREAMS / "10.0/zcu102-6.bin.xz").core
     assert core is not None
     column = core.registers.ids.tolist().index(PSTATE)
     told = [[core.value(vcpu, reg) is not None for reg in range(core.registers.n_reg)] for vcpu in (0, 4)]

@@ -12,7 +12,9 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError, RegisterFileError
-from fastsmc.migrate.read import Format, RegisterFile, read_registers, scopes
+from fastsmc.migrate.read.detect import inspect
+from fastsmc.migrate.read.result import Format, RegisterFile
+from fastsmc.migrate.read.scopes import scopes
 from tests.support.read_samples import (
     HOST,
     STREAMS,
@@ -30,7 +32,7 @@ from tests.support.read_samples import (
 
 
 def read(data: bytes, **options: str) -> RegisterFile:
-    file = read_registers(io.BytesIO(data), **options)  # type: ignore[arg-type]
+    file = inspect(io.BytesIO(data), **options)  # type: ignore[arg-type]
     assert sum(part.n_bytes for part in file.parts) + file.description_bytes == len(data) == file.total_bytes
     return file
 
@@ -43,7 +45,7 @@ def numbers(features: str) -> dict[int, int]:
     "path", sorted(HOST.parent.glob("*/payload-*.bin.xz")), ids=lambda p: f"{p.parent.name}-{p.name}"
 )
 def test_payloads_have_the_ids_of_the_recorded_set(path: Path) -> None:
-    file = read_registers(path)
+    file = inspect(path)
     release, _, cpu = path.parent.name.removeprefix("linux-").partition("-")
     features = path.name.removeprefix("payload-").removesuffix(".bin.xz")
     recorded = smc.register_set(release, cpu=cpu, features=features)
@@ -93,7 +95,7 @@ def test_real_fingerprints_have_their_known_counts(kernel: str, n_reg: int) -> N
             int(entry["addr"], 0): int(entry["bitmap"], 0)
             for entry in json.loads(path.read_text())["guest_cpu_config"]["reg_modifiers"]
         }
-        file = read_registers(path)
+        file = inspect(path)
         assert file.values_of() == plain
         assert file.registers_per_vcpu == n_reg
 
@@ -188,7 +190,7 @@ def test_cloud_hypervisors_vcpus_are_the_recorded_ones(is_bytes: bool) -> None:
 
 def test_the_scripts_json_is_the_stream() -> None:
     file = read(analyze_migration())
-    real = read_registers(io.BytesIO(stream()))
+    real = inspect(io.BytesIO(stream()))
     assert (file.format, file.n_vcpu, file.registers_per_vcpu) == (Format.ANALYZE_MIGRATION, 2, 258)
     assert [file.values_of(vcpu) for vcpu in (0, 1)] == [real.values_of(vcpu) for vcpu in (0, 1)]
 
@@ -212,7 +214,7 @@ def test_vcpus_with_different_lists_are_kept_apart() -> None:
 
 
 def test_scopes_agree_with_a_comparison_value_by_value() -> None:
-    file = read_registers(STREAMS / "cortex-a53-8-el2.bin.xz")
+    file = inspect(STREAMS / "cortex-a53-8-el2.bin.xz")
     columns = {reg: {file.values_of(vcpu)[reg] for vcpu in range(8)} for reg in file.values_of()}
     found = scopes(file)
     equal = {reg for reg, values in columns.items() if len(values) == 1}
@@ -223,8 +225,8 @@ def test_scopes_agree_with_a_comparison_value_by_value() -> None:
 def test_xz_is_unpacked_and_said_so_in_the_total(tmp_path: Path) -> None:
     path = tmp_path / "list.xz"
     path.write_bytes(lzma.compress(reg_list()))
-    assert read_registers(path).total_bytes == len(reg_list())
-    assert smc.read_registers is read_registers
+    assert inspect(path).total_bytes == len(reg_list())
+    assert smc.migrate.inspect is inspect
 
 
 @pytest.mark.parametrize("form", ["{:#x} {:#x}", "{:#x} 0x{:016x}", "{:#X} {:#X}", "{:#x}\t{:#x}"])

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from fastsmc.errors import FastsmcError, InputError, TraceError
-from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
-from fastsmc.plan import Link
+from fastsmc.migrate.link import Link
+from fastsmc.migrate.switchover.measured import with_logs, with_query
+from fastsmc.migrate.switchover.modelled import downtime
+from fastsmc.migrate.switchover.query_migrate import read_query_migrate
+from fastsmc.migrate.switchover.trace_log import read_downtime_log
 from tests.support.places import TESTS
 
 SAMPLES = TESTS / "downtime"
@@ -72,7 +75,7 @@ def test_names_with_spaces_and_crlf_are_read(tmp_path: Path) -> None:
 def test_logs_of_two_migrations_are_refused() -> None:
     log = read_downtime_log(SAMPLES / "source.log")
     with pytest.raises(TraceError, match="is in another log too"):
-        with_logs(qemu_downtime(182, 4, link=Link(10)), [log, log])
+        with_logs(downtime(182, n_vcpu=4, link=Link(10)), [log, log])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
     path.write_text(json.dumps({"return": {"status": "completed", "downtime": 5}, "id": "libvirt-1"}))
     query = read_query_migrate(path)
     assert (query.downtime_ms, query.stopped_ram_bytes, query.total_ms) == (5, None, None)
-    after = with_query(qemu_downtime(182, 4, link=Link(10)), query)
+    after = with_query(downtime(182, n_vcpu=4, link=Link(10)), query)
     assert sum(step.ms.mid for step in after.steps[:2]) == 5
 
 
@@ -132,7 +135,7 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
 def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, tmp_path: Path) -> None:
     """Files with bytes flipped, cut out or doubled; none may end in anything but a FastsmcError."""
     original, path, rng = (SAMPLES / name).read_bytes(), tmp_path / "mutant", random.Random(5)
-    modelled = qemu_downtime(182, 4, link=Link(10))
+    modelled = downtime(182, n_vcpu=4, link=Link(10))
     refused = 0
     for _ in range(n_file):
         content = bytearray(original)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.migrate.switchover import qemu_downtime, read_downtime_log, read_query_migrate, with_logs, with_query
-from fastsmc.plan import Link
+from fastsmc.migrate.link import Link
+from fastsmc.migrate.switchover.measured import with_logs, with_query
+from fastsmc.migrate.switchover.modelled import downtime
+from fastsmc.migrate.switchover.query_migrate import read_query_migrate
+from fastsmc.migrate.switchover.trace_log import read_downtime_log
 from tests.support.places import TESTS
 from tools import qemu_downtime as tool
 from tools import qemu_migrate
@@ -30,7 +33,7 @@ def test_a_real_migrations_answer_is_read_and_used(n_vcpu: int, tmp_path: Path) 
     assert 0 < query.transferred_bytes < (tmp_path / "stream").stat().st_size
     assert query.total_ms is not None
     assert query.downtime_ms <= query.total_ms
-    after = with_query(qemu_downtime(258, n_vcpu, link=Link(10)), query)
+    after = with_query(downtime(258, n_vcpu=n_vcpu, link=Link(10)), query)
     assert sum(step.ms.mid for step in after.steps[:2]) == pytest.approx(query.downtime_ms)
     assert load_ms > 0
 
@@ -45,7 +48,7 @@ def test_logs_of_both_ends_of_a_real_migration_are_read() -> None:
     assert ends[0].between("src-downtime-start", "src-downtime-end") == 4627
     query = read_query_migrate(SAMPLES / "query-migrate-10.0.2.json")
     assert query.downtime_ms == 4
-    after = with_query(with_logs(qemu_downtime(274, 2, link=Link(10)), ends), query)
+    after = with_query(with_logs(downtime(274, n_vcpu=2, link=Link(10)), ends), query)
     by_name = {step.name: (step.kind, step.ms.mid) for step in after.steps}
     saved = sum(ends[0].sections("save", "non-iterable").values()) / 1e3
     assert by_name["save of sections"] == ("measured", pytest.approx(saved))

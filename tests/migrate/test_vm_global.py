@@ -8,9 +8,9 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
-from fastsmc.migrate import Codec, decode, encode
 from fastsmc.migrate._checks import U64Array
 from fastsmc.migrate.formats import RegisterState
+from fastsmc.migrate.payload import Codec, decode, encode
 from fastsmc.migrate.vm_global import load_once, writes
 from fastsmc.reference.vm import Vm
 from tests.support.format_states import plain

@@ -1,4 +1,4 @@
-"""Small files of every format that `read_registers` knows, for tests: from recordings, or as documented."""
+"""Small files of every format that `inspect` knows, for tests: from recordings, or as documented."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ def reglist_lines() -> bytes:
 @cache
 def small_stream(name: str) -> bytes:
     """A stream without its guest memory: the sections of memory are left out, all else stays as QEMU wrote it."""
-    from fastsmc.migrate.read import read_registers
+    from fastsmc.migrate.read.detect import inspect
 
     data, at, kept = stream(name), 0, []
-    for part in read_registers(STREAMS / name).parts:
+    for part in inspect(STREAMS / name).parts:
         kept.append(b"" if part.name == "ram" else data[at : at + part.n_bytes])
         at += part.n_bytes
     return b"".join(kept) + data[at:]
@@ -144,11 +144,11 @@ def small_stream(name: str) -> bytes:
 @cache
 def described_stream() -> bytes:
     """A stream of a few devices and a description of just these; the vCPU has SVE."""
-    from fastsmc.migrate.read import read_registers
+    from fastsmc.migrate.read.detect import inspect
 
     data, at, kept = small_stream("max-1.bin.xz"), 0, []
     keep = ("header", "configuration", "timer", "pflash_cfi01", "cpu_common", "cpu", "end of stream")
-    for part in read_registers(io.BytesIO(data)).parts:
+    for part in inspect(io.BytesIO(data)).parts:
         kept.append(data[at : at + part.n_bytes] if part.name in keep else b"")
         at += part.n_bytes
     described = json.loads(data[at:])

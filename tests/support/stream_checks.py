@@ -6,7 +6,7 @@ import json
 import struct
 from typing import Any
 
-from fastsmc.migrate.read import RegisterFile
+from fastsmc.migrate.read.result import RegisterFile
 
 IN_ROUNDS = ("ram", "block", "dirty-bitmap")
 

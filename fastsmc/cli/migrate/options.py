@@ -1,9 +1,10 @@
-"""Options that several commands of `fastsmc migrate` have, as typed text made into values."""
+"""What commands of `fastsmc migrate` share: typed text made into values, and results printed."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
@@ -13,13 +14,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastsmc.facts.register_sets import RegisterSet
-    from fastsmc.plan import Link
+    from fastsmc.migrate.link import Link
 
 
-def registers_given(
-    n_reg: int | None, sve: bool, release: str | None, features: str | None
-) -> tuple[RegisterSet | int, bool]:
-    """(registers, SVE) from a number or from a release, of which exactly one is given.
+class Result(Protocol):
+    """What a function of the library returns: `str` is for people, `as_dict` for programs."""
+
+    def as_dict(self) -> Any: ...
+
+
+def show(result: Result, *, as_json: bool) -> None:
+    """Prints a result as text, or as JSON."""
+    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+
+
+def only_qemu(vmm: str, why: str) -> None:
+    """Refuses every VMM but QEMU.
+
+    Raises:
+        InputError: another one; the message says why.
+    """
+    if vmm != "qemu":
+        msg = f"--vmm {vmm!r}: {why}"
+        raise InputError(msg)
+
+
+def registers_given(n_reg: int | None, sve: bool, release: str | None, features: str | None) -> RegisterSet | int:
+    """Registers from a number or from a release, of which exactly one is given.
 
     Raises:
         BadParameter: both, none, or an option that belongs to the other.
@@ -33,12 +54,11 @@ def registers_given(
             msg = "--features belongs to --release; beside --registers there is --sve"
             raise typer.BadParameter(msg)
         assert n_reg is not None
-        return n_reg, sve
+        return n_reg
     if sve:
         msg = "--sve belongs to --registers; with --release the features say it: --features psci02+sve"
         raise typer.BadParameter(msg)
-    found = registers_of(release, features)
-    return found, found.has_sve
+    return registers_of(release, features)
 
 
 def registers_of(release: str, features: str | None) -> RegisterSet:
@@ -50,19 +70,6 @@ def registers_of(release: str, features: str | None) -> RegisterSet:
     from fastsmc.migrate.compat.named import listed
 
     return listed(release, features)
-
-
-def whole_numbers(option: str, text: str) -> list[int]:
-    """Numbers joined by commas.
-
-    Raises:
-        InputError: naming the option.
-    """
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        msg = f"{option} {text!r}: give whole numbers joined by commas, such as 1,64,512"
-        raise InputError(msg) from None
 
 
 def ioctl_cost(text: str | None) -> tuple[float, ...] | None:
@@ -89,7 +96,7 @@ def link_given(rate: str, rtt: str) -> Link:
     Raises:
         InputError: a rate or a time that cannot be read.
     """
-    from fastsmc.plan import Link, line_rate, microseconds
+    from fastsmc.migrate.link import Link, line_rate, microseconds
 
     return Link(line_rate(rate), microseconds(rtt))
 

@@ -1,26 +1,27 @@
-"""`check_migration`: will a VM restore, in both directions, and if not, which registers are in the way?"""
+"""`check`: will a VM restore, in both directions, and if not, which registers are in the way?"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fastsmc.errors import InputError
+from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.filed import by_file, from_file
 from fastsmc.migrate.compat.judge import fates
 from fastsmc.migrate.compat.named import by_folder, by_host, by_release, looks_like_release, normal_features, unknown
 from fastsmc.migrate.compat.remedies import remedies
-from fastsmc.migrate.compat.result import Direction, MigrationCheck, Vmm
+from fastsmc.migrate.compat.result import Direction, MigrationCheck
 from fastsmc.migrate.compat.side import Side, paired
-from fastsmc.migrate.compat.visible import warnings
+from fastsmc.migrate.compat.visible import cautions
 from fastsmc.migrate.compat.vmms import RULES, carried, stop
-from fastsmc.migrate.read import RegisterFile
+from fastsmc.migrate.read.result import RegisterFile
 
 
-def check_migration(
+def check(
     source: str | Path | RegisterFile,
     dest: str | Path | RegisterFile,
-    vmm: Vmm | str = Vmm.QEMU,
     *,
+    vmm: Vmm | str = Vmm.QEMU,
     source_features: str | None = None,
     dest_features: str | None = None,
     source_release: str | None = None,
@@ -29,7 +30,7 @@ def check_migration(
     """Whether a VM restores on another kernel or host, forward and backward, and every register that fails. Modelled.
 
     Args:
-        source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `read_registers` reads, a recorded
+        source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `inspect` reads, a recorded
             host ("linux-6.12.107-max+sve"), or the folder of a recorded host.
         vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them.
         source_features, dest_features: vCPU features where the side's text does not hold them.
@@ -38,16 +39,16 @@ def check_migration(
     Raises:
         FastsmcError: nothing by that name, unknown features or VMM, or a file that cannot be read.
 
-    >>> check = check_migration("6.18", "6.12")
-    >>> check.forward.ok, [fate.name for fate in check.forward.failing][:2]
+    >>> found = check("6.18", "6.12")
+    >>> found.forward.ok, [fate.name for fate in found.forward.failing][:2]
     (False, ['PSCI_VERSION', 'VENDOR_HYP_BMAP_2'])
     """
-    rules = vmm_of(vmm)
+    restored_by = Vmm.among(vmm, tuple(RULES))
     one, other = paired(
         find_side(source, features=source_features, kernel=source_release),
         find_side(dest, features=dest_features, kernel=dest_release),
     )
-    return compare(one, other, rules)
+    return compare(one, other, restored_by)
 
 
 def compare(one: Side, other: Side, vmm: Vmm) -> MigrationCheck:
@@ -69,7 +70,7 @@ def direction(source: Side, dest: Side, vmm: Vmm) -> Direction:
         unjudged=tuple(fate for fate in found if fate.errno is None),
         stopped_by=stopped.where,
         error=stopped.error,
-        warnings=warnings(source, dest, vmm, failing),
+        cautions=cautions(source, dest, vmm, failing),
         remedies=remedies(source, dest, vmm, failing),
         lengths=stopped.lengths,
     )
@@ -103,16 +104,3 @@ def _no_kernel(text: str, kernel: str | None) -> None:
     if kernel is not None:
         msg = f"{text!r} is no file: release {kernel!r} is for a file that does not tell its kernel"
         raise InputError(msg)
-
-
-def vmm_of(name: Vmm | str) -> Vmm:
-    """The VMM of that name.
-
-    Raises:
-        InputError: there is none; the message lists them.
-    """
-    try:
-        return Vmm(name)
-    except ValueError:
-        msg = f"vmm {str(name)[:40]!r} is not one of {', '.join(Vmm)}"
-        raise InputError(msg) from None

@@ -1,4 +1,4 @@
-"""Sides from files: whatever `read_registers` reads, and which kernel it probably came from."""
+"""Sides from files: whatever `inspect` reads, and which kernel it probably came from."""
 
 from __future__ import annotations
 
@@ -6,28 +6,33 @@ import json
 from pathlib import Path
 
 from fastsmc.errors import InputError
+from fastsmc.facts.history import milestones, series
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
     CLASS_SVE,
-    CLASS_SYSREG,
     FW_BY_ID,
+    PTIMER_CNT,
     SIZE_U64,
+    TIMER_CNT,
     reg_class,
     register,
+    sysreg,
 )
-from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, parse_version, release
+from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.migrate.compat.lists import PTIMER_CNT, ZCR, inferred_ids
+from fastsmc.migrate.compat.lists import APIAKEYLO, ZCR, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
-from fastsmc.migrate.compat.result import Basis
+from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import FIRMWARE, Side
-from fastsmc.migrate.read import Format, RegisterFile, read_registers
+from fastsmc.migrate.read.detect import inspect
+from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
 
-_SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
-_PC, _TIMER_CNT = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x40, _SYSREG | 0xDF1A
-_PMCR, _APIAKEYLO = _SYSREG | 0xDCE0, _SYSREG | 0xC108
+_PC = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 256 // 4
+"""The core register at byte 256 of struct kvm_regs. Source: uapi/asm/kvm.h."""
+_PMCR = sysreg(3, 3, 9, 12, 0)
+"""PMCR_EL0."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
@@ -44,9 +49,9 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
         FastsmcError: the file cannot be read, or holds no register.
     """
     wanted = None if features is None else normal_features(features)
-    file = read_registers(path)
+    file = inspect(path)
     if file.format is Format.RECORDED_LIST and features is not None:
-        file = read_registers(path, format=file.format, features=features)
+        file = inspect(path, format=file.format, features=features)
     return from_file(file, wanted, kernel)
 
 
@@ -65,7 +70,7 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     wanted = features or _recorded_features(file) or _features(values, rules)
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
-    return Side(name, Basis.FILE, rules, wanted, values, notes=notes).in_list_order()
+    return Side(name, SideBasis.FILE, rules, wanted, values, notes=notes).in_list_order()
 
 
 def _values(file: RegisterFile) -> Values:
@@ -75,7 +80,7 @@ def _values(file: RegisterFile) -> Values:
 
 def _completed(values: Values, rules: Release | None) -> Values:
     """A fingerprint with the registers the tool leaves out: PC and the counters, of which there is no value."""
-    left_out = [_PC, _TIMER_CNT]
+    left_out = [_PC, TIMER_CNT]
     if rules is not None and PTIMER_CNT in inferred_ids(rules, DEFAULT_FEATURES):
         left_out.append(PTIMER_CNT)
     return dict(sorted({**dict.fromkeys(left_out), **values}.items()))
@@ -118,10 +123,9 @@ def _likeliest(values: Values) -> Release | None:
     """The newest milestone that has exactly these firmware registers, by its list nearest to this one."""
     named = {FW_BY_ID[reg].name for reg in values if reg in FW_BY_ID}
     psci = values.get(register("PSCI_VERSION"))
-    steps = sorted({OLDEST, NEWEST, *(change.by for change in CHANGES)})
     best: tuple[tuple[bool, int, int], Release] | None = None
-    for age, (major, minor) in enumerate(reversed(steps)):
-        rules = release(f"{major}.{minor}")
+    for age, milestone in enumerate(reversed(milestones())):
+        rules = release(series(milestone))
         if set(rules.fw_registers) != named or (psci is not None and psci not in rules.psci_versions):
             continue
         is_default = psci is None or psci == rules.psci_versions[-1]
@@ -150,12 +154,12 @@ def _recorded_features(file: RegisterFile) -> str:
 
 def _features(values: Values, rules: Release | None) -> str:
     """vCPU features that the registers show; a PMU before 5.12 does not show, as every vCPU lists it."""
-    lists_pmu_always = rules is not None and parse_version(rules.name)[:2] < (5, 12)
+    is_pmu_shown = rules is None or not lists_pmu_always(rules)
     shown = {
         "psci02": values.get(register("PSCI_VERSION")) != PSCI_0_1,
-        "pmu": _PMCR in values and not lists_pmu_always,
+        "pmu": _PMCR in values and is_pmu_shown,
         "sve": ZCR in values or any(reg_class(reg) == CLASS_SVE for reg in values),
-        "pauth": _APIAKEYLO in values,
+        "pauth": APIAKEYLO in values,
     }
     listed = [name for name, is_shown in shown.items() if is_shown]
     return normal_features("+".join(listed if shown["psci02"] else ["none", *listed]))

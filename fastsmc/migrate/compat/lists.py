@@ -15,19 +15,21 @@ from fastsmc.facts.register_names import name_of
 from fastsmc.facts.register_sets import register_set
 from fastsmc.facts.registers import (
     ARCH_ARM64,
+    CLASS_DEMUX,
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_ID,
     FW_BY_NAME,
-    SIZE_U64,
+    PTIMER_CNT,
+    SIZE_SHIFT,
     reg_class,
+    sysreg,
 )
 from fastsmc.facts.releases import Release, parse_version
 from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
 
-_SYSREG = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
 _OLDEST = "5.10"
 _UNLISTED = ("el2",)
 """vCPU features with which no list was recorded."""
@@ -38,7 +40,10 @@ class ListChange:
     """Registers that a release began to list, or ceased to.
 
     Attributes:
-        after: newest release known to be without it. by: the release it is dated to. known: oldest known to have it.
+        after: the newest release that is known to be without the change.
+        by: the release that the change is dated to.
+        known: the oldest release that is known to have the change.
+        is_listed: whether the registers came; else they went.
         feature: vCPU feature bit that has the registers listed in any case (when they go), or that they need (when
             they come); 0 for none.
         note: where lists differ although the release is the same.
@@ -53,9 +58,22 @@ class ListChange:
     source: str
     note: str = ""
 
-    def is_uncertain(self, version: tuple[int, int]) -> bool:
+    def has_come_to(self, release: Release) -> bool:
+        """Whether a release's list has the change."""
+        return _series(release) >= self.by
+
+    def is_uncertain_in(self, release: Release) -> bool:
         """Whether nothing but the change's date tells what this release lists."""
-        return self.after < version < self.known
+        return self.after < _series(release) < self.known
+
+    @property
+    def since(self) -> str:
+        """The release that the change is dated to, as text: "5.12"."""
+        return f"{self.by[0]}.{self.by[1]}"
+
+
+def _series(release: Release) -> tuple[int, int]:
+    return parse_version(release.name)[:2]
 
 
 @cache
@@ -64,11 +82,16 @@ def pmu_registers() -> frozenset[int]:
     return _ids("6.1", "psci02+pmu") - _ids("6.1", "psci02")
 
 
-TCR2_PIR = frozenset(_SYSREG | low for low in (0xC103, 0xC512, 0xC513))
+TCR2_PIR = frozenset({sysreg(3, 0, 2, 0, 3), sysreg(3, 0, 10, 2, 2), sysreg(3, 0, 10, 2, 3)})
 """TCR2_EL1, PIRE0_EL1, PIR_EL1."""
-PTIMER_CNT, PMMIR, ZCR = _SYSREG | 0xDF01, _SYSREG | 0xC4F6, _SYSREG | 0xC090
-_ENCODING, _PAUTH_KEYS = 0xFFFF, (0xC108, 0xC119)
-_CACHE_LEVELS = frozenset(range(0x6020_0000_0011_0003, 0x6020_0000_0011_000E))
+PMMIR, ZCR, OSLSR = sysreg(3, 0, 9, 14, 6), sysreg(3, 0, 1, 2, 0), sysreg(2, 0, 1, 1, 4)
+"""PMMIR_EL1, ZCR_EL1, OSLSR_EL1."""
+PTIMER_CTL, PTIMER_CVAL = sysreg(3, 3, 14, 2, 1), sysreg(3, 3, 14, 2, 2)
+"""CNTP_CTL_EL0 and CNTP_CVAL_EL0."""
+APIAKEYLO, _LAST_PAUTH_KEY = sysreg(3, 0, 2, 1, 0), sysreg(3, 0, 2, 3, 1)
+"""The keys of pointer authentication, from APIAKEYLO_EL1 to APGAKEYHI_EL1."""
+_CACHE_LEVELS = frozenset(ARCH_ARM64 | 2 << SIZE_SHIFT | CLASS_DEMUX | number for number in range(3, 14))
+"""CCSIDR of the cache levels beyond those that every machine has."""
 
 
 @cache
@@ -82,7 +105,7 @@ def list_changes() -> tuple[ListChange, ...]:
         ),
         ListChange(
             *((5, 13), (5, 18), (6, 1)),
-            *(frozenset({_SYSREG | 0x808C}), True, 0),
+            *(frozenset({OSLSR}), True, 0),
             "OSLSR_EL1: the emulated OS lock, from memory; recorded in 6.1",
         ),
         ListChange(
@@ -95,7 +118,7 @@ def list_changes() -> tuple[ListChange, ...]:
         ),
         ListChange(
             *((6, 1), (6, 4), (6, 12)),
-            *(frozenset({_SYSREG | 0xDF11, _SYSREG | 0xDF12}), True, 0),
+            *(frozenset({PTIMER_CTL, PTIMER_CVAL}), True, 0),
             "physical timer: the same series, from memory; recorded in 6.12",
             " (by Amazon's 5.10 and 6.1 too)",
         ),
@@ -141,7 +164,7 @@ def inferred_ids(release: Release, features: str) -> tuple[int, ...]:
         if bits & bit:
             ids ^= plain ^ _ids(_OLDEST, f"psci02+{name}")
     for change in list_changes():
-        if parse_version(release.name)[:2] >= change.by:
+        if change.has_come_to(release):
             if change.is_listed and bits & change.feature == change.feature:
                 ids |= change.ids
             elif not change.is_listed and not bits & change.feature:
@@ -157,37 +180,41 @@ def _some(ids: frozenset[int]) -> str:
 
 def doubts(release: Release) -> tuple[str, ...]:
     """What is not certain about a release's inferred list, one sentence per change."""
-    version = parse_version(release.name)[:2]
     return tuple(
         f"whether {release.name} lists {_some(change.ids)} rests on when that changed ({change.source})"
         for change in list_changes()
-        if change.is_uncertain(version)
+        if change.is_uncertain_in(release)
     )
+
+
+def lists_pmu_always(release: Release) -> bool:
+    """Whether every vCPU of a release lists the PMU's registers, with the feature or without."""
+    return not any(change.has_come_to(release) for change in list_changes() if change.ids == pmu_registers())
 
 
 def feature_of(reg: int) -> str:
     """The vCPU feature that has a register listed: pmu, sve, pauth, or "" for none."""
-    kind, low = reg_class(reg), reg & _ENCODING
+    kind = reg_class(reg)
     if reg in pmu_registers() or reg == PMMIR:
         return "pmu"
     if kind == CLASS_SVE or reg == ZCR:
         return "sve"
-    return "pauth" if kind == CLASS_SYSREG and _PAUTH_KEYS[0] <= low <= _PAUTH_KEYS[1] else ""
+    return "pauth" if kind == CLASS_SYSREG and APIAKEYLO <= reg <= _LAST_PAUTH_KEY else ""
 
 
 def why_missing(reg: int, release: Release | None, features: str) -> str:
     """Why a destination does not list a register, as far as that is known."""
     if release is None:
         return "not in its list"
-    version, bits = parse_version(release.name)[:2], feature_bits(features)
+    bits = feature_bits(features)
     for change in list_changes():
-        doubt = ", probably: the release is inferred" if change.is_uncertain(version) else ""
-        if reg in change.ids and change.is_listed and version < change.by:
-            return f"listed from {change.by[0]}.{change.by[1]} on{change.note}{doubt}"
-        if reg in change.ids and not change.is_listed and version >= change.by and not bits & change.feature:
+        doubt = ", probably: the release is inferred" if change.is_uncertain_in(release) else ""
+        if reg in change.ids and change.is_listed and not change.has_come_to(release):
+            return f"listed from {change.since} on{change.note}{doubt}"
+        if reg in change.ids and not change.is_listed and change.has_come_to(release) and not bits & change.feature:
             what = feature_of(reg)
             without = f"the vCPU feature {what}" if what else "the CPU's feature"
-            return f"hidden without {without} since {change.by[0]}.{change.by[1]}{doubt}"
+            return f"hidden without {without} since {change.since}{doubt}"
     name = feature_of(reg)
     if name and not bits & feature_bits(name):
         return f"listed with the vCPU feature {name} only"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import product
+from typing import Any
+
+import numpy as np
 
 from fastsmc.facts.releases import NEWEST, OLDEST
-from fastsmc.migrate.compat.check import direction, vmm_of
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.compat.check import direction
 from fastsmc.migrate.compat.named import by_release, normal_features
-from fastsmc.migrate.compat.result import Basis, Direction, Verdict, Vmm
+from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
+from fastsmc.migrate.compat.vmms import RULES
 
+REFUSED = "no"
+"""How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
 _LAST_OF_MAJOR = {5: 19, 6: 19}
 """Last minor number of each major version that is over. Source: kernel.org."""
 
@@ -31,14 +40,24 @@ class Cell:
 
     source: str
     dest: str
-    source_basis: Basis
-    dest_basis: Basis
-    verdict: Verdict
+    source_basis: SideBasis
+    dest_basis: SideBasis
+    outlook: Outlook
     n_failing: int
     n_unjudged: int
     failing: tuple[str, ...]
     gains: tuple[str, ...]
     loses: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """The direction in one word: "ok", "~" as far as known, or how many registers are in the way."""
+        if self.outlook is Outlook.FAIL:
+            return str(self.n_failing) if self.n_failing else REFUSED
+        return "~" if self.outlook is Outlook.AS_FAR_AS_KNOWN else "ok"
+
+    def __repr__(self) -> str:
+        return f"Cell({self.source!r} to {self.dest!r}, {self.mark!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,8 @@ class Matrix:
     """All directions between releases.
 
     Attributes:
-        releases: oldest first. cells: row by row, from each release to every one.
+        releases: names, oldest first.
+        cells: row by row, from each release to every one.
     """
 
     releases: tuple[str, ...]
@@ -64,9 +84,61 @@ class Matrix:
         for cell in self.cells:
             yield (
                 *(cell.source, cell.dest, self.vmm.value, self.features),
-                *(cell.source_basis.value, cell.dest_basis.value, cell.verdict.value, cell.n_failing, cell.n_unjudged),
+                *(cell.source_basis.value, cell.dest_basis.value, cell.outlook.value, cell.n_failing, cell.n_unjudged),
                 *(";".join(names) for names in (cell.failing, cell.gains, cell.loses)),
             )
+
+    def as_dict(self) -> dict[str, Any]:
+        """All directions as plain values."""
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in self.table()]
+        head = {"kind": "modelled", "vmm": self.vmm, "features": self.features}
+        return {**head, "releases": list(self.releases), "directions": rows}
+
+    def as_csv(self) -> str:
+        """A row per direction, under COLUMNS."""
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(self.table())
+        return text.getvalue()
+
+    def grouped(self) -> tuple[list[str], list[list[Cell]]]:
+        """Names of groups of like releases, and the cells between their first members."""
+        like = groups(self)
+        firsts = {group[0] for group in like}
+        names = [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in like]
+        cells = [[cell for cell in row if cell.dest in firsts] for row in self.rows() if row[0].source in firsts]
+        return names, cells
+
+    def figure_data(self) -> dict[str, Any]:
+        """What the heat map draws: the arguments of `fastsmc.reporting.directions.picture`."""
+        names, cells = self.grouped()
+        n_fail = sum(cell.outlook is Outlook.FAIL for cell in self.cells)
+        what = f"{n_fail} of {len(self.cells)} directions between kernels fail (vCPUs with {self.features})"
+        return {
+            "names": names,
+            "marks": np.array([[cell.mark for cell in row] for row in cells], np.str_),
+            "n_failing": np.array([[cell.n_failing for cell in row] for row in cells], np.int64),
+            "title": f"{self.vmm}: {what}",
+        }
+
+    def __repr__(self) -> str:
+        n_fail = sum(cell.outlook is Outlook.FAIL for cell in self.cells)
+        return f"Matrix({len(self.releases)} releases, {self.vmm}, {self.features}, {n_fail} directions fail)"
+
+    def __str__(self) -> str:
+        names, cells = self.grouped()
+        width = max(len("source"), *map(len, names))
+        what = "registers in the way, source down, destination across (modelled)"
+        lines = [f"{self.vmm}, vCPUs with {self.features}: {what}"]
+        lines += [f"{'source':{width}}" + "".join(f" {name.partition(' ')[0]:>5}" for name in names)]
+        for name, row in zip(names, cells, strict=True):
+            lines += [f"{name:{width}}" + "".join(f" {cell.mark:>5}" for cell in row)]
+        known = "restores as far as known, some values are not; releases that behave alike share a line"
+        lines += [f"ok: restores; ~: {known}"]
+        if any(cell.mark == REFUSED for row in cells for cell in row):
+            lines += [f"{REFUSED}: {self.vmm} refuses such a vCPU before it writes a register"]
+        return "\n".join(lines)
 
 
 def known_releases() -> tuple[str, ...]:
@@ -83,14 +155,14 @@ def known_releases() -> tuple[str, ...]:
     return tuple(found)
 
 
-def migration_matrix(
+def matrix(
     releases: Sequence[str] | None = None,
     *,
     features: str = "psci02",
     vmm: Vmm | str = Vmm.QEMU,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> Matrix:
-    """Checks every release against every other, as `check_migration` does. Modelled.
+    """Checks every release against every other, as `check` does. Modelled.
 
     Args:
         releases: names; all known ones by default.
@@ -99,7 +171,7 @@ def migration_matrix(
     Raises:
         InputError: an unknown release, feature or VMM.
     """
-    vmm = vmm_of(vmm)
+    vmm = Vmm.among(vmm, tuple(RULES))
     names = tuple(releases) if releases is not None else known_releases()
     wanted = normal_features(features)
     sides = {name: by_release(name, wanted) for name in names}
@@ -112,14 +184,14 @@ def migration_matrix(
     return Matrix(names, wanted, vmm, tuple(cells))
 
 
-def _cell(one: str, other: str, source_basis: Basis, dest_basis: Basis, found: Direction) -> Cell:
-    changes = {warning.kind: warning.names for warning in found.warnings}
+def _cell(one: str, other: str, source_basis: SideBasis, dest_basis: SideBasis, found: Direction) -> Cell:
+    changes = {caution.kind: caution.names for caution in found.cautions}
     return Cell(
         one,
         other,
         source_basis,
         dest_basis,
-        found.verdict,
+        found.outlook,
         len(found.failing),
         len(found.unjudged),
         tuple(fate.name for fate in found.failing),
@@ -131,7 +203,7 @@ def _cell(one: str, other: str, source_basis: Basis, dest_basis: Basis, found: D
 def groups(matrix: Matrix) -> tuple[tuple[str, ...], ...]:
     """Neighbouring releases whose rows and columns are alike, so that one line of a table tells all of them."""
     n = len(matrix.releases)
-    looks = [[(cell.verdict, cell.n_failing) for cell in row] for row in matrix.rows()]
+    looks = [[(cell.outlook, cell.n_failing) for cell in row] for row in matrix.rows()]
     found: list[list[int]] = []
     for k in range(n):
         last = found[-1][0] if found else None

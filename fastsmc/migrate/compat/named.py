@@ -16,7 +16,7 @@ from fastsmc.facts.registers import reg_class
 from fastsmc.facts.releases import Release, parse_version, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
-from fastsmc.migrate.compat.result import Basis
+from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import FIRMWARE, Side
 from fastsmc.recordings.folder import open_recording, payload_path, read_payload
 from fastsmc.reference.restore import RegisterDump
@@ -89,15 +89,15 @@ def by_release(text: str, features: str | None) -> Side:
     folder = _recorded_folder(name)
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
-        return Side(text, Basis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
+        return Side(text, SideBasis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
     known, told = _between(name, wanted)
     values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
     notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
-    return Side(text, Basis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+    return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
 
 
 def listed(text: str, features: str | None = None) -> RegisterSet:
-    """The registers that a vCPU of a release lists: recorded, or inferred as for `check_migration`.
+    """The registers that a vCPU of a release lists: recorded, or inferred as for `check`.
 
     Raises:
         InputError: as `by_release`.
@@ -130,10 +130,10 @@ def by_host(text: str, features: str | None) -> Side:
     rules = release(hosts[name].release)
     found = _payload(PACKAGED / name, wanted)
     if found is not None:
-        return Side(text, Basis.RECORDED, rules, wanted, found)
+        return Side(text, SideBasis.RECORDED, rules, wanted, found)
     values = dict.fromkeys(listed.ids.tolist())
     note = "its list was recorded; its values are not packaged and not known"
-    return Side(text, Basis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
+    return Side(text, SideBasis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
 
 
 def by_folder(folder: Path, features: str | None) -> Side:
@@ -152,7 +152,7 @@ def by_folder(folder: Path, features: str | None) -> Side:
         known = ", ".join(recording.payloads()) or "none"
         msg = f"{folder}: holds no payload with features {wanted!r}; there are {known}"
         raise InputError(msg)
-    return Side(str(folder), Basis.RECORDED, recording.release, wanted, found)
+    return Side(str(folder), SideBasis.RECORDED, recording.release, wanted, found)
 
 
 def _payload(folder: Path, features: str) -> dict[int, int | None] | None:

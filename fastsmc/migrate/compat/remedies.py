@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fastsmc.facts.registers import ARCH_ARM64, CLASS_SYSREG, FW_BY_ID, SIZE_U64, FwKind, reg_class, reg_size, register
+from fastsmc.facts.registers import FW_BY_ID, FwKind, reg_class, reg_size, register, sysreg
+from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.judge import psci_text
 from fastsmc.migrate.compat.lists import feature_of
-from fastsmc.migrate.compat.result import RegisterFate, Remedy, Vmm, shown_name
+from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
 from fastsmc.migrate.compat.side import FIRMWARE, MIDR, Side
 
 _UNVERIFIED = "QEMU 2026; final property names not verified"
 _UNDATED = "read in its source of 2026; since which release is not verified"
 _PINNED = "set before the VM first runs"
-_PMU_VERSION = tuple(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC00A, 0xC028))
+_PMU_VERSION = (sysreg(3, 0, 0, 1, 2), sysreg(3, 0, 0, 5, 0))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
 _BMAP_2 = register("VENDOR_HYP_BMAP_2")
-_IMPLEMENTATION = (MIDR, *(ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | low for low in (0xC006, 0xC807)))
+_IMPLEMENTATION = (MIDR, sysreg(3, 0, 0, 0, 6), sysreg(3, 1, 0, 0, 7))
 """MIDR_EL1, REVIDR_EL1, AIDR_EL1."""
 
 

@@ -1,25 +1,17 @@
-"""What `check_migration` returns: one verdict per direction, every register that stands in the way, and the rest."""
+"""What `check` returns: an outlook per direction, every register that stands in the way, and what the guest sees."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import CLASS_DEMUX, CLASS_SYSREG, Encoding, reg_class
+from fastsmc.facts.vmms import Vmm
 
 
-class Vmm(StrEnum):
-    """Whose restore is judged. KVM: no VMM, SET_ONE_REG of every register in list order, as the recordings made it."""
-
-    QEMU = "qemu"
-    FIRECRACKER = "firecracker"
-    CLOUD_HYPERVISOR = "cloud-hypervisor"
-    CROSVM = "crosvm"
-    KVM = "kvm"
-
-
-class Basis(StrEnum):
+class SideBasis(StrEnum):
     """Where a side's registers come from: a recorded host, a file, or the rules of a release nobody recorded."""
 
     RECORDED = "recorded"
@@ -27,8 +19,8 @@ class Basis(StrEnum):
     INFERRED = "inferred"
 
 
-class Verdict(StrEnum):
-    """Of one direction. As far as known: nothing fails, but some registers could not be judged."""
+class Outlook(StrEnum):
+    """What becomes of a VM that moves one way. As far as known: nothing fails, and some registers cannot be judged."""
 
     PASS = "pass"
     AS_FAR_AS_KNOWN = "passes as far as known"
@@ -69,12 +61,25 @@ class RegisterFate:
         """Its name, or its encoding."""
         return shown_name(self.reg)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The register as plain values, numbers as hexadecimal text."""
+        return {
+            "id": f"{self.reg:#018x}",
+            "name": self.name or None,
+            "value": None if self.value is None else f"{self.value:#x}",
+            "errno": self.errno,
+            "reason": self.reason,
+        }
+
+    def __repr__(self) -> str:
+        return f"RegisterFate({self.reg:#018x}, errno={self.errno}, {self.reason[:100]!r})"
+
     def __str__(self) -> str:
         return f"{self.reg:#018x} {self.name or '(no name)'}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class Caution:
     """Something that the guest, not the VMM, would notice.
 
     Attributes:
@@ -85,6 +90,16 @@ class Warning:
     kind: str
     text: str
     names: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The caution as plain values."""
+        return {"kind": self.kind, "text": self.text, "names": list(self.names)}
+
+    def __repr__(self) -> str:
+        return f"Caution({self.kind!r}, {self.text[:120]!r})"
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,17 @@ class Remedy:
     registers: tuple[int, ...]
     command: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """The remedy as plain values."""
+        ids = [f"{reg:#018x}" for reg in self.registers]
+        return {"text": self.text, "command": self.command or None, "registers": ids}
+
+    def __repr__(self) -> str:
+        return f"Remedy({self.text[:120]!r}, {len(self.registers)} registers)"
+
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Direction:
@@ -110,7 +136,7 @@ class Direction:
         unjudged: registers whose fate no rule or no value tells.
         stopped_by: where the VMM gives up, in words; "" if it does not.
         error: the VMM's own error text, line by line; empty when it passes or when its text is not known.
-        warnings: what the guest would see change; of a failing direction, once the failing registers are left out.
+        cautions: what the guest would see change; in a failing direction, once the failing registers are left out.
         remedies: what would let it pass.
         lengths: registers in the payload's array and in the destination's, as QEMU compares them; None for others.
     """
@@ -123,16 +149,52 @@ class Direction:
     unjudged: tuple[RegisterFate, ...] = ()
     stopped_by: str = ""
     error: tuple[str, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    cautions: tuple[Caution, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     lengths: tuple[int, int] | None = None
 
     @property
-    def verdict(self) -> Verdict:
+    def outlook(self) -> Outlook:
         """Pass, fail, or passes as far as known."""
         if not self.ok:
-            return Verdict.FAIL
-        return Verdict.AS_FAR_AS_KNOWN if self.unjudged else Verdict.PASS
+            return Outlook.FAIL
+        return Outlook.AS_FAR_AS_KNOWN if self.unjudged else Outlook.PASS
+
+    @property
+    def summary(self) -> str:
+        """One sentence: whether the VM restores, and what stands in the way if it does not."""
+        way = f"{self.source} to {self.dest}"
+        if self.ok:
+            return f"{way} {'passes' if self.outlook is Outlook.PASS else self.outlook} with {self.vmm}"
+        count = len(self.failing)
+        if not count:
+            return f"{way} fails with {self.vmm}: stopped by {self.stopped_by}"
+        registers = "1 register stands" if count == 1 else f"{count} registers stand"
+        return f"{way} fails with {self.vmm}: {registers} in the way"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The direction as plain values."""
+        lengths = self.lengths
+        return {
+            "ok": self.ok,
+            "verdict": self.outlook,
+            "failing": [fate.as_dict() for fate in self.failing],
+            "unjudged": [fate.as_dict() for fate in self.unjudged],
+            "stopped_by": self.stopped_by or None,
+            "error": list(self.error),
+            "lengths": {"incoming": lengths[0], "own": lengths[1]} if lengths else None,
+            "warnings": [caution.as_dict() for caution in self.cautions],
+            "remedies": [remedy.as_dict() for remedy in self.remedies],
+        }
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.failing)} failing, {len(self.unjudged)} unjudged"
+        return f"Direction({self.source[:40]!r} to {self.dest[:40]!r}, {self.vmm}, {self.outlook.value!r}, {counts})"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.compat.text import direction
+
+        return direction("direction", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +209,32 @@ class SideInfo:
     """
 
     name: str
-    basis: Basis
+    basis: SideBasis
     release: str
     features: str
     n_register: int
     n_value: int
     notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The side as plain values."""
+        return {
+            "name": self.name,
+            "basis": self.basis,
+            "release": self.release or None,
+            "features": self.features,
+            "registers": self.n_register,
+            "values": self.n_value,
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        return f"SideInfo({self.name[:80]!r}, {self.basis}, {self.n_register} registers, {self.n_value} values)"
+
+    def __str__(self) -> str:
+        kernel = f"Linux {self.release}" if self.release else "no kernel's rules"
+        counts = f"{self.n_register} registers, {self.n_value} values"
+        return f"{self.name} ({self.basis}: {kernel}, {self.features}, {counts})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +246,23 @@ class MigrationCheck:
     vmm: Vmm
     forward: Direction
     backward: Direction
-    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Both sides and both directions as plain values."""
+        return {
+            "kind": "modelled",
+            "vmm": self.vmm,
+            "source": self.source.as_dict(),
+            "dest": self.dest.as_dict(),
+            "forward": self.forward.as_dict(),
+            "backward": self.backward.as_dict(),
+        }
+
+    def __repr__(self) -> str:
+        ways = f"forward={self.forward.outlook.value!r}, backward={self.backward.outlook.value!r}"
+        return f"MigrationCheck({self.source.name[:40]!r}, {self.dest.name[:40]!r}, {self.vmm}, {ways})"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.compat.text import both_ways
+
+        return both_ways(self)

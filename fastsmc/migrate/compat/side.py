@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fastsmc.facts.registers import (
-    ARCH_ARM64,
     CLASS_CORE,
     CLASS_DEMUX,
     CLASS_FW,
@@ -14,23 +13,24 @@ from fastsmc.facts.registers import (
     CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_ID,
-    SIZE_U64,
     FwKind,
     reg_class,
+    sysreg,
 )
 from fastsmc.facts.releases import Host, Release
 from fastsmc.facts.vcpu import feature_bits
-from fastsmc.migrate.compat.result import Basis, SideInfo
+from fastsmc.migrate.compat.result import SideBasis, SideInfo
 from fastsmc.reference.vm import Vm
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 _CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
 """Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices. Timers, which come before, are taken for sysregs."""
-MIDR = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | 0xC000
+MIDR = sysreg(3, 0, 0, 0, 0)
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
 _LEVEL = 0xF
+"""The feature level in a workaround register's value."""
 WORKAROUNDS = frozenset(_WORKAROUNDS.values())
-_LEVELS = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
+_LEVELS_KNOWN = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
 
 Levels = tuple[int, int, int]
 DEFAULT_LEVELS: Levels = (2, 0, 0)
@@ -50,7 +50,7 @@ class Side:
     """
 
     name: str
-    basis: Basis
+    basis: SideBasis
     release: Release | None
     features: str
     values: Mapping[int, int | None]
@@ -71,7 +71,7 @@ class Side:
         found = []
         for number in (1, 2, 3):
             value = self.values.get(_WORKAROUNDS[number], 0)
-            if value is None or value & _LEVEL not in _LEVELS[number]:
+            if value is None or value & _LEVEL not in _LEVELS_KNOWN[number]:
                 return None
             found.append(value & _LEVEL)
         return found[0], found[1], found[2]
@@ -101,7 +101,7 @@ class Side:
             reg: value if reg_class(reg) in FIRMWARE and reg not in WORKAROUNDS else None
             for reg, value in self.values.items()
         }
-        return replace(self, basis=Basis.INFERRED, values=values, notes=(*self.notes, note))
+        return replace(self, basis=SideBasis.INFERRED, values=values, notes=(*self.notes, note))
 
     def with_levels(self, levels: Levels) -> Side:
         """The firmware registers' unknown values as KVM gives them on a host with these workaround levels."""
@@ -135,7 +135,7 @@ def _on_machine(side: Side, other: Side) -> Side:
 
 
 def _with_levels_of(side: Side, other: Side) -> Side:
-    if side.release is None or side.basis is not Basis.INFERRED or side.levels is not None:
+    if side.release is None or side.basis is not SideBasis.INFERRED or side.levels is not None:
         return side
     if other.levels is not None and other.release is not None:
         return side.with_levels(other.levels).noted("workaround levels assumed to be those of the other side")

@@ -13,7 +13,8 @@ from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
 from fastsmc.facts.vcpu import feature_bits
-from fastsmc.migrate.compat.result import RegisterFate, Vmm, Warning, shown_name
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.compat.result import Caution, RegisterFate, shown_name
 from fastsmc.migrate.compat.side import FIRMWARE, Side, kernel_host
 from fastsmc.migrate.compat.vmms import carried, dropped
 from fastsmc.reference.state import OK
@@ -34,7 +35,7 @@ Told = tuple[frozenset[str], tuple[tuple[int, ...] | None, ...], bool]
 """(functions answered, answer to each of _QUESTIONS, whether an SMC is served)."""
 
 
-def warnings(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Warning, ...]:
+def cautions(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Caution, ...]:
     """What passes and yet changes something.
 
     Args:
@@ -88,19 +89,19 @@ def _asked(host: Host, features: int, sets: tuple[tuple[int, int], ...]) -> Told
     return frozenset(answered), tuple(answers), smc
 
 
-def _changes(before: Told, after: Told) -> Iterator[Warning]:
+def _changes(before: Told, after: Told) -> Iterator[Caution]:
     """Differences between what a guest was told and will be told."""
     gained, lost = _in_order(after[0] - before[0]), _in_order(before[0] - after[0])
     if gained:
-        yield Warning("gains", f"the guest gains {_calls(gained)} answered there: {_some(gained)}", gained)
+        yield Caution("gains", f"the guest gains {_calls(gained)} answered there: {_some(gained)}", gained)
     if lost:
-        yield Warning("loses", f"the guest loses {_calls(lost)} answered until then: {_some(lost)}", lost)
+        yield Caution("loses", f"the guest loses {_calls(lost)} answered until then: {_some(lost)}", lost)
     for (func_id, x1), old, new in zip(_QUESTIONS, before[1], after[1], strict=True):
         if old != new and old is not None and new is not None:
             name = FUNCTION_BY_ID[func_id].name + (f"({FUNCTION_BY_ID[x1].name})" if x1 else "")
-            yield Warning("answers", f"{name} answers {_words(new)} there; it was {_words(old)}", (name,))
+            yield Caution("answers", f"{name} answers {_words(new)} there; it was {_words(old)}", (name,))
     if before[2] != after[2]:
-        yield Warning("smc", "calls by SMC are answered there" if after[2] else "calls by SMC are refused there")
+        yield Caution("smc", "calls by SMC are answered there" if after[2] else "calls by SMC are refused there")
 
 
 def _in_order(names: frozenset[str]) -> tuple[str, ...]:
@@ -124,13 +125,13 @@ def _some(names: tuple[str, ...]) -> str:
 # -- registers that do not travel ------------------------------------------------------------------------------
 
 
-def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
+def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
     """Registers that the VMM does not save: SVE's, and bitmaps."""
     lost = dropped(source, vmm)
     sve = [reg for reg in lost if reg_class(reg) == CLASS_SVE]
     others = [reg for reg in lost if reg_class(reg) != CLASS_SVE]
     if sve:
-        yield Warning("not carried", f"{vmm} does not save {len(sve)} SVE registers: the guest's vectors are lost")
+        yield Caution("not carried", f"{vmm} does not save {len(sve)} SVE registers: the guest's vectors are lost")
     if others:
         names = tuple(map(shown_name, others))
         changed = [
@@ -139,7 +140,7 @@ def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
             if source.values[reg] is not None and source.values[reg] != _reset(dest, reg)
         ]
         effect = f"; different from the reset value there: {', '.join(changed)}" if changed else ""
-        yield Warning("not carried", f"{vmm} does not save {', '.join(names)}: they are reset there{effect}", names)
+        yield Caution("not carried", f"{vmm} does not save {', '.join(names)}: they are reset there{effect}", names)
 
 
 def _reset(dest: Side, reg: int) -> int | None:
@@ -150,7 +151,7 @@ def _reset(dest: Side, reg: int) -> int | None:
     return value if errno == OK else None
 
 
-def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
+def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
     """Registers of the destination that the payload lacks."""
     mine, theirs = carried(dest, vmm), carried(source, vmm)
     kinds = {reg_class(reg) for reg in theirs}
@@ -159,4 +160,4 @@ def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Warning]:
         names = tuple(shown_name(reg) or f"{reg:#018x}" for reg in kept)
         count = f"{len(kept)} registers there are" if len(kept) > 1 else "1 register there is"
         text = f"{count} not in the payload, to keep the reset value: {_some(names)}"
-        yield Warning("keeps reset value", text, names)
+        yield Caution("keeps reset value", text, names)

@@ -21,7 +21,8 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.vcpu import FEATURE_PMU, feature_bits
-from fastsmc.migrate.compat.result import RegisterFate, Vmm, shown_name
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.compat.result import RegisterFate, shown_name
 from fastsmc.migrate.compat.side import Side
 
 _QEMU = "qemu-system-aarch64: "

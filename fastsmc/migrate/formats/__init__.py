@@ -11,8 +11,9 @@ from typing import cast
 
 import numpy as np
 
+from fastsmc.checks import U8Array, word_of
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import U8Array, checked_out
+from fastsmc.migrate._checks import checked_out
 from fastsmc.migrate.formats.arrays import ArrayFormat, IdsOnce
 from fastsmc.migrate.formats.base import PayloadFormat
 from fastsmc.migrate.formats.cloud_hypervisor import CloudHypervisorLike
@@ -107,10 +108,7 @@ def _most(expected: Expected) -> int:
 def _format(form: PayloadFormat | str) -> PayloadFormat:
     if not isinstance(form, str):
         return form
-    if form not in FORMATS:
-        msg = f"format {form[:40]!r} is not one of {', '.join(map(repr, FORMATS))}"
-        raise InputError(msg)
-    return FORMATS[form]
+    return FORMATS[word_of("format", form, FORMATS)]
 
 
 __all__ = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.migrate._checks import U8Array, U64Array
+from fastsmc.checks import U8Array, U64Array
 from fastsmc.migrate.formats.base import check_length
 from fastsmc.migrate.formats.state import Expected, RegisterState
 from fastsmc.migrate.payload import Codec, PayloadLayout

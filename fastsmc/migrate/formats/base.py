@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fastsmc.checks import U8Array
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import U8Array
 from fastsmc.migrate.formats.state import Expected, RegisterState
 
 

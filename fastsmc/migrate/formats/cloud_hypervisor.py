@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.checks import I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import CLASS_CORE, CLASS_MASK
-from fastsmc.migrate._checks import I64Array, U8Array, U64Array, checked_ids
+from fastsmc.migrate._checks import checked_ids
 from fastsmc.migrate.formats.base import damage
 from fastsmc.migrate.formats.state import Expected, RegisterState, check_widths
 
@@ -52,7 +53,7 @@ class CloudHypervisorLike:
         _put(out, at, _TAIL)
 
     def decode(self, data: U8Array, expected: Expected) -> RegisterState:
-        """Exactly what `encode` writes; `read_registers` reads JSON that is laid out otherwise."""
+        """Exactly what `encode` writes; `inspect` reads JSON that is laid out otherwise."""
         from fastsmc.migrate.kernels.records import read_json
 
         text, start = _pieces(expected.ids)

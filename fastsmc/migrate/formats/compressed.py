@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastsmc.checks import U8Array
 from fastsmc.errors import InputError
-from fastsmc.migrate._checks import U8Array
 from fastsmc.migrate.formats.base import damage
 
 LEVELS = range(-7, 23)

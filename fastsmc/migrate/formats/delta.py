@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.migrate._checks import U8Array, checked_ids
+from fastsmc.checks import U8Array
+from fastsmc.migrate._checks import checked_ids
 from fastsmc.migrate.formats.base import check_length, damage
 from fastsmc.migrate.formats.state import Expected, RegisterState, check_widths
 

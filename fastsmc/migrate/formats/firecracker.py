@@ -12,9 +12,9 @@ from functools import cache
 
 import numpy as np
 
+from fastsmc.checks import U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import reg_size
-from fastsmc.migrate._checks import U8Array, U64Array
 from fastsmc.migrate.formats.base import check_length, damage
 from fastsmc.migrate.formats.records import Field, Record, WideField
 from fastsmc.migrate.formats.state import Expected, RegisterState, reg_sizes

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.checks import BoolArray, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, CLASS_MASK, CLASS_SVE, SIZE_SHIFT, SIZE_U64, reg_size
-from fastsmc.migrate._checks import BoolArray, U8Array, U64Array
 from fastsmc.migrate.formats.base import check_length, damage
 from fastsmc.migrate.formats.records import Field, Record, WideField
 from fastsmc.migrate.formats.state import Expected, RegisterState, check_widths

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.migrate._checks import BoolArray, I64Array, U8Array, U64Array
+from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.migrate.formats.base import damage
 
 

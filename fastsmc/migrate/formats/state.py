@@ -8,19 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import reg_size
-from fastsmc.migrate._checks import (
-    MAX_COUNT,
-    BoolArray,
-    I64Array,
-    U8Array,
-    U64Array,
-    checked_matrix,
-    checked_scope,
-    checked_whole,
-    is_narrow,
-)
+from fastsmc.migrate._checks import MAX_COUNT, checked_matrix, checked_scope, is_narrow
 from fastsmc.migrate.read.result import Bank
 
 MAX_VALUE_BYTES = 256
@@ -80,7 +71,7 @@ class RegisterState:
 
     @classmethod
     def of_bank(cls, *banks: Bank) -> RegisterState:
-        """The registers of banks of the same vCPUs, as `read_registers` tells them (cpregs and core of QEMU).
+        """The registers of banks of the same vCPUs, as `inspect` tells them (cpregs and core of QEMU).
 
         Raises:
             InputError: values that the file does not tell, or banks of different vCPUs.
@@ -131,7 +122,7 @@ class Expected:
     is_global: BoolArray | None = None
 
     @classmethod
-    def of(cls, ids: ArrayLike, n_vcpu: int, *, is_global: ArrayLike | None = None) -> Expected:
+    def of(cls, ids: ArrayLike, *, n_vcpu: int, is_global: ArrayLike | None = None) -> Expected:
         """Checked.
 
         Raises:
@@ -139,7 +130,7 @@ class Expected:
         """
         names = checked_any_ids(ids)
         scope = None if is_global is None else checked_scope(is_global, names.size, is_needed=True)
-        return cls(names, checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, "of a VM that is there"), scope)
+        return cls(names, whole("n_vcpu", n_vcpu, first=1, last=MAX_COUNT), scope)
 
 
 def checked_any_ids(ids: ArrayLike) -> U64Array:

@@ -1,13 +1,13 @@
-"""Which QEMU guest a prediction is for."""
+"""The QEMU guest that a prediction is for: machine virt, its version, interrupt controller and accelerator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from fastsmc.checks import shown, whole, word_of
 from fastsmc.errors import InputError
 from fastsmc.facts.costs import QEMU_VIRT_MAX_CPUS
-from fastsmc.migrate._checks import checked_whole
 
 GICV2_MAX_CPUS = 8
 """Measured: QEMU 7.2.22 refuses a ninth, and so does 10.0.2."""
@@ -49,14 +49,10 @@ class QemuMachine:
 
     def __post_init__(self) -> None:
         if self.gic not in (2, 3) or isinstance(self.gic, bool):
-            msg = f"gic {self.gic!r}: the sizes of GICv2 and GICv3 are known; give 2 or 3"
+            msg = f"gic is {shown(self.gic)}: it must be 2 or 3, whose sizes are known"
             raise InputError(msg)
-        if self.accel not in get_args(Accel):
-            msg = f"accel {self.accel!r} is not one of {', '.join(map(repr, get_args(Accel)))}"
-            raise InputError(msg)
-        if self.version not in VERSIONS:
-            msg = f"version {self.version!r} of QEMU is not known; known: {', '.join(VERSIONS)}"
-            raise InputError(msg)
+        word_of("accel", self.accel, get_args(Accel))
+        word_of("version", self.version, VERSIONS)
         if self.accel == "kvm" and self.cpu_max:
             msg = "cpu_max: with accel kvm, -cpu max is the host's own CPU and sends nothing more; leave it out"
             raise InputError(msg)
@@ -64,6 +60,28 @@ class QemuMachine:
         if self.accel == "kvm" and tcg_only:
             msg = f"{tcg_only[0]}: QEMU {self.version} has it under TCG only, not with accel kvm"
             raise InputError(msg)
+
+    @classmethod
+    def of(cls, text: str, *, gic: int | None = None, version: str | None = None, **more: Any) -> QemuMachine:
+        """The machine that an argument of QEMU's -M names.
+
+        Args:
+            text: "virt,gic-version=3,its=off"; "virt-10.0" names the version too.
+            gic, version: where the text does not say it; they may say the same once more.
+            more: the other attributes.
+
+        Raises:
+            InputError: as `parse_machine`, or what is given contradicts the text.
+
+        >>> QemuMachine.of("virt-10.0,its=off", gic=3).command_line(n_vcpu=4, sve=False)
+        '-accel tcg -M virt-10.0,gic-version=3,its=off -cpu <without SVE> -smp 4 -display none -S -nodefaults'
+        """
+        found: dict[str, Any] = parse_machine(text)
+        for name, value, words in (("gic", gic, "GIC"), ("version", version, "QEMU")):
+            if value is not None and found.setdefault(name, value) != value:
+                msg = f"{words} {value} contradicts machine {text!r}"
+                raise InputError(msg)
+        return cls(**found, **more)
 
     @property
     def is_max(self) -> bool:
@@ -89,14 +107,14 @@ class QemuMachine:
         Raises:
             InputError: it is no number of vCPUs, or more than a GICv2 serves.
         """
-        n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_VCPU, "QEMU's virt runs up to 512")
+        n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="QEMU's virt runs up to 512")
         if self.gic == 2 and n_vcpu > GICV2_MAX_CPUS:
             msg = f"n_vcpu {n_vcpu}: a GICv2 serves {GICV2_MAX_CPUS} vCPUs at most; more need a GICv3"
             raise InputError(msg)
         return n_vcpu
 
-    def command_line(self, n_vcpu: int | str, *, sve: bool) -> str:
-        """Options of a qemu-system-aarch64 that this describes, but for which CPU it has."""
+    def command_line(self, *, n_vcpu: int | str, sve: bool) -> str:
+        """Options of qemu-system-aarch64 that give this machine; which CPU model it has is left open."""
         machine = f"virt-{self.version},gic-version={self.gic}"
         for name, default in (("its", True), ("acpi", True), ("virtualization", False), ("secure", False)):
             if getattr(self, name) != default:

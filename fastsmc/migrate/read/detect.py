@@ -1,4 +1,4 @@
-"""`read_registers`: what a file is, told by its content, and its registers."""
+"""`inspect`: what a file is, told by its content, and its registers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastsmc.errors import InputError, RegisterFileError
+from fastsmc.checks import one_of
+from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read import analyze_migration, cloud_hypervisor, fingerprint, recorded, reg_list, snapshot_editor
 from fastsmc.migrate.read.banks import banks
 from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
 from fastsmc.migrate.read.qemu import stream as qemu_stream
 from fastsmc.migrate.read.qemu.framing import MAGIC
-from fastsmc.migrate.read.result import Format, Part, Provenance, RegisterFile
+from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFile
 from fastsmc.migrate.read.source import Cursor, cursor_on, opened
 from fastsmc.migrate.read.strict_json import parse
 from fastsmc.migrate.read.told import Told
@@ -32,7 +33,7 @@ _KNOWN = (
 )
 
 
-def read_registers(
+def inspect(
     file: Path | str | BinaryIO, *, format: Format | str | None = None, features: str | None = None
 ) -> RegisterFile:
     """The registers of every vCPU that a file tells about, with their values where it has them.
@@ -47,7 +48,7 @@ def read_registers(
             message names the file and the byte or line.
         InputError: no such format.
     """
-    wanted = _format(format)
+    wanted = None if format is None else one_of("format", format, Format)
     is_path = isinstance(file, Path | str)
     shown = str(file) if is_path else str(getattr(file, "name", "the file"))
     try:
@@ -58,14 +59,6 @@ def read_registers(
     except RegisterFileError as error:
         msg = f"{shown}: {error}"
         raise RegisterFileError(msg) from error
-
-
-def _format(name: Format | str | None) -> Format | None:
-    try:
-        return None if name is None else Format(name)
-    except ValueError:
-        msg = f"format {str(name)[:40]!r} is not one of {', '.join(Format)}"
-        raise InputError(msg) from None
 
 
 def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None) -> RegisterFile:
@@ -84,7 +77,7 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     name = " ".join((path, *told.told_by.values()))
     left = len(data) - sum(part.n_bytes for part in told.parts)
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
-    provenance = Provenance(path, len(data), cursor.sha256(), told.told_by)
+    provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
     apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
-from fastsmc.facts.register_sets import RegisterSet, is_vm_global
+from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import reg_size
 
 
@@ -47,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class FileProvenance:
     """Where the registers come from.
 
     Attributes:
@@ -76,15 +77,18 @@ class Bank:
     """
 
     registers: RegisterSet
-    vcpus: NDArray[np.int64]
-    values: NDArray[np.uint64] | None
-    known: NDArray[np.bool_] | None = None
-    wide: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    vcpus: I64Array
+    values: U64Array | None
+    known: BoolArray | None = None
+    wide: Mapping[int, U8Array] = field(default_factory=dict)
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> I64Array:
         """Bytes of each register's value: int64[n_reg]."""
         return np.fromiter(map(reg_size, self.registers.ids.tolist()), np.int64, self.registers.n_reg)
+
+    def __repr__(self) -> str:
+        return f"Bank({self.registers.name[:80]!r}, {self.vcpus.size} vCPUs, {self.registers.n_reg} registers)"
 
     def value(self, row: int, column: int) -> int | None:
         """The whole value of one register on the bank's vCPU number `row`, None where the file does not tell it."""
@@ -111,7 +115,7 @@ class RegisterFile:
     """
 
     format: Format
-    provenance: Provenance
+    provenance: FileProvenance
     banks: tuple[Bank, ...]
     parts: tuple[Part, ...]
     description_bytes: int = 0
@@ -155,69 +159,22 @@ class RegisterFile:
         """The registers one vCPU has."""
         return self.bank_of(vcpu)[0].registers
 
+    def as_dict(self) -> dict[str, Any]:
+        """What the file is, its parts, and which registers are equal on all vCPUs, as plain values."""
+        from fastsmc.migrate.read.text import as_dict
+
+        return as_dict(self)
+
+    def __repr__(self) -> str:
+        counts = f"{self.n_vcpu} vCPUs, {len(self.parts)} parts, {self.total_bytes} B"
+        return f"RegisterFile({self.provenance.path[:80]!r}, {self.format}, {counts})"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.read.text import told
+
+        return told(self)
+
     def values_of(self, vcpu: int = 0) -> dict[int, int | None]:
         """Every register of one vCPU by id, ascending, None where the file does not tell the value."""
         bank, row = self.bank_of(vcpu)
         return {reg: bank.value(row, column) for column, reg in enumerate(bank.registers.ids.tolist())}
-
-
-@dataclass(frozen=True, slots=True)
-class Scopes:
-    """Registers by what the values say against what is declared; ids, ascending. Of registers that all vCPUs have.
-
-    Attributes:
-        equal_global: equal on all vCPUs and declared VM-global.
-        equal_undeclared: equal on all vCPUs but not declared; most registers are, on vCPUs that never ran.
-        conflicts: declared VM-global, yet different on some vCPU.
-        different: different, and not declared.
-        untold: at least one vCPU's value is not known.
-        not_everywhere: some vCPU does not have it.
-    """
-
-    equal_global: tuple[int, ...]
-    equal_undeclared: tuple[int, ...]
-    conflicts: tuple[int, ...]
-    different: tuple[int, ...]
-    untold: tuple[int, ...]
-    not_everywhere: tuple[int, ...]
-
-
-def scopes(file: RegisterFile) -> Scopes:
-    """Which registers are equal on all vCPUs, against which are declared VM-global (`is_vm_global`).
-
-    One vCPU says nothing about equality: then every register counts as equal.
-    """
-    everywhere = set.intersection(*(set(bank.registers.ids.tolist()) for bank in file.banks))
-    anywhere = set.union(*(set(bank.registers.ids.tolist()) for bank in file.banks))
-    found: dict[str, list[int]] = {name: [] for name in ("equal_global", "equal_undeclared", "conflicts", "different")}
-    untold = []
-    for reg in sorted(everywhere):
-        equal = _is_equal(file.banks, reg)
-        if equal is None:
-            untold.append(reg)
-        elif is_vm_global(reg):
-            found["equal_global" if equal else "conflicts"].append(reg)
-        else:
-            found["equal_undeclared" if equal else "different"].append(reg)
-    lists = {name: tuple(ids) for name, ids in found.items()}
-    return Scopes(**lists, untold=tuple(untold), not_everywhere=tuple(sorted(anywhere - everywhere)))
-
-
-def _is_equal(banks: tuple[Bank, ...], reg: int) -> bool | None:
-    """Whether all vCPUs have one value of a register; None where that is not told."""
-    first: bytes | None = None
-    is_known = True
-    for bank in banks:
-        column = int(np.searchsorted(bank.registers.ids, np.uint64(reg)))
-        if bank.values is None or (reg_size(reg) > 8 and reg not in bank.wide):
-            return None
-        rows = bank.wide[reg] if reg in bank.wide else bank.values[:, column : column + 1]
-        if bank.known is not None and not bank.known[:, column].all():
-            is_known = False
-            rows = rows[bank.known[:, column]]
-        if not len(rows):
-            continue
-        first = first if first is not None else rows[0].tobytes()
-        if (rows != rows[0]).any() or rows[0].tobytes() != first:
-            return False
-    return True if is_known else None

@@ -8,7 +8,7 @@ from fastsmc.errors import InputError
 from fastsmc.migrate.span import Span, total
 from fastsmc.migrate.switchover import names
 from fastsmc.migrate.switchover.query_migrate import QueryMigrate
-from fastsmc.migrate.switchover.steps import Stage, Step, Waterfall
+from fastsmc.migrate.switchover.steps import DowntimeStep, Stage, Waterfall
 from fastsmc.migrate.switchover.trace_log import (
     ITERABLE,
     ITERABLE_SAVED,
@@ -47,7 +47,7 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
         notes.append(f"{log.path}: the last of {log.n_earlier + 1} migrations")
     if not log.checkpoints:
         notes.append(f"{log.path}: no checkpoint with a time (-msg timestamp=on): sections only")
-    instead: dict[str, Step | None] = {}
+    instead: dict[str, DowntimeStep | None] = {}
     extra = []
     memory = _memory(log)
     if memory is not None:
@@ -72,8 +72,8 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
     return waterfall.having(instead=instead, first=extra, notes=notes)
 
 
-def _measured(name: str, stage: Stage, us: float, what: str, *, is_budgeted: bool = False) -> Step:
-    return Step(name, stage, Span.exactly(us / 1e3), "measured", f"trace log: {what}", is_budgeted=is_budgeted)
+def _measured(name: str, stage: Stage, us: float, what: str, *, is_budgeted: bool = False) -> DowntimeStep:
+    return DowntimeStep(name, stage, Span.exactly(us / 1e3), "measured", f"trace log: {what}", is_budgeted=is_budgeted)
 
 
 def _gap(log: DowntimeLog, first: str, last: str, kind: str) -> int | None:
@@ -90,7 +90,7 @@ def _gap(log: DowntimeLog, first: str, last: str, kind: str) -> int | None:
     return max(0, whole - sections)
 
 
-def _memory(log: DowntimeLog) -> Step | None:
+def _memory(log: DowntimeLog) -> DowntimeStep | None:
     """Guest memory and other iterable state: per section the longer of save and load, as loading waits for saving."""
     saved, loaded = log.sections("save", ITERABLE), log.sections("load", ITERABLE)
     longer = {key: max(saved.get(key, 0), loaded.get(key, 0)) for key in (*saved, *loaded)}
@@ -107,7 +107,7 @@ def _sections(
     stage: Stage,
     replaced: Iterable[str],
     sections: Sections,
-    instead: dict[str, Step | None],
+    instead: dict[str, DowntimeStep | None],
     notes: list[str],
 ) -> None:
     """Put the sections of one side in place of modelled steps, if the vCPUs are among them."""
@@ -151,7 +151,7 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
     wire_ms = memory_bytes * 8 / (waterfall.link.gbit_per_s * 1e6)
     memory_ms = min(query.downtime_ms, wire_ms)
     whole = f"query-migrate: downtime {query.downtime_ms:g} ms"
-    memory = Step(
+    memory = DowntimeStep(
         names.MEMORY,
         Stage.BEFORE,
         Span.exactly(memory_ms),
@@ -161,14 +161,14 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
         memory_bytes,
         is_budgeted=True,
     )
-    rest = Step(
+    rest = DowntimeStep(
         names.SOURCE,
         Stage.SAVE,
         Span.exactly(query.downtime_ms - memory_ms),
         "measured",
         f"{whole}, less the memory" if memory_bytes else f"{whole}, memory in it unknown",
     )
-    instead: dict[str, Step | None] = dict.fromkeys(_SOURCE_SIDE)
+    instead: dict[str, DowntimeStep | None] = dict.fromkeys(_SOURCE_SIDE)
     notes = [told]
     if wire_ms > query.downtime_ms:
         notes.append(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from fastsmc.facts import costs
 from fastsmc.migrate.link import Link
 from fastsmc.migrate.span import Span, longest, total
 from fastsmc.migrate.switchover.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
 
-Kind = Literal["measured", "modelled", "assumed"]
+StepKind = Literal["measured", "modelled", "assumed"]
 
 
 class Stage(StrEnum):
@@ -38,7 +38,7 @@ _AT_ONCE = (Stage.SAVE, Stage.WIRE, Stage.LOAD)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DowntimeStep:
     """One step of the downtime.
 
     Attributes:
@@ -50,11 +50,18 @@ class Step:
     name: str
     stage: Stage
     ms: Span
-    kind: Kind
+    kind: StepKind
     source: str
     ioctls: int = 0
     n_byte: int = 0
     is_budgeted: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The step as plain values."""
+        told = asdict(self)
+        told["bytes"] = told.pop("n_byte")
+        told["in_estimate"] = told.pop("is_budgeted")
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Waterfall:
     has_sve: bool
     link: Link
     limit_ms: float
-    steps: tuple[Step, ...]
+    steps: tuple[DowntimeStep, ...]
     told: tuple[str, ...] = ()
 
     @property
@@ -103,9 +110,9 @@ class Waterfall:
         return self.n_vcpu > costs.VGIC_V3_MAX_CPUS.value
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[StepKind, ...]:
         """Kinds that its steps have."""
-        return tuple(kind for kind in get_args(Kind) if any(step.kind == kind for step in self.steps))
+        return tuple(kind for kind in get_args(StepKind) if any(step.kind == kind for step in self.steps))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,7 +145,58 @@ class Waterfall:
         """The steps of one stage."""
         return total(step.ms for step in self.steps if step.stage is stage)
 
-    def having(self, *, instead: dict[str, Step | None], first: Iterable[Step] = (), notes: Iterable[str]) -> Waterfall:
+    @property
+    def share_of_limit(self) -> Span:
+        """Of the downtime limit, what all steps one after another take."""
+        return self.total_ms.times(1 / self.limit_ms)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "kind": ", ".join(self.kinds),
+            "vmm": "qemu",
+            "registers": self.subject,
+            "vcpus": self.n_vcpu,
+            "registers_per_vcpu": self.n_reg,
+            "sve": self.has_sve,
+            "hypothetical": self.is_hypothetical,
+            "line_rate_gbit_per_s": self.link.gbit_per_s,
+            "rtt_us": self.link.rtt_us,
+            "limit_ms": self.limit_ms,
+            "steps": [step.as_dict() for step in self.steps],
+            "total_ms": asdict(self.total_ms),
+            "overlapped_ms": asdict(self.overlapped_ms),
+            "unseen_ms": asdict(self.unseen_ms),
+            "unseen_share": self.unseen_share,
+            "share_of_limit": asdict(self.share_of_limit),
+            "left_out": list(self.left_out),
+            "notes": list(self.notes),
+        }
+
+    def figure_data(self) -> dict[str, Any]:
+        """What the figure of a downtime draws: name, (low, mid, high) ms, kind and budget of each step, and its title.
+
+        These are the arguments of `fastsmc.reporting.waterfall.picture`.
+        """
+        title = (
+            f"{self.n_vcpu} vCPUs with {self.n_reg} registers: {self.total_ms.mid:.3g} ms one after another, "
+            f"{self.unseen_share:.0%} of it not in QEMU's estimate"
+        )
+        bars = [(step.name, tuple(step.ms), step.kind, step.is_budgeted) for step in self.steps]
+        return {"bars": bars, "title": title, "limit_ms": self.limit_ms}
+
+    def __repr__(self) -> str:
+        counts = f"n_vcpu={self.n_vcpu}, n_reg={self.n_reg}, {len(self.steps)} steps"
+        return f"Waterfall({counts}, total_ms={self.total_ms.mid:.4g}, kinds={', '.join(self.kinds)})"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.switchover.text import steps
+
+        return steps(self)
+
+    def having(
+        self, *, instead: dict[str, DowntimeStep | None], first: Iterable[DowntimeStep] = (), notes: Iterable[str]
+    ) -> Waterfall:
         """The same with some steps, by name, replaced (None: dropped), and with steps put behind the first one."""
         kept = [instead.get(step.name, step) for step in self.steps]
         steps = [step for step in kept if step is not None]

@@ -9,7 +9,7 @@ from fastsmc.migrate.read.qemu.cpu import CpuFields
 from fastsmc.migrate.read.qemu.description import Device, devices
 from fastsmc.migrate.read.qemu.framing import DESCRIPTION, EOF, Held, Stream, read_frame
 from fastsmc.migrate.read.qemu.sections import Section, separate
-from fastsmc.migrate.read.result import Format, Part, Provenance, RegisterFile
+from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFile
 from fastsmc.migrate.read.source import Cursor
 from fastsmc.migrate.read.strict_json import parse
 
@@ -50,7 +50,7 @@ def read(cursor: Cursor, path: str) -> RegisterFile:
     parts[stream.n_before : stream.n_before] = _parts(early)
     return RegisterFile(
         Format.QEMU_STREAM,
-        Provenance(path, cursor.offset, cursor.sha256(), stream.told_by),
+        FileProvenance(path, cursor.offset, cursor.sha256(), stream.told_by),
         banks,
         tuple(parts),
         len(rest.data) - description_at if description_at else 0,

@@ -15,6 +15,7 @@ import numpy as np
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import CLASS_FW_FEAT_BMAP, CLASS_SVE, reg_class
+from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.counts import ioctls
 from fastsmc.migrate.span import Span
 
@@ -27,25 +28,30 @@ class Family(StrEnum):
 
 
 _ID_BYTES = 8
+"""Bytes of a register's id beside its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """One VMM.
+    """How one VMM carries registers.
 
     Attributes:
-        max_vcpus: None: not looked up. has_list_limit: uses rust-vmm's lists. has_state_limit: Firecracker's file.
-        array_bytes: of one vCPU's registers today; added_bytes: of one more register of so many bytes.
-        ioctls: of one vCPU, both ends; added_ioctls: of one more register.
-        max_bytes: largest register it carries.
+        max_vcpus: the VMM's own limit; None where nobody has looked it up.
+        has_list_limit: whether it keeps registers in rust-vmm's lists.
+        array_bytes: bytes of one vCPU's registers today.
+        added_bytes: bytes of one more register, whose value has so many.
+        ioctls: ioctls for one vCPU, at both ends.
+        added_ioctls: ioctls for one more register of one vCPU, at both ends.
+        max_bytes: the largest register it carries.
         too_wide: what happens to a wider one.
         keeps: the families it carries.
+        new_to_old: what becomes of a VM that moves from a kernel with the new registers to one without them.
+        old_to_new: what becomes of a VM that moves the other way.
     """
 
-    name: str
+    vmm: Vmm
     max_vcpus: costs.Figure | None
     has_list_limit: bool
-    has_state_limit: bool
     array_bytes: Callable[[RegisterSet], Span]
     added_bytes: Callable[[int], Span]
     ioctls: Callable[[RegisterSet], int]
@@ -58,7 +64,7 @@ class Carrier:
 
 
 def _qemu_ioctls(registers: RegisterSet) -> int:
-    count = ioctls(registers.qemu_cpregs, 1, has_sve=registers.has_sve)
+    count = ioctls(n_reg=registers.qemu_cpregs, n_vcpu=1, has_sve=registers.has_sve)
     return int(count.save_ioctls) + int(count.load_ioctls)
 
 
@@ -76,9 +82,8 @@ _GAINS = "restores; the register keeps the new host's default, so the guest may 
 _STRICT = "fails: the old kernel refuses the id (ENOENT)"
 CARRIERS = (
     Carrier(
-        "QEMU",
+        Vmm.QEMU,
         costs.QEMU_VIRT_MAX_CPUS,
-        False,
         False,
         lambda registers: Span.exactly(16 * registers.qemu_cpregs),
         lambda n_byte: Span.exactly(_ID_BYTES + 8),
@@ -92,9 +97,8 @@ CARRIERS = (
         _GAINS,
     ),
     Carrier(
-        "Firecracker",
+        Vmm.FIRECRACKER,
         costs.FIRECRACKER_MAX_CPUS,
-        True,
         True,
         lambda registers: Span.exactly(_ID_BYTES * registers.n_reg + registers.value_bytes),
         lambda n_byte: Span.exactly(_ID_BYTES + n_byte),
@@ -107,10 +111,9 @@ CARRIERS = (
         _GAINS,
     ),
     Carrier(
-        "Cloud Hypervisor",
+        Vmm.CLOUD_HYPERVISOR,
         costs.CLOUD_HYPERVISOR_MAX_CPUS,
         True,
-        False,
         lambda registers: Span.of(costs.CLOUD_HYPERVISOR_REGISTER_BYTES, registers.qemu_cpregs),
         lambda n_byte: Span.of(costs.CLOUD_HYPERVISOR_REGISTER_BYTES),
         lambda registers: 2 * registers.n_reg,
@@ -122,9 +125,8 @@ CARRIERS = (
         _GAINS,
     ),
     Carrier(
-        "crosvm",
+        Vmm.CROSVM,
         None,
-        False,
         False,
         _crosvm_bytes,
         lambda n_byte: Span.of(costs.CROSVM_REGISTER_BYTES),

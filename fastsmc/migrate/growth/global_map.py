@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
-from fastsmc.migrate._checks import MAX_COUNT, checked_whole, member
-from fastsmc.migrate.counts import Vmm
+from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate._checks import MAX_COUNT
+from fastsmc.migrate.counts import COUNTED
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.migrate.payload import Codec, payload_bytes
 from fastsmc.migrate.span import IoctlNs, Span, ioctl_span
@@ -22,24 +24,31 @@ ORIGIN = ((1024, 1024, "noticeable but no real problem"), (10, 100, "8 kB, the m
 """Registers, vCPUs and what was said of them. Source: answer of 15 April 2022, <8735iebu48.wl-maz@kernel.org>."""
 
 _SENT = 16
+"""Bytes of a register in QEMU's stream: its id and its value."""
 _REMARK = "the origin speaks of 10 to 1024"
 
 
 def calls_per_register(vmm: Vmm | str) -> int:
     """Ioctls per register and vCPU at both ends: QEMU reads and writes twice, the second write being assumed."""
-    if member(Vmm, vmm, "vmm") is Vmm.MINIMAL:
+    if Vmm.among(vmm, COUNTED) is Vmm.MINIMAL:
         return 2
     return int(costs.QEMU_CPREG_GETS.value + costs.QEMU_CPREG_SETS.value)
 
 
 def saved_ms(repeats: float, *, link: Link, ioctl_ns: float, vmm: Vmm | str = Vmm.QEMU) -> float:
-    """ms that leaving out so many repeats of a register's read, send and write saves."""
+    """Milliseconds that are saved where so many repeats of a register's read, send and write are left out."""
     return repeats * (calls_per_register(vmm) * ioctl_ns / 1e6 + _SENT * 8 / (link.gbit_per_s * 1e6))
 
 
 @dataclass(frozen=True, slots=True)
 class MapSavings:
-    """What a map saves one VM (modelled). n_byte and ioctls count both ends."""
+    """What a map saves one VM (modelled).
+
+    Attributes:
+        n_byte: bytes that are not sent.
+        ioctls: ioctls that are not made, at both ends together.
+        share: `ms` as a share of the downtime limit.
+    """
 
     n_global: int
     n_vcpu: int
@@ -54,11 +63,21 @@ class MapSavings:
         """VM-global registers times vCPUs beyond the first."""
         return self.n_global * (self.n_vcpu - 1)
 
+    def __repr__(self) -> str:
+        saved = f"n_byte={self.n_byte}, ioctls={self.ioctls}, ms={self.ms.mid:.3g}"
+        return f"MapSavings(n_global={self.n_global}, n_vcpu={self.n_vcpu}, vmm={self.vmm}, {saved})"
+
+    def __str__(self) -> str:
+        return (
+            f"a map of {self.n_global} VM-global registers saves {self.vmm.full_name} with {self.n_vcpu} vCPUs "
+            f"{self.n_byte:,} B and {self.ioctls:,} ioctls, {self.ms.low:.3g} to {self.ms.high:.3g} ms (modelled)"
+        )
+
 
 def map_savings(
+    *,
     n_global: int,
     n_vcpu: int,
-    *,
     link: Link,
     ioctl_ns: IoctlNs = None,
     vmm: Vmm | str = Vmm.QEMU,
@@ -69,12 +88,12 @@ def map_savings(
     Raises:
         InputError: a number out of range.
 
-    >>> saved = map_savings(71, 512, link=Link(10))
+    >>> saved = map_savings(n_global=71, n_vcpu=512, link=Link(10))
     >>> saved.n_byte, saved.ioctls, round(saved.ms.mid, 1)
     (580496, 145124, 73.0)
     """
-    n_global = checked_whole(n_global, "n_global", MAX_COUNT, _REMARK)
-    n_vcpu = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, _REMARK)
+    n_global = whole("n_global", n_global, first=1, last=MAX_COUNT, remark=_REMARK)
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=MAX_COUNT, remark=_REMARK)
     require_number(limit_ms, "limit_ms", least=1e-3)
     repeats = n_global * (n_vcpu - 1)
     ms = Span(*(saved_ms(repeats, link=link, ioctl_ns=ns, vmm=vmm) for ns in ioctl_span(ioctl_ns)))
@@ -84,8 +103,8 @@ def map_savings(
 
 def registers_to_reach(
     share: float,
-    n_vcpu: int,
     *,
+    n_vcpu: int,
     link: Link,
     ioctl_ns: IoctlNs = None,
     vmm: Vmm | str = Vmm.QEMU,
@@ -98,12 +117,12 @@ def registers_to_reach(
     Raises:
         InputError: a number out of range.
 
-    >>> round(registers_to_reach(0.1, 512, link=Link(10)).mid, 1)
+    >>> round(registers_to_reach(0.1, n_vcpu=512, link=Link(10)).mid, 1)
     29.2
     """
     require_number(share, "share", above=0)
     require_number(limit_ms, "limit_ms", least=1e-3)
-    others = checked_whole(n_vcpu, "n_vcpu", MAX_COUNT, _REMARK) - 1
+    others = whole("n_vcpu", n_vcpu, first=1, last=MAX_COUNT, remark=_REMARK) - 1
     if not others:
         return Span.exactly(np.inf)
     each = [saved_ms(others, link=link, ioctl_ns=ns, vmm=vmm) for ns in ioctl_span(ioctl_ns)]
@@ -115,7 +134,9 @@ class ClaimPoint:
     """One point of the origin's claim, for all registers of all vCPUs: bytes are exact, times modelled.
 
     Attributes:
-        said: what was said of it. ioctls: at both ends, QEMU. shares: of the downtime limit.
+        said: what was said of it in 2022.
+        ioctls: those of QEMU, at both ends together.
+        bytes_share, ioctl_share: `bytes_ms` and `ioctl_ms` as shares of the downtime limit.
     """
 
     n_reg: int
@@ -159,24 +180,24 @@ def claim(
 
 
 def _point(n_reg: int, n_vcpu: int, said: str, link: Link, ioctl_ns: Span, limit_ms: float) -> ClaimPoint:
-    sent = int(payload_bytes(n_reg, n_vcpu, Codec.QEMU))
+    sent = int(payload_bytes(Codec.QEMU, n_reg=n_reg, n_vcpu=n_vcpu))
     bytes_ms = float(Link(link.gbit_per_s).transfer_ms(sent))
     calls = n_reg * n_vcpu * calls_per_register(Vmm.QEMU)
     ms = ioctl_ns.times(calls / 1e6)
-    values = int(payload_bytes(n_reg, n_vcpu, Codec.VALUES))
+    values = int(payload_bytes(Codec.VALUES, n_reg=n_reg, n_vcpu=n_vcpu))
     return ClaimPoint(
         n_reg, n_vcpu, said, values, sent, calls, bytes_ms, ms, bytes_ms / limit_ms, ms.times(1 / limit_ms)
     )
 
 
-def verdict(points: tuple[ClaimPoint, ...], *, share: float) -> str:
+def conclusion(points: tuple[ClaimPoint, ...], *, share: float) -> str:
     """One sentence on the claim: whether each axis, bytes and ioctls, stays below a share of the limit.
 
     Raises:
         InputError: not the two points of `claim`.
     """
     if len(points) != len(ORIGIN):
-        msg = f"{len(points)} points given: the verdict is on the {len(ORIGIN)} of claim()"
+        msg = f"{len(points)} points given: the conclusion is on the {len(ORIGIN)} of claim()"
         raise InputError(msg)
     extreme, realistic = points
     texts = []

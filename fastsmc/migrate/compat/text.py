@@ -1,0 +1,53 @@
+"""A check as text: both sides, and both directions with every register in the way."""
+
+from __future__ import annotations
+
+from fastsmc.migrate.compat.result import Direction, MigrationCheck, RegisterFate
+
+_SHOWN = 24
+"""Registers of one reason that are named."""
+
+
+def both_ways(found: MigrationCheck) -> str:
+    """Both sides, then both directions."""
+    lines = []
+    for what, side in (("source", found.source), ("dest", found.dest)):
+        lines += [f"{what:6}  {side}", *(f"        note: {note}" for note in side.notes)]
+    ways = [direction("forward", found.forward), direction("backward", found.backward)]
+    return "\n\n".join(["\n".join(lines), *ways])
+
+
+def direction(name: str, found: Direction) -> str:
+    """One direction: its outlook, the registers, the VMM's own error, cautions and remedies."""
+    lines = [f"{name}: {found.source} -> {found.dest} with {found.vmm}: {found.outlook.upper()}"]
+    if found.lengths is not None:
+        lines += [f"  {found.lengths[0]} registers in the stream, {found.lengths[1]} at the destination"]
+    lines += _fates("failing", found.failing)
+    if found.stopped_by:
+        lines += [f"  stopped by {found.stopped_by}" + ":" * bool(found.error)]
+    lines += [f"    | {line}" for line in found.error]
+    lines += _fates("cannot be judged", found.unjudged)
+    lines += [f"  warning: {caution}" for caution in found.cautions]
+    for remedy in found.remedies:
+        count = len(remedy.registers)
+        lines += [f"  remedy ({count} register{'s' * (count != 1)}): {remedy}"]
+        lines += [f"    {remedy.command}"] if remedy.command else []
+    return "\n".join(lines)
+
+
+def _fates(head: str, fates: tuple[RegisterFate, ...]) -> list[str]:
+    """Registers, those with one reason together when they are many."""
+    if not fates:
+        return []
+    lines = [f"  {head}, {len(fates)} register{'s' * (len(fates) > 1)}:"]
+    by_reason: dict[str, list[RegisterFate]] = {}
+    for fate in fates:
+        by_reason.setdefault(fate.reason, []).append(fate)
+    for reason, group in by_reason.items():
+        if len(group) < 4:
+            lines += [f"    {fate}" for fate in group]
+            continue
+        names = ", ".join(fate.name or f"{fate.reg:#x}" for fate in group[:_SHOWN])
+        more = f" and {len(group) - _SHOWN} more" if len(group) > _SHOWN else ""
+        lines += [f"    {len(group)} registers: {reason}:", f"      {names}{more}"]
+    return lines
