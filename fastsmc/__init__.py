@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher.answers import answers
     from fastsmc.dispatcher.batch import dispatch, verdicts
     from fastsmc.dispatcher.power import switch
-    from fastsmc.dispatcher.timing import compare_dispatch, measure_batches, measure_dispatch
     from fastsmc.errors import FastsmcError
     from fastsmc.explanation import explain
     from fastsmc.facts.register_sets import register_set, register_sets
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migrate.link import Link
-    from fastsmc.results.histogram import Histogram
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -49,18 +47,14 @@ _HOME = {
     "FilterRange": "fleet.filters",
     "Fleet": "vm",
     "GroupedCalls": "calls.grouped",
-    "Histogram": "results.histogram",
     "Host": "facts.releases",
     "Link": "migrate.link",
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
-    "compare_dispatch": "dispatcher.timing",
     "dispatch": "dispatcher.batch",
     "explain": "explanation",
     "load_profile": "scenario.profiles",
-    "measure_batches": "dispatcher.timing",
-    "measure_dispatch": "dispatcher.timing",
     "mix": "calls.workload",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
@@ -84,18 +78,14 @@ __all__ = [
     "FilterRange",
     "Fleet",
     "GroupedCalls",
-    "Histogram",
     "Host",
     "Link",
     "Scenario",
     "Verdict",
     "answers",
-    "compare_dispatch",
     "dispatch",
     "explain",
     "load_profile",
-    "measure_batches",
-    "measure_dispatch",
     "migrate",
     "mix",
     "plan",

@@ -23,5 +23,5 @@ def scope(
     """
     from fastsmc.scopes.compare import scope as compared
 
-    result = compared(release, features=features, vcpus=whole_numbers("--vcpus", vcpus))
+    result = compared(release, features=features, n_vcpu=whole_numbers("--vcpus", vcpus))
     print(json.dumps(result.as_dict(), indent=1) if as_json else result)

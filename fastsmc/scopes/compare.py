@@ -56,20 +56,20 @@ def _line(row: ScopeRow) -> str:
 
 
 def scope(
-    release: str = "7.3", *, features: str | None = "psci02", vcpus: Iterable[int] = (1, 64, 512)
+    release: str = "7.3", *, features: str | None = "psci02", n_vcpu: Iterable[int] = (1, 64, 512)
 ) -> ScopeComparison:
     """Compares what register scopes cost when a VM moves (modelled): ioctls to save and to load, and bytes.
 
     Args:
         release: whose register list counts.
         features: vCPU features of that list, joined by +; or "none".
-        vcpus: vCPU counts of the VM; one that is given again is dropped.
+        n_vcpu: vCPU counts of the VM; one that is given again is dropped.
 
     Raises:
         InputError: a release fastsmc does not know, features it does not have, or a vCPU count out of range.
 
-    >>> scope("6.18", vcpus=[64])
+    >>> scope("6.18", n_vcpu=[64])
     <ScopeComparison of linux-6.18.15-max psci02: 10 rows (modelled)>
     """
     registers = listed(release, features)
-    return ScopeComparison(registers, compare_scopes(registers, vcpus))
+    return ScopeComparison(registers, compare_scopes(registers, n_vcpu))

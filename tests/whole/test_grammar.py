@@ -1,0 +1,160 @@
+"""One grammar, typed or imported: a command has its function of the same words, and a result speaks for itself."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import fastsmc as smc
+from fastsmc.cli.app import app
+from tests.support.places import ROOT, TESTS
+
+NAMESPACES = {"fastsmc": smc, "fastsmc.migrate": smc.migrate, "fastsmc.plan": smc.plan}
+TRACE = TESTS / "recordings" / "guest-traces" / "6.1-6.1.ftrace.txt"
+HOST = TESTS / "recordings" / "linux-6.12.107-max"
+SCENARIO = ROOT / "examples" / "trng_to_vmm.toml"
+STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
+LINK = smc.Link(gbit_per_s=10)
+
+SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
+    ("verify",): ((HOST, "--kind", "danger"), lambda: smc.verify([HOST], kinds=["danger"])),
+    ("trace",): ((TRACE,), lambda: smc.trace(TRACE)),
+    ("explain",): (("0x86000001", "STD_BMAP"), lambda: smc.explain(["0x86000001", "STD_BMAP"])),
+    ("scope",): (("--release", "6.18", "--vcpus", "1,3-4"), lambda: smc.scope("6.18", n_vcpu=[1, 3, 4])),
+    ("simulate",): ((SCENARIO,), lambda: smc.simulate(SCENARIO)),
+    ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
+    ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
+    ("migrate", "size"): (
+        ("--registers", 182, "--vcpus", 4),
+        lambda: smc.migrate.size(182, n_vcpu=4),
+    ),
+    ("migrate", "downtime"): (
+        ("--registers", 182, "--vcpus", 64),
+        lambda: smc.migrate.downtime(182, n_vcpu=64, link=LINK),
+    ),
+    ("migrate", "add-registers"): (
+        (2, "--vcpus", "64,512"),
+        lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
+    ),
+}
+"""By command: its arguments, and the call of the library that means the same."""
+NO_JSON = {("report",)}
+"""Commands that print one line, the path of what they wrote."""
+
+
+def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command of the command line."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name)
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Every public name, with what it names."""
+    for path, namespace in NAMESPACES.items():
+        yield from ((f"{path}.{name}", getattr(namespace, name)) for name in namespace.__all__)
+
+
+def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every public function, and the public methods of every public class."""
+    for path, value in public():
+        if inspect.isfunction(value):
+            yield path, value
+        elif inspect.isclass(value):
+            yield from (
+                (f"{path}.{name}", method)
+                for name, method in inspect.getmembers(value, callable)
+                if not name.startswith("_") and hasattr(method, "__module__") and "fastsmc" in (method.__module__ or "")
+            )
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_has_its_function_of_the_same_words(words: tuple[str, ...]) -> None:
+    *rooms, name = (word.replace("-", "_") for word in words)
+    namespace = NAMESPACES[".".join(["fastsmc", *rooms])]
+    assert name in namespace.__all__
+    assert inspect.isfunction(getattr(namespace, name))
+
+
+@pytest.mark.parametrize("words", [words for words in commands() if words not in NO_JSON], ids=" ".join)
+def test_a_command_prints_what_its_function_returns(words: tuple[str, ...]) -> None:
+    arguments, called = SAME[words]
+    result = called()
+    typed = CliRunner().invoke(app, [*words, *map(str, arguments), "--json"])
+    assert typed.exception is None or isinstance(typed.exception, SystemExit | smc.FastsmcError), typed.exception
+    assert without_times(json.loads(typed.stdout)) == without_times(json.loads(json.dumps(result.as_dict())))
+    text = CliRunner().invoke(app, [*words, *map(str, arguments)]).stdout
+    assert text.splitlines()[0] == str(result).splitlines()[0]
+
+
+@pytest.mark.parametrize("words", SAME, ids=" ".join)
+def test_a_result_is_short_in_a_session_and_readable_when_printed(words: tuple[str, ...]) -> None:
+    result = SAME[words][1]()
+    assert len(repr(result)) <= 200
+    assert "\n" not in repr(result)
+    assert str(result) != repr(result)
+    assert max(map(len, str(result).splitlines())) < 4000
+
+
+def without_times(told: Any) -> Any:
+    """The same without what differs from run to run: when it was made, and how long that took."""
+    if isinstance(told, dict):
+        return {key: without_times(value) for key, value in told.items() if key not in {"created", "seconds", "wall_s"}}
+    return [without_times(one) for one in told] if isinstance(told, list) else told
+
+
+def test_no_public_name_is_a_submodule() -> None:
+    for path, namespace in NAMESPACES.items():
+        submodules = {module.name for module in pkgutil.iter_modules(namespace.__path__)}
+        namespaces = {name.rpartition(".")[2] for name in NAMESPACES}
+        assert submodules & (set(namespace.__all__) - namespaces) == set(), path
+
+
+def test_public_names_stay_what_they_are_when_every_module_is_imported() -> None:
+    code = """
+import importlib, pkgutil, types
+import fastsmc
+for module in pkgutil.walk_packages(fastsmc.__path__, "fastsmc."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+spaces = [fastsmc, fastsmc.migrate, fastsmc.plan]
+print([name for space in spaces for name in space.__all__
+       if isinstance(getattr(space, name), types.ModuleType) and getattr(space, name) not in spaces])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == "[]\n"
+
+
+def test_the_flat_names_are_few() -> None:
+    assert len(smc.__all__) <= 32
+    modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
+    assert modules == {"migrate", "plan"}
+
+
+def test_counts_are_named_where_they_are_given() -> None:
+    """So that no call takes (n_reg, n_vcpu) here and (n_vcpu, n_reg) there."""
+    by_place = [
+        f"{path}({name})"
+        for path, function in callables()
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name.startswith("n_") and parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert by_place == []
+
+
+def test_no_public_call_takes_more_than_ten_things() -> None:
+    long = [path for path, function in callables() if len(inspect.signature(function).parameters) > 10]
+    assert long == []
