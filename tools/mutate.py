@@ -6,8 +6,8 @@
     python -m tools.mutate --resume                # go on where a run stopped: leave out what was seen caught
 
 A mutant (tools/mutants.py) is one replacement in one file. It is caught when the tests fail, crash or hang; each must
-be, and exit 0 says so; 1 is a survivor, 3 that some could not be tried here. .mutants/ keeps a copy of the project per core with its compiled kernels, what the last tests said
-there, and which mutants were caught.
+be, and exit 0 says so; 1 is a survivor, 3 that some could not be tried here. .mutants/ keeps a copy of the project per
+core with its compiled kernels, what the last tests said there, and which mutants were caught.
 """
 
 from __future__ import annotations
