@@ -6,8 +6,8 @@
     python -m tools.mutate --resume                # go on where a run stopped: leave out what was seen caught
 
 A mutant (tools/mutants.py) is one replacement in one file. It is caught when the tests fail, crash or hang; each must
-be. Exit 0 only then. .mutants/ keeps a copy of the project per core with its compiled kernels, what the last tests said
-there, and which mutants were caught.
+be, and exit 0 says so; 1 is a survivor, 3 that some could not be tried here. .mutants/ keeps a copy of the project per
+core with its compiled kernels, what the last tests said there, and which mutants were caught.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from fastsmc.jit.compiled import source_digest
+from fastsmc.jit.compiled import HAS_WIDE, source_digest
 from tools.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,15 +38,24 @@ LEFT_OUT = shutil.ignore_patterns(".?*", "__pycache__", "reports", "build", "dis
 """What no test needs: .venv, .git and the caches of tools among it."""
 
 ROOMS = (
-    *("facts", "reference", "test_vm.py", "test_kernels.py", "fleet", "calls", "results", "dispatcher"),
-    *("jit/test_threads.py", "traces", "scenario", "plan", "migrate", "verification", "scopes", "latency"),
-    *("explanation", "scaling", "cli", "reporting"),
+    ("facts", "reference", "test_vm.py", "test_kernels.py", "fleet", "calls", "dispatcher", "jit/test_threads.py"),
+    ("results", "traces", "verification", "scenario", "plan", "migrate"),
+    ("scopes", "explanation", "latency", "scaling", "cli", "reporting"),
 )
 """Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
-NEAR = {"bitmaps.py": ("test_vm.py", "test_kernels.py"), "fleet": ("fleet", "dispatcher")}
+NEAR = {
+    "bitmaps.py": ("test_vm.py", "test_kernels.py"),
+    "facts": ("facts", "reference/test_vm.py", "test_vm.py"),
+    "fleet": ("fleet", "dispatcher"),
+    "reference": ("reference/test_vm.py", "reference"),
+}
 """Where the rules of a room are tested, if not only in the room of the same name."""
+LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_overcommit.py", "test_same_bytes.py")
+"""Files that take long, after the others of their room."""
 COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
 """What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
+WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|blocks|answers_wide))\.py")
+"""What only a CPU with AVX-512 VBMI runs: no test can notice a mutant there on another one."""
 HANGS_S = 150
 """Seconds after which one test is taken for a loop without end. The longest takes a tenth of that."""
 OPTIONS = (
@@ -62,7 +71,7 @@ class Found(NamedTuple):
     is_caught: bool
     seconds: float
     by: str
-    """The room whose tests noticed, or an empty text."""
+    """Whose tests noticed, or an empty text."""
 
 
 def test_files(room: str) -> list[str]:
@@ -77,9 +86,9 @@ def stages(path: str) -> list[list[str]]:
     words = Path(path).relative_to("fastsmc").with_suffix("").parts
     room = words[0] if len(words) > 1 else f"{words[0]}.py"
     near = NEAR.get(room, (room if len(words) > 1 else f"test_{room}",))
-    own = [file for name in near for file in test_files(name)]
-    own.sort(key=lambda file: -sum(word.rstrip("s") in Path(file).stem for word in words[1:]))
-    return [own, [file for name in ROOMS for file in test_files(name) if file not in own]]
+    own = list(dict.fromkeys(file for name in near for file in test_files(name)))
+    own.sort(key=lambda file: (file.endswith(LAST), -sum(word.rstrip("s") in Path(file).stem for word in words[1:])))
+    return [own, *([file for name in rooms for file in test_files(name) if file not in own] for rooms in ROOMS)]
 
 
 class Copy:
@@ -101,8 +110,8 @@ class Copy:
 
     def found(self, mutant: Mutant) -> Found:
         """Whether tests that pass without the mutant fail with it."""
-        start, rooms = time.perf_counter(), (Path(mutant.path).parts[1], "another room")
-        for room, files in zip(rooms, stages(mutant.path), strict=True):
+        start = time.perf_counter()
+        for number, files in enumerate(stages(mutant.path)):
             unknown = [file for file in files if file not in self._passed]
             if unknown and self._fail(unknown):
                 msg = f"tests fail without a mutant, so nothing can be learned; see {self._log}"
@@ -110,7 +119,7 @@ class Copy:
             self._passed.update(unknown)
             with self._broken(mutant):
                 if self._fail(files, PYTHONDONTWRITEBYTECODE="1"):
-                    return Found(True, time.perf_counter() - start, room)
+                    return Found(True, time.perf_counter() - start, "another room" if number else "its room")
         return Found(False, time.perf_counter() - start, "")
 
     @contextlib.contextmanager
@@ -178,7 +187,8 @@ def main() -> int:
     for mutant in chosen:
         mutant.applied((ROOT / mutant.path).read_text("utf-8"))
     caught = json.loads(STATE.read_text("utf-8")) if STATE.is_file() else {}
-    left = [mutant for mutant in chosen if not given.resume or mutant.key not in caught]
+    tried = [mutant for mutant in chosen if HAS_WIDE or not WIDE.match(mutant.path)]
+    left = [mutant for mutant in tried if not given.resume or mutant.key not in caught]
     copies: SimpleQueue[Copy] = SimpleQueue()
     for number in range(min(_n_core(), len(left))):
         copies.put(Copy(number))
@@ -203,10 +213,12 @@ def main() -> int:
             print(f"{word:23} {result.seconds:4.0f} s  {mutant}", flush=True)
     for mutant in survivors:
         print(f"SURVIVED  {mutant}")
-    before = f", {len(chosen) - len(left)} of them in an earlier run" if len(chosen) > len(left) else ""
+    before = f", {len(tried) - len(left)} of them in an earlier run" if len(tried) > len(left) else ""
     minutes = (time.perf_counter() - start) / 60
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants caught{before}; this run took {minutes:.1f} min")
-    return 1 if survivors else 0
+    print(f"{len(tried) - len(survivors)} of {len(tried)} mutants caught{before}; this run took {minutes:.1f} min")
+    if len(tried) < len(chosen):
+        print(f"{len(chosen) - len(tried)} not tried: nothing runs them on a CPU without AVX-512 VBMI")
+    return 1 if survivors else 3 if len(tried) < len(chosen) else 0
 
 
 if __name__ == "__main__":

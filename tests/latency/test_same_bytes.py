@@ -17,7 +17,7 @@ from fastsmc.facts.costs import Figure
 from fastsmc.latency import GroupOutcome, Simulation, run, simulate
 from fastsmc.latency.group import group_of
 from fastsmc.scenario import HostCores, Law, MixEntry, OnOff, Scenario
-from tests.support.places import TESTS
+from tests.support.places import ROOT
 from tests.support.queue_checks import DENIED_ID, FORWARDED_ID, HANDLED_ID, exponential, fixed, scenario
 
 MIX = (
@@ -147,8 +147,7 @@ def digests(first: int, last: int) -> list[str]:
 )
 def test_a_cpu_without_vectors_gives_the_same_bytes(first: int, last: int, tmp_path: Path) -> None:
     env = {**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "XDG_CACHE_HOME": str(tmp_path)}
-    folder = TESTS
-    env["PYTHONPATH"] = os.pathsep.join([str(folder), str(folder.parent), env.get("PYTHONPATH", "")])
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])
     program = PROGRAM.format(first=first, last=last)
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
