@@ -21,20 +21,19 @@ from fastsmc.facts.smccc import FUNCTION_BY_ID
 
 __all__ = ["Explanation", "Explanations", "explain"]
 
+SeveralIds = list[int] | list[str] | list[int | str] | tuple[int | str, ...]
+"""Numbers and names of ids, in a list or a tuple."""
+
 
 @overload
 def explain(what: int | str, *, release: str | None = None) -> Explanation: ...
 
 
 @overload
-def explain(
-    what: list[int] | list[str] | list[int | str] | tuple[int | str, ...], *, release: str | None = None
-) -> Explanations: ...
+def explain(what: SeveralIds, *, release: str | None = None) -> Explanations: ...
 
 
-def explain(
-    what: int | str | list[int] | list[str] | list[int | str] | tuple[int | str, ...], *, release: str | None = None
-) -> Explanation | Explanations:
+def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Explanation | Explanations:
     """Everything known about a function id or a register id, or about several.
 
     Args:

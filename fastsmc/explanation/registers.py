@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import errorcode
 
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
-from fastsmc.facts.history import series, since, span, turning_points
+from fastsmc.facts.history import series_name, since, span, turning_points
 from fastsmc.facts.register_names import SIZE_MAX, anatomy, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global
 from fastsmc.facts.registers import (
@@ -140,7 +140,7 @@ def _psci_values() -> str:
     known: tuple[int, ...] = ()
     for release in turning_points(lambda release: release.psci_versions):
         new = ", ".join(psci_name(word) for word in release.psci_versions if word not in known)
-        steps.append(f"from {series(release)} on also {new}" if known else new)
+        steps.append(f"from {series_name(release)} on also {new}" if known else new)
         known = release.psci_versions
     without = f"{psci_name(PSCI_0_1)} without the feature PSCI_0_2"
     return f"{'; '.join(steps)} (major << 16 | minor); the highest by default, {without}"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, release
 
 
-def series(row: Release) -> str:
+def series_name(row: Release) -> str:
     """The series a milestone opens, as text: "5.19"."""
     return row.name.removesuffix(".0")
 
@@ -29,7 +29,7 @@ def newest() -> Release:
 
 def span() -> str:
     """The releases about which anything is known: "5.10 to 7.3"."""
-    return f"{series(milestones()[0])} to {series(milestones()[-1])}"
+    return f"{series_name(milestones()[0])} to {series_name(milestones()[-1])}"
 
 
 def since(has: Callable[[Release], bool]) -> str | None:
@@ -44,14 +44,14 @@ def since(has: Callable[[Release], bool]) -> str | None:
     if first is None:
         return None
     if first is milestones()[0]:
-        return f"before {series(first)}"
+        return f"before {series_name(first)}"
     stable = [
         f"{major}.{minor}.{update}"
         for change in CHANGES
         for (major, minor), update in change.backports.items()
         if has(release(f"{major}.{minor}.{update}")) and not has(release(f"{major}.{minor}.{update - 1}"))
     ]
-    return f"{series(first)} and stable {', '.join(stable)}" if stable else series(first)
+    return f"{series_name(first)} and stable {', '.join(stable)}" if stable else series_name(first)
 
 
 def turning_points(value: Callable[[Release], object]) -> list[Release]:

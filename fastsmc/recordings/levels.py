@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsmc.errors import RecordingError
+from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.registers import WORKAROUND_NOT_REQUIRED, register
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 
@@ -47,5 +47,5 @@ def _levels(registers: dict[str, str]) -> tuple[int, int, int]:
     one, two, three = (int(registers.get(reg, "0x0"), 16) for reg in _WORKAROUNDS)
     if not (0 <= one <= WORKAROUND_NOT_REQUIRED and 0 <= three <= WORKAROUND_NOT_REQUIRED and two in (0, 3)):
         msg = f"workaround levels {one}, {two}, {three} are none a host has: 0 to 2, 0 or 3, 0 to 2"
-        raise ValueError(msg)
+        raise InputError(msg)
     return one, two, three

@@ -9,6 +9,7 @@ import numpy as np
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.batch import verdicts
 from fastsmc.dispatcher.power import switch
+from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTIONS, Verdict
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
@@ -113,10 +114,10 @@ def _judge(
         judge_typed(tally, FILTER if tally.kind == "filter" else {}, host, line, record, {})
     elif not configurations:
         msg = "a configuration's header must come first"
-        raise ValueError(msg)
+        raise InputError(msg)
     elif record["cfg"] != configurations[-1].header["cfg"]:
         msg = f"cfg is {record['cfg']!r} among the lines of configuration {configurations[-1].header['cfg']!r}"
-        raise ValueError(msg)
+        raise InputError(msg)
     elif record.get("summary") is True:
         configurations[-1].n_summary += 1
         tally.add(judge_summary(configurations[-1], tally.kind, line, record))
@@ -124,9 +125,9 @@ def _judge(
         _judge_call(configurations, batch, line, record)
 
 
-def _unknown_keys(record: Record) -> ValueError:
+def _unknown_keys(record: Record) -> InputError:
     """A key the format does not have may say something that no rule looks at."""
-    return ValueError(f"a record with the keys {', '.join(record)} is none this format has")
+    return InputError(f"a record with the keys {', '.join(record)} is none this format has")
 
 
 def _judge_call(configurations: list[Configuration], batch: Batch, line: int, record: Record) -> None:

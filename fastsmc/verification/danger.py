@@ -19,9 +19,9 @@ from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
 
 CAME_BACK, LEFT, BLOCKED = 0, 2, 4
-"""`kind` of a record."""
+"""What a record calls the end of its call: the guest went on, it left for the VMM, its vCPU waits."""
 PC_AFTER_CALL, PC_END = 52, 112
-"""`pc_off` after the HVC, and at the end of the recorder's guest code."""
+"""What a record's `pc_off` is after the HVC, and at the end of the recorder's guest code."""
 AFFINITY_INFO = 0x8400_0004
 
 

@@ -15,8 +15,7 @@ from fastsmc.errors import InputError
 from fastsmc.explanation import Explanation, explain
 from fastsmc.explanation.answers import ANSWERS, NEEDS
 from fastsmc.explanation.functions import FATES
-from fastsmc.explanation.names import linux_name
-from fastsmc.facts.register_names import recorded_ids, sysreg_ids
+from fastsmc.facts.register_names import recorded_ids
 from fastsmc.facts.register_sets import register_sets
 from fastsmc.facts.registers import BIT_NAMES, FW_REGISTERS, FwKind, FwRegister
 from fastsmc.facts.releases import Host, release
@@ -121,24 +120,6 @@ def test_the_release_asked_for_comes_beside_the_newest() -> None:
     assert [label for label, _ in explain("PTP", release="7.3").lines].count("default 7.3") == 1
 
 
-def test_linux_names_are_those_of_the_headers() -> None:
-    named = {row.name: linux_name(row) for row in FUNCTIONS}
-    assert [name for name, linux in named.items() if linux is None] == ["SMCCC_ARCH_WORKAROUND_4"]
-    assert len(set(named.values())) == len(named)
-    # include/linux/arm-smccc.h, include/uapi/linux/psci.h
-    assert named["SMCCC_VERSION"] == "ARM_SMCCC_VERSION_FUNC_ID"
-    assert named["SMCCC_ARCH_SOC_ID"] == "ARM_SMCCC_ARCH_SOC_ID"
-    assert named["PSCI_VERSION"] == "PSCI_0_2_FN_PSCI_VERSION"
-    assert named["PSCI_FEATURES"] == "PSCI_1_0_FN_PSCI_FEATURES"
-    assert named["PSCI_MIGRATE_INFO_UP_CPU64"] == "PSCI_0_2_FN64_MIGRATE_INFO_UP_CPU"
-    assert named["PSCI_MEM_PROTECT"] == "PSCI_1_1_FN_MEM_PROTECT"
-    assert named["PSCI_SYSTEM_OFF2_64"] == "PSCI_1_3_FN64_SYSTEM_OFF2"
-    assert named["PSCI_0_1_CPU_ON"] == "KVM_PSCI_FN_CPU_ON"
-    assert named["PV_TIME_ST"] == "ARM_SMCCC_HV_PV_TIME_ST"
-    assert named["VENDOR_HYP_CALL_UID"] == "ARM_SMCCC_VENDOR_HYP_CALL_UID_FUNC_ID"
-    assert named["VENDOR_HYP_FEATURES"] == "ARM_SMCCC_VENDOR_HYP_KVM_FEATURES_FUNC_ID"
-
-
 # Near misses
 
 
@@ -240,44 +221,7 @@ def test_errnos_of_a_bitmap_come_in_the_stated_order() -> None:
     assert vm.set_one_reg(0, STD_BMAP, 1) == 0, "the value it has is accepted"
 
 
-def test_names_of_registers_are_those_their_bits_spell() -> None:
-    assert explain(0x603000000013C020).name == "ID_AA64PFR0_EL1"
-    assert "op0 3, op1 0, CRn 0, CRm 4, op2 0 (S3_0_C0_C4_0)" in str(explain(0x603000000013C020))
-    names = {explain(reg).name for reg in recorded_ids() if reg & 0x0FFF_0000 in (0x10_0000, 0x11_0000, 0x15_0000)}
-    assert None not in names, "core, demux and SVE registers have names throughout"
-    assert {"x0", "x30", "sp", "pc", "pstate", "spsr[FIQ]", "V31", "fpcr", "Z31 slice 0", "P15 slice 0"} <= names
-    listed = {name for name, reg in sysreg_ids().items() if reg in recorded_ids()}
-    assert {"MIDR_EL1", "SCTLR_EL1", "KVM_REG_ARM_TIMER_CNT", "ID_AA64MMFR2_EL1"} <= listed
-
-
 # What it is asked
-
-
-@pytest.mark.parametrize(
-    ("what", "expected"),
-    [
-        (0x86000001, 0x86000001),
-        ("0x86000001", 0x86000001),
-        (" 0X8600_0001 ", 0x86000001),
-        ("2248146945", 0x86000001),
-        ("PTP", 0x86000001),
-        ("vendor-hyp-ptp", 0x86000001),
-        ("ARM_SMCCC_VENDOR_HYP_KVM_PTP_FUNC_ID", 0x86000001),
-        ("SMCCC_VENDOR_HYP_KVM_PTP", 0x86000001),
-        ("KVM_PTP", 0x86000001),
-        ("CPU_ON", 0x84000003),
-        ("PSCI_0_2_FN64_CPU_ON", 0xC4000003),
-        ("PSCI_VERSION", 0x84000000),
-        ("KVM_REG_ARM_PSCI_VERSION", 0x6030000000140000),
-        ("STD_BMAP", STD_BMAP),
-        ("KVM_REG_ARM_STD_BMAP", STD_BMAP),
-        ("BMAP_2", 0x6030000000160003),
-        ("SYS_MIDR_EL1", 0x603000000013C000),
-        ("0x603000000013c020", 0x603000000013C020),
-    ],
-)
-def test_ways_to_ask(what: int | str, expected: int) -> None:
-    assert explain(what).id == expected
 
 
 def test_an_x0_is_explained_by_its_low_half() -> None:
@@ -285,26 +229,6 @@ def test_an_x0_is_explained_by_its_low_half() -> None:
     assert (told.kind, told.name) == ("function", "TRNG_VERSION")
     assert str(told).splitlines()[0].endswith("TRNG_VERSION (the upper half of x0, 0xFFFFFFFF, is ignored)")
     assert "bits 63:32 of x0, 0xFFFFFFFF, are ignored" in lines(told)["x0"]
-
-
-@pytest.mark.parametrize(
-    ("what", "says"),
-    [
-        ("STDBMAP", "did you mean STD_BMAP or STD_HYP_BMAP?"),
-        ("PSCI_CPU_ONN", "did you mean PSCI_CPU_ON"),
-        ("FEATURES", "may be SMCCC_ARCH_FEATURES, PSCI_FEATURES, TRNG_FEATURES"),
-        ("EL1", "more; name one of them"),
-        ("C6000001", "write 0xC6000001"),
-        ("nonsense!", "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"),
-        ("", "write a number"),
-        ("-1", "function ids have 32 bits"),
-        (1 << 64, "0x10000000000000000 is not an id"),
-        ("9" * 5000, "no function or register is called"),
-    ],
-)
-def test_what_is_no_id_says_what_would_be_right(what: int | str, says: str) -> None:
-    with pytest.raises(InputError, match=re.escape(says)):
-        explain(what)
 
 
 def test_only_numbers_and_names_are_ids() -> None:
