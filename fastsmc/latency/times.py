@@ -24,6 +24,10 @@ class Times:
     service: Histogram
     response: Histogram
 
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {getattr(self, name).mean_ns:.4g}" for name in ("waiting", "service", "response"))
+        return f"<Times of {self.n_call} calls; means in ns: {means}>"
+
     @property
     def n_call(self) -> int:
         return self.response.n

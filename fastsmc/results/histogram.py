@@ -57,6 +57,9 @@ class Histogram:
     max_ns: float = 0.0
     _cumulative: list[NDArray[np.int64]] = field(default_factory=list, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"<Histogram of {self.n} times: mean {self.mean_ns:.4g} ns, max {self.max_ns:.4g} ns>"
+
     def __post_init__(self) -> None:
         """Checks and freezes the counts.
 

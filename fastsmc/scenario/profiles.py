@@ -54,6 +54,9 @@ class Profile:
     round_trip_ns: Figure
     vmm_service_ns: Figure
 
+    def __repr__(self) -> str:
+        return f"<Profile {self.name[:40]}: {self.title[:100]}>"
+
     def figures(self) -> dict[str, Figure]:
         """All figures by name."""
         return {name: getattr(self, name) for name in FIGURES}

@@ -55,8 +55,13 @@ class Scenario:
     seed_is_default: bool = False
     path: str = ""
 
+    def __repr__(self) -> str:
+        n_vm = sum(group.count for group in self.groups)
+        return f"<Scenario {self.name[:80]}: {n_vm} VMs, {self.n_vcpu} vCPUs, seed {self.seed}>"
+
     @property
     def n_vcpu(self) -> int:
+        """vCPUs of all VMs."""
         return sum(group.count * group.vcpus for group in self.groups)
 
     @property
