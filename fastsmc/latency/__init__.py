@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from fastsmc.checks import whole
+from fastsmc.errors import InputError
 from fastsmc.jit.threads import n_core, share
 from fastsmc.latency.group import Group, group_of
 from fastsmc.latency.outcome import CallKind, GroupOutcome, outcome_of
@@ -34,6 +35,9 @@ MOST_THREADS = 1 << 16
 def simulate(
     scenario: Scenario | str | os.PathLike[str],
     *,
+    seed: int | None = None,
+    calls: int | None = None,
+    profile: str | None = None,
     threads: int = 1,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -42,18 +46,23 @@ def simulate(
 
     Args:
         scenario: one that is loaded, or the path of its TOML file.
+        seed, calls, profile: take the place of what the file says, as for `Scenario.load`; only beside a path.
         threads: the outcome is the same to the byte for any number.
         progress: called with (group, chunks of work done, chunks in all), in the caller's thread.
         stop: asked between chunks of work; once it says True the run ends, with what it has.
 
     Raises:
-        InputError: a scenario with problems, an open workload that has no steady state, or no thread.
+        InputError: a scenario with problems, an open workload that has no steady state, no thread, or a seed, calls or
+            a profile beside a scenario that is loaded.
 
     Cost: 5 to 10 ns a call where many VMs are alike and of few vCPUs, 50 to 150 ns where they are not; memory does not
     grow with the number of calls.
     """
     if not isinstance(scenario, Scenario):
-        scenario = Scenario.load(scenario)
+        scenario = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
+    elif (seed, calls, profile) != (None, None, None):
+        msg = f"scenario {scenario.name!r} is loaded: give seed, calls and profile to Scenario.load"
+        raise InputError(msg)
     whole("threads", threads, first=1, last=MOST_THREADS)
     groups = [group_of(scenario, given) for given in scenario.groups]
     check_stable(scenario, groups)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastsmc as smc
 from fastsmc import reporting as report
 from fastsmc import scaling
 from fastsmc.errors import ResultFileError
@@ -282,7 +283,8 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
 
 def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fastsmc import report\nfrom fastsmc.results.files import load\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from fastsmc import reporting as report\nfrom fastsmc.results.files import load\n"
         "report.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
         "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
         "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"
@@ -299,3 +301,11 @@ def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path) -> None:
     small = payload_grid([(r, v) for r in (1, 2) for v in (1, 2)], encodes=1)
     assert report.write(replace(run, tables={**run.tables, "payload": small}), tmp_path).is_file()
     assert np.unique(small["n_reg"]).tolist() == [1, 2]
+
+
+def test_the_library_draws_a_saved_run_again(saved: Path, folder: Path, tmp_path: Path) -> None:
+    done = smc.report(data=saved, out=tmp_path / "again")
+    assert (done.page, str(done)) == (tmp_path / "again" / "index.html", f"wrote {tmp_path / 'again' / 'index.html'}")
+    assert done.as_dict() == {"page": str(done.page)}
+    assert done.page.read_bytes() == (folder / "index.html").read_bytes()
+    assert len(repr(done)) <= 200
