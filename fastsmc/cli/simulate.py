@@ -131,7 +131,7 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
 
 
 def _check_outputs(*paths: Path | None) -> None:
-    """Before minutes of work: can they be written?"""
+    """Refuses, before minutes of work, paths that cannot be written."""
     for path in paths:
         if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
             msg = f"{path}: it cannot be written there: give a file in a folder that exists and may be written to"

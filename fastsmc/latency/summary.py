@@ -193,7 +193,7 @@ def _guesses(group: GroupOutcome, kinds: list[CallKind]) -> list[str]:
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float]:
-    """Over the VMs of a group."""
+    """Mean, least and most of a value over the VMs of a group."""
     if not values.size:
         return {"mean": 0.0, "least": 0.0, "most": 0.0}
     return {"mean": float(values.mean()), "least": float(values.min()), "most": float(values.max())}

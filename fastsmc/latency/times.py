@@ -34,7 +34,7 @@ class Times:
 
     @classmethod
     def merged(cls, parts: Iterable[Times]) -> Times:
-        """Of all calls of the parts."""
+        """The times of all calls of the parts."""
         all_parts = list(parts)
         return cls(
             *(Histogram.merged(getattr(p, name) for p in all_parts) for name in ("waiting", "service", "response"))

@@ -70,7 +70,7 @@ class Scenario:
         return any(group.is_hypothetical for group in self.groups)
 
     def problems(self) -> Problems:
-        """For what is found wrong with it later: with lines, if it came from a file."""
+        """An empty list for what is found wrong with the scenario later; it knows lines if the scenario is a file's."""
         return Problems(self.path, self.source_text) if self.path else Problems(self.name)
 
     @classmethod
