@@ -60,10 +60,14 @@ def whole(
     """
     number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
     if number is None or not first <= number <= last:
-        end = last if last < LAST_U32 else hex(last)
-        msg = f"{name} is {shown(value)}: it must be a whole number in {first}..{end}{'; ' * bool(remark)}{remark}"
+        msg = f"{name} is {shown(value)}: {must_be_whole(first, last)}{'; ' * bool(remark)}{remark}"
         raise error(msg)
     return number
+
+
+def must_be_whole(first: int, last: int) -> str:
+    """What is said of a value that is no whole number in first..last."""
+    return f"it must be a whole number in {first}..{last if last < LAST_U32 else hex(last)}"
 
 
 def whole_array(name: str, value: object, *, first: int = 0, last: int) -> NDArray[Any]:

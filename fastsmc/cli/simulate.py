@@ -103,29 +103,35 @@ def simulate(
         msg = "--out and --per-vm are two files: give each a path of its own"
         raise typer.BadParameter(msg)
     _check_outputs(out, per_vm)
-    from fastsmc import latency
     from fastsmc.jit.threads import n_core
-    from fastsmc.results import files as results
-    from fastsmc.scenario import Scenario
+    from fastsmc.latency import simulate as simulated
 
-    loaded = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
-    done = _interruptible(partial(latency.simulate, loaded, threads=threads or n_core()))
-    contents: dict[Path, str] = {}
-    if out is not None:
-        contents[out] = results.to_json(done.run())
-    if per_vm is not None and (table := done.vm_table()) is not None:
-        contents[per_vm] = results.to_csv(table)
-    for path, content in contents.items():
-        results.write_files(path.parent, {path.name: content.encode()})
+    n_thread = threads or n_core()
+    done = _interruptible(partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread))
+    written = _saved(done, out, per_vm)
     print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))
-    for path in contents:
+    for path in written:
         print(f"wrote {path}", file=sys.stderr)
     if done.is_partial:
         raise typer.Exit(INTERRUPTED)
 
 
+def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path]:
+    """Writes the files that were asked for; which ones."""
+    from fastsmc.results import files
+
+    contents: dict[Path, str] = {}
+    if out is not None:
+        contents[out] = files.to_json(done.run())
+    if per_vm is not None and (table := done.vm_table()) is not None:
+        contents[per_vm] = files.to_csv(table)
+    for path, content in contents.items():
+        files.write_files(path.parent, {path.name: content.encode()})
+    return list(contents)
+
+
 def _check_outputs(*paths: Path | None) -> None:
-    """Before minutes of work: can they be written?"""
+    """Refuses, before minutes of work, paths that cannot be written."""
     for path in paths:
         if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
             msg = f"{path}: it cannot be written there: give a file in a folder that exists and may be written to"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from fastsmc.errors import InputError
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 PART, LARGE_PART = 1 << 18, 1 << 20
@@ -65,9 +66,18 @@ def in_parts(work: Callable[[Iterator[slice]], T], n_call: int, n_thread: int) -
         work: called once per thread with the parts that thread is to do, taken as it gets to them.
     """
     size = LARGE_PART if n_call >= MANY else PART
-    left = deque(slice(first, min(first + size, n_call)) for first in range(0, n_call, size))
+    return share(work, [slice(first, min(first + size, n_call)) for first in range(0, n_call, size)], n_thread)
 
-    def taken() -> Iterator[slice]:
+
+def share(work: Callable[[Iterator[P]], T], parts: Iterable[P], n_thread: int) -> list[T]:
+    """What `work` returns on each thread that had time for it, the caller's own first; each part is given out once.
+
+    Args:
+        work: called once per thread with the parts that thread is to do, taken as it gets to them.
+    """
+    left = deque(parts)
+
+    def taken() -> Iterator[P]:
         while True:
             try:
                 yield left.popleft()

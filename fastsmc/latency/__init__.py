@@ -8,13 +8,13 @@ workers, or by its own thread, first come first served. docs/latency.md has the 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 
+from fastsmc.checks import whole
 from fastsmc.errors import InputError
-from fastsmc.jit.threads import n_core
+from fastsmc.jit.threads import n_core, share
 from fastsmc.latency.group import Group, group_of
 from fastsmc.latency.outcome import CallKind, GroupOutcome, outcome_of
 from fastsmc.latency.overcommit import find_runnable
@@ -28,11 +28,16 @@ from fastsmc.scenario import Scenario
 __all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate"]
 
 Progress = Callable[[str, int, int], None]
+MOST_THREADS = 1 << 16
+"""More is a slip of the pen; a run uses no more threads than the process has cores."""
 
 
 def simulate(
     scenario: Scenario | str | os.PathLike[str],
     *,
+    seed: int | None = None,
+    calls: int | None = None,
+    profile: str | None = None,
     threads: int = 1,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -41,36 +46,32 @@ def simulate(
 
     Args:
         scenario: one that is loaded, or the path of its TOML file.
+        seed, calls, profile: take the place of what the file says, as for `Scenario.load`; only beside a path.
         threads: the outcome is the same to the byte for any number.
         progress: called with (group, chunks of work done, chunks in all), in the caller's thread.
         stop: asked between chunks of work; once it says True the run ends, with what it has.
 
     Raises:
-        InputError: a scenario with problems, an open workload that has no steady state, or no thread.
+        InputError: a scenario with problems, an open workload that has no steady state, no thread, or a seed, calls or
+            a profile beside a scenario that is loaded.
 
     Cost: 5 to 10 ns a call where many VMs are alike and of few vCPUs, 50 to 150 ns where they are not; memory does not
     grow with the number of calls.
     """
     if not isinstance(scenario, Scenario):
-        scenario = Scenario.load(scenario)
-    asked: object = threads
-    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-        msg = f"threads is {threads!r}: it must be a whole number from 1 up"
+        scenario = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
+    elif (seed, calls, profile) != (None, None, None):
+        msg = f"scenario {scenario.name!r} is loaded: give seed, calls and profile to Scenario.load"
         raise InputError(msg)
+    whole("threads", threads, first=1, last=MOST_THREADS)
     groups = [group_of(scenario, given) for given in scenario.groups]
     check_stable(scenario, groups)
     runnable = find_runnable(scenario, groups)
     if runnable is not None:
         check_stable(scenario, groups, overcommitted=True)
     work = _Work(scenario, groups, progress, stop)
-    n_thread = min(threads, n_core(), len(work.left)) or 1
-    with ThreadPoolExecutor(n_thread, thread_name_prefix="fastsmc") as pool:
-        others = [pool.submit(work.take, shows=False) for _ in range(n_thread - 1)]
-        try:
-            counts = [work.take(shows=True)]
-        finally:
-            work.left.clear()
-        counts += [other.result() for other in others]
+    n_thread = min(threads, n_core(), len(work.parts)) or 1
+    counts = share(work.take, work.parts, n_thread)
     outcomes = [
         outcome_of(group, work.sums[g], [one[g] for one in counts if g in one] or [Counts(group)])
         for g, group in enumerate(groups)
@@ -79,41 +80,40 @@ def simulate(
 
 
 class _Work:
-    """The parts of all groups, taken by whichever thread is free."""
+    """The parts of all groups, and what the threads that share them have done. The caller's thread shows progress."""
 
     def __init__(
         self, scenario: Scenario, groups: list[Group], progress: Progress | None, stop: Callable[[], bool]
     ) -> None:
         self.groups, self.progress, self.stop = groups, progress, stop
         self.sums = [Sums.of(group) for group in groups]
-        self.left = deque((g, part) for g, group in enumerate(groups) for part in parts_of(group))
+        self.parts = [(g, part) for g, group in enumerate(groups) for part in parts_of(group)]
+        self.caller = threading.current_thread()
         self.n_done, self.is_partial = 0, False
         self.quotas, first = [], 0
         for group in groups:
             self.quotas.append(Quota(scenario.warmup, scenario.calls, scenario.seed, first))
             first += group.given.count * group.given.vcpus
-        self.n_chunk = sum(n_chunk(groups[g], part, self.quotas[g]) for g, part in self.left)
+        self.n_chunk = sum(n_chunk(groups[g], part, self.quotas[g]) for g, part in self.parts)
 
-    def _stop_or_show(self, name: str, *, shows: bool) -> bool:
+    def _stop_or_show(self, name: str) -> bool:
         """Asked before each chunk. Threads may miss one another's counts: they are for the eye only."""
-        if shows and self.progress is not None:
+        if self.progress is not None and threading.current_thread() is self.caller:
             self.progress(name, self.n_done, self.n_chunk)
         self.n_done += 1
         return self.stop()
 
-    def take(self, *, shows: bool) -> dict[int, Counts]:
-        """Does parts until none is left; counts by group."""
+    def take(self, parts: Iterator[tuple[int, slice]]) -> dict[int, Counts]:
+        """Simulates the parts that this thread gets; counts by group."""
         counts: dict[int, Counts] = {}
         uncounted: dict[int, Counts] = {}
-        while not self.is_partial:
-            try:
-                g, part = self.left.popleft()
-            except IndexError:
-                break
+        for g, part in parts:
             group = self.groups[g]
             if g not in counts:
                 counts[g], uncounted[g] = Counts(group), Counts(group)
-            stop = partial(self._stop_or_show, group.given.name, shows=shows)
+            stop = partial(self._stop_or_show, group.given.name)
             if not run_part(group, part, self.quotas[g], self.sums[g], counts[g], uncounted[g], stop):
                 self.is_partial = True
+            if self.is_partial:
+                break
         return counts

@@ -82,7 +82,7 @@ class Group:
 
     @property
     def forwarded_share(self) -> float:
-        """Of the calls of the mix."""
+        """Share of the mix's calls that go to the VMM."""
         mix = self.given.workload.mix
         return sum(entry.share for entry, ns in zip(mix, self.class_ns, strict=True) if ns < 0)
 

@@ -82,12 +82,12 @@ class GroupOutcome:
 
     @cached_property
     def times(self) -> Times:
-        """Of all calls of the group."""
+        """The times of all calls of the group."""
         return Times.merged(kind.times for kind in self.kinds)
 
     @cached_property
     def forwarded_times(self) -> Times:
-        """Of the calls that went to the VMM."""
+        """The times of the calls that went to the VMM."""
         return Times.merged(kind.times for c, kind in enumerate(self.kinds) if self.group.class_ns[c] < 0)
 
     def by_service(self) -> dict[str, Times]:
@@ -111,7 +111,7 @@ class GroupOutcome:
 
 
 def outcome_of(group: Group, sums: Sums, counts: list[Counts]) -> GroupOutcome:
-    """From what the kernels added up."""
+    """A group's outcome, from what the kernels added up."""
     done = np.flatnonzero(sums.n_call)
     n_call, per_vm = sums.n_call[done], sums.per_vm[:, done]
     n_of_class = np.sum([one.n_of_class for one in counts], axis=0)

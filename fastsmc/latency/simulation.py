@@ -36,7 +36,7 @@ class Simulation:
 
     @cached_property
     def times(self) -> Times:
-        """Of all calls of the fleet."""
+        """The times of all calls of the fleet."""
         return Times.merged(group.times for group in self.groups)
 
     @property

@@ -6,6 +6,7 @@ import statistics
 
 from fastsmc.latency.group import Group
 from fastsmc.latency.kernels import entries
+from fastsmc.results.units import significant
 from fastsmc.scenario import Scenario
 
 
@@ -34,7 +35,8 @@ def check_stable(scenario: Scenario, groups: list[Group], *, overcommitted: bool
             problems.add(
                 ("workloads", given.workload.name, "arrivals", "rate_hz"),
                 f"{rate:.10g} calls/s of each of the {given.vcpus} vCPUs of a VM of {given.name!r} ask for"
-                f" {utilisation:.3g} times what its VMM can do: there is no steady state, waiting grows without end",
+                f" {significant(utilisation)} times what its VMM can do:"
+                " there is no steady state, waiting grows without end",
                 f"a rate below {limit:.6g} calls/s is stable",
             )
     problems.raise_any()

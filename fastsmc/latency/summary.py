@@ -11,6 +11,7 @@ from fastsmc.facts.costs import Figure
 from fastsmc.latency.outcome import CallKind, GroupOutcome
 from fastsmc.latency.times import QUANTILES, Times
 from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
+from fastsmc.results.units import significant
 from fastsmc.scenario import Scenario, VmGroup
 from fastsmc.scenario.profiles import FIGURES, figures_of
 
@@ -177,8 +178,8 @@ def _notes(group: GroupOutcome) -> list[str]:
     served_ns = group.times.service.mean_ns
     if rate is not None and rate * served_ns * 1e-9 >= 1:
         notes.append(
-            f"the calls of one vCPU take {rate * served_ns * 1e-9:.3g} times the time there is, and a real vCPU"
-            f" makes one at a time: below {1e9 / served_ns:.4g} calls/s per vCPU it could"
+            f"the calls of one vCPU take {significant(rate * served_ns * 1e-9)} times the time there is,"
+            f" and a real vCPU makes one at a time: below {1e9 / served_ns:.4g} calls/s per vCPU it could"
         )
     if not group.group.forwarded_share and not given.service_is_from_profile:
         notes.append("service is given, but no call goes to the VMM: no filter forwards one of the mix")
@@ -192,7 +193,7 @@ def _guesses(group: GroupOutcome, kinds: list[CallKind]) -> list[str]:
 
 
 def _spread(values: NDArray[Any]) -> dict[str, float]:
-    """Over the VMs of a group."""
+    """Mean, least and most of a value over the VMs of a group."""
     if not values.size:
         return {"mean": 0.0, "least": 0.0, "most": 0.0}
     return {"mean": float(values.mean()), "least": float(values.min()), "most": float(values.max())}

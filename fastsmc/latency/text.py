@@ -7,8 +7,8 @@ import textwrap
 from typing import Any
 
 from fastsmc.latency.summary import LABELS
+from fastsmc.results.units import column_unit, number_of, prefixed, significant, three_digits
 
-_UNITS = (("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9))
 _LABEL = {label.replace(".", "_"): label for label in ("mean", *LABELS, "max")}
 _KEYS = tuple(_LABEL)
 _WIDTH = {key: max(9, len(label) + 4) for key, label in _LABEL.items()}
@@ -34,8 +34,8 @@ def _wrapped(line: str, width: int | None) -> list[str]:
 
 def _head(told: dict[str, Any]) -> list[str]:
     fleet, profile = told["fleet"], told["profile"]
-    n_vm = _n(fleet["vms"], "VM")
-    sizes = f"{n_vm}, {_n(fleet['vcpus'], 'vCPU')}, {_n(fleet['calls'], 'call')}"
+    n_vm = number_of(fleet["vms"], "VM")
+    sizes = f"{n_vm}, {number_of(fleet['vcpus'], 'vCPU')}, {number_of(fleet['calls'], 'call')}"
     lines = [f"{told['scenario']}: {sizes}; all times are modelled"]
     if told["partial"]:
         lines.append(
@@ -49,18 +49,19 @@ def _head(told: dict[str, Any]) -> list[str]:
     lines.append(f"profile {profile['name']}: {profile['title']}")
     host = told["host"]
     if host is not None and host["overcommitted"]:
+        vcpus, runnable = significant(host["vcpus_per_core"]), significant(host["runnable_per_core"])
         lines.append(
-            f"overcommit: {host['vcpus_per_core']:.3g} vCPUs per core ({fleet['vcpus']} on {host['cores']} cores),"
-            f" {host['runnable_per_core']:.3g} of them run or want to; waiting has the time a vCPU waits for a core"
+            f"overcommit: {vcpus} vCPUs per core ({fleet['vcpus']} on {host['cores']} cores),"
+            f" {runnable} of them run or want to; waiting has the time a vCPU waits for a core"
         )
     return lines
 
 
 def _group(group: dict[str, Any]) -> list[str]:
-    lock = _LOCKS.get(group["lock"], f"{_n(group['workers'], 'worker')} per VM")
+    lock = _LOCKS.get(group["lock"], f"{number_of(group['workers'], 'worker')} per VM")
     marked = " (hypothetical: arm64 KVM stops at 512)" if group["hypothetical"] else ""
     lines = [
-        f"{group['group']}: {_n(group['vms'], 'VM')} of {_n(group['vcpus_per_vm'], 'vCPU')}{marked},"
+        f"{group['group']}: {number_of(group['vms'], 'VM')} of {number_of(group['vcpus_per_vm'], 'vCPU')}{marked},"
         f" Linux {group['release']}, {group['workload_kind']} workload {group['workload']}; VMM: {lock}"
     ]
     if not group["calls"]:
@@ -68,11 +69,11 @@ def _group(group: dict[str, Any]) -> list[str]:
     busy = "VMM threads busy" if group["lock"] == "none" else "utilisation"
     use, queue = (_spread(group[key], group["vms_counted"]) for key in ("utilisation", "queue_length"))
     in_vmm = f"{busy} {use}, queue length {queue}" if group["forwarded"] else "nothing goes to the VMM"
-    lines.append(f"  throughput {_si(group['throughput_hz'])}calls/s, {in_vmm}")
+    lines.append(f"  throughput {prefixed(group['throughput_hz'])}calls/s, {in_vmm}")
     lines += [f"  note: {note}" for note in group["notes"]]
     rows = [row for row in group["services"] if row["calls"]]
     parts = [(f"{row['service']} {row['verdict']}" + "*" * bool(row["rests_on_assumed"]), row) for row in rows]
-    lines += [f"  {title}, {_n(row['calls'], 'call')}: {_same(row)}" for title, row in parts if _is_same(row)]
+    lines += [f"  {title}, {number_of(row['calls'], 'call')}: {_same(row)}" for title, row in parts if _is_same(row)]
     others = [part for part in parts if not _is_same(part[1])]
     if others and len(rows) > 1:
         others.append(("all", group))
@@ -87,14 +88,14 @@ def _is_same(row: dict[str, Any]) -> bool:
 
 def _same(row: dict[str, Any]) -> str:
     time_ns = row["response_ns"]["max"]
-    unit, scale = _unit([time_ns])
-    return f"service and response {_three(time_ns / scale)} {unit}, waiting 0"
+    unit, scale = column_unit([time_ns])
+    return f"service and response {three_digits(time_ns / scale)} {unit}, waiting 0"
 
 
 def _fleet(fleet: dict[str, Any]) -> list[str]:
     if not fleet["calls"]:
         return ["fleet: no call was counted"]
-    return [f"fleet: throughput {_si(fleet['throughput_hz'])}calls/s", *_table([("all", fleet)])]
+    return [f"fleet: throughput {prefixed(fleet['throughput_hz'])}calls/s", *_table([("all", fleet)])]
 
 
 def _foot(told: dict[str, Any]) -> list[str]:
@@ -119,57 +120,21 @@ def _figure(figure: dict[str, Any]) -> str:
 
 def _table(parts: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """Mean, quantiles and maximum of the three times of each part; a unit per column."""
-    units = [_unit([part[f"{time}_ns"][key] for _, part in parts for time in _TIMES]) for key in _KEYS]
+    units = [column_unit([part[f"{time}_ns"][key] for _, part in parts for time in _TIMES]) for key in _KEYS]
     heads = "".join(f"{f'{_LABEL[key]} {unit}':>{_WIDTH[key]}}" for key, (unit, _) in zip(_KEYS, units, strict=True))
     lines = [" " * 11 + heads]
     for title, part in parts:
-        lines.append(f"  {title}, {_n(part['calls'], 'call')}")
+        lines.append(f"  {title}, {number_of(part['calls'], 'call')}")
         for time in _TIMES:
             told = part[f"{time}_ns"]
             cells = [
-                f"{_three(told[key] / scale):>{_WIDTH[key]}}" for key, (_, scale) in zip(_KEYS, units, strict=True)
+                f"{three_digits(told[key] / scale):>{_WIDTH[key]}}"
+                for key, (_, scale) in zip(_KEYS, units, strict=True)
             ]
             lines.append(f"  {time:>9}" + "".join(cells))
     return lines
 
 
-def _unit(values: list[float]) -> tuple[str, float]:
-    """The unit in the middle of a column's values: the smallest is no long row of zeros, the largest no long number."""
-    some = [value for value in values if value > 0]
-    middle = math.sqrt(min(some) * max(some)) if some else 1.0
-    return max(
-        ((name, scale) for name, scale in _UNITS if scale <= middle), key=lambda pair: pair[1], default=_UNITS[0]
-    )
-
-
-def _three(value: float) -> str:
-    """Three digits, which is what a histogram knows; all digits before the point.
-
-    >>> [_three(v) for v in (0, 0.2921, 7.0351, 70.351, 1234.5)]
-    ['0', '0.292', '7.04', '70.4', '1234']
-    """
-    if value == 0:
-        return "0"
-    digits = max(2 - math.floor(math.log10(value)), 0)
-    return f"{value:.{min(digits, 4)}f}"
-
-
-def _si(value: float) -> str:
-    """A number and the space and prefix before its unit.
-
-    >>> _si(12_345_678.0), _si(999.4), _si(0.5)
-    ('12.3 M', '999 ', '0.500 ')
-    """
-    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{_three(value / scale)} {prefix}"
-    return f"{_three(value)} "
-
-
 def _spread(spread: dict[str, float], n_vm: int) -> str:
-    mean = _three(spread["mean"])
-    return mean if n_vm < 2 else f"{mean} (VMs {_three(spread['least'])} to {_three(spread['most'])})"
-
-
-def _n(count: int, what: str) -> str:
-    return f"{count} {what}" + "s" * (count != 1)
+    mean = three_digits(spread["mean"])
+    return mean if n_vm < 2 else f"{mean} (VMs {three_digits(spread['least'])} to {three_digits(spread['most'])})"

@@ -24,13 +24,17 @@ class Times:
     service: Histogram
     response: Histogram
 
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {getattr(self, name).mean_ns:.4g}" for name in ("waiting", "service", "response"))
+        return f"<Times of {self.n_call} calls; means in ns: {means}>"
+
     @property
     def n_call(self) -> int:
         return self.response.n
 
     @classmethod
     def merged(cls, parts: Iterable[Times]) -> Times:
-        """Of all calls of the parts."""
+        """The times of all calls of the parts."""
         all_parts = list(parts)
         return cls(
             *(Histogram.merged(getattr(p, name) for p in all_parts) for name in ("waiting", "service", "response"))

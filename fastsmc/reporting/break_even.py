@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from fastsmc.reporting.style import INK, RED, new_figure, styled
-from fastsmc.reporting.units import count
+from fastsmc.results.units import count
 
 TAG = "modelled; cost of an ioctl assumed"
 _COLOURS = LinearSegmentedColormap.from_list("share", ["#FBFCFE", "#D6E6F4", "#9CC8E3", "#5BA3CF", "#3C84BC"])

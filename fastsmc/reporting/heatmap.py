@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from fastsmc.reporting.style import GREY, INK, RED, Picture, counts_axis, limit, new_figure, shade_hypothetical, styled
-from fastsmc.reporting.units import count, milliseconds, size
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import count, milliseconds, size
 
 PLAIN, QEMU = "values", "id+value"
 TAG = "measured: encoded and read back"

@@ -7,9 +7,9 @@ from fastsmc.reporting.heatmap import QEMU as WITH_IDS
 from fastsmc.reporting.heatmap import origin_points
 from fastsmc.reporting.sets import QEMU, QEMU_ONCE, at_limit, reference
 from fastsmc.reporting.style import limit
-from fastsmc.reporting.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import NBSP, count, duration, microseconds, milliseconds, percent, significant, size
 
 
 def lead(run: Run) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ NEEDS: dict[str, dict[str, str]] = {
     "limits": {"limit": TEXT, "value": ABOVE_0, "unit": TEXT, "obtained": TEXT, "source": TEXT},
     **STUDY_NEEDS,
 }
-"""By table, the columns that are drawn or told, and what they hold."""
+"""The columns of each table that are drawn or told, and what they hold."""
 
 _KEYS = {
     "dispatch_by_vcpu": ("n_vcpu", "pattern", "n_range"),

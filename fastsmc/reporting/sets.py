@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastsmc.reporting import style
 from fastsmc.reporting.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Picture, limit, new_figure, styled
-from fastsmc.reporting.units import count, microseconds, milliseconds, percent, size
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import count, microseconds, milliseconds, percent, size
 
 QEMU, QEMU_ONCE = "id+value", "id+value, VM-global once"
 CODECS = {QEMU: (BLUE, "-"), "values": (GREEN, "-"), QEMU_ONCE: (BLUE, "--"), "values, VM-global once": (GREEN, "--")}

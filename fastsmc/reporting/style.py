@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from fastsmc.reporting.units import count
 from fastsmc.results.runs import Run
+from fastsmc.results.units import count
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
     "#0072B2",

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fastsmc.reporting import style
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
-from fastsmc.reporting.units import NBSP, count, duration, percent, significant
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import NBSP, count, duration, percent, significant
 
 TAG = "measured"
 TRACE = "real trace"

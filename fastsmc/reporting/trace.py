@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
-from fastsmc.reporting.units import count, percent
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import count, percent
 
 TAG = "calls recorded, verdicts modelled"
 COLOURS = {

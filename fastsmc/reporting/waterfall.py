@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
-from fastsmc.reporting.units import significant
+from fastsmc.results.units import significant
 
 _COLOURS = {"measured": GREEN, "modelled": BLUE, "assumed": ORANGE}
 

@@ -20,7 +20,7 @@ from fastsmc.errors import InputError
 from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET, SUB_BITS
 
 RELATIVE_ERROR = 2.0 ** -(SUB_BITS + 1)
-"""Of a quantile, against the value that has this rank."""
+"""The largest relative error of a quantile, against the value that has this rank."""
 
 
 def bucket_of(time_ns: ArrayLike) -> NDArray[np.int64]:
@@ -56,6 +56,9 @@ class Histogram:
     total_ns: float = 0.0
     max_ns: float = 0.0
     _cumulative: list[NDArray[np.int64]] = field(default_factory=list, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Histogram of {self.n} times: mean {self.mean_ns:.4g} ns, max {self.max_ns:.4g} ns>"
 
     def __post_init__(self) -> None:
         """Checks and freezes the counts.
@@ -146,7 +149,7 @@ class Histogram:
         return self._cumulative[0]
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON: the counts from the first bucket in use to the last."""
+        """The histogram for JSON: the counts from the first bucket in use to the last."""
         used = np.flatnonzero(self.counts)
         first, last = (int(used[0]), int(used[-1])) if used.size else (0, -1)
         return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 SUB_BITS = 6
 """Each octave has 2**6 buckets."""
 FIRST_OCTAVE, N_OCTAVE = -10, 54
-"""From 2**-10 ns, below which everything counts as 0, to 2**44 ns (4.9 hours); longer times are in the last bucket."""
+"""Octaves from 2**-10 ns, below which times count as 0, to 2**44 ns (4.9 hours); longer times fill the last bucket."""
 N_BUCKET = N_OCTAVE << SUB_BITS
 
 _FRACTION_BITS, _EXPONENT_BIAS = 52, 1023

@@ -41,6 +41,9 @@ class Run:
     tables: Mapping[str, Table]
     provenance: Provenance
 
+    def __repr__(self) -> str:
+        return f"<Run of {len(self.tables)} tables, seed {self.provenance.seed}, {self.provenance.date_utc}>"
+
     def __getitem__(self, name: str) -> Table:
         """A table; ResultFileError if this run has none of that name."""
         if name not in self.tables:

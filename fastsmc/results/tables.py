@@ -41,6 +41,9 @@ class Column:
     kind: ColumnKind | Literal[""] = ""
     meaning: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Column of {len(self.values)} values: {self.values.dtype}, {self.kind or 'no kind'}>"
+
     @classmethod
     def of(cls, values: ArrayLike, kind: ColumnKind | Literal[""] = "", meaning: str = "") -> Column:
         """A checked column.
@@ -83,6 +86,9 @@ class Table:
         if len(set(lengths.values())) != 1:
             msg = f"columns of a table must be equally long and at least one; got {lengths}"
             raise InputError(msg)
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self)} rows and {len(self.columns)} columns: {self.meaning[:100]}>"
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Values of a column; ResultFileError if there is none of that name."""

@@ -27,7 +27,7 @@ _KEYS = (
 _NEWEST = f"{NEWEST[0]}.{NEWEST[1]}"
 _MAX = (1 << 32) - 1
 _MAX_VCPUS = 1 << 16
-"""Of one VM: 128 times what KVM takes, and scripts are made for each."""
+"""vCPUs of one VM: 128 times what KVM takes. Scripts are made for each number of vCPUs."""
 
 
 def read_groups(value: object, plans: Mapping[str, Draft], profile: Profile, problems: Problems) -> tuple[VmGroup, ...]:

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from fastsmc.checks import must_be_whole
+from fastsmc.checks import shown as shown_value
 from fastsmc.errors import InputError
 from fastsmc.scenario.toml_lines import Path as KeyPath
 from fastsmc.scenario.toml_lines import key_lines
@@ -64,8 +66,7 @@ class Problems:
         """A whole number in first..last, or the default and a note."""
         if isinstance(value, int) and not isinstance(value, bool) and first <= value <= last:
             return value
-        end = str(last) if last < 1 << 32 else hex(last)
-        self.add(path, f"it is {brief(value)}", f"it must be a whole number in {first}..{end}")
+        self.add(path, f"it is {brief(value)}", must_be_whole(first, last))
         return default
 
     def number(
@@ -105,10 +106,7 @@ def shown(path: KeyPath) -> str:
 
 def brief(value: object) -> str:
     """A value in a sentence, short; None is a key that is not there."""
-    if value is None:
-        return "missing"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return "missing" if value is None else shown_value(value)
 
 
 def meant(given: object, names: list[str]) -> str:

@@ -54,6 +54,9 @@ class Profile:
     round_trip_ns: Figure
     vmm_service_ns: Figure
 
+    def __repr__(self) -> str:
+        return f"<Profile {self.name[:40]}: {self.title[:100]}>"
+
     def figures(self) -> dict[str, Figure]:
         """All figures by name."""
         return {name: getattr(self, name) for name in FIGURES}
@@ -64,7 +67,7 @@ class Profile:
         return self.weakest_of(FIGURES)
 
     def weakest_of(self, names: Iterable[str]) -> tuple[str, Figure]:
-        """The same among the figures that something made use of."""
+        """The weakest of the named figures, and its name."""
         chosen = [(name, getattr(self, name)) for name in names]
         return min(chosen, key=lambda pair: (_TRUST.index(pair[1].kind), -pair[1].value))
 
@@ -80,7 +83,7 @@ class Profile:
         return whole
 
     def with_overrides(self, values: Mapping[str, float], *, source: str) -> Profile:
-        """The same with some figures, in ns, replaced; they are assumed.
+        """The profile with some figures, in ns, replaced; these count as assumed.
 
         Raises:
             InputError: no such figure, or a value that is negative or not finite.

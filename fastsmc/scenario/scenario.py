@@ -55,8 +55,13 @@ class Scenario:
     seed_is_default: bool = False
     path: str = ""
 
+    def __repr__(self) -> str:
+        n_vm = sum(group.count for group in self.groups)
+        return f"<Scenario {self.name[:80]}: {n_vm} VMs, {self.n_vcpu} vCPUs, seed {self.seed}>"
+
     @property
     def n_vcpu(self) -> int:
+        """vCPUs of all VMs."""
         return sum(group.count * group.vcpus for group in self.groups)
 
     @property
@@ -65,7 +70,7 @@ class Scenario:
         return any(group.is_hypothetical for group in self.groups)
 
     def problems(self) -> Problems:
-        """For what is found wrong with it later: with lines, if it came from a file."""
+        """An empty list for what is found wrong with the scenario later; it knows lines if the scenario is a file's."""
         return Problems(self.path, self.source_text) if self.path else Problems(self.name)
 
     @classmethod

@@ -67,7 +67,7 @@ class Script:
         return wait
 
     def scaled(self, scale: float) -> Script:
-        """The same with all times multiplied.
+        """The script with all its times multiplied.
 
         Raises:
             InputError: a scale that is not above 0 and finite.

@@ -2,7 +2,8 @@
 
 VM-global through per-vCPU accessors, as KVM does; truly per vCPU, the bug that was feared; or VM-scoped register ids,
 as version 4 of the series proposed. `model` gives a fleet under one of them, `asymmetric` and `differing_calls` say
-what breaks under the second, `scope_cost` and `compare_scopes` what each costs when a VM moves.
+what breaks under the second, `scope` and `scope_cost` what each costs when a VM moves. Commands reach `scope` alone;
+the rest is for the library.
 
 >>> from fastsmc.vm import Fleet
 >>> from fastsmc.facts.registers import register
@@ -26,6 +27,7 @@ from fastsmc.scopes.asymmetry import (
     differing_answers,
     differing_calls,
 )
+from fastsmc.scopes.compare import ScopeComparison, scope
 from fastsmc.scopes.cost import ScopeCost, ScopeRow, compare_scopes, scope_cost
 from fastsmc.scopes.per_vcpu import PerVcpuFleet, split
 from fastsmc.scopes.vm_scoped import Marked, Scope, ScopedFleet, marked_mask, model, plain_id, scoped_id
@@ -38,6 +40,7 @@ __all__ = [
     "Marked",
     "PerVcpuFleet",
     "Scope",
+    "ScopeComparison",
     "ScopeCost",
     "ScopeRow",
     "ScopedFleet",
@@ -49,6 +52,7 @@ __all__ = [
     "marked_mask",
     "model",
     "plain_id",
+    "scope",
     "scope_cost",
     "scoped_id",
     "split",

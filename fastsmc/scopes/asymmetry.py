@@ -1,4 +1,4 @@
-"""What breaks if vCPUs of one VM differ: which VMs do, in which bits, and which calls depend on who makes them."""
+"""Library only: which VMs have vCPUs that differ, in which bits, and which calls depend on who makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bug that was feared: firmware registers that are truly per vCPU, so that vCPUs of one VM can differ.
+"""Library only: the bug that was feared, firmware registers that are truly per vCPU, so that vCPUs can differ.
 
 No kernel does this; it is modelled by giving every vCPU a VM of its own, so that rules, errnos, tables and kernels
 are those of `vm.Fleet`, unchanged. What has an accessor on the VM stays the VM's: host, vCPU features, filter,

@@ -1,4 +1,4 @@
-"""Scope as a switch: today's register ids, and those of series v4, where bit 28 marks a register as the VM's.
+"""Register scopes, and a fleet (library only) under each: today's ids, and series v4's, where bit 28 marks a VM's.
 
 What v4 says (read in patches 2, 3, 5, 6 and 7 of the series): KVM_ENABLE_CAP(KVM_CAP_ARM_REG_SCOPE) succeeds at any
 time; from then on KVM_GET_REG_LIST sets bit 28 on the ids in one table, while GET and SET clear the bit from any

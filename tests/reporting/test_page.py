@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastsmc as smc
 from fastsmc import reporting as report
 from fastsmc import scaling
 from fastsmc.errors import ResultFileError
@@ -303,3 +304,11 @@ def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path) -> None:
     small = payload_grid([(r, v) for r in (1, 2) for v in (1, 2)], encodes=1)
     assert report.write(replace(run, tables={**run.tables, "payload": small}), tmp_path).is_file()
     assert np.unique(small["n_reg"]).tolist() == [1, 2]
+
+
+def test_the_library_draws_a_saved_run_again(saved: Path, folder: Path, tmp_path: Path) -> None:
+    done = smc.report(data=saved, out=tmp_path / "again")
+    assert (done.page, str(done)) == (tmp_path / "again" / "index.html", f"wrote {tmp_path / 'again' / 'index.html'}")
+    assert done.as_dict() == {"page": str(done.page)}
+    assert done.page.read_bytes() == (folder / "index.html").read_bytes()
+    assert len(repr(done)) <= 200

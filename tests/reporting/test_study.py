@@ -13,10 +13,10 @@ from fastsmc import reporting as report
 from fastsmc import scaling
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting import study
-from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.files import load, save
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
+from fastsmc.results.units import count, duration, percent, significant
 from tests.support.study_sizes import LOAD, STUDY
 
 REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"

@@ -36,7 +36,7 @@ F64Array = NDArray[np.float64]
 I64Array = NDArray[np.int64]
 U64Array = NDArray[np.uint64]
 
-_16, _32, _48 = np.uint64(16), np.uint64(32), np.uint64(48)
+u64 = np.uint64
 
 
 class OneVm(NamedTuple):
@@ -99,8 +99,8 @@ def _stop(vcpu: int, vm: OneVm) -> None:
 @inner_kernel
 def _ahead(word: np.uint64, law: F64Array) -> float:
     """How many other threads have their turn before a thread has its next one; reads two words."""
-    bits, low = mixed(word + STEP), np.uint64(0xFFFF)
-    four = (bits & low) + (bits >> _16 & low) + (bits >> _32 & low) + (bits >> _48)
+    bits, low = mixed(word + STEP), u64(0xFFFF)
+    four = (bits & low) + (bits >> u64(16) & low) + (bits >> u64(32) & low) + (bits >> u64(48))
     normal = (np.float64(four) * 2.0**-16 - 2.0) * 3.0**0.5  # nearly: four uniform ones, of variance 1/12
     others = max(law[OTHERS] + law[SPREAD] * normal, 0.0)
     return float(np.floor(others + unit(word + STEP + STEP)))

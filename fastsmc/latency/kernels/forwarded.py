@@ -49,7 +49,7 @@ def _call(front: Front, law: F64Array, totals: Totals, found: Buckets) -> None:
 
 @lane_kernel
 def _count(waiting: U32Array, served: U32Array, response: U32Array, counts: U32Array) -> None:
-    """By turns in three histograms: a call's neighbours often fall into one bucket, and one write waits for another."""
+    """Counts calls by turns in three histograms: neighbours often share a bucket, where one write waits for another."""
     for i in range(waiting.size):
         counts[np.uint64(waiting[i])] += ONE
         counts[np.uint64(served[i])] += ONE

@@ -49,7 +49,7 @@ ONE = np.uint32(1)
 
 
 class Front(NamedTuple):
-    """Of each VM: when its next vCPU calls, that vCPU's stream, and when the VMM's lock is free."""
+    """The front of each VM's queue: when its next vCPU calls, that vCPU's stream, and when the VMM's lock is free."""
 
     clock: F64Array
     stream: U64Array

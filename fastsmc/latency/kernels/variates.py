@@ -15,15 +15,15 @@ from fastsmc.jit.simd import bits_of, float_of, fma
 from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
 
 U64Array = NDArray[np.uint64]
+u64 = np.uint64
 
-STEP = np.uint64(0x9E37_79B9_7F4A_7C15)
-_30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)
-_MIX_1, _MIX_2 = np.uint64(0xBF58_476D_1CE4_E5B9), np.uint64(0x94D0_49BB_1331_11EB)
+STEP = u64(0x9E37_79B9_7F4A_7C15)
+_MIX_1, _MIX_2 = u64(0xBF58_476D_1CE4_E5B9), u64(0x94D0_49BB_1331_11EB)
 
-_11, _TO_UNIT = np.uint64(11), 2.0**-53
-_12, _52, _BIAS = np.uint64(12), np.uint64(52), np.uint64(1023)
-_ONE = np.uint64(0x3FF0_0000_0000_0000)
-_TO_ROOT = np.uint64(0x0009_5F62_0000_0000)
+_TO_UNIT = 2.0**-53
+_BIAS = u64(1023)
+_BITS_OF_1 = u64(0x3FF0_0000_0000_0000)
+_TO_ROOT = u64(0x0009_5F62_0000_0000)
 """Added to the bits of a number, moves it to the next exponent if it is above the square root of two."""
 _LOG_2 = 0.6931471805599453
 _SHIFT, _OFFSET, _LAST = np.uint64(BUCKET_SHIFT), np.int64(BUCKET_OFFSET), np.int64(N_BUCKET - 1)
@@ -47,15 +47,15 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = _log1p_over_r(7)
 @lane_kernel
 def mixed(word: np.uint64) -> np.uint64:
     """64 random bits from a stream's word."""
-    word = (word ^ (word >> _30)) * _MIX_1
-    word = (word ^ (word >> _27)) * _MIX_2
-    return word ^ (word >> _31)
+    word = (word ^ (word >> u64(30))) * _MIX_1
+    word = (word ^ (word >> u64(27))) * _MIX_2
+    return word ^ (word >> u64(31))
 
 
 @lane_kernel
 def unit(word: np.uint64) -> float:
     """A number from 0 up to 1, without 1, from a stream's word."""
-    return np.float64(mixed(word) >> _11) * _TO_UNIT
+    return np.float64(mixed(word) >> u64(11)) * _TO_UNIT
 
 
 @lane_kernel
@@ -65,9 +65,9 @@ def exponential(bits: np.uint64) -> float:
     The logarithm is a polynomial, which vectorizes (measured: 1.6x a division form, 5x the C library's), in fused
     steps, which come out the same on every CPU. The largest variate is 36.
     """
-    u = 2.0 - float_of((bits >> _12) | _ONE)
-    power = ((bits_of(u) + _TO_ROOT) >> _52) - _BIAS
-    r = float_of(bits_of(u) - (power << _52)) - 1.0
+    u = 2.0 - float_of((bits >> u64(12)) | _BITS_OF_1)
+    power = ((bits_of(u) + _TO_ROOT) >> u64(52)) - _BIAS
+    r = float_of(bits_of(u) - (power << u64(52))) - 1.0
     r2 = r * r
     low = fma(r2, fma(_C3, r, _C2), fma(_C1, r, _C0))
     high = fma(r2, fma(_C7, r, _C6), fma(_C5, r, _C4))

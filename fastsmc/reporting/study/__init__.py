@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastsmc.reporting.study import boot, filters, knee, lock, share, vcpus
 from fastsmc.reporting.study.common import figure_of, weakest
 from fastsmc.reporting.style import Picture
-from fastsmc.reporting.units import duration, percent
 from fastsmc.results.runs import Run
+from fastsmc.results.units import duration, percent
 
 __all__ = ["figure_of", "intro", "is_in", "pictures", "weakest"]
 

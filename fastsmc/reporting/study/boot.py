@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 
 from fastsmc.reporting.study.common import PALETTE, TAG, basis, closing, most_real, one, time_axis, vcpu_panel
 from fastsmc.reporting.style import Picture, new_figure, styled
-from fastsmc.reporting.units import count, duration, percent
 from fastsmc.results.runs import Run
+from fastsmc.results.units import count, duration, percent
 
 CASES = {
     ("boot-storm", "PSCI_CPU_ON64"): "bring-up, CPU_ON forwarded",

@@ -10,9 +10,9 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from fastsmc.reporting import style
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, limit
-from fastsmc.reporting.units import count, duration, significant
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import count, duration, significant
 
 Dash = Literal["-", "--", ":"]
 TAG = "modelled, from assumed figures"

@@ -18,9 +18,9 @@ from fastsmc.reporting.study.common import (
     vcpus_name,
 )
 from fastsmc.reporting.style import GREY, PURPLE, SKY, Picture, new_figure, styled
-from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import count, duration, percent, significant
 
 
 def picture(run: Run) -> Picture:

@@ -8,8 +8,8 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from fastsmc.reporting.study.common import TAG, basis, closing, figure_of, vcpus
 from fastsmc.reporting.style import BLUE, INK, RED, Picture, limit, new_figure, styled
-from fastsmc.reporting.units import duration, percent, significant
 from fastsmc.results.runs import Run
+from fastsmc.results.units import duration, percent, significant
 
 
 def picture(run: Run) -> Picture:

@@ -20,9 +20,9 @@ from fastsmc.reporting.study.common import (
     vcpus_name,
 )
 from fastsmc.reporting.style import INK, Picture, new_figure, styled
-from fastsmc.reporting.units import NBSP, count, duration, percent, significant
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import NBSP, count, duration, percent, significant
 
 SHADE = "#CFCFCF"
 NEAR = 2.0

@@ -69,7 +69,7 @@ STUDY_NEEDS: dict[str, dict[str, str]] = {
         "most_waiting_ns": FROM_0,
     },
 }
-"""By table, the columns that are drawn or told, and what they hold."""
+"""The columns of each table that are drawn or told, and what they hold."""
 
 STUDY_KEYS = {
     "study": ("figure",),

@@ -21,8 +21,8 @@ from fastsmc.reporting.study.common import (
     vcpus,
 )
 from fastsmc.reporting.style import GREY, INK, Picture, new_figure, styled
-from fastsmc.reporting.units import count, duration, percent, significant
 from fastsmc.results.runs import Run
+from fastsmc.results.units import count, duration, percent, significant
 
 LOCKS = ("vm", "workers", "none")
 

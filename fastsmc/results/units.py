@@ -1,4 +1,4 @@
-"""Numbers as a person reads them, each with its unit."""
+"""Numbers as a person reads them: units that fit, digits that count; on pages and in the text of commands."""
 
 from __future__ import annotations
 
@@ -78,3 +78,55 @@ def percent(share: float) -> str:
 def microseconds(ns: float) -> str:
     """A time given in nanoseconds, always in microseconds."""
     return f"{significant(ns / 1e3)}{NBSP}µs"
+
+
+TIME_UNITS = (("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9))
+"""Units of time in plain text, each with its nanoseconds."""
+
+
+def column_unit(times_ns: list[float]) -> tuple[str, float]:
+    """The unit in the middle of a column's times: the smallest is no long row of zeros, the largest no long number.
+
+    >>> column_unit([900.0, 20_000.0])
+    ('us', 1000.0)
+    """
+    some = [value for value in times_ns if value > 0]
+    middle = math.sqrt(min(some) * max(some)) if some else 1.0
+    return max(
+        ((name, scale) for name, scale in TIME_UNITS if scale <= middle),
+        key=lambda pair: pair[1],
+        default=TIME_UNITS[0],
+    )
+
+
+def three_digits(value: float) -> str:
+    """Three digits, trailing zeros among them, which is what a histogram knows; all digits before the point.
+
+    >>> [three_digits(v) for v in (0, 0.2921, 7.0351, 70.351, 1234.5)]
+    ['0', '0.292', '7.04', '70.4', '1234']
+    """
+    if value == 0:
+        return "0"
+    digits = max(2 - math.floor(math.log10(value)), 0)
+    return f"{value:.{min(digits, 4)}f}"
+
+
+def prefixed(value: float) -> str:
+    """A number and the space and prefix before its unit.
+
+    >>> prefixed(12_345_678.0), prefixed(999.4), prefixed(0.5)
+    ('12.3 M', '999 ', '0.500 ')
+    """
+    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{three_digits(value / scale)} {prefix}"
+    return f"{three_digits(value)} "
+
+
+def number_of(n: int, what: str) -> str:
+    """A number of things.
+
+    >>> number_of(1, "VM"), number_of(2, "VM")
+    ('1 VM', '2 VMs')
+    """
+    return f"{n} {what}" + "s" * (n != 1)

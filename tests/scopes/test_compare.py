@@ -1,0 +1,41 @@
+"""`smc.scope` and `fastsmc scope`: the same words, the same answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import fastsmc as smc
+from fastsmc.errors import InputError
+from fastsmc.facts.register_sets import register_set
+from fastsmc.scopes import compare_scopes
+
+
+def printed(*arguments: str) -> str:
+    command = [sys.executable, "-m", "fastsmc", "scope", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def test_the_command_prints_what_the_library_returns() -> None:
+    found = smc.scope("6.18", features="psci02+sve", vcpus=[4, 513])
+    options = ("--release", "6.18", "--features", "psci02+sve", "--vcpus", "4,513")
+    assert printed(*options) == f"{found}\n"
+    assert json.loads(printed(*options, "--json")) == found.as_dict()
+
+
+def test_rows_are_those_of_the_register_set() -> None:
+    found = smc.scope("7.3", vcpus=[64])
+    assert found.rows == compare_scopes(register_set("7.3"), [64])
+    assert len(repr(found)) <= 200
+
+
+def test_ranges_of_vcpus_are_read() -> None:
+    assert printed("--vcpus", "1-3") == f"{smc.scope(vcpus=[1, 2, 3])}\n"
+
+
+def test_an_unknown_release_is_refused() -> None:
+    with pytest.raises(InputError, match=r"9\.9"):
+        smc.scope("9.9")
