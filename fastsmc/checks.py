@@ -58,7 +58,7 @@ def whole(
     >>> whole("n_vcpu", 4, first=1, last=512)
     4
     """
-    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    number = None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
     if number is None or not first <= number <= last:
         end = last if last < LAST_U32 else hex(last)
         msg = f"{name} is {shown(value)}: it must be a whole number in {first}..{end}{'; ' * bool(remark)}{remark}"

@@ -1,4 +1,4 @@
-"""Fleets larger than memory: the arrays of `encode`, block of vCPUs by block, bytes in pieces of any size.
+"""Library: fleets larger than memory, the arrays of `encode` block of vCPUs by block, bytes in pieces of any size.
 
 One block is held at a time. With VM-global registers sent once, vCPU 0's row is kept and every block compared with it.
 """

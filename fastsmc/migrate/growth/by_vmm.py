@@ -55,7 +55,8 @@ def add_registers(
     >>> row.vmm, row.n_byte_after.mid - row.n_byte.mid, row.ioctls_after - row.ioctls
     ('QEMU', 8192.0, 2048)
     """
-    require_number(share_percent, "share_percent", above=0)
+    share_percent = require_number(share_percent, "share_percent", above=0)
+    limit_ms = require_number(limit_ms, "limit_ms", least=1e-3)
     base = register_set_of(registers)
     n_new = whole("n_new", n_new, first=1, last=1 << 16, remark="a class has room for 65536 registers")
     family = one_of("family", family, Family)

@@ -56,6 +56,12 @@ class DowntimeStep:
     n_byte: int = 0
     is_budgeted: bool = False
 
+    def __repr__(self) -> str:
+        return f"DowntimeStep({self.name!r}, {self.stage}, ms={self.ms.mid:.4g}, {self.kind})"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.ms.low:.3g} to {self.ms.high:.3g} ms ({self.kind})"
+
     def as_dict(self) -> dict[str, Any]:
         """The step as plain values."""
         told = asdict(self)

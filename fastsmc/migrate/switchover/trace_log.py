@@ -61,6 +61,13 @@ class DowntimeLog:
     n_skipped: int = 0
     n_earlier: int = 0
 
+    def __repr__(self) -> str:
+        return f"DowntimeLog({self.path[:80]!r}, {self.n_event} events, {self.n_skipped} other lines)"
+
+    def __str__(self) -> str:
+        counts = f"{len(self.save)} sections saved, {len(self.load)} loaded, {len(self.checkpoints)} checkpoints"
+        return f"{self.path}: {self.n_event} events, {self.n_skipped} other lines skipped; {counts} (measured)"
+
     def sections(self, side: str, kind: str) -> dict[tuple[str, int], int]:
         """us by name and instance. Side: save or load."""
         events = self.save if side == "save" else self.load
