@@ -20,7 +20,7 @@ from fastsmc.migrate.payload import Codec, payload_bytes
 
 @dataclass(frozen=True, slots=True)
 class AddedRegister:
-    """What one more firmware register adds to one VM (arrays if n_vcpu was one).
+    """What one more firmware register adds to one VM; arrays if n_vcpu was an array.
 
     Attributes:
         per_vcpu: what it adds as registers are carried today, by every vCPU.

@@ -24,7 +24,7 @@ class Fit:
     """The largest vCPU count that fits at one ioctl cost, with what it takes. Times are modelled.
 
     Attributes:
-        n_vcpu: 0 if not even one vCPU fits; then bytes, ioctls and times are 0 too.
+        n_vcpu: vCPUs that fit; 0 if not even one does, and then bytes, ioctls and times are 0 too.
         bound_by: what takes most of the time one vCPU more would need ("ioctls", "bytes", "round trip"), or "limit".
         is_hypothetical: more vCPUs than KVM allows per VM (`costs.VGIC_V3_MAX_CPUS`).
     """
@@ -71,7 +71,7 @@ class Plan:
 
     @property
     def is_hypothetical(self) -> bool:
-        """Whether any of the fits is."""
+        """Whether any fit has more vCPUs than KVM allows per VM today."""
         return any(fit.is_hypothetical for fit in self.fits)
 
     def __repr__(self) -> str:

@@ -91,7 +91,7 @@ class RegisterState:
 
     @property
     def n_vcpu(self) -> int:
-        """vCPUs."""
+        """How many vCPUs there are."""
         return int(self.values.shape[0])
 
     @property
@@ -123,7 +123,7 @@ class Expected:
 
     @classmethod
     def of(cls, ids: ArrayLike, *, n_vcpu: int, is_global: ArrayLike | None = None) -> Expected:
-        """Checked.
+        """What the reading end expects, checked.
 
         Raises:
             InputError: ids that do not ascend, no number of vCPUs, or another shape.
@@ -134,7 +134,7 @@ class Expected:
 
 
 def checked_any_ids(ids: ArrayLike) -> U64Array:
-    """uint64[n_reg], ascending, of registers of any size there is.
+    """Register ids as uint64[n_reg]: they ascend, and every register has a size that exists.
 
     Raises:
         InputError: otherwise.

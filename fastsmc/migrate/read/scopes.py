@@ -13,7 +13,7 @@ from fastsmc.migrate.read.result import Bank, RegisterFile
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """Registers by what the values say against what is declared; ids, ascending. Of registers that all vCPUs have.
+    """Ids of registers, ascending, by whether vCPUs have equal values and by whether they are declared VM-global.
 
     Attributes:
         equal_global: equal on all vCPUs and declared VM-global.

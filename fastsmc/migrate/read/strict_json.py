@@ -101,7 +101,7 @@ def whole(what: str, value: object, *, last: int) -> int:
 
 
 def member(table: object, key: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """table[key], of that type.
+    """The entry of an object under a key, which is of that type.
 
     Raises:
         RegisterFileError: no object, no such key, or another type.
