@@ -315,7 +315,7 @@ MUTANTS = [
     *_in(
         "migrate/switchover/modelled.py",
         (".save_ioctls) - again", ".save_ioctls)"),
-        ("state_bytes = size.total_bytes - size.description_bytes", "state_bytes = size.total_bytes"),
+        ("state_bytes = stream.total_bytes - stream.description_bytes", "state_bytes = stream.total_bytes"),
     ),
     *_in(
         "migrate/switchover/measured.py",

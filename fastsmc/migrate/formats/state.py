@@ -23,7 +23,8 @@ class RegisterState:
     """Registers and values of all vCPUs of a VM; `RegisterState.of` checks them.
 
     Attributes:
-        ids: uint64[n_reg], ascending. values: uint64[n_vcpu, n_reg], the lowest 64 bits of each value.
+        ids: uint64[n_reg], ascending.
+        values: uint64[n_vcpu, n_reg], the lowest 64 bits of each value.
         wide: uint8[n_vcpu, n_bytes] by id, little-endian, of registers over 64 bits.
         is_global: bool[n_reg], what is sent once by formats that do; None where nobody asked.
     """
@@ -89,6 +90,9 @@ class RegisterState:
         wide = {reg: rows for bank in banks for reg, rows in bank.wide.items()}
         return cls.of(ids[order], values[:, order], wide=wide)
 
+    def __repr__(self) -> str:
+        return f"RegisterState({self.ids.size} registers, {self.n_vcpu} vCPUs, {len(self.wide)} over 64 bits)"
+
     @property
     def n_vcpu(self) -> int:
         """How many vCPUs there are."""
@@ -114,12 +118,16 @@ class Expected:
     """What the reading end has: it knows its own registers and vCPUs, and takes no others.
 
     Attributes:
-        ids: uint64[n_reg], ascending. is_global: bool[n_reg], for formats that send those once.
+        ids: uint64[n_reg], ascending.
+        is_global: bool[n_reg], the registers that some formats send once.
     """
 
     ids: U64Array
     n_vcpu: int
     is_global: BoolArray | None = None
+
+    def __repr__(self) -> str:
+        return f"Expected({self.ids.size} registers, {self.n_vcpu} vCPUs)"
 
     @classmethod
     def of(cls, ids: ArrayLike, *, n_vcpu: int, is_global: ArrayLike | None = None) -> Expected:

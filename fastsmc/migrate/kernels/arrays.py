@@ -80,7 +80,7 @@ def swap_all_past(words: U64Array, out: U64Array) -> None:
         out[i] = swapped(words[i])
 
 
-class Pieces(NamedTuple):
+class RowPieces(NamedTuple):
     """What a row is made of, as `move_rows` takes it: bool[n_piece], 3 x uint64[n_piece]; words of a row in and out."""
 
     from_source: BoolArray
@@ -110,7 +110,7 @@ def _copy_eights(
 
 @inner_kernel
 def _move_eights(
-    source: U64Array, shared: U64Array, pieces: Pieces, n_row: np.uint64, is_past: bool, out: U64Array
+    source: U64Array, shared: U64Array, pieces: RowPieces, n_row: np.uint64, is_past: bool, out: U64Array
 ) -> None:
     """Every piece of some rows, eight words at a time, ascending: up to seven words past the end of each piece.
 
@@ -155,7 +155,7 @@ def move_rows(
 
     uint64[n_row * n_in], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[n_row * n_out].
     """
-    pieces = Pieces(from_source, at, to, n, n_in, n_out)
+    pieces = RowPieces(from_source, at, to, n, n_in, n_out)
     _move_eights(source, shared, pieces, n_eights, is_past, out)
     first, second = n_eights * n_in, n_eights * n_out
     for _ in range(n_row - n_eights):

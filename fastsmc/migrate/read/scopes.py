@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -30,6 +30,9 @@ class Scopes:
     different: tuple[int, ...]
     untold: tuple[int, ...]
     not_everywhere: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Scopes({', '.join(f'{one.name}: {len(getattr(self, one.name))}' for one in fields(self))})"
 
 
 def scopes(file: RegisterFile) -> Scopes:
