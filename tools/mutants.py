@@ -45,7 +45,6 @@ MUTANTS = [
         ("np.uint64(1) != 0)", "np.uint64(2) != 0)"),
         ("(16, high, _Z_BYTES - 16)]", "(0, high, _Z_BYTES - 16)]"),
     ),
-    *_in("migrate/vm_global.py", ("is_absent and skips", "is_absent")),
     *_in("migrate/kernels/records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
     *_in("migrate/kernels/records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
     *_in(
@@ -321,7 +320,7 @@ MUTANTS = [
     *_in(
         "migrate/switchover/modelled.py",
         (".save_ioctls) - again", ".save_ioctls)"),
-        ("state_bytes = size.total_bytes - size.description_bytes", "state_bytes = size.total_bytes"),
+        ("state_bytes = stream.total_bytes - stream.description_bytes", "state_bytes = stream.total_bytes"),
     ),
     *_in(
         "migrate/switchover/measured.py",

@@ -29,7 +29,7 @@ def brief(counts: I64Array | F64Array) -> str:
 
 
 def checked_counts(*, n_reg: ArrayLike, n_vcpu: ArrayLike, n_global: ArrayLike) -> tuple[I64Array, I64Array, I64Array]:
-    """n_reg, n_vcpu, n_global as int64 arrays that broadcast, in range, n_global at most n_reg.
+    """The three counts as int64 arrays that broadcast; each is in range, and n_global at most n_reg.
 
     Raises:
         InputError: otherwise.
@@ -64,7 +64,7 @@ def _unsigned(values: ArrayLike, what: str, ndim: int) -> U64Array:
 
 
 def checked_ids(ids: ArrayLike) -> U64Array:
-    """uint64[n_reg], ascending, of registers that fit a 64-bit slot.
+    """Register ids as uint64[n_reg]: they ascend, and every register fits a 64-bit slot.
 
     Raises:
         InputError: otherwise.
@@ -84,7 +84,7 @@ def checked_ids(ids: ArrayLike) -> U64Array:
 
 
 def checked_matrix(values: ArrayLike, ids: U64Array | None = None) -> U64Array:
-    """uint64[n_vcpu, n_reg], with one column per id and no value wider than its register.
+    """Values as uint64[n_vcpu, n_reg]: one column per id, no value wider than its register.
 
     Raises:
         InputError: otherwise.
@@ -109,7 +109,7 @@ def is_narrow(ids: U64Array) -> BoolArray:
 
 
 def _is_ours(out: NDArray[Any], size: int) -> bool:
-    """Whether a kernel may write into it: as words, where the size is one of words."""
+    """Whether a kernel may write into `out`, as words where `size` is a multiple of 8 bytes."""
     flags = out.flags
     return flags.c_contiguous and flags.writeable and (bool(size % 8) or out.view(np.uint64).flags.aligned)
 
@@ -146,7 +146,7 @@ def checked_target(out: object, shape: tuple[int, int], source: U64Array) -> U64
 
 
 def checked_scope(is_global: ArrayLike | None, n_reg: int, *, is_needed: bool) -> BoolArray:
-    """bool[n_reg]: what is VM-global, or all false where it is not needed.
+    """Which registers are VM-global, bool[n_reg]; all false where the codec does not ask.
 
     Raises:
         InputError: needed, and not one bool per register.
@@ -161,7 +161,7 @@ def checked_scope(is_global: ArrayLike | None, n_reg: int, *, is_needed: bool) -
 
 
 def require_equal(ids: U64Array, values: U64Array, shared: BoolArray, equal: BoolArray) -> None:
-    """Every column in `shared` is `equal` on all vCPUs.
+    """Refuse values whose VM-global columns, those in `shared`, are not `equal` on all vCPUs.
 
     Raises:
         InputError: naming the first register that is not, and the first vCPU that differs from vCPU 0.

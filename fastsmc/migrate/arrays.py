@@ -24,8 +24,11 @@ class RowKind:
     """What a row of the stream holds: some ids, then values of the columns that are sent.
 
     Attributes:
-        ids: uint64[n_id] in front, native; none where the stream has none. ids_be: as they stand there.
-        sent: bool[n_reg]. n_word: ids and values together.
+        ids: uint64[n_id], the ids in front of the values, native; empty where the stream has none.
+        ids_be: the same ids with their bytes as in the stream.
+        sent: bool[n_reg], the columns whose values are sent.
+        n_word: words of a row, ids and values together.
+        to_stream, to_matrix: the pieces that are moved either way.
     """
 
     ids: U64Array
@@ -43,7 +46,7 @@ class RowKind:
 
 
 class Arrays:
-    """The rows of one set of registers.
+    """All rows of a stream of one set of registers: vCPU 0's, and the later ones.
 
     Args:
         ids: uint64[n_reg], ascending.
@@ -58,13 +61,13 @@ class Arrays:
         self._has_narrow = bool(self._narrow.any())
 
     def n_word(self, n_vcpu: int, first: int = 0) -> int:
-        """Words of so many vCPUs from number `first` on."""
+        """Words that the rows of `n_vcpu` vCPUs take, from vCPU number `first` on."""
         if first or not n_vcpu:
             return n_vcpu * self.later.n_word
         return self.first.n_word + (n_vcpu - 1) * self.later.n_word
 
     def _blocks(self, n_vcpu: int, first: int) -> list[tuple[slice, int, RowKind]]:
-        """(rows of the matrix, first word, their kind), by kinds."""
+        """Blocks of rows that are alike: (rows of the matrix, first word in the stream, kind of row)."""
         if first:
             return [(slice(0, n_vcpu), 0, self.later)]
         if self.later is self.first:

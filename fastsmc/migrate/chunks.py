@@ -1,6 +1,7 @@
-"""Fleets larger than memory: the arrays of `encode`, block of vCPUs by block, bytes in pieces of any size.
+"""Library: the arrays of `encode` for fleets larger than memory, block of vCPUs by block.
 
-One block is held at a time. With VM-global registers sent once, vCPU 0's row is kept and every block compared with it.
+Bytes come in pieces of any size, and one block is held at a time. With VM-global registers sent once, vCPU 0's row is
+kept, and every block is compared with it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from fastsmc.migrate.moves import aligned
 from fastsmc.migrate.payload import Codec, PayloadLayout, equal_columns
 
 BLOCK_BYTES = 8 << 20
-"""Values of a block that `decode_chunks` gives out, about."""
+"""Bytes of values in a block that `decode_chunks` gives out, about."""
 
 
 def encode_chunks(
     ids: ArrayLike, blocks: Iterable[ArrayLike], codec: Codec | str, *, is_global: ArrayLike | None = None
 ) -> Iterator[U8Array]:
-    """The bytes of `encode`, a piece per block of vCPUs.
+    """The bytes that `encode` would write, a piece per block of vCPUs.
 
     Args:
         blocks: uint64[n, n_reg] each, vCPU after vCPU.
@@ -89,7 +90,7 @@ def decode_chunks(
 
 
 def _require_as_first(layout: PayloadLayout, values: U64Array, base: U64Array, first: int) -> None:
-    """Raises InputError for a VM-global register that is not as on vCPU 0; in this block all are alike."""
+    """Raises InputError for a VM-global register that is not as on vCPU 0. Within the block all vCPUs are alike."""
     differs = np.flatnonzero(layout.shared & (values[0] != base))
     if differs.size:
         pair = np.stack((base, values[0]))
@@ -101,7 +102,7 @@ def _require_as_first(layout: PayloadLayout, values: U64Array, base: U64Array, f
 
 
 class _Pieces:
-    """Bytes in pieces of any size, taken in pieces of other sizes."""
+    """A stream that comes in pieces of any size and is taken in pieces of other sizes."""
 
     def __init__(self, chunks: Iterable[bytes | bytearray | memoryview | U8Array]) -> None:
         self._chunks = iter(chunks)

@@ -18,7 +18,7 @@ COUNTED = (Vmm.QEMU, Vmm.MINIMAL)
 
 @dataclass(frozen=True, slots=True)
 class IoctlCount:
-    """Ioctls of one VM at each end, int64 (arrays if the question was one)."""
+    """Ioctls of one VM at each end: int64, arrays if a count was an array."""
 
     save_ioctls: I64Array
     load_ioctls: I64Array
@@ -32,7 +32,7 @@ class IoctlCount:
 
 @dataclass(frozen=True, slots=True)
 class PayloadCost:
-    """Bytes and ioctls of one VM, int64 (arrays if the question was one)."""
+    """Bytes and ioctls of one VM: int64, arrays if a count was an array."""
 
     payload_bytes: I64Array
     save_ioctls: I64Array
@@ -93,7 +93,7 @@ def payload_cost(
     vmm: Vmm | str = Vmm.QEMU,
     has_sve: bool = False,
 ) -> PayloadCost:
-    """`payload_bytes` and `ioctls` in one: a register that is not sent is not read or written either. Broadcasts."""
+    """`payload_bytes` and `ioctls` together. A register that is not sent is not read or written. Counts broadcast."""
     codec = one_of("codec", codec, Codec)
     size = payload_bytes(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=n_global)
     once = n_global if codec.is_global_once else 0

@@ -31,8 +31,8 @@ class Link:
     rtt_us: float = 0.0
 
     def __post_init__(self) -> None:
-        require_number(self.gbit_per_s, "gbit_per_s", above=0)
-        require_number(self.rtt_us, "rtt_us", least=0)
+        object.__setattr__(self, "gbit_per_s", require_number(self.gbit_per_s, "gbit_per_s", above=0))
+        object.__setattr__(self, "rtt_us", require_number(self.rtt_us, "rtt_us", least=0))
 
     def transfer_ms(self, size: ArrayLike) -> F64Array:
         """Time until `size` bytes are acknowledged: one round trip plus the bytes at line rate. Broadcasts.
@@ -81,8 +81,8 @@ def microseconds(text: str) -> float:
     return float(match[1]) * _US[match[2]]
 
 
-def require_number(value: object, what: str, *, above: float = -math.inf, least: float = -math.inf) -> None:
-    """Refuse what is no finite number above, or of at least, a bound.
+def require_number(value: object, what: str, *, above: float = -math.inf, least: float = -math.inf) -> float:
+    """The value as a float, which is finite and above a bound, or at least it.
 
     Raises:
         InputError: naming it.
@@ -95,3 +95,4 @@ def require_number(value: object, what: str, *, above: float = -math.inf, least:
         bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
         msg = f"{what} is {shown(value)}: it must be a number {bound}"
         raise InputError(msg)
+    return number

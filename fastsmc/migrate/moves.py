@@ -25,9 +25,9 @@ _ROOM = np.zeros(STEP, np.uint64)
 @cache
 def loops() -> ModuleType:
     """The kernels, imported when they are first needed: with Numba, which takes longer than most commands."""
-    from fastsmc.migrate.kernels import arrays as kernels_payload
+    from fastsmc.migrate.kernels import arrays
 
-    return kernels_payload
+    return arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +36,11 @@ class Pieces:
 
     Attributes:
         from_source: whether the piece comes from the matrix's row, or else from the row that all share.
-        at, to: first word there and in the output. n: words.
-        n_in, n_out: words of a row of the matrix, of the output.
-        is_whole: the output's row is the matrix's. are_eights: every piece is of whole eights.
+        at, to: the piece's first word in the row it comes from, and in the output.
+        n: words of the piece.
+        n_in, n_out: words of a row of the matrix, and of the output.
+        is_whole: whether the output's row is the matrix's.
+        are_eights: whether every piece is of whole eights.
     """
 
     from_source: BoolArray

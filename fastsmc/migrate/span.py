@@ -25,16 +25,16 @@ class Span:
 
     @classmethod
     def exactly(cls, value: float) -> Span:
-        """A number that is known."""
+        """The span of a number that is known."""
         return cls(float(value), float(value), float(value))
 
     @classmethod
     def of(cls, figures: costs.Range, times: float = 1.0) -> Span:
-        """A range of figures, multiplied."""
+        """The span of a range of figures, multiplied by a factor."""
         return cls(figures.low.value * times, figures.mid.value * times, figures.high.value * times)
 
     def times(self, factor: float) -> Span:
-        """The same, multiplied by a factor that is not negative."""
+        """The span multiplied by a factor that is not negative."""
         return Span(self.low * factor, self.mid * factor, self.high * factor)
 
     def __add__(self, other: Span) -> Span:
@@ -45,23 +45,23 @@ class Span:
 
 
 def total(spans: Iterable[Span]) -> Span:
-    """The sum, end by end."""
+    """The sum of spans: of their lows, of their middles, of their highs."""
     return sum(spans, Span.exactly(0))
 
 
 def longest(spans: Iterable[Span]) -> Span:
-    """The largest low, the largest middle, the largest high; 0 of none."""
+    """The largest low, the largest middle and the largest high; 0 if there is no span."""
     columns = tuple(zip((0.0, 0.0, 0.0), *spans, strict=True))
     return Span(*map(max, columns))
 
 
 MAX_IOCTL_NS = 1e9
 IoctlNs = float | tuple[float, ...] | None
-"""ns of one ioctl: a number, or low, mid and high; None: `costs.IOCTL_NS`."""
+"""Nanoseconds of one ioctl: a number, or low, mid and high; None stands for `costs.IOCTL_NS`."""
 
 
 def ioctl_span(ioctl_ns: IoctlNs) -> Span:
-    """ns of one ioctl: the low, mid and high of `costs.IOCTL_NS` unless given. Assumed either way.
+    """Nanoseconds of one ioctl, assumed in any case: as given, or the low, mid and high of `costs.IOCTL_NS`.
 
     Raises:
         InputError: a number that is negative or not finite, or numbers that do not ascend.

@@ -12,19 +12,21 @@ from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet, register_sets
 from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate._checks import brief
+from fastsmc.migrate.carried import register_set_of
 from fastsmc.migrate.counts import PayloadCost, payload_cost
 from fastsmc.migrate.payload import Codec, payload_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class AddedRegister:
-    """What one more firmware register adds to one VM (arrays if n_vcpu was one).
+    """What one more firmware register adds to one VM; arrays if n_vcpu was an array.
 
     Attributes:
-        per_vcpu: as today, carried by every vCPU.
-        once: if VM-global registers were read, sent and written once.
-        share: of the payload as it was before, as today's bytes grow.
-        list_room: registers left, after this one, below the 500 that rust-vmm's lists hold; negative: too many.
+        per_vcpu: what it adds as registers are carried today, by every vCPU.
+        once: what it would add if VM-global registers were read, sent and written once.
+        share: today's bytes that it adds, as a share of the payload before.
+        list_room: registers that still fit rust-vmm's list of 500 after this one; negative if the list overflows.
     """
 
     subject: str
@@ -34,20 +36,31 @@ class AddedRegister:
     share: F64Array
     list_room: int
 
+    def __repr__(self) -> str:
+        more = f"{brief(self.per_vcpu.payload_bytes)} B more"
+        return f"AddedRegister({self.subject[:60]!r}, n_vcpu={brief(self.n_vcpu)}, {more}, list_room={self.list_room})"
+
+    def __str__(self) -> str:
+        lines = [f"{self.subject}: one more firmware register (modelled); {self.list_room} still fit rust-vmm's list"]
+        columns = (self.n_vcpu, self.per_vcpu.payload_bytes, self.per_vcpu.save_ioctls, self.share)
+        for n_vcpu, size, calls, share in zip(*map(np.atleast_1d, np.broadcast_arrays(*columns)), strict=True):
+            lines.append(f"{n_vcpu:6d} vCPUs: {size} B ({share:.2%}) and {calls} ioctls to save more")
+        return "\n".join(lines)
+
 
 def added_register(
-    registers: RegisterSet, *, n_vcpu: ArrayLike, codec: Codec | str = Codec.QEMU, vmm: Vmm | str = Vmm.QEMU
+    registers: RegisterSet | str, *, n_vcpu: ArrayLike, codec: Codec | str = Codec.QEMU, vmm: Vmm | str = Vmm.QEMU
 ) -> AddedRegister:
     """What one more 64-bit, VM-global firmware register adds to a VM: bytes, ioctls, room in lists. Broadcasts.
 
     Args:
+        registers: a register set, or a release such as "6.18+pmu".
         codec: "values" or "id+value", as carried today; its once-only form is reported beside it.
 
     Raises:
         InputError: a count out of range, or a codec that sends VM-global registers once already.
 
-    >>> from fastsmc.facts.register_sets import register_set
-    >>> int(added_register(register_set("7.3"), n_vcpu=512).per_vcpu.payload_bytes)
+    >>> int(added_register("7.3", n_vcpu=512).per_vcpu.payload_bytes)
     8192
     """
     now = Codec.QEMU if codec == Codec.QEMU else Codec.VALUES
@@ -56,6 +69,7 @@ def added_register(
             f"codec {codec!r}: give {Codec.VALUES.value!r} or {Codec.QEMU.value!r}; sending once is reported beside it"
         )
         raise InputError(msg)
+    registers = register_set_of(registers)
     once = Codec.QEMU_GLOBAL_ONCE if now is Codec.QEMU else Codec.VALUES_GLOBAL_ONCE
     n_reg, n_global = registers.qemu_cpregs, registers.n_global
 
@@ -85,7 +99,11 @@ def _difference(after: PayloadCost, before: PayloadCost) -> PayloadCost:
 
 @dataclass(frozen=True, slots=True)
 class RegisterRow:
-    """Registers and bytes of one vCPU under one release, CPU and feature set; recorded, scope derived."""
+    """Registers and bytes of one vCPU under one release, CPU and feature set (recorded; which are VM-global, derived).
+
+    Attributes:
+        qemu_bytes: of QEMU's cpreg array, id+value.
+    """
 
     release: str
     cpu: str
@@ -96,9 +114,13 @@ class RegisterRow:
     qemu_cpregs: int
     qemu_bytes: int
 
+    def __str__(self) -> str:
+        what = f"{self.n_reg} registers, {self.value_bytes} B, {self.n_global} VM-global"
+        return f"{self.release} on {self.cpu} with {self.features}: {what}; QEMU carries {self.qemu_cpregs}"
+
 
 def register_table() -> list[RegisterRow]:
-    """One row per recorded set, oldest release first. `qemu_bytes`: id+value of the cpreg array."""
+    """One row per recorded set, oldest release first."""
     return [
         RegisterRow(
             row.release,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastsmc.checks import I64Array, whole
+from fastsmc.checks import I64Array, one_of, whole
 from fastsmc.facts import costs
-from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate._checks import MAX_COUNT
+from fastsmc.migrate.carried import Registers, carried
 from fastsmc.migrate.counts import PayloadCost, payload_cost
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.migrate.payload import Codec
@@ -24,7 +24,7 @@ class Fit:
     """The largest vCPU count that fits at one ioctl cost, with what it takes. Times are modelled.
 
     Attributes:
-        n_vcpu: 0 if not even one vCPU fits; then bytes, ioctls and times are 0 too.
+        n_vcpu: vCPUs that fit; 0 if not even one does, and then bytes, ioctls and times are 0 too.
         bound_by: what takes most of the time one vCPU more would need ("ioctls", "bytes", "round trip"), or "limit".
         is_hypothetical: more vCPUs than KVM allows per VM (`costs.VGIC_V3_MAX_CPUS`).
     """
@@ -42,6 +42,9 @@ class Fit:
     def is_hypothetical(self) -> bool:
         """More vCPUs than KVM allows per VM today."""
         return self.n_vcpu > costs.VGIC_V3_MAX_CPUS.value
+
+    def __repr__(self) -> str:
+        return f"Fit({self.ioctl}, n_vcpu={self.n_vcpu}, bound_by={self.bound_by!r})"
 
     def __str__(self) -> str:
         if not self.n_vcpu:
@@ -68,8 +71,12 @@ class Plan:
 
     @property
     def is_hypothetical(self) -> bool:
-        """Whether any of the fits is."""
+        """Whether any fit has more vCPUs than KVM allows per VM today."""
         return any(fit.is_hypothetical for fit in self.fits)
+
+    def __repr__(self) -> str:
+        fits = ", ".join(str(fit.n_vcpu) for fit in self.fits)
+        return f"Plan({self.subject[:60]!r}, n_reg={self.n_reg}, {self.codec.value!r}, n_vcpu={fits})"
 
     def __str__(self) -> str:
         what = f"{self.n_reg} registers as {self.codec.value!r}"
@@ -80,7 +87,7 @@ class Plan:
 
 
 def max_vcpus(
-    registers: RegisterSet | int,
+    registers: Registers,
     *,
     link: Link,
     downtime_ms: float = costs.QEMU_DOWNTIME_LIMIT_MS.value,
@@ -94,7 +101,7 @@ def max_vcpus(
     """The most vCPUs whose register arrays are read, sent and written within a downtime.
 
     Args:
-        registers: a set, of which QEMU's cpregs are moved, or a number of registers.
+        registers: what QEMU carries per vCPU: a register set, a release such as "6.18+pmu", or a number.
         ioctl_ns: cost of one ioctl; without it the low, mid and high of `costs.IOCTL_NS`.
         n_global: VM-global registers, for the codecs that send them once; default: the set's own, 0 for a number.
         with_load: count the SETs of the destination too, not only the GETs of the source.
@@ -108,21 +115,19 @@ def max_vcpus(
     [1024, 1024, 676]
     """
     require_number(downtime_ms, "downtime_ms", above=0)
-    if isinstance(registers, RegisterSet):
-        subject, n_reg, has_sve = registers.name, registers.qemu_cpregs, registers.has_sve
-        shared = registers.n_global if n_global is None else n_global
-    else:
-        subject, n_reg, has_sve, shared = "any host", registers, False, n_global or 0
+    sent, codec = carried(registers), one_of("codec", codec, Codec)
+    shared = sent.n_global if n_global is None else n_global
     limit = whole("limit", limit, first=1, last=MAX_COUNT)
     n_vcpu = np.arange(1, limit + 1)
-    cost = payload_cost(codec, n_reg=n_reg, n_vcpu=n_vcpu, n_global=shared, vmm=vmm, has_sve=has_sve)
+    cost = payload_cost(codec, n_reg=sent.n_reg, n_vcpu=n_vcpu, n_global=shared, vmm=vmm, has_sve=sent.has_sve)
     if ioctl_ns is None:
         figures: tuple[costs.Figure, ...] = tuple(costs.IOCTL_NS)
     else:
         require_number(ioctl_ns, "ioctl_ns", least=0)
         figures = (costs.Figure(ioctl_ns, "ns", "assumed", "given by the caller"),)
     fits = tuple(_fit(figure, n_vcpu, cost, link, downtime_ms, with_load=with_load) for figure in figures)
-    return Plan(subject, n_reg, Codec(codec), link, downtime_ms, fits, _assumptions(Codec(codec), Vmm(vmm), with_load))
+    texts = _assumptions(codec, Vmm(vmm), with_load)
+    return Plan(sent.subject, sent.n_reg, codec, link, downtime_ms, fits, texts)
 
 
 def _fit(

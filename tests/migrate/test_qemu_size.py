@@ -11,7 +11,8 @@ from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
 from fastsmc.migrate.qemu.layout import digits_up_to
 from fastsmc.migrate.qemu.machine import QemuMachine, parse_machine
-from fastsmc.migrate.qemu.size import StreamSize, size
+from fastsmc.migrate.qemu.result import StreamSize
+from fastsmc.migrate.qemu.size import size
 from tests.support.command import fastsmc
 
 

@@ -11,9 +11,9 @@ from fastsmc.facts.releases import Host
 from fastsmc.migrate._checks import U64Array
 from fastsmc.migrate.formats import RegisterState
 from fastsmc.migrate.payload import Codec, decode, encode
-from fastsmc.migrate.vm_global import load_once, writes
 from fastsmc.reference.vm import Vm
 from tests.support.format_states import plain
+from tests.support.load_once import load_once, writes
 
 RESET = 0xDEAD
 

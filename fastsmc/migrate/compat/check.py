@@ -52,12 +52,12 @@ def check(
 
 
 def compare(one: Side, other: Side, vmm: Vmm) -> MigrationCheck:
-    """Both directions between two sides that were `paired`."""
+    """Both directions between two sides that `paired` has made."""
     return MigrationCheck(one.info, other.info, vmm, direction(one, other, vmm), direction(other, one, vmm))
 
 
 def direction(source: Side, dest: Side, vmm: Vmm) -> Direction:
-    """One direction."""
+    """What becomes of a VM that moves from `source` to `dest`."""
     found = fates(source, dest, carried(source, vmm), is_vls_early=RULES[vmm].has_early_vls)
     failing = tuple(fate for fate in found if fate.errno)
     stopped = stop(source, dest, vmm, failing)

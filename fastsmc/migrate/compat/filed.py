@@ -39,7 +39,7 @@ Values = dict[int, int | None]
 
 
 def by_file(path: str, features: str | None, kernel: str | None) -> Side:
-    """A file's registers, of vCPU 0.
+    """The side that a file tells of: the registers of its vCPU 0.
 
     Args:
         features: which list of a recorded reglist; what the vCPU has, of other files.
@@ -56,7 +56,7 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
 
 
 def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> Side:
-    """A file that was read already."""
+    """The side that a file tells of, where the file was read already."""
     name = file.provenance.path
     values = _values(file)
     if not values:
@@ -79,7 +79,7 @@ def _values(file: RegisterFile) -> Values:
 
 
 def _completed(values: Values, rules: Release | None) -> Values:
-    """A fingerprint with the registers the tool leaves out: PC and the counters, of which there is no value."""
+    """A fingerprint's registers and those that the tool leaves out, PC and the counters, whose values are not known."""
     left_out = [_PC, TIMER_CNT]
     if rules is not None and PTIMER_CNT in inferred_ids(rules, DEFAULT_FEATURES):
         left_out.append(PTIMER_CNT)
@@ -153,7 +153,7 @@ def _recorded_features(file: RegisterFile) -> str:
 
 
 def _features(values: Values, rules: Release | None) -> str:
-    """vCPU features that the registers show; a PMU before 5.12 does not show, as every vCPU lists it."""
+    """vCPU features that the registers show. Where every vCPU lists the PMU's registers, they show no PMU."""
     is_pmu_shown = rules is None or not lists_pmu_always(rules)
     shown = {
         "psci02": values.get(register("PSCI_VERSION")) != PSCI_0_1,

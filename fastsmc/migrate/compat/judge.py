@@ -1,4 +1,7 @@
-"""What KVM says to each register of a payload: `restore.predict` where values are known, ids and rules where not."""
+"""What KVM says to each register of a payload.
+
+Where values are known `restore.predict` says it; elsewhere ids and rules do.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def _has_rule(reg: int, host: Host) -> bool:
 
 
 def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
-    """A register that the destination lacks, or of which one side's value is not known."""
+    """The fate of a register that the destination lacks, or whose value is not known on both sides."""
     kind = reg_class(reg)
     if reg not in dest.values:
         is_partial = not dest.has_class(CLASS_CORE)  # a stream's array: neither core nor SVE registers are in it
@@ -114,14 +117,16 @@ def psci_text(word: int) -> str:
 
 
 def _level(fate: Fate, value: int | None, source: Side, dest: Side) -> Fate:
-    """A workaround level, which is the machine's: judged if both sides' are known, or if nothing can be refused."""
+    """The fate of a workaround level: judged if both machines' levels are known, or if no level could be refused."""
     is_assumed = source.has_assumed_levels or dest.has_assumed_levels
     is_none = value == 0 and not source.has_assumed_levels
     return (None, _ASSUMED_LEVEL) if is_assumed and not is_none else fate
 
 
 def _vector_lengths(value: int | None, own: int | None) -> Fate:
-    """SVE vector lengths set before FINALIZE: up to the longest wanted, exactly those the host has. Not recorded.
+    """The fate of the SVE vector lengths, set before FINALIZE. Nobody recorded it.
+
+    Up to the longest length that is wanted, the lengths must be exactly those that the host has.
 
     Source: Linux arch/arm64/kvm/guest.c, set_sve_vls.
     """

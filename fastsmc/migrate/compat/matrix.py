@@ -35,7 +35,8 @@ class Cell:
     """One direction of the matrix.
 
     Attributes:
-        failing, gains, loses: names of registers, and of functions that the guest gains and loses.
+        failing: names of the registers in the way.
+        gains, loses: names of the functions that the guest gains and loses.
     """
 
     source: str
@@ -75,7 +76,7 @@ class Matrix:
     cells: tuple[Cell, ...]
 
     def rows(self) -> Iterator[tuple[Cell, ...]]:
-        """The cells of each source."""
+        """The cells of each source, one tuple per source."""
         n = len(self.releases)
         return (self.cells[first : first + n] for first in range(0, n * n, n))
 
@@ -162,7 +163,7 @@ def matrix(
     vmm: Vmm | str = Vmm.QEMU,
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> Matrix:
-    """Checks every release against every other, as `check` does. Modelled.
+    """Every release checked against every other, as `check` does it (modelled).
 
     Args:
         releases: names; all known ones by default.

@@ -56,7 +56,7 @@ def split_features(text: str, features: str | None) -> tuple[str, str]:
 
 
 def normal_features(features: str) -> str:
-    """Features as payloads are named. PSCI 0.2 is on, as every VMM has it, unless "none" is among them.
+    """vCPU features in the order in which payloads name them. PSCI 0.2 is among them unless "none" is.
 
     Raises:
         InputError: one without a known bit, or a pair KVM refuses.
@@ -76,7 +76,7 @@ def normal_features(features: str) -> str:
 
 
 def by_release(text: str, features: str | None) -> Side:
-    """A side of which only the kernel is named; values where that very release was recorded.
+    """The side that a release names. Its values are known where that very release was recorded.
 
     Raises:
         InputError: no release fastsmc knows, or features it does not have.
@@ -116,7 +116,7 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
 
 
 def by_host(text: str, features: str | None) -> Side:
-    """A recorded host: its list, and its values where they are packaged.
+    """The side that a recorded host's name stands for: its list, and its values where they are packaged.
 
     Raises:
         InputError: no such host, or not recorded with these features.
@@ -137,7 +137,7 @@ def by_host(text: str, features: str | None) -> Side:
 
 
 def by_folder(folder: Path, features: str | None) -> Side:
-    """A folder as recorded: meta.json and payload-<features>.bin.xz.
+    """The side in a recorded host's folder, which holds meta.json and payload-<features>.bin.xz.
 
     Raises:
         FastsmcError: no recording, or no payload with these features.
@@ -185,7 +185,7 @@ def _recorded_folder(name: str) -> Path | None:
 
 
 def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
-    """Values that the nearest recorded releases before and after agree on, and that in words.
+    """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
 
     A kernel between them with another value would have changed it and changed it back. Firmware registers are left
     out: the release's rules tell them, and workaround levels are the machine's.

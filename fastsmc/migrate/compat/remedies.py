@@ -22,7 +22,7 @@ _IMPLEMENTATION = (MIDR, sysreg(3, 0, 0, 0, 6), sysreg(3, 1, 0, 0, 7))
 
 
 def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
-    """Everything that could be done, most specific first; each names the registers it takes care of."""
+    """Everything that could be done, most specific first. Each remedy names the registers it takes care of."""
     if dest.release is None and failing:
         text = "start both with the same CPU model and the same QEMU: without KVM the list is QEMU's own"
         return (Remedy(text, tuple(fate.reg for fate in failing)),)
@@ -47,7 +47,7 @@ def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]
 
 
 def _features(source: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy]:
-    """Registers that are there with a vCPU feature."""
+    """Remedies for missing registers that a vCPU feature would bring."""
     for feature in ("pmu", "sve", "pauth"):
         ids = tuple(reg for reg in missing if feature_of(reg) == feature or (feature == "pmu" and reg in _PMU_VERSION))
         if not ids or (feature == "pmu" and vmm is Vmm.FIRECRACKER):  # which refuses a PMU
@@ -59,7 +59,7 @@ def _features(source: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy
 
 
 def _lists(source: Side, missing: Sequence[int], dest: Side, vmm: Vmm) -> Iterator[Remedy]:
-    """Registers that a newer QEMU can be told to leave out, or to tolerate."""
+    """Remedies for missing registers that a newer QEMU can be told to leave out, or to tolerate."""
     ids = tuple(reg for reg in missing if reg not in dest.values)
     if not ids or vmm is not Vmm.QEMU:
         return

@@ -58,7 +58,7 @@ class RegisterFate:
 
     @property
     def name(self) -> str:
-        """Its name, or its encoding."""
+        """The register's name, its encoding where it has none here, or ""."""
         return shown_name(self.reg)
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,8 +107,8 @@ class Remedy:
     """What would let a failing direction pass.
 
     Attributes:
-        registers: which of the failing ones it takes care of.
-        command: to be typed or put into a configuration, "" if there is none.
+        registers: the failing registers that the remedy takes care of.
+        command: what to type or to put into a configuration; "" if there is nothing.
     """
 
     text: str
@@ -202,9 +202,9 @@ class SideInfo:
     """What one side was taken for.
 
     Attributes:
-        release: whose rules apply; "" if none do (QEMU's TCG, a kernel fastsmc does not know).
-        n_register: registers of one vCPU.
-        n_value: of how many the value is known.
+        release: the release whose rules apply; "" if none do (QEMU's TCG, a kernel fastsmc does not know).
+        n_register: registers that one vCPU lists.
+        n_value: those of them whose value is known.
         notes: assumptions, one sentence each.
     """
 

@@ -92,11 +92,11 @@ class Side:
         return replace(self, values={reg: self.values[reg] for reg in ids})
 
     def noted(self, note: str) -> Side:
-        """The same side with a note more."""
+        """The same side with one more note."""
         return replace(self, notes=(*self.notes, note))
 
     def without_values(self, note: str) -> Side:
-        """The same list; only values that belong to the kernel, not to its machine, are kept: firmware registers'."""
+        """The same list with fewer values: only firmware registers', which belong to the kernel, are kept."""
         values = {
             reg: value if reg_class(reg) in FIRMWARE and reg not in WORKAROUNDS else None
             for reg, value in self.values.items()
@@ -117,7 +117,7 @@ class Side:
 
 
 def paired(one: Side, other: Side) -> tuple[Side, Side]:
-    """Both sides, with what can only be said of one when the other is known.
+    """Both sides, completed by what follows for each of them from the other.
 
     A release is a kernel without a machine: on the other side's machine its workaround levels are taken to be the
     other's, and recorded values of another CPU are not used.
@@ -143,5 +143,5 @@ def _with_levels_of(side: Side, other: Side) -> Side:
 
 
 def kernel_host(side: Side) -> Host | None:
-    """The destination as KVM sees it; None where no kernel's rules apply."""
+    """The host that a side's kernel and workaround levels make; None where no kernel's rules apply."""
     return None if side.release is None else Host(side.release, workaround=side.levels or DEFAULT_LEVELS)

@@ -36,7 +36,7 @@ Told = tuple[frozenset[str], tuple[tuple[int, ...] | None, ...], bool]
 
 
 def cautions(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Caution, ...]:
-    """What passes and yet changes something.
+    """What passes and yet changes something for the guest.
 
     Args:
         refused: registers that are not written, or that the destination refuses: taken as left out.
@@ -126,7 +126,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
-    """Registers that the VMM does not save: SVE's, and bitmaps."""
+    """Cautions about registers that the VMM does not save: SVE's, and bitmaps."""
     lost = dropped(source, vmm)
     sve = [reg for reg in lost if reg_class(reg) == CLASS_SVE]
     others = [reg for reg in lost if reg_class(reg) != CLASS_SVE]
@@ -152,7 +152,7 @@ def _reset(dest: Side, reg: int) -> int | None:
 
 
 def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
-    """Registers of the destination that the payload lacks."""
+    """Cautions about registers that the destination lists and the payload lacks."""
     mine, theirs = carried(dest, vmm), carried(source, vmm)
     kinds = {reg_class(reg) for reg in theirs}
     kept = tuple(sorted(reg for reg in mine - theirs if reg_class(reg) in kinds or reg_class(reg) in FIRMWARE))

@@ -31,7 +31,7 @@ _INSTANCE = f"{_QEMU}error while loading state for instance 0x0 of device 'cpu'"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a VMM carries.
+    """Which registers a VMM carries, and how.
 
     Attributes:
         by_hand: classes it carries in fields of its own, not by id; what is in neither is written one by one.
@@ -74,7 +74,7 @@ def dropped(side: Side, vmm: Vmm) -> tuple[int, ...]:
 
 
 def stop(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) -> Stop:
-    """Where the VMM gives up.
+    """Where the VMM gives up, if it does.
 
     Args:
         failing: registers that are missing or refused, in the payload's order.
@@ -92,7 +92,7 @@ def stop(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) ->
 
 
 def _qemu(source: Side, dest: Side, failing: Sequence[RegisterFate]) -> Stop:
-    """Length check, then the merge of two ascending lists, then the SETs, which all run and name nothing."""
+    """QEMU checks the length, merges two ascending lists, and makes all SETs; an error names no register."""
     incoming, own = carried(source, Vmm.QEMU), carried(dest, Vmm.QEMU)
     lengths = len(incoming), len(own)
     odd = [reg for reg in sorted(incoming | own) if reg_size(reg) not in (4, 8)]
@@ -126,7 +126,7 @@ def _cloud_hypervisor(failing: Sequence[RegisterFate]) -> Stop:
 
 
 def _crosvm(failing: Sequence[RegisterFate]) -> Stop:
-    """Core, system registers, caches, then what it calls hypervisor specific: the firmware registers."""
+    """crosvm writes core, system registers, caches, then what it calls hypervisor specific: firmware registers."""
     order = {CLASS_CORE: 0, CLASS_SYSREG: 1, CLASS_DEMUX: 2, CLASS_FW: 3}
     first = min(failing, key=lambda fate: order.get(reg_class(fate.reg), 4))
     names = {

@@ -1,4 +1,6 @@
-"""The registers of a VM as the bytes that VMMs send: every format built for real, and read back.
+"""Library: the registers of a VM as the bytes that VMMs send, every format built for real and read back.
+
+No command reaches these formats; they are imported from here.
 
 docs/payload-formats.md has them in a table, with their sizes in closed form.
 """

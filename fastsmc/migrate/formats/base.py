@@ -14,7 +14,7 @@ class PayloadFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """As users call it."""
+        """What users call the format."""
         ...
 
     def n_bytes(self, state: RegisterState) -> int:
@@ -43,7 +43,7 @@ class PayloadFormat(Protocol):
 
 
 def damage(at: int, message: str) -> InputError:
-    """What is wrong at which byte."""
+    """The error that says what is wrong at which byte."""
     return InputError(f"byte {at}: {message}")
 
 

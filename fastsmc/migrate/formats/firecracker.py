@@ -21,8 +21,6 @@ from fastsmc.migrate.formats.state import Expected, RegisterState, reg_sizes
 
 MAGIC = 0x0710_1984_AAAA_0000
 VERSION = (11, 0, 0)
-MAX_FILE_BYTES = 10_000_000
-"""What Firecracker reads at most; larger ones are written here all the same. Source: src/vmm/src/snapshot."""
 _POLYNOMIAL = 0x95AC_9329_AC4B_C9B5
 """CRC-64 of Jones, bits reversed, as the crate crc64 has it; check of "123456789": e9c6d914c4b8d9ca."""
 _HEAD_BYTES, _CRC_BYTES = 40, 8

@@ -53,29 +53,29 @@ class QemuSection:
 
     def n_bytes(self, state: RegisterState) -> int:
         """V * (1276 + 16R), with SVE V * (5417 + 16R)."""
-        plan = _Plan(state.ids)
-        return state.n_vcpu * ((5417 if plan.has_sve else 1276) + 16 * plan.cpreg_ids.size)
+        section = _Section(state.ids)
+        return state.n_vcpu * ((5417 if section.has_sve else 1276) + 16 * section.cpreg_ids.size)
 
     def encode(self, state: RegisterState, out: U8Array) -> None:
         """All vCPUs' sections one after another, without the `cpu_common` between them."""
-        plan = _Plan(state.ids)
-        plan.check_values(state)
+        section = _Section(state.ids)
+        section.check_values(state)
         rows = out.reshape(state.n_vcpu, -1)
-        plan.record.write(state.values, dict(state.wide), rows)
+        section.record.write(state.values, dict(state.wide), rows)
         vcpus = np.arange(state.n_vcpu)
         ids = _be32(self.first_id + self.id_step * vcpus)
         rows[:, _ID_AT : _ID_AT + 4] = ids
         rows[:, -_FOOT_BYTES:] = ids
         rows[:, _INSTANCE_AT : _INSTANCE_AT + 4] = _be32(vcpus)
-        plan.write_special(state, rows)
+        section.write_special(state, rows)
 
     def decode(self, data: U8Array, expected: Expected) -> RegisterState:
         """Frames, lengths and ids have to be there; fields that hold no register of `expected` are passed over."""
-        plan = _Plan(expected.ids)
-        n_vcpu, size = expected.n_vcpu, plan.record.template.size
-        check_length(data, n_vcpu * size, f"{plan.cpreg_ids.size} cpregs x {n_vcpu} vCPUs as {self.name!r}")
+        section = _Section(expected.ids)
+        n_vcpu, size = expected.n_vcpu, section.record.template.size
+        check_length(data, n_vcpu * size, f"{section.cpreg_ids.size} cpregs x {n_vcpu} vCPUs as {self.name!r}")
         rows = data.reshape(n_vcpu, size)
-        plan.record.check(rows, 0, "cpu section")
+        section.record.check(rows, 0, "cpu section")
         for at, words, right in (
             (_INSTANCE_AT, "instance", _be32(np.arange(n_vcpu))),
             (size - _FOOT_BYTES, "footer", rows[:, _ID_AT : _ID_AT + 4]),
@@ -87,8 +87,8 @@ class QemuSection:
                 raise damage(v * size + at, f"cpu section {v}: {words} {found}, {right[v].tobytes().hex()} expected")
         values = np.zeros((n_vcpu, expected.ids.size), np.uint64)
         wide = {reg: np.zeros((n_vcpu, reg_size(reg)), np.uint8) for reg in expected.ids.tolist() if reg_size(reg) > 8}
-        plan.record.read(rows, values, wide)
-        plan.read_special(rows, values)
+        section.record.read(rows, values, wide)
+        section.read_special(rows, values)
         for column, reg in enumerate(expected.ids.tolist()):
             if reg in wide:
                 values[:, column] = np.ascontiguousarray(wide[reg][:, :8]).view("<u8")[:, 0]
@@ -100,7 +100,7 @@ def _be32(numbers: np.ndarray) -> U8Array:
     return numbers.astype(">u4").view(np.uint8).reshape(-1, 4)
 
 
-class _Plan:
+class _Section:
     """The record for one set of ids, and the two fields that are no plain copy."""
 
     def __init__(self, ids: U64Array) -> None:
@@ -116,7 +116,7 @@ class _Plan:
             msg = "a cpu section needs at least one register besides core and SVE: QEMU never writes an empty array"
             raise InputError(msg)
         self.cpreg_ids = np.array(arrays, np.uint64)
-        layout = next(section for section in recorded()["sections"] if section["name"] == "cpu")
+        layout = next(one for one in recorded()["sections"] if one["name"] == "cpu")
         layout = cut(layout, frozenset({"sve"} if self.has_sve else ()))
         n_cpreg = len(arrays)
         layout = with_elements(layout, {"cpreg_vmstate_indexes": n_cpreg, "cpreg_vmstate_values": n_cpreg})

@@ -23,7 +23,8 @@ class RegisterState:
     """Registers and values of all vCPUs of a VM; `RegisterState.of` checks them.
 
     Attributes:
-        ids: uint64[n_reg], ascending. values: uint64[n_vcpu, n_reg], the lowest 64 bits of each value.
+        ids: uint64[n_reg], ascending.
+        values: uint64[n_vcpu, n_reg], the lowest 64 bits of each value.
         wide: uint8[n_vcpu, n_bytes] by id, little-endian, of registers over 64 bits.
         is_global: bool[n_reg], what is sent once by formats that do; None where nobody asked.
     """
@@ -89,9 +90,12 @@ class RegisterState:
         wide = {reg: rows for bank in banks for reg, rows in bank.wide.items()}
         return cls.of(ids[order], values[:, order], wide=wide)
 
+    def __repr__(self) -> str:
+        return f"RegisterState({self.ids.size} registers, {self.n_vcpu} vCPUs, {len(self.wide)} over 64 bits)"
+
     @property
     def n_vcpu(self) -> int:
-        """vCPUs."""
+        """How many vCPUs there are."""
         return int(self.values.shape[0])
 
     @property
@@ -114,16 +118,20 @@ class Expected:
     """What the reading end has: it knows its own registers and vCPUs, and takes no others.
 
     Attributes:
-        ids: uint64[n_reg], ascending. is_global: bool[n_reg], for formats that send those once.
+        ids: uint64[n_reg], ascending.
+        is_global: bool[n_reg], the registers that some formats send once.
     """
 
     ids: U64Array
     n_vcpu: int
     is_global: BoolArray | None = None
 
+    def __repr__(self) -> str:
+        return f"Expected({self.ids.size} registers, {self.n_vcpu} vCPUs)"
+
     @classmethod
     def of(cls, ids: ArrayLike, *, n_vcpu: int, is_global: ArrayLike | None = None) -> Expected:
-        """Checked.
+        """What the reading end expects, checked.
 
         Raises:
             InputError: ids that do not ascend, no number of vCPUs, or another shape.
@@ -134,7 +142,7 @@ class Expected:
 
 
 def checked_any_ids(ids: ArrayLike) -> U64Array:
-    """uint64[n_reg], ascending, of registers of any size there is.
+    """Register ids as uint64[n_reg]: they ascend, and every register has a size that exists.
 
     Raises:
         InputError: otherwise.

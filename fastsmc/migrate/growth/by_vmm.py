@@ -55,29 +55,19 @@ def add_registers(
     >>> row.vmm, row.n_byte_after.mid - row.n_byte.mid, row.ioctls_after - row.ioctls
     ('QEMU', 8192.0, 2048)
     """
-    require_number(share_percent, "share_percent", above=0)
+    share_percent = require_number(share_percent, "share_percent", above=0)
+    limit_ms = require_number(limit_ms, "limit_ms", least=1e-3)
     base = register_set_of(registers)
-    n_new = whole("n_new", n_new, first=1, last=1 << 16, remark="a class has room for 65536 registers")
-    family = one_of("family", family, Family)
-    if size_bits not in SIZES:
-        msg = f"size_bits is {shown(size_bits)}: it must be {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
-        raise InputError(msg)
-    counts = [
-        whole("n_vcpu", count, first=1, last=MAX_COUNT, remark="KVM runs up to 512") for count in dict.fromkeys(n_vcpu)
-    ]
-    if not counts:
-        msg = "n_vcpu is empty: give at least one vCPU count"
-        raise InputError(msg)
-    new = New(n_new, size_bits // 8, family)
+    new, counts = _new(n_new, size_bits, family), _counts(n_vcpu)
     each = ioctl_span(ioctl_ns)
-    n_global = base.n_global + n_new
+    n_global = base.n_global + new.n_new
     given: dict[str, Any] = {"link": link, "ioctl_ns": tuple(each), "limit_ms": limit_ms}
     return MoreRegisters(
         base.name,
         base.qemu_cpregs,
-        n_new,
+        new.n_new,
         size_bits,
-        family,
+        new.family,
         link,
         each,
         limit_ms,
@@ -97,6 +87,25 @@ class New(NamedTuple):
     n_new: int
     n_byte: int
     family: Family
+
+
+def _new(n_new: int, size_bits: int, family: Family | str) -> New:
+    if size_bits not in SIZES:
+        msg = f"size_bits is {shown(size_bits)}: it must be {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
+        raise InputError(msg)
+    n_new = whole("n_new", n_new, first=1, last=1 << 16, remark="a class has room for 65536 registers")
+    return New(n_new, size_bits // 8, one_of("family", family, Family))
+
+
+def _counts(n_vcpu: Iterable[int]) -> list[int]:
+    """The vCPU counts, each once."""
+    counts = [
+        whole("n_vcpu", one, first=1, last=MAX_COUNT, remark="KVM runs up to 512") for one in dict.fromkeys(n_vcpu)
+    ]
+    if not counts:
+        msg = "n_vcpu is empty: give at least one vCPU count"
+        raise InputError(msg)
+    return counts
 
 
 def _row(carrier: Carrier, base: RegisterSet, new: New, n_vcpu: int, link: Link, each: Span) -> VmmRow:

@@ -150,6 +150,11 @@ class ClaimPoint:
     bytes_share: float
     ioctl_share: Span
 
+    def __repr__(self) -> str:
+        return (
+            f"ClaimPoint(n_reg={self.n_reg}, n_vcpu={self.n_vcpu}, qemu_bytes={self.qemu_bytes}, ioctls={self.ioctls})"
+        )
+
     def __str__(self) -> str:
         return (
             f"{self.n_reg} registers x {self.n_vcpu} vCPUs, said to be {self.said}: {self.value_bytes:,} B of values, "

@@ -41,6 +41,16 @@ class VmmRow:
         """More vCPUs than the VMM, or KVM, runs today."""
         return self.n_vcpu > (self.max_vcpus or costs.VGIC_V3_MAX_CPUS.value)
 
+    def __repr__(self) -> str:
+        after = f"refused={self.refused[:60]!r}" if self.refused else f"ioctls_after={self.ioctls_after}"
+        return f"VmmRow({self.vmm!r}, n_vcpu={self.n_vcpu}, ioctls={self.ioctls}, {after})"
+
+    def __str__(self) -> str:
+        now = f"{self.vmm}, {self.n_vcpu} vCPUs: {self.n_byte.mid:,.0f} B and {self.ioctls:,} ioctls"
+        if self.n_byte_after is None:
+            return f"{now}; {self.refused} (modelled)"
+        return f"{now}, then {self.n_byte_after.mid:,.0f} B and {self.ioctls_after:,} ioctls (modelled)"
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

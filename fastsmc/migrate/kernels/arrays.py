@@ -9,10 +9,12 @@ Bytes are swapped on the way, in both directions and on both sources.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import borrowing_kernel, kernel, lane_kernel
+from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, kernel, lane_kernel
 from fastsmc.jit.simd import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
@@ -78,80 +80,58 @@ def swap_all_past(words: U64Array, out: U64Array) -> None:
         out[i] = swapped(words[i])
 
 
-@kernel
+class RowPieces(NamedTuple):
+    """What a row is made of, as `move_rows` takes it: bool[n_piece], 3 x uint64[n_piece]; words of a row in and out."""
+
+    from_source: BoolArray
+    at: U64Array
+    to: U64Array
+    n: U64Array
+    n_in: np.uint64
+    n_out: np.uint64
+
+
+@inner_kernel
+def _copy_eights(
+    words: U64Array, word: np.uint64, out: U64Array, place: np.uint64, end: np.uint64, is_past: bool
+) -> None:
+    """Words from `word` on to out[place:end], eight at a time; past the caches on demand."""
+    if is_past:
+        while place < end:
+            swap_8_past(words, word, out, place)
+            word += _8
+            place += _8
+    else:
+        while place < end:
+            swap_8(words, word, out, place)
+            word += _8
+            place += _8
+
+
+@inner_kernel
 def _move_eights(
-    source: U64Array,
-    n_in: np.uint64,
-    shared: U64Array,
-    from_source: BoolArray,
-    at: U64Array,
-    to: U64Array,
-    n: U64Array,
-    n_row: np.uint64,
-    n_out: np.uint64,
-    out: U64Array,
+    source: U64Array, shared: U64Array, pieces: RowPieces, n_row: np.uint64, is_past: bool, out: U64Array
 ) -> None:
     """Every piece of some rows, eight words at a time, ascending: up to seven words past the end of each piece.
 
-    What it writes too much belongs to the next piece or row, which come later; so another row must follow in `out` and
-    in `source`, and seven words in `shared`.
+    The words beyond a piece's end belong to the next piece or row, which is written later. So another row must follow
+    in `out` and in `source`, and seven words in `shared`. Past the caches only pieces of whole eights may go, each at a
+    multiple of 64 bytes of `out`.
 
-    uint64[at least n_row * n_in + 7], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[...].
+    uint64[at least n_row * n_in + 7], uint64[n_shared + 7] -> uint64[...].
     """
     first, second = np.uint64(0), np.uint64(0)
     for _ in range(n_row):
-        for k in range(at.size):
-            word = at[k]
-            place = second + to[k]
-            end = place + n[k]
-            if from_source[k]:
-                word += first
-                while place < end:
-                    swap_8(source, word, out, place)
-                    word += _8
-                    place += _8
+        for k in range(pieces.at.size):
+            word = pieces.at[k]
+            place = second + pieces.to[k]
+            end = place + pieces.n[k]
+            if pieces.from_source[k]:
+                _copy_eights(source, first + word, out, place, end, is_past)
             else:
-                while place < end:
-                    swap_8(shared, word, out, place)
-                    word += _8
-                    place += _8
-        first += n_in
-        second += n_out
-
-
-@kernel
-def _move_eights_past(
-    source: U64Array,
-    n_in: np.uint64,
-    shared: U64Array,
-    from_source: BoolArray,
-    at: U64Array,
-    to: U64Array,
-    n: U64Array,
-    n_row: np.uint64,
-    n_out: np.uint64,
-    out: U64Array,
-) -> None:
-    """`_move_eights` past the caches: only for pieces of whole eights that fall on 64 bytes of `out`."""
-    first, second = np.uint64(0), np.uint64(0)
-    for _ in range(n_row):
-        for k in range(at.size):
-            word = at[k]
-            place = second + to[k]
-            end = place + n[k]
-            if from_source[k]:
-                word += first
-                while place < end:
-                    swap_8_past(source, word, out, place)
-                    word += _8
-                    place += _8
-            else:
-                while place < end:
-                    swap_8_past(shared, word, out, place)
-                    word += _8
-                    place += _8
-        first += n_in
-        second += n_out
+                _copy_eights(shared, word, out, place, end, is_past)
+        first += pieces.n_in
+        second += pieces.n_out
 
 
 @kernel
@@ -171,14 +151,12 @@ def move_rows(
 ) -> None:
     """Every piece of every row: row[to:to + n] = source's row[at:at + n], or `shared`'s, the bytes of words reversed.
 
-    The first `n_eights` rows eight words at a time (past the caches on demand), the others to the word.
+    The first `n_eights` rows are moved eight words at a time (past the caches on demand), the others to the word.
 
     uint64[n_row * n_in], uint64[n_shared + 7], bool[n_piece], 3 x uint64[n_piece] -> uint64[n_row * n_out].
     """
-    if is_past:
-        _move_eights_past(source, n_in, shared, from_source, at, to, n, n_eights, n_out, out)
-    else:
-        _move_eights(source, n_in, shared, from_source, at, to, n, n_eights, n_out, out)
+    pieces = RowPieces(from_source, at, to, n, n_in, n_out)
+    _move_eights(source, shared, pieces, n_eights, is_past, out)
     first, second = n_eights * n_in, n_eights * n_out
     for _ in range(n_row - n_eights):
         for k in range(at.size):

@@ -12,8 +12,8 @@ U8Array = NDArray[np.uint8]
 U64Array = NDArray[np.uint64]
 I64Array = NDArray[np.int64]
 
-_1, _6, _8, _10, _32, _63, _64 = (np.uint64(k) for k in (1, 6, 8, 10, 32, 63, 64))
-_NINE, _ZERO = np.uint64(9), np.uint64(48)
+_1, _8, _9, _10 = (np.uint64(k) for k in (1, 8, 9, 10))
+_ZERO = np.uint64(ord("0"))
 _U64 = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _COMMA, _BRACE = np.uint8(ord(",")), np.uint8(ord("}"))
 _MOST_DIGITS = 20
@@ -125,7 +125,7 @@ def count_digits(values: U64Array) -> int:
     for i in range(values.size):
         word = values[i]
         total += 1
-        while word > _NINE:
+        while word > _9:
             word //= _10
             total += 1
     return total
@@ -145,7 +145,7 @@ def write_json(values: U64Array, text: U8Array, start: I64Array, out: U8Array) -
         word = values[r]
         end = at + 1
         rest = word
-        while rest > _NINE:
+        while rest > _9:
             rest //= _10
             end += 1
         for i in range(end - 1, at - 1, -1):

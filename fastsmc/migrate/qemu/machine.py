@@ -83,6 +83,13 @@ class QemuMachine:
                 raise InputError(msg)
         return cls(**found, **more)
 
+    def __repr__(self) -> str:
+        said = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"QemuMachine({', '.join(said)})"
+
+    def __str__(self) -> str:
+        return self.command_line(n_vcpu="<vCPUs>", sve=False).replace("<without SVE>", "<any>")
+
     @property
     def is_max(self) -> bool:
         """Whether the vCPUs are "max", which alone has SME."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fastsmc.migrate.qemu.size import LEFT_OUT, StreamSize
+from fastsmc.migrate.qemu.result import LEFT_OUT, StreamSize
 
 _GIC = ("arm_gic", "arm_gicv3", "arm_gicv3_its")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastsmc.checks import U64Array
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import reg_size
@@ -77,7 +77,7 @@ def check_counts(n_vcpu: int, n_value: int) -> None:
         raise RegisterFileError(msg)
 
 
-def named_set(ids: NDArray[np.uint64], name: str) -> RegisterSet:
+def named_set(ids: U64Array, name: str) -> RegisterSet:
     """The set of these ids, which become read-only."""
     ids.flags.writeable = False
     return RegisterSet(name, "", "", (), ids)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fastsmc.checks import LAST_U64
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, SIZE_SHIFT, reg_size
 from fastsmc.migrate.read.banks import Registers, Values
@@ -21,7 +22,6 @@ from fastsmc.migrate.read.told import Told
 
 _ENTRY_BYTES, _CORE_BYTES = 16, 864
 _WIDE_KEYS = ("pre_finalize_regs", "extended_regs", "wide_regs")
-_U64 = (1 << 64) - 1
 _CORE_LAYOUT = (
     *((offset, 3) for offset in range(0, 328, 8)),
     *((offset, 4) for offset in range(336, 848, 16)),
@@ -100,7 +100,7 @@ def _vcpu(state: object, what: str) -> Values:
     for key in _WIDE_KEYS:
         for number, entry in enumerate(member(state, key, list, what) if key in state else ()):
             where = f"{what}, {key}[{number}]"
-            reg = whole(member(entry, "id", int, where), f"{where}, id", _U64)
+            reg = whole(f"{where}, id", member(entry, "id", int, where), last=LAST_U64)
             data = _bytes(member(entry, "data", list, where), reg_size(reg), f"{where}, data")
             registers.add(reg, int.from_bytes(data, "little"), where)
     core = state.get("core_regs")
@@ -118,12 +118,12 @@ def _one_reg(entry: object, where: str) -> tuple[int, int]:
     if isinstance(entry, list):
         data = _bytes(entry, _ENTRY_BYTES, where)
         return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
-    reg = whole(member(entry, "id", int, where), f"{where}, id", _U64)
-    return reg, whole(member(entry, "addr", int, where), f"{where}, register {reg:#x}, addr", _U64)
+    reg = whole(f"{where}, id", member(entry, "id", int, where), last=LAST_U64)
+    return reg, whole(f"{where}, register {reg:#x}, addr", member(entry, "addr", int, where), last=LAST_U64)
 
 
 def _bytes(entries: list[object], n_bytes: int, where: str) -> bytes:
     if len(entries) != n_bytes:
         msg = f"{where}: {len(entries)} bytes where {n_bytes} belong"
         raise RegisterFileError(msg)
-    return bytes(whole(entry, f"{where}, a byte", 255) for entry in entries)
+    return bytes(whole(f"{where}, a byte", entry, last=255) for entry in entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fastsmc.migrate.read.result import Bank, RegisterFile
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """Registers by what the values say against what is declared; ids, ascending. Of registers that all vCPUs have.
+    """Ids of registers, ascending, by whether vCPUs have equal values and by whether they are declared VM-global.
 
     Attributes:
         equal_global: equal on all vCPUs and declared VM-global.
@@ -30,6 +30,9 @@ class Scopes:
     different: tuple[int, ...]
     untold: tuple[int, ...]
     not_everywhere: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Scopes({', '.join(f'{one.name}: {len(getattr(self, one.name))}' for one in fields(self))})"
 
 
 def scopes(file: RegisterFile) -> Scopes:

@@ -19,13 +19,13 @@ _CHUNK, _MAX_READ = 1 << 20, 8 << 20
 
 
 class Readable(Protocol):
-    """What has `read`."""
+    """Anything that has a `read` method as binary files have."""
 
     def read(self, n: int, /) -> bytes: ...
 
 
 class Cursor:
-    """Reads forward; knows where it is.
+    """A file that is read forward once, with the place of the next byte.
 
     Attributes:
         offset: of the next byte, in the file (after xz).
@@ -60,7 +60,7 @@ class Cursor:
         self._buffer, self._at = b"".join(pieces), 0
 
     def sha256(self) -> str:
-        """Of all bytes read so far; "" when there were too many."""
+        """The hash of all bytes read so far, hexadecimal; "" when there were too many."""
         return self._digest.hexdigest() if self._n_raw <= HASHED_BYTES else ""
 
     def peek(self, n: int) -> bytes:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from fastsmc import checks
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
 
@@ -89,29 +91,26 @@ def _integer(text: str) -> int:
     return value
 
 
-def whole(value: object, what: str, last: int, first: int = 0) -> int:
-    """The value as a whole number of first..last.
+def whole(what: str, value: object, *, last: int) -> int:
+    """The value as a whole number of 0..last.
 
     Raises:
         RegisterFileError: something else; a bool is no number.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not first <= value <= last:
-        msg = f"{what} is {str(value)[:40]!r}: it must be a whole number in {first}..{last}"
-        raise RegisterFileError(msg)
-    return value
+    return checks.whole(what, value, last=last, error=RegisterFileError)
 
 
 def member(table: object, key: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """table[key], of that type.
+    """The entry of an object under a key, which is of that type.
 
     Raises:
         RegisterFileError: no object, no such key, or another type.
     """
     if not isinstance(table, dict):
-        msg = f"{what} is {str(table)[:40]!r}: it must be an object"
+        msg = f"{what} is {shown(table)}: it must be an object"
         raise RegisterFileError(msg)
     if key not in table or not isinstance(table[key], kind):
-        found = f"is {str(table[key])[:40]!r}" if key in table else "is missing"
+        found = f"is {shown(table[key])}" if key in table else "is missing"
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
         msg = f'{what}: "{key}" {found}; it must be {" or ".join(names[k] for k in kinds)}'
@@ -126,10 +125,10 @@ def hexadecimal(value: object, what: str) -> int:
         RegisterFileError: written otherwise, or longer than the widest register.
     """
     if not isinstance(value, str) or not value.startswith("0x") or not 2 < len(value) <= 2 + 512:
-        msg = f'{what} is {str(value)[:40]!r}: it must be text such as "0x6030000000140000"'
+        msg = f'{what} is {shown(value)}: it must be text such as "0x6030000000140000"'
         raise RegisterFileError(msg)
     digits = value[2:]
     if not all(digit in "0123456789abcdefABCDEF" for digit in digits):
-        msg = f"{what} is {value[:40]!r}: not a hexadecimal number"
+        msg = f"{what} is {shown(value)}: not a hexadecimal number"
         raise RegisterFileError(msg)
     return int(digits, 16)

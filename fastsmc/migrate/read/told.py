@@ -11,7 +11,7 @@ from fastsmc.migrate.read.result import Format, Part
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Registers by vCPU, and what is said around them.
+    """What one file tells: registers by vCPU, and what stands around them.
 
     Attributes:
         parts: pieces of the file the reader can name; what they leave over is named "other".

@@ -1,4 +1,4 @@
-"""A user's own measurements in place of modelled steps."""
+"""A downtime in which a user's own measurements have replaced modelled steps."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _measured(name: str, stage: Stage, us: float, what: str, *, is_budgeted: boo
 
 
 def _gap(log: DowntimeLog, first: str, last: str, kind: str) -> int | None:
-    """us between two checkpoints that no section of that kind took; None if the log has not both.
+    """Microseconds between two checkpoints that no section of that kind took; None if the log lacks one of them.
 
     QEMU reads the state of all vCPUs in such a gap: before the iterable sections, from 10.0 on after them.
     """
@@ -110,7 +110,7 @@ def _sections(
     instead: dict[str, DowntimeStep | None],
     notes: list[str],
 ) -> None:
-    """Put the sections of one side in place of modelled steps, if the vCPUs are among them."""
+    """Puts the sections of one side in place of modelled steps, if the vCPUs are among them."""
     n_cpu = sum(name == "cpu" for name, _ in sections)
     if n_cpu not in (0, waterfall.n_vcpu):
         msg = f"{log.path}: {side} of {n_cpu} sections 'cpu', but the VM has {waterfall.n_vcpu} vCPUs; is it this VM's?"
@@ -127,7 +127,7 @@ def _sections(
 
 
 def _largest(sections: Sections) -> str:
-    """The names that take most, all instances together."""
+    """The sections that take most, by name, all instances of a name together."""
     by_name: dict[str, int] = {}
     for (name, _), us in sections.items():
         by_name[name] = by_name.get(name, 0) + us
@@ -137,7 +137,9 @@ def _largest(sections: Sections) -> str:
 
 
 def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
-    """The waterfall with the source's whole downtime in place of its modelled steps; beside a log it is only compared.
+    """The waterfall with the source's whole downtime in place of its modelled steps.
+
+    Beside a log, which tells more, the downtime is only compared with the sum of the steps.
 
     Memory sent while the guest was stopped is taken at line rate, and the rest of the downtime is what QEMU's estimate
     did not have in its sum.

@@ -67,7 +67,7 @@ def downtime(
     if told is not None and not isinstance(told, QueryMigrate):
         told = read_query_migrate(told)
     sent = carried(registers, has_sve=has_sve)
-    require_number(limit_ms, "limit_ms", least=1e-3)
+    limit_ms = require_number(limit_ms, "limit_ms", least=1e-3)
     found = with_logs(_modelled(sent, n_vcpu, link, ioctl_ns, limit_ms), logs)
     return found if told is None else with_query(found, told)
 

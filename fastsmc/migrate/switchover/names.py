@@ -1,4 +1,4 @@
-"""What the steps are called."""
+"""The names of the steps of a downtime."""
 
 from __future__ import annotations
 

@@ -37,6 +37,13 @@ class QueryMigrate:
     transferred_bytes: int | None
     mbps: float | None
 
+    def __repr__(self) -> str:
+        return f"QueryMigrate({self.path[:80]!r}, downtime_ms={self.downtime_ms:g}, total_ms={self.total_ms})"
+
+    def __str__(self) -> str:
+        stopped = "" if self.stopped_ram_bytes is None else f", {self.stopped_ram_bytes} B of memory sent meanwhile"
+        return f"{self.path}: downtime {self.downtime_ms:g} ms{stopped} (measured)"
+
 
 def read_query_migrate(path: str | os.PathLike[str]) -> QueryMigrate:
     """Read the answer, bare or within {"return": …}.

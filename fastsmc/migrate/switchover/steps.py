@@ -56,6 +56,12 @@ class DowntimeStep:
     n_byte: int = 0
     is_budgeted: bool = False
 
+    def __repr__(self) -> str:
+        return f"DowntimeStep({self.name!r}, {self.stage}, ms={self.ms.mid:.4g}, {self.kind})"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.ms.low:.3g} to {self.ms.high:.3g} ms ({self.kind})"
+
     def as_dict(self) -> dict[str, Any]:
         """The step as plain values."""
         told = asdict(self)
@@ -69,7 +75,8 @@ class Waterfall:
     """The downtime of one VM's migration, step by step.
 
     Attributes:
-        n_reg: registers that QEMU carries per vCPU. limit_ms: downtime-limit.
+        n_reg: registers that QEMU carries per vCPU.
+        limit_ms: QEMU's downtime-limit.
         told: what measurements said besides their steps.
     """
 
@@ -89,18 +96,18 @@ class Waterfall:
 
     @property
     def overlapped_ms(self) -> Span:
-        """Of saving, wire and loading only the longest, as if they overlapped completely: a lower side."""
+        """All steps as if saving, wire and loading overlapped completely, so that the longest counts: a lower side."""
         alone = total(step.ms for step in self.steps if step.stage not in _AT_ONCE)
         return alone + longest(self.stage_ms(stage) for stage in _AT_ONCE)
 
     @property
     def unseen_ms(self) -> Span:
-        """What QEMU's estimate has not in its sum, one after another."""
+        """The steps that QEMU's estimate leaves out of its sum, one after another."""
         return total(step.ms for step in self.steps if not step.is_budgeted)
 
     @property
     def unseen_share(self) -> float:
-        """Of the middle sum."""
+        """`unseen_ms` as a share of the middle sum."""
         whole = self.total_ms.mid
         return self.unseen_ms.mid / whole if whole else 0.0
 
@@ -111,7 +118,7 @@ class Waterfall:
 
     @property
     def kinds(self) -> tuple[StepKind, ...]:
-        """Kinds that its steps have."""
+        """The kinds of its steps: measured, modelled, assumed."""
         return tuple(kind for kind in get_args(StepKind) if any(step.kind == kind for step in self.steps))
 
     @property
@@ -147,7 +154,7 @@ class Waterfall:
 
     @property
     def share_of_limit(self) -> Span:
-        """Of the downtime limit, what all steps one after another take."""
+        """`total_ms` as a share of the downtime limit."""
         return self.total_ms.times(1 / self.limit_ms)
 
     def as_dict(self) -> dict[str, Any]:
@@ -197,7 +204,7 @@ class Waterfall:
     def having(
         self, *, instead: dict[str, DowntimeStep | None], first: Iterable[DowntimeStep] = (), notes: Iterable[str]
     ) -> Waterfall:
-        """The same with some steps, by name, replaced (None: dropped), and with steps put behind the first one."""
+        """The waterfall with some steps replaced, by name, or dropped (None), and others put behind the first one."""
         kept = [instead.get(step.name, step) for step in self.steps]
         steps = [step for step in kept if step is not None]
         at = next((i for i, step in enumerate(steps) if step.name != "pause"), len(steps))

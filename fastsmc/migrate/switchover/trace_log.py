@@ -43,11 +43,12 @@ Key = tuple[str, str, int]
 
 @dataclass(slots=True, eq=False)
 class DowntimeLog:
-    """The events of one log (measured), us.
+    """The events of one log (measured); times are in microseconds.
 
     Attributes:
-        save, load: by type, name and instance, in the order of the log.
-        checkpoints: time by name; only those of lines with a time. last_load_us: when the last section was loaded.
+        save, load: what each section took, by type, name and instance, in the order of the log.
+        checkpoints: when each checkpoint was reached, by name; those without a time are left out.
+        last_load_us: when the last section was loaded.
         n_event, n_skipped: lines understood, and lines of anything else.
         n_earlier: migrations before the last one, which are left out.
     """
@@ -61,13 +62,20 @@ class DowntimeLog:
     n_skipped: int = 0
     n_earlier: int = 0
 
+    def __repr__(self) -> str:
+        return f"DowntimeLog({self.path[:80]!r}, {self.n_event} events, {self.n_skipped} other lines)"
+
+    def __str__(self) -> str:
+        counts = f"{len(self.save)} sections saved, {len(self.load)} loaded, {len(self.checkpoints)} checkpoints"
+        return f"{self.path}: {self.n_event} events, {self.n_skipped} other lines skipped; {counts} (measured)"
+
     def sections(self, side: str, kind: str) -> dict[tuple[str, int], int]:
-        """us by name and instance. Side: save or load."""
+        """What the sections of one kind took, by name and instance; `side` is save or load."""
         events = self.save if side == "save" else self.load
         return {key[1:]: us for key, us in events.items() if key[0] == kind}
 
     def between(self, first: str, last: str) -> int | None:
-        """us from one checkpoint to another; None if the log has not both."""
+        """Microseconds from one checkpoint to another; None if the log lacks one of them."""
         if first not in self.checkpoints or last not in self.checkpoints:
             return None
         return self.checkpoints[last] - self.checkpoints[first]
@@ -119,7 +127,7 @@ def merged(logs: Sequence[DowntimeLog]) -> DowntimeLog:
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, cut at MAX_LINE: no event is as long."""
+    """Lines and their numbers; a line is cut at MAX_LINE, as no event is that long."""
     number = 0
     while line := stream.readline(MAX_LINE):
         number += 1

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastsmc.checks import U64Array
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, SIZE_MASK, SIZE_SHIFT, SIZE_U64
 from fastsmc.migrate.read.banks import check_counts, named_set
@@ -46,7 +46,7 @@ def _fail(cpu: CpuFields, at: int, message: str) -> RegisterFileError:
     return RegisterFileError(f"byte {cpu.offset + at}, section cpu {cpu.instance}: {message}")
 
 
-def cpreg_arrays(cpu: CpuFields) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def cpreg_arrays(cpu: CpuFields) -> tuple[U64Array, U64Array]:
     """Ids and values of one vCPU's system registers, uint64[n_reg] each.
 
     Raises:
@@ -85,7 +85,7 @@ def cpreg_banks(cpus: Sequence[CpuFields], name: str) -> tuple[Bank, ...]:
     Raises:
         RegisterFileError: as `cpreg_arrays`.
     """
-    groups: dict[bytes, tuple[list[int], list[NDArray[np.uint64]]]] = {}
+    groups: dict[bytes, tuple[list[int], list[U64Array]]] = {}
     n_value = 0
     for vcpu, cpu in enumerate(cpus):
         ids, values = cpreg_arrays(cpu)

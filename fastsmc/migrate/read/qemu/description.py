@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fastsmc.checks import LAST_U32
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.strict_json import member, whole
 
 _MAX_DEPTH = 64
+_MOST = 1 << 32
+"""Bytes of a field, or elements of an array, at most."""
 _COUNT, _IDS = "cpreg_vmstate_array_len", "cpreg_vmstate_indexes"
 
 
@@ -36,7 +39,7 @@ def devices(description: object) -> dict[tuple[str, int], Device]:
     for number, device in enumerate(member(description, "devices", list, "the description")):
         what = f"the description, device {number}"
         name = member(device, "name", str, what)
-        instance = whole(member(device, "instance_id", int, what), f"{what}, instance_id", 0xFFFF_FFFF)
+        instance = whole(f"{what}, instance_id", member(device, "instance_id", int, what), last=LAST_U32)
         if (name, instance) in found:
             msg = f"{what}: {name[:60]} {instance} is described twice"
             raise RegisterFileError(msg)
@@ -53,7 +56,7 @@ def _registers(device: dict[str, Any], what: str) -> tuple[int | None, int | Non
         if name == _COUNT:
             count_at = at
         elif name == _IDS:
-            return count_at, whole(field.get("array_len", 1), f"{what}, array_len", 1 << 32)
+            return count_at, whole(f"{what}, array_len", field.get("array_len", 1), last=_MOST)
         at += field_size(field, what)
     return count_at, None
 
@@ -72,6 +75,5 @@ def fields_size(table: dict[str, Any], what: str, depth: int = 0) -> int:
 
 def field_size(field: dict[str, Any], what: str) -> int:
     """Bytes of one field, all elements if it is an array; a struct's size includes what is in it."""
-    last = 1 << 32
-    size = whole(member(field, "size", int, what), f"{what}, size", last)
-    return size * whole(field.get("array_len", 1), f"{what}, array_len", last)
+    size = whole(f"{what}, size", member(field, "size", int, what), last=_MOST)
+    return size * whole(f"{what}, array_len", field.get("array_len", 1), last=_MOST)

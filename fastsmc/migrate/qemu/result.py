@@ -1,0 +1,158 @@
+"""What `size` returns: the predicted sizes of one stream, or of several that differ in their number of vCPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, overload
+
+from fastsmc.migrate.qemu.machine import QemuMachine
+
+DESCRIPTION_HEAD = 1 + 4
+"""Type byte and length, before the JSON."""
+KIND = {
+    "tcg": "modelled; checked against QEMU {}: every section and the description to the byte",
+    "kvm": "modelled; derived from what QEMU {} sends under TCG, not compared with a stream of a KVM host",
+}
+"""What a size of either accelerator rests on, given the version it was checked with."""
+CHECKED = {"7.2": "7.2.22", "10.0": "10.0.2"}
+LEFT_OUT = "RAM: a page of zeros takes 9 bytes, any other 4104"
+
+
+@dataclass(frozen=True, slots=True)
+class SectionSize:
+    """A whole section, from its type byte to the end of its footer."""
+
+    name: str
+    instance: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Characters of the description that one device takes, all its instances together."""
+
+    name: str
+    instances: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSize:
+    """The predicted sizes of one stream (modelled).
+
+    Attributes:
+        subject: whose registers it carries.
+        parts: the device sections, in the order of the stream.
+        description: what each device adds to the description; the last row is the frame around them.
+        other: bytes that belong to no device: file header, configuration section, end, head of the description, and in
+            10.0 the command before the last of memory.
+    """
+
+    machine: QemuMachine
+    n_vcpu: int
+    n_reg: int
+    has_sve: bool
+    subject: str
+    suppress_vmdesc: bool
+    parts: tuple[SectionSize, ...]
+    description: tuple[Described, ...]
+    other: tuple[tuple[str, int], ...]
+
+    @property
+    def device_bytes(self) -> int:
+        """All device sections."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def described_bytes(self) -> int:
+        """The JSON, sent or not: suppress-vmdesc hides it, but QEMU builds it all the same."""
+        return sum(row.bytes for row in self.description)
+
+    @property
+    def description_bytes(self) -> int:
+        """The JSON as sent: 0 with suppress-vmdesc."""
+        return 0 if self.suppress_vmdesc else self.described_bytes
+
+    @property
+    def suppress_vmdesc_saves(self) -> int:
+        """Bytes that suppress-vmdesc=on takes from the stream."""
+        return DESCRIPTION_HEAD + self.described_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """Parts, description and other: the whole stream but for RAM."""
+        return self.device_bytes + self.description_bytes + sum(size for _, size in self.other)
+
+    @property
+    def is_hypothetical(self) -> bool:
+        """Whether QEMU refuses so many vCPUs."""
+        return self.machine.is_hypothetical(self.n_vcpu)
+
+    @property
+    def kind(self) -> str:
+        """What the prediction rests on, in words."""
+        return KIND[self.machine.accel].format(CHECKED[self.machine.version])
+
+    @property
+    def command_line(self) -> str:
+        """Options of qemu-system-aarch64 that give such a guest."""
+        return self.machine.command_line(n_vcpu=self.n_vcpu, sve=self.has_sve)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "format": "qemu",
+            "kind": self.kind,
+            "command_line": self.command_line,
+            "hypothetical": self.is_hypothetical,
+            "vcpus": self.n_vcpu,
+            "registers_per_vcpu": self.n_reg,
+            "sve": self.has_sve,
+            "parts": list(map(asdict, self.parts)),
+            "description_bytes": self.description_bytes,
+            "description": [] if self.suppress_vmdesc else list(map(asdict, self.description)),
+            "other": [{"name": name, "bytes": count} for name, count in self.other],
+            "total_bytes": self.total_bytes,
+            "suppress_vmdesc_saves": self.suppress_vmdesc_saves,
+            "left_out": LEFT_OUT,
+        }
+
+    def __repr__(self) -> str:
+        counts = f"n_vcpu={self.n_vcpu}, n_reg={self.n_reg}, total_bytes={self.total_bytes}"
+        return f"StreamSize(QEMU {self.machine.version}, {self.machine.accel}, {counts})"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.qemu.text import sections
+
+        return sections(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSizes(Sequence[StreamSize]):
+    """The predicted sizes of streams that differ in their number of vCPUs only."""
+
+    sizes: tuple[StreamSize, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> StreamSize: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[StreamSize, ...]: ...
+    def __getitem__(self, index: int | slice) -> StreamSize | tuple[StreamSize, ...]:
+        return self.sizes[index]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def as_dict(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """As the only stream, or a list of streams, as plain values."""
+        told = [size.as_dict() for size in self.sizes]
+        return told[0] if len(told) == 1 else told
+
+    def __repr__(self) -> str:
+        return f"StreamSizes({len(self)} streams)"
+
+    def __str__(self) -> str:
+        from fastsmc.migrate.qemu.text import sections, table
+
+        return sections(self.sizes[0]) if len(self) == 1 else table(self.sizes)
