@@ -128,7 +128,7 @@ MUTANTS = [
     ),
     *_in(
         "kernels.py",
-        ("ids.passed if is_psci(func_id) else ids.refused", "ids.refused if is_psci(func_id) else ids.passed"),
+        ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
         ("overrules = u8(0) - ((default >> _SEARCH_BIT) &", "overrules = u8(0) - (u8(1) &"),
         ("(action | action >> u8(1)))", "action)"),
         ("search >> (u64(4) if is_psci(func_id) else u64(0))", "search >> u64(0)"),
