@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.facts.releases import Host
+from fastsmc.facts.services import SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import FUNCTIONS, SMC64, FilterAction, Gate, Service, Verdict, is_psci_allowed
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
 
@@ -69,8 +70,7 @@ _NEEDS_CAP = np.array([bool(f.vm_cap) for f in FUNCTIONS])
 _EXITS = np.array([f.exits for f in FUNCTIONS])
 _IS_PSCI_ALLOWED = np.array([is_psci_allowed(f.func_id) for f in FUNCTIONS])
 _IS_PSCI64 = (SLOT_SERVICE == Service.PSCI) & (SLOT_ID & SMC64 != 0)
-_IS_PSCI64_EARLY = np.isin(SLOT_ID, [0xC400_0001, 0xC400_0003, 0xC400_0004])
-"""The SMC64 ids AArch32 callers were refused before the rule became general."""
+_IS_PSCI64_EARLY = np.isin(SLOT_ID, list(SMC64_REFUSED_EARLY))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,24 +53,6 @@ class Groups(NamedTuple):
     row: Index
 
 
-class Trees(NamedTuple):
-    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
-
-    search_of_row: U64
-    depth: int
-    nodes: U32
-
-
-class Ids(NamedTuple):
-    """What an id alone decides: its class, from a table of known ids, and the class of ids without a name."""
-
-    multiplier: np.uint32
-    key_of_bucket: U32
-    class_of_bucket: U8
-    refused: np.uint8
-    passed: np.uint8
-
-
 @inner_kernel
 def group_of(vcpu: int | np.uint64, by: Division) -> np.uint64:
     """A vCPU's group."""
@@ -96,16 +78,6 @@ def is_psci(func_id: np.uint32) -> bool:
 
 
 @inner_kernel
-def class_of(func_id: np.uint32, ids: Ids) -> np.uint8:
-    """The class of an id."""
-    bucket = u32(func_id * ids.multiplier) >> BUCKET_SHIFT
-    known: np.uint8 = ids.class_of_bucket[bucket]
-    if ids.key_of_bucket[bucket] == func_id:
-        return known
-    return ids.passed if is_psci(func_id) else ids.refused
-
-
-@inner_kernel
 def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
@@ -124,11 +96,10 @@ def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
 
 
 @inner_kernel
-def searched(func_id: np.uint32, row: np.uint32, trees: Trees) -> np.uint8:
+def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> np.uint8:
     """The verdict of the range an id lies in, or the row's own: one node per level of the row's tree."""
-    search, nodes = trees.search_of_row[row], trees.nodes
     node = u32(search >> u64(8))
-    for _ in range(trees.depth - 1):
+    for _ in range(depth - 1):
         node = nodes[node, WORD] + keys_below(nodes, node, func_id)
     return decided(nodes[node, WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
@@ -164,9 +135,9 @@ def decide(
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
     uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
     """
-    groups, trees = Groups(Division(magic, magic_shift), row_of_group), Trees(search_of_row, depth, nodes)
+    groups = Groups(Division(magic, magic_shift), row_of_group)
     keys, classes = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
-    ids = Ids(multiplier, keys, classes, lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1])
+    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
     code_of_class = lookup[CODE_AT:UNKNOWN_AT]
     has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
     if looks_first:
@@ -174,16 +145,17 @@ def decide(
             if vcpu[c] >= n_vcpu:
                 return 0
     for c in range(func_id.size):
-        v = vcpu[c]
+        f, v = func_id[c], vcpu[c]
         if v >= n_vcpu:
             return c
         row = row_of(v, groups)
         if has_conduit:
             row += n_row * u32(plane_of(conduit[c]))
-        k = class_of(func_id[c], ids)
+        b = u32(f * multiplier) >> BUCKET_SHIFT
+        k = classes[b] if keys[b] == f else passed if is_psci(f) else refused
         what = verdict[row, k]
         if what >= SEARCH:
-            what = searched(func_id[c], row, trees)
+            what = searched(f, search_of_row[row], depth, nodes)
         out[c] = what
         if coded:
             m = u32(0) if one_vm else vm_of_vcpu[v]

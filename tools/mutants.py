@@ -104,6 +104,7 @@ MUTANTS = [
         ("WORKAROUND_NOT_REQUIRED = 2", "WORKAROUND_NOT_REQUIRED = 1"),
         ("ARCH_MASK = 0xFF0F_FFFF_0000_0000", "ARCH_MASK = 0xFF00_0000_0000_0000"),
     ),
+    *_in("facts/services.py", ("0x8000_0000,  # SMCCC_VERSION: how", "0x8000_0001,  # SMCCC_VERSION: how")),
     *_in(
         "reference/vm.py",
         ("            return EINVAL  # before the run-once check", "            return EBUSY"),
@@ -128,11 +129,10 @@ MUTANTS = [
         ("if target is None or x2 > 3", "if target is None or x2 > 4"),
         ("if reset_type != 0 and reset_type < 0x8000_0000", "if reset_type < 0x8000_0000"),
         ("if x1 & MASK32 > 1 or x2 != 0", "if x1 & MASK32 > 1"),
-        ("0x8000_0000,  # SMCCC_VERSION: how", "0x8000_0001,  # SMCCC_VERSION: how"),
     ),
     *_in(
         "kernels.py",
-        ("ids.passed if is_psci(func_id) else ids.refused", "ids.refused if is_psci(func_id) else ids.passed"),
+        ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
         ("overrules = u8(0) - ((default >> _SEARCH_BIT) &", "overrules = u8(0) - (u8(1) &"),
         ("(action | action >> u8(1)))", "action)"),
         ("search >> (u64(4) if is_psci(func_id) else u64(0))", "search >> u64(0)"),
@@ -286,7 +286,10 @@ MUTANTS = [
     ),
     *_in(
         "dispatcher/kernels/power.py",
-        ("elif mp_state[first + number] != _STOPPED:", "elif mp_state[first + number] == _STOPPED:"),
+        (
+            "if power.mp_state[power.first + number] == _STOPPED:",
+            "if power.mp_state[power.first + number] != _STOPPED:",
+        ),
         ("            if base != _SUSPEND:", "            if True:"),
     ),
     *_in(

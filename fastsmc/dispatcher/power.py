@@ -14,6 +14,7 @@ from fastsmc.calls.grouped import AnyCalls, each_call
 from fastsmc.dispatcher.given import check_vcpus
 from fastsmc.dispatcher.kernels import power as kernels_power
 from fastsmc.errors import InputError
+from fastsmc.facts.services import MPIDR_AFFINITY
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.vm import Fleet
 
@@ -66,6 +67,7 @@ def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switche
         fleet.first_vcpu,
         fleet.effective_psci_version() == PSCI_0_1,
         masks,
+        np.uint64(MPIDR_AFFINITY),
         fleet.mp_state,
         ran,
         x0,

@@ -5,6 +5,7 @@ Each answer is a function of (vm, vcpu, x1, x2, x3). Source: Linux arch/arm64/kv
 
 from __future__ import annotations
 
+from fastsmc.facts.services import MPIDR_AFFINITY, PSCI_FEATURES_KNOWN, SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.reference.state import (
@@ -26,7 +27,8 @@ from fastsmc.reference.state import (
 
 PSCI_INVALID_PARAMS, PSCI_ALREADY_ON, PSCI_INTERNAL_FAILURE = -2, -4, -6
 AFFINITY_ON, AFFINITY_OFF, MIGRATE_INFO_NOT_NEEDED, OFF2_HIBERNATE = 0, 1, 2, 1
-AFFINITY_MASK = (0xFF_00FF_FFFF, 0xFF_00FF_FF00, 0xFF_00FF_0000, 0xFF_0000_0000)
+AFFINITY_MASK = tuple(MPIDR_AFFINITY & ~((1 << 8 * level) - 1) for level in range(4))
+"""The affinity fields from each level up."""
 
 
 def mpidr_affinity(vcpu: int) -> int:
@@ -91,15 +93,6 @@ def _system_reset(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
     return _system_event(EVENT_RESET, vm.event_data(0), words(PSCI_INTERNAL_FAILURE))
 
 
-_FEATURES_ALWAYS = frozenset(
-    {
-        *(0x8400_0000 | number for number in (0, 1, 2, 3, 4, 6, 8, 9, 0xA)),
-        *(0xC400_0000 | number for number in (1, 3, 4)),
-        0x8000_0000,  # SMCCC_VERSION: how a guest discovers SMCCC
-    }
-)
-
-
 def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
     """Whether a PSCI function is there; neither filter nor bitmaps change that."""
     asked = x1 & MASK32
@@ -107,7 +100,7 @@ def _psci_features(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome
     refused = asked & SMC64 and vm.is_a32
     if refused and (vm.release.a32_refuses_all_smc64 or asked in SMC64_REFUSED_EARLY):
         return REFUSED
-    if asked in _FEATURES_ALWAYS:
+    if asked in PSCI_FEATURES_KNOWN:
         return answered(0)
     if asked & ~SMC64 == 0x8400_000E and vm.has_system_suspend:
         return answered(0)
@@ -165,5 +158,3 @@ PSCI = {
 SYSTEM_SUSPEND = frozenset({0x8400_000E, 0xC400_000E})
 """The ids whose answer needs x0 too, as SYSTEM_SUSPEND writes no register."""
 PSCI_ANSWERED = SYSTEM_SUSPEND | frozenset(PSCI)
-NARROWED = frozenset({0x8400_0003, 0x8400_0004, 0x8400_000E, 0x8400_0012, 0x8400_0015})
-SMC64_REFUSED_EARLY = frozenset({0xC400_0001, 0xC400_0003, 0xC400_0004})

@@ -6,6 +6,7 @@ Each answer is a function of (vm, vcpu, x1, x2, x3). Sources: Linux arch/arm64/k
 from __future__ import annotations
 
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.services import TRNG_UUID, VENDOR_UID
 from fastsmc.facts.smccc import (
     FUNCTION_BY_ID,
     SMCCC_VERSION_1_1,
@@ -17,10 +18,6 @@ from fastsmc.facts.smccc import (
 from fastsmc.reference.state import KNOWN, MASK32, NOT_SUPPORTED, REFUSED, Outcome, VmState, answered
 
 TRNG_INVALID_PARAMETER = -2
-TRNG_UUID = (0x00E0_210D, 0xEB11_8443, 0x4452_7080, 0x4C5A_4E55)
-"""0d21e000-4384-11eb-8070-5244554e5a4c. Source: trng.c."""
-VENDOR_UID = (0xB66F_B428, 0xE911_C52E, 0x564B_CAA9, 0x743A_004D)
-"""28b46fb6-2ec5-11e9-a9ca-4b564d003a74. Source: arm-smccc.h."""
 
 
 def _smccc_version(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:

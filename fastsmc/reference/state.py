@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastsmc.facts.releases import Host
+from fastsmc.facts.services import MPIDR_AFFINITY, SHOWN_BEFORE_BITMAPS
 from fastsmc.facts.smccc import PSCI_0_1, FilterAction, Verdict
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED
 
@@ -22,9 +23,6 @@ RESET2_FLAG = OFF2_FLAG = 1
 
 MASK32, MASK64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 NOT_SUPPORTED = -1
-
-MPIDR_AFFINITY = 0xFF_00FF_FFFF
-
 
 FourWords = tuple[int, int, int, int]
 KNOWN: FourWords = (0, 0, 0, 0)
@@ -120,7 +118,7 @@ class VmState:
         """The bitmap as services see it. Before the registers existed, services saw all the bits of that time."""
         if self.release.is_gated:
             return self.bitmap[index]
-        return (1, 1, 3, 0)[index]
+        return SHOWN_BEFORE_BITMAPS[index]
 
     def affinity_target(self, target: int) -> int | None:
         """The affinity fields a PSCI target names, or None where the release rejects bits outside them."""

@@ -28,6 +28,7 @@ from fastsmc.facts.registers import (
     reg_class,
     reg_size,
 )
+from fastsmc.facts.services import NARROWED, SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import (
     FUNCTION_BY_ID,
     PSCI_0_1,
@@ -40,7 +41,7 @@ from fastsmc.facts.smccc import (
     is_psci_allowed,
 )
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
-from fastsmc.reference.psci import NARROWED, PSCI, PSCI_ANSWERED, SMC64_REFUSED_EARLY, SYSTEM_SUSPEND, system_suspend
+from fastsmc.reference.psci import PSCI, PSCI_ANSWERED, SYSTEM_SUSPEND, system_suspend
 from fastsmc.reference.services import ANSWERS, is_answered_by
 from fastsmc.reference.state import (
     DENIED,

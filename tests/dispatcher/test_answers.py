@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,6 @@ from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.reference import services as reference_services
 from fastsmc.reference.state import STOPPED
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
@@ -84,8 +85,14 @@ def test_calls_without_arguments_have_zeros() -> None:
     assert answers(fleet, bare).tolist() == [[0x1234, 0, 0, 0], [0x10000, 0, 0, 0]]
 
 
-def test_the_unique_ids_are_the_same_in_both_statements() -> None:
-    assert (answering.TRNG_UUID, answering.VENDOR_UID) == (reference_services.TRNG_UUID, reference_services.VENDOR_UID)
+def test_the_unique_ids_are_those_of_the_kernel_sources_and_the_reference() -> None:
+    """As text they are what trng.c and arm-smccc.h say; a guest gets them word by word, each low byte first."""
+    spelled = ("0d21e000-4384-11eb-8070-5244554e5a4c", "28b46fb6-2ec5-11e9-a9ca-4b564d003a74")
+    calls = Calls.of([0, 0], [0x8400_0052, 0x8600_FF01])
+    vm = Vm(Host(release("7.3")))
+    for row, func_id, uid in zip(answers(Fleet.uniform(n_vm=1, n_vcpu=1), calls), calls.func_id, spelled, strict=True):
+        assert tuple(row.tolist()) == vm.call(0, int(func_id)).x
+        assert str(uuid.UUID(bytes=row.astype("<u4").tobytes())) == uid
 
 
 def test_an_out_is_filled_or_refused() -> None:
