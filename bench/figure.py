@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bench.outcome import TARGETS
 from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, counts_axis, styled
-from fastsmc.reporting.units import count
+from fastsmc.results.units import count
 
 _BASELINES = {
     "vs_c_kernel_style": ("C, kernel style", BLUE, "o"),

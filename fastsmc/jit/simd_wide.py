@@ -42,12 +42,18 @@ def gather(builder: ir.IRBuilder, base: Value, offset: Value) -> Value:
     return call(builder, name, WORDS, const(0, 16, I32), base, offset, const(1, 16, I1), ir.Constant(I32, 1))
 
 
+def compress(builder: ir.IRBuilder, numbers: Value, mask: Value) -> Value:
+    """Of 32 numbers those whose bit in a 32-bit mask is set, moved to the front.
+
+    A register comes back, as a compressing store is microcode on Zen 4.
+    """
+    chosen, name = builder.bitcast(mask, ir.VectorType(I1, 32)), "llvm.x86.avx512.mask.compress.v32i16"
+    return call(builder, name, numbers.type, numbers, const(0, 32, I16), chosen)
+
+
 @intrinsic
 def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
-    """Writes `first` + the number of each bit set to uint16 `out` from `at` on; how many. 64 words may be written.
-
-    Compressed in a register and stored whole: a compressing store is microcode on Zen 4.
-    """
+    """Writes `first` + the number of each bit set to uint16 `out` from `at` on; how many. 64 words may be written."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         word, start, _, place = arguments
@@ -56,10 +62,7 @@ def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
             mask = builder.trunc(builder.lshr(word, ir.Constant(I64, 32 * part)), I32)
             number = splat(builder, builder.trunc(start, I16), 32)
             numbers = builder.add(number, ir.Constant(kind, list(range(32 * part, 32 * part + 32))))
-            lanes_set = builder.bitcast(mask, ir.VectorType(I1, 32))
-            name = "llvm.x86.avx512.mask.compress.v32i16"
-            packed = call(builder, name, kind, numbers, const(0, 32, I16), lanes_set)
-            store(builder, packed, base, builder.mul(place, ir.Constant(I64, 2)))
+            store(builder, compress(builder, numbers, mask), base, builder.mul(place, ir.Constant(I64, 2)))
             place = builder.add(place, builder.zext(builder.ctpop(mask), I64))
         return place
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fastsmc.errors import InputError
-from fastsmc.facts.history import milestones, series
+from fastsmc.facts.history import milestones, series_name
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     CLASS_CORE,
@@ -125,7 +125,7 @@ def _likeliest(values: Values) -> Release | None:
     psci = values.get(register("PSCI_VERSION"))
     best: tuple[tuple[bool, int, int], Release] | None = None
     for age, milestone in enumerate(reversed(milestones())):
-        rules = release(series(milestone))
+        rules = release(series_name(milestone))
         if set(rules.fw_registers) != named or (psci is not None and psci not in rules.psci_versions):
             continue
         is_default = psci is None or psci == rules.psci_versions[-1]
