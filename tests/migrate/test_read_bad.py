@@ -209,7 +209,7 @@ def test_a_description_that_is_nested_deeply_or_wrong() -> None:
     refuse(described(b'{"devices":' + b"[" * 1_000_000), "the description: nested too deeply")
     refuse(described(b'{"devices": [{"name": "cpu", "instance_id": -1, "fields": []}]}'), "device 0, instance_id")
     refuse(described(b'{"devices": [{"name": "cpu", "instance_id": 0, "fields": [{"size": true}]}]}'), "size")
-    refuse(described(b'{"devices": 3}'), "\"devices\" is '3'; it must be a list")
+    refuse(described(b'{"devices": 3}'), '"devices" is 3; it must be a list')
     refuse(described(b'{"page_size": 65536, "devices": []}'), "page_size is 65536")
     twice = b'{"name": "cpu", "instance_id": 0, "fields": []}'
     refuse(described(b'{"devices": [%s,%s]}' % (twice, twice)), "device 1: cpu 0 is described twice")
