@@ -60,7 +60,7 @@ def _has_wide() -> bool:
 
 
 HAS_WIDE = _has_wide()
-"""Whether kernels_wide may be compiled."""
+"""Whether kernels for wide registers may be compiled."""
 
 
 _has_said_uncached = False
