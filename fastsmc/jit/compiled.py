@@ -168,7 +168,7 @@ def inner_kernel(function: F) -> F:
 
 
 def inlined_kernel(function: F) -> F:
-    """An inner kernel that becomes part of whatever calls it: for a step of a driver that is called in one place.
+    """An inner kernel that becomes part of whatever calls it: for steps of a driver that one place calls, or two.
 
     So a driver is cut into steps that take named tuples, and no tuple is handed over at run time.
     """
