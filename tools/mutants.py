@@ -234,6 +234,7 @@ MUTANTS = [
         ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
         ("if total != len(ids):", "if total > len(ids):"),
     ),
+    *_in("checks.py", ("not first <= number <= last", "not 0 <= number <= last")),
     *_in(
         "calls/columns.py",
         ("owner = np.array(values)", "owner = values"),
@@ -246,7 +247,6 @@ MUTANTS = [
         ("if array.dtype != dtype or limit < np.iinfo(dtype).max:", "if array.dtype != dtype:"),
         ("(array < 0) | (array > limit)", "array > limit"),
         ("array.ndim != 1", "array.ndim > 2"),
-        ("not first <= (number", "not 0 <= (number"),
         (" and not isinstance(value, bool)", ""),
     ),
     *_in(

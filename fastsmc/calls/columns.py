@@ -14,15 +14,6 @@ T = TypeVar("T", bound=np.unsignedinteger[Any])
 N = TypeVar("N", bound=np.integer[Any])
 
 
-def whole(name: str, value: object, *, last: int, first: int = 0) -> int:
-    """The value as an int, once it is known to be a whole number in first..last."""
-    if not _is_whole(value) or not first <= (number := int(value)) <= last:
-        allowed = f"{first}..{last}" if last < 1 << 16 else f"{first}..{last:#x}"
-        message = f"{name} is {value!r}: it must be a whole number in {allowed}"
-        raise InputError(message)
-    return number
-
-
 def column(
     name: str,
     value: ArrayLike,

@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.calls.columns import check_array, column, frozen, part_of, whole, whole_slice
+from fastsmc.calls.columns import check_array, column, frozen, part_of, whole_slice
 from fastsmc.calls.trace import Trace
+from fastsmc.checks import LAST_U32, whole
 from fastsmc.errors import InputError
-from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
+from fastsmc.facts.smccc import Conduit, function_named
 
 STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
-
-_LAST = 0xFFFF_FFFF
-
 
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 """How wide a vCPU index may be, as callers have it: a narrow column is read faster."""
@@ -63,8 +60,8 @@ class Calls:
         vcpu: object = self.vcpu
         has_index = isinstance(vcpu, np.ndarray) and vcpu.dtype in VCPU_DTYPES and vcpu.ndim == 1
         if not has_index or not self.vcpu.flags.c_contiguous or not self.vcpu.flags.aligned:
-            message = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
-            raise InputError(message)
+            msg = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
+            raise InputError(msg)
         for name, dtype in COLUMNS.items():
             column = getattr(self, name)
             if column is not None or name == "func_id":
@@ -112,7 +109,7 @@ class Calls:
             InputError: a func_id of more than 32 bits, no such conduit, no vCPU, or vCPU indices past 32 bits.
         """
         vcpu = _vcpus(n_vcpu, first_vcpu)
-        func_ids = np.full(n_vcpu, whole("func_id", func_id, last=_LAST), np.uint32)
+        func_ids = np.full(n_vcpu, whole("func_id", func_id, last=LAST_U32), np.uint32)
         conduit = Conduit(whole("conduit", conduit, last=max(Conduit)))
         return cls(vcpu, func_ids, None if conduit == Conduit.HVC else np.full(n_vcpu, conduit, np.uint8))
 
@@ -181,7 +178,7 @@ def batch(trace: Trace, k: int, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
     """
     k = whole("k", k, last=len(trace) - 1)
     conduit = Conduit.HVC_IMM if trace.imm[k] else Conduit.HVC
-    return Calls.one_each(int(trace.r0[k]) & _LAST, n_vcpu=n_vcpu, first_vcpu=first_vcpu, conduit=conduit)
+    return Calls.one_each(int(trace.r0[k]) & LAST_U32, n_vcpu=n_vcpu, first_vcpu=first_vcpu, conduit=conduit)
 
 
 def mix(weights: Mapping[str | int, float], n_call: int, n_vcpu: int, *, seed: int) -> Calls:
@@ -204,7 +201,7 @@ def mix(weights: Mapping[str | int, float], n_call: int, n_vcpu: int, *, seed: i
     (['0x86000001', '0xc4000053'], 1)
     """
     n_call = whole("n_call", n_call, last=np.iinfo(np.int64).max)
-    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=_LAST)
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=LAST_U32)
     weight = _weights(weights)
     func_id = np.array(list(weight), np.uint32)
     # Scaled by the largest first: finite weights must not add up to infinity.
@@ -221,15 +218,15 @@ def _weights(weights: Mapping[str | int, float]) -> dict[int, float]:
     for key, weight in weights.items():
         func_id = _func_id(key)
         if func_id in by_id:
-            message = f"weights[{key!r}]: function 0x{func_id:08x} is given twice, by name and by id; give it once"
-            raise InputError(message)
+            msg = f"weights[{key!r}]: function 0x{func_id:08x} is given twice, by name and by id; give it once"
+            raise InputError(msg)
         if not _is_weight(weight):
-            message = f"weights[{key!r}] is {weight!r}: a weight must be a finite number >= 0"
-            raise InputError(message)
+            msg = f"weights[{key!r}] is {weight!r}: a weight must be a finite number >= 0"
+            raise InputError(msg)
         by_id[func_id] = float(weight)
     if not any(by_id.values()):
-        message = f"weights of {len(by_id)} functions add up to 0: at least one must be greater than 0"
-        raise InputError(message)
+        msg = f"weights of {len(by_id)} functions add up to 0: at least one must be greater than 0"
+        raise InputError(msg)
     return dict(sorted(by_id.items()))
 
 
@@ -240,21 +237,16 @@ def _is_weight(weight: object) -> bool:
 def _func_id(key: str | int) -> int:
     """The function id a name, a number or a number as text stands for."""
     if not isinstance(key, str):
-        return whole("func_id", key, last=_LAST)
-    if key in FUNCTION_BY_NAME:
-        return FUNCTION_BY_NAME[key].func_id
+        return whole("func_id", key, last=LAST_U32)
     if key[:1].isdigit():
         try:
-            return whole("func_id", int(key, 0), last=_LAST)
+            return whole("func_id", int(key, 0), last=LAST_U32)
         except ValueError:
             pass
-    close = get_close_matches(key.upper(), FUNCTION_BY_NAME, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
-    message = f"no function is called {key!r}: {hint}"
-    raise InputError(message)
+    return function_named(key).func_id
 
 
 def _vcpus(n_vcpu: int, first_vcpu: int) -> NDArray[np.uint32]:
-    first = whole("first_vcpu", first_vcpu, last=_LAST)
-    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=_LAST + 1 - first)
+    first = whole("first_vcpu", first_vcpu, last=LAST_U32)
+    n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=LAST_U32 + 1 - first)
     return np.arange(first, first + n_vcpu, dtype=np.uint32)

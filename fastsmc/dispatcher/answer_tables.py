@@ -79,7 +79,7 @@ _FIXED_WORDS = {
     "VENDOR_HYP_PTP": (-1,),
 }
 _BARE_WORD = {kinds.FEATURE: -1, kinds.TRNG_FEATURES: -1, kinds.SYSTEM2: -6}
-"""x0 where every argument is 0, by kind; id 0 is nobody's, so a query for it is answered by -1."""
+"""x0 by kind, where every argument is 0. No function has id 0, so a query for it is answered by -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ _KIND = np.array(
 PARAMETER = np.array([_KINDS.get(f.name, (kinds.FIXED, 0))[1] for f in FUNCTIONS] + [0] * N_VERDICT, np.uint8)
 IS_NARROW = np.isin(np.append(SLOT_ID, np.zeros(N_VERDICT, np.uint32)), list(NARROWED))
 _KIND_BARE = np.where(np.isin(_KIND, [kinds.WORD, kinds.PTP, kinds.CPU_ON, kinds.AFFINITY_INFO]), _KIND, kinds.FIXED)
-"""Where every argument is 0, the row has what other kinds would answer; forwarded calls keep their ids."""
+"""Kinds where every argument is 0: the rows of the other kinds hold their answers then; forwarded calls keep ids."""
 _KIND_BARE[SLOT_ID.size + Verdict.FORWARDED] = kinds.KEPT
 _HAS_ANSWERED = np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT])
 

@@ -27,8 +27,8 @@ from fastsmc.vm import Fleet
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
 _ALL_ZERO = np.zeros(0, np.uint64)
 STREAMED = 1 << 24
-"""Verdicts from which on several threads write around the caches, which could not hold them: 1.02x to 1.05x on two
-threads, whose limit is the memory they share; 0.97x to 1x on one."""
+"""From so many verdicts on, several threads write them around the caches, which could not hold them. That is 1.02x to
+1.05x as fast on two threads, whose limit is the memory they share, and 0.97x to 1x on one."""
 By = Literal["service", "vm", "both"]
 
 

@@ -17,7 +17,7 @@ from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_block
 from fastsmc.dispatcher.kernels.wide import CHUNK, ROOM, STEP
 from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.rows import Rows
-from fastsmc.jit.cache_lines import on_lines
+from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.jit.compiled import HAS_WIDE
 
 N_WIDE = STEP
@@ -34,9 +34,9 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.arrays = (
-            on_lines(np.empty((5, ROOM), np.uint8)),
-            on_lines(np.empty(ROOM, np.uint16)),
-            on_lines(np.empty((3, ROOM), np.uint32)),
+            empty_on_lines((5, ROOM), np.uint8),
+            empty_on_lines(ROOM, np.uint16),
+            empty_on_lines((3, ROOM), np.uint32),
         )
         self.span = np.empty((1, 2), np.uint64)
 

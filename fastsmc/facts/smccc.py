@@ -10,7 +10,10 @@ Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime}.c, read between 5.10 and 7.x,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import IntEnum
+
+from fastsmc.errors import InputError
 
 FAST_CALL = 0x8000_0000
 """Bit 31: a fast call; clear: a yielding call. Source: DEN0028, 2.5."""
@@ -260,6 +263,8 @@ FUNCTIONS: tuple[Function, ...] = (
 
 FUNCTION_BY_ID = {f.func_id: f for f in FUNCTIONS}
 FUNCTION_BY_NAME = {f.name: f for f in FUNCTIONS}
+_MOST_ALIKE, _SHOWN = 3, 40
+"""Names in a hint, and characters of what a user wrote, that a message shows."""
 
 
 def func_id(*, fast: bool, smc64: bool, owner: int, number: int) -> int:
@@ -279,3 +284,24 @@ def owner_of(func_id: int) -> int:
 def is_psci_allowed(func_id: int) -> bool:
     """Whether the default allow list passes this id to the PSCI code, known there or not."""
     return owner_of(func_id) == PSCI_ALLOWED_OWNER and func_id & 0xFFFF <= PSCI_ALLOWED_LAST
+
+
+def function_named(name: str) -> Function:
+    """The function that a user names: by its name, in any case and with - for _, or by the end that it alone has.
+
+    Raises:
+        InputError: no function is called so, or several end so; the message has the names that are spelled alike.
+
+    >>> function_named("ptp").name
+    'VENDOR_HYP_PTP'
+    """
+    key = name.strip().upper().replace("-", "_")
+    if key in FUNCTION_BY_NAME:
+        return FUNCTION_BY_NAME[key]
+    ends = [full for full in FUNCTION_BY_NAME if full.endswith(f"_{key}") and not full.startswith("PSCI_0_1_")]
+    if len(ends) == 1:
+        return FUNCTION_BY_NAME[ends[0]]
+    close = ends[:_MOST_ALIKE] or get_close_matches(key, FUNCTION_BY_NAME, n=_MOST_ALIKE)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
+    msg = f"no function is called {name[:_SHOWN]!r}: {hint}"
+    raise InputError(msg)

@@ -30,6 +30,7 @@ from fastsmc.bitmaps import (
 from fastsmc.facts.smccc import FilterAction, Service, Verdict
 from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
 from fastsmc.jit.cache_lines import on_lines
+from fastsmc.jit.types import Index
 from fastsmc.kernels import (
     CLASS_AT,
     CODE_AT,
@@ -52,7 +53,6 @@ N_STEP = 16
 _CODE_OF_SLOT = np.append(SLOT_SERVICE, np.full(2, Service.UNKNOWN, np.uint8)) << np.uint8(3)
 """uint8[n_slot + 2]: service * 8, to which a verdict is added for a call's code."""
 _LAST_ID = 0xFFFF_FFFF
-Index = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,16 @@ LINE = 64
 """Bytes of a cache line, and of a wide register."""
 
 
+def empty_on_lines(shape: int | tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
+    """An array that begins at a cache line, its elements not set."""
+    like = np.empty(shape, dtype)  # takes no memory until it is written to
+    memory = np.empty(like.nbytes + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + like.nbytes].view(dtype).reshape(like.shape)
+
+
 def on_lines(rows: NDArray[Number]) -> NDArray[Number]:
     """The same from the start of a cache line on, so that a row of a line's bytes or less lies in one."""
-    memory = np.empty(rows.nbytes + LINE, np.uint8)
-    start = -memory.ctypes.data % LINE
-    aligned = memory[start : start + rows.nbytes].view(rows.dtype).reshape(rows.shape)
+    aligned = empty_on_lines(rows.shape, rows.dtype.type)
     aligned[:] = rows
     return aligned

@@ -59,7 +59,7 @@ def _has_wide() -> bool:
 
 
 HAS_WIDE = _has_wide()
-"""Whether kernels_wide may be compiled."""
+"""Whether kernels for wide registers may be compiled."""
 
 
 _has_said_uncached = False
@@ -167,7 +167,7 @@ def inner_kernel(function: F) -> F:
 
 
 def inlined_kernel(function: F) -> F:
-    """An inner kernel that becomes part of whatever calls it: for a step of a driver that is called in one place.
+    """An inner kernel that becomes part of whatever calls it: for steps of a driver that one place calls, or two.
 
     So a driver is cut into steps that take named tuples, and no tuple is handed over at run time.
     """

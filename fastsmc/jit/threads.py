@@ -17,8 +17,10 @@ from fastsmc.errors import InputError
 P = TypeVar("P")
 T = TypeVar("T")
 
-PART, LARGE_PART = 1 << 18, 1 << 20
-"""Calls in a part: 0.1 ms and more of work, some 10 times what handing it over costs; and in a part of a big batch."""
+PART = 1 << 18
+"""Calls in a part: 0.1 ms of work or more, which is some 10 times what handing a part over costs."""
+LARGE_PART = 1 << 20
+"""Calls in a part of a big batch."""
 MANY = 1 << 24
 """From so many calls on a batch is cut into large parts."""
 SMALL = 1 << 22

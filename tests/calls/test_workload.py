@@ -232,7 +232,7 @@ def test_mix_takes_names_ids_and_ids_as_text() -> None:
     ("weights", "told"),
     [
         ({"TRNG_RND46": 1}, "no function is called 'TRNG_RND46': did you mean TRNG_RND64"),
-        ({"psci_version": 1}, "did you mean PSCI_VERSION"),
+        ({"psci_versoin": 1}, "did you mean PSCI_VERSION"),
         ({"qqqq": 1}, "or give the id as a number"),
         ({"0xzz": 1}, "no function is called '0xzz'"),
         ({"0x100000000": 1}, "func_id is 4294967296"),
@@ -323,3 +323,10 @@ def test_what_is_frozen_is_changed_by_nobody() -> None:
     read_only.flags.writeable = True
     read_only[:] = 9
     assert ice[-1].tolist() == [0, 1, 2]
+
+
+def test_a_function_is_named_in_any_case_or_by_the_end_that_it_alone_has() -> None:
+    for name in ("VENDOR_HYP_PTP", "vendor-hyp-ptp", "PTP"):
+        assert set(mix({name: 1}, n_call=3, n_vcpu=1, seed=1).func_id.tolist()) == {0x8600_0001}
+    with pytest.raises(InputError, match="no function is called 'VERSION': did you mean SMCCC_VERSION or PSCI_VERSION"):
+        mix({"VERSION": 1}, n_call=3, n_vcpu=1, seed=1)

@@ -13,7 +13,7 @@ from fastsmc.dispatcher import batch as dispatcher
 from fastsmc.dispatcher.batch import dispatch, verdicts
 from fastsmc.errors import InputError
 from fastsmc.jit import threads as parts
-from fastsmc.jit.cache_lines import on_lines
+from fastsmc.jit.cache_lines import empty_on_lines, on_lines
 from fastsmc.vm import Fleet
 from tests.dispatcher.test_batch import random_calls
 
@@ -117,3 +117,13 @@ def test_callers_may_be_threads_and_forked_children() -> None:
     assert parts._pool is not None
     parts._forget_pool()  # what os.register_at_fork calls in a child
     assert np.array_equal(verdicts(fleet, calls, threads=2), expected)
+
+
+@pytest.mark.parametrize("shape", [0, 1, 1000, (5, 77), (3, 0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.float64])
+def test_an_array_on_cache_lines_begins_at_one(shape: int | tuple[int, ...], dtype: type) -> None:
+    empty = empty_on_lines(shape, dtype)
+    assert (empty.dtype, empty.shape) == (np.dtype(dtype), np.empty(shape).shape)
+    assert empty.ctypes.data % 64 == 0 or not empty.size
+    given = np.ones(shape, dtype)
+    assert np.array_equal(on_lines(given), given)

@@ -49,7 +49,7 @@ def _row_step(_typing: Any, func_id: Any, verdict: Any, at: Any, multiplier: Any
 
 @kernel
 def list_block(func_id: U32, verdict: U8, multiplier: np.uint32, lookup: U8, row: U16, listed: U16) -> int:
-    """As kernels_answers.list_block, of 64 calls and more.
+    """What `answers.list_block` does, for 64 calls and more.
 
     A last step of fewer than 64 calls is moved back over calls listed before, whose bits are shifted out.
     """

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.jit.compiled import inner_kernel, kernel
+from fastsmc.jit.compiled import inlined_kernel, inner_kernel, kernel
 from fastsmc.jit.types import I64, U8, U32, U64, Flags, u8, u32, u64
 
 _HANDLED, _EXIT = u8(0), u8(4)
@@ -53,7 +53,7 @@ def vcpu_number(target: np.uint64) -> np.int64:
     return np.int64(aff0 | rest << u64(4))
 
 
-@inner_kernel
+@inlined_kernel
 def _affinity_info(target: np.uint64, level: np.uint64, power: Power) -> int:
     """x0 of AFFINITY_INFO: whether a vCPU with these fields, from a level up, is on (0) or all are off (1)."""
     mask = power.affinity & ~((u64(1) << (u64(8) * level)) - u64(1))
@@ -66,7 +66,7 @@ def _affinity_info(target: np.uint64, level: np.uint64, power: Power) -> int:
     return 1 if found else _INVALID
 
 
-@inner_kernel
+@inlined_kernel
 def power_answer(is_on: bool, x1: np.uint64, x2: np.uint64, power: Power) -> int:
     """x0 of CPU_ON, or else of AFFINITY_INFO, nothing switched."""
     if x1 & ~power.affinity != u64(0) and not power.masks:

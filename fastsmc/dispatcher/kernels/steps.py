@@ -39,7 +39,8 @@ from fastsmc.kernels import (
 N_TOGETHER = 4
 """Steps of classes whose instructions are mixed: the chain from id to class is three times as long as a step takes."""
 AHEAD, SOON = 3072, 2048
-"""Elements: a chunk and a half, a chunk. What hardware prefetches is forgotten while other loops run in between."""
+"""How many elements are asked for ahead: a chunk and a half, a chunk. What hardware prefetches is forgotten while other
+loops run in between."""
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -84,7 +85,7 @@ def product_planes(builder: ir.IRBuilder, words: list[Value], multiplier: Value)
 def _ask(elements: int, locality: int) -> Any:
     @intrinsic
     def ask(_typing: Any, column: Any, at: Any) -> Any:
-        """Asks for what lies so many elements after 64 of them from `at` on, past the end of the column as well."""
+        """Asks for the 64 elements that lie so many elements after `at`, past the end of the column as well."""
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
             size = signature.args[0].dtype.bitwidth // 8
@@ -101,7 +102,7 @@ def _ask(elements: int, locality: int) -> Any:
 
 
 ask_ahead, ask_soon = _ask(AHEAD, 2), _ask(SOON, 3)
-"""To L2, where it pushes out nothing that loops of this chunk leave each other in L1; to L1."""
+"""Ahead to L2, where it pushes out nothing that loops of this chunk leave each other in L1; soon to L1."""
 
 
 @intrinsic
@@ -119,7 +120,7 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
 def _class_step(n: int) -> Any:
     @intrinsic
     def class_step(_typing: Any, func_id: Any, at: Any, lookup: Any, table: Any, multiplier: Any, out: Any) -> Any:
-        """Stores what `table` says of known ids, their classes; returns the bits of unknown ids, of which it says any.
+        """Stores the class of each known id. Returns a bit mask of the unknown ids; their stored class is arbitrary.
 
         The key is compared as a product: an odd multiplier gives different ids different products. So the ids
         themselves need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be
@@ -295,7 +296,7 @@ def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, strea
 
 
 def _fills_line(builder: ir.IRBuilder, base: Value, offset: Value, wanted: Value) -> Value:
-    """Whether it is wanted and a cache line begins there."""
+    """Whether a store around the caches is wanted and a cache line begins where it would go."""
     address = builder.add(builder.ptrtoint(base, I64), offset)
     begins = builder.icmp_unsigned("==", builder.and_(address, ir.Constant(I64, 63)), ir.Constant(I64, 0))
     return builder.and_(begins, wanted)
