@@ -77,7 +77,7 @@ def bench_blocks(benchmark: Any, pattern: str, calls_in_block: int) -> None:
     def make(seed: int) -> GroupedCalls:
         calls = inputs.random_calls(N_CALL, 1024, seed=seed)
         n_block = N_CALL // calls_in_block
-        return GroupedCalls.of(calls.vcpu[:n_block], np.full(n_block, calls_in_block), calls.func_id)
+        return GroupedCalls.of(calls.vcpu[:n_block], calls.func_id, n_call=np.full(n_block, calls_in_block))
 
     kernel(benchmark, inputs.fleet_of_policies(1024), make, calls_in_block=calls_in_block)
 

@@ -241,8 +241,8 @@ def million_grouped(n_call: int) -> Setup:
     small = inputs.fleet_of_policies(1024, n_policy=50, seed=6)
     func_id = inputs.random_calls(n_call, 1, seed=6).func_id
     n_of_vm = np.diff(np.arange(large.n_vm + 1) * n_call // large.n_vm)
-    calls = GroupedCalls.of(large.first_vcpu[:-1], n_of_vm, func_id)
-    fewer = GroupedCalls.of(np.arange(large.n_vm) * small.n_vcpu // large.n_vm, n_of_vm, func_id)
+    calls = GroupedCalls.of(large.first_vcpu[:-1], func_id, n_call=n_of_vm)
+    fewer = GroupedCalls.of(np.arange(large.n_vm) * small.n_vcpu // large.n_vm, func_id, n_call=n_of_vm)
     setup, out = verdict_setup("random ids, in blocks by VM of 100k", large, calls)
     setup.contestants["1024_vms"] = Contestant(_verdicts(small, fewer, out, one_thread(dispatcher.verdicts)), n_call)
     setup.more["times_1024_vms"] = lambda t: 1 / ratio(t, "1024_vms")

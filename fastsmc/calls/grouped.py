@@ -62,9 +62,9 @@ class GroupedCalls:
     def of(
         cls,
         vcpu: ArrayLike,
-        n_call: ArrayLike,
         func_id: ArrayLike,
         *,
+        n_call: ArrayLike,
         conduit: ArrayLike | None = None,
         x1: ArrayLike | None = None,
         x2: ArrayLike | None = None,
@@ -76,7 +76,7 @@ class GroupedCalls:
             InputError: a column that is not one-dimensional, not as long as it must be, or holds a value that is not a
                 whole number in range; counts that do not add up to the calls.
 
-        >>> GroupedCalls.of([3, 0], [2, 1], [0x8400_0000, 0x8400_0053, 0x8400_0000]).each().vcpu
+        >>> GroupedCalls.of([3, 0], [0x8400_0000, 0x8400_0053, 0x8400_0000], n_call=[2, 1]).each().vcpu
         array([3, 3, 0], dtype=uint32)
         """
         vcpus = column("vcpu", vcpu, np.uint32, each="block")

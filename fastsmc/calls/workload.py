@@ -181,7 +181,7 @@ def batch(trace: Trace, k: int, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
     return Calls.one_each(int(trace.r0[k]) & LAST_U32, n_vcpu=n_vcpu, first_vcpu=first_vcpu, conduit=conduit)
 
 
-def mix(weights: Mapping[str | int, float], n_call: int, n_vcpu: int, *, seed: int) -> Calls:
+def mix(weights: Mapping[str | int, float], *, n_call: int, n_vcpu: int, seed: int) -> Calls:
     """Random calls: functions by weight, vCPUs evenly, every call independent of the others.
 
     Args:

@@ -38,7 +38,7 @@ STD_BMAP, PSCI_VERSION = 0x6030_0000_0016_0000, 0x6030_0000_0014_0000
 
 def in_blocks(rng: np.random.Generator, lengths: NDArray[np.int64], n_vcpu: int, unknown: float = 0.1) -> GroupedCalls:
     vcpu = rng.integers(0, n_vcpu, lengths.size)
-    return GroupedCalls.of(vcpu, lengths, mixed_ids(rng, int(lengths.sum()), unknown))
+    return GroupedCalls.of(vcpu, mixed_ids(rng, int(lengths.sum()), unknown), n_call=lengths)
 
 
 def one_by_one(calls: GroupedCalls) -> Calls:
@@ -156,7 +156,7 @@ def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
 
 @pytest.mark.parametrize("step", [2, -1])
 def test_a_part_is_calls_in_a_row(step: int) -> None:
-    calls = GroupedCalls.of([0, 1], [2, 3], [1, 2, 3, 4, 5])
+    calls = GroupedCalls.of([0, 1], [1, 2, 3, 4, 5], n_call=[2, 3])
     for each in (calls, calls.each()):
         with pytest.raises(InputError, match="must be a slice of step 1"):
             each.part(slice(None, None, step))
@@ -165,7 +165,7 @@ def test_a_part_is_calls_in_a_row(step: int) -> None:
 @pytest.mark.parametrize("call", [-1, -5, 5, 2**40])
 def test_a_call_that_there_is_not_has_no_vcpu(call: int) -> None:
     with pytest.raises(InputError, match=f"there is no call {call}: there are 5 calls"):
-        GroupedCalls.of([7, 8], [2, 3], [1, 2, 3, 4, 5]).vcpu_of(np.array([4, call]))
+        GroupedCalls.of([7, 8], [1, 2, 3, 4, 5], n_call=[2, 3]).vcpu_of(np.array([4, call]))
 
 
 @settings(max_examples=200)
@@ -182,7 +182,7 @@ def test_blocks_are_found_in_calls(vcpu: list[int], dtype: type[np.unsignedinteg
 
 @pytest.mark.parametrize("n_call", [3, 64, 5000, 3 * parts.PART])
 def test_a_vcpu_the_fleet_lacks_is_named_and_out_left_as_it_was(n_call: int) -> None:
-    calls = GroupedCalls.of([0, 5, 6, 7], [n_call - 2, 0, 1, 1], np.zeros(n_call, np.uint32))
+    calls = GroupedCalls.of([0, 5, 6, 7], np.zeros(n_call, np.uint32), n_call=[n_call - 2, 0, 1, 1])
     fleet, out = Fleet.uniform(n_vm=2, n_vcpu=3), np.full(n_call, 0xEE, np.uint8)
     for threads in (1, 2):
         with pytest.raises(InputError, match="block 2 is made by vCPU 6, but the fleet has 6 vCPUs"):
@@ -199,7 +199,7 @@ def test_a_block_of_no_calls_needs_a_vcpu_too(threads: int) -> None:
     """Also where parts of the batch meet, and at its ends."""
     ids = np.zeros(2 * parts.PART, np.uint32)
     for vcpu, n_call in (([6, 0, 0], [0, 1, 1]), ([0, 6, 0], [1, 0, 1]), ([0, 0, 6], [1, 1, 0])):
-        calls = GroupedCalls.of(vcpu, np.array(n_call) * parts.PART, ids)
+        calls = GroupedCalls.of(vcpu, ids, n_call=np.array(n_call) * parts.PART)
         with pytest.raises(InputError, match=f"block {vcpu.index(6)} is made by vCPU 6"):
             verdicts(Fleet.uniform(n_vm=2, n_vcpu=3), calls, threads=threads)
 
@@ -242,7 +242,7 @@ def test_a_read_only_column_that_another_array_can_write_to_is_copied() -> None:
     ],
 )
 def test_a_copy_cannot_be_changed_either(copied: Callable[[Any], Any]) -> None:
-    calls = GroupedCalls.of([5, 7], [1, 2], [1, 2, 3], x1=[4, 5, 6])
+    calls = GroupedCalls.of([5, 7], [1, 2, 3], n_call=[1, 2], x1=[4, 5, 6])
     again = copied(calls)
     assert np.array_equal(one_by_one(again).vcpu, [5, 7, 7])
     assert again.func_id.tolist() == [1, 2, 3]
@@ -294,13 +294,14 @@ def test_the_constructor_takes_nothing_a_kernel_could_trip_over(columns, told) -
     ],
 )
 def test_blocks_that_do_not_add_up_are_refused(arguments, told) -> None:  # type: ignore[no-untyped-def]
+    vcpu, n_call, func_id = arguments
     with pytest.raises(InputError, match=told):
-        GroupedCalls.of(*arguments)
+        GroupedCalls.of(vcpu, func_id, n_call=n_call)
     with pytest.raises(InputError, match=r"x1 has 2 calls and n_call adds up to 3"):
-        GroupedCalls.of([0], [3], [1, 2, 3], x1=[1, 2])
+        GroupedCalls.of([0], [1, 2, 3], n_call=[3], x1=[1, 2])
     for conduit in ([7, 0, 0], np.array([7, 0, 0], np.uint8)):
         with pytest.raises(InputError, match=r"conduit\[0\] is 7"):
-            GroupedCalls.of([0], [3], [1, 2, 3], conduit=conduit)
+            GroupedCalls.of([0], [1, 2, 3], n_call=[3], conduit=conduit)
 
 
 @wide_only

@@ -197,7 +197,7 @@ def test_replay_and_batch_refuse_what_does_not_fit() -> None:
 
 def test_mix_draws_by_weight_and_spreads_over_vcpus() -> None:
     n_call = 100_000
-    calls = mix(WEIGHTS, n_call, 8, seed=1)
+    calls = mix(WEIGHTS, n_call=n_call, n_vcpu=8, seed=1)
     ids, counts = np.unique(calls.func_id, return_counts=True)
     assert ids.tolist() == [0x8400_0000, 0x8600_0001, 0xC400_0053]
     for share, count in zip((0.2, 0.1, 0.7), counts, strict=True):
@@ -210,8 +210,14 @@ def test_mix_draws_by_weight_and_spreads_over_vcpus() -> None:
 
 
 def test_mix_is_its_seed_and_nothing_else() -> None:
-    first, again = mix(WEIGHTS, 500, 4, seed=3), mix(dict(reversed(WEIGHTS.items())), 500, 4, seed=3)
-    scaled, other = mix({k: w * 1e300 for k, w in WEIGHTS.items()}, 500, 4, seed=3), mix(WEIGHTS, 500, 4, seed=4)
+    first, again = (
+        mix(WEIGHTS, n_call=500, n_vcpu=4, seed=3),
+        mix(dict(reversed(WEIGHTS.items())), n_call=500, n_vcpu=4, seed=3),
+    )
+    scaled, other = (
+        mix({k: w * 1e300 for k, w in WEIGHTS.items()}, n_call=500, n_vcpu=4, seed=3),
+        mix(WEIGHTS, n_call=500, n_vcpu=4, seed=4),
+    )
     assert first.func_id.tolist() == again.func_id.tolist() == scaled.func_id.tolist() != other.func_id.tolist()
     assert first.vcpu.tolist() == again.vcpu.tolist() == scaled.vcpu.tolist() != other.vcpu.tolist()
 
@@ -219,13 +225,13 @@ def test_mix_is_its_seed_and_nothing_else() -> None:
 def test_mix_draws_from_the_stream_it_names() -> None:
     uniform = np.random.default_rng([9, STREAM_CALLS]).random(50)
     expected = [0x8400_0000 if u < 0.25 else 0xC400_0053 for u in uniform]
-    assert mix({"TRNG_RND64": 3, "PSCI_VERSION": 1}, 50, 1, seed=9).func_id.tolist() == expected
+    assert mix({"TRNG_RND64": 3, "PSCI_VERSION": 1}, n_call=50, n_vcpu=1, seed=9).func_id.tolist() == expected
 
 
 def test_mix_takes_names_ids_and_ids_as_text() -> None:
     for key in ("VENDOR_HYP_PTP", 0x8600_0001, "0x86000001", "2248146945", np.uint32(0x8600_0001)):
-        assert set(mix({key: 0.5}, 10, 1, seed=0).func_id.tolist()) == {0x8600_0001}  # type: ignore[dict-item]
-    assert len(mix({"TRNG_RND64": 1}, 0, 1, seed=0)) == 0
+        assert set(mix({key: 0.5}, n_call=10, n_vcpu=1, seed=0).func_id.tolist()) == {0x8600_0001}  # type: ignore[dict-item]
+    assert len(mix({"TRNG_RND64": 1}, n_call=0, n_vcpu=1, seed=0)) == 0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +256,7 @@ def test_mix_takes_names_ids_and_ids_as_text() -> None:
 )
 def test_mix_refuses_weights_that_mean_nothing(weights: dict[str | int, float], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        mix(weights, 1, 1, seed=0)
+        mix(weights, n_call=1, n_vcpu=1, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -259,14 +265,14 @@ def test_mix_refuses_weights_that_mean_nothing(weights: dict[str | int, float], 
 )
 def test_mix_refuses_wrong_counts_and_seeds(n_call: int, n_vcpu: int, seed: int, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        mix(WEIGHTS, n_call, n_vcpu, seed=seed)
+        mix(WEIGHTS, n_call=n_call, n_vcpu=n_vcpu, seed=seed)
 
 
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0, 1e308), min_size=1, max_size=5))
 def test_mix_never_draws_weight_zero(weights: dict[int, float]) -> None:
     if not any(weights.values()):
         return
-    drawn = set(mix(weights, 200, 1, seed=0).func_id.tolist())  # type: ignore[arg-type]
+    drawn = set(mix(weights, n_call=200, n_vcpu=1, seed=0).func_id.tolist())  # type: ignore[arg-type]
     assert drawn <= {func_id for func_id, weight in weights.items() if weight > 0}
 
 

@@ -189,7 +189,7 @@ from fastsmc.vm import Fleet
 from fastsmc.calls.workload import Calls
 fleet, ids = Fleet.uniform(n_vm=2, n_vcpu=1), np.zeros(64, np.uint32)
 verdicts(fleet, Calls(np.zeros(64, np.uint16), ids))
-verdicts(fleet, GroupedCalls.of([0], [64], ids))
+verdicts(fleet, GroupedCalls.of([0], ids, n_call=[64]))
 (text,) = {kernel}.inspect_asm().values()
 print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgatherdd", "vpmulld", "zmm")))
 """
@@ -230,7 +230,7 @@ from fastsmc.calls.workload import Calls
 assert not HAS_WIDE
 fleet, ids = Fleet.uniform(n_vm=1, n_vcpu=1), np.full(100, 0x84000050, np.uint32)
 with np.errstate(over="ignore"):
-    for calls in (Calls(ids * 0, ids), GroupedCalls.of([0, 0], [30, 70], ids)):
+    for calls in (Calls(ids * 0, ids), GroupedCalls.of([0, 0], ids, n_call=[30, 70])):
         found = dispatch(fleet, calls)
         print(set(found.verdict.tolist()), found.counts())
 """

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from fastsmc.jit import compiled
 
 PROGRAM = """
 import numpy as np
@@ -120,28 +117,3 @@ def test_the_arrays_of_a_read_only_caller_are_taken() -> None:
     vcpu, func_id = np.zeros(2, np.uint32), np.array([0x84000050, 7], np.uint32)
     vcpu.flags.writeable = func_id.flags.writeable = False
     assert verdicts(Fleet.uniform(n_vm=1, n_vcpu=1), Calls(vcpu, func_id)).tolist() == [0, 1]
-
-
-def test_a_change_in_any_file_of_the_package_names_another_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a copy: a file of every folder is changed in turn, one is renamed, one is new; no digest is seen twice."""
-    package = tmp_path / "fastsmc"
-    shutil.copytree(Path(compiled.__file__).parents[1], package, ignore=shutil.ignore_patterns("data", "__pycache__"))
-    monkeypatch.setattr(compiled, "__file__", str(package / "jit" / "compiled.py"))
-    digest = compiled._source_digest
-    before = digest()
-    assert digest() == before
-    seen = {before}
-    first_of_folder = {path.parent: path for path in sorted(package.rglob("*.py"), reverse=True)}
-    assert {"kernels", "jit", "facts"} <= {folder.name for folder in first_of_folder}
-    for number, path in enumerate(first_of_folder.values(), 1):
-        source = path.read_bytes()
-        path.write_bytes(source + b"# changed\n")
-        seen.add(digest())
-        assert len(seen) == number + 1, path
-        path.write_bytes(source)
-    assert digest() == before
-    path.rename(path.with_name("another_name.py"))
-    (package / "plan" / "new.py").touch()
-    assert digest() not in seen

@@ -20,20 +20,20 @@ def printed(*arguments: str) -> str:
 
 
 def test_the_command_prints_what_the_library_returns() -> None:
-    found = smc.scope("6.18", features="psci02+sve", vcpus=[4, 513])
+    found = smc.scope("6.18", features="psci02+sve", n_vcpu=[4, 513])
     options = ("--release", "6.18", "--features", "psci02+sve", "--vcpus", "4,513")
     assert printed(*options) == f"{found}\n"
     assert json.loads(printed(*options, "--json")) == found.as_dict()
 
 
 def test_rows_are_those_of_the_register_set() -> None:
-    found = smc.scope("7.3", vcpus=[64])
+    found = smc.scope("7.3", n_vcpu=[64])
     assert found.rows == compare_scopes(register_set("7.3"), [64])
     assert len(repr(found)) <= 200
 
 
 def test_ranges_of_vcpus_are_read() -> None:
-    assert printed("--vcpus", "1-3") == f"{smc.scope(vcpus=[1, 2, 3])}\n"
+    assert printed("--vcpus", "1-3") == f"{smc.scope(n_vcpu=[1, 2, 3])}\n"
 
 
 def test_an_unknown_release_is_refused() -> None:

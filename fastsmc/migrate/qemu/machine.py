@@ -104,11 +104,11 @@ class QemuMachine:
         words |= {"max"} if self.is_max else set()
         return frozenset(words | ({"sve"} if sve else set()))
 
-    def is_hypothetical(self, n_vcpu: int) -> bool:
+    def is_hypothetical(self, *, n_vcpu: int) -> bool:
         """Whether QEMU refuses so many vCPUs."""
         return n_vcpu > QEMU_VIRT_MAX_CPUS.value
 
-    def checked_vcpus(self, n_vcpu: int) -> int:
+    def checked_vcpus(self, *, n_vcpu: int) -> int:
         """The same number, as an int.
 
         Raises:

@@ -87,7 +87,7 @@ class StreamSize:
     @property
     def is_hypothetical(self) -> bool:
         """Whether QEMU refuses so many vCPUs."""
-        return self.machine.is_hypothetical(self.n_vcpu)
+        return self.machine.is_hypothetical(n_vcpu=self.n_vcpu)
 
     @property
     def kind(self) -> str:

@@ -93,7 +93,7 @@ def size(
 
 
 def _size(sent: Carried, n_vcpu: int, machine: QemuMachine, suppress_vmdesc: bool) -> StreamSize:
-    n_vcpu = machine.checked_vcpus(n_vcpu)
+    n_vcpu = machine.checked_vcpus(n_vcpu=n_vcpu)
     has = machine.has(sve=sent.has_sve)
     data = recorded(machine.version)
     layouts = [cut(layout, has) for layout in data["sections"] if is_sent(layout, has)]
