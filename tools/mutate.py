@@ -38,7 +38,17 @@ LEFT_OUT = shutil.ignore_patterns(".?*", "__pycache__", "reports", "build", "dis
 """What no test needs: .venv, .git and the caches of tools among it."""
 
 ROOMS = (
-    ("facts", "reference", "test_vm.py", "test_kernels.py", "fleet", "calls", "dispatcher", "jit/test_threads.py"),
+    (
+        "test_checks.py",
+        "facts",
+        "reference",
+        "test_vm.py",
+        "test_kernels.py",
+        "fleet",
+        "calls",
+        "dispatcher",
+        "jit/test_threads.py",
+    ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
     ("scopes", "explanation", "latency", "scaling", "cli", "reporting"),
 )
