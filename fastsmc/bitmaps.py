@@ -20,10 +20,11 @@ from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
 
 N_HASH_BITS = 7
 N_BUCKET = 1 << N_HASH_BITS
-"""128 buckets for 62 ids: two wide registers hold a byte for each. One multiplier in 40 000 separates the ids."""
+"""Buckets of the hash of known ids: 128 for 62 ids, so that two wide registers hold a byte for each bucket. One
+multiplier in 40 000 gives every id a bucket of its own."""
 
 _FIRST_MULTIPLIER = 0x2615_65F6
-"""Separates the ids of today; found by trying."""
+"""The multiplier that is tried first. It gives every id of today a bucket of its own; found by trying."""
 
 N_PLANE = 3
 """Conduit planes of an action row: HVC (any immediate), SMC, SMC with an immediate."""

@@ -66,7 +66,7 @@ def whole(
 
 
 def must_be_whole(first: int, last: int) -> str:
-    """What is said of a value that is no whole number in first..last."""
+    """The sentence about a value that is no whole number in first..last."""
     return f"it must be a whole number in {first}..{last if last < LAST_U32 else hex(last)}"
 
 

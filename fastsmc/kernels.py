@@ -14,11 +14,11 @@ from fastsmc.jit.simd import keys_below
 from fastsmc.jit.types import I64, U8, U32, U64, Index, u8, u32, u64
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
-"""Where rows.Rows.lookup holds what."""
+"""Byte offsets of what rows.Rows.lookup holds, and its size."""
 KEY_TOP, IS_EMPTY, CLASS = 0x80, 0x40, 0x3F
-"""A byte at HIT_AT: the top bit of the key's product, whether the bucket has no key, the class."""
+"""Bits of a byte at HIT_AT: the top bit of the key's product, whether the bucket has no key, the class."""
 BIT_ROWS, N_BIT_PLANE, N_BIT_CLASS, N_BIT_VCPU = 256, 3, 32, 1024
-"""The most rows, bytes of bits in a row, classes, and vCPUs of one look-up in registers (bit_rows.BitRows)."""
+"""At most so many rows, bytes of bits in a row, classes and vCPUs fit a look-up in registers (bit_rows.BitRows)."""
 BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 832, 896, 960, 1088, 2112
 """Where bit_rows.BitRows.table holds what: planes of a byte per row; by class the plane, the first bit and the second,
 as masks; the verdict by second bit, first bit and class; the row by vCPU."""
@@ -40,7 +40,7 @@ _LOW32, _VENDOR_RESET = u64(0xFFFF_FFFF), u64(0x8000_0000)
 
 
 class Division(NamedTuple):
-    """A division that is a multiplication: what a vCPU is divided by for its group (rows.Rows)."""
+    """The division that gives a vCPU's group, as a multiplication and a shift (rows.Rows.magic)."""
 
     magic: np.uint64
     shift: np.uint64
@@ -165,7 +165,7 @@ def decide(
 
 @kernel
 def spread(block_first: I64, block_vcpu: U32, block: int, first: int, out: U32) -> None:
-    """The vCPU of each call from number `first` on, which lies in that block. int64[n_block + 1], uint32[n_block]."""
+    """The vCPU of each call from number `first`, in block `block`, on. int64[n_block + 1], uint32[n_block]."""
     at = 0
     while at < out.size:
         end = min(block_first[block + 1] - first, out.size)

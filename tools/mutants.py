@@ -301,7 +301,7 @@ MUTANTS = [
     ),
     *_in(
         "migrate/compat/lists.py",
-        ("return _series(release) >= self.by", "return _series(release) > self.by"),
+        ("return release.series >= self.by", "return release.series > self.by"),
         ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
     ),
     *_in(

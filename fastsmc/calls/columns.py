@@ -57,7 +57,7 @@ def column(
 
 
 def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], made_by: str) -> None:
-    """Kernels trust what they are given, so nothing else gets in.
+    """Refuses an array that a kernel could not trust: kernels check nothing.
 
     Raises:
         InputError: not an array, of another dtype or shape, not contiguous or not aligned.
@@ -69,7 +69,7 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
 
 
 def whole_slice(part: slice, n_call: int) -> slice:
-    """The same slice with a start and a stop of 0..n_call, which is not before it.
+    """The same slice with its start and stop in 0..n_call, the stop not before the start.
 
     Raises:
         InputError: a step other than 1.
@@ -87,9 +87,10 @@ def part_of(values: NDArray[T] | None, part: slice) -> NDArray[T] | None:
 
 
 def frozen(values: NDArray[N]) -> NDArray[N]:
-    """A copy that stays as it was checked: a view, as an array that owns its memory may be made writeable again.
+    """A copy that stays as it was checked.
 
-    A read-only array is copied too: another array may write to its memory.
+    The copy is a read-only view, because an array that owns its memory may be made writeable again. A read-only array
+    is copied too, because another array may write to its memory.
     """
     owner = np.array(values)
     owner.flags.writeable = False

@@ -19,9 +19,9 @@ from fastsmc.kernels import spread
 class GroupedCalls:
     """A batch of hypercalls in blocks, a block being calls that one vCPU makes in a row.
 
-    Verdicts and answers are those of the same `Calls`. From some 32 calls in a block on they are found faster, as only
-    ids are read per call and a vCPU is looked up once per block; shorter blocks cost more than a vCPU per call. `of`
-    takes any array-likes; the constructor these arrays only.
+    Verdicts and answers are those of the same calls as `Calls`. Blocks of some 32 calls or more are decided faster,
+    because only ids are read per call and a vCPU is looked up once per block; shorter blocks cost more than a vCPU per
+    call. `of` takes any array-likes; the constructor takes these arrays only.
 
     Attributes:
         block_vcpu: uint32[n_block], fleet-wide vCPU index.
@@ -40,7 +40,7 @@ class GroupedCalls:
     x3: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
-        """Kernels trust what is here, so nothing else gets in.
+        """Checks every column, because kernels trust what a batch holds.
 
         Raises:
             InputError: a column of another dtype, shape or length, or blocks that do not add up to the calls.
@@ -70,7 +70,7 @@ class GroupedCalls:
         x2: ArrayLike | None = None,
         x3: ArrayLike | None = None,
     ) -> GroupedCalls:
-        """Blocks from the vCPU of each and how many calls it makes, and the calls of all blocks one after another.
+        """Calls in blocks: each block's vCPU and number of calls, and the columns of all calls, block after block.
 
         Raises:
             InputError: a column that is not one-dimensional, not as long as it must be, or holds a value that is not a
@@ -114,7 +114,7 @@ class GroupedCalls:
         return len(self.func_id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is checked and frozen as any other calls: an array that comes out of a pickle is writeable."""
+        """A copy is checked and frozen anew, because an array that comes out of a pickle is writeable."""
         columns = (self.func_id, self.conduit, self.x1, self.x2, self.x3)
         return GroupedCalls, (self.block_vcpu, self.block_first, *columns)
 

@@ -20,7 +20,7 @@ STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
 
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
-"""How wide a vCPU index may be, as callers have it: a narrow column is read faster."""
+"""The dtypes that a column of vCPU indices may have; a narrower column is read faster."""
 COLUMNS = {
     "func_id": np.uint32,
     "conduit": np.uint8,
@@ -32,14 +32,15 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """A batch of hypercalls, one row per call. `of` takes any array-likes; the constructor these arrays only.
+    """A batch of hypercalls, one row per call. `of` takes any array-likes; the constructor takes these only.
 
     Attributes:
         vcpu: uint8, uint16 or uint32[n_call], fleet-wide vCPU index.
         func_id: uint32[n_call], low half of x0.
         conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
         x1, x2, x3: uint64[n_call], None = 0 throughout.
-        n_vcpu: every vCPU is below it, and will be: set by `frozen`, None where only a look at all of them can tell.
+        n_vcpu: a number that no vCPU index of the batch reaches, now or later. `frozen` sets it; None where only a look
+            at every call can tell.
     """
 
     vcpu: NDArray[np.unsignedinteger[Any]]
@@ -51,7 +52,7 @@ class Calls:
     n_vcpu: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Kernels trust what is here, so nothing else gets in.
+        """Checks every column, because kernels trust what a batch holds.
 
         Raises:
             InputError: a column of another dtype, shape or length.
@@ -120,9 +121,9 @@ class Calls:
     def frozen(self) -> Calls:
         """The same calls with a copy of their vCPUs that nobody can write to. The other columns are not copied.
 
-        For a batch that is dispatched many times. `out` of a dispatch is filled whole or left as it was, so all vCPUs
-        are looked at before the first verdict is written; those of frozen calls once, here. Kernels for arrays that are
-        read-only are compiled on their own, at the first dispatch ever.
+        For a batch that is dispatched many times. A dispatch fills `out` whole or leaves it as it was, so it looks at
+        all vCPUs before it writes the first verdict; the vCPUs of frozen calls are looked at once, here. Kernels for
+        read-only arrays are compiled separately, at the first dispatch of frozen calls.
 
         >>> Calls.of([0, 4, 1], [0x8400_0000] * 3).frozen().n_vcpu
         5
@@ -154,7 +155,7 @@ def replay(trace: Trace, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:
     """Every vCPU makes every call of a trace: call k of all vCPUs comes before call k + 1.
 
     Args:
-        trace: its calls in file order. It holds HVCs only and no arguments, so x1..x3 are None.
+        trace: the calls to repeat, in file order. A trace holds HVCs only and no arguments, so x1..x3 are None.
         n_vcpu: how many vCPUs call, from index first_vcpu on.
 
     Returns:

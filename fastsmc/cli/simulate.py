@@ -117,7 +117,7 @@ def simulate(
 
 
 def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path]:
-    """Writes the files that were asked for; which ones."""
+    """Writes the files that were asked for, and returns which they are."""
     from fastsmc.results import files
 
     contents: dict[Path, str] = {}
@@ -139,7 +139,7 @@ def _check_outputs(*paths: Path | None) -> None:
 
 
 def _interruptible(work: Callable[..., Simulation]) -> Simulation:
-    """Runs it in a thread beside this one, as Python sees Ctrl-C only when the main thread is in no kernel."""
+    """Runs the work in a second thread, because Python sees Ctrl-C only when the main thread is in no kernel."""
     try:
         with progress("simulating") as show, _interrupts() as stop:
             return ThreadPoolExecutor(1).submit(work, progress=show, stop=stop).result()

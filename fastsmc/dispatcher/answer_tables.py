@@ -45,9 +45,9 @@ from fastsmc.vm import Fleet
 
 _SLOT = {function.name: slot for slot, function in enumerate(FUNCTIONS)}
 VALUE_ROW = SLOT_ID.size + N_VERDICT - kinds.LOWEST
-"""The row of x0 = 0 and nothing else; x0 = n is n rows further."""
+"""The row of the answer x0..x3 = 0; the row of x0 = n lies n rows further."""
 _ARCH, _PSCI, _TRNG = range(3)
-"""Tables of what a feature query answers."""
+"""Numbers of the tables that feature queries are answered from: SMCCC_ARCH_FEATURES, PSCI_FEATURES, TRNG_FEATURES."""
 _MINUS_ONE = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _KINDS = {
     "PSCI_VERSION": (kinds.WORD, 0),
@@ -64,8 +64,8 @@ _KINDS = {
     **dict.fromkeys(("PSCI_SYSTEM_RESET2", "PSCI_SYSTEM_RESET2_64"), (kinds.SYSTEM2, 1)),
     **dict.fromkeys(("PSCI_SYSTEM_OFF2", "PSCI_SYSTEM_OFF2_64"), (kinds.SYSTEM2, 0)),
 }
-"""What answers functions whose answer is not fixed, and its parameter: a word, a feature table, how
-many bits, whether x1..x3 stay."""
+"""Functions whose answer is not fixed: the kind of the answer, and its parameter (which word, which feature table, how
+many bits, whether x1..x3 stay)."""
 _FIXED_WORDS = {
     "SMCCC_VERSION": (SMCCC_VERSION_1_1,),
     "PSCI_MIGRATE_INFO_TYPE": (2,),
@@ -79,7 +79,8 @@ _FIXED_WORDS = {
     "VENDOR_HYP_PTP": (-1,),
 }
 _BARE_WORD = {kinds.FEATURE: -1, kinds.TRNG_FEATURES: -1, kinds.SYSTEM2: -6}
-"""x0 by kind, where every argument is 0. No function has id 0, so a query for it is answered by -1."""
+"""x0 of calls whose arguments are all 0, by kind. No function has id 0, so a feature query with x1 = 0 is answered by
+-1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class AnswerTables:
 
 
 def _fixed() -> NDArray[np.uint64]:
-    """What functions answer if every argument is 0 and, where none answered, verdicts; policies not looked at."""
+    """Rows no policy changes: functions' answers to arguments of 0, and those of verdicts without a function."""
     fixed = np.zeros((VALUE_ROW + 4, 4), np.uint64)
     fixed[VALUE_ROW + kinds.LOWEST :, 0] = np.arange(kinds.LOWEST, 4).astype(np.uint64)
     for name, words in _FIXED_WORDS.items():
@@ -193,13 +194,14 @@ _KIND = np.array(
 PARAMETER = np.array([_KINDS.get(f.name, (kinds.FIXED, 0))[1] for f in FUNCTIONS] + [0] * N_VERDICT, np.uint8)
 IS_NARROW = np.isin(np.append(SLOT_ID, np.zeros(N_VERDICT, np.uint32)), list(NARROWED))
 _KIND_BARE = np.where(np.isin(_KIND, [kinds.WORD, kinds.PTP, kinds.CPU_ON, kinds.AFFINITY_INFO]), _KIND, kinds.FIXED)
-"""Kinds where every argument is 0: the rows of the other kinds hold their answers then; forwarded calls keep ids."""
+"""The kind of each row, for calls whose arguments are all 0: the rows of other kinds then hold their answers, and
+forwarded calls keep their ids."""
 _KIND_BARE[SLOT_ID.size + Verdict.FORWARDED] = kinds.KEPT
 _HAS_ANSWERED = np.isin(np.arange(N_VERDICT), [Verdict.HANDLED, Verdict.EXIT])
 
 
 def _lookup(kind: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """The table of `kinds.list_block`."""
+    """The table that `kinds.list_block` looks answers up in, laid out from kinds.BUCKET_AT on."""
     lookup = np.zeros(kinds.LOOKUP_BYTES, np.uint8)
     lookup[kinds.BUCKET_AT : kinds.KEEPS_AT] = SLOT_OF_BUCKET
     lookup[kinds.KEEPS_AT :][:N_VERDICT] = np.where(_HAS_ANSWERED, 0xFF, 0)

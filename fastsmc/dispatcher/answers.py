@@ -45,7 +45,7 @@ def answers(
 
     Args:
         out: filled and returned when given; uint64[n_call, 4], C-contiguous, apart from the columns of `calls`.
-        threads: as `dispatch` has it.
+        threads: at most so many, by the rules of `dispatch`.
 
     Raises:
         InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares

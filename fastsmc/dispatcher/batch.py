@@ -68,7 +68,8 @@ def dispatch(
 
     Args:
         by: count per service, per VM, or per VM and service ("both"), from which the other two are added up.
-        out: filled with the verdicts when given, as `verdicts` has it; saves large batches the cost of fresh memory.
+        out: filled with the verdicts when given, by the rules of `verdicts`; saves large batches the cost of fresh
+            memory.
         threads: at most so many; None: every core for a batch of four million calls or more. Results are the same.
 
     Raises:
@@ -135,7 +136,7 @@ def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.ui
 def _decided(
     fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8] | None, threads: int | None, n_counter: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Every batch's way: verdicts, in `out` if the caller gave one, and counts, int64[n_counter, N_CODE].
+    """Decides any batch: verdicts, in `out` if the caller gave one, and counts, int64[n_counter, N_CODE].
 
     A caller's array is filled whole or left as it was, so all vCPUs are looked at before the first verdict is written.
     An array of our own is thrown away where a vCPU does not exist, so the kernels look at vCPUs as they come to them.
@@ -158,7 +159,7 @@ def _decided(
 def _on_threads(
     fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], n_thread: int, n_counter: int, *, looks_first: bool
 ) -> tuple[NDArray[np.uint32], bool]:
-    """A batch in parts: its counts, and whether every vCPU exists."""
+    """Decides a batch in parts on several threads: its counts, and whether every vCPU exists."""
     if looks_first or isinstance(calls, GroupedCalls):  # a part lacks the blocks of no calls at its ends
         check_vcpus(calls, fleet.n_vcpu, n_thread)
     rows, vm_of_vcpu = fleet.rows(), fleet.vm_of_vcpu

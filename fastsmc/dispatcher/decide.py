@@ -23,10 +23,10 @@ from fastsmc.jit.compiled import HAS_WIDE
 N_WIDE = STEP
 """Fewest calls the wide kernels take."""
 SPREAD = 1 << 16
-"""Calls of blocks that are given a vCPU each at a time, so that these stay in L2."""
+"""Grouped calls whose vCPUs are written out at a time, so that the vCPUs stay in L2."""
 _ALL_HVC = np.zeros(0, np.uint8)
 Columns = tuple[NDArray[np.uint32], NDArray[np.unsignedinteger[Any]], NDArray[np.uint8]]
-"""func_id, vcpu, conduit (empty: all HVC): one place per call."""
+"""The columns func_id, vcpu and conduit (empty: all calls are HVC)."""
 
 
 class _Scratch(threading.local):
@@ -59,7 +59,7 @@ def decide(
     looks_first: bool = False,
     streams: bool = False,
 ) -> bool:
-    """Writes the verdict of every call and counts them, on this thread, `out` unchecked; whether all vCPUs exist.
+    """Writes and counts the verdict of every call on this thread, `out` unchecked; returns whether all vCPUs exist.
 
     This is the dispatch itself, without the checks, threads and arguments that `dispatch` and `verdicts` put around it.
 
@@ -95,7 +95,7 @@ def decide_columns(
     looks_first: bool = False,
     streams: bool = False,
 ) -> int:
-    """How many calls were decided before one by a vCPU the fleet lacks; if `looks_first`, none or all of them."""
+    """Decides calls; how many come before the first by a vCPU the fleet lacks (with `looks_first`, all or none)."""
     n_call = len(out)
     if not takes_wide(n_call):
         portable: Callable[..., int] = kernels.decide
@@ -109,7 +109,7 @@ def decide_columns(
 def _decide_blocks(
     calls: GroupedCalls, rows: Rows, vm_of_vcpu: NDArray[np.uint32], counts: NDArray[np.uint32], out: NDArray[np.uint8]
 ) -> None:
-    """Decides block by block where only verdicts are wanted and nothing is searched for; else call by call."""
+    """Decides block by block where only verdicts are wanted and no range is searched for; else call by call."""
     is_plain = not (calls.conduit is not None or len(counts) or rows.has_ranges)
     if is_plain and takes_wide(len(out)):
         wide: Callable[..., None] = wide_decide_blocks

@@ -13,11 +13,12 @@ from fastsmc.errors import InputError
 from fastsmc.jit.threads import in_parts
 
 _COLUMNS = ("vcpu", "func_id", "conduit", "x1", "x2", "x3")
-"""Columns that an `out` may not overlap. Those of blocks need no look, as they are copies that nobody else has."""
+"""Columns that an `out` may not overlap. The columns of blocks need no check, because they are copies that nobody else
+has."""
 
 
 def filled_array(calls: AnyCalls, out: object, dtype: DTypeLike, *row: int) -> NDArray[Any]:
-    """The caller's array, once it is known that it will do, or a new one where none was given: dtype[n_call, *row].
+    """The caller's array, checked, or a new one where none was given: dtype[n_call, *row].
 
     Raises:
         InputError: not an array, one of another shape, dtype or layout, or one that shares memory with a column.
@@ -51,10 +52,10 @@ def all_exist(calls: AnyCalls, n_vcpu: int) -> bool | None:
 
 
 def check_vcpus(calls: AnyCalls, n_vcpu: int, n_thread: int = 1) -> None:
-    """Looks at all vCPUs, on several threads if asked to.
+    """Checks that a fleet of `n_vcpu` vCPUs has every vCPU that makes a call, on several threads if asked to.
 
     Raises:
-        InputError: one of them is not in a fleet of so many.
+        InputError: it lacks one of them.
     """
 
     def look(parts: Iterator[slice]) -> bool:

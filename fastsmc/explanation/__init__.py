@@ -40,7 +40,7 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
         what: a number, or a name of ours or of Linux; several in a list or tuple. A value of 32 bits is a function
             id; a longer one is a register id if it has the 0x60 of arm64 in bits 63:56, else an x0 whose low half is
             a function id.
-        release: say also what this one does; the newest is always there.
+        release: a release whose rules are told too; those of the newest always are.
 
     Raises:
         InputError: a name that is not known or not unique, or a number beyond 64 bits.

@@ -111,7 +111,7 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
 
 
 def _path(source: str) -> str:
-    """A source of the tables, which name KVM's own files without their folder."""
+    """The whole path of a source: the tables name KVM's own files without their folder."""
     return source if source.startswith(("include/", "arch/", "Documentation/")) else f"{_KVM}{source}"
 
 
@@ -216,7 +216,7 @@ def default_verdict(func_id: int, release: Release) -> str:
 
 
 def _near_known(row: Function) -> tuple[Near, ...]:
-    """The other convention, the same call of another PSCI, the register of that name."""
+    """What is near a known function: its other convention, the same call of another PSCI, the register of that name."""
     near: list[Near] = []
     other = FUNCTION_BY_ID.get(row.func_id ^ SMC64)
     if other is not None:

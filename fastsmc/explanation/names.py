@@ -6,14 +6,13 @@ Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h an
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import FW_REGISTERS
-from fastsmc.facts.smccc import FUNCTIONS, Function, Service
+from fastsmc.facts.smccc import FUNCTIONS, Function, Service, name_key, names_meant
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
 _MAX_NAMES = 6
@@ -59,7 +58,7 @@ def linux_name(row: Function) -> str | None:
 
 @cache
 def _short_names() -> dict[str, int]:
-    """Ids by our names; where a function and a register share one, it is the function's."""
+    """Ids by our names; a name that a function and a register share is the function's."""
     registers = {row.name: row.reg for row in FW_REGISTERS}
     return registers | sysreg_ids() | {row.name: row.func_id for row in FUNCTIONS}
 
@@ -74,11 +73,6 @@ def _linux_names() -> dict[str, int]:
     return registers | system | trimmed | functions
 
 
-def _ending(names: Mapping[str, int], key: str) -> dict[str, int]:
-    """The names of which `key` is the end; PSCI 0.1, which is older than SMCCC, must be named in full."""
-    return {name: value for name, value in names.items() if name.endswith(f"_{key}") and "PSCI_0_1_" not in name}
-
-
 def id_named(text: str) -> int:
     """The id of a function or register, by its name or the end of a name that no other id shares.
 
@@ -88,17 +82,17 @@ def id_named(text: str) -> int:
     >>> hex(id_named("ptp")), hex(id_named("SYS_CLIDR_EL1"))
     ('0x86000001', '0x603000000013c801')
     """
-    key = text.strip().upper().replace("-", "_")
+    key = name_key(text)
     exact = _linux_names() | _short_names()
     if key in exact:
         return exact[key]
     for names in (_short_names(), _linux_names()):
-        ends = _ending(names, key)
-        if len(set(ends.values())) == 1:
-            return next(iter(ends.values()))
+        ends = names_meant(key, names)
+        if len({names[end] for end in ends}) == 1:
+            return names[ends[0]]
         if ends:
             more = f" and {len(ends) - _MAX_NAMES} more" if len(ends) > _MAX_NAMES else ""
-            msg = f"{text!r} may be {', '.join([*ends][:_MAX_NAMES])}{more}; name one of them"
+            msg = f"{text!r} may be {', '.join(ends[:_MAX_NAMES])}{more}; name one of them"
             raise InputError(msg)
     shown = f"{text[:40]!r}"
     if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):

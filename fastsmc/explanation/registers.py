@@ -6,7 +6,7 @@ from errno import errorcode
 
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.facts.history import series_name, since, span, turning_points
-from fastsmc.facts.register_names import SIZE_MAX, anatomy, name_of, recorded_ids, recorded_in
+from fastsmc.facts.register_names import anatomy, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global
 from fastsmc.facts.registers import (
     ARCH_ARM64,
@@ -15,6 +15,7 @@ from fastsmc.facts.registers import (
     CLASS_FW,
     CLASS_SYSREG,
     FW_BY_ID,
+    MAX_VALUE_BYTES,
     SIZE_MASK,
     SIZE_SHIFT,
     Encoding,
@@ -54,7 +55,8 @@ _LEVELS = {
     FwKind.WORKAROUND: "0 not available, 1 available, 2 not required",
     FwKind.WORKAROUND_2: "0 not available, 1 unknown, 2 available, 3 not required; 0x10 enabled",
 }
-"""Source: Linux arch/arm64/include/uapi/asm/kvm.h; order of errnos: guest.c, hypercalls.c, and recorded."""
+"""What the levels of workaround registers mean. Source: Linux arch/arm64/include/uapi/asm/kvm.h; order of errnos:
+guest.c, hypercalls.c, and recorded."""
 
 _MAX_NEAR = 4
 _UAPI = "arch/arm64/include/uapi/asm/kvm.h"
@@ -159,7 +161,7 @@ def default_value(reg: int, release: Release) -> str:
 
 
 def _near_known(row: FwRegister) -> tuple[Near, ...]:
-    """The function of that name, for registers that have one."""
+    """What is near a known register: the function of that name, if there is one."""
     other = FUNCTION_BY_NAME.get(row.name)
     return ((other.func_id, other.name, "the function of that name"),) if other else ()
 
@@ -167,7 +169,7 @@ def _near_known(row: FwRegister) -> tuple[Near, ...]:
 def _near_unknown(reg: int) -> tuple[Near, ...]:
     """Known registers that differ in what is easily got wrong, nearest first."""
     known = recorded_ids() | FW_BY_ID.keys()
-    sizes = range(SIZE_MAX.bit_length())
+    sizes = range(MAX_VALUE_BYTES.bit_length())
     candidates = [
         *((reg & ~SIZE_MASK | log << SIZE_SHIFT, f"with {1 << log} bytes") for log in sizes),
         (reg - 1, "its neighbour"),

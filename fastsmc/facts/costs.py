@@ -53,7 +53,7 @@ def _ioctl(value: float) -> Figure:
 
 
 IOCTL_NS = Range(_ioctl(200), _ioctl(500), _ioctl(1000))
-"""One KVM_GET_ONE_REG or KVM_SET_ONE_REG ioctl."""
+"""The time of one KVM_GET_ONE_REG or KVM_SET_ONE_REG ioctl."""
 
 _QEMU_MEASURED = "query-migrate-parameters of QEMU 7.2.22"
 QEMU_DOWNTIME_LIMIT_MS = Figure(300, "ms", "measured", f"downtime-limit, {_QEMU_MEASURED}")
@@ -104,19 +104,19 @@ _SERIALISED = (
     "vCPU; 60 to 117 ms at 512. Making the description is in it, sent or not; patches of January 2025 save that"
 )
 QEMU_SAVE_MS = Range(*(Figure(value, "ms per vCPU", "measured", _SERIALISED) for value in (0.11, 0.12, 0.23)))
-"""Making a vCPU's sections and their description, without ioctls."""
+"""The time that QEMU takes to make a vCPU's sections and their description, without ioctls."""
 _LOADED = (
     "QEMU 7.2.22 under TCG on a busy 2-core x86 VM, cortex-a57, no ioctls: time from MIGRATION active to completed at "
     "512 vCPUs less that at 1; fastest, median and 90th percentile of 25 (tools/qemu_downtime.py)"
 )
 QEMU_LOAD_MS = Range(*(Figure(value, "ms per vCPU", "measured", _LOADED) for value in (0.09, 0.13, 0.25)))
-"""Reading a vCPU's sections, without ioctls."""
+"""The time that QEMU takes to read a vCPU's sections, without ioctls."""
 _STOPPED = (
     "no published time of QEMU's; Cloud Hypervisor pauses 254 vCPUs in about 4 ms, 16 us each (its #7290); a quarter "
     "and four times that are a scenario"
 )
 VCPU_PAUSE_US = Range(*(Figure(value, "us per vCPU", "assumed", _STOPPED) for value in (4, 16, 64)))
-"""Stopping a vCPU, or starting it."""
+"""The time that it takes to stop a vCPU, or to start one."""
 
 _GIC_C = "QEMU hw/intc/arm_gicv3_kvm.c, commit 01b5ab8cc: KVM_GET/SET_DEVICE_ATTR, one 32-bit word each"
 QEMU_GIC_GETS = Figure(637, "ioctls per VM", "read", f"{_GIC_C}; distributor of 288 interrupts")

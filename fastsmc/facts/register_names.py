@@ -17,14 +17,12 @@ from fastsmc.facts.registers import (
     CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_ID,
+    MAX_VALUE_BYTES,
     Encoding,
     reg_class,
     reg_size,
     sysreg,
 )
-
-SIZE_MAX = 2048 // 8
-"""Bytes of the largest size KVM defines, KVM_REG_SIZE_U2048."""
 
 _SYSREGS = """
 2 0 0 2 2 MDSCR_EL1, 3 0 0 0 0 MIDR_EL1, 3 0 0 0 5 MPIDR_EL1, 3 0 0 0 6 REVIDR_EL1,
@@ -57,7 +55,8 @@ _SYSREGS = """
 3 3 9 12 5 PMSELR_EL0, 3 3 9 13 0 PMCCNTR_EL0, 3 3 9 14 0 PMUSERENR_EL0, 3 3 9 14 3 PMOVSSET_EL0,
 3 3 14 15 7 PMCCFILTR_EL0
 """
-"""op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI now."""
+"""Each entry is op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI
+now."""
 
 
 @cache
@@ -94,7 +93,7 @@ def _sve(low: int, size: int) -> str | None:
     number, part = low >> 5 & 0x1F, low & 0x1F
     if low == 0xFFFF and size == 64:
         return "KVM_REG_ARM64_SVE_VLS"
-    if low < 0x400 and size == SIZE_MAX:
+    if low < 0x400 and size == MAX_VALUE_BYTES:
         return f"Z{number} slice {part}"
     if 0x400 <= low < 0x600 and size == 32:
         return f"P{number & 0xF} slice {part}"
@@ -127,7 +126,7 @@ def name_of(reg: int) -> str | None:
 def anatomy(reg: int) -> str:
     """The fields of a register id in words."""
     size = reg_size(reg)
-    size_text = f"{size} byte{'s' * (size > 1)}" if size <= SIZE_MAX else "a reserved size"
+    size_text = f"{size} byte{'s' * (size > 1)}" if size <= MAX_VALUE_BYTES else "a reserved size"
     kind, low = reg_class(reg), reg & 0xFFFF
     text = f"arm64, {size_text}, class 0x{kind >> 16:04X} ({CLASS_NAMES.get(kind, 'unknown')})"
     if kind == CLASS_SYSREG:

@@ -86,7 +86,7 @@ def class_name(reg: int) -> str:
 
 
 def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
-    """Ids of the first `n_reg` firmware bitmap registers, of which KVM has four: what if there were many?
+    """Ids of the first `n_reg` firmware bitmap registers, of which KVM has four; more are a what-if.
 
     Raises:
         InputError: not 1 to 65536, the numbers the class has room for.

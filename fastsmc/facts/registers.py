@@ -23,12 +23,18 @@ ARCH_MASK = 0xFF0F_FFFF_0000_0000
 SIZE_SHIFT = 52
 SIZE_MASK = 0x00F0_0000_0000_0000
 """KVM_REG_SIZE_MASK: the binary logarithm of a register's bytes."""
-SIZE_U64, SIZE_U512 = 0x0030_0000_0000_0000, 0x0060_0000_0000_0000
+SIZE_U32, SIZE_U64, SIZE_U512 = 0x0020_0000_0000_0000, 0x0030_0000_0000_0000, 0x0060_0000_0000_0000
+MAX_VALUE_BYTES = 2048 // 8
+"""Bytes of the largest size KVM defines, KVM_REG_SIZE_U2048: an SVE register. Source: include/uapi/linux/kvm.h."""
 CLASS_MASK = 0x0FFF_0000
 """KVM_REG_ARM_COPROC_MASK: the register class."""
 
 CLASS_CORE, CLASS_DEMUX, CLASS_SYSREG = 0x0010_0000, 0x0011_0000, 0x0013_0000
 CLASS_FW, CLASS_SVE, CLASS_FW_FEAT_BMAP = 0x0014_0000, 0x0015_0000, 0x0016_0000
+
+CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
+"""The classes in the order of KVM_GET_REG_LIST. Timers, which come before the other system registers, have ids of the
+class sysreg. Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices; recorded in every list."""
 
 CLASS_NAMES = {
     CLASS_CORE: "core",
@@ -77,6 +83,19 @@ def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
     return ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
 
 
+def core_register(offset: int, size: int = SIZE_U64) -> int:
+    """The ONE_REG id of the core register at a byte of struct kvm_regs. Source: uapi/asm/kvm.h, KVM_REG_ARM_CORE_REG.
+
+    >>> hex(core_register(256))  # regs.pc
+    '0x6030000000100040'
+    """
+    return ARCH_ARM64 | size | CLASS_CORE | offset // 4
+
+
+PSTATE = core_register(264)
+"""The core register regs.pstate."""
+SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
+"""KVM_REG_ARM64_SVE_VLS: the vector lengths a vCPU has."""
 PTIMER_CNT, TIMER_CNT = sysreg(3, 3, 14, 0, 1), sysreg(3, 3, 14, 3, 2)
 """KVM_REG_ARM_PTIMER_CNT and TIMER_CNT, which has the encoding of CNTV_CVAL_EL0, by mistake."""
 COUNTERS = frozenset({PTIMER_CNT, TIMER_CNT})

@@ -9,6 +9,7 @@ Linux arch/arm64/kvm/{hypercalls,psci,trng,pvtime}.c, read between 5.10 and 7.x,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
@@ -264,7 +265,7 @@ FUNCTIONS: tuple[Function, ...] = (
 FUNCTION_BY_ID = {f.func_id: f for f in FUNCTIONS}
 FUNCTION_BY_NAME = {f.name: f for f in FUNCTIONS}
 _MOST_ALIKE, _SHOWN = 3, 40
-"""Names in a hint, and characters of what a user wrote, that a message shows."""
+"""A message shows at most _MOST_ALIKE names in its hint, and _SHOWN characters of what a user wrote."""
 
 
 def func_id(*, fast: bool, smc64: bool, owner: int, number: int) -> int:
@@ -286,6 +287,23 @@ def is_psci_allowed(func_id: int) -> bool:
     return owner_of(func_id) == PSCI_ALLOWED_OWNER and func_id & 0xFFFF <= PSCI_ALLOWED_LAST
 
 
+def name_key(text: str) -> str:
+    """What a user wrote for a name, as tables spell names: in capitals, with _ for -."""
+    return text.strip().upper().replace("-", "_")
+
+
+def names_meant(text: str, names: Collection[str]) -> list[str]:
+    """The names that a user may mean: the one that was written in full, or all that end so.
+
+    PSCI 0.1, which is older than SMCCC, must be named in full.
+
+    >>> names_meant("ptp", FUNCTION_BY_NAME), names_meant("rnd", ["TRNG_RND", "MY_RND"])
+    (['VENDOR_HYP_PTP'], ['TRNG_RND', 'MY_RND'])
+    """
+    key = name_key(text)
+    return [key] if key in names else [name for name in names if name.endswith(f"_{key}") and "PSCI_0_1_" not in name]
+
+
 def function_named(name: str) -> Function:
     """The function that a user names: by its name, in any case and with - for _, or by the end that it alone has.
 
@@ -295,13 +313,10 @@ def function_named(name: str) -> Function:
     >>> function_named("ptp").name
     'VENDOR_HYP_PTP'
     """
-    key = name.strip().upper().replace("-", "_")
-    if key in FUNCTION_BY_NAME:
-        return FUNCTION_BY_NAME[key]
-    ends = [full for full in FUNCTION_BY_NAME if full.endswith(f"_{key}") and not full.startswith("PSCI_0_1_")]
-    if len(ends) == 1:
-        return FUNCTION_BY_NAME[ends[0]]
-    close = ends[:_MOST_ALIKE] or get_close_matches(key, FUNCTION_BY_NAME, n=_MOST_ALIKE)
+    meant = names_meant(name, FUNCTION_BY_NAME)
+    if len(meant) == 1:
+        return FUNCTION_BY_NAME[meant[0]]
+    close = meant[:_MOST_ALIKE] or get_close_matches(name_key(name), FUNCTION_BY_NAME, n=_MOST_ALIKE)
     hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
     msg = f"no function is called {name[:_SHOWN]!r}: {hint}"
     raise InputError(msg)

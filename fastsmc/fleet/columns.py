@@ -48,7 +48,7 @@ FLEET = {
 
 
 def as_hosts(hosts: object) -> tuple[Host, ...]:
-    """Hosts of hosts and release names."""
+    """A list of hosts, of which each was given as a Host or as the name of its release."""
     if isinstance(hosts, Host | str):
         hosts = (hosts,)
     if not isinstance(hosts, Sequence) or not hosts:
@@ -67,7 +67,7 @@ def as_host(host: object) -> Host:
 
 
 class Shape(Protocol):
-    """What the checks of this file read of a fleet."""
+    """The part of a fleet that the checks of this file read."""
 
     hosts: tuple[Host, ...]
     n_vm: int

@@ -59,10 +59,10 @@ _LAST_ID = 0xFFFF_FFFF
 class FilterTrees:
     """The step functions of all filters as search trees of one depth.
 
-    The keys of a node are the last ids of its steps (or, above the leaves, of its children) but the last, ascending,
-    filled up with 0xffffffff. The number of keys below an id is the step it belongs to: never a filler, for nothing is
-    above it. The word after them is the first child of a node above the leaves; in a leaf it is the FilterAction of
-    each step, 2 bits each, from the lowest up.
+    The keys of a node are the last ids of its steps (of its children, above the leaves), ascending, without the very
+    last one; 0xffffffff fills up the rest. The number of keys below an id is the step that the id belongs to. A filler
+    is never counted, because no id is above it. The word after the keys is the first child of a node above the leaves;
+    in a leaf it is the FilterAction of each step, 2 bits each, from the lowest up.
 
     Attributes:
         depth: levels, at least 1.

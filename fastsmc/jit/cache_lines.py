@@ -21,7 +21,7 @@ def empty_on_lines(shape: int | tuple[int, ...], dtype: type[Number]) -> NDArray
 
 
 def on_lines(rows: NDArray[Number]) -> NDArray[Number]:
-    """The same from the start of a cache line on, so that a row of a line's bytes or less lies in one."""
+    """A copy that begins at a cache line, so that a row of no more bytes than a line lies in one line."""
     aligned = empty_on_lines(rows.shape, rows.dtype.type)
     aligned[:] = rows
     return aligned

@@ -66,7 +66,7 @@ _has_said_uncached = False
 
 
 def _say_uncached(error: BaseException) -> None:
-    """Once, on stderr unless somebody configured logging."""
+    """Says once, on stderr unless somebody configured logging, that compiled kernels are not kept."""
     global _has_said_uncached
     if not _has_said_uncached:
         _has_said_uncached = True
@@ -97,7 +97,7 @@ _has_said_compiling = False
 
 
 def _say_compiling() -> None:
-    """Once, on a terminal, before the first kernel of an empty cache: the seconds that follow are not a hang."""
+    """Says once, on a terminal, that kernels are compiled now: the seconds that follow are not a hang."""
     global _has_said_compiling
     if _has_said_compiling or CACHE_DIR is None:
         return

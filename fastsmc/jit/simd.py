@@ -2,7 +2,7 @@
 
 Functions with a plain body run without Numba as well.
 
-All of it is for any CPU; `_simd_wide` has what is not.
+Every function here is for any CPU; `simd_wide` has those that are not.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def data(context: Any, builder: ir.IRBuilder, kind: Any, array: Value) -> Value:
 
 
 def load(builder: ir.IRBuilder, base: Value, offset: Value | int, kind: Any, *, is_table: bool = False) -> Value:
-    """`kind` at byte `offset`. Of a table LLVM may keep a copy in a register, whatever is stored in between."""
+    """Loads a `kind` from byte `offset`. LLVM may keep a table's value in a register, whatever is stored in between."""
     at = builder.gep(base, [ir.Constant(I64, offset) if isinstance(offset, int) else offset])
     value = builder.load(builder.bitcast(at, kind.as_pointer()))
     value.align = 1
@@ -55,7 +55,7 @@ def store(builder: ir.IRBuilder, value: Value, base: Value, offset: Value) -> No
 
 
 def stream(builder: ir.IRBuilder, value: Value, base: Value, offset: Value) -> None:
-    """A store around the caches, to where a cache line begins. `finish_streams` comes after the last."""
+    """Stores around the caches, to where a cache line begins. Call `finish_streams` after the last."""
     at = builder.gep(base, [offset])
     stored = builder.store(value, builder.bitcast(at, value.type.as_pointer()))
     stored.align = 64
@@ -201,7 +201,7 @@ def _(table: Any, one: Any, two: Any, out: Any, at: Any) -> Any:
 
 
 def finish_streams() -> None:
-    """What was streamed is seen by other threads from here on."""
+    """Makes other threads see what was streamed."""
 
 
 @intrinsic
@@ -220,7 +220,7 @@ def _() -> Any:
 
 @intrinsic
 def extremes_64(_typing: Any, index: Any, at: Any) -> Any:
-    """The least of 64 indices from `at` on, and the greatest in the high half."""
+    """One word of two halves: the least of 64 indices from `at` on in the low half, the greatest in the high one."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         bits = signature.args[0].dtype.bitwidth
@@ -258,7 +258,7 @@ def swap_8(source: NDArray[np.uint64], at: np.uint64, out: NDArray[np.uint64], t
 
 
 def swap_8_past(source: NDArray[np.uint64], at: np.uint64, out: NDArray[np.uint64], to: np.uint64) -> None:
-    """The same past the caches; out[to] must lie at a multiple of 64 bytes."""
+    """Does what `swap_8` does, past the caches; out[to] must lie at a multiple of 64 bytes."""
     swap_8(source, at, out, to)
 
 

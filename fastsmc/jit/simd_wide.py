@@ -53,7 +53,7 @@ def compress(builder: ir.IRBuilder, numbers: Value, mask: Value) -> Value:
 
 @intrinsic
 def list_bits(_typing: Any, bits: Any, first: Any, out: Any, at: Any) -> Any:
-    """Writes `first` + the number of each bit set to uint16 `out` from `at` on; how many. 64 words may be written."""
+    """Writes `first` + the number of each set bit to uint16 `out` from `at` on; returns how many. Touches 64 words."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         word, start, _, place = arguments

@@ -23,13 +23,13 @@ from fastsmc.latency.saving import saved_times
 from fastsmc.latency.simulation import Simulation
 from fastsmc.latency.stable import check_stable
 from fastsmc.latency.times import Times
+from fastsmc.progress import Progress
 from fastsmc.scenario import Scenario
 
 __all__ = ["CallKind", "GroupOutcome", "Simulation", "Times", "saved_times", "simulate"]
 
-Progress = Callable[[str, int, int], None]
 MOST_THREADS = 1 << 16
-"""More is a slip of the pen; a run uses no more threads than the process has cores."""
+"""Asking for more threads is a slip of the pen. A run uses no more threads than the process has cores."""
 
 
 def simulate(
@@ -104,7 +104,7 @@ class _Work:
         return self.stop()
 
     def take(self, parts: Iterator[tuple[int, slice]]) -> dict[int, Counts]:
-        """Simulates the parts that this thread gets; counts by group."""
+        """Simulates the parts that this thread gets; returns its counts by group."""
         counts: dict[int, Counts] = {}
         uncounted: dict[int, Counts] = {}
         for g, part in parts:

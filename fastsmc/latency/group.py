@@ -16,10 +16,11 @@ from fastsmc.scenario.profiles import Profile
 IN_VMM = frozenset({Verdict.FORWARDED, Verdict.EXIT})
 """Verdicts of calls that leave the kernel."""
 LANES_LEAST_VM = 8
-"""Fewer VMs leave lanes empty, and each costs less."""
+"""A group of fewer VMs is simulated one VM at a time: its lanes would stay empty, and one VM alone costs less."""
 LANES_VCPU_PER_VM = 4
-"""Lanes cost a step per vCPU and block, so many vCPUs need many VMs to share it. Measured: at 128 VMs lanes are as fast
-as one VM at a time with some 300 vCPUs, at 8 VMs with some 30."""
+"""Lanes are for VMs of at most so many vCPUs per VM of the group. Lanes cost a step per vCPU and block, so many vCPUs
+need many VMs that share the step. Measured: at 128 VMs lanes are as fast as one VM at a time with some 300 vCPUs, at 8
+VMs with some 30."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,19 +66,19 @@ class Group:
 
     @property
     def is_forwarded(self) -> bool:
-        """All calls are forwarded, and all are alike."""
+        """Whether all calls are forwarded and alike."""
         return self.class_ns.size == 1 and bool(self.class_ns[0] < 0)
 
     @property
     def block(self) -> int:
-        """VMs the kernel takes side by side."""
+        """How many VMs the kernel takes side by side."""
         if not self.is_lanes:
             return 1
         return forwarded.BLOCK if self.is_forwarded else lanes.BLOCK
 
     @property
     def enter_ns(self) -> float:
-        """A forwarded call's time but for the VMM's work."""
+        """The time of a forwarded call without the VMM's work."""
         return float(self.law[entries.ENTER])
 
     @property

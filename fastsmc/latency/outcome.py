@@ -17,7 +17,7 @@ from fastsmc.results.histogram import Histogram, bucket_of
 from fastsmc.results.log_linear import FIRST_OCTAVE, N_BUCKET
 
 LEAST_NS = 2.0**FIRST_OCTAVE
-"""A shorter window, of calls that all took no time, counts as one: rates stay finite."""
+"""The shortest window. A window of calls that all took no time counts as so long, so that rates stay finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -102,8 +102,10 @@ class GroupOutcome:
 
     @property
     def waiting_error_ns(self) -> float:
-        """Standard error of the mean waiting of forwarded calls, from its spread over VMs, which are independent; NaN
-        for fewer than two VMs. A ratio estimator, as VMs forward different numbers of calls."""
+        """Standard error of the mean waiting of forwarded calls, from its spread over VMs, which are independent.
+
+        It is NaN for fewer than two VMs. The estimator is that of a ratio, as VMs forward different numbers of calls.
+        """
         if self.n_vm < 2 or not self.forwarded.sum():
             return float("nan")
         rest = self.forwarded_waiting_ns - self.mean_forwarded_waiting_ns * self.forwarded
@@ -154,7 +156,7 @@ def _counted(buckets: NDArray[np.int64], by_part: NDArray[np.float64]) -> Times:
 
 
 def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
-    """Every call is forwarded: the sums per VM are all there is."""
+    """The times of calls that are all forwarded, for which the sums per VM are all there is."""
     waiting, response = float(per_vm[entries.WAITING].sum()), float(per_vm[entries.RESPONSE].sum())
     rows = (entries.MOST_WAITING, entries.MOST_SERVED, entries.MOST_RESPONSE)
     largest = [float(per_vm[row].max(initial=0)) for row in rows]
@@ -162,7 +164,7 @@ def _of_all(per_vm: NDArray[np.float64], buckets: NDArray[np.int64]) -> Times:
 
 
 def _constant(n: int, time_ns: float) -> Times:
-    """Calls that stay in the kernel all take the same time; kernels only count them."""
+    """The times of calls that stay in the kernel: all take the same time, so that kernels only count them."""
     counts = np.zeros(N_BUCKET, np.int64)
     zero, taken = counts.copy(), counts
     if n:

@@ -22,14 +22,15 @@ from fastsmc.latency.stable import above_zero
 from fastsmc.scenario import Scenario
 
 ROUNDS, ROUGH, FORGOTTEN = 64, 10, 32
-"""Rounds in all; the first of them, in which waits are not stretched; the first of them, which the mean leaves out."""
+"""Of ROUNDS rounds in all, the first ROUGH stretch no waits, and the mean leaves out the first FORGOTTEN."""
 CALLS = 8192
-"""Calls of a group in a round; 4 calls of each vCPU of one VM where these are more."""
+"""Calls of a group in a round, or 4 calls of each vCPU of one VM where these are more."""
 _PURPOSE = 0x0C0A_E5F0_0D15_EA5E
 """Turns a scenario's seed into that of the rounds."""
 _LEAST_VM = 4
 _GAIN, _MOST = 0.3, math.log(16)
-"""How much of the way a round goes, and the largest factor by which waits for a core are stretched."""
+"""A round goes _GAIN of the way to what it found; _MOST is the logarithm of the largest factor by which waits for a
+core are stretched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Pilot:
         self.then = np.zeros(self.n_vm)
 
     def shares(self) -> Shares:
-        """Simulates one more round; what the vCPUs of the group did in it."""
+        """Simulates one more round; returns what the vCPUs of the group did in it."""
         group, law = self.group, self.group.law
         n_step = self.n_step
         if group.script is not None:

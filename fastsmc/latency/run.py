@@ -59,7 +59,7 @@ class Sums:
 
 
 class Counts:
-    """Whole numbers, which any thread may have its own of: they add up to the same.
+    """Counts of calls. Every thread may have its own, because whole numbers add up to the same in any order.
 
     Attributes:
         n_of_class: int64[n_class].
@@ -73,7 +73,7 @@ class Counts:
         self._room = _ROOM
 
     def make_room(self, n_call: int) -> None:
-        """Has to be asked before kernels count that many more calls."""
+        """Makes room in the counters of 32 bits. Has to be called before kernels count that many more calls."""
         self._room -= n_call
         if self._room < 0:
             self._rest += self.some
@@ -88,7 +88,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many calls each vCPU makes on average, first uncounted and then counted, and of which stream it draws."""
+    """How many calls each vCPU makes on average, first uncounted and then counted, and which stream it draws from."""
 
     warmup: int
     calls: int
@@ -104,13 +104,13 @@ def parts_of(group: Group) -> list[slice]:
 
 
 def n_chunk(group: Group, part: slice, quota: Quota) -> int:
-    """How often `run_part` looks at whether to go on."""
+    """How often `run_part` asks whether to go on."""
     chunk = _chunk(part.stop - part.start)
     return sum(-(-n_step // chunk) for n_step in _steps(group, quota))
 
 
 def _chunk(n_vm: int) -> int:
-    """Calls each VM makes between two looks."""
+    """Calls that each VM makes before `run_part` asks once more whether to go on."""
     return max(CHUNK // n_vm, 1)
 
 
@@ -124,7 +124,10 @@ def _steps(group: Group, quota: Quota) -> tuple[int, int]:
 def run_part(
     group: Group, part: slice, quota: Quota, sums: Sums, counts: Counts, uncounted: Counts, stop: Stop
 ) -> bool:
-    """Simulates some VMs; whether it came to the end. What was counted until then counts, the warm-up does not."""
+    """Simulates some VMs; returns whether it came to the end.
+
+    Where it was stopped before, the calls counted until then count; those of the warm-up do not.
+    """
     vms = _Lanes(group, part, quota) if group.is_lanes else OneByOne(group, part, quota)
     n_warm, n_call = _steps(group, quota)
     per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
@@ -156,7 +159,7 @@ class _Vms:
     def run(
         self, n_step: int, per_vm: NDArray[np.float64], by_part: NDArray[np.float64], counts: Counts, stop: Stop
     ) -> tuple[int, bool]:
-        """Each VM makes n_step calls; how many it made, and whether these are all."""
+        """Lets each VM make n_step calls; returns how many it made, and whether these are all."""
         chunk = _chunk(self.n_vm)
         for done in range(0, n_step, chunk):
             if stop():

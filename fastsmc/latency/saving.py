@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.latency.summary import Outcome, assumed, quantiles
+from fastsmc.latency.summary import Findings, assumed, quantiles
 from fastsmc.latency.times import Times
 from fastsmc.results.files import load
 from fastsmc.results.histogram import Histogram, bucket_edges
@@ -29,7 +29,7 @@ _OF_VM = (
 )  # fmt: skip
 
 
-def run_of(simulation: Outcome, told: dict[str, Any]) -> Run:
+def run_of(simulation: Findings, told: dict[str, Any]) -> Run:
     """Tables `groups`, `calls` and `histograms` (the last only if any call was counted), and what to repeat it from.
 
     `told` is the simulation's summary.
@@ -43,7 +43,7 @@ def run_of(simulation: Outcome, told: dict[str, Any]) -> Run:
     return Run(tables, provenance(seed=simulation.scenario.seed, inputs=inputs))
 
 
-def vm_table(simulation: Outcome) -> Table | None:
+def vm_table(simulation: Findings) -> Table | None:
     """A row per VM that made counted calls; None if there is none."""
     done = [group for group in simulation.groups if group.n_vm]
     if not done:
@@ -67,7 +67,7 @@ def _groups(told: dict[str, Any], kind: ColumnKind) -> Table:
     return _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
 
 
-def _calls(simulation: Outcome, kind: ColumnKind) -> Table:
+def _calls(simulation: Findings, kind: ColumnKind) -> Table:
     rows = []
     for group in simulation.groups:
         for entry, one in enumerate(group.kinds):
@@ -96,7 +96,7 @@ def _table(meaning: str, rows: list[dict[str, Any]], kind: ColumnKind) -> Table:
     return Table(meaning, columns)
 
 
-def _histograms(simulation: Outcome, kind: ColumnKind) -> Table | None:
+def _histograms(simulation: Findings, kind: ColumnKind) -> Table | None:
     names: list[str] = []
     times: list[str] = []
     numbers = []

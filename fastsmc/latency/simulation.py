@@ -9,7 +9,7 @@ from typing import Any
 
 from fastsmc.latency.outcome import GroupOutcome
 from fastsmc.latency.saving import run_of, vm_table
-from fastsmc.latency.summary import Outcome, summary
+from fastsmc.latency.summary import Findings, summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
 from fastsmc.results.files import save
@@ -55,9 +55,9 @@ class Simulation:
         return {group.name: group for group in self.groups}[name]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Findings:
         """The parts that summaries and tables are made from."""
-        return Outcome(self.scenario, self.groups, self.is_partial, self.runnable_per_core)
+        return Findings(self.scenario, self.groups, self.is_partial, self.runnable_per_core)
 
     def __repr__(self) -> str:
         partial = ", partial" * self.is_partial

@@ -19,7 +19,7 @@ LABELS = tuple(f"p{100 * share:.6g}" for share in QUANTILES)
 """p50, p90, p99, p99.9, p99.99: of text; in JSON a _ stands for the dot."""
 
 
-class Outcome(NamedTuple):
+class Findings(NamedTuple):
     """What there is to tell of a simulation: what was asked, and what was found.
 
     Attributes:
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     runnable_per_core: float | None
 
 
-def summary(simulation: Outcome, times: Times) -> dict[str, Any]:
+def summary(simulation: Findings, times: Times) -> dict[str, Any]:
     """Everything `fastsmc simulate --json` prints. Times are in ns; `times` are those of all calls."""
     scenario, profile = simulation.scenario, simulation.scenario.profile
     used = _used_by_run(simulation)
@@ -84,7 +84,7 @@ def figures_used(group: GroupOutcome, kind: CallKind) -> tuple[str, ...]:
     return names
 
 
-def _used_by_run(simulation: Outcome) -> set[str]:
+def _used_by_run(simulation: Findings) -> set[str]:
     """Figures that any counted call made use of."""
     return {
         name
@@ -95,7 +95,7 @@ def _used_by_run(simulation: Outcome) -> set[str]:
     }
 
 
-def assumed(simulation: Outcome) -> list[str]:
+def assumed(simulation: Findings) -> list[str]:
     """What the outcome takes for granted, a sentence each."""
     scenario, used = simulation.scenario, _used_by_run(simulation)
     figures: list[tuple[str, Figure]] = [(name, getattr(scenario.profile, name)) for name in FIGURES if name in used]
@@ -115,13 +115,13 @@ def _is_guess(figure: Figure) -> bool:
     return figure.kind == "assumed"
 
 
-def _rests_on_slice(simulation: Outcome) -> bool:
+def _rests_on_slice(simulation: Findings) -> bool:
     """Whether vCPUs wait for cores, by a time slice that is assumed."""
     host = simulation.scenario.host
     return host is not None and simulation.scenario.n_vcpu > host.cores and _is_guess(host.slice_ns)
 
 
-def _host(simulation: Outcome) -> dict[str, Any] | None:
+def _host(simulation: Findings) -> dict[str, Any] | None:
     host, n_vcpu = simulation.scenario.host, simulation.scenario.n_vcpu
     if host is None:
         return None

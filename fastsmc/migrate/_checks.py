@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.checks import BoolArray, F64Array, I64Array, U8Array, U64Array, shown
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import SIZE_MASK, SIZE_U64, reg_size
+from fastsmc.facts.registers import SIZE_MASK, SIZE_U32, SIZE_U64, reg_size
 
-_SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np.uint64(0x0020_0000_0000_0000)
+_SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np.uint64(SIZE_U32)
 """Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_*."""
 
 MAX_COUNT = 1 << 20

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from fastsmc.checks import U8Array, U64Array, whole
 from fastsmc.errors import InputError
+from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.migrate._checks import MAX_COUNT, require_equal
-from fastsmc.migrate.moves import aligned
 from fastsmc.migrate.payload import Codec, PayloadLayout, equal_columns
 
 BLOCK_BYTES = 8 << 20
@@ -41,7 +41,7 @@ def encode_chunks(
             base = values[0].copy()
         elif layout.codec.is_global_once:
             _require_as_first(layout, values, base, first)
-        chunk = aligned(layout.n_bytes(values.shape[0], first))
+        chunk = empty_on_lines(layout.n_bytes(values.shape[0], first), np.uint8)
         layout.arrays.write(values, chunk.view(np.uint64), first)
         first += values.shape[0]
         if first > MAX_COUNT:
@@ -111,7 +111,7 @@ class _Pieces:
 
     def take(self, size: int) -> U64Array | None:
         """The next bytes as 64-bit words (one byte: as one); None if there are fewer."""
-        out = aligned(-(-size // 8) * 8)
+        out = empty_on_lines(-(-size // 8) * 8, np.uint8)
         done = 0
         while done < size:
             if not len(self._rest):

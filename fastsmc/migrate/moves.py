@@ -14,11 +14,11 @@ from types import ModuleType
 
 import numpy as np
 
-from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
+from fastsmc.checks import BoolArray, I64Array, U64Array
+from fastsmc.jit.cache_lines import LINE
 
 STEP = 8
 """Words moved at a time."""
-_LINE_BYTES = 64
 _ROOM = np.zeros(STEP, np.uint64)
 
 
@@ -73,7 +73,7 @@ class Pieces:
         if not out.size:
             return
         words, kernels = out.reshape(-1), loops()
-        is_past = out.nbytes > kernels.KEPT_BYTES and out.ctypes.data % _LINE_BYTES == 0
+        is_past = out.nbytes > kernels.KEPT_BYTES and out.ctypes.data % LINE == 0
         if self.is_whole:
             swap = kernels.swap_all_past if is_past else kernels.swap_all
             swap(source.reshape(-1), words)
@@ -107,10 +107,3 @@ def reading(sent: BoolArray, n_id: int) -> Pieces:
         pieces += [(False, done, a - done), (True, at, b - a)]
         at, done = at + b - a, b
     return Pieces.of([*pieces, (False, done, sent.size - done)], at)
-
-
-def aligned(n_bytes: int) -> U8Array:
-    """A new buffer that begins at a multiple of 64 bytes."""
-    room = np.empty(n_bytes + _LINE_BYTES, np.uint8)
-    start = -room.ctypes.data % _LINE_BYTES
-    return room[start : start + n_bytes]

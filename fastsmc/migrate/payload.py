@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 
 from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array, one_of, whole
 from fastsmc.errors import InputError
+from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.migrate._checks import (
     MAX_COUNT,
     checked_counts,
@@ -33,7 +34,7 @@ from fastsmc.migrate._checks import (
     require_equal,
 )
 from fastsmc.migrate.arrays import Arrays
-from fastsmc.migrate.moves import aligned, loops
+from fastsmc.migrate.moves import loops
 
 _WORD, _BYTE = np.dtype(np.uint64), np.dtype(np.uint8)
 
@@ -183,7 +184,7 @@ class PayloadLayout:
             return out
         matrix = self.checked_values(values)
         size = self.n_bytes(matrix.shape[0])
-        buffer = aligned(size) if out is None else checked_out(out, size, matrix)
+        buffer = empty_on_lines(size, np.uint8) if out is None else checked_out(out, size, matrix)
         self.arrays.write(matrix, buffer.view(np.uint64))
         return buffer
 

@@ -17,6 +17,7 @@ from fastsmc.migrate.carried import Registers, carried
 from fastsmc.migrate.counts import PayloadCost, payload_cost
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.migrate.payload import Codec
+from fastsmc.results.units import significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Fit:
         what = f"{self.ioctl}: {self.n_vcpu} vCPU{'s' * (self.n_vcpu > 1)}, bound by {self.bound_by}"
         note = f"; hypothetical, KVM stops at {costs.VGIC_V3_MAX_CPUS.value:g}" if self.is_hypothetical else ""
         return (
-            f"{what} ({self.payload_bytes:,} B in {self.transfer_ms:.3g} ms, "
-            f"{self.save_ioctls + self.load_ioctls:,} ioctls in {self.ioctl_ms:.3g} ms{note})"
+            f"{what} ({self.payload_bytes:,} B in {significant(self.transfer_ms)} ms, "
+            f"{self.save_ioctls + self.load_ioctls:,} ioctls in {significant(self.ioctl_ms)} ms{note})"
         )
 
 

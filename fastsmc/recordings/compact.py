@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fastsmc.errors import RecordingError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
+from fastsmc.progress import Progress
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Record, Recording, find_recordings, payload_path
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
@@ -25,9 +26,7 @@ ASKS_ABOUT_AN_ID = frozenset(f.func_id for f in FUNCTIONS if f.name.endswith("_F
 """Functions whose answer depends on the function id in x1."""
 
 
-def compact(
-    paths: Iterable[Path | str], destination: Path, *, progress: Callable[[str, int, int], None] | None = None
-) -> int:
+def compact(paths: Iterable[Path | str], destination: Path, *, progress: Progress | None = None) -> int:
     """Writes a compact copy of recordings that `verify` reads like the originals; returns its bytes.
 
     Of the calls of one configuration, the first of each (function or kind of id, conduit, answer, id asked about) is
@@ -45,7 +44,7 @@ def compact(
         raise RecordingError(msg) from error
 
 
-def _written(recordings: list[Recording], destination: Path, progress: Callable[[str, int, int], None] | None) -> int:
+def _written(recordings: list[Recording], destination: Path, progress: Progress | None) -> int:
     destination.mkdir(parents=True, exist_ok=True)
     size = 0
     copied: set[Path] = set()

@@ -22,9 +22,9 @@ from fastsmc.facts.registers import (
     CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
+    PSTATE,
     SIZE_SHIFT,
-    SIZE_U64,
-    SIZE_U512,
+    SVE_VLS,
     reg_class,
     reg_size,
 )
@@ -34,10 +34,6 @@ from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, s
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
-SVE_VLS = ARCH_ARM64 | SIZE_U512 | CLASS_SVE | 0xFFFF
-"""KVM_REG_ARM64_SVE_VLS: the vector lengths a vCPU has."""
-PSTATE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 0x42
-"""The core register pstate, 0x42 words into struct kvm_regs."""
 FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
 _MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048

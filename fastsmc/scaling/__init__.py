@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 
 from fastsmc.calls.trace import Trace
 from fastsmc.facts import costs
+from fastsmc.progress import Progress, silent
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.tables import Column, Table
-from fastsmc.scaling._rows import Progress, silent
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function

@@ -1,17 +1,14 @@
-"""What the steps of the main job share: rows into tables, progress, and spreads of repeated timings."""
+"""What the steps of the main job share: rows into tables, and spreads of repeated timings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.results.tables import Column, ColumnKind, Table
-
-Progress = Callable[[str, int, int], None]
-"""Told (step, done, total) as cells of a step are finished."""
 
 Heading = tuple[str, ColumnKind | Literal[""], str]
 """Name, kind and meaning of a column."""
@@ -25,10 +22,6 @@ TIMINGS_PER_TURN = 3
 """Fleets that are compared take turns on the clock: a slow minute of the machine then falls on all of them alike."""
 
 IS_HYPOTHETICAL: Heading = ("is_hypothetical", "", "a VM has more vCPUs than arm64 KVM allows")
-
-
-def silent(step: str, done: int, total: int) -> None:
-    """Progress nobody asked for."""
 
 
 def spread(ns_per_call: NDArray[np.float64]) -> tuple[float, ...]:

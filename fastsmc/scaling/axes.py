@@ -20,8 +20,9 @@ from fastsmc.facts.releases import release
 from fastsmc.facts.smccc import FUNCTIONS, FilterAction
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.fleet.filters import FilterRange
+from fastsmc.progress import Progress, silent
 from fastsmc.results.tables import Table
-from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
+from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, spread, table
 from fastsmc.vm import Fleet
 
 STREAM_CELLS = 2

@@ -14,8 +14,9 @@ from fastsmc.facts.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.counts import ioctls, payload_cost
 from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
+from fastsmc.progress import Progress, silent
 from fastsmc.results.tables import Table
-from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, Progress, silent, table
+from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, table
 
 STREAM_VALUES = 3
 """Purpose number of the random register values: default_rng([seed, STREAM_VALUES, n_reg, n_vcpu])."""

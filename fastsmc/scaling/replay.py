@@ -14,8 +14,9 @@ from fastsmc.calls.workload import batch, replay
 from fastsmc.dispatcher.batch import dispatch
 from fastsmc.dispatcher.timing import BatchLatency, measure_batches, measure_dispatch
 from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
+from fastsmc.progress import Progress, silent
 from fastsmc.results.tables import Table
-from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, Progress, silent, spread, table
+from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, spread, table
 from fastsmc.vm import Fleet
 
 _SHAPE: Heading = ("shape", "input", "VMs x vCPUs per VM")

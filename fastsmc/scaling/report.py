@@ -10,9 +10,9 @@ from fastsmc import reporting as pages
 from fastsmc import scaling
 from fastsmc.calls.trace import Trace
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
+from fastsmc.progress import Progress, silent
 from fastsmc.results.files import load
 from fastsmc.results.runs import Run
-from fastsmc.scaling._rows import Progress, silent
 from fastsmc.traces.text import trace as read_trace
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME
+from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME, name_key, names_meant
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief
 from fastsmc.scenario.toml_lines import Path
@@ -20,13 +20,13 @@ def function_id(value: object, path: Path, problems: Problems) -> int | None:
     """The id a function's name, its unique end (PTP), or a number as such or as text stands for; None and a note."""
     number = value
     if isinstance(value, str):
-        named, ends = _named(value)
-        if named is not None:
-            return named
+        meant = names_meant(value, FUNCTION_BY_NAME)
+        if len(meant) == 1:
+            return FUNCTION_BY_NAME[meant[0]].func_id
         try:
             number = int(value, 0)
         except ValueError:
-            close = ends or get_close_matches(value.strip().upper(), FUNCTION_BY_NAME, n=3)
+            close = meant or get_close_matches(name_key(value), FUNCTION_BY_NAME, n=3)
             remedy = f"did you mean {' or '.join(close)}?" if close else "give a name of smccc.FUNCTIONS, or the id"
             problems.add(path, f"no function is called {brief(value)}", remedy)
             return None
@@ -34,15 +34,6 @@ def function_id(value: object, path: Path, problems: Problems) -> int | None:
         problems.add(path, f"it is {brief(value)}", "it must be a function's name, or its id in 0..0xffffffff")
         return None
     return number
-
-
-def _named(text: str) -> tuple[int | None, list[str]]:
-    """The id of the function that a text names, whole or by its unique end; None and the names that end so."""
-    key = text.strip().upper()
-    if key in FUNCTION_BY_NAME:
-        return FUNCTION_BY_NAME[key].func_id, []
-    ends = [name for name in FUNCTION_BY_NAME if name.endswith(f"_{key}") and "PSCI_0_1_" not in name]
-    return (FUNCTION_BY_NAME[ends[0]].func_id, []) if len(ends) == 1 else (None, ends)
 
 
 def function_name(func_id: int) -> str:

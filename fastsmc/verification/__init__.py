@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastsmc.checks import word_of
 from fastsmc.facts.releases import Host
+from fastsmc.progress import Progress, silent
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
 from fastsmc.recordings.levels import workaround_levels
 from fastsmc.verification.calls import replay_calls
@@ -21,13 +22,6 @@ from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
 from fastsmc.verification.tally import Tally, Verification
 
 __all__ = ["Tally", "Verification", "host_of", "verify"]
-
-Progress = Callable[[str, int, int], None]
-
-
-def _quiet(step: str, done: int, total: int) -> None:
-    """No progress is shown."""
-
 
 REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "setreg": replay_setreg,
@@ -70,7 +64,7 @@ def replays(
 
 
 def verify(
-    paths: Path | str | Iterable[Path | str], *, kinds: Collection[str] | None = None, progress: Progress = _quiet
+    paths: Path | str | Iterable[Path | str], *, kinds: Collection[str] | None = None, progress: Progress = silent
 ) -> Verification:
     """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
 

@@ -11,8 +11,7 @@ from fastsmc.errors import RecordingError
 from fastsmc.facts.registers import (
     CLASS_CORE,
     CLASS_DEMUX,
-    CLASS_FW,
-    CLASS_FW_FEAT_BMAP,
+    CLASS_ORDER,
     CLASS_SVE,
     CLASS_SYSREG,
     FW_BY_NAME,
@@ -33,9 +32,6 @@ NOT_CALLED = -1
 
 ROOM = 8192
 """The recorder offers KVM_GET_REG_LIST room for so many ids, and still reads that number where nothing was written."""
-
-CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
-"""Order of the classes in a register list. Source: guest.c, kvm_arm_copy_reg_indices; recorded in every list."""
 
 
 def replay_reglist(recording: Recording, host: Host) -> Tally:

@@ -13,6 +13,7 @@ import pytest
 import fastsmc as smc
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
+from fastsmc.facts.registers import SVE_VLS
 from fastsmc.facts.releases import release
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.check import check
@@ -20,7 +21,6 @@ from fastsmc.migrate.compat.lists import inferred_ids, list_changes
 from fastsmc.migrate.compat.matrix import groups, matrix
 from fastsmc.migrate.compat.named import listed
 from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
-from fastsmc.reference.restore import SVE_VLS
 from tests.support.places import TESTS
 from tests.support.read_samples import STREAMS, expression
 

@@ -8,9 +8,9 @@ import lzma
 import pytest
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.registers import PSTATE
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.qemu import ram as qemu_ram
-from fastsmc.migrate.read.qemu.cpu import PSTATE
 from fastsmc.migrate.read.result import RegisterFile
 from tests.support.places import TESTS
 from tests.support.read_samples import memory_stream

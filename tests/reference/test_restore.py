@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import FW_REGISTERS, register
+from fastsmc.facts.registers import FW_REGISTERS, PSTATE, SVE_VLS, register
 from fastsmc.facts.releases import release
 from fastsmc.recordings.folder import open_recording, payload_path, read_payload
-from fastsmc.reference.restore import PSTATE, SVE_VLS, Prediction, RegisterDump, predict, vcpu_init_errno
+from fastsmc.reference.restore import Prediction, RegisterDump, predict, vcpu_init_errno
 from fastsmc.reference.restore_rules import cache_size, system_register
 from fastsmc.verification import host_of
 from tests.support.places import TESTS

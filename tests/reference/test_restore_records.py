@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import RecordingError
-from fastsmc.facts.registers import register
+from fastsmc.facts.registers import PSTATE, register
 from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording, payload_path
-from fastsmc.reference.restore import PSTATE
 from fastsmc.verification import host_of, verify
 from fastsmc.verification.payloads import replay_payloads
 from fastsmc.verification.reglist import replay_reglist

@@ -34,8 +34,9 @@ def add_registers(
 ) -> None:
     """Tell what n more firmware registers change when a VM moves (modelled), VMM by VMM.
 
-    Bytes are of the register arrays; ioctls and ms of both ends; limits that are crossed; migration directions that
-    break. Then what a map of VM-global registers would save, and a verdict on what was said of it in 2022.
+    The table has the bytes of the register arrays, and the ioctls and ms of both ends. Below it stand the limits that
+    are crossed, the migration directions that break, what a map of VM-global registers would save, and whether what was
+    said of such a map in 2022 holds.
     """
     from fastsmc import migrate
 

@@ -19,9 +19,11 @@ from fastsmc.kernels import BUCKET_SHIFT
 
 N_KIND = 11
 FIXED, WORD, FEATURE, TRNG_FEATURES, TRNG_RND, PTP, CPU_ON, AFFINITY_INFO, SUSPEND, SYSTEM2, KEPT = range(N_KIND)
-"""How an answer comes about: as the table has it, from words of the policy, from what x1 asks about, and so on.
+"""Kinds of answers: what an answer depends on besides function and verdict.
 
-SYSTEM2: SYSTEM_RESET2 and SYSTEM_OFF2. KEPT: no service answered, and some of the caller's registers stay.
+FIXED: nothing. WORD: a word of the policy. FEATURE and TRNG_FEATURES: the id in x1. SUSPEND: SYSTEM_SUSPEND. SYSTEM2:
+SYSTEM_RESET2 and SYSTEM_OFF2. KEPT: no service answered, and some of the caller's registers stay. The other kinds bear
+the names of their functions.
 """
 CHUNK = 1024
 """Calls whose answers are written at a time; those that keep registers are completed while their lines are in L1."""
@@ -30,10 +32,11 @@ BLOCK = 1 << 16
 LISTED = BLOCK + 64
 """Places in a list of a block's calls: a vector may be written past the last one."""
 LOWEST = -6
-"""Rows may be of one word x0 from here up to 3."""
+"""The least x0 that has a row of its own; the greatest is 3."""
 BUCKET_AT, KEEPS_AT, VERDICT_AT, KIND_AT, LOOKUP_BYTES = 0, 128, 192, 256, 384
-"""Where the table that `list_block` takes holds what: slot of each bucket; by verdict, 0xff where the slot's row
-answers, and the row that answers otherwise; by row, the kind."""
+"""Byte offsets in the table that `list_block` takes, and its size. BUCKET_AT: the slot of each bucket. KEEPS_AT: by
+verdict, 0xff where the slot's row answers. VERDICT_AT: by verdict, the row that answers otherwise. KIND_AT: by row, the
+kind."""
 _FIXED, _HANDLED, _FORWARDED, _FAST_PATH = u8(FIXED), u8(0), u8(2), u8(5)
 INVALID = -2
 """PSCI_RET_INVALID_PARAMS, and SMCCC_RET_INVALID_PARAMETER of TRNG as KVM has it."""
@@ -73,8 +76,8 @@ class Functions(NamedTuple):
     slot_id: U32
 
 
-class Policies(NamedTuple):
-    """What answers of policies differ in (answer_tables.AnswerTables), and the row of x0 = 0 and nothing else."""
+class ByPolicy(NamedTuple):
+    """What answers of policies differ in (answer_tables.AnswerTables), and the row of the answer x0..x3 = 0."""
 
     word_row: U16
     feature: I64
@@ -104,16 +107,16 @@ def _word(x: U64, c: np.uint32) -> np.uint64:
 
 
 @inner_kernel
-def _words(listed: U16, asked: Asked, vms: Vms, functions: Functions, policies: Policies, row: U16) -> None:
-    """Rows of what the policy has."""
+def _words(listed: U16, asked: Asked, vms: Vms, functions: Functions, policies: ByPolicy, row: U16) -> None:
+    """Finds the rows of answers that are a word of the policy."""
     for c in listed:
         policy = vms.policy_of_vcpu[asked.vcpu[c]]
         row[c] = policies.word_row[policy, functions.parameter[row[c]]]
 
 
 @inner_kernel
-def _queries(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: Policies, row: U16) -> None:
-    """Rows of feature queries, by what x1 asks about; TRNG_FEATURES compares all of its bits."""
+def _queries(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: ByPolicy, row: U16) -> None:
+    """Finds the rows of feature queries, by the id in x1; TRNG_FEATURES compares all bits of x1."""
     for c in listed:
         x1, policy = _word(asked.x1, c), vms.policy_of_vcpu[asked.vcpu[c]]
         if how == FEATURE or x1 <= _LOW32:
@@ -122,8 +125,8 @@ def _queries(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions
 
 
 @inner_kernel
-def _numbers(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: Policies, row: U16) -> None:
-    """Rows of TRNG_RND and of PTP, by the number in x1: bits wanted, which counter."""
+def _numbers(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: ByPolicy, row: U16) -> None:
+    """Finds the rows of TRNG_RND, by the bits wanted, and of PTP, by the counter wanted; x1 has either number."""
     for c in listed:
         number = _word(asked.x1, c) & _LOW32
         if how == TRNG_RND:
@@ -134,8 +137,8 @@ def _numbers(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions
 
 
 @inner_kernel
-def _power(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: Policies, row: U16) -> None:
-    """Rows of CPU_ON and AFFINITY_INFO, nothing switched."""
+def _power(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, policies: ByPolicy, row: U16) -> None:
+    """Finds the rows of CPU_ON and AFFINITY_INFO; no vCPU is switched."""
     for c in listed:
         seen = _LOW32 if functions.is_narrow[row[c]] else _ALL
         vcpu = asked.vcpu[c]
@@ -149,7 +152,7 @@ def _power(listed: U16, how: int, asked: Asked, vms: Vms, functions: Functions, 
 
 @inner_kernel
 def _kept(listed: U16, how: int, asked: Asked, functions: Functions, row: U16, out: U64) -> None:
-    """Answers that leave some of the caller's registers as they were; their rows are those of function or verdict."""
+    """Writes the words of answers that leave some of the caller's registers as they were."""
     for c in listed:
         what = asked.verdict[c]
         if how == SYSTEM2:
@@ -165,7 +168,7 @@ def _kept(listed: U16, how: int, asked: Asked, functions: Functions, row: U16, o
 
 @kernel
 def list_block(func_id: U32, verdict: U8, multiplier: np.uint32, lookup: U8, row: U16, listed: U16) -> int:
-    """The row that holds each call's answer, and the calls whose answer is another; no branch depends on a call.
+    """Finds the row of each call's answer, and lists the calls whose answer is more than a row; without branches.
 
     A known id's bucket names its slot; an id whose verdict says that it was answered is a known one.
 
@@ -231,14 +234,14 @@ def answer(
 
     uint32[n_call], unsigned[n_call], uint64[n_call or 0 = all 0] x 3, uint8[n_call], what list_block leaves,
     uint16[N_KIND, BLOCK] of scratch, whether `out`, of whole cache lines then, is written around the caches, then
-    what Vms, Functions and Policies gather, the table of answers -> uint64[n_call, 4].
+    what Vms, Functions and ByPolicy gather, the table of answers -> uint64[n_call, 4].
     """
     asked, vms = (
         Asked(func_id, vcpu, x1, x2, x3, verdict),
         Vms(policy_of_vcpu, vm_of_vcpu, first_vcpu, mp_state, affinity),
     )
     functions = Functions(kind, is_narrow, parameter, multiplier, slot_of_bucket, slot_id)
-    policies = Policies(word_row, feature, flags, value_row)
+    policies = ByPolicy(word_row, feature, flags, value_row)
     n_kind, done = np.zeros(N_KIND, np.int64), np.zeros(N_KIND, np.int64)
     _sort(listed, kind, row, by_kind, n_kind)
     _words(by_kind[WORD, : n_kind[WORD]], asked, vms, functions, policies, row)

@@ -25,7 +25,7 @@ STEP = 64
 
 @intrinsic
 def _row_step(_typing: Any, func_id: Any, verdict: Any, at: Any, multiplier: Any, lookup: Any, row: Any) -> Any:
-    """Stores the row of each of 64 calls; the bits of those whose answer is more than the row."""
+    """Stores the row of each of 64 calls; returns the bits of those whose answer is more than the row."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         ids, whats, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 4, 5))

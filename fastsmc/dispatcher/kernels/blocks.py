@@ -16,7 +16,7 @@ from fastsmc.jit.types import I64, U8, U32, Index, u64
 from fastsmc.kernels import Division, Groups, group_of, row_of
 
 LONG_BLOCK = 256
-"""Calls from which on a block is decided by itself. Folding its row costs as much as four steps then save."""
+"""Blocks of so many calls and more are decided one by one. Folding a row costs as much as four steps then save."""
 
 
 class Blocks(NamedTuple):
@@ -28,7 +28,7 @@ class Blocks(NamedTuple):
 
 @inner_kernel
 def spread_rows(blocks: Blocks, block: int, start: int, end: int, groups: Groups, row: Index) -> None:
-    """The row of each call of a stretch that begins in that block; up to 63 more elements are written.
+    """Writes the row of each call from `start`, in block `block`, to `end`; up to 63 more elements are written.
 
     The first call and the end -> unsigned[end - start + 63].
     """
@@ -45,7 +45,7 @@ def spread_rows(blocks: Blocks, block: int, start: int, end: int, groups: Groups
 
 @inner_kernel
 def end_of_stretch(blocks: Blocks, block: int, start: int, n_call: int) -> tuple[int, int]:
-    """Where a stretch of short blocks ends that begins with that block, and the block that comes after it."""
+    """Where a stretch of short blocks that begins with `block` ends, and the number of the block after it."""
     at = start
     while at < n_call and at < start + CHUNK:
         end = min(blocks.first[block + 1], n_call)
@@ -77,7 +77,7 @@ def decide_blocks(
     """The verdict of every call of at least 64 by HVC, no range looked at and nothing counted.
 
     A long block is decided as one row; a stretch of short ones with a row per call. Where a stretch is shorter than a
-    step, calls of a neighbouring block are decided with it and by themselves as well.
+    step, calls of a neighbouring block are decided with it, and once more with their own block.
 
     int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then rows.Rows; scratch as
     `wide.decide` has it -> uint8[n_call].

@@ -45,7 +45,7 @@ def _mpidr(number: int) -> np.uint64:
 
 @inner_kernel
 def vcpu_number(target: np.uint64) -> np.int64:
-    """The vCPU number whose affinity fields these are; one no VM has, where Aff0 or Aff3 names none."""
+    """The number of the vCPU with these affinity fields; where Aff0 or Aff3 names none, a number that no VM has."""
     aff0 = target & u64(0xFF)
     if aff0 >= _AFF0_VCPUS or target >> u64(24) != u64(0):
         return np.int64(-1)

@@ -33,7 +33,7 @@ class Searches(NamedTuple):
 
 @inner_kernel
 def begin_search(searches: Searches, func_id: U32, vcpu: Index, row: U32, groups: Groups, trees: Trees) -> None:
-    """Finds the leaf in which each search ends and asks for it ahead: it is there when `end_search` comes.
+    """Finds the leaf in which each search ends and prefetches it, so that it is in cache when `end_search` reads it.
 
     All searches go down level by level, so that their cache misses overlap. Filled are ids, node and default.
     uint32[n_call], unsigned[n_call], uint32[n_call, or 0: the row is found by vCPU].

@@ -37,10 +37,11 @@ from fastsmc.kernels import (
 )
 
 N_TOGETHER = 4
-"""Steps of classes whose instructions are mixed: the chain from id to class is three times as long as a step takes."""
+"""Steps whose instructions are interleaved when classes are found, as the way from id to class takes three steps'
+time."""
 AHEAD, SOON = 3072, 2048
-"""How many elements are asked for ahead: a chunk and a half, a chunk. What hardware prefetches is forgotten while other
-loops run in between."""
+"""Prefetch distances in elements: AHEAD is a chunk and a half, SOON is a chunk. What the hardware prefetches is
+forgotten while other loops run in between."""
 _ALL = ir.VectorType(ir.IntType(1), 64)
 
 
@@ -102,12 +103,13 @@ def _ask(elements: int, locality: int) -> Any:
 
 
 ask_ahead, ask_soon = _ask(AHEAD, 2), _ask(SOON, 3)
-"""Ahead to L2, where it pushes out nothing that loops of this chunk leave each other in L1; soon to L1."""
+"""`ask_ahead` prefetches to L2, so that nothing that the loops of this chunk leave each other in L1 is pushed out;
+`ask_soon` prefetches to L1."""
 
 
 @intrinsic
 def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
-    """Asks for one node of rows.FilterTrees."""
+    """Prefetches one node of rows.FilterTrees."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         base = data(context, builder, signature.args[0], arguments[0])
@@ -304,7 +306,7 @@ def _fills_line(builder: ir.IRBuilder, base: Value, offset: Value, wanted: Value
 
 @intrinsic
 def group_step(_typing: Any, vcpu: Any, at: Any, magic: Any, magic_shift: Any, out: Any) -> Any:
-    """The group of each of 64 vCPUs, to the start of `out`: two products of 32 bits a word (rows.Rows.magic)."""
+    """Stores the group of each of 64 vCPUs at the start of `out`: two products of 32 bits a word (rows.Rows.magic)."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
         vcpus, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 4))

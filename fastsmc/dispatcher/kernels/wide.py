@@ -35,13 +35,13 @@ from fastsmc.kernels import N_BIT_VCPU, Division, Groups, group_of, plane_of, ro
 
 STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192
-"""Calls of a pass: their ids, vCPUs, rows, classes and verdicts stay in L1 and near. Longer where ids are searched for:
-what the first searches of a pass wait for is shared by more."""
+"""Calls of a pass, so few that their ids, vCPUs, rows, classes and verdicts stay in or near L1. A pass that searches
+for ids takes LONG_CHUNK calls, because the time that its first searches wait is then shared by more."""
 ROOM = LONG_CHUNK + 2 * STEP
 """Elements of a row of scratch."""
 
 
-class Calls(NamedTuple):
+class Chunk(NamedTuple):
     """The calls of one chunk and their verdicts; the first `n_again` of them were decided with the chunk before."""
 
     func_id: U32
@@ -51,7 +51,7 @@ class Calls(NamedTuple):
     n_again: int
 
 
-class Rows(NamedTuple):
+class RowIndex(NamedTuple):
     """Which row each vCPU has (rows.Rows), where rows change, and which row as bits it has (bit_rows.BitRows)."""
 
     groups: Groups
@@ -59,7 +59,7 @@ class Rows(NamedTuple):
     bit_groups: Groups
 
 
-class Tables(NamedTuple):
+class RowTables(NamedTuple):
     """What becomes of each class in each row (rows.Rows), as bytes, as fields of four bits and as bits."""
 
     n_row: np.uint32
@@ -90,7 +90,7 @@ class Room(NamedTuple):
 
 
 class How(NamedTuple):
-    """`asks`: for ids ahead; `is_small`: a fleet of few vCPUs; `streams`: verdicts go around the caches."""
+    """How a pass runs. `asks`: ids are prefetched. `is_small`: few vCPUs. `streams`: verdicts go around the caches."""
 
     asks: bool
     is_small: bool
@@ -140,7 +140,7 @@ def rows_of(vcpu: Index, conduit: U8, groups: Groups, n_row: np.uint32, out: U32
 
 @inner_kernel
 def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks: bool, classes: U8) -> None:
-    """The class of every id; `asks` for ids ahead, which pays where another loop comes in between.
+    """The class of every id; with `asks`, ids are prefetched, which pays where another loop comes in between.
 
     uint32[n_call]; `table` is `lookup`, or verdicts in place of classes (`fold_row`), and so is what comes out ->
     uint8[n_call].
@@ -259,8 +259,8 @@ def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
 
 
 @inlined_kernel
-def verdicts_of(calls: Calls, is_one: bool, rows: Rows, tables: Tables, room: Room, how: How) -> bool:
-    """Verdicts of a chunk whose classes are known; whether the next chunk had better ask for its ids ahead."""
+def verdicts_of(calls: Chunk, is_one: bool, rows: RowIndex, tables: RowTables, room: Room, how: How) -> bool:
+    """Decides a chunk whose classes are known; returns whether the next chunk had better prefetch its ids."""
     by_hvc, groups = calls.conduit.size == 0, rows.groups
     if by_hvc and by_runs(calls.vcpu, is_one, groups, rows.run_of_group, room.classes, tables.verdict, calls.out):
         return False
@@ -281,9 +281,9 @@ def verdicts_of(calls: Calls, is_one: bool, rows: Rows, tables: Tables, room: Ro
 
 @inlined_kernel
 def decide_chunk(
-    calls: Calls, span: U64, rows: Rows, tables: Tables, trees: Trees, counter: Counter, room: Room, how: How
+    calls: Chunk, span: U64, rows: RowIndex, tables: RowTables, trees: Trees, counter: Counter, room: Room, how: How
 ) -> bool:
-    """Verdicts of one chunk, counted; whether the next chunk had better ask for its ids ahead.
+    """Decides one chunk and counts it; returns whether the next chunk had better prefetch its ids.
 
     Classes come first, then verdicts by class; ids that a range may decide are searched for before and after that.
     """
@@ -357,8 +357,8 @@ def decide(
     written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM] -> uint8[n_call].
     """
     by = Division(magic, magic_shift)
-    rows = Rows(Groups(by, row_of_group), run_of_group, Groups(by, bit_row_of_group))
-    tables = Tables(n_row, multiplier, lookup, verdict, packed, byte_bits, bit_row)
+    rows = RowIndex(Groups(by, row_of_group), run_of_group, Groups(by, bit_row_of_group))
+    tables = RowTables(n_row, multiplier, lookup, verdict, packed, byte_bits, bit_row)
     trees, counter = Trees(search_of_row, depth, nodes), Counter(vm_of_vcpu, counts)
     searches = Searches(scratch16, scratch32[1], scratch32[2], scratch8[2])
     room = Room(scratch8[0], scratch8[1], scratch8[4], scratch8[3], scratch32[0], searches)
@@ -370,7 +370,7 @@ def decide(
     for start in range(0, func_id.size, chunk):
         end = min(start + chunk, func_id.size)
         first = min(start, end - STEP)
-        calls = Calls(func_id[first:end], vcpu[first:end], conduit[first:end], out[first:end], start - first)
+        calls = Chunk(func_id[first:end], vcpu[first:end], conduit[first:end], out[first:end], start - first)
         span = spans[start // chunk if looks_first else 0]
         if not looks_first and not span_of(calls.vcpu, n_vcpu, by, span):
             return start

@@ -1,9 +1,10 @@
 """How long a call waits and is served: where each vCPU has a core, and where vCPUs share cores.
 
-Overcommit is round robin, with so many others that want a vCPU's core as `latency.overcommit` finds, drawn anew for
-each call. A thread whose slice is over waits for a turn of each, and the lock if it holds it is held all the while. One
-that slept for the lock waits for what is left of a turn and for whole ones of the rest; until then the lock is free for
-whoever runs, as a pthread mutex is (tests/latency/test_overcommit.py has how far this is from round robin itself).
+Overcommit is round robin. How many other threads want a vCPU's core is drawn anew for each call, from what
+`latency.overcommit` finds. A thread whose slice is over waits for one turn of each of the others; a lock that it holds
+stays held. A thread that slept for the lock waits for what is left of one turn and for whole turns of the rest; until
+then the lock is free for whoever runs, as a pthread mutex is (tests/latency/test_overcommit.py has how far this is from
+round robin itself).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Call(NamedTuple):
 
 @inner_kernel
 def _run(ns: float, vcpu: int, law: F64Array, vm: OneVm) -> float:
-    """A vCPU runs for so long; how many times its slice is over."""
+    """Lets a vCPU run for so long; returns how many times its slice is over."""
     run, time_slice = vm.used[vcpu] + ns, law[SLICE]
     times = float(np.floor(run / time_slice))
     vm.used[vcpu] = run - times * time_slice
@@ -89,7 +90,7 @@ def _run(ns: float, vcpu: int, law: F64Array, vm: OneVm) -> float:
 
 @inner_kernel
 def _stop(vcpu: int, vm: OneVm) -> None:
-    """A vCPU leaves its core of its own accord: it will come back to a whole slice."""
+    """A vCPU leaves its core of its own accord, and will come back to a whole slice."""
     vm.total[TURNS] += 1.0
     vm.total[RAN] += vm.used[vcpu]
     vm.total[SQUARES] += vm.used[vcpu] * vm.used[vcpu]
@@ -98,7 +99,7 @@ def _stop(vcpu: int, vm: OneVm) -> None:
 
 @inner_kernel
 def _ahead(word: np.uint64, law: F64Array) -> float:
-    """How many other threads have their turn before a thread has its next one; reads two words."""
+    """How many other threads have their turn before a thread has its next one; draws two words."""
     bits, low = mixed(word + STEP), u64(0xFFFF)
     four = (bits & low) + (bits >> u64(16) & low) + (bits >> u64(32) & low) + (bits >> u64(48))
     normal = (np.float64(four) * 2.0**-16 - 2.0) * 3.0**0.5  # nearly: four uniform ones, of variance 1/12

@@ -177,7 +177,7 @@ def _follow(base: float, vcpu: int, steps: Steps, vm: OneVm) -> None:
 
 @inner_kernel
 def _take_through(vm: OneVm, n_step: int, steps: Steps, costs: Costs, law: F64Array, counted: Counted) -> None:
-    """A VM's calls. The loop is here: to hand over that many arrays for each call takes 1.8x (measured)."""
+    """Takes a VM through its calls, in a loop here: handing over so many arrays a call takes 1.8x (measured)."""
     is_shared = law[SLICE] > 0.0
     play(vm.clock, vm.tree)
     for _ in range(n_step):

@@ -167,7 +167,7 @@ def sink(front: F64Array, front_stream: U64Array, clock: F64Array, stream: U64Ar
 
 @lane_kernel
 def _list_forwarded(kernel_ns: F64Array, out: I64Array) -> int:
-    """The calls that were forwarded, listed without a branch; how many. `out` has room for one more."""
+    """Lists the calls that were forwarded, without a branch; returns how many. `out` has room for one more."""
     n = 0
     for i in range(kernel_ns.size):
         out[n] = i

@@ -8,13 +8,12 @@ from pathlib import Path
 from fastsmc.errors import InputError
 from fastsmc.facts.history import milestones, series_name
 from fastsmc.facts.registers import (
-    ARCH_ARM64,
     CLASS_CORE,
     CLASS_SVE,
     FW_BY_ID,
     PTIMER_CNT,
-    SIZE_U64,
     TIMER_CNT,
+    core_register,
     reg_class,
     register,
     sysreg,
@@ -29,8 +28,8 @@ from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
 
-_PC = ARCH_ARM64 | SIZE_U64 | CLASS_CORE | 256 // 4
-"""The core register at byte 256 of struct kvm_regs. Source: uapi/asm/kvm.h."""
+_PC = core_register(256)
+"""The core register regs.pc."""
 _PMCR = sysreg(3, 3, 9, 12, 0)
 """PMCR_EL0."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from errno import EINVAL, ENOENT, EPERM
 
-from fastsmc.facts.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, FwKind, reg_class
+from fastsmc.facts.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, SVE_VLS, FwKind, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import why_missing
 from fastsmc.migrate.compat.result import RegisterFate
 from fastsmc.migrate.compat.side import FIRMWARE, WORKAROUNDS, Side, kernel_host
-from fastsmc.reference.restore import SVE_VLS, RegisterDump, predict, takes_any_value
+from fastsmc.reference.restore import RegisterDump, predict, takes_any_value
 from fastsmc.reference.restore_rules import Fate
 from fastsmc.reference.state import OK
 

@@ -27,7 +27,7 @@ from fastsmc.facts.registers import (
     reg_class,
     sysreg,
 )
-from fastsmc.facts.releases import Release, parse_version
+from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
 
 _OLDEST = "5.10"
@@ -60,20 +60,16 @@ class ListChange:
 
     def has_come_to(self, release: Release) -> bool:
         """Whether a release's list has the change."""
-        return _series(release) >= self.by
+        return release.series >= self.by
 
     def is_uncertain_in(self, release: Release) -> bool:
         """Whether nothing but the change's date tells what this release lists."""
-        return self.after < _series(release) < self.known
+        return self.after < release.series < self.known
 
     @property
     def since(self) -> str:
         """The release that the change is dated to, as text: "5.12"."""
         return f"{self.by[0]}.{self.by[1]}"
-
-
-def _series(release: Release) -> tuple[int, int]:
-    return parse_version(release.name)[:2]
 
 
 @cache

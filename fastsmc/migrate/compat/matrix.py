@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import product
@@ -18,6 +18,7 @@ from fastsmc.migrate.compat.named import by_release, normal_features
 from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES
+from fastsmc.progress import Progress, silent
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
@@ -161,7 +162,7 @@ def matrix(
     *,
     features: str = "psci02",
     vmm: Vmm | str = Vmm.QEMU,
-    progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Matrix:
     """Every release checked against every other, as `check` does it (modelled).
 

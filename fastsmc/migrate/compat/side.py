@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fastsmc.facts.registers import (
-    CLASS_CORE,
-    CLASS_DEMUX,
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
-    CLASS_SVE,
-    CLASS_SYSREG,
+    CLASS_ORDER,
     FW_BY_ID,
     FwKind,
     reg_class,
@@ -23,8 +20,6 @@ from fastsmc.migrate.compat.result import SideBasis, SideInfo
 from fastsmc.reference.vm import Vm
 
 FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
-_CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
-"""Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices. Timers, which come before, are taken for sysregs."""
 MIDR = sysreg(3, 0, 0, 0, 0)
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
 _LEVEL = 0xF
@@ -87,7 +82,7 @@ class Side:
 
     def in_list_order(self) -> Side:
         """The same side with its registers in the order of KVM_GET_REG_LIST, which a file need not keep."""
-        order = {kind: place for place, kind in enumerate(_CLASS_ORDER)}
+        order = {kind: place for place, kind in enumerate(CLASS_ORDER)}
         ids = sorted(self.values, key=lambda reg: (order.get(reg_class(reg), len(order)), reg))
         return replace(self, values={reg: self.values[reg] for reg in ids})
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastsmc.checks import U8Array, word_of
 from fastsmc.errors import InputError
+from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.migrate._checks import checked_out
 from fastsmc.migrate.formats.arrays import ArrayFormat, IdsOnce
 from fastsmc.migrate.formats.base import PayloadFormat
@@ -24,7 +25,6 @@ from fastsmc.migrate.formats.delta import Delta
 from fastsmc.migrate.formats.firecracker import FirecrackerLike
 from fastsmc.migrate.formats.qemu_section import QemuSection
 from fastsmc.migrate.formats.state import Expected, RegisterState
-from fastsmc.migrate.moves import aligned
 from fastsmc.migrate.payload import Codec
 
 _ALL: tuple[PayloadFormat, ...] = (
@@ -67,7 +67,11 @@ def encode_state(
     if size > MAX_BYTES:
         msg = f"{size} bytes in one piece: at most {MAX_BYTES}"
         raise InputError(msg)
-    buffer = aligned(size) if out is None or zstd_level is not None else checked_out(out, size, state.values)
+    buffer = (
+        empty_on_lines(size, np.uint8)
+        if out is None or zstd_level is not None
+        else checked_out(out, size, state.values)
+    )
     form.encode(state, buffer)
     return buffer if zstd_level is None else compressed(buffer, zstd_level)
 

@@ -17,7 +17,16 @@ import numpy as np
 
 from fastsmc.checks import BoolArray, U8Array, U64Array
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, CLASS_MASK, CLASS_SVE, SIZE_SHIFT, SIZE_U64, reg_size
+from fastsmc.facts.registers import (
+    ARCH_ARM64,
+    CLASS_CORE,
+    CLASS_MASK,
+    CLASS_SVE,
+    SIZE_SHIFT,
+    SIZE_U32,
+    core_register,
+    reg_size,
+)
 from fastsmc.migrate.formats.base import check_length, damage
 from fastsmc.migrate.formats.records import Field, Record, WideField
 from fastsmc.migrate.formats.state import Expected, RegisterState, check_widths
@@ -28,11 +37,10 @@ _ID_AT, _INSTANCE_AT, _FOOT_BYTES = 1, 9, 4
 _MINUS_ONE = ("env.exclusive_addr", "gt_timer[0]", "gt_timer[1]")
 """No exclusive access, no timer armed: all ones in every stream seen."""
 
-_CORE = ARCH_ARM64 | SIZE_U64 | CLASS_CORE
-_SP, _PC, _PSTATE, _SP_EL1, _ELR_EL1 = (_CORE | at // 4 for at in (248, 256, 264, 272, 280))
-_FPSR, _FPCR = (ARCH_ARM64 | 2 << SIZE_SHIFT | CLASS_CORE | at // 4 for at in (848, 852))
+_SP, _PC, _PSTATE, _SP_EL1, _ELR_EL1 = (core_register(at) for at in (248, 256, 264, 272, 280))
+_FPSR, _FPCR = (core_register(at, SIZE_U32) for at in (848, 852))
 _FPSR_MASK, _FPCR_MASK = np.uint64(0xF800_009F), np.uint64(0x07FF_9F00)
-_VREG = ARCH_ARM64 | 4 << SIZE_SHIFT | CLASS_CORE | 336 // 4
+_VREG = core_register(336, 4 << SIZE_SHIFT)
 _ZREG = ARCH_ARM64 | 8 << SIZE_SHIFT | CLASS_SVE
 _PREG = ARCH_ARM64 | 5 << SIZE_SHIFT | CLASS_SVE | 0x400
 _Z_BYTES = 128
@@ -158,8 +166,8 @@ class _Section:
     def _core(self) -> dict[int, tuple[int, int]]:
         """(offset, bytes) of general registers. Source: struct kvm_regs; QEMU target/arm/kvm64.c."""
         at = self.places
-        found = {_CORE | 2 * n: (at["env.xregs"] + 8 * n, 8) for n in range(31)}
-        found |= {_CORE | (288 + 8 * n) // 4: (at["env.banked_spsr"] + 8 * (n + 1), 8) for n in range(5)}
+        found = {core_register(8 * n): (at["env.xregs"] + 8 * n, 8) for n in range(31)}
+        found |= {core_register(288 + 8 * n): (at["env.banked_spsr"] + 8 * (n + 1), 8) for n in range(5)}
         found |= {_SP: (at["env.sp_el"], 8), _SP_EL1: (at["env.sp_el"] + 8, 8)}
         return found | {_PC: (at["env.pc"], 8), _PSTATE: (at["cpsr"], 4), _ELR_EL1: (at["env.elr_el"] + 8, 8)}
 

@@ -10,12 +10,9 @@ from numpy.typing import ArrayLike
 
 from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array, whole
 from fastsmc.errors import InputError
-from fastsmc.facts.registers import reg_size
+from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.migrate._checks import MAX_COUNT, checked_matrix, checked_scope, is_narrow
 from fastsmc.migrate.read.result import Bank
-
-MAX_VALUE_BYTES = 256
-"""An SVE register, the widest there is. Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_U2048."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from fastsmc.migrate.counts import COUNTED
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.migrate.payload import Codec, payload_bytes
 from fastsmc.migrate.span import IoctlNs, Span, ioctl_span
+from fastsmc.results.units import significant
 
 ORIGIN = ((1024, 1024, "noticeable but no real problem"), (10, 100, "8 kB, the most there is in practice"))
 """Registers, vCPUs and what was said of them. Source: answer of 15 April 2022, <8735iebu48.wl-maz@kernel.org>."""
@@ -64,13 +65,14 @@ class MapSavings:
         return self.n_global * (self.n_vcpu - 1)
 
     def __repr__(self) -> str:
-        saved = f"n_byte={self.n_byte}, ioctls={self.ioctls}, ms={self.ms.mid:.3g}"
+        saved = f"n_byte={self.n_byte}, ioctls={self.ioctls}, ms={significant(self.ms.mid)}"
         return f"MapSavings(n_global={self.n_global}, n_vcpu={self.n_vcpu}, vmm={self.vmm}, {saved})"
 
     def __str__(self) -> str:
         return (
             f"a map of {self.n_global} VM-global registers saves {self.vmm.full_name} with {self.n_vcpu} vCPUs "
-            f"{self.n_byte:,} B and {self.ioctls:,} ioctls, {self.ms.low:.3g} to {self.ms.high:.3g} ms (modelled)"
+            f"{self.n_byte:,} B and {self.ioctls:,} ioctls, "
+            f"{significant(self.ms.low)} to {significant(self.ms.high)} ms (modelled)"
         )
 
 
@@ -158,9 +160,9 @@ class ClaimPoint:
     def __str__(self) -> str:
         return (
             f"{self.n_reg} registers x {self.n_vcpu} vCPUs, said to be {self.said}: {self.value_bytes:,} B of values, "
-            f"{self.qemu_bytes:,} B in QEMU's stream, {self.bytes_ms:.3g} ms or {_percent(self.bytes_share)} of the "
-            f"limit; {self.ioctls:,} ioctls, {self.ioctl_ms.low:,.1f} to {self.ioctl_ms.high:,.1f} ms or "
-            f"{_percent(self.ioctl_share.low)} to {_percent(self.ioctl_share.high)}"
+            f"{self.qemu_bytes:,} B in QEMU's stream, {significant(self.bytes_ms)} ms or "
+            f"{_percent(self.bytes_share)} of the limit; {self.ioctls:,} ioctls, {self.ioctl_ms.low:,.1f} to "
+            f"{self.ioctl_ms.high:,.1f} ms or {_percent(self.ioctl_share.low)} to {_percent(self.ioctl_share.high)}"
         )
 
 
@@ -221,4 +223,4 @@ def conclusion(points: tuple[ClaimPoint, ...], *, share: float) -> str:
 
 def _ratio(point: ClaimPoint) -> str:
     low, high = point.ioctl_ms.low, point.ioctl_ms.high
-    return "a single number" if low == high or not low else f"a factor of {high / low:.3g}"
+    return "a single number" if low == high or not low else f"a factor of {significant(high / low)}"

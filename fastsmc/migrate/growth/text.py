@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsmc.migrate.growth.result import MoreRegisters, VmmRow
+from fastsmc.results.units import significant
 
 ASSUMES = "the cost of an ioctl, QEMU's second write at load, crosvm's bytes; no VMM was traced"
 
@@ -32,10 +33,10 @@ def _rows(found: MoreRegisters) -> list[str]:
 
 
 def _added(row: VmmRow) -> str:
-    before = f"{row.ms.low:.3g} to {row.ms.high:.3g}"
+    before = f"{significant(row.ms.low)} to {significant(row.ms.high)}"
     if row.n_byte_after is None or row.ioctls_after is None or row.ms_after is None:
         return f"{'-':>8} {row.ioctls:8d} {'-':>7} {before:>18} {row.refused}"
-    more = f"{row.ms_after.low - row.ms.low:.3g} to {row.ms_after.high - row.ms.high:.3g}"
+    more = f"{significant(row.ms_after.low - row.ms.low)} to {significant(row.ms_after.high - row.ms.high)}"
     n_byte = row.n_byte_after.mid - row.n_byte.mid
     return f"{n_byte:8.0f} {row.ioctls:8d} {row.ioctls_after - row.ioctls:7d} {before:>18} {more:>18}"
 

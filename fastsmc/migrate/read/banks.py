@@ -9,8 +9,8 @@ import numpy as np
 from fastsmc.checks import U64Array
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.register_sets import RegisterSet
-from fastsmc.facts.registers import reg_size
-from fastsmc.migrate.read.limits import MAX_REGISTERS, MAX_VALUE_BYTES, MAX_VALUES, MAX_VCPUS
+from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
+from fastsmc.migrate.read.limits import MAX_REGISTERS, MAX_VALUES, MAX_VCPUS
 from fastsmc.migrate.read.result import Bank
 
 Values = dict[int, int | None]

@@ -23,5 +23,3 @@ XZ_MEMORY_BYTES = 128 << 20
 """xz's own tables; its presets need up to 65 MiB."""
 HASHED_BYTES = 64 << 20
 """A file longer than this is not hashed."""
-MAX_VALUE_BYTES = 256
-"""The widest register ONE_REG knows, 2048 bits. Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_U2048."""

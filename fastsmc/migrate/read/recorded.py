@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.facts.registers import reg_size
+from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.migrate.read.banks import Registers, Values
-from fastsmc.migrate.read.limits import MAX_REGISTERS, MAX_VALUE_BYTES
+from fastsmc.migrate.read.limits import MAX_REGISTERS
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.strict_json import hexadecimal, member, parse
 from fastsmc.migrate.read.told import Told

@@ -19,15 +19,19 @@ from fastsmc.facts.registers import (
     CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
+    PTIMER_CNT,
     SIZE_SHIFT,
     SIZE_U64,
+    SVE_VLS,
+    TIMER_CNT,
+    sysreg,
 )
 from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.lines import numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
-_U2048, _U512, _U256 = 8, 6, 5
+_U2048, _U256 = 8, 5
 _CONSTANTS = {
     "KVM_REG_ARM64": ARCH_ARM64,
     "KVM_REG_ARM_CORE": CLASS_CORE,
@@ -37,21 +41,21 @@ _CONSTANTS = {
     "KVM_REG_ARM64_SVE": CLASS_SVE,
     "KVM_REG_ARM_FW": CLASS_FW,
     "KVM_REG_ARM_FW_FEAT_BMAP": CLASS_FW_FEAT_BMAP,
-    "KVM_REG_ARM64_SVE_VLS": ARCH_ARM64 | _U512 << SIZE_SHIFT | CLASS_SVE | 0xFFFF,
-    "KVM_REG_ARM_TIMER_CTL": 0x6030_0000_0013_DF19,
-    "KVM_REG_ARM_TIMER_CVAL": 0x6030_0000_0013_DF02,
-    "KVM_REG_ARM_TIMER_CNT": 0x6030_0000_0013_DF1A,
-    "KVM_REG_ARM_PTIMER_CTL": 0x6030_0000_0013_DF11,
-    "KVM_REG_ARM_PTIMER_CVAL": 0x6030_0000_0013_DF12,
-    "KVM_REG_ARM_PTIMER_CNT": 0x6030_0000_0013_DF01,
+    "KVM_REG_ARM64_SVE_VLS": SVE_VLS,
+    "KVM_REG_ARM_TIMER_CTL": sysreg(3, 3, 14, 3, 1),
+    "KVM_REG_ARM_TIMER_CVAL": sysreg(3, 3, 14, 0, 2),
+    "KVM_REG_ARM_TIMER_CNT": TIMER_CNT,
+    "KVM_REG_ARM_PTIMER_CTL": sysreg(3, 3, 14, 2, 1),
+    "KVM_REG_ARM_PTIMER_CVAL": sysreg(3, 3, 14, 2, 2),
+    "KVM_REG_ARM_PTIMER_CNT": PTIMER_CNT,
     **{f"KVM_REG_SIZE_U{8 << n}": n << SIZE_SHIFT for n in range(9)},
 }
-"""TIMER_CVAL and TIMER_CNT have each other's encoding, by mistake, and it is ABI."""
+"""Macros of uapi/asm/kvm.h. TIMER_CVAL and TIMER_CNT have each other's encoding, by mistake, and it is ABI."""
 
 _CORE_OFFSETS = {"regs.sp": 248, "regs.pc": 256, "regs.pstate": 264, "sp_el1": 272, "elr_el1": 280}
 _CORE_OFFSETS |= {"fp_regs.fpsr": 848, "fp_regs.fpcr": 852}
 _CORE_ARRAYS = {"regs.regs": (0, 8, 31), "spsr": (288, 8, 5), "fp_regs.vregs": (336, 16, 32)}
-"""Bytes in struct kvm_regs; arrays as (first, stride, length)."""
+"""Fields of struct kvm_regs that are arrays: first byte, stride in bytes, length."""
 
 _SYSREG_FIELDS = ((14, 3), (11, 7), (7, 15), (3, 15), (0, 7))
 """(shift, highest value) of op0, op1, CRn, CRm, op2."""

@@ -21,6 +21,7 @@ from fastsmc.migrate.switchover.trace_log import (
     DowntimeLog,
     merged,
 )
+from fastsmc.results.units import significant
 
 Sections = Mapping[tuple[str, int], int]
 
@@ -148,7 +149,7 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
     told = f"{query.path}: downtime {query.downtime_ms:g} ms"
     if any(step.kind == "measured" for step in source):
         mid = total(step.ms for step in source).mid
-        return waterfall.having(instead={}, notes=[f"{told}; the source's steps add up to {mid:.3g} ms"])
+        return waterfall.having(instead={}, notes=[f"{told}; the source's steps add up to {significant(mid)} ms"])
     memory_bytes = query.stopped_ram_bytes or 0
     wire_ms = memory_bytes * 8 / (waterfall.link.gbit_per_s * 1e6)
     memory_ms = min(query.downtime_ms, wire_ms)
@@ -174,6 +175,7 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
     notes = [told]
     if wire_ms > query.downtime_ms:
         notes.append(
-            f"{query.path}: its memory takes {wire_ms:.3g} ms at this line rate, longer than the whole downtime"
+            f"{query.path}: its memory takes {significant(wire_ms)} ms at this line rate, "
+            "longer than the whole downtime"
         )
     return waterfall.having(instead=instead, first=[memory, rest], notes=notes)

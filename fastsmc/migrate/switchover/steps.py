@@ -11,6 +11,7 @@ from fastsmc.facts import costs
 from fastsmc.migrate.link import Link
 from fastsmc.migrate.span import Span, longest, total
 from fastsmc.migrate.switchover.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
+from fastsmc.results.units import significant
 
 StepKind = Literal["measured", "modelled", "assumed"]
 
@@ -60,7 +61,7 @@ class DowntimeStep:
         return f"DowntimeStep({self.name!r}, {self.stage}, ms={self.ms.mid:.4g}, {self.kind})"
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.ms.low:.3g} to {self.ms.high:.3g} ms ({self.kind})"
+        return f"{self.name}: {significant(self.ms.low)} to {significant(self.ms.high)} ms ({self.kind})"
 
     def as_dict(self) -> dict[str, Any]:
         """The step as plain values."""
@@ -142,7 +143,7 @@ class Waterfall:
             locks = gic * self.n_vcpu * int(costs.GIC_IOCTL_LOCKS.value)
             texts.append(
                 f"each GIC ioctl takes the mutexes of all vCPUs (read), {locks} of them: at {_LOCK_NS} ns each, which "
-                f"nobody has measured, {locks * _LOCK_NS / 1e6:.3g} ms more"
+                f"nobody has measured, {significant(locks * _LOCK_NS / 1e6)} ms more"
             )
         if names & {SAVE, LOAD}:
             texts.append("network cards' announcements, disks, VFIO and other devices")
@@ -186,7 +187,7 @@ class Waterfall:
         These are the arguments of `fastsmc.reporting.waterfall.picture`.
         """
         title = (
-            f"{self.n_vcpu} vCPUs with {self.n_reg} registers: {self.total_ms.mid:.3g} ms one after another, "
+            f"{self.n_vcpu} vCPUs with {self.n_reg} registers: {significant(self.total_ms.mid)} ms one after another, "
             f"{self.unseen_share:.0%} of it not in QEMU's estimate"
         )
         bars = [(step.name, tuple(step.ms), step.kind, step.is_budgeted) for step in self.steps]

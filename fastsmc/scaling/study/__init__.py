@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fastsmc.progress import Progress, silent
 from fastsmc.results.histogram import RELATIVE_ERROR
 from fastsmc.results.tables import Table
-from fastsmc.scaling._rows import Heading, Progress, silent, table
+from fastsmc.scaling._rows import Heading, table
 from fastsmc.scaling.study.boot import CASES, boot_table
 from fastsmc.scaling.study.knees import knees_table
 from fastsmc.scaling.study.points import FORWARDED, KEPT, Point, columns_of, profile_of, row_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastsmc.checks import U64Array
 from fastsmc.errors import RegisterFileError
-from fastsmc.facts.registers import ARCH_ARM64, CLASS_CORE, SIZE_MASK, SIZE_SHIFT, SIZE_U64
+from fastsmc.facts.registers import PSTATE, SIZE_MASK, SIZE_SHIFT, core_register
 from fastsmc.migrate.read.banks import check_counts, named_set
 from fastsmc.migrate.read.limits import MAX_REGISTERS
 from fastsmc.migrate.read.result import Bank
@@ -112,23 +112,17 @@ def upper_bits(banks: Sequence[Bank]) -> int:
     return len(found)
 
 
-def _core_id(offset: int) -> int:
-    """The KVM id of the 64-bit core register at this byte of struct kvm_regs."""
-    return ARCH_ARM64 | SIZE_U64 | CLASS_CORE | offset // 4
-
-
-PSTATE = _core_id(264)
 _AARCH32 = 0x10
 """pstate.nRW. Source: Arm ARM C5.2.20 SPSR_EL1, M[4]."""
 
 _CORE_FIELDS = (
-    *((_core_id(8 * n), _XREGS + 8 * n, 8) for n in range(31)),
-    (_core_id(248), _SP, 8),  # regs.sp is SP_EL0
-    (_core_id(256), _PC, 8),
+    *((core_register(8 * n), _XREGS + 8 * n, 8) for n in range(31)),
+    (core_register(248), _SP, 8),  # regs.sp is SP_EL0
+    (core_register(256), _PC, 8),
     (PSTATE, _CPSR, 4),  # in a field of 32 bits
-    (_core_id(272), _SP + 8, 8),
-    (_core_id(280), _ELR + 8, 8),
-    *((_core_id(288 + 8 * n), _BANKED_SPSR + 8 * (n + 1), 8) for n in range(5)),
+    (core_register(272), _SP + 8, 8),
+    (core_register(280), _ELR + 8, 8),
+    *((core_register(288 + 8 * n), _BANKED_SPSR + 8 * (n + 1), 8) for n in range(5)),
 )
 """(id, offset in the section, bytes). Source: uapi/asm/kvm.h struct kvm_regs; QEMU target/arm/kvm64.c."""
 
