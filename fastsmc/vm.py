@@ -360,7 +360,7 @@ class Fleet:
     # -- tables ------------------------------------------------------------------------------------------------
 
     def kept(self, make: Callable[[Fleet], T]) -> T:
-        """What a function makes of the fleet's policies; it is asked again only after one of them changed."""
+        """What `make` makes of the fleet's policies; `make` is called again only after one of the policies changed."""
         made: T | None = self._kept.get(make)
         if made is None:
             made = self._kept[make] = make(self)

@@ -12,7 +12,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import SIZE_MASK, SIZE_U32, SIZE_U64, reg_size
 
 _SIZE_MASK, _SIZE_U64, _SIZE_U32 = np.uint64(SIZE_MASK), np.uint64(SIZE_U64), np.uint64(SIZE_U32)
-"""Source: include/uapi/linux/kvm.h, KVM_REG_SIZE_*."""
+"""The size field of an id, as NumPy scalars."""
 
 MAX_COUNT = 1 << 20
 """Largest n_reg and n_vcpu accepted; a sanity bound, not KVM's (which is 512 vCPUs)."""

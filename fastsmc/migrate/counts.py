@@ -13,7 +13,7 @@ from fastsmc.migrate._checks import brief, checked_counts
 from fastsmc.migrate.payload import Codec, payload_bytes
 
 COUNTED = (Vmm.QEMU, Vmm.MINIMAL)
-"""Whose ioctls are counted."""
+"""The VMMs whose ioctls are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Pieces:
 
     @classmethod
     def of(cls, pieces: Iterable[tuple[bool, int, int]], n_in: int) -> Pieces:
-        """From (from_source, first word there, words), in the order of the output; empty ones are left out."""
+        """Pieces from (from_source, first word there, words), in the output's order; empty ones are left out."""
         rows = [piece for piece in pieces if piece[2]]
         from_source = np.array([row[0] for row in rows], np.bool_)
         at, n = (np.array([row[k] for row in rows], np.uint64) for k in (1, 2))

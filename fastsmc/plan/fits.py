@@ -1,4 +1,4 @@
-"""How many vCPUs' registers are moved within a downtime.
+"""How many vCPUs a VM may have so that their registers are moved within a downtime.
 
 Everything here is modelled: bytes and ioctl counts in closed form, times from a link and an assumed cost per ioctl.
 """

@@ -17,7 +17,7 @@ WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
 """Kinds that are small as they are, or whose lines count each other."""
 
 EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8, "fuzz_filter": 8}
-"""Every how many configurations or sequences of the random kinds one is kept; each stands alone."""
+"""Of so many configurations or sequences of a random kind, one is kept; each stands alone."""
 
 SEQUENCE_KINDS = ("fuzz_regs", "fuzz_filter")
 """Kinds of which a record is a sequence of operations on one VM."""

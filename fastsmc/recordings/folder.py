@@ -32,7 +32,7 @@ FORMAT_ERRORS = (
     *(KeyError, ValueError, TypeError, IndexError, AttributeError),
     *(OverflowError, RecursionError, MemoryError, InputError),
 )
-"""What reading a record of another shape raises, or one that asks for what no VM can do."""
+"""The errors that come of reading a record of another shape, or one that asks for what no VM can do."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -144,7 +144,7 @@ class Vm(VmState):
         return self._check_workaround(row.index, value)
 
     def _set_psci_version(self, value: int) -> int:
-        """No run-once check: it takes effect at once, for all vCPUs."""
+        """Sets the PSCI version at once, for all vCPUs: KVM does not check whether the VM has run."""
         if value not in self.release.psci_versions:
             return EINVAL
         has_psci_0_2 = bool(self.features & FEATURE_PSCI_0_2)
@@ -162,7 +162,7 @@ class Vm(VmState):
         return OK
 
     def _check_workaround(self, number: int, value: int) -> int:
-        """Validated and forgotten: a lower level is accepted and changes nothing."""
+        """Checks a workaround level, which KVM then forgets: a lower level is accepted and changes nothing."""
         return EINVAL if value > WORKAROUND_LIMIT or value > self.host.workaround[number - 1] else OK
 
     def _check_workaround_2(self, value: int) -> int:
@@ -253,7 +253,7 @@ class Vm(VmState):
         return row is not None and row.gate is Gate.FAST_PATH and row.needs in self.release.answers
 
     def is_permitted(self, func_id: int) -> bool:
-        """The bitmap test or the default allow list; everything, before the bitmaps existed."""
+        """Whether the bitmaps or the default allow list pass an id; before the bitmaps existed, every id passed."""
         if not self.release.is_gated:
             return True
         row = FUNCTION_BY_ID.get(func_id)
@@ -266,7 +266,7 @@ class Vm(VmState):
     # -- PSCI --------------------------------------------------------------------------------------------------
 
     def _psci(self, vcpu: int, x0: int, x1: int, x2: int, x3: int) -> Outcome:
-        """PSCI gets every permitted id that no other service answers, known or not."""
+        """PSCI's outcome of a call: it gets every permitted id that no other service answers, known or not."""
         func_id = x0 & MASK32
         row = FUNCTION_BY_ID.get(func_id)
         is_smc64 = bool(func_id & SMC64)

@@ -145,7 +145,7 @@ def _vcpu_panel(ax: Axes, run: Run) -> None:
 
 
 def _legend(figure: Figure, *axes: Axes) -> None:
-    """Below the panels it speaks of, outside the data."""
+    """Puts the legend below the panels that it speaks of, outside the data."""
     for ax in axes:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=1 if len(axes) > 1 else 2, handlelength=2.2)
 

@@ -6,7 +6,7 @@ import math
 
 KIB, MIB = 1 << 10, 1 << 20
 NBSP = "\N{NO-BREAK SPACE}"
-"""Between a number and its unit, which no line break may part."""
+"""The space between a number and its unit, which no line break may part."""
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -15,7 +15,7 @@ _MAX_NS = 1e15
 
 
 def span_ns(table: dict[str, Any], stem: str, path: Path, problems: Problems, *, above_zero: bool = False) -> float:
-    """A span given as STEM_ns, STEM_us, STEM_ms or STEM_s, one of them; in ns."""
+    """The ns of a span that is given under one of the keys STEM_ns, STEM_us, STEM_ms and STEM_s."""
     given = [unit for unit in _UNITS if f"{stem}_{unit}" in table]
     if len(given) != 1:
         what = f"{stem}_{given[0]} and {stem}_{given[1]} are both given" if given else f"{stem}_us is missing"

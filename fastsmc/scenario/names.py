@@ -17,7 +17,7 @@ _VERSION = re.compile(r"(\d)\.(\d{1,2})")
 
 
 def function_id(value: object, path: Path, problems: Problems) -> int | None:
-    """The id a function's name, its unique end (PTP), or a number as such or as text stands for; None and a note."""
+    """The id meant by a function's name, its unique end (PTP), or a number, also as text; else None, and a note."""
     number = value
     if isinstance(value, str):
         meant = names_meant(value, FUNCTION_BY_NAME)
@@ -43,7 +43,7 @@ def function_name(func_id: int) -> str:
 
 
 def feature_word(value: object, path: Path, problems: Problems) -> int:
-    """Word 0 of KVM_ARM_VCPU_INIT of a list of feature names, or of them as one text joined by +."""
+    """Word 0 of KVM_ARM_VCPU_INIT, from a list of feature names or from one text of names joined by +."""
     if value is None:
         return FEATURE_PSCI_0_2
     names = value.split("+") if isinstance(value, str) else value
@@ -59,7 +59,7 @@ def feature_word(value: object, path: Path, problems: Problems) -> int:
 
 
 def psci_word(value: object, path: Path, problems: Problems) -> int:
-    """PSCI_VERSION as the register holds it, of "1.1"; 0 where none is given."""
+    """The word of PSCI_VERSION for a version such as "1.1"; 0 where none is given."""
     if value is None:
         return 0
     match = _VERSION.fullmatch(value) if isinstance(value, str) else None

@@ -92,7 +92,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class ScriptStep:
-    """One call to be: when (ns since the VM's start), what, and which (vCPU, step of that vCPU) it waits for.
+    """A call that a script will have: when (ns since the VM's start), what, and the (vCPU, step) that it waits for.
 
     `after` None: the vCPU's own last step, or the VM's start.
     """

@@ -92,7 +92,7 @@ class DifferingAnswer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asymmetry:
-    """Which VMs have vCPUs that differ, at the moment it was asked. Modelled: KVM has no such state.
+    """Which VMs have vCPUs that differ, at the moment of asking. Modelled: KVM has no such state.
 
     As text: one line per register that differs, for the first 20 VMs, with the calls that depend on it.
 

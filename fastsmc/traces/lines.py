@@ -43,9 +43,9 @@ _HARMLESS = re.compile(r"\s*|cpus=\d+\s*|version = \d+\s*|CPU \d+ is empty\s*", 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 Tasks = dict[str, tuple[str, int] | None]
-"""(comm, pid) by a line's task field, None for a malformed one: few fields, many lines."""
+"""(comm, pid) by a line's task field, None for a malformed field. It is kept because many lines share few fields."""
 Call = tuple[int, int, int, int, int, int]
-"""time_ns, cpu, pid, pc, r0, imm."""
+"""A call: time_ns, cpu, pid, pc, r0, imm."""
 
 
 def prefix_of(line: str) -> re.Match[str] | None:

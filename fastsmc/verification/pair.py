@@ -28,7 +28,7 @@ class Pair:
         self.fleet = Fleet([n_vcpu], hosts=host, features=features)
 
     def get(self, reg: int, vcpu: int = 0) -> tuple[int, int]:
-        """(errno, value)."""
+        """KVM_GET_ONE_REG on both: (errno, value)."""
         mine = self.vm.get_one_reg(vcpu, reg)
         try:
             fleet = (OK, int(self.fleet.get_one_reg(reg, vcpu=vcpu)[0]))
@@ -37,12 +37,12 @@ class Pair:
         return self._agreed(f"GET {reg:#x}", mine, fleet)
 
     def set(self, reg: int, value: int, vcpu: int = 0) -> int:
-        """An errno."""
+        """KVM_SET_ONE_REG on both: an errno."""
         fleet = int(self.fleet.try_set_one_reg(reg, value, vcpu=vcpu)[0])
         return self._agreed(f"SET {reg:#x} = {value:#x}", self.vm.set_one_reg(vcpu, reg, value), fleet)
 
     def insert(self, base: int, nr_functions: int, action: int, *, pad: bool = False) -> int:
-        """An errno. A fleet has no pad bytes to set wrong, so with `pad` only the reference is asked."""
+        """Inserts a filter range: an errno. A fleet has no pad bytes, so with `pad` only the reference is asked."""
         mine = self.vm.insert_filter(base, nr_functions, action, pad=pad)
         if pad:
             return mine
@@ -50,19 +50,19 @@ class Pair:
         return self._agreed(f"filter 0x{base:08x}+{nr_functions} action {action}", mine, fleet)
 
     def run(self, vcpu: int = 0, *, immediate_exit: bool = False) -> int:
-        """An errno; the VM is frozen afterwards."""
+        """KVM_RUN on both: an errno; the VM is frozen afterwards."""
         errno = self.vm.run(vcpu, immediate_exit=immediate_exit)
         fleet = int(self.fleet.try_run_once(vcpu=vcpu)[0])
         self._agreed(f"KVM_RUN of vCPU {vcpu}", OK if errno == EINTR else errno, fleet)
         return errno
 
     def init(self, vcpu: int) -> int:
-        """KVM_ARM_VCPU_INIT, an errno."""
+        """KVM_ARM_VCPU_INIT on both: an errno."""
         self.fleet.vcpu_init(vcpu)
         return self.vm.vcpu_init(vcpu)
 
     def uninit(self, vcpu: int) -> None:
-        """Takes a vCPU back to before its KVM_ARM_VCPU_INIT: one that is created late."""
+        """Takes a vCPU back to before its KVM_ARM_VCPU_INIT, as if it was created late."""
         self.vm.is_initialised[vcpu] = self.fleet.is_initialised[vcpu] = False
 
     @staticmethod

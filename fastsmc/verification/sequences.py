@@ -12,7 +12,7 @@ from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, hexed
 
 Predictor = Callable[[Pair, Record], Predicted | None]
-"""What the model predicts of one operation; None where it is of a kind there is no rule for."""
+"""What the model predicts of one operation; None for a kind of operation without a rule."""
 
 
 def replay_fuzz_regs(recording: Recording, host: Host) -> Tally:

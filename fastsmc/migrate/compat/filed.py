@@ -41,7 +41,7 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
     """The side that a file tells of: the registers of its vCPU 0.
 
     Args:
-        features: which list of a recorded reglist; what the vCPU has, of other files.
+        features: of a recorded reglist, which of its lists; of any other file, what the vCPU has.
         kernel: its release, where the file does not tell it.
 
     Raises:

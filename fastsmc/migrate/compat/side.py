@@ -23,7 +23,7 @@ FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 MIDR = sysreg(3, 0, 0, 0, 0)
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
 _LEVEL = 0xF
-"""The feature level in a workaround register's value."""
+"""The bits of a workaround register's value that hold the feature level."""
 WORKAROUNDS = frozenset(_WORKAROUNDS.values())
 _LEVELS_KNOWN = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
 

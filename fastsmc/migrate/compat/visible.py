@@ -32,7 +32,7 @@ _QUESTIONS = (
 _SHOWN = 12
 
 Told = tuple[frozenset[str], tuple[tuple[int, ...] | None, ...], bool]
-"""(functions answered, answer to each of _QUESTIONS, whether an SMC is served)."""
+"""What a guest is told: (functions answered, answer to each of _QUESTIONS, whether an SMC is served)."""
 
 
 def cautions(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Caution, ...]:

@@ -20,7 +20,7 @@ class ArrayFormat:
 
     @property
     def name(self) -> str:
-        """The codec's value."""
+        """The name of the format, which is the codec's value."""
         return self.codec.value
 
     def _layout(self, of: RegisterState | Expected) -> PayloadLayout:

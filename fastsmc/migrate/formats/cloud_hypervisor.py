@@ -26,7 +26,7 @@ _CLOSE = b']}}"}}'
 
 @dataclass(frozen=True, slots=True)
 class CloudHypervisorLike:
-    """The format."""
+    """Registers as Cloud Hypervisor's JSON has them; 32- and 64-bit registers outside the core only."""
 
     name: str = "cloud-hypervisor-like"
 

@@ -26,7 +26,7 @@ def compressed(data: U8Array, level: int) -> U8Array:
 
 
 def decompressed(data: U8Array, most: int) -> U8Array:
-    """What a frame holds, aligned.
+    """What a frame holds, from the start of a cache line on.
 
     Args:
         most: bytes that are taken at most, whatever the frame announces.

@@ -19,7 +19,7 @@ from fastsmc.migrate.formats.state import Expected, RegisterState, check_widths
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The format; 32- and 64-bit registers only."""
+    """vCPU 0's row, then what differs from it; 32- and 64-bit registers only."""
 
     name: str = "delta against vCPU 0"
 

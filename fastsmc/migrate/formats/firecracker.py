@@ -28,7 +28,7 @@ _HEAD_BYTES, _CRC_BYTES = 40, 8
 
 @dataclass(frozen=True, slots=True)
 class FirecrackerLike:
-    """The format; takes registers of any width."""
+    """Registers as Firecracker's snapshot has them, of any width."""
 
     name: str = "firecracker-like"
 

@@ -1,8 +1,8 @@
 """QEMU's `cpu` sections, from type byte to footer: 1276 + 16R bytes a vCPU, 5417 + 16R with SVE.
 
 R system registers go in arrays of ids and values, whatever KVM lists; core, vector and SVE registers have places of
-their own. The layout is QEMU's description of its own streams (fastsmc/data). What it holds beside registers is what
-a vCPU that takes no exception has, and vfp.xregs, which KVM does not fill, is 0.
+their own. The layout is QEMU's description of its own streams (fastsmc/data). The fields beside registers hold what a
+vCPU that takes no exception has; vfp.xregs, which KVM does not fill, is 0.
 
 QEMU carries 32 and 64 bits in its arrays and refuses others. FPSR and FPCR share a field of 32 bits; xregs[31] is the
 stack pointer in use. Source: QEMU target/arm/machine.c, kvm.c, cpu.h (FPSR_MASK, FPCR_MASK), helper of pstate's SP.
@@ -35,7 +35,7 @@ from fastsmc.migrate.qemu.layout import Layout, cut, recorded, with_elements
 _FULL, _FOOTER, _SUBSECTION = 0x04, 0x7E, 0x05
 _ID_AT, _INSTANCE_AT, _FOOT_BYTES = 1, 9, 4
 _MINUS_ONE = ("env.exclusive_addr", "gt_timer[0]", "gt_timer[1]")
-"""No exclusive access, no timer armed: all ones in every stream seen."""
+"""Fields that are all ones in every stream seen: no exclusive access, no timer armed."""
 
 _SP, _PC, _PSTATE, _SP_EL1, _ELR_EL1 = (core_register(at) for at in (248, 256, 264, 272, 280))
 _FPSR, _FPCR = (core_register(at, SIZE_U32) for at in (848, 852))
@@ -44,12 +44,12 @@ _VREG = core_register(336, 4 << SIZE_SHIFT)
 _ZREG = ARCH_ARM64 | 8 << SIZE_SHIFT | CLASS_SVE
 _PREG = ARCH_ARM64 | 5 << SIZE_SHIFT | CLASS_SVE | 0x400
 _Z_BYTES = 128
-"""Of the 256 of a Z register, what QEMU's layout has room for: vectors of 1024 bits. Source: its description."""
+"""Bytes of a Z register's 256 that QEMU's layout has room for: vectors of 1024 bits. Source: QEMU's description."""
 
 
 @dataclass(frozen=True, slots=True)
 class QemuSection:
-    """The format.
+    """Registers as QEMU's `cpu` sections have them.
 
     Attributes:
         first_id, id_step: section ids; each vCPU's `cpu_common` comes before its `cpu`, as on machine virt.

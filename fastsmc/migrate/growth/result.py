@@ -117,7 +117,7 @@ class MoreRegisters:
         return conclusion(self.claim, share=self.share_percent / 100)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The whole answer as plain values."""
         return {
             "kind": "modelled",
             "registers": self.subject,

@@ -9,7 +9,7 @@ ASSUMES = "the cost of an ioctl, QEMU's second write at load, crosvm's bytes; no
 
 
 def told(found: MoreRegisters) -> str:
-    """All of it."""
+    """The whole answer as text."""
     claim = [f"claim: {point}" for point in found.claim]
     end = [f"verdict: {found.conclusion}.", f"assumes: {ASSUMES}."]
     return "\n".join([*_rows(found), *_limits(found), *_map(found), *claim, *end])

@@ -50,9 +50,10 @@ def swap_all(words: U64Array, out: U64Array) -> None:
 
 @kernel
 def swap_matrix(values: U64Array, out: U8Array, n_reg: int) -> bool:
-    """`swap_all`, if sizes fit, no byte is in both, and `out` is at a multiple of 8 bytes and to stay in the caches.
+    """Does what `swap_all` does, if it can: sizes fit, the memory is apart, and `out` is aligned and small enough.
 
-    uint64[n_vcpu, n_reg] -> uint8[8 * n_vcpu * n_reg]; whether it was done.
+    `out` must lie at a multiple of 8 bytes, and is small enough if it is to stay in the caches. uint64[n_vcpu, n_reg]
+    -> uint8[8 * n_vcpu * n_reg]; returns whether it was done.
     """
     source, target, n_byte = values.ctypes.data, out.ctypes.data, 8 * values.size
     is_apart = source + n_byte <= target or target + n_byte <= source

@@ -18,11 +18,12 @@ Layout = dict[str, Any]
 """A described section, subsection, structure or field; keys and their order are QEMU's own."""
 
 SECTION_HEAD = 1 + 4 + 1 + 4 + 4
-"""Type, section id, length of the name, instance, version; beside the name. Source: QEMU migration/savevm.c."""
+"""Bytes of a section's head beside its name: type, section id, length of the name, instance, version. Source: QEMU
+migration/savevm.c."""
 SECTION_FOOT = 1 + 4
-"""Its type and the section id once more."""
+"""Bytes of a section's footer: type, and the section id once more."""
 SUBSECTION_HEAD = 1 + 1 + 4
-"""Type, length of the name, version; beside the name. Source: QEMU migration/vmstate.c."""
+"""Bytes of a subsection's head beside its name: type, length of the name, version. Source: QEMU migration/vmstate.c."""
 
 
 @cache

@@ -109,10 +109,10 @@ class QemuMachine:
         return n_vcpu > QEMU_VIRT_MAX_CPUS.value
 
     def checked_vcpus(self, *, n_vcpu: int) -> int:
-        """The same number, as an int.
+        """The number of vCPUs, checked, as an int.
 
         Raises:
-            InputError: it is no number of vCPUs, or more than a GICv2 serves.
+            InputError: no number of vCPUs, or more than a GICv2 serves.
         """
         n_vcpu = whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="QEMU's virt runs up to 512")
         if self.gic == 2 and n_vcpu > GICV2_MAX_CPUS:

@@ -9,7 +9,7 @@ from typing import Any, overload
 from fastsmc.migrate.qemu.machine import QemuMachine
 
 DESCRIPTION_HEAD = 1 + 4
-"""Type byte and length, before the JSON."""
+"""Bytes before the JSON: a type byte and the length."""
 KIND = {
     "tcg": "modelled; checked against QEMU {}: every section and the description to the byte",
     "kvm": "modelled; derived from what QEMU {} sends under TCG, not compared with a stream of a KVM host",
@@ -100,7 +100,7 @@ class StreamSize:
         return self.machine.command_line(n_vcpu=self.n_vcpu, sve=self.has_sve)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The stream's sizes as plain values."""
         return {
             "format": "qemu",
             "kind": self.kind,
@@ -145,7 +145,7 @@ class StreamSizes(Sequence[StreamSize]):
         return len(self.sizes)
 
     def as_dict(self) -> dict[str, Any] | list[dict[str, Any]]:
-        """As the only stream, or a list of streams, as plain values."""
+        """The only stream as plain values, or a list with each of them."""
         told = [size.as_dict() for size in self.sizes]
         return told[0] if len(told) == 1 else told
 

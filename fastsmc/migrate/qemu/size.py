@@ -26,7 +26,7 @@ from fastsmc.migrate.qemu.machine import QemuMachine
 from fastsmc.migrate.qemu.result import DESCRIPTION_HEAD, Described, SectionSize, StreamSize, StreamSizes
 
 FILE_HEADER = 8
-"""Magic and version."""
+"""Bytes before the first section: magic and version."""
 END_OF_STREAM = 1
 
 _PER_VCPU = ("cpu_common", "cpu")

@@ -28,7 +28,7 @@ _CORE_LAYOUT = (
     (848, 2),
     (852, 2),
 )
-"""(offset in struct kvm_regs, log2 of the bytes). Source: uapi/asm/kvm.h."""
+"""The core registers: (offset in struct kvm_regs, log2 of the bytes). Source: uapi/asm/kvm.h."""
 
 
 def is_ours(value: object) -> bool:

@@ -9,17 +9,18 @@ MAX_REGISTERS = 1 << 16
 MAX_VALUES = 1 << 24
 """Registers of all vCPUs together: 128 MiB of values."""
 MAX_TEXT_BYTES = 32 << 20
-"""Of JSON, of text, of a payload, and of a stream's description."""
+"""Bytes of a JSON text, of any other text, of a payload, and of a stream's description."""
 MAX_JSON_KEYS, MAX_JSON_LISTS, MAX_JSON_ENTRIES = 1 << 20, 1 << 20, 1 << 22
-"""Of one JSON text, strings included. In memory empty lists take 25 times their text; 512 vCPUs have 3e5 keys."""
+"""Keys, lists and entries of one JSON text, counted by its signs, those in strings included. In memory empty lists take
+25 times their text; 512 vCPUs have 3e5 keys."""
 MAX_LINE = 2000
 """Characters in a line of text; the widest register takes 600."""
 MAX_DEVICE_BYTES = 128 << 20
-"""Of a QEMU stream from the first section that is no guest memory to the end; that much is held at once."""
+"""Bytes of a QEMU stream from the first section that is no guest memory to the end; that much is held at once."""
 MAX_PARTS = 1 << 20
 MAX_XZ_BYTES = 4 << 30
-"""Of what an xz file unpacks to."""
+"""Bytes that an xz file may unpack to."""
 XZ_MEMORY_BYTES = 128 << 20
-"""xz's own tables; its presets need up to 65 MiB."""
+"""Bytes of xz's own tables; its presets need up to 65 MiB."""
 HASHED_BYTES = 64 << 20
-"""A file longer than this is not hashed."""
+"""Bytes of the longest file that is hashed."""

@@ -140,7 +140,7 @@ def _pairs(digits: str, n_pairs: int) -> set[int]:
 
 
 def _pairs_from_the_right(digits: str, n_pairs: int) -> set[int]:
-    """The same, each as late as it can be. Where both agree there is no third way."""
+    """Where the two-digit bytes begin, each as late as it can be. Where `_pairs` agrees, there is no third way."""
     found, at = set[int](), len(digits) - 2
     while at >= 0 and len(found) < n_pairs:
         if digits[at] != "0":

@@ -12,7 +12,7 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
 
 _MAX_INT = 1 << 64
-"""Exclusive; no register file has a number beyond 64 bits."""
+"""Numbers must be below it, because no register file has one beyond 64 bits."""
 
 
 def parse(text: bytes | str, what: str, offset: int = 0) -> Any:

@@ -24,7 +24,7 @@ _SCOPE_WORDS = {
 
 
 def told(file: RegisterFile) -> str:
-    """All of it as lines of text."""
+    """The whole file as lines of text."""
     notes = [f"note: {note}" for note in file.notes]
     return "\n".join([*_head(file), *_parts(file), *_scopes(file), *notes])
 
@@ -97,7 +97,7 @@ def _names(ids: tuple[int, ...]) -> list[str]:
 
 
 def as_dict(file: RegisterFile) -> dict[str, Any]:
-    """All of it as plain values, ids as hexadecimal text."""
+    """The whole file as plain values, ids as hexadecimal text."""
     return {
         "file": file.provenance.path,
         "format": file.format,

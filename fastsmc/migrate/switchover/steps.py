@@ -159,7 +159,7 @@ class Waterfall:
         return self.total_ms.times(1 / self.limit_ms)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The downtime as plain values."""
         return {
             "kind": ", ".join(self.kinds),
             "vmm": "qemu",

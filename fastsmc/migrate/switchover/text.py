@@ -7,7 +7,7 @@ from fastsmc.migrate.switchover.steps import Waterfall
 
 
 def steps(found: Waterfall) -> str:
-    """The whole table, its sums and its notes."""
+    """The table of all steps, its sums and its notes."""
     lines = [
         f"QEMU, {found.subject}: {found.n_vcpu} vCPUs{'*' * found.is_hypothetical}, {found.n_reg} registers carried "
         f"per vCPU{', SVE' * found.has_sve}, {found.link} ({', '.join(found.kinds)})",

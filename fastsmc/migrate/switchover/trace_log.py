@@ -26,7 +26,7 @@ ITERABLE, NON_ITERABLE = "iterable", "non-iterable"
 
 MAX_LINE = 4096
 MAX_EVENTS = 1 << 20
-"""Sanity bounds of ours: 512 vCPUs give some 2,000 events."""
+"""Bytes of a line and events of a log, at most: sanity bounds of ours. 512 vCPUs give some 2,000 events."""
 
 _EVENT = re.compile(
     rb"(?:\d{1,10}@(?P<s>\d{1,12})\.(?P<us>\d{6}):\s?)?vmstate_downtime_(?P<what>save|load|checkpoint)\s(?P<rest>.*)"

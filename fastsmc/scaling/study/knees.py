@@ -16,7 +16,7 @@ from fastsmc.scaling._rows import Heading, table
 from fastsmc.scaling.study.sizes import StudySizes
 
 MARGIN = 2.0
-"""A simulation reaches the knee's far side with this many times its vCPUs."""
+"""A simulation with so many times the knee's vCPUs lies well beyond the knee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Demand:
     Attributes:
         share: of calls that are forwarded.
         in_kernel_ns, alone_ns: a call that stays, and a forwarded one that waits for nobody.
-        service_ns: the part of it under the lock. n_thread: how many of them go on at once.
+        service_ns: the part of a forwarded call under the lock. n_thread: how many of these parts go on at once.
     """
 
     think_ns: float
@@ -56,7 +56,7 @@ class Demand:
         return self.round_ns * self.n_thread / (self.share * self.service_ns) if self.share else 0.0
 
     def most_hz(self, n_vcpu: int) -> float:
-        """No more calls a second than this: as if nobody waited, or as if the lock was never free."""
+        """The most calls a second: the fewer of those without any waiting and those of a lock that is never free."""
         light = n_vcpu / self.round_ns * 1e9
         return min(light, self.most_forwarded_hz / self.share) if self.share else light
 

@@ -20,7 +20,7 @@ PROFILE = "neoverse-n1"
 FORWARDED = "TRNG_RND64"
 """What the filter forwards: entropy, which a VMM may want to give itself."""
 KEPT = {"VENDOR_HYP_PTP": 0.8, "PSCI_FEATURES": 0.2}
-"""What stays in the kernel, and its share of that."""
+"""The functions that stay in the kernel, and the share of each among them."""
 UNUSED = 0x8300_0000
 """First id of the other ranges of large filters: OEM calls, which nobody here makes."""
 

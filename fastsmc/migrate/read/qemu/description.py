@@ -11,7 +11,7 @@ from fastsmc.migrate.read.strict_json import member, whole
 
 _MAX_DEPTH = 64
 _MOST = 1 << 32
-"""Bytes of a field, or elements of an array, at most."""
+"""A field has at most so many bytes, and an array so many elements."""
 _COUNT, _IDS = "cpreg_vmstate_array_len", "cpreg_vmstate_indexes"
 
 

@@ -14,7 +14,7 @@ _SECTOR, _BLOCK_BYTES = 1 << 9, 1 << 20
 _EOS, _ZEROES, _BITMAP, _DEVICE = 0x01, 0x02, 0x04, 0x08
 _START, _COMPLETE, _BITS, _MORE = 0x10, 0x20, 0x40, 0x80
 _MAX_BITS_BYTES = 1 << 20
-"""Of one piece of a bitmap; QEMU sends 1 KiB."""
+"""Bytes of one piece of a bitmap; QEMU sends 1 KiB."""
 
 
 def skip_blocks(cursor: Cursor) -> None:

@@ -23,13 +23,13 @@ SUBSECTION, DESCRIPTION, CONFIGURATION, COMMAND, FOOTER = 0x05, 0x06, 0x07, 0x08
 FOOTER_BYTES = 5
 _POSTCOPY_ADVISE = 3
 _IN_ROUNDS = {"ram": 4, "block": 1, "dirty-bitmap": 1}
-"""What is read of what is sent in rounds, and in which version."""
+"""Devices that are sent in rounds and understood here, and the version in which they are."""
 _MIN_PAGE_BITS, _MAX_PAGE_BITS = 10, 16
 _MAX_NAME, _MAX_CAPABILITIES = 255, 64
 _MAX_EARLY = 4 << 20
-"""Of devices before guest memory: virtio-mem has a bit per block, 64 KiB of them for 1 TiB in blocks of 2 MiB."""
+"""Bytes of devices before guest memory: virtio-mem has a bit per block, 64 KiB of them for 1 TiB in blocks of 2 MiB."""
 _HEAD_BYTES = 14
-"""Of a FULL section whose name is empty: type, id, length of the name, instance, version."""
+"""Bytes of a FULL section's head whose name is empty: type, id, length of the name, instance, version."""
 
 
 @dataclass(frozen=True, slots=True)
