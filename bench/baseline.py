@@ -110,7 +110,7 @@ class Baseline:
         _call(f"kernel_style_{_width(calls)}", calls.func_id, calls.vcpu, self._vcpu, out, len(calls))
 
     def kernel_style_counted(self, calls: Calls, out: NDArray[np.uint8]) -> None:
-        """The same, and each verdict counted per service and per VM, from zero."""
+        """What `kernel_style` does, with each verdict counted per service and per VM, from zero."""
         self.by_service[:] = 0
         self.by_vm[:] = 0
         counters = self.by_service, self.by_vm

@@ -57,7 +57,7 @@ def rotated(benchmark: Any, function: Callable[[Any], object], make: Callable[[i
 
 
 def kernel(benchmark: Any, fleet: Fleet, make: Callable[[int], AnyCalls], **info: Any) -> None:
-    """Verdicts into an array that is there."""
+    """Writes verdicts into an array that is there already."""
     out = np.full(N_CALL, 255, np.uint8)
     rotated(benchmark, lambda calls: verdicts(fleet, calls, out), make, n_vcpu=fleet.n_vcpu, n_vm=fleet.n_vm, **info)
     assert int(out.max()) <= max(Verdict)

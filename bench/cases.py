@@ -24,7 +24,7 @@ from fastsmc.dispatcher import batch as dispatcher
 from fastsmc.vm import Fleet
 
 N_PYTHON = 2000
-"""Calls plain Python answers: 0.3 to 3 us each, so whole batches are beyond it."""
+"""How many calls plain Python answers: 0.3 to 3 us each, so whole batches are beyond it."""
 N_SEARCH = 2 << 20
 """Most calls that np.searchsorted answers: 40 ns each."""
 FULL, QUICK = {"2M": 2 << 20, "64M": 64 << 20}, {"128K": 1 << 17}
@@ -33,7 +33,7 @@ U8 = NDArray[np.uint8]
 
 
 class LeftOut(Exception):
-    """What a case needs and this version does not have."""
+    """Raised for a case that needs what this version does not have."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +112,7 @@ def mixed_known(n_call: int) -> Setup:
 
 
 def mixed_known_16(n_call: int) -> Setup:
-    """The same with 16 distinct policies."""
+    """The calls of mixed-known with 16 distinct policies."""
     calls = inputs.random_calls(n_call, 1024, seed=2)
     return verdict_setup("random ids, random VMs", inputs.fleet_of_policies(1024, n_policy=16), calls)[0]
 
@@ -142,7 +142,7 @@ def grouped_known(n_call: int) -> Setup:
 
 
 def grouped_column(n_call: int) -> Setup:
-    """The same calls in the same order with a vCPU each."""
+    """The calls of grouped-known in the same order, with a vCPU each."""
     calls = inputs.random_calls(n_call, 1024, seed=4, grouped=True)
     return verdict_setup("random ids, ordered by VM", inputs.fleet_of_policies(1024, seed=4), calls)[0]
 
@@ -236,7 +236,7 @@ def million(n_call: int) -> Setup:
 
 
 def million_grouped(n_call: int) -> Setup:
-    """The same fleets with calls in a block per VM, and for 1024 VMs in blocks as long: no look-up by call."""
+    """The fleets of million with calls in a block per VM, and for 1024 VMs in blocks as long: no look-up by call."""
     large = inputs.fleet_of_policies(100_000, n_policy=50, n_vcpu=10, seed=6)
     small = inputs.fleet_of_policies(1024, n_policy=50, seed=6)
     func_id = inputs.random_calls(n_call, 1, seed=6).func_id
@@ -266,6 +266,6 @@ CASES: dict[str, Callable[[int], Setup]] = {
     "million": million,
     "million-grouped": million_grouped,
 }
-"""By name; "-2M", "-64M" (quick: "-128K") is appended. The batches are in bench/latency.py."""
+"""The cases by name; "-2M", "-64M" (quick: "-128K") is appended. The batches are in bench/latency.py."""
 NOT_ASKED = frozenset({"grouped-column", "million-grouped"})
 """Cases without a number to reach, which stand beside others."""

@@ -28,7 +28,7 @@ TRACES = (
 )
 """Recorded guests, one after another: Linux 7.3, 5.10 and 6.1."""
 SERIES = tuple(f"{major}.{minor}" for major, last in ((5, 19), (6, 19), (7, 3)) for minor in range(last + 1))[10:]
-"""5.10 to 7.3: every release there are rules for."""
+"""Every release there are rules for, 5.10 to 7.3."""
 WITH_FILTER = SERIES[SERIES.index("6.4") :]
 
 _BITMAPS = ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")

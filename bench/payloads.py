@@ -131,4 +131,4 @@ PAYLOADS: dict[str, Callable[[], Setup]] = {
     "migration-global-columns": global_columns,
     "migration-restore": restore,
 }
-"""By name, of one size each."""
+"""The cases by name, of one size each."""

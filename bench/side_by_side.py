@@ -31,7 +31,7 @@ OUT = Path(__file__).resolve().parents[1] / "reports" / "bench"
 BUDGET_S = 7.0
 """Time for the rounds of a case; its slowest contestant may stretch it to five rounds."""
 LOUD, REPEAT_BUDGETS = 1.12, 15
-"""A core so much slower than at its best has a case measured again, as long as that takes no more budgets in all."""
+"""A case is measured again where the core was LOUD times slower than at its best, for REPEAT_BUDGETS budgets in all."""
 BATCH = "batch-1024"
 
 

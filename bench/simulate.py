@@ -65,7 +65,7 @@ def mm1(n_call: int) -> Setup:
 
 
 SIMULATIONS: dict[str, Callable[[int], Setup]] = {"simulate-closed": closed, "simulate-mm1": mm1}
-"""By name, without a size."""
+"""The cases by name, without a size."""
 
 Rival = Callable[[int, int], rivals.Found]
 

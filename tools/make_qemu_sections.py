@@ -71,7 +71,7 @@ def described(*arguments: str, folder: Path, run_s: float = 0) -> dict[str, Any]
 
 
 def marked(node: dict[str, Any]) -> dict[str, Any]:
-    """The same, with what each optional subsection needs."""
+    """The layout of a device, with what each optional subsection needs."""
     copy = {key: marked(value) if key == "struct" else value for key, value in node.items()}
     if "fields" in node:
         copy["fields"] = [marked(field) for field in node["fields"]]
@@ -83,7 +83,7 @@ def marked(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def head(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
-    """What is said of the stream as a whole, from those of one and of two vCPUs."""
+    """What the data file says of a stream as a whole, from streams of one and of two vCPUs."""
     (gic,) = (device for device in two["devices"] if device["name"] == "arm_gicv3")
     return {
         "source": f"QEMU {version()}'s own description of its streams, machine virt-{VERSION}, TCG; "

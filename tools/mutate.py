@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".mutants"
 STATE = FOLDER / "caught.json"
 LEFT_OUT = shutil.ignore_patterns(".?*", "__pycache__", "reports", "build", "dist")
-"""What no test needs: .venv, .git and the caches of tools among it."""
+"""Files that no test needs, among them .venv, .git and the caches of tools."""
 
 ROOMS = (
     (

@@ -23,7 +23,7 @@ ZA_GUEST = struct.pack("<8I", *_ZA_CODE)
 
 
 def version() -> str | None:
-    """Of the QEMU on PATH, such as "7.2.22"; None where there is none."""
+    """The version of the QEMU on PATH, such as "7.2.22"; None where there is none."""
     try:
         done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,7 +1,7 @@
 """The frame of a QEMU migration stream, version 3: header, configuration, sections with footers, end, description.
 
 Everything is big-endian. Guest memory is skipped as it comes; from the first other device on the rest is held, because
-what separates devices stands at its end (the description) or has to be searched for (`qemu_sections`). A few devices
+what separates devices stands at its end (the description) or has to be searched for (`sections`). A few devices
 are sent between the list of memory blocks and the memory (virtio-mem: what of it there is); they are held too.
 Source: QEMU migration/savevm.c, scripts/analyze-migration.py, docs/devel/migration; checked on streams of QEMU 7.2 and
 10.0.
