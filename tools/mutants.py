@@ -247,7 +247,7 @@ MUTANTS = [
         ("if array.dtype != dtype or limit < np.iinfo(dtype).max:", "if array.dtype != dtype:"),
         ("(array < 0) | (array > limit)", "array > limit"),
         ("array.ndim != 1", "array.ndim > 2"),
-        (" and not isinstance(value, bool)", ""),
+        ("isinstance(found, bool) or ", ""),
     ),
     *_in(
         "calls/workload.py",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard, TypeVar
+from numbers import Integral
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.checks import must_be_whole
 from fastsmc.errors import InputError
 
 T = TypeVar("T", bound=np.unsignedinteger[Any])
@@ -100,15 +102,11 @@ def frozen(values: NDArray[N]) -> NDArray[N]:
 def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:
     values = value if isinstance(value, Sequence) else array.tolist()
     for index, found in enumerate(values):
-        if not _is_whole(found) or not 0 <= found <= limit:
+        if isinstance(found, bool) or not isinstance(found, Integral) or not 0 <= found <= limit:
             raise InputError(_bad_element(name, index, found, limit))
     return [int(found) for found in values]
 
 
 def _bad_element(name: str, index: int, found: object, limit: int) -> str:
     shown = hex(found) if isinstance(found, int) and found > 0xFFFF else repr(found)
-    return f"{name}[{index}] is {shown}: it must be a whole number in 0..{limit:#x}"
-
-
-def _is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return f"{name}[{index}] is {shown}: {must_be_whole(0, limit)}"

@@ -103,7 +103,7 @@ def test_a_wrong_func_id_is_refused_with_its_place_and_value(func_id: object, to
 def test_every_column_is_checked() -> None:
     with pytest.raises(InputError, match=r"vcpu\[0\] is -1"):
         Calls.of([-1], [0])
-    with pytest.raises(InputError, match=r"conduit\[1\] is 4: it must be a whole number in 0\.\.0x3"):
+    with pytest.raises(InputError, match=r"conduit\[1\] is 4: it must be a whole number in 0\.\.3"):
         Calls.of([0, 1], [0, 0], conduit=np.array([3, 4], np.uint8))
     for name in ("x1", "x2", "x3"):
         with pytest.raises(
