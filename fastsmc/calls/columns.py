@@ -102,7 +102,7 @@ def frozen(values: NDArray[N]) -> NDArray[N]:
 def _whole_list(name: str, value: ArrayLike, array: NDArray[Any], limit: int) -> list[int]:
     values = value if isinstance(value, Sequence) else array.tolist()
     for index, found in enumerate(values):
-        if isinstance(found, bool) or not isinstance(found, Integral) or not 0 <= found <= limit:
+        if isinstance(found, bool) or not isinstance(found, Integral) or not 0 <= int(found) <= limit:
             raise InputError(_bad_element(name, index, found, limit))
     return [int(found) for found in values]
 

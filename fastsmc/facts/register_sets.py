@@ -26,6 +26,7 @@ from fastsmc.facts.registers import (
     CLASS_FW,
     CLASS_FW_FEAT_BMAP,
     CLASS_NAMES,
+    CLASS_ROOM,
     CLASS_SVE,
     CLASS_SYSREG,
     PTIMER_CNT,
@@ -91,7 +92,7 @@ def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
     Raises:
         InputError: not 1 to 65536, the numbers the class has room for.
     """
-    if not 1 <= n_reg <= 1 << 16:
+    if not 1 <= n_reg <= CLASS_ROOM:
         msg = f"n_reg {n_reg}: the bitmap class has room for 1 to 65536 registers"
         raise InputError(msg)
     return np.arange(n_reg, dtype=np.uint64) + np.uint64(ARCH_ARM64 | SIZE_U64 | CLASS_FW_FEAT_BMAP)

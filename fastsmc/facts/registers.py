@@ -28,6 +28,8 @@ MAX_VALUE_BYTES = 2048 // 8
 """Bytes of the largest size KVM defines, KVM_REG_SIZE_U2048: an SVE register. Source: include/uapi/linux/kvm.h."""
 CLASS_MASK = 0x0FFF_0000
 """KVM_REG_ARM_COPROC_MASK: the register class."""
+CLASS_ROOM = 1 << 16
+"""Registers that a class has room for: bits 15:0 of an id number them."""
 
 CLASS_CORE, CLASS_DEMUX, CLASS_SYSREG = 0x0010_0000, 0x0011_0000, 0x0013_0000
 CLASS_FW, CLASS_SVE, CLASS_FW_FEAT_BMAP = 0x0014_0000, 0x0015_0000, 0x0016_0000

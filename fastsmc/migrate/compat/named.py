@@ -13,7 +13,7 @@ from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.registers import reg_class
-from fastsmc.facts.releases import Release, parse_version, release
+from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
@@ -86,11 +86,11 @@ def by_release(text: str, features: str | None) -> Side:
     if feature_bits(wanted) >> rules.n_vcpu_feature:
         msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
         raise InputError(msg)
-    folder = _recorded_folder(name)
+    folder = _recorded_folder(rules)
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
         return Side(text, SideBasis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
-    known, told = _between(name, wanted)
+    known, told = _between(rules, wanted)
     values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
     notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
     return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
@@ -175,26 +175,25 @@ def _folders() -> dict[str, Path]:
     return names
 
 
-def _recorded_folder(name: str) -> Path | None:
-    major, minor, update = parse_version(name)
-    series = f"{major}.{minor}"
-    is_distribution = update is None and not re.fullmatch(r"v?\d+\.\d+", name.strip())
+def _recorded_folder(rules: Release) -> Path | None:
+    series = "{}.{}".format(*rules.series)
+    is_distribution = rules.stable is None and not re.fullmatch(r"v?\d+\.\d+", rules.name.strip())
     if is_distribution:
         return None
-    return _folders().get(series if update is None else f"{series}.{update}")
+    return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
 
 
-def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
+def _between(rules: Release, features: str) -> tuple[dict[int, int | None], str]:
     """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
 
     A kernel between them with another value would have changed it and changed it back. Firmware registers are left
     out: the release's rules tell them, and workaround levels are the machine's.
     """
-    wanted, before, after = _age(name), None, None
-    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one).name)):
+    wanted, before, after = _age(rules), None, None
+    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
         if (found := _payload(folder, features)) is None:
             continue
-        if _age(_recorded_release(folder).name) < wanted:
+        if _age(_recorded_release(folder)) < wanted:
             before = folder, found
         elif after is None:
             after = folder, found
@@ -206,9 +205,8 @@ def _between(name: str, features: str) -> tuple[dict[int, int | None], str]:
     return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
 
 
-def _age(name: str) -> tuple[int, int, float]:
-    major, minor, update = parse_version(name)
-    return major, minor, inf if update is None else update
+def _age(rules: Release) -> tuple[int, int, float]:
+    return *rules.series, inf if rules.stable is None else rules.stable
 
 
 def _recorded_release(folder: Path) -> Release:

@@ -9,6 +9,7 @@ from fastsmc.checks import one_of, shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.facts.register_sets import RegisterSet
+from fastsmc.facts.registers import CLASS_ROOM
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate._checks import MAX_COUNT
 from fastsmc.migrate.carried import register_set_of
@@ -93,7 +94,7 @@ def _new(n_new: int, size_bits: int, family: Family | str) -> New:
     if size_bits not in SIZES:
         msg = f"size_bits is {shown(size_bits)}: it must be {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]}"
         raise InputError(msg)
-    n_new = whole("n_new", n_new, first=1, last=1 << 16, remark="a class has room for 65536 registers")
+    n_new = whole("n_new", n_new, first=1, last=CLASS_ROOM, remark="a class has room for 65536 registers")
     return New(n_new, size_bits // 8, one_of("family", family, Family))
 
 

@@ -3,9 +3,11 @@
 All are sanity bounds of ours, far above real systems: 512 vCPUs, 421 registers, streams of 9 MB beside guest memory.
 """
 
+from fastsmc.facts.registers import CLASS_ROOM
+
 MAX_VCPUS = 1 << 14
-MAX_REGISTERS = 1 << 16
-"""Registers per vCPU; the number field of an id's class has 16 bits."""
+MAX_REGISTERS = CLASS_ROOM
+"""Registers per vCPU: as many as one class has room for."""
 MAX_VALUES = 1 << 24
 """Registers of all vCPUs together: 128 MiB of values."""
 MAX_TEXT_BYTES = 32 << 20
