@@ -38,6 +38,10 @@ print(sum(getattr(fill, "_cache_hits", {{}}).values()))
 """Prints what PROGRAM does after a hundredth of its compiling: for what holds of any kernel."""
 
 
+soaked = pytest.mark.soak("dispatch and the kernels that it calls; make test has a kernel that calls none")
+programs = pytest.mark.parametrize("program", [TINY, pytest.param(PROGRAM, marks=soaked)], ids=["tiny", "dispatch"])
+
+
 def start(cache: Path | str, dtypes: str = "np.uint32,", program: str = TINY) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": path}
@@ -83,19 +87,7 @@ def test_a_terminal_is_told_of_the_first_compilation_only(tmp_path: Path) -> Non
     assert said_on_a_terminal(tmp_path) == ""
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(TINY, id="one kernel"),
-        pytest.param(
-            PROGRAM,
-            id="dispatch",
-            marks=pytest.mark.soak(
-                "dispatch and the kernels it calls, compiled by four processes; make test has a kernel that calls none"
-            ),
-        ),
-    ],
-)
+@programs
 def test_processes_that_start_at_once_agree(tmp_path: Path, program: str) -> None:
     orders = ("np.uint8, np.uint16", "np.uint16, np.uint8", "np.uint8,")
     running = [start(tmp_path, dtypes, program) for dtypes in orders]
@@ -113,19 +105,7 @@ def test_without_a_folder_to_write_kernels_run_and_it_is_said_once(tmp_path: Pat
     assert error.count("compiled kernels are not kept") == 1
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        pytest.param(TINY, id="one kernel"),
-        pytest.param(
-            PROGRAM,
-            id="dispatch",
-            marks=pytest.mark.soak(
-                "a damaged file of each kernel that dispatch calls; make test has a kernel that calls none"
-            ),
-        ),
-    ],
-)
+@programs
 def test_a_damaged_cache_is_compiled_again(tmp_path: Path, program: str) -> None:
     finished(start(tmp_path, program=program))
     damaged = [path for path in tmp_path.rglob("*.nb?") if path.is_file()]
