@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
+from tests.support.examples import FULL, QUICK
+
 # Before anything imports fastsmc or Matplotlib, which look for their cache folders once. All workers share the folder,
 # so that each kernel is compiled once: fastsmc/jit/compiled.py lets them take turns at writing.
 _CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "cache"
@@ -21,17 +23,32 @@ for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
 os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
 
 # The first example includes compiling the kernel, which is over any deadline.
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("soak", deadline=None, max_examples=FULL)
+settings.register_profile("quick", deadline=None, max_examples=QUICK)
+for _name in ("soak", "quick"):
+    settings.register_profile(f"{_name}-ci", settings.get_profile(_name), derandomize=True, print_blob=True)
 # tools/mutate.py only asks whether a test fails; half a minute would go by until Hypothesis has its smallest example.
 settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
-settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def is_soak(config: pytest.Config) -> bool:
+    """Whether this is `make soak`."""
+    return str(config.getoption("markexpr")) == "soak"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`make test` tries a quarter of the examples of each Hypothesis test, and `make soak` all of them."""
+    profile = "soak" if is_soak(config) else "quick"
+    settings.load_profile(f"{profile}-ci" if os.environ.get("CI") else profile)
 
 
 @pytest.hookimpl(tryfirst=True)  # before those left out are gone
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each soak test says what it adds, and its report carries the text to the summary."""
     for item in items:
+        is_sampled = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_soak(config) and is_sampled and item.get_closest_marker("soak") is None:
+            item.add_marker(pytest.mark.soak("all examples; make test tries a quarter of them"))
         for mark in item.iter_markers("soak"):
             if len(mark.args) != 1 or not isinstance(mark.args[0], str):
                 msg = f"{item.nodeid}: say what it adds to make test, soak('2**32 ids; make test tries 5,000')"

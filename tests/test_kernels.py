@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc import bitmaps
@@ -16,6 +16,7 @@ from fastsmc.fleet import rows
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 from tests.support.strategies import Policy, func_ids, hosts, policies
 
 arguments = (
@@ -53,7 +54,7 @@ def dispatched(fleet: Fleet, batch: list[tuple[int, int, Conduit, int, int]]) ->
     return [int(v) for v in verdicts(fleet, made)]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.lists(policies, min_size=4, max_size=4),
     st.lists(hosts, min_size=4, max_size=4),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.calls.workload import Calls
@@ -21,6 +21,7 @@ from fastsmc.facts.smccc import Verdict
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 from tests.support.strategies import filter_ranges, hosts, registers, words
 
 N_VM = 5
@@ -37,7 +38,7 @@ operations = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     st.lists(hosts, min_size=N_VM, max_size=N_VM),
     st.lists(st.sampled_from([0, 4]), min_size=N_VM, max_size=N_VM),

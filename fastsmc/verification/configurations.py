@@ -146,7 +146,11 @@ def set_up(vm: Vm, header: Record) -> list[str]:
 
 def fleet_of(configurations: list[Configuration], host: Host) -> Fleet:
     """The same VMs as a fleet, before their headers' calls; other vCPUs than the caller start as recorded."""
-    headers = [c.header for c in configurations]
+    return fleet_with([c.header for c in configurations], host)
+
+
+def fleet_with(headers: list[Record], host: Host) -> Fleet:
+    """One VM per header, as `fleet_of` builds them."""
     features = np.array([int(h["features"], 16) for h in headers])
     fleet = Fleet([h["nvcpu"] for h in headers], hosts=host, features=features)
     starts_off = fleet.features[fleet.vm_of_vcpu] & FEATURE_PSCI_0_2 != 0
@@ -155,21 +159,21 @@ def fleet_of(configurations: list[Configuration], host: Host) -> Fleet:
     return fleet
 
 
-def set_up_fleet(fleet: Fleet, number: int, header: Record) -> list[str]:
-    """Makes the header's calls on one VM of a fleet; what came out otherwise than recorded."""
+def set_up_fleet(fleet: Fleet, vms: int | list[int], header: Record) -> list[str]:
+    """Makes the header's calls on one VM of a fleet, or on equal ones; what came out otherwise than recorded."""
     wrong = []
     if "enable_system_suspend_errno" in header:
-        errno = int(fleet.enable_system_suspend(vms=number)[0])
+        errno = int(fleet.enable_system_suspend(vms=vms)[0])
         wrong += _unless_equal("fleet: enable SYSTEM_SUSPEND", errno, header["enable_system_suspend_errno"])
     for s in header["sets"]:
-        errno = int(fleet.try_set_one_reg(int(s["reg"], 16), int(s["val"], 16), vms=number)[0])
+        errno = int(fleet.try_set_one_reg(int(s["reg"], 16), int(s["val"], 16), vms=vms)[0])
         wrong += _unless_equal(f"fleet: SET {s['reg']} = {s['val']}", errno, s["errno"])
     for base, nr, action, recorded, pad in inserts(header):
         if not pad:  # a fleet has no pad bytes to set wrong
-            errno = int(fleet.try_install_filter(FilterRange(base, nr, action), vms=number)[0, 0])
+            errno = int(fleet.try_install_filter(FilterRange(base, nr, action), vms=vms)[0, 0])
             wrong += _unless_equal(f"fleet: filter 0x{base:08x}+{nr} action {action}", errno, recorded)
     for reg, value in header["fw"].items():
-        wrong += _unless_equal(f"fleet: GET {reg}", fleet_get(fleet, int(reg, 16), number), (OK, int(value, 16)))
+        wrong += _unless_equal(f"fleet: GET {reg}", fleet_get(fleet, int(reg, 16), vms), (OK, int(value, 16)))
     return wrong
 
 

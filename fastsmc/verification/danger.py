@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
 import numpy as np
 
 from fastsmc.calls.workload import Calls
@@ -9,14 +13,12 @@ from fastsmc.dispatcher.batch import verdicts
 from fastsmc.dispatcher.power import switch
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Verdict
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import MASK32, MASK64, Outcome
 from fastsmc.reference.vm import Vm
-from fastsmc.verification.configurations import reference_vm, set_up, set_up_fleet
+from fastsmc.verification.configurations import fleet_with, reference_vm, set_up, set_up_fleet
 from fastsmc.verification.fields import word, words
 from fastsmc.verification.tally import Tally
-from fastsmc.vm import Fleet
 
 CAME_BACK, LEFT, BLOCKED = 0, 2, 4
 """What a record calls the end of its call: the guest went on, it left for the VMM, its vCPU waits."""
@@ -25,12 +27,33 @@ PC_AFTER_CALL, PC_END = 52, 112
 AFFINITY_INFO = 0x8400_0004
 
 
+@dataclass(slots=True)
+class Batch:
+    """The records that the reference answers as recorded, for the vectorized path to answer all at once: lists.
+
+    Attributes:
+        header: of each record's configuration.
+        x: x0..x3 of the caller.
+        outcome, vm: what the reference makes of the call, and its VM afterwards.
+        told: the record that the reference would have made.
+        where: line and record.
+    """
+
+    header: list[Record] = field(default_factory=list)
+    x: list[tuple[int, int, int, int]] = field(default_factory=list)
+    outcome: list[Outcome] = field(default_factory=list)
+    vm: list[Vm] = field(default_factory=list)
+    told: list[Record] = field(default_factory=list)
+    where: list[tuple[int, Record]] = field(default_factory=list)
+
+
 def replay_danger(recording: Recording, host: Host) -> Tally:
     """Replays `danger`; its configurations are those of `calls`, by name.
 
     The vectorized path must give the same verdict, the same x0 and the same mp_state of both vCPUs.
     """
-    tally = Tally(recording.name, "danger")
+    tally, batch = Tally(recording.name, "danger"), Batch()
+    stories: dict[int, str | None] = {}
     line, kind = 0, "calls"
     try:
         headers = {h["cfg"]: h for line, h in recording.records("calls") if "fw" in h} if recording.has("calls") else {}
@@ -39,24 +62,34 @@ def replay_danger(recording: Recording, host: Host) -> Tally:
             if record["cfg"] not in headers:
                 tally.cannot_judge(f"danger records whose configuration no `calls` record describes: {record['cfg']}")
             else:
-                tally.add(_judge(host, headers[record["cfg"]], line, record))
+                stories[line] = _judge(host, headers[record["cfg"]], line, record, batch)
+        if batch.where:
+            line = batch.where[0][0]
+            stories |= _vectorized(host, batch)
     except FORMAT_ERRORS as error:
         raise recording.malformed(kind, line, error) from error
+    for story in stories.values():
+        tally.add(story)
     return tally
 
 
-def _judge(host: Host, header: Record, line: int, record: Record) -> str | None:
+def _judge(host: Host, header: Record, line: int, record: Record, batch: Batch) -> str | None:
+    """How the reference differs from the recording; where it does not, the record joins the batch."""
     vm = reference_vm(host, header)
     set_up(vm, header)
-    x0, arguments = word("id", record["id"]), words("a", record["a"], n=3)
-    x1, x2, x3 = arguments
+    x0, (x1, x2, x3) = word("id", record["id"]), words("a", record["a"], n=3)
     outcome = vm.call(0, x0, x1, x2, x3)
     told = _told(vm, outcome, record)
     recorded = {key: value for key, value in record.items() if key not in ("cfg", "id", "a")}
     if told != recorded:
         return f"line {line}: recorded {record}; reference {told}"
-    wrong = _vectorized(host, header, x0, arguments, outcome, vm, told)
-    return f"line {line}: {record}: {wrong}" if wrong else None
+    batch.header.append(header)
+    batch.x.append((x0, x1, x2, x3))
+    batch.outcome.append(outcome)
+    batch.vm.append(vm)
+    batch.told.append(told)
+    batch.where.append((line, record))
+    return None
 
 
 def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
@@ -78,31 +111,56 @@ def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
     return told
 
 
-def _vectorized(
-    host: Host, header: Record, x0: int, arguments: list[int], outcome: Outcome, vm: Vm, told: Record
-) -> str | None:
-    """What the fleet makes of the same calls, where it differs: the call, and where it was repeated, what followed."""
-    fleet = Fleet([header["nvcpu"]], hosts=host, features=int(header["features"], 16))
-    set_up_fleet(fleet, 0, header)
-    if int(header["features"], 16) & FEATURE_PSCI_0_2:
-        fleet.vcpu_init(slice(1, None), power_off=True)
-    x1, x2, _ = arguments
-    made = [(x0 & MASK32, x1, x2)]
-    expected = [outcome.x[0]]
-    if "second_x0" in told:
-        made += [made[0], (AFFINITY_INFO, x1, 0)]
-        expected += [int(told["second_x0"], 16), int(told["affinity_info"], 16)]
-    func_id, first, second = zip(*made, strict=True)
-    words64 = [np.array(column, np.uint64) for column in (first, second)]
-    calls = Calls.of(np.zeros(len(made), np.uint32), list(func_id), x1=words64[0], x2=words64[1])
+def _vectorized(host: Host, batch: Batch) -> dict[int, str]:
+    """By line, what a fleet with one VM per record makes of the same calls, where that differs."""
+    fleet = fleet_with(batch.header, host)
+    same = defaultdict[str, list[int]](list)
+    for number, header in enumerate(batch.header):
+        same[header["cfg"]].append(number)
+    for numbers in same.values():
+        set_up_fleet(fleet, numbers, batch.header[numbers[0]])
+    made, expected = [], []
+    for number, (told, outcome, (x0, x1, x2, _)) in enumerate(zip(batch.told, batch.outcome, batch.x, strict=True)):
+        made.append((number, x0 & MASK32, x1, x2))
+        expected.append([outcome.x[0]])
+        if "second_x0" in told:
+            made += [made[-1], (number, AFFINITY_INFO, x1, 0)]
+            expected[-1] += [int(told["second_x0"], 16), int(told["affinity_info"], 16)]
+    vm, func_id, x1s, x2s = (np.array(column, np.uint64) for column in zip(*made, strict=True))
+    calls = Calls.of(fleet.first_vcpu[vm.astype(np.int64)], func_id.astype(np.uint32), x1=x1s, x2=x2s)
     verdict = verdicts(fleet, calls)
     done = switch(fleet, calls, verdict)
-    if verdict[0] != outcome.verdict:
-        return f"reference {outcome.verdict.name}, vectorized {Verdict(verdict[0]).name}"
-    if fleet.mp_state.tolist() != vm.mp_state:
-        return f"mp_state: reference {vm.mp_state}, vectorized {fleet.mp_state.tolist()}"
-    seen = [int(value) & MASK64 for value in done.x0]
+    wrong, first = {}, 0
+    for number, (line, record) in enumerate(batch.where):
+        of_calls = slice(first, first := first + len(expected[number]))
+        seen = Seen(
+            verdict=Verdict(verdict[of_calls][0]),
+            mp_state=fleet.mp_state[fleet.first_vcpu[number] : fleet.first_vcpu[number + 1]].tolist(),
+            x0=[int(value) & MASK64 for value in done.x0[of_calls]],
+            all_ran=bool(done.ran[of_calls].all()),
+        )
+        told_apart = _told_apart(batch.outcome[number], batch.vm[number], batch.x[number][0], expected[number], seen)
+        if told_apart:
+            wrong[line] = f"line {line}: {record}: {told_apart}"
+    return wrong
+
+
+class Seen(NamedTuple):
+    """What the fleet made of one record: its verdict, and where the call was repeated, of every call x0."""
+
+    verdict: Verdict
+    mp_state: list[int]
+    x0: list[int]
+    all_ran: bool
+
+
+def _told_apart(outcome: Outcome, vm: Vm, x0: int, expected: list[int], seen: Seen) -> str | None:
+    """How the fleet differs from the reference over one record."""
+    if seen.verdict != outcome.verdict:
+        return f"reference {outcome.verdict.name}, vectorized {seen.verdict.name}"
+    if seen.mp_state != vm.mp_state:
+        return f"mp_state: reference {vm.mp_state}, vectorized {seen.mp_state}"
     sets_x0 = outcome.verdict in (Verdict.HANDLED, Verdict.EXIT) and outcome.x[0] != x0
-    if sets_x0 and (seen != expected or not done.ran.all()):
-        return f"x0 of the calls: reference {expected}, vectorized {seen}"
+    if sets_x0 and (seen.x0 != expected or not seen.all_ran):
+        return f"x0 of the calls: reference {expected}, vectorized {seen.x0}"
     return None

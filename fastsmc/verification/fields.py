@@ -51,9 +51,9 @@ def conduit_of(text: Any) -> Conduit:
     return CONDUIT[word_of("conduit c", text, CONDUIT)]
 
 
-def fleet_get(fleet: Fleet, reg: int, vm: int = 0, *, vcpu: int = 0) -> tuple[int, int]:
-    """GET_ONE_REG on one VM of a fleet: (errno, value), as the reference tells it."""
+def fleet_get(fleet: Fleet, reg: int, vms: int | list[int] = 0, *, vcpu: int = 0) -> tuple[int, int]:
+    """GET_ONE_REG on one VM of a fleet, or the first of some equal ones: (errno, value), as the reference tells it."""
     try:
-        return OK, int(fleet.get_one_reg(reg, vms=vm, vcpu=vcpu)[0])
+        return OK, int(fleet.get_one_reg(reg, vms=vms, vcpu=vcpu)[0])
     except RegisterError as error:
         return error.errno, 0

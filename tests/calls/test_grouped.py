@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit import threads as parts
 from fastsmc.vm import Fleet
 from tests.dispatcher.test_wide import mixed_ids, wide_only
+from tests.support.examples import examples
 from tests.support.strategies import hosts, policies
 from tests.test_kernels import fleet_of
 
@@ -68,7 +69,7 @@ def assert_same(fleet: Fleet, calls: GroupedCalls) -> None:
     assert np.array_equal(dispatch(fleet, calls, by="service").by_service, expected.by_service)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(policies, min_size=4, max_size=4),
     st.lists(hosts, min_size=4, max_size=4),
@@ -142,7 +143,7 @@ def test_answers_and_power_state_are_those_of_the_calls_one_by_one() -> None:
     assert np.array_equal(fleet.mp_state, other.mp_state)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(st.integers(0, 5), max_size=8), st.integers(-40, 40), st.integers(-40, 40))
 def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
     calls = in_blocks(np.random.default_rng(1), np.array(lengths, np.int64), 9)
@@ -168,7 +169,7 @@ def test_a_call_that_there_is_not_has_no_vcpu(call: int) -> None:
         GroupedCalls.of([7, 8], [1, 2, 3, 4, 5], n_call=[2, 3]).vcpu_of(np.array([4, call]))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(st.integers(0, 2), max_size=20), st.sampled_from([np.uint8, np.uint16, np.uint32]))
 def test_blocks_are_found_in_calls(vcpu: list[int], dtype: type[np.unsignedinteger]) -> None:
     calls = Calls(np.array(vcpu, dtype), np.arange(len(vcpu), dtype=np.uint32))

@@ -6,7 +6,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.calls.workload import Calls
@@ -20,6 +20,7 @@ from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.state import STOPPED
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 from tests.support.strategies import Policy, func_ids, hosts, policies
 
 N_VCPU = 40
@@ -51,7 +52,7 @@ def vm_and_fleet(policy: Policy, host: Host, stopped: set[int]) -> tuple[Fleet, 
     return fleet, vm
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(policies, hosts, st.booleans(), st.sets(st.integers(0, N_VCPU - 1)) | st.just(set(range(N_VCPU))), batches)
 def test_answers_are_those_of_the_reference(policy, host, has_clock, stopped, batch) -> None:  # type: ignore[no-untyped-def]
     host = Host(host.release, host.workaround, is_arch_counter_clocksource=has_clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.calls.workload import Calls
@@ -15,6 +15,7 @@ from fastsmc.facts.vcpu import RUNNABLE, STOPPED
 from fastsmc.reference.psci import mpidr_affinity
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 
 CPU_ON, AFFINITY_INFO = 0xC400_0003, 0xC400_0004
 VCPUS = (1, 3, 20)
@@ -37,7 +38,7 @@ def switched(fleet: Fleet, batch: list[tuple[int, int, int, int]]) -> Switched:
     return switch(fleet, made, verdicts(fleet, made))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.sampled_from(["5.10", "6.1", "7.3"]), st.sampled_from([0, 4]), st.lists(calls, min_size=1, max_size=80))
 def test_any_order_of_calls_leaves_the_states_and_x0_of_the_reference(
     name: str, features: int, batch: list[tuple[int, int, int, int]]

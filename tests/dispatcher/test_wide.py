@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 from tests.support.strategies import func_ids, hosts, policies
 from tests.test_kernels import fleet_of
 
@@ -60,7 +61,7 @@ def mixed_ids(rng: np.random.Generator, n: int, unknown: float) -> NDArray[np.ui
 
 
 @wide_only
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(policies, min_size=4, max_size=4),
     st.lists(hosts, min_size=4, max_size=4),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastsmc.fleet.bit_rows import BitRows, build_bit_rows
 from fastsmc.kernels import SEARCH
+from tests.support.examples import examples
 from tests.support.strategies import hosts, policies
 from tests.test_kernels import fleet_of
 
@@ -29,7 +30,7 @@ def built(by_class: NDArray[np.uint8], left_out: NDArray[np.uint8] = NOBODY) -> 
     return build_bit_rows(by_class, left_out, own, own)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(policies, min_size=4, max_size=4), st.lists(hosts, min_size=4, max_size=4))
 def test_any_policies(policy_of_vm, hosts_of_vm) -> None:  # type: ignore[no-untyped-def]
     fleet = fleet_of(policy_of_vm, hosts_of_vm)

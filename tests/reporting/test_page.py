@@ -19,11 +19,14 @@ import fastsmc as smc
 from fastsmc import reporting as report
 from fastsmc import scaling
 from fastsmc.errors import ResultFileError
+from fastsmc.reporting import page as pages
+from fastsmc.reporting import style
 from fastsmc.reporting.needs import NEEDS, check
 from fastsmc.results.files import load, save, to_csv, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from fastsmc.traces.text import trace as read_trace
+from tests.support.shared import made_once
 from tests.support.study_sizes import LOAD, STUDY
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
@@ -31,8 +34,8 @@ FIGURES = ("1-heatmap", "2-payload", "3-ioctls", "4-dispatch", "5-trace", "6-lat
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured(folder: Path) -> None:
+    """Saves a small run of everything."""
     sizes = scaling.Sizes(
         shapes=((2, 4), (1, 1024)),
         n_batch=40,
@@ -46,9 +49,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encodes=1,
         study=STUDY,
     )
-    path = tmp_path_factory.mktemp("run") / "data.json"
-    save(scaling.run(read_trace(TRACE), sizes=sizes), path)
-    return path
+    save(scaling.run(read_trace(TRACE), sizes=sizes), folder / "data.json")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "page-run", measured) / "data.json"
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +63,36 @@ def run(saved: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def folder(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report.write(run, tmp_path_factory.mktemp("reports") / "scaling").parent
+def folder(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of that run; drawing its figures takes seconds."""
+
+    def draw(folder: Path) -> None:
+        smc.report(data=saved, out=folder / "scaling")
+
+    return made_once(tmp_path_factory, "page-drawn", draw) / "scaling"
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from fastsmc import reporting
+from fastsmc.results.files import load
+reporting.write(load(sys.argv[1]), Path(sys.argv[2], "again"))
+unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}
+Path(sys.argv[2], "unwanted").write_text(', '.join(unwanted & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn_again(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a process of its own draws of the same run, and `unwanted`: modules that it should not have imported."""
+
+    def draw(folder: Path) -> None:
+        command = [sys.executable, "-c", ALONE, str(saved), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "page-again", draw)
 
 
 @pytest.fixture(scope="module")
@@ -206,8 +240,8 @@ def test_the_data_is_beside_the_page(run: Run, folder: Path, page: str) -> None:
     assert run.provenance.cpu.replace("@", "") in page.replace("@", "")
 
 
-def test_the_same_run_gives_the_same_bytes(run: Run, folder: Path, tmp_path: Path) -> None:
-    again = report.write(run, tmp_path).parent
+def test_the_same_run_gives_the_same_bytes(folder: Path, drawn_again: Path) -> None:
+    again = drawn_again / "again"
     assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
@@ -284,29 +318,42 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
         check(replace(run, tables={**run.tables, "payload": one}))
 
 
-def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom fastsmc import reporting\n"
-        "from fastsmc.results.files import load\n"
-        "reporting.write(load(sys.argv[1]), Path(sys.argv[2]))\n"
-        "unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}\n"
-        "sys.exit(', '.join(unwanted & set(sys.modules)) or 0)"
+def test_the_report_needs_no_simulator(drawn_again: Path) -> None:
+    assert (drawn_again / "unwanted").read_text() == ""
+    assert (drawn_again / "again" / "index.html").is_file()
+
+
+def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heatmap, that is: the other figures show nothing of the grid."""
+    from fastsmc.scaling import payload_grid
+
+    drawn = style.to_svg
+    monkeypatch.setattr(pages, "to_png", lambda figure: b"\x89PNG")
+    monkeypatch.setattr(
+        pages,
+        "to_svg",
+        lambda figure, name: drawn(figure, name) if name == "1-heatmap" else '<svg viewBox="0 0 1 1"></svg>',
     )
-    command = [sys.executable, "-c", code, str(saved), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "index.html").is_file()
+    small = payload_grid([(r, v) for r in (1, 2) for v in (1, 2)], encodes=1)
+    assert report.write(replace(run, tables={**run.tables, "payload": small}), tmp_path).is_file()
+    assert np.unique(small["n_reg"]).tolist() == [1, 2]
+    assert len((tmp_path / "1-heatmap.svg").read_text("utf-8")) > 1000
 
 
-def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path) -> None:
+@pytest.mark.soak("draws all twelve figures as SVG and PNG; make test draws the heatmap, which shows the grid")
+def test_a_small_grid_is_drawn_too_with_all_figures(run: Run, tmp_path: Path) -> None:
     from fastsmc.scaling import payload_grid
 
     small = payload_grid([(r, v) for r in (1, 2) for v in (1, 2)], encodes=1)
     assert report.write(replace(run, tables={**run.tables, "payload": small}), tmp_path).is_file()
-    assert np.unique(small["n_reg"]).tolist() == [1, 2]
 
 
-def test_the_library_draws_a_saved_run_again(saved: Path, folder: Path, tmp_path: Path) -> None:
+def test_the_library_draws_a_saved_run_again(
+    saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures are taken from the first report: that they come out the same is held above."""
+    monkeypatch.setattr(pages, "to_svg", lambda figure, name: (folder / f"{name}.svg").read_text("utf-8"))
+    monkeypatch.setattr(pages, "to_png", lambda figure: b"\x89PNG")
     done = smc.report(data=saved, out=tmp_path / "again")
     assert (done.page, str(done)) == (tmp_path / "again" / "index.html", f"wrote {tmp_path / 'again' / 'index.html'}")
     assert done.as_dict() == {"page": str(done.page)}

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
 from fastsmc.scenario import Scenario
+from tests.support.examples import examples
 from tests.support.places import ROOT
 from tests.support.scenarios import CLOSED, TRACE, of, problems
 
@@ -241,7 +242,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @given(path=st.sampled_from(places(WHOLE)), value=junk)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_value_anywhere_is_taken_or_refused_in_words(path: tuple[Any, ...], value: Any) -> None:
     table = copy.deepcopy(WHOLE)
     *most, last = path

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.calls.workload import Calls
@@ -21,6 +21,7 @@ from fastsmc.reference.vm import Vm
 from fastsmc.scopes import PerVcpuFleet, asymmetric, calls_that_differ, differing_answers, differing_calls, split
 from fastsmc.scopes.per_vcpu import STATE
 from fastsmc.vm import Fleet
+from tests.support.examples import examples
 from tests.support.strategies import filter_ranges, func_ids, hosts, registers, words
 
 SHAPE = (3, 1, 4)
@@ -79,7 +80,7 @@ def calls_of(batch: list[tuple[int, int, Conduit]]) -> Calls:
     return Calls.of(vcpu, func_id, conduit=[int(c) for c in conduit])
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(fleets, st.lists(operations, max_size=15), batches)
 def test_each_vcpu_is_a_reference_vm_of_its_own(
     drawn: Drawn, sequence: list[tuple[Any, ...]], batch: list[tuple[int, int, Conduit]]
@@ -96,7 +97,7 @@ def test_each_vcpu_is_a_reference_vm_of_its_own(
     assert calls_that_differ(vms, calls_of(batch)).tolist() == differ
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets, st.lists(likely_sets, min_size=1, max_size=12))
 def test_the_report_finds_what_a_loop_over_vcpus_finds(drawn: Drawn, sequence: list[tuple[Any, ...]]) -> None:
     vms, guests = built(drawn, sequence)
@@ -147,7 +148,7 @@ def test_the_report_finds_what_a_loop_over_vcpus_finds(drawn: Drawn, sequence: l
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fleets, st.lists(st.tuples(st.sampled_from(STATE_REGISTERS), words), max_size=8), batches)
 def test_vcpus_that_are_set_alike_are_a_vm_global_fleet(
     drawn: Drawn, sets: list[tuple[int, int]], batch: list[tuple[int, int, Conduit]]

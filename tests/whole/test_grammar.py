@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -52,6 +53,12 @@ NO_JSON = {("report",)}
 """Commands that print one line, the path of what they wrote."""
 
 
+@cache
+def returned(words: tuple[str, ...]) -> Any:
+    """What the library's call returns, asked once."""
+    return SAME[words][1]()
+
+
 def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of every command of the command line."""
     group = group or typer.main.get_command(app)
@@ -91,8 +98,7 @@ def test_every_command_has_its_function_of_the_same_words(words: tuple[str, ...]
 
 @pytest.mark.parametrize("words", [words for words in commands() if words not in NO_JSON], ids=" ".join)
 def test_a_command_prints_what_its_function_returns(words: tuple[str, ...]) -> None:
-    arguments, called = SAME[words]
-    result = called()
+    arguments, result = SAME[words][0], returned(words)
     typed = CliRunner().invoke(app, [*words, *map(str, arguments), "--json"])
     assert typed.exception is None or isinstance(typed.exception, SystemExit | smc.FastsmcError), typed.exception
     assert without_times(json.loads(typed.stdout)) == without_times(json.loads(json.dumps(result.as_dict())))
@@ -102,7 +108,7 @@ def test_a_command_prints_what_its_function_returns(words: tuple[str, ...]) -> N
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)
 def test_a_result_is_short_in_a_session_and_readable_when_printed(words: tuple[str, ...]) -> None:
-    result = SAME[words][1]()
+    result = returned(words)
     assert len(repr(result)) <= 200
     assert "\n" not in repr(result)
     assert str(result) != repr(result)
