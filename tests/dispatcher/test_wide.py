@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -19,8 +20,10 @@ from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit.compiled import HAS_WIDE, has_wide
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
+from tests.support.places import ROOT
 from tests.support.strategies import func_ids, hosts, policies
 from tests.test_kernels import fleet_of
+from tools.mutate import ANYWHERE, WIDE_FILES
 
 wide_only = pytest.mark.skipif(not HAS_WIDE, reason="this CPU has no AVX-512 VBMI, or Numba was told not to use it")
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)
@@ -238,3 +241,13 @@ with np.errstate(over="ignore"):
     env = {**os.environ, **settings, "FASTSMC_JIT_CACHE": "0"}
     asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
     assert asked.stdout.splitlines() == ["{0} {('TRNG', 'HANDLED'): 100}"] * 2, asked.stderr
+
+
+@pytest.mark.soak("the wide kernels by loops, on a CPU without their instructions; make test skips them there")
+@pytest.mark.skipif(HAS_WIDE, reason="this CPU has the instructions: make test runs the wide kernels as they are")
+def test_the_wide_kernels_agree_where_loops_stand_in_for_their_instructions() -> None:
+    """In a process of its own: the plugin has to be there before any kernel is imported."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *ANYWHERE, *WIDE_FILES]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stdout[-5000:] + asked.stderr[-2000:]
+    assert re.search(r"= \d+ passed, \d+ deselected in ", asked.stdout), "a wide test was skipped"
