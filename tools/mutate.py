@@ -61,6 +61,8 @@ NEAR = {
     "reference": ("reference/test_vm.py", "reference"),
 }
 """Where the rules of a room are tested, if not only in the room of the same name."""
+ALIKE = {"growth": "more_registers", "records": "formats", "timing": "batch", "decide": "batch"}
+"""By which word of its name the test of a module or folder is found, if not by its own."""
 LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_overcommit.py", "test_same_bytes.py")
 """Files that take long, after the others of their room."""
 COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
@@ -117,7 +119,9 @@ def stages(path: str) -> list[list[str]]:
     room = words[0] if len(words) > 1 else f"{words[0]}.py"
     near = NEAR.get(room, (room if len(words) > 1 else f"test_{room}",))
     own = list(dict.fromkeys(file for name in near for file in test_files(name)))
-    own.sort(key=lambda file: (file.endswith(LAST), -sum(word.rstrip("s") in Path(file).stem for word in words[1:])))
+    named = [ALIKE.get(word, word.rstrip("s")) for word in words[1:]]
+    alike = {file: sum(len(word) for word in named if word in Path(file).stem) for file in own}
+    own.sort(key=lambda file: (file.endswith(LAST), -alike[file]))
     return [own, *([file for name in rooms for file in test_files(name) if file not in own] for rooms in ROOMS)]
 
 
