@@ -64,7 +64,7 @@ NEAR = {
 ALIKE = {"growth": "more_registers", "records": "formats", "timing": "batch", "decide": "batch"}
 """By which word of its name the test of a module or folder is found, if not by its own."""
 LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_overcommit.py", "test_same_bytes.py")
-"""Files that take long, after the others of their room."""
+"""Files that take long, after the others."""
 COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
 """What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
 WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|blocks|answers_wide))\.py")
@@ -122,7 +122,8 @@ def stages(path: str) -> list[list[str]]:
     named = [ALIKE.get(word, word.rstrip("s")) for word in words[1:]]
     alike = {file: sum(len(word) for word in named if word in Path(file).stem) for file in own}
     own.sort(key=lambda file: (file.endswith(LAST), -alike[file]))
-    return [own, *([file for name in rooms for file in test_files(name) if file not in own] for rooms in ROOMS)]
+    others = ([file for name in rooms for file in test_files(name) if file not in own] for rooms in ROOMS)
+    return [own, *(sorted(files, key=lambda file: file.endswith(LAST)) for files in others)]
 
 
 def stages_here(path: str, *, has_wide: bool = HAS_WIDE) -> list[Stage]:
