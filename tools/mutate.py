@@ -23,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -61,7 +61,7 @@ NEAR = {
     "reference": ("reference/test_vm.py", "reference"),
 }
 """Where the rules of a room are tested, if not only in the room of the same name."""
-ALIKE = {"growth": "more_registers", "records": "formats", "timing": "batch", "decide": "batch"}
+ALIKE = {"growth": "more_registers", "records": "formats", "timing": "batch", "blocks": "grouped"}
 """By which word of its name the test of a module or folder is found, if not by its own."""
 LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_overcommit.py", "test_same_bytes.py")
 """Files that take long, after the others."""
@@ -113,23 +113,27 @@ def test_files(room: str) -> list[str]:
     return [file.relative_to(ROOT).as_posix() for file in found]
 
 
+def ordered(files: Iterable[str], words: Sequence[str]) -> list[str]:
+    """Those first whose names share most with these words, and long ones last."""
+    named = [ALIKE.get(word, word.rstrip("s")) for word in words]
+    alike = {file: sum(len(word) for word in named if word in Path(file).stem) for file in files}
+    return sorted(alike, key=lambda file: (file.endswith(LAST), -alike[file]))
+
+
 def stages(path: str) -> list[list[str]]:
     """The test files to run for a mutant in `path`: those of its room, files of like names first; then all others."""
     words = Path(path).relative_to("fastsmc").with_suffix("").parts
     room = words[0] if len(words) > 1 else f"{words[0]}.py"
     near = NEAR.get(room, (room if len(words) > 1 else f"test_{room}",))
-    own = list(dict.fromkeys(file for name in near for file in test_files(name)))
-    named = [ALIKE.get(word, word.rstrip("s")) for word in words[1:]]
-    alike = {file: sum(len(word) for word in named if word in Path(file).stem) for file in own}
-    own.sort(key=lambda file: (file.endswith(LAST), -alike[file]))
+    own = ordered(dict.fromkeys(file for name in near for file in test_files(name)), words[1:])
     others = ([file for name in rooms for file in test_files(name) if file not in own] for rooms in ROOMS)
-    return [own, *(sorted(files, key=lambda file: file.endswith(LAST)) for files in others)]
+    return [own, *(ordered(files, ()) for files in others)]
 
 
 def stages_here(path: str, *, has_wide: bool = HAS_WIDE) -> list[Stage]:
     """The same on this CPU: where it has no AVX-512 VBMI, wide kernels run by loops, if the mutant may concern them."""
     own, *others = (Stage(tuple(files)) for files in stages(path))
-    wide = Stage(WIDE_FILES, is_wide=True)
+    wide = Stage(tuple(ordered(WIDE_FILES, [Path(path).stem])), is_wide=True)
     if not has_wide and WIDE.match(path):
         return [wide]
     if not has_wide and STEERS_WIDE.match(path):
