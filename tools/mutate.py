@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -279,15 +279,20 @@ def main() -> int:
 
     survivors = []
     with ThreadPoolExecutor(max_workers=_n_core()) as pool:
-        for mutant, result in zip(left, pool.map(found, left), strict=True):
-            caught.pop(mutant.key, None)
-            if result.is_caught:
-                caught[mutant.key] = round(result.seconds, 1)
-            else:
-                survivors.append(mutant)
-            STATE.write_text(json.dumps(caught, indent=1), "utf-8")
-            word = f"caught {result.where}" if result.is_caught else "SURVIVED"
-            print(f"{word:22} {result.seconds:4.0f} s  {mutant}{result.by and f'  [{result.by}]'}", flush=True)
+        running = {pool.submit(found, mutant): mutant for mutant in left}
+        try:
+            for future in as_completed(running):
+                mutant, result = running[future], future.result()
+                caught.pop(mutant.key, None)
+                if result.is_caught:
+                    caught[mutant.key] = round(result.seconds, 1)
+                else:
+                    survivors.append(mutant)
+                STATE.write_text(json.dumps(caught, indent=1), "utf-8")
+                word = f"caught {result.where}" if result.is_caught else "SURVIVED"
+                print(f"{word:22} {result.seconds:4.0f} s  {mutant}{result.by and f'  [{result.by}]'}", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
     for mutant in survivors:
         print(f"SURVIVED  {mutant}")
     before = f", {len(chosen) - len(left)} of them in an earlier run" if len(chosen) > len(left) else ""
