@@ -63,26 +63,6 @@ def mixed_ids(rng: np.random.Generator, n: int, unknown: float) -> NDArray[np.ui
 
 
 @wide_only
-@settings(max_examples=60)
-@given(
-    st.lists(policies, min_size=4, max_size=4),
-    st.lists(hosts, min_size=4, max_size=4),
-    st.lists(func_ids, max_size=30),
-    st.integers(64, 700),
-    st.integers(0, 2**32 - 1),
-)
-def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) -> None:  # type: ignore[no-untyped-def]
-    fleet = fleet_of(policy_of_vm, hosts_of_vm)
-    rng = np.random.default_rng(seed)
-    func_id = mixed_ids(rng, n_call, rng.choice([0, 0.02, 0.5, 1]))
-    func_id[rng.integers(0, n_call, len(ids))] = np.array(ids, np.uint32)
-    vcpu = rng.integers(0, 4, n_call)
-    vcpu = np.sort(vcpu) if seed % 2 else vcpu
-    conduit = rng.integers(0, 4, n_call, np.uint8) if seed % 3 == 0 else NO_CONDUIT
-    assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
-
-
-@wide_only
 @pytest.mark.parametrize("n_call", [1, 63, 64, 65, 127, 128, 255, 256, 257, 2047, 2048, 2049, 2111, 2112, 4100, 10_000])
 @pytest.mark.parametrize("n_vcpu", [3, 300, 70_000])
 def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> None:
@@ -177,6 +157,26 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
     assert n_decided < n_call
     assert (out[n_decided:] == 0xEE).all()
     assert not (out[:n_decided] == 0xEE).any()
+
+
+@wide_only
+@settings(max_examples=60)
+@given(
+    st.lists(policies, min_size=4, max_size=4),
+    st.lists(hosts, min_size=4, max_size=4),
+    st.lists(func_ids, max_size=30),
+    st.integers(64, 700),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) -> None:  # type: ignore[no-untyped-def]
+    fleet = fleet_of(policy_of_vm, hosts_of_vm)
+    rng = np.random.default_rng(seed)
+    func_id = mixed_ids(rng, n_call, rng.choice([0, 0.02, 0.5, 1]))
+    func_id[rng.integers(0, n_call, len(ids))] = np.array(ids, np.uint32)
+    vcpu = rng.integers(0, 4, n_call)
+    vcpu = np.sort(vcpu) if seed % 2 else vcpu
+    conduit = rng.integers(0, 4, n_call, np.uint8) if seed % 3 == 0 else NO_CONDUIT
+    assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
 
 
 @wide_only
