@@ -38,7 +38,7 @@ def source_digest(package: Path) -> str:
 _WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")
 
 
-def _has_wide() -> bool:
+def has_wide() -> bool:
     """Whether this CPU has AVX-512 with VBMI and LLVM may use it.
 
     LLVM ends the process over an instruction that the CPU it compiles for lacks, so NUMBA_CPU_NAME and
@@ -58,7 +58,7 @@ def _has_wide() -> bool:
     return numba.config.CPU_NAME in (None, name)
 
 
-HAS_WIDE = _has_wide()
+HAS_WIDE = has_wide()
 """Whether kernels for wide registers may be compiled."""
 
 

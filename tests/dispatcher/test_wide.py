@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -16,12 +17,14 @@ from fastsmc import bitmaps, kernels
 from fastsmc.dispatcher.decide import decide_columns
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.jit.compiled import HAS_WIDE
+from fastsmc.jit.compiled import HAS_WIDE, has_wide
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
 from tests.support.examples import examples
+from tests.support.places import ROOT
 from tests.support.strategies import func_ids, hosts, policies
 from tests.test_kernels import fleet_of
+from tools.mutate import ANYWHERE, WIDE_FILES
 
 wide_only = pytest.mark.skipif(not HAS_WIDE, reason="this CPU has no AVX-512 VBMI, or Numba was told not to use it")
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)
@@ -58,26 +61,6 @@ def mixed_ids(rng: np.random.Generator, n: int, unknown: float) -> NDArray[np.ui
     near = rng.choice(KNOWN, n) ^ (np.uint32(1) << rng.integers(0, 32, n, np.uint32))
     strange = np.where(rng.random(n) < 0.5, near, rng.integers(0, 1 << 32, n, np.uint32))
     return np.where(rng.random(n) < unknown, strange, rng.choice(KNOWN, n)).astype(np.uint32)
-
-
-@wide_only
-@examples(60)
-@given(
-    st.lists(policies, min_size=4, max_size=4),
-    st.lists(hosts, min_size=4, max_size=4),
-    st.lists(func_ids, max_size=30),
-    st.integers(64, 700),
-    st.integers(0, 2**32 - 1),
-)
-def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) -> None:  # type: ignore[no-untyped-def]
-    fleet = fleet_of(policy_of_vm, hosts_of_vm)
-    rng = np.random.default_rng(seed)
-    func_id = mixed_ids(rng, n_call, rng.choice([0, 0.02, 0.5, 1]))
-    func_id[rng.integers(0, n_call, len(ids))] = np.array(ids, np.uint32)
-    vcpu = rng.integers(0, 4, n_call)
-    vcpu = np.sort(vcpu) if seed % 2 else vcpu
-    conduit = rng.integers(0, 4, n_call, np.uint8) if seed % 3 == 0 else NO_CONDUIT
-    assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
 
 
 @wide_only
@@ -178,6 +161,27 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
 
 
 @wide_only
+@examples(60)
+@given(
+    st.lists(policies, min_size=4, max_size=4),
+    st.lists(hosts, min_size=4, max_size=4),
+    st.lists(func_ids, max_size=30),
+    st.integers(64, 700),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) -> None:  # type: ignore[no-untyped-def]
+    fleet = fleet_of(policy_of_vm, hosts_of_vm)
+    rng = np.random.default_rng(seed)
+    func_id = mixed_ids(rng, n_call, rng.choice([0, 0.02, 0.5, 1]))
+    func_id[rng.integers(0, n_call, len(ids))] = np.array(ids, np.uint32)
+    vcpu = rng.integers(0, 4, n_call)
+    vcpu = np.sort(vcpu) if seed % 2 else vcpu
+    conduit = rng.integers(0, 4, n_call, np.uint8) if seed % 3 == 0 else NO_CONDUIT
+    assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
+
+
+@wide_only
+@pytest.mark.skipif(not has_wide(), reason="loops stand in for the instructions (tests/support/wide_anywhere.py)")
 @pytest.mark.parametrize("kernel", ["wide.decide", "blocks.decide_blocks"])
 def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
@@ -238,3 +242,13 @@ with np.errstate(over="ignore"):
     env = {**os.environ, **settings, "FASTSMC_JIT_CACHE": "0"}
     asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
     assert asked.stdout.splitlines() == ["{0} {('TRNG', 'HANDLED'): 100}"] * 2, asked.stderr
+
+
+@pytest.mark.soak("the wide kernels by loops, on a CPU without their instructions; make test skips them there")
+@pytest.mark.skipif(HAS_WIDE, reason="this CPU has the instructions: make test runs the wide kernels as they are")
+def test_the_wide_kernels_agree_where_loops_stand_in_for_their_instructions() -> None:
+    """In a process of its own: the plugin has to be there before any kernel is imported."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *ANYWHERE, *WIDE_FILES]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stdout[-5000:] + asked.stderr[-2000:]
+    assert re.search(r"= \d+ passed, \d+ deselected in ", asked.stdout), "a wide test was skipped"

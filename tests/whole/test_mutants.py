@@ -8,7 +8,9 @@ import pytest
 
 from tests.support.places import ROOT, TESTS
 from tools.mutants import MUTANTS
-from tools.mutate import stages
+from tools.mutate import ANYWHERE, WIDE, WIDE_FILES, Stage, stages, stages_here
+
+STEER_WIDE = ("dispatcher/decide.py", "fleet/rows.py", "fleet/bit_rows.py", "calls/grouped.py")
 
 
 def test_every_mutant_applies_once() -> None:
@@ -41,7 +43,29 @@ def test_a_mutant_meets_the_tests_of_its_room_first_and_then_all_others(path: st
     assert {Path(name).parent.name for name in not_run} == {"jit", "whole"}  # they compile afresh, or read the text
 
 
+@pytest.mark.parametrize("path", sorted({mutant.path for mutant in MUTANTS}))
+def test_a_mutant_of_a_wide_kernel_meets_it_on_any_cpu(path: str) -> None:
+    by_itself = stages_here(path, has_wide=True)
+    assert [list(stage.files) for stage in by_itself] == stages(path)
+    assert not any(stage.is_wide for stage in by_itself)
+    by_loops = stages_here(path, has_wide=False)
+    wide = next((stage for stage in by_loops if stage.is_wide), Stage(()))
+    assert set(wide.files) in ({*WIDE_FILES}, set())
+    if WIDE.match(path):
+        assert by_loops == [wide]
+    else:
+        assert [stage for stage in by_loops if stage != wide] == by_itself
+    assert (wide in by_loops) == (WIDE.match(path) is not None or path.endswith(STEER_WIDE))
+
+
+def test_what_runs_the_wide_kernels_by_loops_is_there() -> None:
+    assert all((ROOT / name).is_file() for name in WIDE_FILES)
+    assert (ROOT / ANYWHERE[1].replace(".", "/")).with_suffix(".py").is_file()
+
+
 def test_files_of_like_names_come_first() -> None:
     assert stages("fastsmc/migrate/qemu/size.py")[0][0] == "tests/migrate/test_qemu_size.py"
     assert stages("fastsmc/vm.py")[0] == ["tests/test_vm.py"]
     assert "tests/dispatcher/test_wide.py" in stages("fastsmc/fleet/rows.py")[0]
+    (wide,) = stages_here("fastsmc/dispatcher/kernels/blocks.py", has_wide=False)
+    assert wide.files[0] == "tests/calls/test_grouped.py"  # the tests of dispatcher give it no blocks
