@@ -243,7 +243,8 @@ def test_selections(selection: Any, numbers: list[int]) -> None:
 def test_a_feature_the_release_does_not_know_names_vm_and_release() -> None:
     with pytest.raises(InputError, match=r"0x84 of VM 1: KVM_ARM_VCPU_INIT of Linux 6\.12 knows bits in 0x7f"):
         Fleet([1, 1], hosts=["7.3", "6.12"], host_of_vm=[0, 1], features=0x84)
-    assert Fleet([1], hosts="7.3", features=0x84).features.tolist() == [0x84]
+    with pytest.raises(InputError, match=r"0x84 of VM 0: bit 7 \(HAS_EL2\): guests with EL2 are not modelled"):
+        Fleet([1], hosts="7.3", features=0x84)
 
 
 def test_values_past_63_bits_stay_whole_in_lists() -> None:
@@ -276,7 +277,7 @@ def test_a_vcpu_that_was_not_initialised_cannot_run() -> None:
         ("7.3", (0xFFFF_FFFF, 2, 1), r": it ends past 0xffffffff: .* 1 at most .*EINVAL"),
         ("7.3", (0x8000_0000, 1, 1), r": it overlaps 0x80000000-0x8000ffff, which is reserved .*EEXIST"),
         ("7.3", (7, 2, 1), r": it overlaps the installed range 0x00000008\+4 \(DENY\).*EEXIST"),
-        ("6.12", (0, 0, 1), r"stands for all ids, so it overlaps 0x80000000.*EEXIST"),
+        ("6.12.111", (0, 0, 1), r"stands for all ids, so it overlaps 0x80000000.*EEXIST"),
     ],
 )
 def test_a_refused_range_names_the_one_reason(host: str, fields: tuple[int, int, int], says: str) -> None:
@@ -319,3 +320,20 @@ def test_a_copy_of_a_fleet_goes_its_own_way(copied: Callable[[Fleet], Fleet]) ->
     assert verdicts(again, calls).tolist() == [Verdict.DENIED, *before[1:]]
     assert verdicts(fleet, calls).tolist() == before
     assert (len(fleet.filters[fleet.filter_of_vm[1]]), len(again.filters[again.filter_of_vm[1]])) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        (0x84, r"bit 7 \(HAS_EL2\): guests with EL2 are not modelled"),
+        (0x104, r"bit 8 \(HAS_EL2_E2H0\): guests with EL2 are not modelled"),
+        (0x86, r"bit 7 \(HAS_EL2\)"),
+        (0x24, r"bit 5 \(pauth address\) without bit 6 \(generic\): .*EINVAL"),
+        (0x44, r"bit 6 \(pauth generic\) without bit 5 \(address\): .*EINVAL"),
+    ],
+)
+def test_features_that_no_such_vm_has_are_refused_by_fleet_and_reference(features: int, told: str) -> None:
+    with pytest.raises(InputError, match=rf"features {features:#x} of VM 2: {told}"):
+        Fleet([1, 1, 1], hosts="7.3", features=[0x4, 0x64, features])
+    with pytest.raises(InputError, match=rf"features {features:#x}: {told}"):
+        Vm(Host.of("7.3"), features=features)

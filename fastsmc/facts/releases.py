@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
+from fastsmc.facts.vcpu import VCPU_FEATURES
 
 Series = tuple[int, int]
 """(major, minor): the release that opened it, and all its stable updates."""
@@ -145,6 +147,9 @@ class Change:
 
 OLDEST, NEWEST = (5, 10), (7, 3)
 """First and last release whose kernel was recorded; outside them no claim is made."""
+LAST_MINOR = {2: 6, 3: 19, 4: 20, 5: 19, 6: 19}
+"""The last minor number of each major one that is closed: 5.19 was followed by 6.0, and 6.19 by 7.0. Source: the
+release tags of Linux."""
 
 CHANGES: tuple[Change, ...] = (
     Change((5, 12), "5.12 merge of the TRNG service (trng.c)", adds={"answers": ("TRNG",)}),
@@ -178,12 +183,15 @@ CHANGES: tuple[Change, ...] = (
         adds={"fw_registers": ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP")},
     ),
     Change(
-        (6, 1),
-        "recorded: masked in 5.10.218, -2 in 6.1.192",
+        (5, 15),
+        "5.15, commit e10ecb4d6c07 (psci.c); recorded: masked in 5.10.218, -2 in 6.1.192",
         sets={"mpidr_masks_extra_bits": False},
-        after=(5, 10),
     ),
-    Change((6, 1), "recorded: ndata 0 in 5.10.218, 1 in 6.1.192", sets={"has_event_data": True}, after=(5, 10)),
+    Change(
+        (5, 18),
+        "5.18, commit d495f942f40a (struct kvm_run's system_event); recorded: ndata 0 in 5.10.218, 1 in 6.1.192",
+        sets={"has_event_data": True},
+    ),
     Change(
         (6, 3),
         "6.3 pull request, commit 7af0c2534f4c; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
@@ -222,10 +230,11 @@ CHANGES: tuple[Change, ...] = (
         adds={"writable_id_fields": ("ID_AA64MMFR1_EL1.HCX", "ID_AA64MMFR1_EL1.TWED")},
     ),
     Change(
-        (7, 2),
-        "recorded: EEXIST in 7.1.13, EINVAL in 7.2.12",
+        (7, 3),
+        "7.3, commit 64dc6f1db7e6 (hypercalls.c), and the stable updates of 3 October 2026; recorded: EEXIST in "
+        "6.12.107, 6.18.15 and 7.1.13, EINVAL in 7.2.12 and 7.3.4",
         sets={"filter_empty_at_0_errno": EINVAL},
-        after=(7, 1),
+        backports={(7, 2): 9, (6, 18): 55, (6, 12): 112, (6, 6): 158},
     ),
 )
 
@@ -275,7 +284,27 @@ def release(name: str) -> Release:
     [3, 4, 4]
     """
     version = parse_version(name)
+    _check_existence(name, version)
     return _release(name.strip(), version)
+
+
+def _check_existence(name: str, version: Version) -> None:
+    """Checks that there was such a release; the sentence about one that never was names those spelled most alike.
+
+    Raises:
+        InputError: there was none.
+    """
+    major, minor, _ = version
+    last = LAST_MINOR.get(major)
+    if last is None or minor <= last:
+        return
+    asked = f"{major}.{minor}"
+    known = [f"{major}.{n}" for n in range(last + 1) if OLDEST <= (major, n) <= NEWEST]
+    swapped = [each for each in known if sorted(each) == sorted(asked)]
+    close = swapped or get_close_matches(asked, known, n=1, cutoff=0)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    msg = f"release {shown(name)} never existed: {major}.{last} was the last {major}.x{meant}"
+    raise InputError(msg)
 
 
 @cache
@@ -367,6 +396,11 @@ class Host:
         >>> Host.of("6.12.118").release.stable
         118
         """
+        features = [part for part in name.split("+")[1:] if part in VCPU_FEATURES] if isinstance(name, str) else []
+        if features:
+            named = ", ".join(features)
+            msg = f"host {shown(name)} names vCPU features ({named}), which a VM has and no host: give them as features"
+            raise InputError(msg)
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from fastsmc.errors import InputError
 
 FEATURE_POWER_OFF, FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, FEATURE_PMU = 0x1, 0x2, 0x4, 0x8
 FEATURE_SVE, FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_EL2 = 0x10, 0x20, 0x40, 0x80
+FEATURE_EL2_E2H0 = 0x100
 """Bits of word 0 of struct kvm_vcpu_init's features."""
 
 VCPU_FEATURES = {
@@ -37,6 +38,26 @@ CAPS_OF_FEATURE = {
 
 Without PMU_V3 or EL2, KVM_ARM_VCPU_INIT was not recorded.
 """
+
+
+def not_served(features: int) -> str | None:
+    """Why no VM of this model has such vCPUs, or None where one may.
+
+    KVM_ARM_VCPU_INIT refuses half of pointer authentication with EINVAL (arch/arm64/kvm/reset.c). It takes EL2 on
+    hosts that have it, but then answers other calls than this model knows.
+
+    >>> not_served(FEATURE_PSCI_0_2 | FEATURE_SVE), not_served(FEATURE_PAUTH_ADDRESS)[:32]
+    (None, 'bit 5 (pauth address) without bit')
+    """
+    if features & (FEATURE_EL2 | FEATURE_EL2_E2H0):
+        bit = 7 if features & FEATURE_EL2 else 8
+        name = "HAS_EL2" if bit == 7 else "HAS_EL2_E2H0"
+        return f"bit {bit} ({name}): guests with EL2 are not modelled, whose HVCs KVM does not answer"
+    has_address, has_generic = bool(features & FEATURE_PAUTH_ADDRESS), bool(features & FEATURE_PAUTH_GENERIC)
+    if has_address == has_generic:
+        return None
+    given, other = ("5 (pauth address)", "6 (generic)") if has_address else ("6 (pauth generic)", "5 (address)")
+    return f"bit {given} without bit {other}: KVM_ARM_VCPU_INIT takes both or neither (EINVAL)"
 
 
 def feature_bits(features: str) -> int:

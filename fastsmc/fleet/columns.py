@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastsmc.checks import I64Array, U32Array, whole_array
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
+from fastsmc.facts.vcpu import not_served
 from fastsmc.fleet.filters import Filter
 
 MAX_VCPU = 0xFFFF_FFFF
@@ -143,6 +144,12 @@ def check_features(features: U32Array, hosts: tuple[Host, ...], host_of_vm: I64A
         rules, word = hosts[host_of_vm[vm]].release, int(features[vm])
         msg = f"features {word:#x} of VM {vm}: KVM_ARM_VCPU_INIT of Linux {rules.name} knows bits in {known[vm]:#x}"
         raise InputError(msg)
+    changes = np.flatnonzero(np.diff(features, prepend=~features[:1]))  # equal neighbours are looked at once
+    for vm in changes[np.unique(features[changes], return_index=True)[1]].tolist():
+        reason = not_served(int(features[vm]))
+        if reason is not None:
+            msg = f"features {int(features[vm]):#x} of VM {vm}: {reason}"
+            raise InputError(msg)
 
 
 def check_invariants(fleet: Shape) -> None:

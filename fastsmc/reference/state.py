@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.services import MPIDR_AFFINITY, SHOWN_BEFORE_BITMAPS
 from fastsmc.facts.smccc import PSCI_0_1, FilterAction, Verdict
-from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED, not_served
 
 OK = 0
 
@@ -93,6 +94,10 @@ class VmState:
     def __init__(self, host: Host, *, features: int = FEATURE_PSCI_0_2, n_vcpu: int = 1) -> None:
         self.host = host
         self.release = host.release
+        reason = not_served(features)
+        if reason is not None:
+            msg = f"features {features:#x}: {reason}"
+            raise InputError(msg)
         self.features = features
         self.bitmap = list(self.release.bitmap_reset)
         self.psci_version = 0  # 0: not set, the release's default applies
