@@ -307,7 +307,7 @@ MUTANTS = [
     *_in(
         "migrate/compat/judge.py",
         ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
-        ("if kind not in FIRMWARE and takes_any_value(reg):", "if kind not in FIRMWARE:"),
+        ("if kind not in FIRMWARE_CLASSES and takes_any_value(reg):", "if kind not in FIRMWARE_CLASSES:"),
     ),
     *_in(
         "migrate/compat/visible.py",

@@ -29,6 +29,7 @@ from fastsmc.facts.registers import (
     CLASS_ROOM,
     CLASS_SVE,
     CLASS_SYSREG,
+    IMPLEMENTATION,
     PTIMER_CNT,
     SIZE_U64,
     TIMER_CNT,
@@ -38,10 +39,8 @@ from fastsmc.facts.registers import (
 )
 
 _VM_GLOBAL_SYSREGS = {
-    Encoding(3, 0, 0, 0, 0): "MIDR_EL1",
-    Encoding(3, 0, 0, 0, 6): "REVIDR_EL1",
+    **IMPLEMENTATION,
     Encoding(3, 1, 0, 0, 1): "CLIDR_EL1",
-    Encoding(3, 1, 0, 0, 7): "AIDR_EL1",
     Encoding(3, 3, 0, 0, 1): "CTR_EL0",
     Encoding.of(PTIMER_CNT): "KVM_REG_ARM_PTIMER_CNT",
     Encoding.of(TIMER_CNT): "KVM_REG_ARM_TIMER_CNT",

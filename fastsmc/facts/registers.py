@@ -34,6 +34,7 @@ CLASS_ROOM = 1 << 16
 CLASS_CORE, CLASS_DEMUX, CLASS_SYSREG = 0x0010_0000, 0x0011_0000, 0x0013_0000
 CLASS_FW, CLASS_SVE, CLASS_FW_FEAT_BMAP = 0x0014_0000, 0x0015_0000, 0x0016_0000
 
+FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 CLASS_ORDER = (CLASS_CORE, CLASS_SVE, CLASS_FW, CLASS_FW_FEAT_BMAP, CLASS_SYSREG, CLASS_DEMUX)
 """The classes in the order of KVM_GET_REG_LIST. Timers, which come before the other system registers, have ids of the
 class sysreg. Source: Linux arch/arm64/kvm/guest.c, kvm_arm_copy_reg_indices; recorded in every list."""
@@ -83,6 +84,14 @@ def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
     '0x603000000013c020'
     """
     return ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG | op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
+
+
+IMPLEMENTATION = {
+    Encoding(3, 0, 0, 0, 0): "MIDR_EL1",
+    Encoding(3, 0, 0, 0, 6): "REVIDR_EL1",
+    Encoding(3, 1, 0, 0, 7): "AIDR_EL1",
+}
+"""The registers that name who made the CPU, and which."""
 
 
 def core_register(offset: int, size: int = SIZE_U64) -> int:

@@ -351,6 +351,8 @@ def _applied(row: Release, change: Change, version: Version) -> Release:
 
 _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED)
 """Highest level of WORKAROUND_1, _2 and _3."""
+DEFAULT_LEVELS = (2, 0, 0)
+"""Levels of WORKAROUND_1, _2 and _3 that every recorded host from 6.1 on reports, on QEMU's `max` CPU."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -370,7 +372,7 @@ class Host:
     """
 
     release: Release
-    workaround: tuple[int, int, int] = (2, 0, 0)
+    workaround: tuple[int, int, int] = DEFAULT_LEVELS
     is_arch_counter_clocksource: bool = True
     name: str = ""
 

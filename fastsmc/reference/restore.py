@@ -18,10 +18,9 @@ from fastsmc.facts.registers import (
     ARCH_MASK,
     CLASS_CORE,
     CLASS_DEMUX,
-    CLASS_FW,
-    CLASS_FW_FEAT_BMAP,
     CLASS_SVE,
     CLASS_SYSREG,
+    FIRMWARE_CLASSES,
     PSTATE,
     SIZE_SHIFT,
     SVE_VLS,
@@ -33,8 +32,6 @@ from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_PAUTH_ADDRESS, FEATURE_P
 from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, system_register
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
-
-FIRMWARE_CLASSES = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 
 _MAX_SIZE_FIELD = 8  # KVM_REG_SIZE_U2048
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from errno import EINVAL
 
-from fastsmc.facts.registers import Encoding, sysreg
+from fastsmc.facts.registers import IMPLEMENTATION, Encoding, sysreg
 from fastsmc.facts.releases import Release
 from fastsmc.reference.state import OK
 
@@ -50,12 +50,6 @@ def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fat
 
 # -- identification --------------------------------------------------------------------------------------------
 
-_IMPLEMENTATION = {
-    Encoding(3, 0, 0, 0, 0): "MIDR_EL1",
-    Encoding(3, 0, 0, 0, 6): "REVIDR_EL1",
-    Encoding(3, 1, 0, 0, 7): "AIDR_EL1",
-}
-"""The registers that name who made the CPU, and which."""
 _READ_ONLY = {
     Encoding(3, 3, 0, 0, 1): "CTR_EL0",
     Encoding(2, 0, 1, 1, 4): "OSLSR_EL1",
@@ -111,8 +105,8 @@ def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Rel
     encoding = Encoding.of(reg)
     if reg == _CLIDR_EL1:
         return _cache_levels(value, fresh, release)
-    if encoding in _IMPLEMENTATION:
-        return EINVAL, f"{_IMPLEMENTATION[encoding]} is the host's; no VM was given KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"
+    if encoding in IMPLEMENTATION:
+        return EINVAL, f"{IMPLEMENTATION[encoding]} is the host's; no VM was given KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"
     if encoding in _READ_ONLY:
         return None, f"another {_READ_ONLY[encoding]}"
     return STATE if is_state(reg) else _id_register(encoding, value, fresh[reg], release)
@@ -121,7 +115,7 @@ def system_register(reg: int, value: int, fresh: Mapping[int, int], release: Rel
 def is_state(reg: int) -> bool:
     """Whether a listed system register takes any value: it neither identifies the CPU nor describes its caches."""
     encoding = Encoding.of(reg)
-    is_identity = encoding.is_id_register or encoding in _IMPLEMENTATION
+    is_identity = encoding.is_id_register or encoding in IMPLEMENTATION
     return not is_identity and reg != _CLIDR_EL1 and encoding not in _READ_ONLY
 
 

@@ -13,6 +13,7 @@ from fastsmc.facts.register_sets import bitmap_ids, register_set
 from fastsmc.facts.registers import CLASS_FW, CLASS_FW_FEAT_BMAP, reg_class
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.counts import ioctls, payload_cost
+from fastsmc.migrate.growth.global_map import ORIGIN as CLAIMED
 from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
 from fastsmc.progress import Progress, silent
 from fastsmc.results.tables import Table
@@ -21,7 +22,7 @@ from fastsmc.scaling._rows import IS_HYPOTHETICAL, Heading, table
 STREAM_VALUES = 3
 """Purpose number of the random register values: default_rng([seed, STREAM_VALUES, n_reg, n_vcpu])."""
 
-ORIGIN = ((1024, 1024), (10, 100))
+ORIGIN = tuple(point[:2] for point in CLAIMED)
 """(registers, vCPUs) of the two points in the answer of 15 April 2022. Source: Message-ID 8735iebu48.wl-maz@kernel.org,
 which has "10" and "100" as upper bounds."""
 

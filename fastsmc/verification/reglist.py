@@ -14,6 +14,7 @@ from fastsmc.facts.registers import (
     CLASS_ORDER,
     CLASS_SVE,
     CLASS_SYSREG,
+    FIRMWARE_CLASSES,
     FW_BY_NAME,
     reg_class,
     reg_size,
@@ -21,7 +22,7 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_SVE, feature_bits
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
-from fastsmc.reference.restore import FIRMWARE_CLASSES, RegisterDump, vcpu_init_errno
+from fastsmc.reference.restore import RegisterDump, vcpu_init_errno
 from fastsmc.reference.state import OK
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.restore import dump_of, is_known, judge_restore

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.packaged import packaged
-from fastsmc.facts.registers import reg_class
+from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference.restore import FIRMWARE_CLASSES, Prediction, RegisterDump, predict
+from fastsmc.reference.restore import Prediction, RegisterDump, predict
 from fastsmc.reference.state import OK
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally

@@ -10,6 +10,7 @@ from fastsmc.facts.history import milestones, series_name
 from fastsmc.facts.registers import (
     CLASS_CORE,
     CLASS_SVE,
+    FIRMWARE_CLASSES,
     FW_BY_ID,
     PTIMER_CNT,
     TIMER_CNT,
@@ -23,7 +24,7 @@ from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import APIAKEYLO, ZCR, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
 from fastsmc.migrate.compat.result import SideBasis
-from fastsmc.migrate.compat.side import FIRMWARE, Side
+from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
@@ -98,7 +99,7 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
             return release(told), ""
         except InputError:
             return None, f"its kernel, {told[:60]!r}, is none fastsmc knows: judged by ids and equal values only"
-    if not any(reg_class(reg) in FIRMWARE for reg in values):
+    if not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values):
         return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
     rules = _likeliest(values)
     if rules is None:

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from errno import EINVAL, ENOENT, EPERM
 
-from fastsmc.facts.registers import CLASS_CORE, CLASS_SVE, CLASS_SYSREG, FW_BY_ID, SVE_VLS, FwKind, reg_class
+from fastsmc.facts.registers import (
+    CLASS_CORE,
+    CLASS_SVE,
+    CLASS_SYSREG,
+    FIRMWARE_CLASSES,
+    FW_BY_ID,
+    SVE_VLS,
+    FwKind,
+    reg_class,
+)
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import why_missing
 from fastsmc.migrate.compat.result import RegisterFate
-from fastsmc.migrate.compat.side import FIRMWARE, WORKAROUNDS, Side, kernel_host
+from fastsmc.migrate.compat.side import WORKAROUNDS, Side, kernel_host
 from fastsmc.reference.restore import RegisterDump, predict, takes_any_value
 from fastsmc.reference.restore_rules import Fate
 from fastsmc.reference.state import OK
@@ -56,7 +65,7 @@ def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -
         for reg, value in source.values.items()
         if value is not None
         and reg in carried
-        and (_has_rule(reg, host) if reg_class(reg) in FIRMWARE else reg in fresh)
+        and (_has_rule(reg, host) if reg_class(reg) in FIRMWARE_CLASSES else reg in fresh)
     }
     told = predict(RegisterDump(source.features, known), host, RegisterDump(dest.features, fresh))
     return {p.reg: (p.errno, p.why) for p in told}
@@ -75,7 +84,7 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
         if kind == CLASS_CORE or (kind == CLASS_SVE and is_partial):
             return None, "a core register this vCPU does not list"
         return ENOENT, f"{MISSING}: {why_missing(reg, dest.release, dest.features)}"
-    if kind not in FIRMWARE and takes_any_value(reg):
+    if kind not in FIRMWARE_CLASSES and takes_any_value(reg):
         return OK, "state: any value"
     if value is not None and value == dest.values[reg]:
         return OK, "the value it has already"

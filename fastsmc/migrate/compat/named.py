@@ -12,12 +12,12 @@ import numpy as np
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
-from fastsmc.facts.registers import reg_class
+from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
-from fastsmc.migrate.compat.side import FIRMWARE, Side
+from fastsmc.migrate.compat.side import Side
 from fastsmc.recordings.folder import open_recording, payload_path, read_payload
 from fastsmc.reference.restore import RegisterDump
 
@@ -200,7 +200,9 @@ def _between(rules: Release, features: str) -> tuple[dict[int, int | None], str]
     if before is None or after is None:
         return {}, "its values are not known"
     alike = {
-        reg: value for reg, value in before[1].items() if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE
+        reg: value
+        for reg, value in before[1].items()
+        if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE_CLASSES
     }
     return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
 

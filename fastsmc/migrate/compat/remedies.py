@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fastsmc.facts.registers import FW_BY_ID, FwKind, reg_class, reg_size, register, sysreg
+from fastsmc.facts.registers import (
+    FIRMWARE_CLASSES,
+    FW_BY_ID,
+    IMPLEMENTATION,
+    FwKind,
+    reg_class,
+    reg_size,
+    register,
+    sysreg,
+)
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.judge import psci_text
 from fastsmc.migrate.compat.lists import feature_of
 from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
-from fastsmc.migrate.compat.side import FIRMWARE, MIDR, Side
+from fastsmc.migrate.compat.side import MIDR, Side
 
 _UNVERIFIED = "QEMU 2026; final property names not verified"
 _UNDATED = "read in its source of 2026; since which release is not verified"
@@ -17,8 +26,7 @@ _PINNED = "set before the VM first runs"
 _PMU_VERSION = (sysreg(3, 0, 0, 1, 2), sysreg(3, 0, 0, 5, 0))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
 _BMAP_2 = register("VENDOR_HYP_BMAP_2")
-_IMPLEMENTATION = (MIDR, sysreg(3, 0, 0, 0, 6), sysreg(3, 1, 0, 0, 7))
-"""MIDR_EL1, REVIDR_EL1, AIDR_EL1."""
+_IMPLEMENTATION = frozenset(sysreg(*encoding) for encoding in IMPLEMENTATION)
 
 
 def remedies(source: Side, dest: Side, vmm: Vmm, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
@@ -98,7 +106,7 @@ def _values(source: Side, dest: Side, refused: Sequence[RegisterFate], vmm: Vmm)
         else:
             text = "or start the VM on the host with the lower level, which is accepted everywhere and stored nowhere"
             yield Remedy(f"bring the destination's mitigation to the source's level of {row.name}, {text}", (fate.reg,))
-    yield from _identity(dest, [fate for fate in refused if reg_class(fate.reg) not in FIRMWARE], vmm)
+    yield from _identity(dest, [fate for fate in refused if reg_class(fate.reg) not in FIRMWARE_CLASSES], vmm)
 
 
 def _psci(source: Side, dest: Side, fate: RegisterFate, vmm: Vmm) -> Iterator[Remedy]:

@@ -6,30 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fastsmc.facts.registers import (
-    CLASS_FW,
-    CLASS_FW_FEAT_BMAP,
     CLASS_ORDER,
+    FIRMWARE_CLASSES,
     FW_BY_ID,
+    WORKAROUND_LIMIT,
     FwKind,
     reg_class,
     sysreg,
 )
-from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.releases import DEFAULT_LEVELS, Host, Release
 from fastsmc.facts.vcpu import feature_bits
 from fastsmc.migrate.compat.result import SideBasis, SideInfo
 from fastsmc.reference.vm import Vm
 
-FIRMWARE = (CLASS_FW, CLASS_FW_FEAT_BMAP)
 MIDR = sysreg(3, 0, 0, 0, 0)
 _WORKAROUNDS = {row.index: row.reg for row in FW_BY_ID.values() if row.kind in (FwKind.WORKAROUND, FwKind.WORKAROUND_2)}
-_LEVEL = 0xF
-"""The bits of a workaround register's value that hold the feature level."""
 WORKAROUNDS = frozenset(_WORKAROUNDS.values())
 _LEVELS_KNOWN = {1: (0, 1, 2), 2: (0, 1, 2, 3), 3: (0, 1, 2)}
 
 Levels = tuple[int, int, int]
-DEFAULT_LEVELS: Levels = (2, 0, 0)
-"""SMCCC_ARCH_WORKAROUND_1, _2, _3 on every recorded host from 6.1 on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,15 +61,15 @@ class Side:
         found = []
         for number in (1, 2, 3):
             value = self.values.get(_WORKAROUNDS[number], 0)
-            if value is None or value & _LEVEL not in _LEVELS_KNOWN[number]:
+            if value is None or value & WORKAROUND_LIMIT not in _LEVELS_KNOWN[number]:
                 return None
-            found.append(value & _LEVEL)
+            found.append(value & WORKAROUND_LIMIT)
         return found[0], found[1], found[2]
 
     @property
     def is_emulated(self) -> bool:
         """Whether it is no KVM at all but QEMU's TCG, whose lists have no firmware registers."""
-        return self.release is None and not any(reg_class(reg) in FIRMWARE for reg in self.values)
+        return self.release is None and not any(reg_class(reg) in FIRMWARE_CLASSES for reg in self.values)
 
     def has_class(self, kind: int) -> bool:
         """Whether any register of a class is listed: a stream's array has no core registers."""
@@ -93,7 +88,7 @@ class Side:
     def without_values(self, note: str) -> Side:
         """The same list with fewer values: only firmware registers', which belong to the kernel, are kept."""
         values = {
-            reg: value if reg_class(reg) in FIRMWARE and reg not in WORKAROUNDS else None
+            reg: value if reg_class(reg) in FIRMWARE_CLASSES and reg not in WORKAROUNDS else None
             for reg, value in self.values.items()
         }
         return replace(self, basis=SideBasis.INFERRED, values=values, notes=(*self.notes, note))
@@ -105,7 +100,7 @@ class Side:
         vm = Vm(Host(self.release, workaround=levels), features=feature_bits(self.features))
         values = dict(self.values)
         for reg, value in values.items():
-            if value is None and reg_class(reg) in FIRMWARE:
+            if value is None and reg_class(reg) in FIRMWARE_CLASSES:
                 errno, own = vm.get_one_reg(0, reg)
                 values[reg] = None if errno else own
         return replace(self, values=values, has_assumed_levels=True)

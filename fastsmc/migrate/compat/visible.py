@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from fastsmc.facts.registers import CLASS_SVE, FW_BY_ID, reg_class
+from fastsmc.facts.registers import CLASS_SVE, FIRMWARE_CLASSES, FW_BY_ID, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
 from fastsmc.facts.vcpu import feature_bits
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.result import Caution, RegisterFate, shown_name
-from fastsmc.migrate.compat.side import FIRMWARE, Side, kernel_host
+from fastsmc.migrate.compat.side import Side, kernel_host
 from fastsmc.migrate.compat.vmms import carried, dropped
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
@@ -67,7 +67,7 @@ def _told_of(place: Side, source: Side, written: frozenset[int]) -> Told | None:
     sets = [
         (reg, value)
         for reg, value in source.values.items()
-        if reg in written and reg in FW_BY_ID and reg_class(reg) in FIRMWARE and value is not None
+        if reg in written and reg in FW_BY_ID and reg_class(reg) in FIRMWARE_CLASSES and value is not None
     ]
     return _asked(host, feature_bits(place.features), tuple(sets))
 
@@ -155,7 +155,7 @@ def _kept(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
     """Cautions about registers that the destination lists and the payload lacks."""
     mine, theirs = carried(dest, vmm), carried(source, vmm)
     kinds = {reg_class(reg) for reg in theirs}
-    kept = tuple(sorted(reg for reg in mine - theirs if reg_class(reg) in kinds or reg_class(reg) in FIRMWARE))
+    kept = tuple(sorted(reg for reg in mine - theirs if reg_class(reg) in kinds or reg_class(reg) in FIRMWARE_CLASSES))
     if kept:
         names = tuple(shown_name(reg) or f"{reg:#018x}" for reg in kept)
         count = f"{len(kept)} registers there are" if len(kept) > 1 else "1 register there is"
