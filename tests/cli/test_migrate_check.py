@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from fastsmc import migrate
+from fastsmc.migrate.compat.matrix import Matrix, matrix
 from tests.support.command import fastsmc
+
+
+@cache
+def of_features(features: str, vmm: str) -> Matrix:
+    """Every release against every other takes seconds; only its first test waits for them."""
+    return matrix(features=features, vmm=vmm)
+
+
+@pytest.fixture(autouse=True)
+def matrices_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "matrix", lambda *, features, vmm, progress: of_features(features, vmm))
 
 
 def test_a_failing_direction_names_registers_and_ends_in_4() -> None:

@@ -135,9 +135,22 @@ def test_inputs_are_what_the_issue_says() -> None:
     assert (np.diff(inputs.random_calls(1000, 64, seed=1, grouped=True).vcpu.astype(int)) >= 0).all()
 
 
+KINDS_OF_CASE = (list(cases.CASES), list(simulate.SIMULATIONS), list(payloads.PAYLOADS), [side_by_side.BATCH])
+soaked = pytest.mark.soak("its own figure; make test draws that of one case of each kind, and runs all")
+
+
 @needs_cc
-@pytest.mark.parametrize("name", [*cases.CASES, *simulate.SIMULATIONS, *payloads.PAYLOADS, side_by_side.BATCH])
-def test_a_quick_run_of_one_case(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_drawn"),
+    [
+        *(pytest.param(name, number == 0, id=name) for kind in KINDS_OF_CASE for number, name in enumerate(kind)),
+        *(pytest.param(name, True, id=f"{name}-drawn", marks=soaked) for kind in KINDS_OF_CASE for name in kind[1:]),
+    ],
+)
+def test_a_quick_run_of_one_case(name: str, is_drawn: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_drawn:
+        monkeypatch.setattr(side_by_side, "to_svg", lambda figure, name: "<svg></svg>")
+        monkeypatch.setattr(side_by_side, "to_png", lambda figure: b"\x89PNG")
     env, measured = side_by_side.run([name], sizes={"4K": 4096}, budget_s=0.0, n_batch=40)
     side_by_side.write(tmp_path, env, measured)
     content = compare.load(tmp_path / "latest.json")
