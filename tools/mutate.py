@@ -5,10 +5,10 @@
     python -m tools.mutate --only fleet/rows.py    # those in a file or folder of fastsmc
     python -m tools.mutate --resume                # go on where a run stopped: leave out what was seen caught
 
-A mutant (tools/mutants.py) is one replacement in one file. It is caught when a test fails, crashes or hangs, and the
-tests of that file pass without the mutant; each must be, and exit 0 says so; 1 is a survivor. Where the CPU has no
-AVX-512 VBMI, the wide kernels run by loops (tests/support/wide_anywhere.py). .mutants/ keeps a copy of the project per
-core with its compiled kernels, what the last tests said there, and which mutants were caught.
+A mutant (tools/mutants.py) is one replacement in one file. It is caught when a test fails, crashes or hangs that passes
+without the mutant; each must be, and exit 0 says so; 1 is a survivor. Where the CPU has no AVX-512 VBMI, the wide
+kernels run by loops (tests/support/wide_anywhere.py). .mutants/ keeps a copy of the project per core with its compiled
+kernels, what the last tests said there, and which mutants were caught.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ ANYWHERE = ("-p", "tests.support.wide_anywhere", "-k", "not numba_told and not m
 HANGS_S, WIDE_HANGS_S = 150, 400
 """Seconds after which one test is taken for a loop without end. The longest takes a tenth of that, but for a minute in
 which the wide kernels are compiled for a CPU without their instructions."""
-LAST_NAMED = re.compile(r"^(?:FAILED |ERROR )?(tests/\S+?\.py)", re.MULTILINE)
-"""Files of tests in what pytest prints, before each test begins and after it failed; the last one is what ended it."""
+LAST_NAMED = re.compile(r"^(?:FAILED |ERROR )?(tests/\S+?\.py(?:::\w+)*)", re.MULTILINE)
+"""Tests in what pytest prints, before each one begins and after it failed; the last of them is what ended it."""
 OPTIONS = (
     *("-v", "-x", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:benchmark", "-o", "addopts="),
     *("--import-mode=importlib", "-m", "not soak and not slow", "--hypothesis-profile=mutants"),
@@ -95,11 +95,11 @@ class Found(NamedTuple):
     where: str = ""
     """Whose tests noticed."""
     by: str = ""
-    """The file of the test that did, and how if it did not just fail."""
+    """The test that did, and how if it did not just fail."""
 
 
 class Stage(NamedTuple):
-    """Test files that run together."""
+    """Test files, or tests, that run together."""
 
     files: tuple[str, ...]
     is_wide: bool = False
@@ -169,8 +169,7 @@ class Copy:
                 code = self._ended(stage, PYTHONDONTWRITEBYTECODE="1")
             if code:
                 named = LAST_NAMED.findall(self._log.read_text("utf-8", errors="replace"))
-                files = tuple(named[-1:]) or stage.files
-                self._must_pass(Stage(files, stage.is_wide))
+                self._must_pass(Stage(tuple(named[-1:]) or stage.files, stage.is_wide))
                 where = "by wide tests" if stage.is_wide else "in another room" if number else "in its room"
                 how = "" if code == 1 else f", exit code {code}"
                 return Found(True, time.perf_counter() - start, where, f"{' '.join(named[-1:])}{how}")

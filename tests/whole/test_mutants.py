@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.places import ROOT, TESTS
 from tools.mutants import MUTANTS
-from tools.mutate import ANYWHERE, WIDE, WIDE_FILES, Stage, stages, stages_here
+from tools.mutate import ANYWHERE, LAST_NAMED, WIDE, WIDE_FILES, Stage, stages, stages_here
 
 STEER_WIDE = ("dispatcher/decide.py", "fleet/rows.py", "fleet/bit_rows.py", "calls/grouped.py")
 
@@ -69,3 +69,19 @@ def test_files_of_like_names_come_first() -> None:
     assert "tests/dispatcher/test_wide.py" in stages("fastsmc/fleet/rows.py")[0]
     (wide,) = stages_here("fastsmc/dispatcher/kernels/blocks.py", has_wide=False)
     assert wide.files[0] == "tests/calls/test_grouped.py"  # the tests of dispatcher give it no blocks
+
+
+@pytest.mark.parametrize(
+    ("printed", "test"),
+    [
+        ("tests/a/test_b.py::test_c[1 2] PASSED [ 1%]\ntests/a/test_b.py::test_d[x] ", "tests/a/test_b.py::test_d"),
+        (
+            "tests/test_b.py::test_c FAILED [ 1%]\nFAILED tests/test_b.py::test_c - tests/no.py",
+            "tests/test_b.py::test_c",
+        ),
+        ("collecting ... \nERROR tests/test_b.py - ImportError", "tests/test_b.py"),
+        ('tests/test_b.py::test_c Timeout (0:02:30)!\n  File "tests/x.py", line 3', "tests/test_b.py::test_c"),
+    ],
+)
+def test_what_ended_the_tests_is_the_last_one_named(printed: str, test: str) -> None:
+    assert LAST_NAMED.findall(printed)[-1] == test
