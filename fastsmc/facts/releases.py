@@ -398,9 +398,8 @@ class Host:
         >>> Host.of("6.12.118").release.stable
         118
         """
-        features = [part for part in name.split("+")[1:] if part in VCPU_FEATURES] if isinstance(name, str) else []
-        if features:
-            named = ", ".join(features)
+        named = ", ".join(part for part in str(name).split("+")[1:] if part in VCPU_FEATURES)
+        if named:
             msg = f"host {shown(name)} names vCPU features ({named}), which a VM has and no host: give them as features"
             raise InputError(msg)
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)
