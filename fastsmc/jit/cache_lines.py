@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TypeVar
 
 import numpy as np
@@ -14,10 +15,10 @@ LINE = 64
 
 def empty_on_lines(shape: int | tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
     """An array that begins at a cache line, its elements not set."""
-    like = np.empty(shape, dtype)  # takes no memory until it is written to
-    memory = np.empty(like.nbytes + LINE, np.uint8)
+    n_byte = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
+    memory = np.empty(n_byte + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    return memory[start : start + like.nbytes].view(dtype).reshape(like.shape)
+    return memory[start : start + n_byte].view(dtype).reshape(shape)
 
 
 def on_lines(rows: NDArray[Number]) -> NDArray[Number]:
