@@ -74,13 +74,16 @@ def test_files_of_like_names_come_first() -> None:
 @pytest.mark.parametrize(
     ("printed", "test"),
     [
-        ("tests/a/test_b.py::test_c[1 2] PASSED [ 1%]\ntests/a/test_b.py::test_d[x] ", "tests/a/test_b.py::test_d"),
         (
-            "tests/test_b.py::test_c FAILED [ 1%]\nFAILED tests/test_b.py::test_c - tests/no.py",
-            "tests/test_b.py::test_c",
+            "tests/fleet/test_filters.py::test_c[1 2] PASSED [ 1%]\ntests/fleet/test_filters.py::test_d[x] ",
+            "tests/fleet/test_filters.py::test_d",
         ),
-        ("collecting ... \nERROR tests/test_b.py - ImportError", "tests/test_b.py"),
-        ('tests/test_b.py::test_c Timeout (0:02:30)!\n  File "tests/x.py", line 3', "tests/test_b.py::test_c"),
+        (
+            "tests/test_vm.py::test_c FAILED [ 1%]\nFAILED tests/test_vm.py::test_c - tests/test_checks.py",
+            "tests/test_vm.py::test_c",
+        ),
+        ("collecting ... \nERROR tests/test_vm.py - ImportError", "tests/test_vm.py"),
+        ('tests/test_vm.py::test_c Timeout (0:02:30)!\n  File "tests/conftest.py", line 3', "tests/test_vm.py::test_c"),
     ],
 )
 def test_what_ended_the_tests_is_the_last_one_named(printed: str, test: str) -> None:
