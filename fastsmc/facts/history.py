@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from fastsmc.facts.releases import CHANGES, NEWEST, OLDEST, Release, release
+from fastsmc.facts.releases import CHANGES, Release, release
+from fastsmc.facts.versions import NEWEST, OLDEST
 
 
 def series_name(row: Release) -> str:

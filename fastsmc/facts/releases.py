@@ -10,9 +10,7 @@ Nothing else in this package compares version numbers: a rule that differs betwe
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from errno import EEXIST, EINVAL
 from functools import cache
 from typing import Any
@@ -22,11 +20,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
 from fastsmc.facts.vcpu import VCPU_FEATURES
-
-Series = tuple[int, int]
-"""(major, minor): the release that opened it, and all its stable updates."""
-Version = tuple[int, int, int | None]
-"""(major, minor, stable update); None as the third part stands for the newest update of that series."""
+from fastsmc.facts.versions import NEWEST, OLDEST, Series, Version, check_existence, parse_version
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -145,12 +139,6 @@ class Change:
         return None if self.after is not None and opened > self.after else False
 
 
-OLDEST, NEWEST = (5, 10), (7, 3)
-"""First and last release whose kernel was recorded; outside them no claim is made."""
-LAST_MINOR = {2: 6, 3: 19, 4: 20, 5: 19, 6: 19}
-"""The last minor number of each major one that is closed: 5.19 was followed by 6.0, and 6.19 by 7.0. Source: the
-release tags of Linux."""
-
 CHANGES: tuple[Change, ...] = (
     Change((5, 12), "5.12 merge of the TRNG service (trng.c)", adds={"answers": ("TRNG",)}),
     Change((5, 13), "5.13 merge of the vendor calls and PTP (hypercalls.c)", adds={"answers": ("VENDOR_HYP",)}),
@@ -239,35 +227,6 @@ CHANGES: tuple[Change, ...] = (
 )
 
 
-_NUMBER = "(0|[1-9][0-9]*)"
-_VERSION = re.compile(rf"v?{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER})?([-+~].*)?")
-
-
-def parse_version(text: object) -> Version:
-    """(major, minor, update) of a release name such as "6.12", "v6.12.107" or "6.1.0-56-cloud-arm64".
-
-    A distribution's ".0-56" counts its own packages, not stable updates, so it reads as "newest update". A release
-    candidate is older than every stable update, so it reads as update 0.
-
-    Raises:
-        InputError: not a version, or not text: 6.10 as a number is 6.1.
-
-    >>> parse_version("5.10.218"), parse_version("6.1.0-56-cloud-arm64"), parse_version("5.15-rc3")
-    ((5, 10, 218), (6, 1, None), (5, 15, 0))
-    """
-    match = _VERSION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
-        shown = f"{text[:40]!r}" if isinstance(text, str) else f"{text!r} (a {type(text).__name__})"
-        msg = f"release {shown} is not a Linux version: write it as text, '6.12' or '6.12.107'"
-        raise InputError(msg)
-    major, minor, update, suffix = match.groups()
-    if re.match("[-+~]rc[0-9]", suffix or "") and int(update or 0) == 0:
-        return int(major), int(minor), 0
-    if update is None or (suffix and int(update) == 0):
-        return int(major), int(minor), None
-    return int(major), int(minor), int(update)
-
-
 def release(name: str) -> Release:
     """The rules of a Linux release, recorded or between recorded ones.
 
@@ -284,27 +243,8 @@ def release(name: str) -> Release:
     [3, 4, 4]
     """
     version = parse_version(name)
-    _check_existence(name, version)
+    check_existence(name, version)
     return _release(name.strip(), version)
-
-
-def _check_existence(name: str, version: Version) -> None:
-    """Checks that there was such a release; the sentence about one that never was names those spelled most alike.
-
-    Raises:
-        InputError: there was none.
-    """
-    major, minor, _ = version
-    last = LAST_MINOR.get(major)
-    if last is None or minor <= last:
-        return
-    asked = f"{major}.{minor}"
-    known = [f"{major}.{n}" for n in range(last + 1) if OLDEST <= (major, n) <= NEWEST]
-    swapped = [each for each in known if sorted(each) == sorted(asked)]
-    close = swapped or get_close_matches(asked, known, n=1, cutoff=0)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    msg = f"release {shown(name)} never existed: {major}.{last} was the last {major}.x{meant}"
-    raise InputError(msg)
 
 
 @cache

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_REGISTERS, FwKind
-from fastsmc.facts.releases import NEWEST, release
+from fastsmc.facts.releases import release
 from fastsmc.facts.smccc import FilterAction
+from fastsmc.facts.versions import NEWEST
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.fleets import configured
 from fastsmc.scenario.laws import law

@@ -8,7 +8,8 @@ import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts import releases
-from fastsmc.facts.releases import CHANGES, Change, Host, parse_version, release
+from fastsmc.facts.releases import CHANGES, Change, Host, release
+from fastsmc.facts.versions import parse_version
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsmc.facts.releases import NEWEST, OLDEST
+from fastsmc.facts.versions import LAST_MINOR, NEWEST, OLDEST
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.check import direction
 from fastsmc.migrate.compat.named import by_release, normal_features
@@ -22,8 +22,6 @@ from fastsmc.progress import Progress, silent
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
-_LAST_OF_MAJOR = {5: 19, 6: 19}
-"""Last minor number of each major version that is over. Source: kernel.org."""
 
 COLUMNS = (
     *("source", "dest", "vmm", "features", "source_basis", "dest_basis", "verdict", "n_failing", "n_unjudged"),
@@ -152,7 +150,7 @@ def known_releases() -> tuple[str, ...]:
     found = []
     for major in range(OLDEST[0], NEWEST[0] + 1):
         first = OLDEST[1] if major == OLDEST[0] else 0
-        last = NEWEST[1] if major == NEWEST[0] else _LAST_OF_MAJOR[major]
+        last = NEWEST[1] if major == NEWEST[0] else LAST_MINOR[major]
         found += [f"{major}.{minor}" for minor in range(first, last + 1)]
     return tuple(found)
 
