@@ -294,10 +294,32 @@ MUTANTS = [
     ),
     *_in(
         "migrate/compat/vmms.py",
-        ("len(incoming) > len(own):", "len(incoming) >= len(own):"),
-        ("    if incoming - own:", "    if own - incoming:"),
         ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
         ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
+        ("if fate.reg == BMAP_2 and fate.value != 0:", "if fate.reg == BMAP_2 and fate.value == 0:"),
+        ("if not by.can(Ability.TOLERATES):", "if False:"),
+    ),
+    *_in(
+        "migrate/compat/stops.py",
+        ("(missing and len(incoming) > len(own)):", "(missing and len(incoming) >= len(own)):"),
+        ("fate.reg in incoming - own]", "fate.reg in own - incoming]"),
+        ("or by.can(Ability.SAVES_SVE):", "or True:"),
+    ),
+    *_in(
+        "migrate/compat/values.py",
+        ("if len(fields) > 1:", "if len(fields) > 2:"),
+        ("if None in others or", "if"),
+    ),
+    *_in(
+        "migrate/compat/result.py",
+        ("return Outlook.UNKNOWN if self.unjudged else", "return Outlook.RESTORES if self.unjudged else"),
+        ("if self.failing or self.stopped_by or self.reason:", "if self.failing and not self.unjudged:"),
+        ("self.outlook is Outlook.UNKNOWN and self.is_unknown_accepted)", "self.is_unknown_accepted)"),
+    ),
+    *_in(
+        "migrate/compat/filed.py",
+        ("return frozenset(wanted - values.keys())", "return frozenset()"),
+        ("if len(values) < _LEAST and", "if False and"),
     ),
     *_in(
         "migrate/compat/lists.py",
@@ -308,6 +330,9 @@ MUTANTS = [
         "migrate/compat/judge.py",
         ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
         ("if kind not in FIRMWARE_CLASSES and takes_any_value(reg):", "if kind not in FIRMWARE_CLASSES:"),
+        ("if is_same and errno is None:", "if False:"),
+        ("if reg in dest.left_out:", "if False:"),
+        ("return _LEFT_OUT if reg in source.left_out else", "return (OK, '') if reg in source.left_out else"),
     ),
     *_in(
         "migrate/compat/visible.py",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastsmc.reporting.style import INK, new_figure, styled
 
 TAG = "modelled"
-_PASS, _KNOWN = "#9CC8E3", "#E4EFF8"
+_PASS, _UNKNOWN = "#9CC8E3", "#ECECEC"
 _FAILING = LinearSegmentedColormap.from_list("failing", ["#FCE9D9", "#F2B27E", "#D55E00"])
 _HEADROOM = 2.2  # inches above, below and beside the cells
 
@@ -23,11 +23,11 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
 
     Args:
         names: of releases or groups of them, oldest first.
-        marks: str[n_name, n_name], from row to column: "ok", "~" as far as known, or what a direction that fails shows.
+        marks: str[n_name, n_name], from row to column: "ok", "?" unknown, or what a direction that fails shows.
         n_failing: int64[n_name, n_name], registers in the way; 0 where the VMM refuses before it writes one.
     """
     n = len(names)
-    colours = {"ok": _PASS, "~": _KNOWN}
+    colours = {"ok": _PASS, "?": _UNKNOWN}
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=_HEADROOM + 0.3 * n)
         norm = LogNorm(1, max(2, int(n_failing.max(initial=1))))
@@ -36,7 +36,7 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
                 mark, count = str(marks[row, column]), int(n_failing[row, column])
                 colour = colours.get(mark) or _FAILING(norm(count) if count else 1.0)
                 ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
-                if mark not in colours:
+                if mark != "ok":
                     ax.text(column, row, mark, ha="center", va="center", fontsize=7, color=INK)
         ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
         ax.set_xticks(range(n), names, rotation=90)
@@ -50,6 +50,6 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
 def _legend() -> list[Patch]:
     return [
         Patch(facecolor=_PASS, label="restores"),
-        Patch(facecolor=_KNOWN, label="restores as far as known: not every value is"),
+        Patch(facecolor=_UNKNOWN, label="?: cannot be known, as not every value is"),
         Patch(facecolor=_FAILING(0.6), label="fails: registers in the way"),
     ]

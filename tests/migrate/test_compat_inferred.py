@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from fastsmc.facts.registers import FW_BY_ID
-from fastsmc.migrate.compat import named
+from fastsmc.migrate.compat import named, values
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import MigrationCheck, SideBasis
 from tests.support.places import TESTS
 
 RECORDINGS = TESTS / "recordings"
 HOSTS = {path.parent.name.split("-")[1]: path for path in sorted(RECORDINGS.glob("*-max/restore.jsonl.xz"))}
-FOLDERS = named._folders()
+FOLDERS = values._folders()
 
 
 def restores() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -31,7 +31,7 @@ def restores() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def hide(monkeypatch: pytest.MonkeyPatch, *hidden: str) -> None:
     """From here on these releases were never recorded."""
     left = {name: folder for name, folder in FOLDERS.items() if folder.name.split("-")[1] not in hidden}
-    monkeypatch.setattr(named, "_folders", lambda: left)
+    monkeypatch.setattr(values, "_folders", lambda: left)
 
 
 def checked(source: str, dest: str, features: str) -> MigrationCheck:
@@ -74,4 +74,4 @@ def test_outside_two_recorded_releases_no_value_is_known(monkeypatch: pytest.Mon
     hide(monkeypatch, "7.3.4")
     side = named.by_release("7.3", "psci02")
     assert set(side.values.values()) == {None}
-    assert side.notes[0].endswith("its list is inferred, its values are not known")
+    assert side.notes[0].endswith("its list is inferred, and its values are not known")

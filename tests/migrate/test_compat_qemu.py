@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -67,6 +68,15 @@ class Machine:
         return tuple(errors.splitlines())
 
 
+def version() -> str:
+    """Of the installed QEMU: "7.2"."""
+    assert QEMU is not None
+    told = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+\.\d+)", told)
+    assert found is not None
+    return found[1]
+
+
 @pytest.fixture(scope="module")
 def streams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("streams")
@@ -87,7 +97,7 @@ def test_qemu_loads_or_refuses_as_the_check_says_in_these_words(
     machine = Machine(dest, "-incoming", f"exec:cat {streams[source]}")
     has_loaded = machine.migrated()
     said = machine.end()
-    forward = check(streams[source], streams[dest]).forward
-    assert forward.ok == has_loaded
+    forward = check(streams[source], streams[dest], vmm=f"qemu:{version()}").forward
+    assert (not forward.failing) == has_loaded
     if not has_loaded:
         assert said[: len(forward.error)] == forward.error

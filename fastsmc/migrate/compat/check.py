@@ -5,15 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastsmc.errors import InputError
+from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.filed import by_file, from_file
 from fastsmc.migrate.compat.judge import fates
-from fastsmc.migrate.compat.named import by_folder, by_host, by_release, looks_like_release, normal_features, unknown
+from fastsmc.migrate.compat.named import (
+    DEFAULT_FEATURES,
+    by_folder,
+    by_host,
+    by_release,
+    looks_like_release,
+    names_features,
+    normal_features,
+    unknown,
+)
+from fastsmc.migrate.compat.needed import to_know
 from fastsmc.migrate.compat.remedies import remedies
 from fastsmc.migrate.compat.result import Direction, MigrationCheck
 from fastsmc.migrate.compat.side import Side, paired
+from fastsmc.migrate.compat.stops import TCG, stop
 from fastsmc.migrate.compat.visible import cautions
-from fastsmc.migrate.compat.vmms import RULES, carried, stop
+from fastsmc.migrate.compat.vmms import RULES, scope, with_tolerance
 from fastsmc.migrate.read.result import RegisterFile
 
 
@@ -26,57 +38,106 @@ def check(
     dest_features: str | None = None,
     source_release: str | None = None,
     dest_release: str | None = None,
+    accept_unknown: bool = False,
 ) -> MigrationCheck:
     """Whether a VM restores on another kernel or host, forward and backward, and every register that fails. Modelled.
 
     Args:
         source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `inspect` reads, a recorded
             host ("linux-6.12.107-max+sve"), or the folder of a recorded host.
-        vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them.
+        vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them; with a
+            version "qemu:10.1", "cloud-hypervisor:v42". Without one it is the newest that is known.
         source_features, dest_features: vCPU features where the side's text does not hold them.
         source_release, dest_release: the kernel of a file that does not tell it.
+        accept_unknown: take a direction of which it cannot be known whether the VM restores for one that does. Its
+            outlook stays unknown; `ok` is True.
+
+    Where neither side names vCPU features, those of QEMU's `-cpu host` without SVE and PAUTH are assumed for QEMU,
+    psci02 for others; beside a file, a release takes the features that the file shows. The notes of a side say so.
 
     Raises:
         FastsmcError: nothing by that name, unknown features or VMM, or a file that cannot be read.
 
     >>> found = check("6.18", "6.12")
-    >>> found.forward.ok, [fate.name for fate in found.forward.failing][:2]
-    (False, ['PSCI_VERSION', 'VENDOR_HYP_BMAP_2'])
+    >>> found.forward.outlook.value, [fate.name for fate in found.forward.failing]
+    ('fails', ['PSCI_VERSION'])
     """
-    restored_by = Vmm.among(vmm, tuple(RULES))
-    one, other = paired(
-        find_side(source, features=source_features, kernel=source_release),
-        find_side(dest, features=dest_features, kernel=dest_release),
-    )
-    return compare(one, other, restored_by)
+    by = VmmVersion.of(vmm, tuple(RULES))
+    asked = (source, source_features, source_release), (dest, dest_features, dest_release)
+    one, other = paired(*_sides(asked, RULES[by.vmm].features))
+    return compare(one, other, by, accept_unknown=accept_unknown)
 
 
-def compare(one: Side, other: Side, vmm: Vmm) -> MigrationCheck:
+def compare(one: Side, other: Side, by: VmmVersion, *, accept_unknown: bool = False) -> MigrationCheck:
     """Both directions between two sides that `paired` has made."""
-    return MigrationCheck(one.info, other.info, vmm, direction(one, other, vmm), direction(other, one, vmm))
+    forward = direction(one, other, by, accept_unknown=accept_unknown)
+    backward = direction(other, one, by, accept_unknown=accept_unknown)
+    return MigrationCheck(one.info, other.info, by.vmm, by.version, forward, backward)
 
 
-def direction(source: Side, dest: Side, vmm: Vmm) -> Direction:
+def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool = False) -> Direction:
     """What becomes of a VM that moves from `source` to `dest`."""
-    found = fates(source, dest, carried(source, vmm), is_vls_early=RULES[vmm].has_early_vls)
+    vmm = by.vmm
+    found = fates(source, dest, RULES[vmm].apart, is_vls_early=RULES[vmm].has_early_vls)
+    found = with_tolerance(found, dest, by)
     failing = tuple(fate for fate in found if fate.errno)
-    stopped = stop(source, dest, vmm, failing)
+    is_tcg = source.is_emulated != dest.is_emulated
+    unjudged = tuple(fate for fate in found if fate.errno is None and not is_tcg)
+    stopped = stop(source, dest, by, failing)
     return Direction(
         source.name,
         dest.name,
         vmm,
-        ok=not failing and not stopped.where,
+        by.version,
         failing=failing,
-        unjudged=tuple(fate for fate in found if fate.errno is None),
-        stopped_by=stopped.where,
-        error=stopped.error,
-        cautions=cautions(source, dest, vmm, failing),
-        remedies=remedies(source, dest, vmm, failing),
+        unjudged=unjudged,
+        to_know=to_know(source, dest, unjudged) if not failing else (),
+        stopped_by="" if is_tcg else stopped.where,
+        reason=TCG if is_tcg else "",
+        error=() if is_tcg else stopped.error,
+        cautions=() if is_tcg else cautions(source, dest, vmm, found),
+        remedies=remedies(source, dest, by, failing),
         lengths=stopped.lengths,
+        scope=scope(source, vmm),
+        is_unknown_accepted=accept_unknown,
     )
 
 
-def find_side(what: str | Path | RegisterFile, *, features: str | None = None, kernel: str | None = None) -> Side:
+_Asked = tuple[str | Path | RegisterFile, str | None, str | None]
+"""What the user named as a side, its vCPU features, and the kernel of a file."""
+
+
+def _sides(asked: tuple[_Asked, _Asked], usual: str) -> tuple[Side, Side]:
+    """Both sides; one that names no vCPU features takes those of a file beside it, or else both the usual ones."""
+    filed = [from_word(*each) if is_file(each[0]) else None for each in asked]
+    is_open = [side is None and not names_features(each[0], each[1]) for side, each in zip(filed, asked, strict=True)]
+    beside = next((side for side in filed if side is not None), None)
+    if beside is not None:
+        taken, note = beside.features, f"vCPU features {beside.features} assumed: {beside.name} shows them"
+    elif all(is_open) and usual != DEFAULT_FEATURES:
+        taken, note = usual, f"vCPU features {usual} assumed: {_CPU_HOST}"
+    else:
+        taken, note = DEFAULT_FEATURES, f"vCPU features {DEFAULT_FEATURES} assumed, as none are named"
+    found = []
+    for side, each, is_unnamed in zip(filed, asked, is_open, strict=True):
+        if side is not None:
+            found.append(side)
+        elif is_unnamed:
+            found.append(from_word(each[0], taken, each[2]).noted(note))
+        else:
+            found.append(from_word(*each))
+    return found[0], found[1]
+
+
+_CPU_HOST = "QEMU's -cpu host adds sve and pauth where the CPU has them, name them then (6.12+pmu+sve+pauth)"
+
+
+def is_file(what: str | Path | RegisterFile) -> bool:
+    """Whether a user's word for a side names a file: one of that name comes before a release or host."""
+    return isinstance(what, RegisterFile) or str(what) == "-" or Path(str(what)).is_file()
+
+
+def from_word(what: str | Path | RegisterFile, features: str | None, kernel: str | None) -> Side:
     """The side that a user's word names.
 
     A file or folder of that name comes first, then a release, then a recorded host.
@@ -88,7 +149,7 @@ def find_side(what: str | Path | RegisterFile, *, features: str | None = None, k
         return from_file(what, None if features is None else normal_features(features), kernel)
     text = str(what)
     path = Path(text)
-    if text == "-" or path.is_file():
+    if is_file(what):
         return by_file(text, features, kernel)
     _no_kernel(text, kernel)
     if text and path.is_dir():  # "" would be the current one

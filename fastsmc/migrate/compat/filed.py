@@ -21,7 +21,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.migrate.compat.lists import APIAKEYLO, ZCR, inferred_ids, lists_pmu_always
+from fastsmc.migrate.compat.lists import APIAKEYLO, UNLISTED, ZCR, doubtful, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
@@ -33,6 +33,8 @@ _PC = core_register(256)
 """The core register regs.pc."""
 _PMCR = sysreg(3, 3, 9, 12, 0)
 """PMCR_EL0."""
+_LEAST = 100
+"""Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
@@ -62,6 +64,10 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     if not values:
         msg = f"{name}: holds no register, so nothing can be compared"
         raise InputError(msg)
+    if len(values) < _LEAST and not file.provenance.told_by.get("kernel_version"):
+        n = f"{len(values)} register{'s' * (len(values) > 1)}"
+        msg = f"{name}: a fragment, {n} where a vCPU has some 250: it is not judged; give a whole list or dump"
+        raise InputError(msg)
     notes: tuple[str, ...] = ("it tells ids only, no values",) if not file.has_values else ()
     if len(file.banks) > 1:
         notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
@@ -70,7 +76,23 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     wanted = features or _recorded_features(file) or _features(values, rules)
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
-    return Side(name, SideBasis.FILE, rules, wanted, values, notes=notes).in_list_order()
+    left_out = _left_out(file, values, rules, wanted)
+    if left_out:
+        notes += (f"{len(left_out)} registers that such a vCPU has are not in it: part of a list?",)
+    return Side(name, SideBasis.FILE, rules, wanted, values, notes=notes, left_out=left_out).in_list_order()
+
+
+def _left_out(file: RegisterFile, values: Values, rules: Release | None, features: str) -> frozenset[int]:
+    """Registers that every kernel with these rules lists for such a vCPU, and the file does not.
+
+    QEMU keeps core and SVE registers elsewhere, so its files need not hold them.
+    """
+    if rules is None or set(features.split("+")) & set(UNLISTED):
+        return frozenset()
+    wanted = set(inferred_ids(rules, features)) - doubtful(rules, features)
+    if file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION):
+        wanted = {reg for reg in wanted if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}
+    return frozenset(wanted - values.keys())
 
 
 def _values(file: RegisterFile) -> Values:
@@ -91,15 +113,20 @@ def _completed(values: Values, rules: Release | None) -> Values:
 
 def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Release | None, str]:
     """The release whose rules apply, and how it is known."""
+    is_stream = file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
+    has_firmware = any(reg_class(reg) in FIRMWARE_CLASSES for reg in values)
     if kernel is not None:
-        return release(kernel), ""
+        rules = release(kernel)
+        if has_firmware or not is_stream:
+            return rules, ""
+        return None, f"a stream of QEMU's TCG, without firmware registers: {rules.name} is not its kernel"
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
     if told:
         try:
             return release(told), ""
         except InputError:
             return None, f"its kernel, {told[:60]!r}, is none fastsmc knows: judged by ids and equal values only"
-    if not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values):
+    if not has_firmware:
         return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
     rules = _likeliest(values)
     if rules is None:

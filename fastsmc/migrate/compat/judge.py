@@ -5,7 +5,7 @@ Where values are known `restore.predict` says it; elsewhere ids and rules do.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from errno import EINVAL, ENOENT, EPERM
 
 from fastsmc.facts.registers import (
@@ -17,9 +17,11 @@ from fastsmc.facts.registers import (
     SVE_VLS,
     FwKind,
     reg_class,
+    reg_size,
 )
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.facts.vcpu import FEATURE_SVE, feature_bits
 from fastsmc.migrate.compat.lists import why_missing
 from fastsmc.migrate.compat.result import RegisterFate
 from fastsmc.migrate.compat.side import WORKAROUNDS, Side, kernel_host
@@ -28,33 +30,64 @@ from fastsmc.reference.restore_rules import Fate
 from fastsmc.reference.state import OK
 
 MISSING = "missing there"
+_VECTOR_BYTES = 16
 _ASSUMED_LEVEL = "a workaround level is the machine's and the kernel's, and one of them is assumed"
 _NO_VALUE = "its value is not known on both sides"
+_SAME_MACHINE: Fate = (OK, "one machine: its own value")
+_LEFT_OUT: Fate = (None, "SOURCE's file does not hold it, and such a vCPU has it")
+_LEFT_OUT_THERE: Fate = (None, "DEST's file does not hold it, and such a vCPU has it")
+_DOUBTFUL: Fate = (None, "whether such a kernel lists it is not certain")
 
 
-def fates(source: Side, dest: Side, carried: Collection[int], *, is_vls_early: bool) -> list[RegisterFate]:
+def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: bool) -> list[RegisterFate]:
     """One fate per carried register, in the payload's order; errno 0 when accepted.
 
+    Registers that the source may have besides follow: those its file leaves out, and those of which it is not certain
+    that its kernel lists them. Their errno is None, or 0 where they are accepted whatever their value.
+
     Args:
-        carried: ids of the registers the VMM writes one by one.
+        apart: classes of registers that the VMM does not write one by one.
         is_vls_early: the VMM writes the SVE vector lengths before KVM_ARM_VCPU_FINALIZE.
     """
-    host = kernel_host(dest)
+    host, is_same = kernel_host(dest), source.is_same_machine(dest)
+    carried = {reg for reg in source.values if reg_class(reg) not in apart}
     told = {} if host is None else _predicted(source, dest, carried, host)
     found = []
     for reg, value in source.values.items():
         if reg not in carried:
             continue
-        if reg == SVE_VLS and is_vls_early and reg in dest.values:
-            errno, why = _vector_lengths(value, dest.values[reg])
-        elif reg in dest.values and reg in told:
-            errno, why = told[reg] if reg not in WORKAROUNDS else _level(told[reg], value, source, dest)
-        else:
-            errno, why = _without_values(reg, value, dest)
+        errno, why = _fate(reg, source, dest, told, is_vls_early=is_vls_early)
+        if is_same and errno is None:
+            errno, why = _SAME_MACHINE
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
             why = firmware_reason(reg, value, dest, host)
         found.append(RegisterFate(reg, value, errno, why))
-    return found
+    unsure = frozenset() if source.release == dest.release else source.doubtful
+    besides = [] if is_same else sorted((source.left_out | unsure) - source.values.keys())
+    besides = [reg for reg in besides if reg_class(reg) not in apart]
+    return found + [RegisterFate(reg, None, *_besides(reg, source, dest)) for reg in besides]
+
+
+def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vls_early: bool) -> Fate:
+    value = source.values[reg]
+    is_doubtful = reg in dest.doubtful or (reg in source.doubtful and reg not in dest.values)
+    if is_doubtful and not (reg in source.doubtful and reg in dest.doubtful and source.release == dest.release):
+        return _DOUBTFUL
+    if reg in dest.left_out:
+        return _LEFT_OUT_THERE
+    if reg == SVE_VLS and is_vls_early and reg in dest.values:
+        return _vector_lengths(value, dest.values[reg])
+    if reg in dest.values and reg in told:
+        return told[reg] if reg not in WORKAROUNDS else _level(told[reg], value, source, dest)
+    return _without_values(reg, value, dest)
+
+
+def _besides(reg: int, source: Side, dest: Side) -> Fate:
+    """The fate of a register that is not in the payload and might be."""
+    is_taken = reg in dest.values and reg_class(reg) not in FIRMWARE_CLASSES and takes_any_value(reg)
+    if is_taken and reg not in dest.doubtful:
+        return OK, "state: any value"
+    return _LEFT_OUT if reg in source.left_out else _DOUBTFUL
 
 
 def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, Fate]:
@@ -82,8 +115,10 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
     if reg not in dest.values:
         is_partial = not dest.has_class(CLASS_CORE)  # a stream's array: neither core nor SVE registers are in it
         if kind == CLASS_CORE or (kind == CLASS_SVE and is_partial):
-            return None, "a core register this vCPU does not list"
+            return _unlisted_core(reg, dest)
         return ENOENT, f"{MISSING}: {why_missing(reg, dest.release, dest.features)}"
+    if reg == SVE_VLS:
+        return EPERM, "vector lengths are settled by KVM_ARM_VCPU_FINALIZE"
     if kind not in FIRMWARE_CLASSES and takes_any_value(reg):
         return OK, "state: any value"
     if value is not None and value == dest.values[reg]:
@@ -91,6 +126,18 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
     if dest.is_emulated and value is not None and kind == CLASS_SYSREG:
         return EPERM, f"QEMU's own value, {dest.values[reg] or 0:#x}, cannot be changed to {value:#x}"
     return None, _NO_VALUE if dest.release else f"{_NO_VALUE}, or no kernel's rules apply"
+
+
+def _unlisted_core(reg: int, dest: Side) -> Fate:
+    """The fate of a core register that the destination's list lacks.
+
+    A vCPU with SVE has its vector registers as Z registers only: the 128-bit core registers are refused.
+
+    Source: Linux arch/arm64/kvm/guest.c, core_reg_size_from_offset; github.com/cloud-hypervisor, issue 8057.
+    """
+    if reg_size(reg) == _VECTOR_BYTES and feature_bits(dest.features) & FEATURE_SVE:
+        return EINVAL, "a vCPU with SVE has its vector registers as Z registers, and refuses V registers"
+    return None, "a core register this vCPU does not list"
 
 
 def firmware_reason(reg: int, value: int | None, dest: Side, host: Host) -> str:

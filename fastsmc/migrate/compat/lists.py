@@ -31,7 +31,7 @@ from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
 
 _OLDEST = "5.10"
-_UNLISTED = ("el2",)
+UNLISTED = ("el2",)
 """vCPU features with which no list was recorded."""
 
 
@@ -151,8 +151,8 @@ def inferred_ids(release: Release, features: str) -> tuple[int, ...]:
     257
     """
     bits = feature_bits(features)
-    if set(features.split("+")) & set(_UNLISTED):
-        msg = f"features {features!r}: no register list with {', '.join(_UNLISTED)} was recorded, so none can be told"
+    if set(features.split("+")) & set(UNLISTED):
+        msg = f"features {features!r}: no register list with {', '.join(UNLISTED)} was recorded, so none can be told"
         raise InputError(msg)
     plain = _ids(_OLDEST, "psci02")
     ids = set(plain)
@@ -181,6 +181,17 @@ def doubts(release: Release) -> tuple[str, ...]:
         for change in list_changes()
         if change.is_uncertain_in(release)
     )
+
+
+def doubtful(release: Release, features: str) -> frozenset[int]:
+    """Registers of which it is not certain whether a release's inferred list has them, with these vCPU features."""
+    bits = feature_bits(features)
+    ids: set[int] = set()
+    for change in list_changes():
+        is_settled = bits & change.feature if not change.is_listed else bits & change.feature != change.feature
+        if change.is_uncertain_in(release) and not is_settled:
+            ids |= change.ids
+    return frozenset(ids)
 
 
 def lists_pmu_always(release: Release) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastsmc.facts.versions import LAST_MINOR, NEWEST, OLDEST
+from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.check import direction
 from fastsmc.migrate.compat.named import by_release, normal_features
@@ -22,6 +23,9 @@ from fastsmc.progress import Progress, silent
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
+
+UNKNOWN = "?"
+"""How a direction is marked of which it cannot be known whether it restores."""
 
 COLUMNS = (
     *("source", "dest", "vmm", "features", "source_basis", "dest_basis", "verdict", "n_failing", "n_unjudged"),
@@ -51,10 +55,10 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """The direction in one word: "ok", "~" as far as known, or how many registers are in the way."""
-        if self.outlook is Outlook.FAIL:
+        """The direction in one word: "ok" restores, "?" unknown, or how many registers are in the way."""
+        if self.outlook is Outlook.FAILS:
             return str(self.n_failing) if self.n_failing else REFUSED
-        return "~" if self.outlook is Outlook.AS_FAR_AS_KNOWN else "ok"
+        return UNKNOWN if self.outlook is Outlook.UNKNOWN else "ok"
 
     def __repr__(self) -> str:
         return f"Cell({self.source!r} to {self.dest!r}, {self.mark!r})"
@@ -66,13 +70,30 @@ class Matrix:
 
     Attributes:
         releases: names, oldest first.
+        version: the VMM's version; "" where its versions are not told apart.
         cells: row by row, from each release to every one.
     """
 
     releases: tuple[str, ...]
     features: str
     vmm: Vmm
+    version: str
     cells: tuple[Cell, ...]
+
+    @property
+    def by(self) -> str:
+        """The VMM and its version: "qemu 11.1"."""
+        return f"{self.vmm} {self.version}".rstrip()
+
+    @property
+    def n_fails(self) -> int:
+        """Directions that fail."""
+        return sum(cell.outlook is Outlook.FAILS for cell in self.cells)
+
+    @property
+    def n_unknown(self) -> int:
+        """Directions of which it cannot be known whether they restore."""
+        return sum(cell.outlook is Outlook.UNKNOWN for cell in self.cells)
 
     def rows(self) -> Iterator[tuple[Cell, ...]]:
         """The cells of each source, one tuple per source."""
@@ -91,7 +112,7 @@ class Matrix:
     def as_dict(self) -> dict[str, Any]:
         """All directions as plain values."""
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in self.table()]
-        head = {"kind": "modelled", "vmm": self.vmm, "features": self.features}
+        head = {"kind": "modelled", "vmm": self.vmm, "vmm_version": self.version or None, "features": self.features}
         return {**head, "releases": list(self.releases), "directions": rows}
 
     def as_csv(self) -> str:
@@ -103,41 +124,45 @@ class Matrix:
         return text.getvalue()
 
     def grouped(self) -> tuple[list[str], list[list[Cell]]]:
-        """Names of groups of like releases, and the cells between their first members."""
+        """Names of groups of like releases, and a cell for each pair: of a group with itself, the worst one."""
         like = groups(self)
-        firsts = {group[0] for group in like}
         names = [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in like]
-        cells = [[cell for cell in row if cell.dest in firsts] for row in self.rows() if row[0].source in firsts]
-        return names, cells
+        by_name = {(cell.source, cell.dest): cell for cell in self.cells}
+
+        def cell(one: tuple[str, ...], other: tuple[str, ...]) -> Cell:
+            if one is not other:
+                return by_name[one[0], other[0]]
+            return max((by_name[pair] for pair in product(one, repeat=2)), key=lambda each: _WORSE[each.outlook])
+
+        return names, [[cell(one, other) for other in like] for one in like]
 
     def figure_data(self) -> dict[str, Any]:
         """What the heat map draws: the arguments of `fastsmc.reporting.directions.picture`."""
         names, cells = self.grouped()
-        n_fail = sum(cell.outlook is Outlook.FAIL for cell in self.cells)
-        what = f"{n_fail} of {len(self.cells)} directions between kernels fail (vCPUs with {self.features})"
+        unknown = f", {self.n_unknown} cannot be known" if self.n_unknown else ""
+        what = f"{self.n_fails} of {len(self.cells)} directions between kernels fail{unknown}"
         return {
             "names": names,
             "marks": np.array([[cell.mark for cell in row] for row in cells], np.str_),
             "n_failing": np.array([[cell.n_failing for cell in row] for row in cells], np.int64),
-            "title": f"{self.vmm}: {what}",
+            "title": f"{self.by}: {what} (vCPUs with {self.features})",
         }
 
     def __repr__(self) -> str:
-        n_fail = sum(cell.outlook is Outlook.FAIL for cell in self.cells)
-        return f"Matrix({len(self.releases)} releases, {self.vmm}, {self.features}, {n_fail} directions fail)"
+        counts = f"{self.n_fails} directions fail, {self.n_unknown} unknown"
+        return f"Matrix({len(self.releases)} releases, {self.by}, {self.features}, {counts})"
 
     def __str__(self) -> str:
         names, cells = self.grouped()
         width = max(len("source"), *map(len, names))
         what = "registers in the way, source down, destination across (modelled)"
-        lines = [f"{self.vmm}, vCPUs with {self.features}: {what}"]
+        lines = [f"{self.by}, vCPUs with {self.features}: {what}"]
         lines += [f"{'source':{width}}" + "".join(f" {name.partition(' ')[0]:>5}" for name in names)]
         for name, row in zip(names, cells, strict=True):
             lines += [f"{name:{width}}" + "".join(f" {cell.mark:>5}" for cell in row)]
-        known = "restores as far as known, some values are not; releases that behave alike share a line"
-        lines += [f"ok: restores; ~: {known}"]
+        lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
-            lines += [f"{REFUSED}: {self.vmm} refuses such a vCPU before it writes a register"]
+            lines += [f"{REFUSED}: {self.by} refuses such a vCPU before it writes a register"]
         return "\n".join(lines)
 
 
@@ -158,7 +183,7 @@ def known_releases() -> tuple[str, ...]:
 def matrix(
     releases: Sequence[str] | None = None,
     *,
-    features: str = "psci02",
+    features: str | None = None,
     vmm: Vmm | str = Vmm.QEMU,
     progress: Progress = silent,
 ) -> Matrix:
@@ -166,22 +191,22 @@ def matrix(
 
     Args:
         releases: names; all known ones by default.
-        features: of the vCPUs on both sides.
+        features: of the vCPUs on both sides; those that `check` assumes by default.
 
     Raises:
         InputError: an unknown release, feature or VMM.
     """
-    vmm = Vmm.among(vmm, tuple(RULES))
+    by = VmmVersion.of(vmm, tuple(RULES))
     names = tuple(releases) if releases is not None else known_releases()
-    wanted = normal_features(features)
+    wanted = normal_features(features or RULES[by.vmm].features)
     sides = {name: by_release(name, wanted) for name in names}
     cells = []
     for done, (one, other) in enumerate(product(names, names)):
         if done % len(names) == 0:
             progress(f"from {one}", done, len(names) ** 2)
         source, dest = paired(sides[one], sides[other])
-        cells.append(_cell(one, other, source.basis, dest.basis, direction(source, dest, vmm)))
-    return Matrix(names, wanted, vmm, tuple(cells))
+        cells.append(_cell(one, other, source.basis, dest.basis, direction(source, dest, by)))
+    return Matrix(names, wanted, by.vmm, by.version, tuple(cells))
 
 
 def _cell(one: str, other: str, source_basis: SideBasis, dest_basis: SideBasis, found: Direction) -> Cell:
@@ -201,14 +226,29 @@ def _cell(one: str, other: str, source_basis: SideBasis, dest_basis: SideBasis, 
 
 
 def groups(matrix: Matrix) -> tuple[tuple[str, ...], ...]:
-    """Neighbouring releases whose rows and columns are alike, so that one line of a table tells all of them."""
+    """Neighbouring releases that behave alike towards all others, so that one line of a table tells all of them."""
     n = len(matrix.releases)
     looks = [[(cell.outlook, cell.n_failing) for cell in row] for row in matrix.rows()]
     found: list[list[int]] = []
     for k in range(n):
-        last = found[-1][0] if found else None
-        if last is not None and looks[k] == looks[last] and all(row[k] == row[last] for row in looks):
-            found[-1].append(k)
+        group = found[-1] if found else []
+        others = [m for m in range(n) if m not in group and m != k]
+        if group and all(
+            looks[k][m] == looks[group[0]][m] and looks[m][k] == looks[m][group[0]] and _is_alike(looks, group, k)
+            for m in others
+        ):
+            group.append(k)
         else:
             found.append([k])
     return tuple(tuple(matrix.releases[k] for k in group) for group in found)
+
+
+_Looks = list[list[tuple[Outlook, int]]]
+
+
+def _is_alike(looks: _Looks, group: Sequence[int], k: int) -> bool:
+    """Whether no direction between a release and those of a group fails."""
+    return not any(looks[one][other][0] is Outlook.FAILS for m in group for one, other in ((k, m), (m, k)))
+
+
+_WORSE = {Outlook.RESTORES: 0, Outlook.UNKNOWN: 1, Outlook.FAILS: 2}

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from math import inf
 from pathlib import Path
 
 import numpy as np
 
 from fastsmc.errors import FastsmcError, InputError
-from fastsmc.facts.packaged import packaged
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
-from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
-from fastsmc.facts.releases import Release, release
+from fastsmc.facts.releases import release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
-from fastsmc.migrate.compat.lists import doubts, inferred_ids
+from fastsmc.migrate.compat.lists import doubtful, doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
-from fastsmc.recordings.folder import open_recording, payload_path, read_payload
-from fastsmc.reference.restore import RegisterDump
+from fastsmc.migrate.compat.values import PACKAGED, known_values, payload
+from fastsmc.recordings.folder import open_recording
 
 DEFAULT_FEATURES = "psci02"
-PACKAGED = packaged("payloads")
-"""Values of the hosts recorded on QEMU's `max` CPU."""
 
 _LOOKS_LIKE_RELEASE = re.compile(r"v?\d+\.\d")
 _IMPLIED = ("none", "pauth_address_only")
@@ -46,13 +40,27 @@ def split_features(text: str, features: str | None) -> tuple[str, str]:
     >>> split_features("6.12.107+deb13-arm64+pmu+psci02", None)
     ('6.12.107+deb13-arm64', 'psci02+pmu')
     """
-    name, *parts = text.split("+")
-    while parts and "-" in parts[0]:
-        name += "+" + parts.pop(0)
+    name, parts = _parted(text)
     if parts and features is not None:
         msg = f"{text!r} names features, and {features!r} are given apart: give them once"
         raise InputError(msg)
     return name, normal_features("+".join(parts) if parts else features or DEFAULT_FEATURES)
+
+
+def names_features(what: object, features: str | None) -> bool:
+    """Whether vCPU features are given for a side, apart or behind the name of its release or host.
+
+    >>> names_features("6.12+pmu", None), names_features("6.12.107+deb13-arm64", None), names_features("6.12", "sve")
+    (True, False, True)
+    """
+    return features is not None or _parted(str(what))[1] != []
+
+
+def _parted(text: str) -> tuple[str, list[str]]:
+    name, *parts = text.split("+")
+    while parts and "-" in parts[0]:
+        name += "+" + parts.pop(0)
+    return name, parts
 
 
 def normal_features(features: str) -> str:
@@ -86,14 +94,13 @@ def by_release(text: str, features: str | None) -> Side:
     if feature_bits(wanted) >> rules.n_vcpu_feature:
         msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
         raise InputError(msg)
-    folder = _recorded_folder(rules)
-    if folder is not None and (found := _payload(folder, wanted)) is not None:
-        note = f"values of {folder.name}"
-        return Side(text, SideBasis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
-    known, told = _between(rules, wanted)
-    values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
-    return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+    known = known_values(rules, wanted)
+    if known.recorded is not None:
+        return Side(text, SideBasis.RECORDED, known.recorded, wanted, known.values, True, notes=(known.how,))
+    values = {reg: known.values.get(reg) for reg in inferred_ids(rules, wanted)}
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, and {known.how}", *doubts(rules))
+    side = Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful(rules, wanted))
+    return side.in_list_order()
 
 
 def listed(text: str, features: str | None = None) -> RegisterSet:
@@ -128,9 +135,9 @@ def by_host(text: str, features: str | None) -> Side:
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
     rules = release(hosts[name].release)
-    found = _payload(PACKAGED / name, wanted)
+    found = payload(PACKAGED / name, wanted)
     if found is not None:
-        return Side(text, SideBasis.RECORDED, rules, wanted, found)
+        return Side(text, SideBasis.RECORDED, rules, wanted, dict(found))
     values = dict.fromkeys(listed.ids.tolist())
     note = "its list was recorded; its values are not packaged and not known"
     return Side(text, SideBasis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
@@ -147,72 +154,12 @@ def by_folder(folder: Path, features: str | None) -> Side:
         raise InputError(msg)
     recording = open_recording(folder)
     wanted = normal_features(features or DEFAULT_FEATURES)
-    found = _payload(folder, wanted)
+    found = payload(folder, wanted)
     if found is None:
         known = ", ".join(recording.payloads()) or "none"
         msg = f"{folder}: holds no payload with features {wanted!r}; there are {known}"
         raise InputError(msg)
-    return Side(str(folder), SideBasis.RECORDED, recording.release, wanted, found)
-
-
-def _payload(folder: Path, features: str) -> dict[int, int | None] | None:
-    """Whole values, in list order, of the payload whose name has these features in any order."""
-    for path in sorted(folder.glob("payload-*.bin.xz")):
-        name = path.name.removeprefix("payload-").removesuffix(".bin.xz")
-        if set(name.split("+")) == set(features.split("+")):
-            return dict(RegisterDump.parse(read_payload(payload_path(folder, name)), name).values)
-    return None
-
-
-@cache
-def _folders() -> dict[str, Path]:
-    """Packaged hosts by each name of their release: 6.12, 6.12.107, and what `uname -r` printed."""
-    names: dict[str, Path] = {}
-    for found in register_sets():
-        folder = PACKAGED / found.name.split()[0]
-        if folder.is_dir():
-            names |= dict.fromkeys((found.release, found.release.rpartition(".")[0]), folder)
-    return names
-
-
-def _recorded_folder(rules: Release) -> Path | None:
-    series = "{}.{}".format(*rules.series)
-    is_distribution = rules.stable is None and not re.fullmatch(r"v?\d+\.\d+", rules.name.strip())
-    if is_distribution:
-        return None
-    return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
-
-
-def _between(rules: Release, features: str) -> tuple[dict[int, int | None], str]:
-    """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
-
-    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
-    out: the release's rules tell them, and workaround levels are the machine's.
-    """
-    wanted, before, after = _age(rules), None, None
-    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
-        if (found := _payload(folder, features)) is None:
-            continue
-        if _age(_recorded_release(folder)) < wanted:
-            before = folder, found
-        elif after is None:
-            after = folder, found
-    if before is None or after is None:
-        return {}, "its values are not known"
-    alike = {
-        reg: value
-        for reg, value in before[1].items()
-        if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE_CLASSES
-    }
-    return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
-
-
-def _age(rules: Release) -> tuple[int, int, float]:
-    return *rules.series, inf if rules.stable is None else rules.stable
-
-
-def _recorded_release(folder: Path) -> Release:
-    return release(folder.name.split("-")[1])
+    return Side(str(folder), SideBasis.RECORDED, recording.release, wanted, dict(found))
 
 
 def unknown(what: str) -> FastsmcError:

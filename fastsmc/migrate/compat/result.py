@@ -20,11 +20,11 @@ class SideBasis(StrEnum):
 
 
 class Outlook(StrEnum):
-    """What becomes of a VM that moves one way. As far as known: nothing fails, and some registers cannot be judged."""
+    """What becomes of a VM that moves one way. Unknown: nothing is known to fail, and not every register is known."""
 
-    PASS = "pass"
-    AS_FAR_AS_KNOWN = "passes as far as known"
-    FAIL = "fail"
+    RESTORES = "restores"
+    FAILS = "fails"
+    UNKNOWN = "unknown"
 
 
 def shown_name(reg: int) -> str:
@@ -83,7 +83,7 @@ class Caution:
     """Something that the guest, not the VMM, would notice.
 
     Attributes:
-        kind: gains, loses, answers, smc, keeps reset value, not carried.
+        kind: gains, loses, answers, smc, keeps reset value, not carried, vector lengths.
         names: functions by name (gains, loses, answers), or registers.
     """
 
@@ -104,7 +104,7 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What would let a failing direction pass.
+    """What would let a failing direction restore.
 
     Attributes:
         registers: the failing registers that the remedy takes care of.
@@ -134,43 +134,67 @@ class Direction:
     Attributes:
         failing: registers the destination lacks or whose value it refuses, in the order of the payload.
         unjudged: registers whose fate no rule or no value tells.
+        to_know: what would have to be brought to judge the rest, a sentence each; empty when all is judged.
+        version: the VMM's version whose rules these are; "" where its versions are not told apart.
         stopped_by: where the VMM gives up, in words; "" if it does not.
-        error: the VMM's own error text, line by line; empty when it passes or when its text is not known.
+        reason: why it fails if it is more than registers, as one sentence: the stream is TCG's; else "".
+        error: the VMM's own error text, line by line; empty when it restores or when its text is not known.
         cautions: what the guest would see change; in a failing direction, once the failing registers are left out.
-        remedies: what would let it pass.
+        remedies: what would let it restore.
         lengths: registers in the payload's array and in the destination's, as QEMU compares them; None for others.
+        scope: what was judged and what was not, in one line.
+        is_unknown_accepted: the caller takes an unknown outlook for a yes.
     """
 
     source: str
     dest: str
     vmm: Vmm
-    ok: bool
+    version: str
     failing: tuple[RegisterFate, ...]
     unjudged: tuple[RegisterFate, ...] = ()
+    to_know: tuple[str, ...] = ()
     stopped_by: str = ""
+    reason: str = ""
     error: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     lengths: tuple[int, int] | None = None
+    scope: str = ""
+    is_unknown_accepted: bool = False
+
+    @property
+    def by(self) -> str:
+        """The VMM and its version: "qemu 11.1"."""
+        return f"{self.vmm} {self.version}".rstrip()
 
     @property
     def outlook(self) -> Outlook:
-        """Pass, fail, or passes as far as known."""
-        if not self.ok:
-            return Outlook.FAIL
-        return Outlook.AS_FAR_AS_KNOWN if self.unjudged else Outlook.PASS
+        """Restores, fails or unknown. A known failure stands, whatever else is not known."""
+        if self.failing or self.stopped_by or self.reason:
+            return Outlook.FAILS
+        return Outlook.UNKNOWN if self.unjudged else Outlook.RESTORES
+
+    @property
+    def ok(self) -> bool:
+        """Whether the VM may move: it restores, or its unknown outlook was accepted."""
+        return self.outlook is Outlook.RESTORES or (self.outlook is Outlook.UNKNOWN and self.is_unknown_accepted)
 
     @property
     def summary(self) -> str:
-        """One sentence: whether the VM restores, and what stands in the way if it does not."""
-        way = f"{self.source} to {self.dest}"
-        if self.ok:
-            return f"{way} {'passes' if self.outlook is Outlook.PASS else self.outlook} with {self.vmm}"
-        count = len(self.failing)
+        """One sentence: whether the VM restores, what stands in the way if it does not, or what is not known."""
+        way, count = f"{self.source} to {self.dest}", len(self.failing)
+        if self.outlook is Outlook.RESTORES:
+            return f"{way} restores with {self.by}"
+        if self.outlook is Outlook.UNKNOWN:
+            registers = f"{len(self.unjudged)} register{'s' * (len(self.unjudged) > 1)}"
+            accepted = ", which was accepted" if self.is_unknown_accepted else ""
+            return f"whether {way} restores with {self.by} cannot be known: {registers} cannot be judged{accepted}"
+        if self.reason:
+            return f"{way} fails with {self.by}: {self.reason}"
         if not count:
-            return f"{way} fails with {self.vmm}: stopped by {self.stopped_by}"
+            return f"{way} fails with {self.by}: stopped by {self.stopped_by}"
         registers = "1 register stands" if count == 1 else f"{count} registers stand"
-        return f"{way} fails with {self.vmm}: {registers} in the way"
+        return f"{way} fails with {self.by}: {registers} in the way"
 
     def as_dict(self) -> dict[str, Any]:
         """The direction as plain values."""
@@ -178,8 +202,12 @@ class Direction:
         return {
             "ok": self.ok,
             "verdict": self.outlook,
+            "unknown_accepted": self.is_unknown_accepted,
+            "scope": self.scope,
             "failing": [fate.as_dict() for fate in self.failing],
             "unjudged": [fate.as_dict() for fate in self.unjudged],
+            "to_know": list(self.to_know),
+            "reason": self.reason or None,
             "stopped_by": self.stopped_by or None,
             "error": list(self.error),
             "lengths": {"incoming": lengths[0], "own": lengths[1]} if lengths else None,
@@ -189,7 +217,7 @@ class Direction:
 
     def __repr__(self) -> str:
         counts = f"{len(self.failing)} failing, {len(self.unjudged)} unjudged"
-        return f"Direction({self.source[:40]!r} to {self.dest[:40]!r}, {self.vmm}, {self.outlook.value!r}, {counts})"
+        return f"Direction({self.source[:40]!r} to {self.dest[:40]!r}, {self.by}, {self.outlook.value!r}, {counts})"
 
     def __str__(self) -> str:
         from fastsmc.migrate.compat.text import direction
@@ -239,11 +267,16 @@ class SideInfo:
 
 @dataclass(frozen=True, slots=True)
 class MigrationCheck:
-    """Both directions between two sides. Modelled: from recorded restores, published rules and source code read."""
+    """Both directions between two sides. Modelled: from recorded restores, published rules and source code read.
+
+    Attributes:
+        version: the VMM's version whose rules these are; "" where its versions are not told apart.
+    """
 
     source: SideInfo
     dest: SideInfo
     vmm: Vmm
+    version: str
     forward: Direction
     backward: Direction
 
@@ -252,6 +285,7 @@ class MigrationCheck:
         return {
             "kind": "modelled",
             "vmm": self.vmm,
+            "vmm_version": self.version or None,
             "source": self.source.as_dict(),
             "dest": self.dest.as_dict(),
             "forward": self.forward.as_dict(),

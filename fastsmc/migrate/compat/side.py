@@ -37,6 +37,8 @@ class Side:
         is_named_by_release: the user named a release and no machine, so that its recorded values may be dropped when
             the other side is another CPU.
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
+        doubtful: registers of which it is not certain whether such a kernel lists them.
+        left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Side:
     is_named_by_release: bool = False
     has_assumed_levels: bool = False
     notes: tuple[str, ...] = ()
+    doubtful: frozenset[int] = frozenset()
+    left_out: frozenset[int] = frozenset()
 
     @property
     def info(self) -> SideInfo:
@@ -69,7 +73,22 @@ class Side:
     @property
     def is_emulated(self) -> bool:
         """Whether it is no KVM at all but QEMU's TCG, whose lists have no firmware registers."""
-        return self.release is None and not any(reg_class(reg) in FIRMWARE_CLASSES for reg in self.values)
+        return self.release is None and self.is_without_firmware
+
+    @property
+    def is_without_firmware(self) -> bool:
+        """Whether no firmware register is listed, which every KVM since 5.2 lists."""
+        return not any(reg_class(reg) in FIRMWARE_CLASSES for reg in self.values)
+
+    def is_same_machine(self, other: Side) -> bool:
+        """Whether both sides are one machine, whose values are equal even where they are not known."""
+        if self.release is None or other.release is None:
+            same_kernel = self.release is other.release
+        else:
+            name, theirs = self.release.name.removeprefix("v"), other.release.name.removeprefix("v")
+            same_kernel = name == theirs
+        same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
+        return same_kernel and same_place and self.features == other.features and self.values == other.values
 
     def has_class(self, kind: int) -> bool:
         """Whether any register of a class is listed: a stream's array has no core registers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastsmc.migrate.compat.result import Direction, MigrationCheck, RegisterFate
+from fastsmc.migrate.compat.result import Direction, MigrationCheck, Outlook, RegisterFate
 
 _SHOWN = 24
 """Registers of one reason that are named."""
@@ -19,7 +19,9 @@ def both_ways(found: MigrationCheck) -> str:
 
 def direction(name: str, found: Direction) -> str:
     """One direction: its outlook, the registers, the VMM's own error, cautions and remedies."""
-    lines = [f"{name}: {found.source} -> {found.dest} with {found.vmm}: {found.outlook.upper()}"]
+    accepted = " (accepted)" if found.outlook is Outlook.UNKNOWN and found.is_unknown_accepted else ""
+    why = f": {found.reason}" if found.reason else ""
+    lines = [f"{name}: {found.source} -> {found.dest} with {found.by}: {found.outlook.upper()}{accepted}{why}"]
     if found.lengths is not None:
         lines += [f"  {found.lengths[0]} registers in the stream, {found.lengths[1]} at the destination"]
     lines += _fates("failing", found.failing)
@@ -27,11 +29,13 @@ def direction(name: str, found: Direction) -> str:
         lines += [f"  stopped by {found.stopped_by}" + ":" * bool(found.error)]
     lines += [f"    | {line}" for line in found.error]
     lines += _fates("cannot be judged", found.unjudged)
+    lines += [f"  to know: {sentence}" for sentence in found.to_know]
     lines += [f"  warning: {caution}" for caution in found.cautions]
     for remedy in found.remedies:
         count = len(remedy.registers)
         lines += [f"  remedy ({count} register{'s' * (count != 1)}): {remedy}"]
         lines += [f"    {remedy.command}"] if remedy.command else []
+    lines += [f"  scope: {found.scope}"] if found.scope else []
     return "\n".join(lines)
 
 

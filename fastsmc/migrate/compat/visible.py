@@ -6,10 +6,10 @@ Filters and VM capabilities are no registers: the VMM sets them up again, and he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
-from fastsmc.facts.registers import CLASS_SVE, FIRMWARE_CLASSES, FW_BY_ID, reg_class
+from fastsmc.facts.registers import CLASS_SVE, FIRMWARE_CLASSES, FW_BY_ID, SVE_VLS, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
 from fastsmc.facts.vcpu import feature_bits
@@ -35,15 +35,17 @@ Told = tuple[frozenset[str], tuple[tuple[int, ...] | None, ...], bool]
 """What a guest is told: (functions answered, answer to each of _QUESTIONS, whether an SMC is served)."""
 
 
-def cautions(source: Side, dest: Side, vmm: Vmm, refused: Iterable[RegisterFate]) -> tuple[Caution, ...]:
-    """What passes and yet changes something for the guest.
+def cautions(source: Side, dest: Side, vmm: Vmm, fates: Sequence[RegisterFate]) -> tuple[Caution, ...]:
+    """What restores and yet changes something for the guest.
 
     Args:
-        refused: registers that are not written, or that the destination refuses: taken as left out.
+        fates: of all registers; those that the destination refuses are taken as left out.
     """
-    lost = {fate.reg for fate in refused if fate.errno}
-    written = carried(source, vmm) - lost
-    found = [*_not_carried(source, dest, vmm), *_kept(source, dest, vmm)]
+    lost = {fate.reg for fate in fates if fate.errno}
+    skipped = [fate.reg for fate in fates if fate.errno == OK and fate.reg in source.values.keys() - dest.values.keys()]
+    written = carried(source, vmm) - lost - set(skipped)
+    found = [*_not_carried(source, dest, vmm), *_tolerated(skipped, vmm), *_kept(source, dest, vmm)]
+    found += _vector_lengths(source, dest, vmm)
     before, after = _before(source), _after(source, dest, written)
     return (*(_changes(before, after) if before and after else ()), *found)
 
@@ -141,6 +143,39 @@ def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
         ]
         effect = f"; different from the reset value there: {', '.join(changed)}" if changed else ""
         yield Caution("not carried", f"{vmm} does not save {', '.join(names)}: they are reset there{effect}", names)
+
+
+def _tolerated(skipped: Sequence[int], vmm: Vmm) -> Iterator[Caution]:
+    """The caution about registers of the stream that the destination lacks, and the VMM leaves out."""
+    if skipped:
+        names = tuple(map(shown_name, skipped))
+        text = f"{vmm} leaves out {', '.join(names)}, which the destination lacks: their values are lost"
+        yield Caution("not carried", text, names)
+
+
+def _vector_lengths(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
+    """The caution about SVE vector lengths where the VMM does not carry them: both ends must be started with the same.
+
+    Source: QEMU docs/system/arm/cpu-features.rst, "SVE CPU Properties".
+    """
+    one, other = source.values.get(SVE_VLS, 0), dest.values.get(SVE_VLS, 0)
+    if vmm is not Vmm.QEMU or 0 in (one, other) or (one is not None and one == other):
+        return
+    if one is None or other is None:
+        yield Caution(
+            "vector lengths", f"{vmm} does not carry SVE vector lengths, and they are not known on both sides"
+        )
+        return
+    different = [f"sve{128 * (bit + 1)}=off" for bit in range(max(one, other).bit_length()) if (one ^ other) >> bit & 1]
+    text = (
+        f"SVE vector lengths differ ({_lengths(one)} here, {_lengths(other)} there, in bits) and {vmm} does not carry "
+        f"them: start both ends with -cpu host,{','.join(different)}"
+    )
+    yield Caution("vector lengths", text)
+
+
+def _lengths(value: int) -> str:
+    return ", ".join(str(128 * (bit + 1)) for bit in range(value.bit_length()) if value >> bit & 1)
 
 
 def _reset(dest: Side, reg: int) -> int | None:

@@ -1,0 +1,170 @@
+"""Values of a release's registers: recorded, composed from recordings of the same host, or what its neighbours have.
+
+A host was recorded with a few sets of vCPU features. Any other set is composed: what a feature alone changes, it
+changes beside others too. On every host that reproduces the recorded vCPU with pmu, sve and pauth together.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from fastsmc.facts.packaged import packaged
+from fastsmc.facts.register_sets import register_sets
+from fastsmc.facts.registers import CLASS_SYSREG, FIRMWARE_CLASSES, Encoding, reg_class
+from fastsmc.facts.releases import Release, release
+from fastsmc.recordings.folder import payload_path, read_payload
+from fastsmc.reference.restore import RegisterDump
+
+PACKAGED = packaged("payloads")
+"""Values of the hosts recorded on QEMU's `max` CPU."""
+
+_PLAIN = "psci02"
+_FIELD = 0xF
+
+Values = dict[int, int | None]
+Whole = dict[int, int]
+
+
+class Known(NamedTuple):
+    """Values of one vCPU, and how they are known."""
+
+    values: Values
+    how: str
+    recorded: Release | None = None
+    """The release of a vCPU that was recorded with these very features, so that its list is known too."""
+
+
+def known_values(rules: Release, features: str) -> Known:
+    """What is known of a vCPU's values on a release; every value is absent or None where nothing is."""
+    folder = _recorded_folder(rules)
+    if folder is not None:
+        recorded = payload(folder, features)
+        if recorded is not None:
+            return Known(dict(recorded), f"values of {folder.name}", _recorded_release(folder))
+        composed = _composed(folder, features)
+        if composed:
+            return Known(dict(composed), f"its values are composed from those of {folder.name} with each feature alone")
+    return _between(rules, features)
+
+
+def payload(folder: Path, features: str) -> Whole | None:
+    """Whole values, in list order, of the payload whose name has these features in any order."""
+    return _packaged(folder, features) if folder.is_relative_to(PACKAGED) else _payload(folder, features)
+
+
+@cache
+def _packaged(folder: Path, features: str) -> Whole | None:
+    return _payload(folder, features)
+
+
+def _payload(folder: Path, features: str) -> Whole | None:
+    for path in sorted(folder.glob("payload-*.bin.xz")):
+        name = path.name.removeprefix("payload-").removesuffix(".bin.xz")
+        if set(name.split("+")) == set(features.split("+")):
+            return dict(RegisterDump.parse(read_payload(payload_path(folder, name)), name).values)
+    return None
+
+
+def composed_values(folder: Path, features: str) -> Values:
+    """The values of a vCPU whose features were recorded one by one on this host; empty if one of them was not.
+
+    A register has the plain vCPU's value, or that of the one feature that changes it. Where two features change
+    different fields of an ID register, it has both; where they disagree, its value is None.
+    """
+    plain = payload(folder, _PLAIN)
+    alone = [payload(folder, each) for each in _each_alone(features)]
+    if plain is None or any(each is None for each in alone):
+        return {}
+    found: Values = {}
+    for reg in dict.fromkeys([*plain, *(reg for each in alone if each for reg in each)]):
+        own = plain.get(reg)
+        others = {each.get(reg) for each in alone if each is not None} - {own}
+        if None in others or (own is None and len(others) > 1):
+            continue  # a feature hides it, or each would give it another value
+        found[reg] = _joined(reg, own, [value for value in others if value is not None])
+    return found
+
+
+@cache
+def _composed(folder: Path, features: str) -> Values:
+    return composed_values(folder, features)
+
+
+def _each_alone(features: str) -> list[str]:
+    """The recorded sets in which each feature stands alone: "psci02+pmu", "psci02+sve"; "none" is one too."""
+    names = [name for name in features.split("+") if name != _PLAIN]
+    return [{"none": "none", "power_off": "power_off+psci02"}.get(name, f"{_PLAIN}+{name}") for name in names]
+
+
+def _joined(reg: int, own: int | None, others: list[int]) -> int | None:
+    """One value of those that features alone give a register; None where they contradict each other."""
+    if len(others) < 2:
+        return others[0] if others else own
+    if own is None or reg_class(reg) != CLASS_SYSREG or not Encoding.of(reg).is_id_register:
+        return None
+    value = own
+    for shift in range(0, 64, 4):
+        fields = {other >> shift & _FIELD for other in others} - {own >> shift & _FIELD}
+        if len(fields) > 1:
+            return None
+        for field in fields:
+            value = value & ~(_FIELD << shift) | field << shift
+    return value
+
+
+@cache
+def _folders() -> dict[str, Path]:
+    """Packaged hosts by each name of their release: 6.12, 6.12.107, and what `uname -r` printed."""
+    names: dict[str, Path] = {}
+    for found in register_sets():
+        folder = PACKAGED / found.name.split()[0]
+        if folder.is_dir():
+            names |= dict.fromkeys((found.release, found.release.rpartition(".")[0]), folder)
+    return names
+
+
+def _recorded_folder(rules: Release) -> Path | None:
+    """Where the values of that very release are, if it was recorded. A distribution's kernel never was."""
+    series = "{}.{}".format(*rules.series)
+    is_distribution = rules.stable is None and not re.fullmatch(r"v?\d+\.\d+", rules.name.strip())
+    if is_distribution:
+        return None
+    return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
+
+
+def _recorded_release(folder: Path) -> Release:
+    """The release of a packaged host, from its folder's name."""
+    return release(folder.name.split("-")[1])
+
+
+def _between(rules: Release, features: str) -> Known:
+    """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
+
+    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
+    out: the release's rules tell them, and workaround levels are the machine's.
+    """
+    wanted, before, after = _age(rules), None, None
+    for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
+        found = payload(folder, features) or _composed(folder, features)
+        if not found:
+            continue
+        if _age(_recorded_release(folder)) < wanted:
+            before = folder, found
+        elif after is None:
+            after = folder, found
+    if before is None or after is None:
+        return Known({}, "its values are not known")
+    alike: Values = {
+        reg: value
+        for reg, value in before[1].items()
+        if value is not None and after[1].get(reg) == value and reg_class(reg) not in FIRMWARE_CLASSES
+    }
+    return Known(alike, f"its values are known where {before[0].name} and {after[0].name} have the same")
+
+
+def _age(rules: Release) -> tuple[int, int, float]:
+    return *rules.series, inf if rules.stable is None else rules.stable
