@@ -151,7 +151,7 @@ def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Pred
 def _fate(reg: int, value: int, source: RegisterDump, fresh: RegisterDump, release: Release) -> Fate:
     kind, own = reg_class(reg), fresh.values.get(reg)
     if own is None:
-        return _unlisted(reg, fresh)
+        return unlisted(reg, fresh.features)
     if reg == SVE_VLS:
         return EPERM, "vector lengths are settled by KVM_ARM_VCPU_FINALIZE"
     if value == own:
@@ -167,11 +167,21 @@ def _fate(reg: int, value: int, source: RegisterDump, fresh: RegisterDump, relea
     return None, f"class {kind:#010x}"
 
 
-def _unlisted(reg: int, fresh: RegisterDump) -> Fate:
-    """The fate of a register that the vCPU does not list."""
+def unlisted(reg: int, features: str) -> Fate:
+    """The fate of a register that a vCPU does not list, whatever its value.
+
+    Args:
+        features: of the fresh vCPU, as in register sets.
+
+    Raises:
+        InputError: features without a known bit.
+
+    >>> unlisted(0x6040000000100054, "psci02+sve")[0]  # V0
+    22
+    """
     if reg_class(reg) != CLASS_CORE:
         return ENOENT, "not in the list of such a vCPU"
-    if is_vector(reg) and feature_bits(fresh.features) & FEATURE_SVE:
+    if is_vector(reg) and feature_bits(features) & FEATURE_SVE:
         return REFUSED_VECTOR
     return None, "a core register this vCPU does not list"
 
