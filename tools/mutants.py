@@ -135,7 +135,7 @@ MUTANTS = [
         ("            return wanted > own", "            return wanted < own"),
         ("return wanted == field.safe", "return wanted >= field.safe"),
         ("return value - 16 if value & 8 else value", "return value"),
-        ("if midr is None or source is None:", "if midr is None and source is None:"),
+        ("    if midr != source:", "    if midr < source:"),
         ("{field.name} if field.is_named else {field.name, field.register}", "{field.name, field.register}"),
         ("bool(wanted) != bool(own)", "bool(wanted) == bool(own)"),
         ("for wanted in (EINVAL, None) for fate", "for wanted in (None, EINVAL) for fate"),
