@@ -24,24 +24,31 @@ _CTR_IDC = 1 << 28
 _FIXED_CACHES: Fate = (EINVAL, "cache geometry is the host's, on this release")
 
 
+_UNSURE_CACHES: Fate = (None, "whether cache geometry is the host's is not known, on this release")
+
+
 def cache_size(value: int, own: int, release: Release) -> Fate:
     """CCSIDR takes any geometry whose lines are not shorter than the fresh vCPU's. Source: sys_regs.c, set_ccsidr."""
-    if release.caches_are_fixed:
+    is_unsure = "caches_are_fixed" in release.uncertain
+    if release.caches_are_fixed and not is_unsure:
         return _FIXED_CACHES
     if value & 7 < own & 7:
         return EINVAL, "cache lines shorter than the host's"
-    return OK, "any geometry with lines at least as long as the host's"
+    return _UNSURE_CACHES if is_unsure else (OK, "any geometry with lines at least as long as the host's")
 
 
 def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fate:
     """CLIDR_EL1 may promise no more coherence than CTR_EL0 does. Source: sys_regs.c, set_clidr."""
-    if release.caches_are_fixed:
+    is_unsure = "caches_are_fixed" in release.uncertain
+    if release.caches_are_fixed and not is_unsure:
         return _FIXED_CACHES
     louis, loc, louu = (value >> shift & 7 for shift in (21, 24, 27))
-    has_idc = loc == 0 or (louis == 0 and louu == 0)
-    if value >> 47 or (has_idc and not fresh.get(_CTR_EL0, 0) & _CTR_IDC):
+    needs_idc = loc == 0 or (louis == 0 and louu == 0)
+    if value >> 47 or (needs_idc and not fresh.get(_CTR_EL0, _CTR_IDC) & _CTR_IDC):
         return EINVAL, "promises coherence that CTR_EL0 does not, or reserved bits"
-    return OK, "any levels that CTR_EL0 allows"
+    if needs_idc and _CTR_EL0 not in fresh:
+        return None, "promises coherence that CTR_EL0 has to promise too, and its value is not known"
+    return _UNSURE_CACHES if is_unsure else (OK, "any levels that CTR_EL0 allows")
 
 
 # -- identification --------------------------------------------------------------------------------------------

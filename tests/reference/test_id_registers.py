@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastsmc.facts.id_fields import IdField, Rule, id_fields
-from fastsmc.facts.registers import Encoding, sysreg
-from fastsmc.facts.releases import release
+from fastsmc.facts.registers import PSTATE, Encoding, sysreg
+from fastsmc.facts.releases import Host, release
 from fastsmc.reference.id_registers import id_register
+from fastsmc.reference.restore import RegisterDump, predict
 from fastsmc.reference.restore_rules import system_register
 from fastsmc.reference.state import OK
 
@@ -274,3 +275,33 @@ def test_no_value_passes_both_ways_and_a_fixed_release_takes_what_later_ones_tak
         assert (there, back) != (OK, OK)
     if fate("6.1", field, wanted, own) == OK:
         assert fate("6.7", field, wanted, own) == OK
+
+
+@given(REGISTERS, VALUES, VALUES, st.integers(0, 2), st.sampled_from(RELEASES))
+@settings(max_examples=300)
+def test_knowing_less_never_makes_a_yes_or_a_no(reg: int, value: int, own: int, el0: int, name: str) -> None:
+    """Without MIDR_EL1 of one side, or without ID_AA64PFR0_EL1, a fate is the same or unknown."""
+    if value == own or reg == PFR0:
+        return
+    fresh, source = {MIDR: NEOVERSE_V1, PFR0: el0, reg: own}, {MIDR: NEOVERSE_V1, reg: value}
+    full = id_register(reg, value, fresh, release(name), source)[0]
+    for left_out in (MIDR, PFR0):
+        less = {other: told for other, told in fresh.items() if other != left_out}
+        assert id_register(reg, value, less, release(name), source)[0] in (full, None)
+    assert id_register(reg, value, fresh, release(name), {reg: value})[0] in (full, None)
+
+
+@given(st.dictionaries(REGISTERS, VALUES, max_size=12), st.sampled_from(RELEASES))
+@settings(max_examples=60)
+def test_a_machine_against_itself_is_never_refused(values: dict[int, int], name: str) -> None:
+    one = RegisterDump("psci02", {MIDR: NEOVERSE_N1, PSTATE: 0x8000_0000, **values})
+    assert {p.errno for p in predict(one, Host.of(name), one)} == {OK}
+
+
+def test_every_register_is_judged_where_no_field_is_unknown() -> None:
+    """Two CPUs, with numbers of our own: ID_AA64ISAR0_EL1 is only lowered, ID_AA64MMFR2_EL1.E0PD would be raised."""
+    isar0, mmfr2 = sysreg(3, 0, 0, 6, 0), sysreg(3, 0, 0, 7, 2)
+    n1 = {MIDR: NEOVERSE_N1, isar0: 0x0000_1000_1021_1120, mmfr2: 0x1000_0000_0010_1011}
+    v1 = {MIDR: NEOVERSE_V1, isar0: 0x0021_1110_1021_2120, mmfr2: 0x0220_0111_0200_1011}
+    told = predict(RegisterDump("psci02", n1), Host.of("6.12"), RegisterDump("psci02", v1))
+    assert {p.reg: p.errno for p in told} == {MIDR: EINVAL, isar0: OK, mmfr2: EINVAL}

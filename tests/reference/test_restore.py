@@ -95,13 +95,18 @@ def test_other_registers(source: str, destination: str, features: str, fates: di
         ("7.3", 0xDF11, 1, 2, OK),  # CNTP_CTL: state
         ("6.1", 0xC801, 0x21, 0x23, EINVAL),
         ("6.12", 0xC801, 1 << 47, 0x23, EINVAL),
-        ("6.12", 0xC801, 0x0100_0023, 0x0200_0021, EINVAL),  # coherence that CTR_EL0 = 0 does not promise
+        ("6.12", 0xC801, 0x0100_0023, 0x0200_0021, None),  # coherence that CTR_EL0 has to promise
         ("6.12", 0xC801, 0x0920_0023, 0x0200_0021, OK),
     ],
 )
 def test_system_registers_with_another_value(name: str, encoding: int, value: int, own: int, errno: int | None) -> None:
     reg = SYSREG | encoding
     assert system_register(reg, value, {reg: own}, release(name))[0] == errno
+
+
+@pytest.mark.parametrize(("ctr", "errno"), [(0, EINVAL), (1 << 28, OK)])
+def test_cache_levels_promise_no_more_than_ctr_el0(ctr: int, errno: int) -> None:
+    assert system_register(CLIDR, 0x0100_0023, {CLIDR: 0x0200_0021, CTR: ctr}, release("6.12"))[0] == errno
 
 
 @pytest.mark.parametrize(("name", "value", "errno"), [("6.1", 3, EINVAL), ("6.3", 3, OK), ("6.3", 0x1001, EINVAL)])
