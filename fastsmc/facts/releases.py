@@ -17,6 +17,7 @@ from typing import Any
 
 from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
+from fastsmc.facts.id_changes import ID_CHANGES
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
 from fastsmc.facts.vcpu import VCPU_FEATURES
@@ -45,9 +46,16 @@ class Release:
             CPU_SUSPEND, CPU_ON and AFFINITY_INFO (false).
         n_vcpu_feature: feature bits KVM_ARM_VCPU_INIT knows; a higher one is ENOENT.
         caches_are_fixed: CLIDR_EL1 and CCSIDR accept no value but the host's.
-        id_registers_are_fixed: ID registers accept no value but the vCPU's own, CSV2 and CSV3 apart.
-        writable_id_fields: ID register fields known to accept lower values, as "REGISTER.FIELD".
+        id_registers_are_fixed: ID registers accept no value but the vCPU's own, the writable fields apart.
+        writable_id_fields: ID register fields that accept other values, as "REGISTER.FIELD", and registers all of
+            whose fields do, as far as `id_fields` does not say otherwise.
         maybe_writable_id_fields: those that became writable somewhere around this release, so that it may refuse them.
+        fixed_id_fields: fields that could be written in earlier releases.
+        ignored_id_fields: fields that earlier releases showed; the value they showed is accepted and ignored.
+        unknown_id_fields: fields of which it is not known what this release accepts.
+        ignores_aarch32_ids: where EL0 has no AArch32, what is written to its ID registers is ignored.
+        pmu_version_must_match: a version of the PMU is accepted only if the vCPU has one, and none only if not.
+        takes_system_mode: PSTATE of an AArch32 vCPU accepts System mode; None where that is not known.
         uncertain: fields that changed somewhere between a recorded release before this one and one after it.
     """
 
@@ -70,6 +78,12 @@ class Release:
     id_registers_are_fixed: bool = True
     writable_id_fields: frozenset[str] = frozenset()
     maybe_writable_id_fields: frozenset[str] = frozenset()
+    fixed_id_fields: frozenset[str] = frozenset()
+    ignored_id_fields: frozenset[str] = frozenset()
+    unknown_id_fields: frozenset[str] = frozenset()
+    ignores_aarch32_ids: bool = False
+    pmu_version_must_match: bool = False
+    takes_system_mode: bool | None = False
     uncertain: tuple[str, ...] = ()
 
     @property
@@ -189,13 +203,6 @@ CHANGES: tuple[Change, ...] = (
         (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
     ),
     Change(
-        (6, 7),
-        "6.7 pull request: writable ID registers, in part since 6.2; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
-        sets={"id_registers_are_fixed": False},
-        adds={"writable_id_fields": ("ID_AA64DFR0_EL1.DebugVer", "ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon")},
-        after=(6, 1),
-    ),
-    Change(
         (6, 13),
         "6.13 pull request: PSCI 1.2 and 1.3, SYSTEM_OFF2",
         sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)},
@@ -213,17 +220,13 @@ CHANGES: tuple[Change, ...] = (
         after=(6, 12),
     ),
     Change(
-        (6, 18),
-        "6.18 pull request (Jinqian Yang); HCX recorded: EINVAL in 6.16.12, accepted in 6.18.15",
-        adds={"writable_id_fields": ("ID_AA64MMFR1_EL1.HCX", "ID_AA64MMFR1_EL1.TWED")},
-    ),
-    Change(
         (7, 3),
         "7.3, commit 64dc6f1db7e6 (hypercalls.c), and the stable updates of 3 October 2026; recorded: EEXIST in "
         "6.12.107, 6.18.15 and 7.1.13, EINVAL in 7.2.12 and 7.3.4",
         sets={"filter_empty_at_0_errno": EINVAL},
         backports={(7, 2): 9, (6, 18): 55, (6, 12): 112, (6, 6): 158},
     ),
+    *(Change(**row) for row in ID_CHANGES),
 )
 
 

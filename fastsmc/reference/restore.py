@@ -28,8 +28,16 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, feature_bits
-from fastsmc.reference.restore_rules import STATE, Fate, cache_size, is_state, system_register
+from fastsmc.facts.vcpu import (
+    CAPS_OF_FEATURE,
+    FEATURE_PAUTH_ADDRESS,
+    FEATURE_PAUTH_GENERIC,
+    FEATURE_SVE,
+    feature_bits,
+)
+from fastsmc.reference.core_registers import MODE, REFUSED_VECTOR, is_vector, pstate_mode
+from fastsmc.reference.id_registers import Fate
+from fastsmc.reference.restore_rules import STATE, cache_size, is_state, system_register
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
@@ -135,30 +143,47 @@ def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Pred
             errno: int | None = vm.set_one_reg(0, reg, value)
             why = "firmware register: the reference"
         else:
-            errno, why = _fate(reg, value, fresh.values, host.release)
+            errno, why = _fate(reg, value, source, fresh, host.release)
         told.append(Prediction(reg, value, errno, why))
     return tuple(told)
 
 
-def _fate(reg: int, value: int, fresh: Mapping[int, int], release: Release) -> Fate:
-    kind = reg_class(reg)
-    if reg not in fresh:
-        if kind == CLASS_CORE:
-            return None, "a core register this vCPU does not list"
-        return ENOENT, "not in the list of such a vCPU"
+def _fate(reg: int, value: int, source: RegisterDump, fresh: RegisterDump, release: Release) -> Fate:
+    kind, own = reg_class(reg), fresh.values.get(reg)
+    if own is None:
+        return unlisted(reg, fresh.features)
     if reg == SVE_VLS:
         return EPERM, "vector lengths are settled by KVM_ARM_VCPU_FINALIZE"
-    if value == fresh[reg]:
+    if value == own:
         return OK, "the value it has already"
     if kind == CLASS_DEMUX:
-        return cache_size(value, fresh[reg], release)
+        return cache_size(value, own, release)
     if kind == CLASS_SYSREG:
-        return system_register(reg, value, fresh, release)
-    if reg == PSTATE and (value ^ fresh[reg]) & 0x1F:
-        return None, "PSTATE of another mode"
+        return system_register(reg, value, fresh.values, release, source.values)
+    if reg == PSTATE and (value ^ own) & MODE:
+        return pstate_mode(value, feature_bits(fresh.features), fresh.values, release)
     if kind in (CLASS_CORE, CLASS_SVE):
         return STATE
     return None, f"class {kind:#010x}"
+
+
+def unlisted(reg: int, features: str) -> Fate:
+    """The fate of a register that a vCPU does not list, whatever its value.
+
+    Args:
+        features: of the fresh vCPU, as in register sets.
+
+    Raises:
+        InputError: features without a known bit.
+
+    >>> unlisted(0x6040000000100054, "psci02+sve")[0]  # V0
+    22
+    """
+    if reg_class(reg) != CLASS_CORE:
+        return ENOENT, "not in the list of such a vCPU"
+    if is_vector(reg) and feature_bits(features) & FEATURE_SVE:
+        return REFUSED_VECTOR
+    return None, "a core register this vCPU does not list"
 
 
 def takes_any_value(reg: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import RecordingError
-from fastsmc.facts.registers import PSTATE, register
+from fastsmc.facts.registers import register, sysreg
 from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording, payload_path
 from fastsmc.verification import host_of, verify
@@ -24,7 +24,7 @@ from tests.support.places import TESTS
 from tests.support.thinned import thin
 
 RECORDINGS = TESTS / "recordings"
-PSCI, TIMER_CNT = register("PSCI_VERSION"), 0x6030_0000_0013_DF1A
+PSCI, TIMER_CNT, MMFR0 = register("PSCI_VERSION"), 0x6030_0000_0013_DF1A, sysreg(3, 0, 0, 7, 0)
 DESTINATION = "linux-6.12.107-max"
 REPLAYS = {"reglist": replay_reglist, "restore": replay_restore, "payload": replay_payloads}
 
@@ -132,8 +132,9 @@ def test_counters_go_on_between_two_readings(host: Path) -> None:
 
 def test_a_register_without_a_rule_is_counted_and_hides_nothing(host: Path) -> None:
     source = payload_path(host.parent / "linux-6.16.12-max", "psci02")
-    rewrite_payload(source, lambda raw: raw.__setitem__(raw.index(PSTATE.to_bytes(8, "little")) + 8, 0xC4))
-    rewrite(host, "restore", lambda r: from_6_16(r).update(fails=[[f"{PSTATE:#x}", 22], *from_6_16(r)["fails"]]))
+    unused_bits = 8 + 6  # bits 51:48, in byte 6 behind the id
+    rewrite_payload(source, lambda raw: raw.__setitem__(raw.index(MMFR0.to_bytes(8, "little")) + unused_bits, 1))
+    rewrite(host, "restore", lambda r: from_6_16(r)["fails"].append([f"{MMFR0:#x}", 22]))
     rewrite(host, "restore", lambda r: from_6_16(r).update(failed=len(from_6_16(r)["fails"])))
     told = replayed(host)["restore"]
     assert (told.n_match, dict(told.notes)) == (told.n_record, {NOT_MODELLED: 1})

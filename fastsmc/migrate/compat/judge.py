@@ -17,20 +17,17 @@ from fastsmc.facts.registers import (
     SVE_VLS,
     FwKind,
     reg_class,
-    reg_size,
 )
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.facts.vcpu import FEATURE_SVE, feature_bits
 from fastsmc.migrate.compat.lists import why_missing
 from fastsmc.migrate.compat.result import RegisterFate
 from fastsmc.migrate.compat.side import WORKAROUNDS, Side, kernel_host
-from fastsmc.reference.restore import RegisterDump, predict, takes_any_value
-from fastsmc.reference.restore_rules import Fate
+from fastsmc.reference.id_registers import Fate
+from fastsmc.reference.restore import RegisterDump, predict, takes_any_value, unlisted
 from fastsmc.reference.state import OK
 
 MISSING = "missing there"
-_VECTOR_BYTES = 16
 _ASSUMED_LEVEL = "a workaround level is the machine's and the kernel's, and one of them is assumed"
 _NO_VALUE = "its value is not known on both sides"
 _SAME_MACHINE: Fate = (OK, "one machine: its own value")
@@ -115,7 +112,7 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
     if reg not in dest.values:
         is_partial = not dest.has_class(CLASS_CORE)  # a stream's array: neither core nor SVE registers are in it
         if kind == CLASS_CORE or (kind == CLASS_SVE and is_partial):
-            return _unlisted_core(reg, dest)
+            return unlisted(reg, dest.features)
         return ENOENT, f"{MISSING}: {why_missing(reg, dest.release, dest.features)}"
     if reg == SVE_VLS:
         return EPERM, "vector lengths are settled by KVM_ARM_VCPU_FINALIZE"
@@ -126,18 +123,6 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
     if dest.is_emulated and value is not None and kind == CLASS_SYSREG:
         return EPERM, f"QEMU's own value, {dest.values[reg] or 0:#x}, cannot be changed to {value:#x}"
     return None, _NO_VALUE if dest.release else f"{_NO_VALUE}, or no kernel's rules apply"
-
-
-def _unlisted_core(reg: int, dest: Side) -> Fate:
-    """The fate of a core register that the destination's list lacks.
-
-    A vCPU with SVE has its vector registers as Z registers only: the 128-bit core registers are refused.
-
-    Source: Linux arch/arm64/kvm/guest.c, core_reg_size_from_offset; github.com/cloud-hypervisor, issue 8057.
-    """
-    if reg_size(reg) == _VECTOR_BYTES and feature_bits(dest.features) & FEATURE_SVE:
-        return EINVAL, "a vCPU with SVE has its vector registers as Z registers, and refuses V registers"
-    return None, "a core register this vCPU does not list"
 
 
 def firmware_reason(reg: int, value: int | None, dest: Side, host: Host) -> str:
