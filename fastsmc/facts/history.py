@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from fastsmc.facts.releases import CHANGES, Release, release
+from fastsmc.facts.changes import CHANGES
+from fastsmc.facts.releases import Release, release
 from fastsmc.facts.versions import NEWEST, OLDEST
 
 

@@ -1,9 +1,9 @@
 """Linux releases as sets of rules, and hosts: a release plus what the machine adds.
 
-A release is what the first supported one had, plus every change up to it. A change says since which release it is
-there (`by`), in which stable updates of older releases it is there too (`backports`) and, where only recordings
-bracket it, which release or update is known to be without it (`after`, `stable_after`). So the rules of 5.10.50 differ
-from those of 5.10.218, and 5.10 without a number has those of the newest 5.10.
+A release is what the first supported one had, plus every change up to it (`changes`), plus what its vendor is known to
+have changed (`vendors`). So the rules of 5.10.50 differ from those of 5.10.218, and 5.10 without a number has those of
+the newest 5.10. Where it is not known whether a release has a change, that is a doubt, which goes where the release
+goes.
 
 Nothing else in this package compares version numbers: a rule that differs between releases is a field here.
 """
@@ -11,16 +11,37 @@ Nothing else in this package compares version numbers: a rule that differs betwe
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from errno import EEXIST, EINVAL
+from errno import EEXIST
 from functools import cache
 from typing import Any
 
 from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
+from fastsmc.facts.changes import CHANGES, Change
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
-from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
-from fastsmc.facts.vcpu import VCPU_FEATURES
-from fastsmc.facts.versions import NEWEST, OLDEST, Series, Version, check_existence, parse_version
+from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, psci_name
+from fastsmc.facts.vendors import Kernel, feature_parts, kernel
+from fastsmc.facts.versions import Series, Version, check_known, stable_note
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something that is not known of a release's rules.
+
+    Attributes:
+        fields: fields of `Release` that may be different.
+        text: why it is not known, in words.
+        source: what is known, and on whose word.
+        others: the rules as they would be otherwise, without doubts of their own.
+    """
+
+    fields: tuple[str, ...]
+    text: str
+    source: str
+    others: tuple[Release, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.fields)}: {self.text} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,10 +69,17 @@ class Release:
         id_registers_are_fixed: ID registers accept no value but the vCPU's own, CSV2 and CSV3 apart.
         writable_id_fields: ID register fields known to accept lower values, as "REGISTER.FIELD".
         maybe_writable_id_fields: those that became writable somewhere around this release, so that it may refuse them.
-        uncertain: fields that changed somewhere between a recorded release before this one and one after it.
+        version: series and stable update; None as the third where none was named: the newest.
+        vendor: who built the kernel, "RHEL 9"; "" for mainline, "custom" for a suffix that is not known.
+        notes: what a reader must know of it: what its vendor is known to have changed, and that it may carry more.
+        doubts: what is not known of its rules.
     """
 
     name: str
+    version: Version = (0, 0, None)
+    vendor: str = ""
+    notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
     fw_registers: tuple[str, ...] = ("PSCI_VERSION", "SMCCC_ARCH_WORKAROUND_1", "SMCCC_ARCH_WORKAROUND_2")
     bitmap_limit: tuple[int, int, int, int] = (0, 0, 0, 0)
     bitmap_reset: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -70,17 +98,26 @@ class Release:
     id_registers_are_fixed: bool = True
     writable_id_fields: frozenset[str] = frozenset()
     maybe_writable_id_fields: frozenset[str] = frozenset()
-    uncertain: tuple[str, ...] = ()
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """Fields that may be different, of all doubts."""
+        return tuple(dict.fromkeys(name for doubt in self.doubts for name in doubt.fields))
+
+    @property
+    def is_mainline(self) -> bool:
+        """Whether the name is that of a mainline release, and nobody else's kernel."""
+        return not self.vendor
 
     @property
     def series(self) -> Series:
         """(major, minor): (6, 12) of "6.12.118"."""
-        return parse_version(self.name)[:2]
+        return self.version[:2]
 
     @property
     def stable(self) -> int | None:
         """Number of the stable update, 118 of "6.12.118"; None where none was named: the newest."""
-        return parse_version(self.name)[2]
+        return self.version[2]
 
     def __str__(self) -> str:
         words = {
@@ -92,139 +129,12 @@ class Release:
             "uncertain": self.uncertain or ("nothing",),
         }
         rows = [f"  {label:18}  {', '.join(told)}" for label, told in words.items()]
+        rows += [f"  {'doubt':18}  {doubt}" for doubt in self.doubts]
+        rows += [f"  {'note':18}  {note}" for note in self.notes]
         return "\n".join([f"Linux {self.name}", *rows])
 
     def __repr__(self) -> str:
-        return f"Release({shown(self.name)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between releases.
-
-    Attributes:
-        by: first release that has it.
-        sets: fields it replaces.
-        adds: fields it appends to.
-        after: newest release known to lack it, where the exact one is not known.
-        backports: series older than `by` that got it by a stable update, each with the first update known to have it.
-        stable_after: series, each with the newest update known to lack it, where it is not known which later one
-            got it. Between that update and the one in `backports`, if there is one, the change is uncertain.
-    """
-
-    by: Series
-    source: str
-    sets: dict[str, Any] = field(default_factory=dict)
-    adds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    after: Series | None = None
-    backports: dict[Series, int] = field(default_factory=dict)
-    stable_after: dict[Series, int] = field(default_factory=dict)
-
-    def is_in(self, version: Version) -> bool | None:
-        """Whether a release has this change; None where it may have it.
-
-        >>> change = Change((7, 3), "", backports={(6, 12): 112}, stable_after={(6, 12): 107, (6, 6): 50})
-        >>> [change.is_in((6, 12, update)) for update in (107, 110, 112, None)]
-        [False, None, True, True]
-        >>> change.is_in((6, 6, None)), change.is_in((6, 6, 50)), change.is_in((7, 3, 0))
-        (None, False, True)
-        """
-        *series, update = version
-        opened = series[0], series[1]
-        first, lacking = self.backports.get(opened), self.stable_after.get(opened)
-        if opened >= self.by or (first is not None and (update is None or update >= first)):
-            return True
-        if lacking is not None:
-            return None if update is None or update > lacking else False
-        return None if self.after is not None and opened > self.after else False
-
-
-CHANGES: tuple[Change, ...] = (
-    Change((5, 12), "5.12 merge of the TRNG service (trng.c)", adds={"answers": ("TRNG",)}),
-    Change((5, 13), "5.13 merge of the vendor calls and PTP (hypercalls.c)", adds={"answers": ("VENDOR_HYP",)}),
-    Change(
-        (5, 17),
-        "Spectre-BHB fixes, March 2022. Stable updates from memory, except that 5.10.218 is recorded",
-        adds={"answers": ("WORKAROUND_3",), "fw_registers": ("SMCCC_ARCH_WORKAROUND_3",)},
-        backports={(5, 10): 105, (5, 15): 28, (5, 16): 14},
-    ),
-    Change(
-        (5, 18),
-        "PSCI 1.1 and SYSTEM_RESET2 (psci.c)",
-        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1)},
-    ),
-    Change(
-        (5, 18),
-        "32-bit rule generalised: patch seen, release not pinned; recorded off in 5.10.218, on in 6.1.192",
-        sets={"a32_refuses_all_smc64": True},
-        after=(5, 10),
-    ),
-    Change(
-        (5, 19),
-        "hypercall services selection v7, merged for 5.19 (hypercalls.c); SYSTEM_SUSPEND capability",
-        sets={
-            "is_gated": True,
-            "bitmap_limit": (1, 1, 3, 0),
-            "bitmap_reset": (1, 1, 3, 0),
-            "has_system_suspend": True,
-        },
-        adds={"fw_registers": ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP")},
-    ),
-    Change(
-        (5, 15),
-        "5.15, commit e10ecb4d6c07 (psci.c); recorded: masked in 5.10.218, -2 in 6.1.192",
-        sets={"mpidr_masks_extra_bits": False},
-    ),
-    Change(
-        (5, 18),
-        "5.18, commit d495f942f40a (struct kvm_run's system_event); recorded: ndata 0 in 5.10.218, 1 in 6.1.192",
-        sets={"has_event_data": True},
-    ),
-    Change(
-        (6, 3),
-        "6.3 pull request, commit 7af0c2534f4c; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
-        sets={"caches_are_fixed": False},
-    ),
-    Change(
-        (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
-    ),
-    Change(
-        (6, 7),
-        "6.7 pull request: writable ID registers, in part since 6.2; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
-        sets={"id_registers_are_fixed": False},
-        adds={"writable_id_fields": ("ID_AA64DFR0_EL1.DebugVer", "ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon")},
-        after=(6, 1),
-    ),
-    Change(
-        (6, 13),
-        "6.13 pull request: PSCI 1.2 and 1.3, SYSTEM_OFF2",
-        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)},
-    ),
-    Change(
-        (6, 15),
-        "6.15 pull request, commit c0000e58c74e: VENDOR_HYP_BMAP_2, reset 0",
-        sets={"bitmap_limit": (1, 1, 3, 3)},
-        adds={"fw_registers": ("VENDOR_HYP_BMAP_2",)},
-    ),
-    Change(
-        (6, 16),
-        "6.16: KVM_ARM_VCPU_HAS_EL2 and its E2H0 can be asked for; recorded: ENOENT in 6.12.107, EINVAL in 6.16.12",
-        sets={"n_vcpu_feature": 9},
-        after=(6, 12),
-    ),
-    Change(
-        (6, 18),
-        "6.18 pull request (Jinqian Yang); HCX recorded: EINVAL in 6.16.12, accepted in 6.18.15",
-        adds={"writable_id_fields": ("ID_AA64MMFR1_EL1.HCX", "ID_AA64MMFR1_EL1.TWED")},
-    ),
-    Change(
-        (7, 3),
-        "7.3, commit 64dc6f1db7e6 (hypercalls.c), and the stable updates of 3 October 2026; recorded: EEXIST in "
-        "6.12.107, 6.18.15 and 7.1.13, EINVAL in 7.2.12 and 7.3.4",
-        sets={"filter_empty_at_0_errno": EINVAL},
-        backports={(7, 2): 9, (6, 18): 55, (6, 12): 112, (6, 6): 158},
-    ),
-)
+        return f"Release({shown(self.name)}{f', {self.vendor}' if self.vendor else ''})"
 
 
 def release(name: str) -> Release:
@@ -242,24 +152,35 @@ def release(name: str) -> Release:
     >>> [len(release(name).fw_registers) for name in ("5.10.104", "5.10.105", "5.10")]
     [3, 4, 4]
     """
-    version = parse_version(name)
-    check_existence(name, version)
-    return _release(name.strip(), version)
+    found = kernel(name)
+    name = name.strip()
+    if features := feature_parts(name):
+        msg = (
+            f"release {shown(name)} names vCPU features ({features}), which a VM has and no host: give them as features"
+        )
+        raise InputError(msg)
+    check_known(name, found.version, found.told, is_plain=found.is_plain)
+    return _release(name)
 
 
 @cache
-def _release(name: str, version: Version) -> Release:
-    series = version[:2]
-    if not OLDEST <= series <= NEWEST:
-        msg = (
-            f"release {name} is outside {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}, the releases fastsmc knows"
-        )
-        raise InputError(msg)
-    row = Release(name=name)
+def _release(name: str) -> Release:
+    found = kernel(name)
+    vendor = found.vendor
+    notes = (*found.notes, *stable_note(found.version))
+    named = vendor.name if vendor else "" if found.is_plain else "custom"
+    row = Release(name=name, version=found.version, vendor=named, notes=notes)
     for change in CHANGES:
-        row = _applied(row, change, version)
+        row = _applied(row, change, found.version, is_guessed=not found.is_plain)
+    for change in vendor.changes if vendor else ():
+        counted = (*found.version[:2], found.count) if found.is_counted else found.version
+        row = _applied(row, change, counted)
+    return _with_later_doubts(_in_list_order(row), found) if vendor and vendor.is_heavy else _in_list_order(row)
+
+
+def _in_list_order(row: Release) -> Release:
     order = {register: index for index, register in enumerate(_REG_LIST_ORDER)}
-    return replace(row, fw_registers=tuple(sorted(row.fw_registers, key=order.__getitem__)))
+    return replace(row, fw_registers=tuple(sorted(set(row.fw_registers), key=order.__getitem__)))
 
 
 _REG_LIST_ORDER = (
@@ -274,21 +195,62 @@ _REG_LIST_ORDER = (
 )
 
 
-def _applied(row: Release, change: Change, version: Version) -> Release:
+def _applied(row: Release, change: Change, version: Version, *, is_guessed: bool = False) -> Release:
+    """The rules after a change, if the release has it; a doubt where that is not known.
+
+    Args:
+        is_guessed: the name does not tell the stable update, so what came by one is taken to be there.
+    """
     is_in = change.is_in(version)
-    if is_in is None:
-        maybe = row.maybe_writable_id_fields.union(change.adds.get("writable_id_fields", ()))
-        uncertain = (*row.uncertain, *change.sets, *change.adds)
-        return replace(row, uncertain=uncertain, maybe_writable_id_fields=maybe)
-    if not is_in:
+    with_it = _changed(row, change)
+    if is_in is False or with_it == row:
         return row
+    fields = tuple(sorted({*change.sets, *change.adds}))
+    backported = version[2] is None and version[:2] in change.backports and version[:2] < change.by
+    if is_in and not (is_guessed and backported):
+        return with_it
+    if is_in:
+        text = f"came by update {change.backports[version[:2]]}, and the name does not tell which update this is"
+    else:
+        text = change.bracket(version)
+    taken, other = (with_it, row) if is_in or change.is_assumed else (row, with_it)
+    doubt = Doubt(fields, text, change.source, (replace(other, doubts=()),))
+    maybe = with_it.writable_id_fields - row.writable_id_fields if not is_in else frozenset()
+    return replace(taken, doubts=(*row.doubts, doubt), maybe_writable_id_fields=row.maybe_writable_id_fields | maybe)
+
+
+def _changed(row: Release, change: Change) -> Release:
+    """The rules with a change."""
     fields = dict(change.sets)
     for name, more in change.adds.items():
         old = getattr(row, name)
-        fields[name] = old | set(more) if isinstance(old, frozenset) else (*old, *more)
+        fields[name] = old | set(more) if isinstance(old, frozenset) else tuple(dict.fromkeys((*old, *more)))
     return replace(row, **fields)
 
 
+def _with_later_doubts(row: Release, found: Kernel) -> Release:
+    """The rules of a kernel that may have been given any later change: what those would set is in doubt."""
+    others, later = [], row
+    for change in CHANGES:
+        if change.is_in(found.version) is False:
+            later = _in_list_order(_changed(later, change))
+            others.append(replace(later, doubts=()))
+    others = [other for other in dict.fromkeys(others) if other != replace(row, doubts=())]
+    if not others:
+        return row
+    names = [name for name in _RULES if any(getattr(other, name) != getattr(row, name) for other in others)]
+    text = f"{row.vendor} may have changes of later releases, which {found.base} lacks"
+    doubt = Doubt(tuple(names), text, "which of them is not known", tuple(others))
+    maybe = row.maybe_writable_id_fields.union(*(other.writable_id_fields for other in others))
+    return replace(row, doubts=(*row.doubts, doubt), maybe_writable_id_fields=maybe - row.writable_id_fields)
+
+
+_RULES = tuple(
+    name
+    for name in Release.__dataclass_fields__
+    if name not in ("name", "version", "vendor", "notes", "doubts", "maybe_writable_id_fields")
+)
+"""The fields of a release that are rules."""
 _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED)
 """Highest level of WORKAROUND_1, _2 and _3."""
 DEFAULT_LEVELS = (2, 0, 0)
@@ -338,17 +300,15 @@ class Host:
         >>> Host.of("6.12.118").release.stable
         118
         """
-        named = ", ".join(part for part in str(name).split("+")[1:] if part in VCPU_FEATURES)
-        if named:
-            msg = f"host {shown(name)} names vCPU features ({named}), which a VM has and no host: give them as features"
-            raise InputError(msg)
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)
 
     def __str__(self) -> str:
         levels = ", ".join(map(str, self.workaround))
         counter = "" if self.is_arch_counter_clocksource else "; its clock source is not the Arm counter"
         named = "" if self.name in ("", self.release.name) else f"{self.name}: "
-        return f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+        head = f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+        doubts = [f"  doubt: {doubt}" for doubt in self.release.doubts]
+        return "\n".join([head, *doubts, *(f"  note: {note}" for note in self.release.notes)])
 
     def __repr__(self) -> str:
         return f"Host({shown(self.name or self.release.name)}, {self.release!r}, workaround={self.workaround})"

@@ -15,6 +15,7 @@ from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
+from fastsmc.facts.vendors import split_plus
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
@@ -38,7 +39,7 @@ def looks_like_release(text: str) -> bool:
 def split_features(text: str, features: str | None) -> tuple[str, str]:
     """(name, features) of "6.12+psci02+pmu"; features given apart win over none, and contradict others.
 
-    A distribution's suffix may hold a plus too, "6.12.107+deb13-arm64": what has a hyphen is no feature.
+    The name of a kernel may hold a plus too, "6.12.107+deb13-arm64" or "…el9.aarch64+64k": `vendors.split_plus`.
 
     Raises:
         InputError: an unknown feature, or features given twice.
@@ -46,9 +47,7 @@ def split_features(text: str, features: str | None) -> tuple[str, str]:
     >>> split_features("6.12.107+deb13-arm64+pmu+psci02", None)
     ('6.12.107+deb13-arm64', 'psci02+pmu')
     """
-    name, *parts = text.split("+")
-    while parts and "-" in parts[0]:
-        name += "+" + parts.pop(0)
+    name, parts = split_plus(text)
     if parts and features is not None:
         msg = f"{text!r} names features, and {features!r} are given apart: give them once"
         raise InputError(msg)
@@ -89,10 +88,12 @@ def by_release(text: str, features: str | None) -> Side:
     folder = _recorded_folder(rules)
     if folder is not None and (found := _payload(folder, wanted)) is not None:
         note = f"values of {folder.name}"
-        return Side(text, SideBasis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note,))
+        return Side(
+            text, SideBasis.RECORDED, _recorded_release(folder), wanted, found, True, notes=(note, *rules.notes)
+        )
     known, told = _between(rules, wanted)
     values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *doubts(rules))
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *rules.notes, *doubts(rules))
     return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
 
 
@@ -177,8 +178,7 @@ def _folders() -> dict[str, Path]:
 
 def _recorded_folder(rules: Release) -> Path | None:
     series = "{}.{}".format(*rules.series)
-    is_distribution = rules.stable is None and not re.fullmatch(r"v?\d+\.\d+", rules.name.strip())
-    if is_distribution:
+    if not rules.is_mainline:
         return None
     return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
 
@@ -186,25 +186,28 @@ def _recorded_folder(rules: Release) -> Path | None:
 def _between(rules: Release, features: str) -> tuple[dict[int, int | None], str]:
     """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
 
-    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
-    out: the release's rules tell them, and workaround levels are the machine's.
+    A kernel between them with another value would have changed it and changed it back. A vendor may have taken a
+    change from any later release, so of its kernels only what all later recordings agree on is known. Firmware
+    registers are left out: the release's rules tell them, and workaround levels are the machine's.
     """
-    wanted, before, after = _age(rules), None, None
+    wanted, before = _age(rules), None
+    after: list[tuple[Path, dict[int, int | None]]] = []
     for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
         if (found := _payload(folder, features)) is None:
             continue
         if _age(_recorded_release(folder)) < wanted:
             before = folder, found
-        elif after is None:
-            after = folder, found
-    if before is None or after is None:
+        elif not after or not rules.is_mainline:
+            after.append((folder, found))
+    if before is None or not after:
         return {}, "its values are not known"
     alike = {
         reg: value
         for reg, value in before[1].items()
-        if after[1].get(reg) == value and reg_class(reg) not in FIRMWARE_CLASSES
+        if all(values.get(reg) == value for _, values in after) and reg_class(reg) not in FIRMWARE_CLASSES
     }
-    return alike, f"and its values are known where {before[0].name} and {after[0].name} have the same"
+    others = after[0][0].name if len(after) == 1 else "all later ones"
+    return alike, f"and its values are known where {before[0].name} and {others} have the same"
 
 
 def _age(rules: Release) -> tuple[int, int, float]:
