@@ -25,13 +25,14 @@ STATE: Fate = (OK, "state: any value")
 
 _CLIDR_EL1, _CTR_EL0 = sysreg(3, 1, 0, 0, 1), sysreg(3, 3, 0, 0, 1)
 _CTR_IDC = 1 << 28
+_UNSURE_CACHES: Fate = (None, "whether caches may be given, or are the host's, is not known of this release")
 _FIXED_CACHES: Fate = (EINVAL, "cache geometry is the host's, on this release")
 
 
 def cache_size(value: int, own: int, release: Release) -> Fate:
     """CCSIDR takes any geometry whose lines are not shorter than the fresh vCPU's. Source: sys_regs.c, set_ccsidr."""
     if release.caches_are_fixed:
-        return _FIXED_CACHES
+        return _UNSURE_CACHES if "caches_are_fixed" in release.uncertain else _FIXED_CACHES
     if value & 7 < own & 7:
         return EINVAL, "cache lines shorter than the host's"
     return OK, "any geometry with lines at least as long as the host's"
@@ -40,7 +41,7 @@ def cache_size(value: int, own: int, release: Release) -> Fate:
 def _cache_levels(value: int, fresh: Mapping[int, int], release: Release) -> Fate:
     """CLIDR_EL1 may promise no more coherence than CTR_EL0 does. Source: sys_regs.c, set_clidr."""
     if release.caches_are_fixed:
-        return _FIXED_CACHES
+        return _UNSURE_CACHES if "caches_are_fixed" in release.uncertain else _FIXED_CACHES
     louis, loc, louu = (value >> shift & 7 for shift in (21, 24, 27))
     has_idc = loc == 0 or (louis == 0 and louu == 0)
     if value >> 47 or (has_idc and not fresh.get(_CTR_EL0, 0) & _CTR_IDC):
@@ -139,7 +140,8 @@ def _id_field(encoding: Encoding, shift: int, value: int, own: int, release: Rel
     Around the release that made fields writable, a value is refused only if it is refused before and after.
     """
     unknown: Fate = (None, f"no rule is known for bits {shift + 3}:{shift} of an ID register with another value")
-    is_uncertain = "id_registers_are_fixed" in release.uncertain
+    doubts = [doubt for doubt in release.doubts if "id_registers_are_fixed" in doubt.fields]
+    is_uncertain = bool(doubts)
     if release.id_registers_are_fixed and not is_uncertain:
         return unknown if (encoding, shift) in _CSV else (EINVAL, "ID registers are fixed, on this release")
     field = ID_FIELDS.get((encoding, shift))
@@ -150,5 +152,7 @@ def _id_field(encoding: Encoding, shift: int, value: int, own: int, release: Rel
     if value > own or (value < field.lowest and not (value == 0 and field.or_zero)):
         return EINVAL, f"{field.name} is {value:#x}, of at most {own:#x}"
     if is_uncertain:
-        return None, f"{field.name} became writable somewhere around this release"
+        return None, f"whether {field.name} can be written is not known: {doubts[0].text} ({doubts[0].source})"
+    if field.name not in release.writable_id_fields:
+        return None, f"whether {field.name} can be written is not known of this kernel"
     return OK, f"{field.name} is lowered"
