@@ -10,6 +10,7 @@ Nothing else in this package compares version numbers: a rule that differs betwe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from errno import EEXIST
 from functools import cache
@@ -22,6 +23,27 @@ from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_RE
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, psci_name
 from fastsmc.facts.vendors import Kernel, feature_parts, kernel
 from fastsmc.facts.versions import Series, Version, check_known, stable_note
+
+_WORDS = {
+    "fw_registers": "firmware registers",
+    "bitmap_limit": "bits of bitmaps",
+    "bitmap_reset": "bits of bitmaps",
+    "psci_versions": "PSCI versions",
+    "answers": "services",
+    "is_gated": "whether bitmaps gate services",
+    "has_filter": "the SMCCC filter",
+    "serves_smc": "SMC from guests",
+    "has_system_suspend": "SYSTEM_SUSPEND",
+    "has_event_data": "data of system events",
+    "filter_empty_at_0_errno": "the errno of an empty filter range at base 0",
+    "mpidr_masks_extra_bits": "PSCI targets with reserved bits",
+    "a32_refuses_all_smc64": "SMC64 calls of AArch32 callers",
+    "n_vcpu_feature": "vCPU features",
+    "caches_are_fixed": "writes of cache registers",
+    "id_registers_are_fixed": "writes of ID registers",
+    "writable_id_fields": "writes of ID registers",
+}
+"""What a reader calls the fields that may be in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +63,8 @@ class Doubt:
     others: tuple[Release, ...] = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{', '.join(self.fields)}: {self.text} ({self.source})"
+        names = ", ".join(dict.fromkeys(_WORDS[name] for name in self.fields))
+        return f"{names}: {self.text} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,6 +95,7 @@ class Release:
         version: series and stable update; None as the third where none was named: the newest.
         vendor: who built the kernel, "RHEL 9"; "" for mainline, "custom" for a suffix that is not known.
         notes: what a reader must know of it: what its vendor is known to have changed, and that it may carry more.
+        may_be_later: its vendor may have carried back any change of later releases.
         doubts: what is not known of its rules.
     """
 
@@ -79,6 +103,7 @@ class Release:
     version: Version = (0, 0, None)
     vendor: str = ""
     notes: tuple[str, ...] = ()
+    may_be_later: bool = False
     doubts: tuple[Doubt, ...] = field(default=(), compare=False)
     fw_registers: tuple[str, ...] = ("PSCI_VERSION", "SMCCC_ARCH_WORKAROUND_1", "SMCCC_ARCH_WORKAROUND_2")
     bitmap_limit: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -169,13 +194,89 @@ def _release(name: str) -> Release:
     vendor = found.vendor
     notes = (*found.notes, *stable_note(found.version))
     named = vendor.name if vendor else "" if found.is_plain else "custom"
-    row = Release(name=name, version=found.version, vendor=named, notes=notes)
+    is_heavy = vendor is not None and vendor.is_heavy
+    row = Release(name=name, version=found.version, vendor=named, notes=notes, may_be_later=is_heavy)
+    steps = [step for change in CHANGES if (step := _step(change, found.version, found)) is not None]
+    counted = (*found.version[:2], found.count) if found.is_counted else found.version
+    more = vendor.changes if vendor else ()
+    steps += [step for change in more if (step := _step(change, counted, found)) is not None]
+    rules = _folded(row, steps)
+    doubts = [_doubt(row, rules, steps, number) for number, step in enumerate(steps) if step.doubt]
+    if is_heavy:
+        doubts.append(_later_changes(rules, found, {name: getattr(rules, name) for name in _told(more)}))
+    certain = [step.change.adds.get("writable_id_fields", ()) for step in steps if step.is_taken and not step.doubt]
+    known = [doubt for doubt in doubts if doubt is not None]
+    maybe = {name for doubt in known for other in doubt.others for name in other.writable_id_fields}
+    fields = frozenset(maybe.difference(*certain))
+    return replace(rules, doubts=tuple(known), maybe_writable_id_fields=fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A change that a release has or may have.
+
+    Attributes:
+        doubt: why it is not known whether it has it; "" where it is known.
+    """
+
+    change: Change
+    is_taken: bool
+    doubt: str = ""
+
+
+def _step(change: Change, version: Version, found: Kernel) -> _Step | None:
+    """What is known of a change in a kernel; None if it lacks it.
+
+    A kernel that is not mainline's and does not tell its stable update is taken to have what came by one.
+    """
+    is_in = change.is_in(version)
+    if is_in is None:
+        return _Step(change, change.is_assumed, change.bracket(version))
+    if not is_in:
+        return None
+    first = change.backports.get(version[:2]) if version[2] is None and version[:2] < change.by else None
+    is_guessed = first is not None and not found.is_plain
+    text = f"came by update {first}, and the name does not tell which update this is" if is_guessed else ""
+    return _Step(change, True, text)
+
+
+def _folded(row: Release, steps: list[_Step], flipped: int | None = None) -> Release:
+    """The rules with all changes that are taken to be there, but the one numbered `flipped` the other way."""
+    for number, step in enumerate(steps):
+        if step.is_taken != (number == flipped):
+            row = _changed(row, step.change)
+    return _in_list_order(row)
+
+
+def _doubt(row: Release, rules: Release, steps: list[_Step], number: int) -> Doubt | None:
+    """The doubt about one change; None where the rules are the same with it and without."""
+    step, other = steps[number], _folded(row, steps, flipped=number)
+    fields = _different(rules, other)
+    return Doubt(fields, step.doubt, step.change.source, (other,)) if fields else None
+
+
+def _different(rules: Release, *others: Release) -> tuple[str, ...]:
+    return tuple(name for name in _RULES if any(getattr(one, name) != getattr(rules, name) for one in others))
+
+
+def _told(changes: Iterable[Change]) -> set[str]:
+    return {name for change in changes for name in (*change.sets, *change.adds)}
+
+
+def _later_changes(rules: Release, found: Kernel, known: dict[str, Any]) -> Doubt | None:
+    """The doubt about a kernel that may have been given any later change, one after the other.
+
+    Args:
+        known: values of the fields that are known of the vendor's kernels, which no later change is taken to set.
+    """
+    others, later = [], rules
     for change in CHANGES:
-        row = _applied(row, change, found.version, is_guessed=not found.is_plain)
-    for change in vendor.changes if vendor else ():
-        counted = (*found.version[:2], found.count) if found.is_counted else found.version
-        row = _applied(row, change, counted)
-    return _with_later_doubts(_in_list_order(row), found) if vendor and vendor.is_heavy else _in_list_order(row)
+        if change.is_in(found.version) is False:
+            later = _in_list_order(replace(_changed(later, change), **known))
+            others.append(later)
+    others = [other for other in dict.fromkeys(others) if other != rules]
+    text = f"{rules.vendor} may have changes of later releases, which {found.base} lacks"
+    return Doubt(_different(rules, *others), text, "which of them is not known", tuple(others)) if others else None
 
 
 def _in_list_order(row: Release) -> Release:
@@ -195,30 +296,6 @@ _REG_LIST_ORDER = (
 )
 
 
-def _applied(row: Release, change: Change, version: Version, *, is_guessed: bool = False) -> Release:
-    """The rules after a change, if the release has it; a doubt where that is not known.
-
-    Args:
-        is_guessed: the name does not tell the stable update, so what came by one is taken to be there.
-    """
-    is_in = change.is_in(version)
-    with_it = _changed(row, change)
-    if is_in is False or with_it == row:
-        return row
-    fields = tuple(sorted({*change.sets, *change.adds}))
-    backported = version[2] is None and version[:2] in change.backports and version[:2] < change.by
-    if is_in and not (is_guessed and backported):
-        return with_it
-    if is_in:
-        text = f"came by update {change.backports[version[:2]]}, and the name does not tell which update this is"
-    else:
-        text = change.bracket(version)
-    taken, other = (with_it, row) if is_in or change.is_assumed else (row, with_it)
-    doubt = Doubt(fields, text, change.source, (replace(other, doubts=()),))
-    maybe = with_it.writable_id_fields - row.writable_id_fields if not is_in else frozenset()
-    return replace(taken, doubts=(*row.doubts, doubt), maybe_writable_id_fields=row.maybe_writable_id_fields | maybe)
-
-
 def _changed(row: Release, change: Change) -> Release:
     """The rules with a change."""
     fields = dict(change.sets)
@@ -228,27 +305,10 @@ def _changed(row: Release, change: Change) -> Release:
     return replace(row, **fields)
 
 
-def _with_later_doubts(row: Release, found: Kernel) -> Release:
-    """The rules of a kernel that may have been given any later change: what those would set is in doubt."""
-    others, later = [], row
-    for change in CHANGES:
-        if change.is_in(found.version) is False:
-            later = _in_list_order(_changed(later, change))
-            others.append(replace(later, doubts=()))
-    others = [other for other in dict.fromkeys(others) if other != replace(row, doubts=())]
-    if not others:
-        return row
-    names = [name for name in _RULES if any(getattr(other, name) != getattr(row, name) for other in others)]
-    text = f"{row.vendor} may have changes of later releases, which {found.base} lacks"
-    doubt = Doubt(tuple(names), text, "which of them is not known", tuple(others))
-    maybe = row.maybe_writable_id_fields.union(*(other.writable_id_fields for other in others))
-    return replace(row, doubts=(*row.doubts, doubt), maybe_writable_id_fields=maybe - row.writable_id_fields)
-
-
 _RULES = tuple(
     name
     for name in Release.__dataclass_fields__
-    if name not in ("name", "version", "vendor", "notes", "doubts", "maybe_writable_id_fields")
+    if name not in ("name", "version", "vendor", "notes", "may_be_later", "doubts", "maybe_writable_id_fields")
 )
 """The fields of a release that are rules."""
 _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED)

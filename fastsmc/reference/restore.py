@@ -143,7 +143,7 @@ def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Pred
 def _firmware_fate(vm: Vm, reg: int, value: int) -> Fate:
     """What the reference says; nothing where it would say something else if a doubt about the release came true."""
     for doubt in vm.doubts_about(lambda one: one.set_one_reg(0, reg, value)):
-        return None, f"the destination's kernel: {doubt}"
+        return None, f"not certain of the destination's kernel: {doubt.text} ({doubt.source})"
     return vm.set_one_reg(0, reg, value), "firmware register: the reference"
 
 

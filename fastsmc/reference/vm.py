@@ -283,7 +283,7 @@ class Vm(VmState):
         >>> from fastsmc.facts.releases import Host
         >>> vm = Vm(Host.of("5.15.0-125-generic"))
         >>> [doubt.fields for doubt in vm.doubts_about(lambda vm: vm.call(0, 0x80003FFF).verdict)]
-        [('answers', 'fw_registers')]
+        [('fw_registers', 'answers')]
         """
         if not self.release.doubts:
             return ()

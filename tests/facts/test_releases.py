@@ -156,7 +156,9 @@ def test_hosts_and_releases_are_shown_in_a_line_and_told_in_a_few() -> None:
     assert told[2].split(maxsplit=2)[2] == "0.1, 0.2, 1.0"
     assert told[-2].split() == ["uncertain", "a32_refuses_all_smc64"]
     assert (
-        told[-1].split(maxsplit=1)[1].startswith("a32_refuses_all_smc64: changed after 5.10 and by 5.18 (32-bit rule")
+        told[-1]
+        .split(maxsplit=1)[1]
+        .startswith("SMC64 calls of AArch32 callers: changed after 5.10 and by 5.18 (32-bit rule")
     )
     assert len(repr(Host.of("6.12" + "-x" * 500, host_name="y" * 500))) <= 200
 

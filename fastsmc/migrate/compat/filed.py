@@ -22,7 +22,7 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import APIAKEYLO, ZCR, inferred_ids, lists_pmu_always
-from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
+from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.read.detect import inspect
@@ -67,6 +67,7 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
     rules, note = _kernel(file, values, kernel)
     notes += (note,) if note else ()
+    notes += told_of(rules) if rules is not None else ()
     wanted = features or _recorded_features(file) or _features(values, rules)
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
@@ -97,8 +98,8 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
     if told:
         try:
             return release(told), ""
-        except InputError:
-            return None, f"its kernel, {told[:60]!r}, is none fastsmc knows: judged by ids and equal values only"
+        except InputError as error:
+            return None, f"its kernel is none fastsmc knows: {error}; judged by ids and equal values only"
     if not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values):
         return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
     rules = _likeliest(values)

@@ -23,6 +23,7 @@ from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import why_missing
 from fastsmc.migrate.compat.result import RegisterFate
 from fastsmc.migrate.compat.side import WORKAROUNDS, Side, kernel_host
+from fastsmc.migrate.compat.unsure import may_lack, may_list, more
 from fastsmc.reference.restore import RegisterDump, predict, takes_any_value
 from fastsmc.reference.restore_rules import Fate
 from fastsmc.reference.state import OK
@@ -53,7 +54,12 @@ def fates(source: Side, dest: Side, carried: Collection[int], *, is_vls_early: b
             errno, why = _without_values(reg, value, dest)
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
             why = firmware_reason(reg, value, dest, host)
+        if errno and (doubt := may_lack(reg, source)):
+            errno, why = None, f"not known whether the source lists it: {doubt}"
         found.append(RegisterFate(reg, value, errno, why))
+    for reg, why in more(source, {reg_class(reg) for reg in carried}):
+        if reg not in dest.values:
+            found.append(RegisterFate(reg, None, None, f"not known whether the source lists it: {why}"))
     return found
 
 
@@ -83,6 +89,8 @@ def _without_values(reg: int, value: int | None, dest: Side) -> Fate:
         is_partial = not dest.has_class(CLASS_CORE)  # a stream's array: neither core nor SVE registers are in it
         if kind == CLASS_CORE or (kind == CLASS_SVE and is_partial):
             return None, "a core register this vCPU does not list"
+        if why := may_list(reg, dest):
+            return None, f"not known whether it is listed there: {why}"
         return ENOENT, f"{MISSING}: {why_missing(reg, dest.release, dest.features)}"
     if kind not in FIRMWARE_CLASSES and takes_any_value(reg):
         return OK, "state: any value"

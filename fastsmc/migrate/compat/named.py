@@ -93,8 +93,13 @@ def by_release(text: str, features: str | None) -> Side:
         )
     known, told = _between(rules, wanted)
     values = {reg: known.get(reg) for reg in inferred_ids(rules, wanted)}
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *rules.notes, *doubts(rules))
+    notes = (f"{name} {wanted} was not recorded: its list is inferred, {told}", *told_of(rules), *doubts(rules))
     return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes).in_list_order()
+
+
+def told_of(rules: Release) -> tuple[str, ...]:
+    """What the notes of a side say of its kernel: whose it is, and what is not known of its rules."""
+    return (*rules.notes, *(f"not certain of this kernel: {doubt}" for doubt in rules.doubts))
 
 
 def listed(text: str, features: str | None = None) -> RegisterSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fastsmc.facts.registers import (
     CLASS_ORDER,
@@ -102,7 +103,8 @@ class Side:
         for reg, value in values.items():
             if value is None and reg_class(reg) in FIRMWARE_CLASSES:
                 errno, own = vm.get_one_reg(0, reg)
-                values[reg] = None if errno else own
+                is_certain = not vm.doubts_about(partial(Vm.get_one_reg, vcpu=0, reg=reg))
+                values[reg] = own if not errno and is_certain else None
         return replace(self, values=values, has_assumed_levels=True)
 
 

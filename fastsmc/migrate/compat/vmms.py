@@ -24,6 +24,7 @@ from fastsmc.facts.vcpu import FEATURE_PMU, feature_bits
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.result import RegisterFate, shown_name
 from fastsmc.migrate.compat.side import Side
+from fastsmc.migrate.compat.unsure import may_lack, may_list
 
 _QEMU = "qemu-system-aarch64: "
 _INSTANCE = f"{_QEMU}error while loading state for instance 0x0 of device 'cpu'"
@@ -98,7 +99,9 @@ def _qemu(source: Side, dest: Side, failing: Sequence[RegisterFate]) -> Stop:
     odd = [reg for reg in sorted(incoming | own) if reg_size(reg) not in (4, 8)]
     if odd:
         return Stop(f"QEMU knows registers of 32 and 64 bits only and does not start: {odd[0]:#x}", (), lengths)
-    if not incoming or len(incoming) > len(own):
+    fewest = len(incoming) - sum(bool(may_lack(reg, source)) for reg in incoming)
+    most = len(own) + sum(bool(may_list(reg, dest)) for reg in incoming - own)
+    if not incoming or fewest > most:
         text: tuple[str, ...] = (
             f"{_QEMU}Invalid value {len(incoming)} expecting positive value <= {len(own)}",
             f"{_QEMU}Failed to load cpu:cpreg_vmstate_array_len",
