@@ -118,7 +118,8 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
         side = by_release(name, wanted)
     ids = np.array(sorted(side.values), np.uint64)
     ids.flags.writeable = False
-    return RegisterSet(f"Linux {name} {wanted}, list inferred", name, "", tuple(wanted.split("+")), ids)
+    vendor = "" if side.release is None or side.release.is_mainline else f" of {side.release.vendor}"
+    return RegisterSet(f"Linux {name} {wanted}, list inferred{vendor}", name, "", tuple(wanted.split("+")), ids)
 
 
 def by_host(text: str, features: str | None) -> Side:
@@ -130,6 +131,9 @@ def by_host(text: str, features: str | None) -> Side:
     name, wanted = split_features(text, features)
     hosts = {found.name.split()[0]: found for found in register_sets()}
     if name not in hosts:
+        kernel = name.removeprefix("linux-").rpartition("-")[0]
+        if looks_like_release(kernel):
+            release(kernel)  # or there was no such release
         msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}"
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
