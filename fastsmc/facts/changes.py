@@ -84,7 +84,7 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         (5, 18),
-        "PSCI 1.1 and SYSTEM_RESET2 (psci.c)",
+        "5.18, commits 512865d83fd9 (PSCI 1.1) and d43583b890e7 (SYSTEM_RESET2)",
         sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1)},
     ),
     Change(
@@ -95,7 +95,7 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         (5, 19),
-        "hypercall services selection v7, merged for 5.19 (hypercalls.c); SYSTEM_SUSPEND capability",
+        "5.19 pull request, commits 05714cab7d63, 428fd6788d4d (bitmap registers); SYSTEM_SUSPEND capability",
         sets={
             "is_gated": True,
             "bitmap_limit": (1, 1, 3, 0),
@@ -120,7 +120,9 @@ CHANGES: tuple[Change, ...] = (
         sets={"caches_are_fixed": False},
     ),
     Change(
-        (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
+        (6, 4),
+        "6.4 pull request, commit 821d935c87bc: SMCCC filter; SMC from EL1 served",
+        sets={"has_filter": True, "serves_smc": True},
     ),
     Change(
         (6, 7),
@@ -131,7 +133,7 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         (6, 13),
-        "6.13 pull request: PSCI 1.2 and 1.3, SYSTEM_OFF2",
+        "6.13 pull request, commits 8be82d536a9f (PSCI 1.2 and 1.3) and 97413cea1c48 (SYSTEM_OFF2)",
         sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)},
     ),
     Change(
@@ -142,9 +144,9 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         (6, 16),
-        "6.16: KVM_ARM_VCPU_HAS_EL2 and its E2H0 can be asked for; recorded: ENOENT in 6.12.107, EINVAL in 6.16.12",
+        "6.16 pull request: KVM_ARM_VCPU_HAS_EL2 and its E2H0 can be asked for; recorded: ENOENT in 6.12.107, EINVAL "
+        "in 6.16.12",
         sets={"n_vcpu_feature": 9},
-        after=(6, 12),
     ),
     Change(
         (6, 18),

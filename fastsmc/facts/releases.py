@@ -63,7 +63,7 @@ class Doubt:
     others: tuple[Release, ...] = field(repr=False)
 
     def __str__(self) -> str:
-        names = ", ".join(dict.fromkeys(_WORDS[name] for name in self.fields))
+        names = ", ".join(dict.fromkeys(_WORDS.get(name, name) for name in self.fields))
         return f"{names}: {self.text} ({self.source})"
 
 

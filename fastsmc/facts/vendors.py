@@ -68,12 +68,14 @@ _RHEL_9 = Change(
 _WRITABLE_BY_AMAZON = Change(
     (6, 7),
     "Amazon's 6.1 lets ID registers be written, by patches of its own; Firecracker's CPU templates for Arm need that, "
-    "and its commit 98faa388d says that they changed. Which fields they are is not known",
+    "and its commit 98faa388d says that they changed. Which fields it lets be lowered is not known",
     sets={"id_registers_are_fixed": False},
     adds={
         "writable_id_fields": (
             *("ID_AA64DFR0_EL1.DebugVer", "ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon", "ID_AA64MMFR1_EL1.HCX"),
             *("ID_AA64MMFR1_EL1.TWED", "ID_AA64MMFR1_EL1.VMIDBits", "ID_AA64MMFR1_EL1.VH", "ID_AA64MMFR1_EL1.XNX"),
+            *("ID_AA64PFR0_EL1", "ID_AA64PFR1_EL1", "ID_AA64ZFR0_EL1", "ID_AA64ISAR0_EL1", "ID_AA64ISAR1_EL1"),
+            *("ID_AA64ISAR2_EL1", "ID_AA64MMFR0_EL1", "ID_AA64MMFR1_EL1", "ID_AA64MMFR2_EL1"),
         )
     },
     stable_after={(6, 1): -1},
@@ -163,7 +165,7 @@ VENDORS: tuple[Vendor, ...] = (
     ),
     Vendor("Raspberry Pi OS", r"\+rpt-|-v8(-16k)?\+", "kernel names 6.12.47+rpt-rpi-2712 and 6.6.31+rpt-rpi-2712"),
     Vendor("Debian", r"^\+(deb\d+(u\d+)?|bpo\d*)([+-]|$)", _PACKAGES, is_zero_told=True),
-    Vendor("Debian", r"^-\d+(\.(deb|bpo)\d*[.\d]*)?-((cloud|rt)-)?arm64(-(16|64)k)?$", _PACKAGES),
+    Vendor("Debian", r"^-\d+(\.(deb|bpo)[.\d]*)?-((cloud|rt)-)?arm64(-(16|64)k)?$", _PACKAGES),
     Vendor("Debian", r"^(-rc\d+)?-((cloud|rt)-)?arm64(-(16|64)k)?$", _PACKAGES),
     Vendor("Ubuntu's mainline builds", r"^-0\d{5}(rc\d+)?-generic(-64k)?$", _MEMORY, is_zero_told=True),
     Vendor("Proxmox", r"-(pve|pxvirt)\b", "kernel name 7.0.14-23-pve"),

@@ -107,7 +107,7 @@ def check_known(name: str, version: Version, vendor: str = "", *, is_plain: bool
 def stable_note(version: Version) -> tuple[str, ...]:
     """What must be said of a stable update that is newer than the newest one known of its series; else nothing."""
     major, minor, update = version
-    newest = NEWEST_UPDATE.get((major, minor))
+    newest = NEWEST_UPDATE.get((major, minor), ENDED.get((major, minor)))
     if newest is None or update is None or update <= newest:
         return ()
     known = f"{major}.{minor}.{newest}"
