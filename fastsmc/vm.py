@@ -37,9 +37,9 @@ from fastsmc.fleet.interned import Inserted, InternedFilters, after_inserts
 from fastsmc.fleet.refusals import filter_refused, register_refused, run_refused
 from fastsmc.fleet.rows import Rows, build_rows
 from fastsmc.fleet.selection import Selection, selected
+from fastsmc.reference.doubts import Touched, touched_by
 
 __all__ = ["FLEET", "Fleet"]
-
 T = TypeVar("T")
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -101,6 +101,7 @@ class Fleet:
     def __repr__(self) -> str:
         hosts = f"{len(self.hosts)} host" + ("s" if len(self.hosts) > 1 else "")
         note = ", hypothetical (more than 512 vCPUs in a VM)" if self.is_hypothetical else ""
+        note += f", doubts: {len(self.doubts)}" if self.doubts else ""
         return f"Fleet of {self.n_vm} VMs, {self.n_vcpu} vCPUs, {hosts}{note}"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -113,6 +114,11 @@ class Fleet:
     def is_hypothetical(self) -> bool:
         """Whether some VM has more vCPUs than arm64 KVM allows today."""
         return int(np.diff(self.first_vcpu).max()) > MAX_VCPU_PER_VM
+
+    @property
+    def doubts(self) -> tuple[Touched, ...]:
+        """What is not known of its hosts' releases, with the functions that it touches. Verdicts are as if it were."""
+        return touched_by(self.hosts, self.host_of_vm, self.features)
 
     @property
     def filters(self) -> list[Filter]:

@@ -74,7 +74,7 @@ MUTANTS = [
         ("((0x8000_0000, 0x8000_FFFF)", "((0x8000_0001, 0x8000_FFFF)"),
     ),
     *_in(
-        "facts/releases.py",
+        "facts/changes.py",
         ('Change((5, 12), "5.12 merge', 'Change((5, 10), "5.12 merge'),
         ('Change((5, 13), "5.13 merge', 'Change((6, 2), "5.13 merge'),
         ("backports={(5, 10): 105,", "backports={(5, 10): 305,"),
@@ -88,7 +88,7 @@ MUTANTS = [
         ('"is_gated": True', '"is_gated": False'),
         ('"has_filter": True, "serves_smc": True', '"has_filter": True, "serves_smc": False'),
         ('"has_system_suspend": True', '"has_system_suspend": False'),
-        ('sets={"filter_empty_at_0_errno": EINVAL}', 'sets={"filter_empty_at_0_errno": EEXIST}'),
+        ('sets={"filter_empty_at_0_errno": EINVAL}', 'sets={"filter_empty_at_0_errno": 17}'),
         ('sets={"mpidr_masks_extra_bits": False}', 'sets={"mpidr_masks_extra_bits": True}'),
         ('sets={"a32_refuses_all_smc64": True}', 'sets={"a32_refuses_all_smc64": False}'),
         ('sets={"has_event_data": True}', 'sets={"has_event_data": False}'),

@@ -22,6 +22,7 @@ from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
+from fastsmc.reference.doubts import Touched
 from fastsmc.vm import Fleet
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
@@ -40,12 +41,14 @@ class Dispatched:
         verdict: uint8[n_call], smccc.Verdict.
         by_service: int64[n_service, n_verdict]. by_vm: int64[n_vm, n_verdict].
         by_vm_service: int64[n_vm, n_service, n_verdict], with `by="both"`.
+        doubts: what is not known of the fleet's releases, with the functions that it touches.
     """
 
     verdict: NDArray[np.uint8]
     by_service: NDArray[np.int64]
     by_vm: NDArray[np.int64]
     by_vm_service: NDArray[np.int64]
+    doubts: tuple[Touched, ...] = ()
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Calls per (service, verdict), where there were any, most first."""
@@ -54,6 +57,20 @@ class Dispatched:
             for s, v in zip(*np.nonzero(self.by_service), strict=True)
         }
         return dict(sorted(rows.items(), key=lambda row: -row[1]))
+
+    def __repr__(self) -> str:
+        note = f", doubts: {len(self.doubts)}" if self.doubts else ""
+        return f"Dispatched({self.verdict.size} calls{note})"
+
+    def __str__(self) -> str:
+        verdicts = np.bincount(self.verdict, minlength=N_VERDICT)
+        rows = (
+            self.counts()
+            if self.by_service.size
+            else {("all", Verdict(v).name): int(verdicts[v]) for v in range(N_VERDICT)}
+        )
+        lines = [f"{n:>14,}  {service:10}  {name}" for (service, name), n in rows.items() if n]
+        return "\n".join([f"{self.verdict.size:,} calls", *lines, *(f"not certain: {doubt}" for doubt in self.doubts)])
 
 
 def dispatch(
@@ -92,13 +109,14 @@ def dispatch(
         cells.sum(axis=0) if by != "vm" else cells[:0, 0],
         cells.sum(axis=1) if by != "service" else cells[:0, 0],
         cells if by == "both" else cells[:0],
+        fleet.doubts,
     )
 
 
 def verdicts(
     fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8] | None = None, *, threads: int | None = None
 ) -> NDArray[np.uint8]:
-    """The verdict of every call, nothing counted: uint8[n_call], smccc.Verdict.
+    """The verdict of every call, nothing counted: uint8[n_call], smccc.Verdict (`fleet.doubts`: what is not certain).
 
     Args:
         out: filled and returned when given; uint8[n_call], C-contiguous, apart from the columns of `calls`.

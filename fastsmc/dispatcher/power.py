@@ -16,6 +16,7 @@ from fastsmc.dispatcher.kernels import power as kernels_power
 from fastsmc.errors import InputError
 from fastsmc.facts.services import MPIDR_AFFINITY
 from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.reference.doubts import Touched
 from fastsmc.vm import Fleet
 
 
@@ -27,10 +28,20 @@ class Switched:
         ran: bool[n_call]; false: the caller was stopped by then, so the call was never made.
         x0: int64[n_call], what CPU_ON, CPU_OFF, AFFINITY_INFO and system functions leave in x0 (negative codes are
             PSCI's); 0 for every other call.
+        doubts: what is not known of the fleet's releases, with the functions that it touches.
     """
 
     ran: NDArray[np.bool_]
     x0: NDArray[np.int64]
+    doubts: tuple[Touched, ...] = ()
+
+    def __repr__(self) -> str:
+        note = f", doubts: {len(self.doubts)}" if self.doubts else ""
+        return f"Switched({self.ran.size} calls, {int(self.ran.sum())} made{note})"
+
+    def __str__(self) -> str:
+        lines = [f"{self.ran.size:,} calls, of which {int(self.ran.sum()):,} were made by vCPUs that ran"]
+        return "\n".join([*lines, *(f"not certain: {doubt}" for doubt in self.doubts)])
 
 
 def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switched:
@@ -72,4 +83,4 @@ def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switche
         ran,
         x0,
     )
-    return Switched(ran, x0)
+    return Switched(ran, x0, fleet.doubts)

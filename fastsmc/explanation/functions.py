@@ -5,14 +5,14 @@ Source: Arm DEN0028 (SMCCC) for the bits. What a release does is asked of the ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fastsmc.explanation.answers import ANSWERS, NEEDS
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explanation.names import linux_name, psci_stem
 from fastsmc.facts.history import newest, since, span
 from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS, FW_BY_NAME, register
-from fastsmc.facts.releases import Host, Release
+from fastsmc.facts.releases import Doubt, Host, Release
 from fastsmc.facts.smccc import (
     FAST_CALL,
     FUNCTION_BY_ID,
@@ -32,6 +32,7 @@ from fastsmc.facts.smccc import (
     psci_name,
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
+from fastsmc.reference.doubts import NAMELESS, touched
 from fastsmc.reference.vm import Vm
 
 OWNERS = {
@@ -97,7 +98,9 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
         lines += _psci_versions(row)
         needs = _needs(row)
         lines += [("needs", "; ".join(needs))] if needs else []
-    lines += [(f"default {release.name}", default_verdict(func_id, release)) for release in rules]
+    for release in rules:
+        lines.append((f"default {release.name}", default_verdict(func_id, release)))
+        lines += kernel_lines(release, doubts_about(func_id, release))
     summary = row.name if row else summary_of_unknown(near, "no function KVM/arm64 knows", form)
     return Explanation(
         "function",
@@ -213,6 +216,20 @@ def default_verdict(func_id: int, release: Release) -> str:
     vms = {conduit: Vm(Host(release)) for conduit in (Conduit.HVC, Conduit.SMC)}
     fates = [FATES[vm.call(0, func_id, conduit=conduit).verdict] for conduit, vm in vms.items()]
     return fates[0] if fates[0] == fates[1] else f"HVC {fates[0]}, SMC {fates[1]}"
+
+
+def doubts_about(func_id: int, release: Release) -> list[Doubt]:
+    """What is not known of a release and touches a function, for callers in AArch64 or AArch32."""
+    name = FUNCTION_BY_ID[func_id].name if func_id in FUNCTION_BY_ID else NAMELESS
+    kinds = (FEATURE_PSCI_0_2, FEATURE_PSCI_0_2 | FEATURE_EL1_32BIT, 0)
+    found = [one.doubt for features in kinds for one in touched(release, features) if name in one.functions]
+    return list(dict.fromkeys(found))
+
+
+def kernel_lines(release: Release, doubts: Iterable[Doubt]) -> list[Line]:
+    """Whose kernel a release is, and what is not certain about an id on it; often no line."""
+    told = [("kernel", "; ".join(release.notes)), ("not certain", "; ".join(map(str, doubts)))]
+    return [(f"{what} {release.name}", text) for what, text in told if text]
 
 
 def _near_known(row: Function) -> tuple[Near, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import errorcode
 
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
+from fastsmc.explanation.functions import kernel_lines
 from fastsmc.facts.history import series_name, since, span, turning_points
 from fastsmc.facts.register_names import anatomy, name_of, recorded_ids, recorded_in
 from fastsmc.facts.register_sets import is_vm_global
@@ -23,8 +24,18 @@ from fastsmc.facts.registers import (
     FwRegister,
     reg_class,
 )
-from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.smccc import FUNCTION_BY_NAME, FUNCTIONS, PSCI_0_1, Gate, psci_name
+from fastsmc.facts.releases import Doubt, Host, Release
+from fastsmc.facts.smccc import (
+    FUNCTION_BY_NAME,
+    FUNCTIONS,
+    PSCI_0_1,
+    PSCI_1_0,
+    PSCI_1_1,
+    PSCI_1_2,
+    PSCI_1_3,
+    Gate,
+    psci_name,
+)
 from fastsmc.reference.vm import Vm
 
 _KINDS = {
@@ -77,7 +88,10 @@ def explain_register(reg: int, rules: tuple[Release, ...], also: tuple[Near, ...
     if reg & ARCH_MASK != ARCH_ARM64:
         lines.append(("arch", "EINVAL: bits 63:32 without the size (55:52) must be 0x60000000"))
     lines += _firmware_lines(row) if row else [("scope", _scope(reg))] if name or is_listed else []
-    lines += [(f"default {release.name}", text) for release in rules if (text := default_value(reg, release))]
+    for release in rules:
+        if text := default_value(reg, release):
+            lines.append((f"default {release.name}", text))
+            lines += kernel_lines(release, _doubts_about(reg, release))
     lines.append(("listed", recorded_in(reg)))
     what = f"{Encoding.of(reg)}, not named here" if is_listed else "no register KVM/arm64 is known to have"
     names = ("arch/arm64/include/asm/sysreg.h", "arch/arm64/tools/sysreg") if reg_class(reg) == CLASS_SYSREG else ()
@@ -158,6 +172,16 @@ def default_value(reg: int, release: Release) -> str:
     row = FW_BY_ID[reg]
     note = ", on a host with the levels recorded from 6.1 on" if row.kind in _LEVELS else ""
     return f"0x{value:X}{f' ({psci_name(value)})' if row.kind is FwKind.PSCI_VERSION else note}"
+
+
+def _doubts_about(reg: int, release: Release) -> tuple[Doubt, ...]:
+    """What is not known of a release and would change what a register reads or which values it takes."""
+    words = (*range(0x10), PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)
+
+    def told(vm: Vm) -> tuple[object, ...]:
+        return vm.get_one_reg(0, reg), *(vm.set_one_reg(0, reg, word) for word in words)
+
+    return Vm(Host(release)).doubts_about(told)
 
 
 def _near_known(row: FwRegister) -> tuple[Near, ...]:

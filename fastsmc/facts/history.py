@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from fastsmc.facts.releases import CHANGES, Release, release
-from fastsmc.facts.versions import NEWEST, OLDEST
+from fastsmc.facts.changes import CHANGES
+from fastsmc.facts.releases import Release, release
+from fastsmc.facts.versions import LAST_MINOR, NEWEST, OLDEST, Series
 
 
 def series_name(row: Release) -> str:
@@ -52,7 +53,34 @@ def since(has: Callable[[Release], bool]) -> str | None:
         for (major, minor), update in change.backports.items()
         if has(release(f"{major}.{minor}.{update}")) and not has(release(f"{major}.{minor}.{update - 1}"))
     ]
-    return f"{series_name(first)} and stable {', '.join(stable)}" if stable else series_name(first)
+    begin = series_name(first) + _bracket(has, first)
+    return f"{begin} and stable {', '.join(stable)}" if stable else begin
+
+
+def _bracket(has: Callable[[Release], bool], first: Release) -> str:
+    """What is said of the first release of which `has` is true where it may have been true of earlier ones."""
+    begins = [
+        release(f"{change.after[0]}.{change.after[1]}")
+        for change in CHANGES
+        if change.after is not None and change.by == first.series
+        if any(has(other) for doubt in _before(first).doubts for other in doubt.others if doubt.source == change.source)
+    ]
+    if not begins:
+        return ""
+    major, minor = _next(min(row.series for row in begins))
+    return f" at the latest, and not before {major}.{minor}"
+
+
+def _before(row: Release) -> Release:
+    """The release before one."""
+    major, minor = row.series
+    return release(f"{major}.{minor - 1}") if minor else release(f"{major - 1}.{LAST_MINOR[major - 1]}")
+
+
+def _next(series: Series) -> Series:
+    """The series after one."""
+    major, minor = series
+    return (major + 1, 0) if LAST_MINOR.get(major) == minor else (major, minor + 1)
 
 
 def turning_points(value: Callable[[Release], object]) -> list[Release]:

@@ -37,6 +37,7 @@ from fastsmc.facts.registers import (
     reg_class,
     reg_size,
 )
+from fastsmc.facts.releases import release as rules_of
 
 _VM_GLOBAL_SYSREGS = {
     **IMPLEMENTATION,
@@ -176,7 +177,7 @@ def register_set(release: str, *, cpu: str = "max", features: str = "psci02") ->
         features: joined by "+", in any order: "psci02+pmu". "none" for no feature.
 
     Raises:
-        InputError: not recorded, or refused by KVM; the message lists what there is.
+        InputError: no such release, not recorded, or refused by KVM; the message lists what there is.
 
     >>> print(register_set("6.12"))
     linux-6.12.107-max psci02: 259 registers, 2264 B per vCPU, 70 VM-global
@@ -188,6 +189,7 @@ def register_set(release: str, *, cpu: str = "max", features: str = "psci02") ->
             raise InputError(msg)
     found = _release_names().get(release.strip().removeprefix("v"))
     if found is None:
+        rules_of(release)  # there was such a release, and no vCPU feature is in its name
         known = ", ".join(dict.fromkeys(key[0] for key in _recorded()))
         msg = f"no register list of release {release} was recorded; recorded: {known}"
         raise InputError(msg)

@@ -1,27 +1,76 @@
 """Linux releases as sets of rules, and hosts: a release plus what the machine adds.
 
-A release is what the first supported one had, plus every change up to it. A change says since which release it is
-there (`by`), in which stable updates of older releases it is there too (`backports`) and, where only recordings
-bracket it, which release or update is known to be without it (`after`, `stable_after`). So the rules of 5.10.50 differ
-from those of 5.10.218, and 5.10 without a number has those of the newest 5.10.
+A release is what the first supported one had, plus every change up to it (`changes`), plus what its vendor is known to
+have changed (`vendors`). So the rules of 5.10.50 differ from those of 5.10.218, and 5.10 without a number has those of
+the newest 5.10. Where it is not known whether a release has a change, that is a doubt, which goes where the release
+goes.
 
 Nothing else in this package compares version numbers: a rule that differs between releases is a field here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from errno import EEXIST, EINVAL
+from errno import EEXIST
 from functools import cache
 from typing import Any
 
 from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
-from fastsmc.facts.id_changes import ID_CHANGES
+from fastsmc.facts.changes import CHANGES, Change
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
-from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3, psci_name
-from fastsmc.facts.vcpu import VCPU_FEATURES
-from fastsmc.facts.versions import NEWEST, OLDEST, Series, Version, check_existence, parse_version
+from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, psci_name
+from fastsmc.facts.vendors import Kernel, feature_parts, kernel
+from fastsmc.facts.versions import Series, Version, check_known, stable_note
+
+_WORDS = {
+    "fw_registers": "firmware registers",
+    "bitmap_limit": "bits of bitmaps",
+    "bitmap_reset": "bits of bitmaps",
+    "psci_versions": "PSCI versions",
+    "answers": "services",
+    "is_gated": "whether bitmaps gate services",
+    "has_filter": "the SMCCC filter",
+    "serves_smc": "SMC from guests",
+    "has_system_suspend": "SYSTEM_SUSPEND",
+    "has_event_data": "data of system events",
+    "filter_empty_at_0_errno": "the errno of an empty filter range at base 0",
+    "mpidr_masks_extra_bits": "PSCI targets with reserved bits",
+    "a32_refuses_all_smc64": "SMC64 calls of AArch32 callers",
+    "n_vcpu_feature": "vCPU features",
+    "caches_are_fixed": "writes of cache registers",
+    "id_registers_are_fixed": "writes of ID registers",
+    "writable_id_fields": "writes of ID registers",
+    "fixed_id_fields": "writes of ID registers",
+    "ignored_id_fields": "writes of ID registers",
+    "unknown_id_fields": "writes of ID registers",
+    "ignores_aarch32_ids": "writes of ID registers",
+    "pmu_version_must_match": "writes of ID registers",
+    "takes_system_mode": "the mode of AArch32 vCPUs",
+}
+"""What a reader calls the fields that may be in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something that is not known of a release's rules.
+
+    Attributes:
+        fields: fields of `Release` that may be different.
+        text: why it is not known, in words.
+        source: what is known, and on whose word.
+        others: the rules as they would be otherwise, without doubts of their own.
+    """
+
+    fields: tuple[str, ...]
+    text: str
+    source: str
+    others: tuple[Release, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        names = ", ".join(dict.fromkeys(_WORDS.get(name, name) for name in self.fields))
+        return f"{names}: {self.text} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,10 +105,19 @@ class Release:
         ignores_aarch32_ids: where EL0 has no AArch32, what is written to its ID registers is ignored.
         pmu_version_must_match: a version of the PMU is accepted only if the vCPU has one, and none only if not.
         takes_system_mode: PSTATE of an AArch32 vCPU accepts System mode; None where that is not known.
-        uncertain: fields that changed somewhere between a recorded release before this one and one after it.
+        version: series and stable update; None as the third where none was named: the newest.
+        vendor: who built the kernel, "RHEL 9"; "" for mainline, "custom" for a suffix that is not known.
+        notes: what a reader must know of it: what its vendor is known to have changed, and that it may carry more.
+        may_be_later: its vendor may have carried back any change of later releases.
+        doubts: what is not known of its rules.
     """
 
     name: str
+    version: Version = (0, 0, None)
+    vendor: str = ""
+    notes: tuple[str, ...] = ()
+    may_be_later: bool = False
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
     fw_registers: tuple[str, ...] = ("PSCI_VERSION", "SMCCC_ARCH_WORKAROUND_1", "SMCCC_ARCH_WORKAROUND_2")
     bitmap_limit: tuple[int, int, int, int] = (0, 0, 0, 0)
     bitmap_reset: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -84,17 +142,26 @@ class Release:
     ignores_aarch32_ids: bool = False
     pmu_version_must_match: bool = False
     takes_system_mode: bool | None = False
-    uncertain: tuple[str, ...] = ()
+
+    @property
+    def uncertain(self) -> tuple[str, ...]:
+        """Fields that may be different, of all doubts."""
+        return tuple(dict.fromkeys(name for doubt in self.doubts for name in doubt.fields))
+
+    @property
+    def is_mainline(self) -> bool:
+        """Whether the name is that of a mainline release, and nobody else's kernel."""
+        return not self.vendor
 
     @property
     def series(self) -> Series:
         """(major, minor): (6, 12) of "6.12.118"."""
-        return parse_version(self.name)[:2]
+        return self.version[:2]
 
     @property
     def stable(self) -> int | None:
         """Number of the stable update, 118 of "6.12.118"; None where none was named: the newest."""
-        return parse_version(self.name)[2]
+        return self.version[2]
 
     def __str__(self) -> str:
         words = {
@@ -106,128 +173,12 @@ class Release:
             "uncertain": self.uncertain or ("nothing",),
         }
         rows = [f"  {label:18}  {', '.join(told)}" for label, told in words.items()]
+        rows += [f"  {'doubt':18}  {doubt}" for doubt in self.doubts]
+        rows += [f"  {'note':18}  {note}" for note in self.notes]
         return "\n".join([f"Linux {self.name}", *rows])
 
     def __repr__(self) -> str:
-        return f"Release({shown(self.name)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between releases.
-
-    Attributes:
-        by: first release that has it.
-        sets: fields it replaces.
-        adds: fields it appends to.
-        after: newest release known to lack it, where the exact one is not known.
-        backports: series older than `by` that got it by a stable update, each with the first update known to have it.
-        stable_after: series, each with the newest update known to lack it, where it is not known which later one
-            got it. Between that update and the one in `backports`, if there is one, the change is uncertain.
-    """
-
-    by: Series
-    source: str
-    sets: dict[str, Any] = field(default_factory=dict)
-    adds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    after: Series | None = None
-    backports: dict[Series, int] = field(default_factory=dict)
-    stable_after: dict[Series, int] = field(default_factory=dict)
-
-    def is_in(self, version: Version) -> bool | None:
-        """Whether a release has this change; None where it may have it.
-
-        >>> change = Change((7, 3), "", backports={(6, 12): 112}, stable_after={(6, 12): 107, (6, 6): 50})
-        >>> [change.is_in((6, 12, update)) for update in (107, 110, 112, None)]
-        [False, None, True, True]
-        >>> change.is_in((6, 6, None)), change.is_in((6, 6, 50)), change.is_in((7, 3, 0))
-        (None, False, True)
-        """
-        *series, update = version
-        opened = series[0], series[1]
-        first, lacking = self.backports.get(opened), self.stable_after.get(opened)
-        if opened >= self.by or (first is not None and (update is None or update >= first)):
-            return True
-        if lacking is not None:
-            return None if update is None or update > lacking else False
-        return None if self.after is not None and opened > self.after else False
-
-
-CHANGES: tuple[Change, ...] = (
-    Change((5, 12), "5.12 merge of the TRNG service (trng.c)", adds={"answers": ("TRNG",)}),
-    Change((5, 13), "5.13 merge of the vendor calls and PTP (hypercalls.c)", adds={"answers": ("VENDOR_HYP",)}),
-    Change(
-        (5, 17),
-        "Spectre-BHB fixes, March 2022. Stable updates from memory, except that 5.10.218 is recorded",
-        adds={"answers": ("WORKAROUND_3",), "fw_registers": ("SMCCC_ARCH_WORKAROUND_3",)},
-        backports={(5, 10): 105, (5, 15): 28, (5, 16): 14},
-    ),
-    Change(
-        (5, 18),
-        "PSCI 1.1 and SYSTEM_RESET2 (psci.c)",
-        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1)},
-    ),
-    Change(
-        (5, 18),
-        "32-bit rule generalised: patch seen, release not pinned; recorded off in 5.10.218, on in 6.1.192",
-        sets={"a32_refuses_all_smc64": True},
-        after=(5, 10),
-    ),
-    Change(
-        (5, 19),
-        "hypercall services selection v7, merged for 5.19 (hypercalls.c); SYSTEM_SUSPEND capability",
-        sets={
-            "is_gated": True,
-            "bitmap_limit": (1, 1, 3, 0),
-            "bitmap_reset": (1, 1, 3, 0),
-            "has_system_suspend": True,
-        },
-        adds={"fw_registers": ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP")},
-    ),
-    Change(
-        (5, 15),
-        "5.15, commit e10ecb4d6c07 (psci.c); recorded: masked in 5.10.218, -2 in 6.1.192",
-        sets={"mpidr_masks_extra_bits": False},
-    ),
-    Change(
-        (5, 18),
-        "5.18, commit d495f942f40a (struct kvm_run's system_event); recorded: ndata 0 in 5.10.218, 1 in 6.1.192",
-        sets={"has_event_data": True},
-    ),
-    Change(
-        (6, 3),
-        "6.3 pull request, commit 7af0c2534f4c; recorded: EINVAL in 6.1.192, accepted in 6.12.107",
-        sets={"caches_are_fixed": False},
-    ),
-    Change(
-        (6, 4), "SMCCC filter, 6.4 pull request; SMC from EL1 served", sets={"has_filter": True, "serves_smc": True}
-    ),
-    Change(
-        (6, 13),
-        "6.13 pull request: PSCI 1.2 and 1.3, SYSTEM_OFF2",
-        sets={"psci_versions": (PSCI_0_1, PSCI_0_2, PSCI_1_0, PSCI_1_1, PSCI_1_2, PSCI_1_3)},
-    ),
-    Change(
-        (6, 15),
-        "6.15 pull request, commit c0000e58c74e: VENDOR_HYP_BMAP_2, reset 0",
-        sets={"bitmap_limit": (1, 1, 3, 3)},
-        adds={"fw_registers": ("VENDOR_HYP_BMAP_2",)},
-    ),
-    Change(
-        (6, 16),
-        "6.16: KVM_ARM_VCPU_HAS_EL2 and its E2H0 can be asked for; recorded: ENOENT in 6.12.107, EINVAL in 6.16.12",
-        sets={"n_vcpu_feature": 9},
-        after=(6, 12),
-    ),
-    Change(
-        (7, 3),
-        "7.3, commit 64dc6f1db7e6 (hypercalls.c), and the stable updates of 3 October 2026; recorded: EEXIST in "
-        "6.12.107, 6.18.15 and 7.1.13, EINVAL in 7.2.12 and 7.3.4",
-        sets={"filter_empty_at_0_errno": EINVAL},
-        backports={(7, 2): 9, (6, 18): 55, (6, 12): 112, (6, 6): 158},
-    ),
-    *(Change(**row) for row in ID_CHANGES),
-)
+        return f"Release({shown(self.name)}{f', {self.vendor}' if self.vendor else ''})"
 
 
 def release(name: str) -> Release:
@@ -245,24 +196,111 @@ def release(name: str) -> Release:
     >>> [len(release(name).fw_registers) for name in ("5.10.104", "5.10.105", "5.10")]
     [3, 4, 4]
     """
-    version = parse_version(name)
-    check_existence(name, version)
-    return _release(name.strip(), version)
+    found = kernel(name)
+    name = name.strip()
+    if features := feature_parts(name):
+        msg = (
+            f"release {shown(name)} names vCPU features ({features}), which a VM has and no host: give them as features"
+        )
+        raise InputError(msg)
+    check_known(name, found.version, found.told, is_plain=found.is_plain)
+    return _release(name)
 
 
 @cache
-def _release(name: str, version: Version) -> Release:
-    series = version[:2]
-    if not OLDEST <= series <= NEWEST:
-        msg = (
-            f"release {name} is outside {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}, the releases fastsmc knows"
-        )
-        raise InputError(msg)
-    row = Release(name=name)
+def _release(name: str) -> Release:
+    found = kernel(name)
+    vendor = found.vendor
+    notes = (*found.notes, *stable_note(found.version))
+    named = vendor.name if vendor else "" if found.is_plain else "custom"
+    is_heavy = vendor is not None and vendor.is_heavy
+    row = Release(name=name, version=found.version, vendor=named, notes=notes, may_be_later=is_heavy)
+    steps = [step for change in CHANGES if (step := _step(change, found.version, found)) is not None]
+    counted = (*found.version[:2], found.count) if found.is_counted else found.version
+    more = vendor.changes if vendor else ()
+    steps += [step for change in more if (step := _step(change, counted, found)) is not None]
+    rules = _folded(row, steps)
+    doubts = [_doubt(row, rules, steps, number) for number, step in enumerate(steps) if step.doubt]
+    if is_heavy:
+        doubts.append(_later_changes(rules, found, {name: getattr(rules, name) for name in _told(more)}))
+    certain = [step.change.adds.get("writable_id_fields", ()) for step in steps if step.is_taken and not step.doubt]
+    known = [doubt for doubt in doubts if doubt is not None]
+    maybe = {name for doubt in known for other in doubt.others for name in other.writable_id_fields}
+    fields = frozenset(maybe.difference(*certain))
+    return replace(rules, doubts=tuple(known), maybe_writable_id_fields=fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A change that a release has or may have.
+
+    Attributes:
+        doubt: why it is not known whether it has it; "" where it is known.
+    """
+
+    change: Change
+    is_taken: bool
+    doubt: str = ""
+
+
+def _step(change: Change, version: Version, found: Kernel) -> _Step | None:
+    """What is known of a change in a kernel; None if it lacks it.
+
+    A kernel that is not mainline's and does not tell its stable update is taken to have what came by one.
+    """
+    is_in = change.is_in(version)
+    if is_in is None:
+        return _Step(change, change.is_assumed, change.bracket(version))
+    if not is_in:
+        return None
+    first = change.backports.get(version[:2]) if version[2] is None and version[:2] < change.by else None
+    is_guessed = first is not None and not found.is_plain
+    text = f"came by update {first}, and the name does not tell which update this is" if is_guessed else ""
+    return _Step(change, True, text)
+
+
+def _folded(row: Release, steps: list[_Step], flipped: int | None = None) -> Release:
+    """The rules with all changes that are taken to be there, but the one numbered `flipped` the other way."""
+    for number, step in enumerate(steps):
+        if step.is_taken != (number == flipped):
+            row = _changed(row, step.change)
+    return _in_list_order(row)
+
+
+def _doubt(row: Release, rules: Release, steps: list[_Step], number: int) -> Doubt | None:
+    """The doubt about one change; None where the rules are the same with it and without."""
+    step, other = steps[number], _folded(row, steps, flipped=number)
+    fields = _different(rules, other)
+    return Doubt(fields, step.doubt, step.change.source, (other,)) if fields else None
+
+
+def _different(rules: Release, *others: Release) -> tuple[str, ...]:
+    return tuple(name for name in _RULES if any(getattr(one, name) != getattr(rules, name) for one in others))
+
+
+def _told(changes: Iterable[Change]) -> set[str]:
+    return {name for change in changes for name in (*change.sets, *change.adds)}
+
+
+def _later_changes(rules: Release, found: Kernel, known: dict[str, Any]) -> Doubt | None:
+    """The doubt about a kernel that may have been given any later change, one after the other.
+
+    Args:
+        known: values of the fields that are known of the vendor's kernels, which no later change is taken to set.
+    """
+    others, later = [], rules
     for change in CHANGES:
-        row = _applied(row, change, version)
+        if change.is_in(found.version) is False:
+            later = _in_list_order(replace(_changed(later, change), **known))
+            others.append(later)
+    others = [other for other in dict.fromkeys(others) if other != rules]
+    text = f"{rules.vendor} may have changes of later releases, which {found.base} lacks"
+    return Doubt(_different(rules, *others), text, "which of them is not known", tuple(others)) if others else None
+
+
+def _in_list_order(row: Release) -> Release:
     order = {register: index for index, register in enumerate(_REG_LIST_ORDER)}
-    return replace(row, fw_registers=tuple(sorted(row.fw_registers, key=order.__getitem__)))
+    return replace(row, fw_registers=tuple(sorted(set(row.fw_registers), key=order.__getitem__)))
 
 
 _REG_LIST_ORDER = (
@@ -277,21 +315,21 @@ _REG_LIST_ORDER = (
 )
 
 
-def _applied(row: Release, change: Change, version: Version) -> Release:
-    is_in = change.is_in(version)
-    if is_in is None:
-        maybe = row.maybe_writable_id_fields.union(change.adds.get("writable_id_fields", ()))
-        uncertain = (*row.uncertain, *change.sets, *change.adds)
-        return replace(row, uncertain=uncertain, maybe_writable_id_fields=maybe)
-    if not is_in:
-        return row
+def _changed(row: Release, change: Change) -> Release:
+    """The rules with a change."""
     fields = dict(change.sets)
     for name, more in change.adds.items():
         old = getattr(row, name)
-        fields[name] = old | set(more) if isinstance(old, frozenset) else (*old, *more)
+        fields[name] = old | set(more) if isinstance(old, frozenset) else tuple(dict.fromkeys((*old, *more)))
     return replace(row, **fields)
 
 
+_RULES = tuple(
+    name
+    for name in Release.__dataclass_fields__
+    if name not in ("name", "version", "vendor", "notes", "may_be_later", "doubts", "maybe_writable_id_fields")
+)
+"""The fields of a release that are rules."""
 _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED)
 """Highest level of WORKAROUND_1, _2 and _3."""
 DEFAULT_LEVELS = (2, 0, 0)
@@ -341,17 +379,15 @@ class Host:
         >>> Host.of("6.12.118").release.stable
         118
         """
-        named = ", ".join(part for part in str(name).split("+")[1:] if part in VCPU_FEATURES)
-        if named:
-            msg = f"host {shown(name)} names vCPU features ({named}), which a VM has and no host: give them as features"
-            raise InputError(msg)
         return cls(release(name), name=kwargs.pop("host_name", name), **kwargs)
 
     def __str__(self) -> str:
         levels = ", ".join(map(str, self.workaround))
         counter = "" if self.is_arch_counter_clocksource else "; its clock source is not the Arm counter"
         named = "" if self.name in ("", self.release.name) else f"{self.name}: "
-        return f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+        head = f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+        doubts = [f"  doubt: {doubt}" for doubt in self.release.doubts]
+        return "\n".join([head, *doubts, *(f"  note: {note}" for note in self.release.notes)])
 
     def __repr__(self) -> str:
         return f"Host({shown(self.name or self.release.name)}, {self.release!r}, workaround={self.workaround})"

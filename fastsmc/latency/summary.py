@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from fastsmc.facts.costs import Figure
+from fastsmc.facts.releases import release
 from fastsmc.latency.outcome import CallKind, GroupOutcome
 from fastsmc.latency.times import QUANTILES, Times
+from fastsmc.reference.doubts import touched
 from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
 from fastsmc.results.units import significant
 from fastsmc.scenario import Scenario, VmGroup
@@ -183,7 +185,8 @@ def _notes(group: GroupOutcome) -> list[str]:
         )
     if not group.group.forwarded_share and not given.service_is_from_profile:
         notes.append("service is given, but no call goes to the VMM: no filter forwards one of the mix")
-    return notes
+    rules = release(given.release)
+    return [*notes, *rules.notes, *(f"not certain: {doubt}" for doubt in touched(rules, given.features))]
 
 
 def _guesses(group: GroupOutcome, kinds: list[CallKind]) -> list[str]:

@@ -138,14 +138,21 @@ def predict(source: RegisterDump, host: Host, fresh: RegisterDump) -> tuple[Pred
     """
     vm = Vm(host, features=feature_bits(fresh.features))
     told = []
+    errno: int | None
     for reg, value in source.values.items():
         if reg_class(reg) in FIRMWARE_CLASSES:
-            errno: int | None = vm.set_one_reg(0, reg, value)
-            why = "firmware register: the reference"
+            errno, why = _firmware_fate(vm, reg, value)
         else:
             errno, why = _fate(reg, value, source, fresh, host.release)
         told.append(Prediction(reg, value, errno, why))
     return tuple(told)
+
+
+def _firmware_fate(vm: Vm, reg: int, value: int) -> Fate:
+    """What the reference says; nothing where it would say something else if a doubt about the release came true."""
+    for doubt in vm.doubts_about(lambda one: one.set_one_reg(0, reg, value)):
+        return None, f"not certain of the destination's kernel: {doubt.text} ({doubt.source})"
+    return vm.set_one_reg(0, reg, value), "firmware register: the reference"
 
 
 def _fate(reg: int, value: int, source: RegisterDump, fresh: RegisterDump, release: Release) -> Fate:

@@ -5,10 +5,10 @@ Sources: Linux include/uapi/linux/{kvm,psci}.h, arch/arm64/include/uapi/asm/kvm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastsmc.errors import InputError
-from fastsmc.facts.releases import Host
+from fastsmc.facts.releases import Doubt, Host
 from fastsmc.facts.services import MPIDR_AFFINITY, SHOWN_BEFORE_BITMAPS
 from fastsmc.facts.smccc import PSCI_0_1, FilterAction, Verdict
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED, not_served
@@ -50,6 +50,7 @@ class Outcome:
         free: per register, the bits that may be anything (random or clock-derived); they are 0 in `x`.
         exit: how the call leaves the guest, if it does.
         blocks: the vCPU then waits in KVM_RUN (CPU_SUSPEND, CPU_OFF).
+        doubts: what is not known of the release and would make the outcome another one; no part of a comparison.
     """
 
     verdict: Verdict
@@ -57,6 +58,7 @@ class Outcome:
     free: FourWords = KNOWN
     exit: Exit | None = None
     blocks: bool = False
+    doubts: tuple[Doubt, ...] = field(default=(), compare=False)
 
     def matches(self, x: FourWords, *, width: int = MASK64) -> bool:
         """Whether registers seen on a real host agree, outside the free bits.

@@ -9,7 +9,11 @@ Documentation/virt/kvm/api.rst, between 5.10 and 7.x; and recorded behaviour, wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from errno import EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, ENOEXEC, ENXIO
+from typing import Self, TypeVar
 
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import (
@@ -28,6 +32,7 @@ from fastsmc.facts.registers import (
     reg_class,
     reg_size,
 )
+from fastsmc.facts.releases import Doubt, Release
 from fastsmc.facts.services import NARROWED, SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import (
     FUNCTION_BY_ID,
@@ -55,6 +60,8 @@ from fastsmc.reference.state import (
     Outcome,
     VmState,
 )
+
+T = TypeVar("T")
 
 
 class Vm(VmState):
@@ -232,6 +239,11 @@ class Vm(VmState):
         Args:
             x0, x1, x2, x3: 64-bit values of the caller's registers.
         """
+        doubts = self.doubts_about(lambda vm: vm._called(vcpu, x0, x1, x2, x3, conduit))
+        outcome = self._called(vcpu, x0, x1, x2, x3, conduit)
+        return replace(outcome, doubts=doubts) if doubts else outcome
+
+    def _called(self, vcpu: int, x0: int, x1: int, x2: int, x3: int, conduit: Conduit) -> Outcome:
         func_id = x0 & MASK32  # bits 63:32 are ignored everywhere
         is_smc = bool(conduit & Conduit.SMC)
         if not is_smc and self._is_fast_path(func_id):
@@ -262,6 +274,33 @@ class Vm(VmState):
         if row is not None and row.gate is Gate.DEFAULT:
             return True
         return is_psci_allowed(func_id)
+
+    # -- what is not known -------------------------------------------------------------------------------------
+
+    def doubts_about(self, ask: Callable[[Self], T]) -> tuple[Doubt, ...]:
+        """The doubts about its release that would change an answer. Copies of the VM are asked, so it stays as it is.
+
+        >>> from fastsmc.facts.releases import Host
+        >>> vm = Vm(Host.of("5.15.0-125-generic"))
+        >>> [doubt.fields for doubt in vm.doubts_about(lambda vm: vm.call(0, 0x80003FFF).verdict)]
+        [('fw_registers', 'answers')]
+        """
+        if not self.release.doubts:
+            return ()
+        told = ask(self._under(replace(self.release, doubts=())))
+        return tuple(
+            doubt for doubt in self.release.doubts if any(ask(self._under(rules)) != told for rules in doubt.others)
+        )
+
+    def _under(self, rules: Release) -> Self:
+        """A copy of this VM as it would be under other rules."""
+        other = copy(self)
+        other.host, other.release = replace(self.host, release=rules), rules
+        # Without bitmaps there was nothing to set, so the VM would have them as they are at reset.
+        other.bitmap = list(self.bitmap if self.release.is_gated else rules.bitmap_reset)
+        other.filter, other.mp_state = list(self.filter), list(self.mp_state)
+        other.is_initialised, other.steal_base = list(self.is_initialised), list(self.steal_base)
+        return other
 
     # -- PSCI --------------------------------------------------------------------------------------------------
 

@@ -34,3 +34,9 @@ def test_what_a_vcpu_can_do_is_not(more: dict[str, Any]) -> None:
 def test_a_service_that_nothing_asks_for_is_noted() -> None:
     (note,) = group(1000, service={"law": "deterministic", "mean_us": 3.0})["notes"]
     assert "no call goes to the VMM" in note
+
+
+def test_a_vendors_kernel_and_what_is_not_certain_of_it_are_noted() -> None:
+    notes = group(1000, release="6.12.0-39.el10.aarch64")["notes"]
+    assert notes[0] == "a kernel of RHEL 10, which carries many backports: judged as Linux 6.12"
+    assert notes[1].startswith("not certain: PSCI_VERSION, PSCI_FEATURES, PSCI_SYSTEM_OFF2")

@@ -21,10 +21,11 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.migrate.compat.lists import APIAKEYLO, UNLISTED, ZCR, doubtful, inferred_ids, lists_pmu_always
-from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features
+from fastsmc.migrate.compat.lists import APIAKEYLO, UNLISTED, ZCR, inferred_ids, lists_pmu_always
+from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
+from fastsmc.migrate.compat.unsure import unsure
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
@@ -73,6 +74,7 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
     rules, note = _kernel(file, values, kernel)
     notes += (note,) if note else ()
+    notes += told_of(rules) if rules is not None else ()
     wanted = features or _recorded_features(file) or _features(values, rules)
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
@@ -89,7 +91,8 @@ def _left_out(file: RegisterFile, values: Values, rules: Release | None, feature
     """
     if rules is None or set(features.split("+")) & set(UNLISTED):
         return frozenset()
-    wanted = set(inferred_ids(rules, features)) - doubtful(rules, features)
+    listed = inferred_ids(rules, features)
+    wanted = set(listed) - unsure(rules, features, listed).keys()
     if file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION):
         wanted = {reg for reg in wanted if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}
     return frozenset(wanted - values.keys())
@@ -124,8 +127,8 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
     if told:
         try:
             return release(told), ""
-        except InputError:
-            return None, f"its kernel, {told[:60]!r}, is none fastsmc knows: judged by ids and equal values only"
+        except InputError as error:
+            return None, f"its kernel is none fastsmc knows: {error}; judged by ids and equal values only"
     if not has_firmware:
         return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
     rules = _likeliest(values)

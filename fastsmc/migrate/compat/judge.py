@@ -33,7 +33,6 @@ _NO_VALUE = "its value is not known on both sides"
 _SAME_MACHINE: Fate = (OK, "one machine: its own value")
 _LEFT_OUT: Fate = (None, "SOURCE's file does not hold it, and such a vCPU has it")
 _LEFT_OUT_THERE: Fate = (None, "DEST's file does not hold it, and such a vCPU has it")
-_DOUBTFUL: Fate = (None, "whether such a kernel lists it is not certain")
 
 
 def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: bool) -> list[RegisterFate]:
@@ -59,7 +58,7 @@ def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: boo
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
             why = firmware_reason(reg, value, dest, host)
         found.append(RegisterFate(reg, value, errno, why))
-    unsure = frozenset() if source.release == dest.release else source.doubtful
+    unsure = set() if source.release == dest.release else set(source.doubtful)
     besides = [] if is_same else sorted((source.left_out | unsure) - source.values.keys())
     besides = [reg for reg in besides if reg_class(reg) not in apart]
     return found + [RegisterFate(reg, None, *_besides(reg, source, dest)) for reg in besides]
@@ -67,9 +66,11 @@ def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: boo
 
 def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vls_early: bool) -> Fate:
     value = source.values[reg]
-    is_doubtful = reg in dest.doubtful or (reg in source.doubtful and reg not in dest.values)
-    if is_doubtful and not (reg in source.doubtful and reg in dest.doubtful and source.release == dest.release):
-        return _DOUBTFUL
+    is_same_kernel = source.release == dest.release
+    if reg in dest.doubtful and not (is_same_kernel and reg in source.doubtful):
+        return None, f"there {dest.doubtful[reg]}"
+    if reg in source.doubtful and reg not in dest.values and not is_same_kernel:
+        return None, source.doubtful[reg]
     if reg in dest.left_out:
         return _LEFT_OUT_THERE
     if reg == SVE_VLS and is_vls_early and reg in dest.values:
@@ -84,7 +85,7 @@ def _besides(reg: int, source: Side, dest: Side) -> Fate:
     is_taken = reg in dest.values and reg_class(reg) not in FIRMWARE_CLASSES and takes_any_value(reg)
     if is_taken and reg not in dest.doubtful:
         return OK, "state: any value"
-    return _LEFT_OUT if reg in source.left_out else _DOUBTFUL
+    return _LEFT_OUT if reg in source.left_out else (None, source.doubtful[reg])
 
 
 def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, Fate]:

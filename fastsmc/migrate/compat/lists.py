@@ -6,8 +6,10 @@ on the source named with each. Firmware registers are not here: `releases` has t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
+from math import inf
 
 from fastsmc.errors import InputError
 from fastsmc.facts.history import since
@@ -29,6 +31,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
+from fastsmc.facts.versions import Series
 
 _OLDEST = "5.10"
 UNLISTED = ("el2",)
@@ -47,6 +50,7 @@ class ListChange:
         feature: vCPU feature bit that has the registers listed in any case (when they go), or that they need (when
             they come); 0 for none.
         note: where lists differ although the release is the same.
+        by_vendor: vendors that have it in older series: (newest update known without it, oldest known with it).
     """
 
     after: tuple[int, int]
@@ -57,14 +61,20 @@ class ListChange:
     feature: int
     source: str
     note: str = ""
+    by_vendor: Mapping[tuple[str, Series], tuple[int, int]] = field(default_factory=dict)
 
     def has_come_to(self, release: Release) -> bool:
         """Whether a release's list has the change."""
-        return release.series >= self.by
+        first = self.by_vendor.get((release.vendor, release.series), (0, inf))[1]
+        is_newest = release.stable is None and first < inf
+        return release.series >= self.by or is_newest or (release.stable or 0) >= first
 
     def is_uncertain_in(self, release: Release) -> bool:
-        """Whether nothing but the change's date tells what this release lists."""
-        return self.after < release.series < self.known
+        """Whether nothing but the change's date, or a vendor's habits, tells what this release lists."""
+        lacking, first = self.by_vendor.get((release.vendor, release.series), (0, 0))
+        is_between = lacking < (release.stable or 0) < first
+        is_later = release.may_be_later and release.series < self.by
+        return self.after < release.series < self.known or is_between or is_later
 
     @property
     def since(self) -> str:
@@ -82,6 +92,8 @@ TCR2_PIR = frozenset({sysreg(3, 0, 2, 0, 3), sysreg(3, 0, 10, 2, 2), sysreg(3, 0
 """TCR2_EL1, PIRE0_EL1, PIR_EL1."""
 PMMIR, ZCR, OSLSR = sysreg(3, 0, 9, 14, 6), sysreg(3, 0, 1, 2, 0), sysreg(2, 0, 1, 1, 4)
 """PMMIR_EL1, ZCR_EL1, OSLSR_EL1."""
+SCTLR2 = sysreg(3, 0, 1, 0, 3)
+"""SCTLR2_EL1, which 6.17 began to list on CPUs that have it. Source: "KVM/arm64 updates for 6.17", 28 July 2025."""
 PTIMER_CTL, PTIMER_CVAL = sysreg(3, 3, 14, 2, 1), sysreg(3, 3, 14, 2, 2)
 """CNTP_CTL_EL0 and CNTP_CVAL_EL0."""
 APIAKEYLO, _LAST_PAUTH_KEY = sysreg(3, 0, 2, 1, 0), sysreg(3, 0, 2, 3, 1)
@@ -95,9 +107,9 @@ def list_changes() -> tuple[ListChange, ...]:
     """Every change of the list between 5.10 and 7.3, oldest first."""
     return (
         ListChange(
-            *((5, 11), (5, 12), (5, 13)),
+            *((5, 11), (5, 12), (5, 12)),
             *(pmu_registers(), False, FEATURE_PMU),
-            "hidden without the vCPU's PMU; a public report has them on 5.11 and not on 5.13; recorded 5.10 and 6.1",
+            "hidden without the vCPU's PMU: commit 11663111cd49, 5.12; by a public report on 5.11 and not on 5.13",
         ),
         ListChange(
             *((5, 13), (5, 18), (6, 1)),
@@ -115,8 +127,9 @@ def list_changes() -> tuple[ListChange, ...]:
         ListChange(
             *((6, 1), (6, 4), (6, 12)),
             *(frozenset({PTIMER_CTL, PTIMER_CVAL}), True, 0),
-            "physical timer: the same series, from memory; recorded in 6.12",
+            "physical timer: the same series, from memory; recorded in 6.12; Firecracker's fingerprints of Amazon",
             " (by Amazon's 5.10 and 6.1 too)",
+            {("Amazon Linux 2", (5, 10)): (214, 234), ("Amazon Linux 2023", (6, 1)): (84, 129)},
         ),
         ListChange(
             *((6, 1), (6, 5), (6, 12)),
@@ -176,22 +189,16 @@ def _some(ids: frozenset[int]) -> str:
 
 def doubts(release: Release) -> tuple[str, ...]:
     """What is not certain about a release's inferred list, one sentence per change."""
-    return tuple(
+    later = [change for change in list_changes() if release.may_be_later and release.series < change.by]
+    dated = [change for change in list_changes() if change.is_uncertain_in(release) and change not in later]
+    told = [
         f"whether {release.name} lists {_some(change.ids)} rests on when that changed ({change.source})"
-        for change in list_changes()
-        if change.is_uncertain_in(release)
-    )
-
-
-def doubtful(release: Release, features: str) -> frozenset[int]:
-    """Registers of which it is not certain whether a release's inferred list has them, with these vCPU features."""
-    bits = feature_bits(features)
-    ids: set[int] = set()
-    for change in list_changes():
-        is_settled = bits & change.feature if not change.is_listed else bits & change.feature != change.feature
-        if change.is_uncertain_in(release) and not is_settled:
-            ids |= change.ids
-    return frozenset(ids)
+        for change in dated
+    ]
+    if later:
+        names = ", ".join(dict.fromkeys(_some(change.ids) for change in later))
+        told.append(f"{release.vendor} may list what later releases do and hide what they hide: {names}")
+    return tuple(told)
 
 
 def lists_pmu_always(release: Release) -> bool:
@@ -225,6 +232,8 @@ def why_missing(reg: int, release: Release | None, features: str) -> str:
     name = feature_of(reg)
     if name and not bits & feature_bits(name):
         return f"listed with the vCPU feature {name} only"
+    if reg == SCTLR2 and release.series < (6, 17):
+        return "listed from 6.17 on, on CPUs that have it"
     if reg in FW_BY_ID:
         row = FW_BY_ID[reg].name
         return f"Linux has it since {since(lambda rules: row in rules.fw_registers)}"

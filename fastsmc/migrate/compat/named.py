@@ -9,11 +9,13 @@ import numpy as np
 
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
-from fastsmc.facts.releases import release
+from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
-from fastsmc.migrate.compat.lists import doubtful, doubts, inferred_ids
+from fastsmc.facts.vendors import split_plus
+from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
+from fastsmc.migrate.compat.unsure import unsure
 from fastsmc.migrate.compat.values import PACKAGED, known_values, payload
 from fastsmc.recordings.folder import open_recording
 
@@ -32,7 +34,7 @@ def looks_like_release(text: str) -> bool:
 def split_features(text: str, features: str | None) -> tuple[str, str]:
     """(name, features) of "6.12+psci02+pmu"; features given apart win over none, and contradict others.
 
-    A distribution's suffix may hold a plus too, "6.12.107+deb13-arm64": what has a hyphen is no feature.
+    The name of a kernel may hold a plus too, "6.12.107+deb13-arm64" or "…el9.aarch64+64k": `vendors.split_plus`.
 
     Raises:
         InputError: an unknown feature, or features given twice.
@@ -40,7 +42,7 @@ def split_features(text: str, features: str | None) -> tuple[str, str]:
     >>> split_features("6.12.107+deb13-arm64+pmu+psci02", None)
     ('6.12.107+deb13-arm64', 'psci02+pmu')
     """
-    name, parts = _parted(text)
+    name, parts = split_plus(text)
     if parts and features is not None:
         msg = f"{text!r} names features, and {features!r} are given apart: give them once"
         raise InputError(msg)
@@ -53,14 +55,7 @@ def names_features(what: object, features: str | None) -> bool:
     >>> names_features("6.12+pmu", None), names_features("6.12.107+deb13-arm64", None), names_features("6.12", "sve")
     (True, False, True)
     """
-    return features is not None or _parted(str(what))[1] != []
-
-
-def _parted(text: str) -> tuple[str, list[str]]:
-    name, *parts = text.split("+")
-    while parts and "-" in parts[0]:
-        name += "+" + parts.pop(0)
-    return name, parts
+    return features is not None or split_plus(str(what))[1] != []
 
 
 def normal_features(features: str) -> str:
@@ -96,11 +91,17 @@ def by_release(text: str, features: str | None) -> Side:
         raise InputError(msg)
     known = known_values(rules, wanted)
     if known.recorded is not None:
-        return Side(text, SideBasis.RECORDED, known.recorded, wanted, known.values, True, notes=(known.how,))
+        notes = known.how, *rules.notes
+        return Side(text, SideBasis.RECORDED, known.recorded, wanted, known.values, True, notes=notes)
     values = {reg: known.values.get(reg) for reg in inferred_ids(rules, wanted)}
-    notes = (f"{name} {wanted} was not recorded: its list is inferred, and {known.how}", *doubts(rules))
-    side = Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful(rules, wanted))
-    return side.in_list_order()
+    how = f"{name} {wanted} was not recorded: its list is inferred, and {known.how}"
+    notes, doubtful = (how, *told_of(rules), *doubts(rules)), unsure(rules, wanted, values)
+    return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful).in_list_order()
+
+
+def told_of(rules: Release) -> tuple[str, ...]:
+    """What the notes of a side say of its kernel: whose it is, and what is not known of its rules."""
+    return (*rules.notes, *(f"not certain of this kernel: {doubt}" for doubt in rules.doubts))
 
 
 def listed(text: str, features: str | None = None) -> RegisterSet:
@@ -119,7 +120,8 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
         side = by_release(name, wanted)
     ids = np.array(sorted(side.values), np.uint64)
     ids.flags.writeable = False
-    return RegisterSet(f"Linux {name} {wanted}, list inferred", name, "", tuple(wanted.split("+")), ids)
+    vendor = "" if side.release is None or side.release.is_mainline else f" of {side.release.vendor}"
+    return RegisterSet(f"Linux {name} {wanted}, list inferred{vendor}", name, "", tuple(wanted.split("+")), ids)
 
 
 def by_host(text: str, features: str | None) -> Side:
@@ -131,6 +133,9 @@ def by_host(text: str, features: str | None) -> Side:
     name, wanted = split_features(text, features)
     hosts = {found.name.split()[0]: found for found in register_sets()}
     if name not in hosts:
+        kernel = name.removeprefix("linux-").rpartition("-")[0]
+        if looks_like_release(kernel):
+            release(kernel)  # or there was no such release
         msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}"
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from fastsmc.facts.registers import (
     CLASS_ORDER,
@@ -37,7 +38,7 @@ class Side:
         is_named_by_release: the user named a release and no machine, so that its recorded values may be dropped when
             the other side is another CPU.
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
-        doubtful: registers of which it is not certain whether such a kernel lists them.
+        doubtful: registers of which it is not certain whether such a kernel lists them, each with the reason.
         left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
     """
 
@@ -49,7 +50,7 @@ class Side:
     is_named_by_release: bool = False
     has_assumed_levels: bool = False
     notes: tuple[str, ...] = ()
-    doubtful: frozenset[int] = frozenset()
+    doubtful: Mapping[int, str] = field(default_factory=dict)
     left_out: frozenset[int] = frozenset()
 
     @property
@@ -121,7 +122,8 @@ class Side:
         for reg, value in values.items():
             if value is None and reg_class(reg) in FIRMWARE_CLASSES:
                 errno, own = vm.get_one_reg(0, reg)
-                values[reg] = None if errno else own
+                is_certain = not vm.doubts_about(partial(Vm.get_one_reg, vcpu=0, reg=reg))
+                values[reg] = own if not errno and is_certain else None
         return replace(self, values=values, has_assumed_levels=True)
 
 

@@ -6,7 +6,7 @@ changes beside others too. On every host that reproduces the recorded vCPU with 
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -130,8 +130,7 @@ def _folders() -> dict[str, Path]:
 def _recorded_folder(rules: Release) -> Path | None:
     """Where the values of that very release are, if it was recorded. A distribution's kernel never was."""
     series = "{}.{}".format(*rules.series)
-    is_distribution = rules.stable is None and not re.fullmatch(r"v?\d+\.\d+", rules.name.strip())
-    if is_distribution:
+    if not rules.is_mainline:
         return None
     return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
 
@@ -144,26 +143,30 @@ def _recorded_release(folder: Path) -> Release:
 def _between(rules: Release, features: str) -> Known:
     """Values that the nearest recorded releases before and after agree on, and a sentence that says so.
 
-    A kernel between them with another value would have changed it and changed it back. Firmware registers are left
-    out: the release's rules tell them, and workaround levels are the machine's.
+    A kernel between them with another value would have changed it and changed it back. A vendor may have taken a
+    change from any later release, so of its kernels only what all later recordings agree on is known. Firmware
+    registers are left out: the release's rules tell them, and workaround levels are the machine's.
     """
-    wanted, before, after = _age(rules), None, None
+    wanted, before = _age(rules), None
+    after: list[tuple[Path, Mapping[int, int | None]]] = []
     for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
         found = payload(folder, features) or _composed(folder, features)
         if not found:
             continue
         if _age(_recorded_release(folder)) < wanted:
             before = folder, found
-        elif after is None:
-            after = folder, found
-    if before is None or after is None:
+        elif not after or not rules.is_mainline:
+            after.append((folder, found))
+    if before is None or not after:
         return Known({}, "its values are not known")
     alike: Values = {
         reg: value
         for reg, value in before[1].items()
-        if value is not None and after[1].get(reg) == value and reg_class(reg) not in FIRMWARE_CLASSES
+        if value is not None and reg_class(reg) not in FIRMWARE_CLASSES
+        if all(later.get(reg) == value for _, later in after)
     }
-    return Known(alike, f"its values are known where {before[0].name} and {after[0].name} have the same")
+    others = after[0][0].name if len(after) == 1 else "all later ones"
+    return Known(alike, f"its values are known where {before[0].name} and {others} have the same")
 
 
 def _age(rules: Release) -> tuple[int, int, float]:
