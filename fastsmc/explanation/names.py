@@ -10,9 +10,11 @@ from difflib import get_close_matches
 from functools import cache
 
 from fastsmc.errors import InputError
+from fastsmc.facts.call_ranges import PKVM
+from fastsmc.facts.other_calls import OTHER_BY_ID, OTHER_CALLS
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import FW_REGISTERS
-from fastsmc.facts.smccc import FUNCTIONS, Function, Service, name_key, names_meant
+from fastsmc.facts.smccc import FUNCTIONS, SMC64, Function, Service, name_key, names_meant
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
 _MAX_NAMES = 6
@@ -73,6 +75,20 @@ def _linux_names() -> dict[str, int]:
     return registers | system | trimmed | functions
 
 
+@cache
+def _other_names() -> dict[str, int]:
+    """Ids of functions that KVM does not know, by their names and by those that headers of firmware have for them."""
+    names: dict[str, int] = {}
+    for row in OTHER_CALLS:
+        stem = row.name.removesuffix("64").removesuffix("_")
+        if row.family is PKVM:
+            names[f"SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('PKVM_')}"] = row.func_id
+        if row.func_id ^ SMC64 in OTHER_BY_ID or row.func_id & SMC64:
+            names[f"{stem}_SMC{64 if row.func_id & SMC64 else 32}"] = row.func_id
+        names |= {f"SMC_{row.name}": row.func_id, row.name: row.func_id}
+    return names
+
+
 def id_named(text: str) -> int:
     """The id of a function or register, by its name or the end of a name that no other id shares.
 
@@ -83,10 +99,11 @@ def id_named(text: str) -> int:
     ('0x86000001', '0x603000000013c801')
     """
     key = name_key(text)
-    exact = _linux_names() | _short_names()
-    if key in exact:
-        return exact[key]
-    for names in (_short_names(), _linux_names()):
+    exact = _other_names() | _linux_names() | _short_names()
+    for written in (key, key.removeprefix("ARM_").removesuffix("_FUNC_ID").removesuffix("_FID")):
+        if written in exact:
+            return exact[written]
+    for names in (_short_names(), _linux_names(), _other_names()):
         ends = names_meant(key, names)
         if len({names[end] for end in ends}) == 1:
             return names[ends[0]]
