@@ -11,8 +11,9 @@ from fastsmc.errors import InputError
 from fastsmc.explanation.explanation import Explanation, Explanations, Near
 from fastsmc.explanation.functions import explain_function
 from fastsmc.explanation.names import FORMS, id_named
-from fastsmc.explanation.registers import explain_register
+from fastsmc.explanation.registers import explain_foreign, explain_register
 from fastsmc.facts.history import newest
+from fastsmc.facts.register_arches import foreign_architecture
 from fastsmc.facts.register_names import name_of, recorded_ids
 from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.facts.releases import Release
@@ -37,9 +38,9 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
     """Everything known about a function id or a register id, or about several.
 
     Args:
-        what: a number, or a name of ours or of Linux; several in a list or tuple. A value of 32 bits is a function
-            id; a longer one is a register id if it has the 0x60 of arm64 in bits 63:56, else an x0 whose low half is
-            a function id.
+        what: a number, a name of ours or of Linux, or a register as C, the Arm manual or QEMU spells it; several in a
+            list or tuple. A value of 32 bits is a function id; a longer one is a register id if it has the 0x60 of
+            arm64 in bits 63:56 or is one of another architecture, else an x0 whose low half is a function id.
         release: a release whose rules are told too; those of the newest always are.
 
     Raises:
@@ -65,6 +66,8 @@ def _explained(what: int | str, rules: tuple[Release, ...]) -> Explanation:
         raise InputError(msg)
     if number >> 56 == 0x60:
         return explain_register(number, rules, also)
+    if foreign_architecture(number):
+        return explain_foreign(number)
     return explain_function(number & 0xFFFF_FFFF, rules, also, number >> 32)
 
 

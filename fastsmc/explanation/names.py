@@ -6,13 +6,16 @@ Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h an
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import cache
 
 from fastsmc.errors import InputError
 from fastsmc.facts.call_ranges import PKVM
 from fastsmc.facts.other_calls import OTHER_BY_ID, OTHER_CALLS
+from fastsmc.facts.register_macros import MACROS
 from fastsmc.facts.register_names import sysreg_ids
+from fastsmc.facts.register_spellings import QEMU_WORDS, register_spelled
 from fastsmc.facts.registers import FW_REGISTERS
 from fastsmc.facts.smccc import FUNCTIONS, SMC64, Function, Service, name_key, names_meant
 
@@ -90,7 +93,7 @@ def _other_names() -> dict[str, int]:
 
 
 def id_named(text: str) -> int:
-    """The id of a function or register, by its name or the end of a name that no other id shares.
+    """The id of a function or register, by its name, another spelling, or the end of a name that no other id shares.
 
     Raises:
         InputError: no such name, with those that are spelled alike; or the end of several.
@@ -103,6 +106,9 @@ def id_named(text: str) -> int:
     for written in (key, key.removeprefix("ARM_").removesuffix("_FUNC_ID").removesuffix("_FID")):
         if written in exact:
             return exact[written]
+    spelled = register_spelled(text)
+    if spelled is not None:
+        return spelled
     for names in (_short_names(), _linux_names(), _other_names()):
         ends = names_meant(key, names)
         if len({names[end] for end in ends}) == 1:
@@ -115,9 +121,18 @@ def id_named(text: str) -> int:
     if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
         msg = f"{shown} is not a number: write 0x{text.strip()}"
         raise InputError(msg)
-    close = get_close_matches(key[:40], exact, n=3)
-    msg = f"no function or register is called {shown}; {f'did you mean {_either(close)}?' if close else FORMS}"
+    msg = f"no function or register is called {shown}; {_hint(text, exact)}"
     raise InputError(msg)
+
+
+def _hint(text: str, names: Collection[str]) -> str:
+    """What may have been meant: a name that is spelled alike, or one of QEMU's phrases, which are several words."""
+    close = get_close_matches(name_key(text)[:40], (*names, *MACROS), n=3)
+    if close:
+        return f"did you mean {_either(close)}?"
+    words = re.sub(r"(?:reg|op0).*", "", text.strip().lower()[:40]).strip()
+    phrase = get_close_matches(words, QEMU_WORDS, n=1, cutoff=0.7)
+    return f"QEMU's words are one name, in quotes: '{QEMU_WORDS[phrase[0]]}'" if phrase else FORMS
 
 
 def _either(names: list[str]) -> str:

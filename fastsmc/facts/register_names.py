@@ -18,7 +18,10 @@ from fastsmc.facts.registers import (
     CLASS_SYSREG,
     FW_BY_ID,
     MAX_VALUE_BYTES,
+    SIZE_U32,
+    SIZE_U128,
     Encoding,
+    core_register,
     reg_class,
     reg_size,
     sysreg,
@@ -77,16 +80,20 @@ def sysreg_ids() -> dict[str, int]:
     return {name: sysreg(*encoding) for encoding, name in sysreg_names().items()}
 
 
-def _core(low: int, size: int) -> str | None:
-    """Offset into struct kvm_regs, in words of 4 bytes."""
-    words = {0x3E: "sp", 0x40: "pc", 0x42: "pstate", 0x44: "sp_el1", 0x46: "elr_el1"}
-    words |= {0x48 + 2 * i: f"spsr[{name}]" for i, name in enumerate(("EL1", "ABT", "UND", "IRQ", "FIQ"))}
-    words |= {2 * i: f"x{i}" for i in range(31)}
-    if size == 8:
-        return words.get(low)
-    if size == 16 and 0x54 <= low < 0xD4 and low % 4 == 0:
-        return f"V{(low - 0x54) // 4}"
-    return {0xD4: "fpsr", 0xD5: "fpcr"}.get(low) if size == 4 else None
+@cache
+def core_names() -> dict[str, int]:
+    """Register ids by name of the core register: x0 to x30, sp, pc, pstate, V0 to V31 and the others."""
+    words = {"sp": 0x3E, "pc": 0x40, "pstate": 0x42, "sp_el1": 0x44, "elr_el1": 0x46}
+    words |= {f"spsr[{name}]": 0x48 + 2 * i for i, name in enumerate(("EL1", "ABT", "UND", "IRQ", "FIQ"))}
+    words |= {f"x{i}": 2 * i for i in range(31)}
+    names = {name: core_register(4 * low) for name, low in words.items()}
+    names |= {f"V{i}": core_register(4 * (0x54 + 4 * i), SIZE_U128) for i in range(32)}
+    return names | {"fpsr": core_register(4 * 0xD4, SIZE_U32), "fpcr": core_register(4 * 0xD5, SIZE_U32)}
+
+
+@cache
+def _core_by_id() -> dict[int, str]:
+    return {reg: name for name, reg in core_names().items()}
 
 
 def _sve(low: int, size: int) -> str | None:
@@ -113,7 +120,7 @@ def name_of(reg: int) -> str | None:
         return None
     match reg_class(reg):
         case kind if kind == CLASS_CORE:
-            return _core(low, size)
+            return _core_by_id().get(reg)
         case kind if kind == CLASS_SVE:
             return _sve(low, size)
         case kind if kind == CLASS_SYSREG and size == 8:

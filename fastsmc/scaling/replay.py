@@ -32,7 +32,7 @@ def trace_by_function(trace: Trace, *, host: str = "7.3") -> Table:
         of_function[service_and_name(func_id)[1]] = (f"0x{func_id:08x}", Verdict(v).name)
     headings: tuple[Heading, ...] = (
         ("service", "recorded", "group the function belongs to"),
-        ("function", "recorded", "name of the function, or the id"),
+        ("function", "recorded", "name KVM has for the id, or the id"),
         ("func_id", "recorded", "function id, low half of x0"),
         ("calls", "recorded", "how often the guest called it"),
         ("verdict", "modelled", f"what Linux {host} does with the call under its default policy"),

@@ -97,7 +97,7 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         (b"vcpu 1:\n", "line 1: vcpu 1, where vcpu 0 would come"),
         (b"vcpu 0:\nx\n", "line 2: 'x' is neither"),
         (b"vcpu 0:\n" + b"0" * 3000, "line 2: 3000 characters"),
-        (b"ARM64_SYS_REG(3, 8, 0, 0, 0),\n", r"line 1: 'ARM64_SYS_REG\(3, 8, 0, 0, 0\)' is not a term"),
+        (b"ARM64_SYS_REG(3, 8, 0, 0, 0),\n", r"line 1: 'ARM64_SYS_REG\(3, 8, 0, 0, 0\)' is no system register"),
         (b"KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE_REG(regs.regs[31]),\n", "no field 'regs.regs"),
         (b"KVM_REG_ARM_CORE,\n", "which is no arm64 register id"),
     ],
