@@ -8,7 +8,7 @@ from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_
 from fastsmc.facts.history import series_name, since, span, turning_points
 from fastsmc.facts.register_arches import ARCHITECTURES, coprocessor_name, foreign_anatomy
 from fastsmc.facts.register_names import anatomy, name_of, recorded_ids, recorded_in
-from fastsmc.facts.register_sets import is_vm_global
+from fastsmc.facts.register_sets import SCOPE_NOTES, is_vm_global
 from fastsmc.facts.registers import (
     ARCH_ARM32,
     ARCH_ARM64,
@@ -124,7 +124,8 @@ def explain_foreign(reg: int) -> Explanation:
 
 
 def _scope(reg: int) -> str:
-    return "VM: one value, although every vCPU lists it (derived)" if is_vm_global(reg) else "vCPU"
+    scope = "VM: one value, although every vCPU lists it (derived)" if is_vm_global(reg) else "vCPU"
+    return f"{scope}: {SCOPE_NOTES[reg]}" if reg in SCOPE_NOTES else scope
 
 
 def _firmware_lines(row: FwRegister) -> list[Line]:

@@ -199,6 +199,14 @@ def test_every_firmware_register_explains(row: FwRegister) -> None:
         ("KVM_REG_ARM_SMCCC_ARCH_WORKAROUND_3", "since", "5.17 and stable 5.10.105, 5.15.28, 5.16.14"),
         ("MIDR_EL1", "scope", "VM: one value, although every vCPU lists it (derived)"),
         ("MPIDR_EL1", "scope", "vCPU"),
+        ("CCSIDR(0)", "scope", "vCPU"),
+        # Firecracker's issue 6139: what a VMM wrote is lost at CPU_ON, on 6.3 to 6.9.
+        (
+            "CLIDR_EL1",
+            "scope",
+            "vCPU: a vCPU has its own since 6.3; from 6.3 to 6.9 CPU_ON resets it on the vCPU that starts, so that a "
+            "value a VMM wrote stays on the first one only",
+        ),
         (0x60800000001500A0, "listed", "all of 5.10.218 to 7.3.4 (recorded), on cpu max with sve"),
         (0x6040000000100058, "listed", "all of 5.10.218 to 7.3.4 (recorded), without sve"),
         (0x6030000000170000, "default 7.3", "GET is ENOENT"),
