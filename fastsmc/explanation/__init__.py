@@ -13,12 +13,12 @@ from fastsmc.explanation.functions import explain_function
 from fastsmc.explanation.names import FORMS, id_named
 from fastsmc.explanation.registers import explain_foreign, explain_register
 from fastsmc.facts.history import newest
+from fastsmc.facts.other_calls import call_name
 from fastsmc.facts.register_arches import foreign_architecture
 from fastsmc.facts.register_names import name_of, recorded_ids
 from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
-from fastsmc.facts.smccc import FUNCTION_BY_ID
 
 __all__ = ["Explanation", "Explanations", "explain"]
 
@@ -86,8 +86,9 @@ def _number(what: int | str) -> tuple[int | None, tuple[Near, ...]]:
     if not re.fullmatch(r"\d{8}|\d{16}", what.strip()):
         return number, ()
     meant = int(what, 16)
-    if meant in FUNCTION_BY_ID:
-        return number, ((meant, FUNCTION_BY_ID[meant].name, "read as hexadecimal"),)
+    name = call_name(meant)
+    if name:
+        return number, ((meant, name, "read as hexadecimal"),)
     if meant in FW_BY_ID or meant in recorded_ids():
         return number, ((meant, name_of(meant) or "a register", "read as hexadecimal"),)
     return number, ()

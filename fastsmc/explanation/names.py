@@ -83,12 +83,13 @@ def _other_names() -> dict[str, int]:
     """Ids of functions that KVM does not know, by their names and by those that headers of firmware have for them."""
     names: dict[str, int] = {}
     for row in OTHER_CALLS:
+        names[row.name] = row.func_id
         stem = row.name.removesuffix("64").removesuffix("_")
         if row.family is PKVM:
             names[f"SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('PKVM_')}"] = row.func_id
         if row.func_id ^ SMC64 in OTHER_BY_ID or row.func_id & SMC64:
             names[f"{stem}_SMC{64 if row.func_id & SMC64 else 32}"] = row.func_id
-        names |= {f"SMC_{row.name}": row.func_id, row.name: row.func_id}
+        names[f"SMC_{row.name}"] = row.func_id
     return names
 
 
@@ -110,12 +111,14 @@ def id_named(text: str) -> int:
     if spelled is not None:
         return spelled
     for names in (_short_names(), _linux_names(), _other_names()):
-        ends = names_meant(key, names)
-        if len({names[end] for end in ends}) == 1:
-            return names[ends[0]]
+        ends: dict[int, str] = {}
+        for end in names_meant(key, names):
+            ends.setdefault(names[end], end)
+        if len(ends) == 1:
+            return next(iter(ends))
         if ends:
             more = f" and {len(ends) - _MAX_NAMES} more" if len(ends) > _MAX_NAMES else ""
-            msg = f"{text!r} may be {', '.join(ends[:_MAX_NAMES])}{more}; name one of them"
+            msg = f"{text[:40]!r} may be {', '.join([*ends.values()][:_MAX_NAMES])}{more}; name one of them"
             raise InputError(msg)
     shown = f"{text[:40]!r}"
     if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
