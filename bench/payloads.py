@@ -1,7 +1,7 @@
 """Cases of register payloads: 1024 registers x 1024 vCPUs into bytes and back, against a copy of as many bytes.
 
 The ids are 1024 of the firmware bitmap class. VM-global are those in the places where a real list of 182 registers has
-them, over and over: 386 of 1024, in runs. Everybody writes into the same warm buffers, so no page faults are measured.
+them, over and over: 381 of 1024, in runs. Everybody writes into the same warm buffers, so no page faults are measured.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.checks import shown
-from fastsmc.facts.smccc import FUNCTION_BY_ID, Service
+from fastsmc.facts.other_calls import service_and_name
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -55,10 +55,14 @@ class Trace:
         return len(self.r0)
 
     def by_service(self) -> dict[tuple[str, str], int]:
-        """Calls per (service name, function name), most frequent first; ids without a name are hex under UNKNOWN."""
+        """Calls per (service name, function name), most frequent first.
+
+        A function that KVM does not know has its family for the service, as FF-A; ids without a name are hex, under
+        the family whose range they are in or under UNKNOWN.
+        """
         ids, counts = np.unique(self.func_id, return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return {_name(int(ids[i])): int(counts[i]) for i in order}
+        return {service_and_name(int(ids[i])): int(counts[i]) for i in order}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the trace lacks."""
@@ -74,10 +78,3 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({shown(self.name)}, {len(self)} calls, {self.n_lost} lost, {self.n_skipped} lines skipped)"
-
-
-def _name(func_id: int) -> tuple[str, str]:
-    function = FUNCTION_BY_ID.get(func_id)
-    if function is None:
-        return Service.UNKNOWN.name, f"0x{func_id:08x}"
-    return function.service.name, function.name

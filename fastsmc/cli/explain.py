@@ -17,7 +17,9 @@ def explain(
 ) -> None:
     """Tell everything known about function ids and register ids.
 
-    A number of 32 bits is a function id, a longer one a register id. Names are those of fastsmc or of Linux.
+    A number of 32 bits is a function id, a longer one a register id. Names are those of fastsmc, Linux or firmware;
+    registers may be written as C, the Arm manual and QEMU write them: "ARM64_SYS_REG(3, 0, 10, 2, 2)", S3_0_C10_C2_2,
+    "fw reg 3".
     "default" is what a VM gets that nobody configured: vCPU feature PSCI_0_2, no filter, no capability.
     """
     from fastsmc.explanation import explain as explained

@@ -11,13 +11,14 @@ from fastsmc.errors import InputError
 from fastsmc.explanation.explanation import Explanation, Explanations, Near
 from fastsmc.explanation.functions import explain_function
 from fastsmc.explanation.names import FORMS, id_named
-from fastsmc.explanation.registers import explain_register
+from fastsmc.explanation.registers import explain_foreign, explain_register
 from fastsmc.facts.history import newest
+from fastsmc.facts.other_calls import call_name
+from fastsmc.facts.register_arches import foreign_architecture
 from fastsmc.facts.register_names import name_of, recorded_ids
 from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
-from fastsmc.facts.smccc import FUNCTION_BY_ID
 
 __all__ = ["Explanation", "Explanations", "explain"]
 
@@ -37,9 +38,9 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
     """Everything known about a function id or a register id, or about several.
 
     Args:
-        what: a number, or a name of ours or of Linux; several in a list or tuple. A value of 32 bits is a function
-            id; a longer one is a register id if it has the 0x60 of arm64 in bits 63:56, else an x0 whose low half is
-            a function id.
+        what: a number, a name of ours or of Linux, or a register as C, the Arm manual or QEMU spells it; several in a
+            list or tuple. A value of 32 bits is a function id; a longer one is a register id if it has the 0x60 of
+            arm64 in bits 63:56 or is one of another architecture, else an x0 whose low half is a function id.
         release: a release whose rules are told too; those of the newest always are.
 
     Raises:
@@ -65,6 +66,8 @@ def _explained(what: int | str, rules: tuple[Release, ...]) -> Explanation:
         raise InputError(msg)
     if number >> 56 == 0x60:
         return explain_register(number, rules, also)
+    if foreign_architecture(number):
+        return explain_foreign(number)
     return explain_function(number & 0xFFFF_FFFF, rules, also, number >> 32)
 
 
@@ -83,8 +86,9 @@ def _number(what: int | str) -> tuple[int | None, tuple[Near, ...]]:
     if not re.fullmatch(r"\d{8}|\d{16}", what.strip()):
         return number, ()
     meant = int(what, 16)
-    if meant in FUNCTION_BY_ID:
-        return number, ((meant, FUNCTION_BY_ID[meant].name, "read as hexadecimal"),)
+    name = call_name(meant)
+    if name:
+        return number, ((meant, name, "read as hexadecimal"),)
     if meant in FW_BY_ID or meant in recorded_ids():
         return number, ((meant, name_of(meant) or "a register", "read as hexadecimal"),)
     return number, ()

@@ -11,8 +11,8 @@ def _both(number: int, sentence: str) -> dict[int, str]:
     return {0x8400_0000 | number: sentence, 0xC400_0000 | number: sentence}
 
 
-_UNUSED = "nothing: x0 = -1 in every release"
-_PKVM = "nothing to an ordinary VM: x0 = -1; pKVM answers it at EL2 for protected VMs"
+_UNUSED = "nothing: KVM answers NOT_SUPPORTED, x0 = -1 in every release"
+_PKVM = "nothing to an ordinary VM: KVM answers NOT_SUPPORTED, x0 = -1; pKVM answers it at EL2 for protected VMs"
 _FAST = "x0 = x1 = 0, x2 and x3 kept, without an exit; whether it is needed is said by SMCCC_ARCH_FEATURES"
 
 ANSWERS: dict[int, str] = {
@@ -67,7 +67,7 @@ ANSWERS: dict[int, str] = {
     0xC600_0002: _PKVM,
     0xC600_0003: _PKVM,
     0xC600_0004: _PKVM,
-    0xC600_0007: "nothing: x0 = -1; guests of pKVM call it, upstream does not answer it",
+    0xC600_0007: "nothing: KVM answers NOT_SUPPORTED, x0 = -1; guests of pKVM call it (Android's MMIO_GUARD_MAP)",
     0xC600_0040: "nothing in the kernel; by the ABI a VMM answers x0 = 0, x1 = version, x2 = number of CPU models",
     0xC600_0041: "nothing in the kernel; by the ABI a VMM answers MIDR, REVIDR and AIDR of model x1 in x1..x3",
 }
@@ -80,3 +80,8 @@ NEEDS: dict[int, str] = {
     0xC600_0041: "a FWD_TO_USER filter and a VMM that answers; VENDOR_HYP_BMAP_2 bit 1 only tells the guest to ask",
 }
 """What an answer needs beside gate, PSCI version and VM capability, which the tables of `smccc` have."""
+
+_NO_BITS = "from Arm DEN0098: x1 = 0 gets success and no bits, where the specification has INVALID_PARAMETERS (x0 = -2)"
+DIFFERS: dict[int, str] = {0x8400_0053: _NO_BITS, 0xC400_0053: _NO_BITS}
+"""Where KVM's answer is not the specification's. Sources: Linux arch/arm64/kvm/trng.c and recorded calls for KVM;
+TF-A services/std_svc/trng/trng_main.c, 6a164dda7, for the rule."""

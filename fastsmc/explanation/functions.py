@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fastsmc.explanation.answers import ANSWERS, NEEDS
+from fastsmc.explanation.answers import ANSWERS, DIFFERS, NEEDS
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explanation.names import linux_name, psci_stem
+from fastsmc.facts.call_ranges import DOCUMENTS, OWNERS, SMCCC, TRUSTED_OWNERS, UIDS, owner_and_range
 from fastsmc.facts.history import newest, since, span
+from fastsmc.facts.other_calls import OTHER_BY_ID, OtherCall, call_name
 from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS, FW_BY_NAME, register
 from fastsmc.facts.releases import Doubt, Host, Release
 from fastsmc.facts.smccc import (
@@ -24,7 +26,6 @@ from fastsmc.facts.smccc import (
     Conduit,
     Function,
     Gate,
-    Owner,
     Service,
     Verdict,
     is_psci_allowed,
@@ -34,19 +35,6 @@ from fastsmc.facts.smccc import (
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2
 from fastsmc.reference.doubts import NAMELESS, touched
 from fastsmc.reference.vm import Vm
-
-OWNERS = {
-    Owner.ARCH: "Arm architecture",
-    Owner.CPU: "CPU",
-    Owner.SIP: "SiP",
-    Owner.OEM: "OEM",
-    Owner.STANDARD: "standard secure",
-    Owner.STANDARD_HYP: "standard hypervisor",
-    Owner.VENDOR_HYP: "vendor hypervisor",
-    **dict.fromkeys((48, 49), "trusted application"),
-    **dict.fromkeys(range(50, 64), "trusted OS"),
-}
-"""Owners by bits 29:24 of an id; other values are reserved. Source: DEN0028; arm-smccc.h, ARM_SMCCC_OWNER_*."""
 
 BITMAP_NAMES = {row.index: row.name for row in BITMAP_REGISTERS}
 """Names of the bitmap registers by number."""
@@ -70,6 +58,9 @@ FATES = {
 }
 _ANSWERED = frozenset({Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH})
 _MAX_NEAR = 4
+_NOT_SUPPORTED = "KVM answers NOT_SUPPORTED"
+_WEAK = ("its neighbour", "with bit")
+"""Likenesses of unknown ids that chance gives too: they are listed, and no summary rests on them."""
 _KVM = "arch/arm64/kvm/"
 
 
@@ -81,18 +72,16 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
         also: near misses the caller knows of.
         upper: bits 63:32 of the x0 it came in.
     """
-    row = FUNCTION_BY_ID.get(func_id)
-    near = (*also, *(_near_known(row) if row else _near_unknown(func_id)))[:_MAX_NEAR]
-    form = _form(func_id)
+    row, other = FUNCTION_BY_ID.get(func_id), OTHER_BY_ID.get(func_id)
+    near = (*also, *(_near_known(row) if row else _near_other(func_id) if other else _near_unknown(func_id)))
+    near = near[:_MAX_NEAR]
     lines: list[Line] = [("anatomy", _anatomy(func_id))]
     if row is not None and row.psci_max == PSCI_0_1:
         lines.append(("id", "KVM's own, as PSCI 0.1 fixes none: it is older than SMCCC, and its bits mean nothing"))
     if upper:
         text = f"bits 63:32 of x0, 0x{upper:08X}, are ignored: KVM looks at the low half only; nor is it a register id"
         lines.append(("x0", f"{text} of arm64, which has 0x60 in bits 63:56"))
-    if row is not None:
-        lines += [("Linux name", linux_name(row) or "none"), ("service", SERVICES[row.service])]
-        lines.append(("answer", ANSWERS[func_id]))
+    lines += _known_lines(row) if row else _other_lines(other) if other else _unnamed_lines(func_id)
     lines += [("gate", _gate(func_id, row)), ("filter", _filter(func_id, row)), ("since", _since(func_id))]
     if row is not None:
         lines += _psci_versions(row)
@@ -101,16 +90,59 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
     for release in rules:
         lines.append((f"default {release.name}", default_verdict(func_id, release)))
         lines += kernel_lines(release, doubts_about(func_id, release))
-    summary = row.name if row else summary_of_unknown(near, "no function KVM/arm64 knows", form)
+    summary = row.name if row else f"{other.name}: {_NOT_SUPPORTED}" if other else _unknown(func_id, near)
     return Explanation(
         "function",
         func_id,
-        row.name if row else None,
+        call_name(func_id),
         f"{summary} (the upper half of x0, 0x{upper:08X}, is ignored)" if upper else summary,
         tuple(lines),
         near,
-        tuple(map(_path, row.source.split("; "))) if row else ("Arm DEN0028 (SMCCC)", f"{_KVM}hypercalls.c"),
+        tuple(map(_path, row.source.split("; "))) if row else _other_sources(other),
     )
+
+
+def _known_lines(row: Function) -> list[Line]:
+    """What the tables have of a function that KVM knows."""
+    lines = [
+        ("Linux name", linux_name(row) or "none"),
+        ("service", SERVICES[row.service]),
+        ("document", DOCUMENTS[row.service]),
+        ("answer", ANSWERS[row.func_id]),
+    ]
+    if row.func_id in DIFFERS:
+        lines.append(("differs", DIFFERS[row.func_id]))
+    if row.name == "VENDOR_HYP_CALL_UID":
+        lines.append(("UIDs", "; ".join(f"{whose} {uid}" for whose, uid, _ in UIDS)))
+    return lines
+
+
+def _other_lines(row: OtherCall) -> list[Line]:
+    """What is known of a function that has a name and that KVM does not answer."""
+    family = row.family
+    lines = [
+        ("service", f"{family.name}: {family.title}"),
+        ("document", family.document),
+        ("answer", f"nothing: {_NOT_SUPPORTED} (x0 = -1) in every release"),
+    ]
+    return [*lines, ("note", row.note)] if row.note else lines
+
+
+def _unnamed_lines(func_id: int) -> list[Line]:
+    return [("range", owner_and_range(func_id)), ("answer", f"nothing: {_NOT_SUPPORTED} (x0 = -1) in every release")]
+
+
+def _other_sources(row: OtherCall | None) -> tuple[str, ...]:
+    """Where an id can be read that is none of KVM's; and KVM's list of those that it answers."""
+    named = tuple(dict.fromkeys((*row.source.split("; "), row.family.document))) if row else (SMCCC,)
+    return (*named, f"{_KVM}hypercalls.c")
+
+
+def _unknown(func_id: int, near: tuple[Near, ...]) -> str:
+    """One line for an id without a name: what it is a slip of, or else whose number it is."""
+    if near and not near[0][2].startswith(_WEAK):
+        return summary_of_unknown(near, "", _form(func_id))
+    return f"no function KVM/arm64 knows; {owner_and_range(func_id)}"
 
 
 def _path(source: str) -> str:
@@ -247,20 +279,31 @@ def _near_known(row: Function) -> tuple[Near, ...]:
     return tuple(near)
 
 
+def _near_other(func_id: int) -> tuple[Near, ...]:
+    """What is near a named function that KVM does not know: its other convention."""
+    other = func_id ^ SMC64
+    name = call_name(other)
+    return ((other, name, f"the {_form(other)} form"),) if name else ()
+
+
 def _near_unknown(func_id: int) -> tuple[Near, ...]:
-    """Known ids that differ in what is easily got wrong, nearest first."""
+    """Named ids that differ in what is easily got wrong, nearest first; by chance likenesses, those that KVM knows."""
     wrong = "the SVE hint" if func_id >> 16 & 0xFF == 1 else "bits 23:16"
-    candidates = [
+    slips = [
         (func_id & ~0x00FF_0000, f"without {wrong}"),
         (func_id ^ SMC64, f"the {_form(func_id ^ SMC64)} form"),
         (func_id & ~0x00FF_0000 ^ SMC64, f"without {wrong}, the {_form(func_id ^ SMC64)} form"),
-        (func_id | FAST_CALL, "as a fast call"),
+    ]
+    if owner_of(func_id) not in TRUSTED_OWNERS:  # whose yielding calls are no slip
+        slips.append((func_id | FAST_CALL, "as a fast call"))
+    chance = [
         (func_id - 1, "its neighbour"),
         (func_id + 1, "its neighbour"),
         *((func_id ^ 1 << bit, f"with bit {bit} {'clear' if func_id >> bit & 1 else 'set'}") for bit in range(32)),
     ]
     found: dict[int, Near] = {}
-    for other, why in candidates:
-        if other in FUNCTION_BY_ID:
-            found.setdefault(other, (other, FUNCTION_BY_ID[other].name, why))
+    for other, why in (*slips, *(row for row in chance if row[0] in FUNCTION_BY_ID)):
+        name = call_name(other)
+        if name:
+            found.setdefault(other, (other, name, why))
     return tuple(found.values())

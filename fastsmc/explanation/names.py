@@ -6,13 +6,18 @@ Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h an
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
 from functools import cache
 
 from fastsmc.errors import InputError
+from fastsmc.facts.call_ranges import PKVM
+from fastsmc.facts.other_calls import OTHER_BY_ID, OTHER_CALLS
+from fastsmc.facts.register_macros import MACROS
 from fastsmc.facts.register_names import sysreg_ids
+from fastsmc.facts.register_spellings import QEMU_WORDS, register_spelled
 from fastsmc.facts.registers import FW_REGISTERS
-from fastsmc.facts.smccc import FUNCTIONS, Function, Service, name_key, names_meant
+from fastsmc.facts.smccc import FUNCTIONS, SMC64, Function, Service, name_key, names_meant
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
 _MAX_NAMES = 6
@@ -73,8 +78,23 @@ def _linux_names() -> dict[str, int]:
     return registers | system | trimmed | functions
 
 
+@cache
+def _other_names() -> dict[str, int]:
+    """Ids of functions that KVM does not know, by their names and by those that headers of firmware have for them."""
+    names: dict[str, int] = {}
+    for row in OTHER_CALLS:
+        names[row.name] = row.func_id
+        stem = row.name.removesuffix("64").removesuffix("_")
+        if row.family is PKVM:
+            names[f"SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('PKVM_')}"] = row.func_id
+        if row.func_id ^ SMC64 in OTHER_BY_ID or row.func_id & SMC64:
+            names[f"{stem}_SMC{64 if row.func_id & SMC64 else 32}"] = row.func_id
+        names[f"SMC_{row.name}"] = row.func_id
+    return names
+
+
 def id_named(text: str) -> int:
-    """The id of a function or register, by its name or the end of a name that no other id shares.
+    """The id of a function or register, by its name, another spelling, or the end of a name that no other id shares.
 
     Raises:
         InputError: no such name, with those that are spelled alike; or the end of several.
@@ -83,24 +103,39 @@ def id_named(text: str) -> int:
     ('0x86000001', '0x603000000013c801')
     """
     key = name_key(text)
-    exact = _linux_names() | _short_names()
-    if key in exact:
-        return exact[key]
-    for names in (_short_names(), _linux_names()):
-        ends = names_meant(key, names)
-        if len({names[end] for end in ends}) == 1:
-            return names[ends[0]]
+    exact = _other_names() | _linux_names() | _short_names()
+    for written in (key, key.removeprefix("ARM_").removesuffix("_FUNC_ID").removesuffix("_FID")):
+        if written in exact:
+            return exact[written]
+    spelled = register_spelled(text)
+    if spelled is not None:
+        return spelled
+    for names in (_short_names(), _linux_names(), _other_names()):
+        ends: dict[int, str] = {}
+        for end in names_meant(key, names):
+            ends.setdefault(names[end], end)
+        if len(ends) == 1:
+            return next(iter(ends))
         if ends:
             more = f" and {len(ends) - _MAX_NAMES} more" if len(ends) > _MAX_NAMES else ""
-            msg = f"{text!r} may be {', '.join(ends[:_MAX_NAMES])}{more}; name one of them"
+            msg = f"{text[:40]!r} may be {', '.join([*ends.values()][:_MAX_NAMES])}{more}; name one of them"
             raise InputError(msg)
     shown = f"{text[:40]!r}"
     if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
         msg = f"{shown} is not a number: write 0x{text.strip()}"
         raise InputError(msg)
-    close = get_close_matches(key[:40], exact, n=3)
-    msg = f"no function or register is called {shown}; {f'did you mean {_either(close)}?' if close else FORMS}"
+    msg = f"no function or register is called {shown}; {_hint(text, exact)}"
     raise InputError(msg)
+
+
+def _hint(text: str, names: Collection[str]) -> str:
+    """What may have been meant: a name that is spelled alike, or one of QEMU's phrases, which are several words."""
+    close = get_close_matches(name_key(text)[:40], (*names, *MACROS), n=3)
+    if close:
+        return f"did you mean {_either(close)}?"
+    words = re.sub(r"(?:reg|op0).*", "", text.strip().lower()[:40]).strip()
+    phrase = get_close_matches(words, QEMU_WORDS, n=1, cutoff=0.7)
+    return f"QEMU's words are one name, in quotes: '{QEMU_WORDS[phrase[0]]}'" if phrase else FORMS
 
 
 def _either(names: list[str]) -> str:

@@ -7,10 +7,13 @@ from errno import errorcode
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explanation.functions import kernel_lines
 from fastsmc.facts.history import series_name, since, span, turning_points
+from fastsmc.facts.register_arches import ARCHITECTURES, coprocessor_name, foreign_anatomy
 from fastsmc.facts.register_names import anatomy, name_of, recorded_ids, recorded_in
-from fastsmc.facts.register_sets import is_vm_global
+from fastsmc.facts.register_sets import SCOPE_NOTES, is_vm_global
 from fastsmc.facts.registers import (
+    ARCH_ARM32,
     ARCH_ARM64,
+    ARCH_FIELD,
     ARCH_MASK,
     BIT_NAMES,
     CLASS_FW,
@@ -107,8 +110,36 @@ def explain_register(reg: int, rules: tuple[Release, ...], also: tuple[Near, ...
     )
 
 
+def explain_foreign(reg: int) -> Explanation:
+    """What is known of a register id of another architecture: whose it is, and that no arm64 kernel takes it."""
+    architecture, macro = ARCHITECTURES[reg & ARCH_FIELD]
+    name = coprocessor_name(reg) if reg & ARCH_FIELD == ARCH_ARM32 else None
+    kind = "32-bit coprocessor register" if reg & ARCH_FIELD == ARCH_ARM32 else f"register of {architecture}"
+    lines: list[Line] = [
+        ("anatomy", foreign_anatomy(reg)),
+        ("arch", "EINVAL for KVM on arm64: bits 63:32 without the size (55:52) must be 0x60000000"),
+    ]
+    if reg & ARCH_FIELD == ARCH_ARM32:
+        text = "QEMU lists such ids under TCG, for what AArch32 sees of its emulated CPU; a stream that has them"
+        lines.append(("found in", f"{text} comes from TCG and cannot be loaded under KVM"))
+    lines.append(("listed", recorded_in(reg)))
+    what = f"{name}, a {kind}" if name else f"a {kind}"
+    return Explanation(
+        "register",
+        reg,
+        name,
+        f"{what} ({macro}), which no arm64 kernel has",
+        tuple(lines),
+        (),
+        ("include/uapi/linux/kvm.h", "arch/arm/include/uapi/asm/kvm.h", "QEMU target/arm/cpregs.h")
+        if macro == "KVM_REG_ARM"
+        else ("include/uapi/linux/kvm.h",),
+    )
+
+
 def _scope(reg: int) -> str:
-    return "VM: one value, although every vCPU lists it (derived)" if is_vm_global(reg) else "vCPU"
+    scope = "VM: one value, although every vCPU lists it (derived)" if is_vm_global(reg) else "vCPU"
+    return f"{scope}: {SCOPE_NOTES[reg]}" if reg in SCOPE_NOTES else scope
 
 
 def _firmware_lines(row: FwRegister) -> list[Line]:

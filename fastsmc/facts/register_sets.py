@@ -36,26 +36,33 @@ from fastsmc.facts.registers import (
     Encoding,
     reg_class,
     reg_size,
+    sysreg,
 )
 from fastsmc.facts.releases import release as rules_of
 
 _VM_GLOBAL_SYSREGS = {
     **IMPLEMENTATION,
-    Encoding(3, 1, 0, 0, 1): "CLIDR_EL1",
     Encoding(3, 3, 0, 0, 1): "CTR_EL0",
     Encoding.of(PTIMER_CNT): "KVM_REG_ARM_PTIMER_CNT",
     Encoding.of(TIMER_CNT): "KVM_REG_ARM_TIMER_CNT",
 }
 """The VM-global system registers outside the block of ID registers."""
 
+SCOPE_NOTES = {
+    sysreg(3, 1, 0, 0, 1): "a vCPU has its own since 6.3; from 6.3 to 6.9 CPU_ON resets it on the vCPU that starts, "
+    "so that a value a VMM wrote stays on the first one only",
+}
+"""What the scope of a register does not tell. Source, for CLIDR_EL1: Linux 7af0c2534f4c (6.3) and e016333745c7 (6.10);
+Firecracker's issue 6139 and pull request 6172."""
+
 
 def is_vm_global(reg: int) -> bool:
     """Whether a register has one value per VM although every vCPU lists it. Derived: a classification of ours.
 
-    True for firmware registers, the ID block, MIDR, REVIDR, AIDR, CTR, CLIDR and the two counters. Kernels differ: ID
-    registers became per-VM storage around 6.6, CLIDR per-vCPU state around 6.3 (both from memory). The counters are
-    one offset per VM but go on counting, so two GETs never return the same; a VMM that sends them once must take
-    vCPU 0's. MPIDR and the cache sizes (demux) are per vCPU.
+    True for firmware registers, the ID block, MIDR, REVIDR, AIDR, CTR and the two counters. Kernels differ: ID
+    registers became per-VM storage around 6.6 (from memory). The counters are one offset per VM but go on counting, so
+    two GETs never return the same; a VMM that sends them once must take vCPU 0's. MPIDR, CLIDR and the cache sizes
+    (demux) are per vCPU: `SCOPE_NOTES` has more on CLIDR.
 
     >>> from fastsmc.facts.registers import register, sysreg
     >>> is_vm_global(register("STD_BMAP")), is_vm_global(sysreg(3, 0, 0, 0, 5))  # MPIDR_EL1
@@ -180,7 +187,7 @@ def register_set(release: str, *, cpu: str = "max", features: str = "psci02") ->
         InputError: no such release, not recorded, or refused by KVM; the message lists what there is.
 
     >>> print(register_set("6.12"))
-    linux-6.12.107-max psci02: 259 registers, 2264 B per vCPU, 70 VM-global
+    linux-6.12.107-max psci02: 259 registers, 2264 B per vCPU, 69 VM-global
     """
     named: dict[str, object] = {"release": release, "cpu": cpu, "features": features}
     for what, given in named.items():

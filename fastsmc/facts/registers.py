@@ -23,7 +23,8 @@ ARCH_MASK = 0xFF0F_FFFF_0000_0000
 SIZE_SHIFT = 52
 SIZE_MASK = 0x00F0_0000_0000_0000
 """KVM_REG_SIZE_MASK: the binary logarithm of a register's bytes."""
-SIZE_U32, SIZE_U64, SIZE_U512 = 0x0020_0000_0000_0000, 0x0030_0000_0000_0000, 0x0060_0000_0000_0000
+SIZE_U32, SIZE_U64 = 0x0020_0000_0000_0000, 0x0030_0000_0000_0000
+SIZE_U128, SIZE_U512 = 0x0040_0000_0000_0000, 0x0060_0000_0000_0000
 MAX_VALUE_BYTES = 2048 // 8
 """Bytes of the largest size KVM defines, KVM_REG_SIZE_U2048: an SVE register. Source: include/uapi/linux/kvm.h."""
 CLASS_MASK = 0x0FFF_0000
@@ -198,22 +199,30 @@ FW_BY_NAME = {row.name: row for row in FW_REGISTERS}
 
 
 def register(name: object) -> int:
-    """The ONE_REG id of a firmware register.
+    """The ONE_REG id of a firmware register, by its name or any other spelling of `register_spellings`.
 
     Raises:
-        InputError: no such name.
+        InputError: no such register, or one that is no firmware register.
 
-    >>> hex(register("STD_BMAP"))
-    '0x6030000000160000'
+    >>> hex(register("STD_BMAP")), hex(register("KVM_REG_ARM_FW_REG(3)"))
+    ('0x6030000000160000', '0x6030000000140003')
     """
     if not isinstance(name, str):
         msg = f"a firmware register's name is text, not {name!r}; there are {', '.join(FW_BY_NAME)}"
         raise InputError(msg)
-    if name not in FW_BY_NAME:
+    if name in FW_BY_NAME:
+        return FW_BY_NAME[name].reg
+    from fastsmc.facts.register_spellings import register_spelled  # which reads this table
+
+    reg = register_spelled(name)
+    if reg is None:
         close = get_close_matches(name.upper(), FW_BY_NAME, n=1, cutoff=0)[0]
         msg = f"no firmware register is called {name!r}; did you mean {close}? There are {', '.join(FW_BY_NAME)}"
         raise InputError(msg)
-    return FW_BY_NAME[name].reg
+    if reg not in FW_BY_ID:
+        msg = f"{name[:60]!r} is {reg:#x}, which is no firmware register; there are {', '.join(FW_BY_NAME)}"
+        raise InputError(msg)
+    return reg
 
 
 WORKAROUND_LIMIT = 0xF

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
+from fastsmc.facts.other_calls import service_and_name
+from fastsmc.facts.smccc import Service, Verdict
 from fastsmc.latency.group import Group
 from fastsmc.latency.kernels import entries
 from fastsmc.latency.run import Counts, Sums
@@ -34,9 +35,9 @@ class CallKind:
 
     @property
     def service(self) -> str:
-        """The service the function belongs to; "unknown" for an id without a name."""
-        function = FUNCTION_BY_ID.get(self.func_id)
-        return "unknown" if function is None else function.service.name
+        """The service or family of calls that the function belongs to; "unknown" for an id of none."""
+        name = service_and_name(self.func_id)[0]
+        return "unknown" if name == Service.UNKNOWN.name else name
 
 
 @dataclass(frozen=True, eq=False, repr=False)

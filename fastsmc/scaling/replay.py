@@ -13,7 +13,8 @@ from fastsmc.calls.trace import Trace
 from fastsmc.calls.workload import batch, replay
 from fastsmc.dispatcher.batch import dispatch
 from fastsmc.dispatcher.timing import BatchLatency, measure_batches, measure_dispatch
-from fastsmc.facts.smccc import FUNCTION_BY_ID, Verdict
+from fastsmc.facts.other_calls import service_and_name
+from fastsmc.facts.smccc import Verdict
 from fastsmc.progress import Progress, silent
 from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import IS_HYPOTHETICAL, SPREAD, TIMINGS_PER_TURN, Heading, spread, table
@@ -28,9 +29,7 @@ def trace_by_function(trace: Trace, *, host: str = "7.3") -> Table:
     verdict = dispatch(Fleet.uniform(n_vm=1, n_vcpu=1, host=host), one).verdict
     of_function = {}
     for func_id, v in zip(one.func_id.tolist(), verdict, strict=True):
-        text = f"0x{func_id:08x}"
-        name = FUNCTION_BY_ID[func_id].name if func_id in FUNCTION_BY_ID else text
-        of_function[name] = (text, Verdict(v).name)
+        of_function[service_and_name(func_id)[1]] = (f"0x{func_id:08x}", Verdict(v).name)
     headings: tuple[Heading, ...] = (
         ("service", "recorded", "group the function belongs to"),
         ("function", "recorded", "name KVM has for the id, or the id"),

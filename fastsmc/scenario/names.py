@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME, name_key, names_meant
+from fastsmc.facts.other_calls import call_name, calls_meant
+from fastsmc.facts.smccc import FUNCTION_BY_NAME, name_key
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief
 from fastsmc.scenario.toml_lines import Path
@@ -20,13 +21,13 @@ def function_id(value: object, path: Path, problems: Problems) -> int | None:
     """The id meant by a function's name, its unique end (PTP), or a number, also as text; else None, and a note."""
     number = value
     if isinstance(value, str):
-        meant = names_meant(value, FUNCTION_BY_NAME)
+        meant = calls_meant(value)
         if len(meant) == 1:
-            return FUNCTION_BY_NAME[meant[0]].func_id
+            return next(iter(meant.values()))
         try:
             number = int(value, 0)
         except ValueError:
-            close = meant or get_close_matches(name_key(value), FUNCTION_BY_NAME, n=3)
+            close = list(meant) or get_close_matches(name_key(value), FUNCTION_BY_NAME, n=3)
             remedy = f"did you mean {' or '.join(close)}?" if close else "give a name of smccc.FUNCTIONS, or the id"
             problems.add(path, f"no function is called {brief(value)}", remedy)
             return None
@@ -37,9 +38,8 @@ def function_id(value: object, path: Path, problems: Problems) -> int | None:
 
 
 def function_name(func_id: int) -> str:
-    """The project's name of an id, or the id in hex."""
-    function = FUNCTION_BY_ID.get(func_id)
-    return function.name if function else f"0x{func_id:08x}"
+    """The name of a function id, known to KVM or not, or the id in hex."""
+    return call_name(func_id) or f"0x{func_id:08x}"
 
 
 def feature_word(value: object, path: Path, problems: Problems) -> int:

@@ -215,7 +215,7 @@ def test_the_lead_tells_the_runs_numbers(run: Run) -> None:
         assert number in text, number
     assert "226 ms" in text
     assert "15 % to 75 %" in text  # 45.158 and 225.792 of 300
-    assert "39 % of the bytes and 32 % of the ioctls" in text  # 71*511/(182*512), 2*71*511/225792
+    assert "38 % of the bytes and 32 % of the ioctls" in text  # 70*511/(182*512), 2*70*511/225792
     assert "came back bit for bit" in text
 
 

@@ -66,7 +66,7 @@ def test_the_table_has_every_scope_for_every_size_and_vmm() -> None:
     assert [row.is_hypothetical for row in rows[::10]] == [False, False, True]
     assert all(row.of_today == 1 for row in rows if not row.marked or row.n_vcpu == 1)
     assert all(row.of_today < 1 for row in rows if row.marked and row.n_vcpu > 1)
-    assert [row.n_marked for row in rows[:5]] == [0, 0, 5, 7, 70]
+    assert [row.n_marked for row in rows[:5]] == [0, 0, 5, 7, 69]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
         InputError: as `by_release`.
 
     >>> print(listed("6.17", "sve"))
-    Linux 6.17 psci02+sve, list inferred: 276 registers, 10544 B per vCPU, 71 VM-global
+    Linux 6.17 psci02+sve, list inferred: 276 registers, 10544 B per vCPU, 70 VM-global
     """
     name, wanted = split_features(text, features)
     try:
