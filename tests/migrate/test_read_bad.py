@@ -87,7 +87,7 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         (b'{"reg_modifiers": NaN}', "NaN is not JSON"),
         (b'{"reg_modifiers": -Infinity}', "-Infinity is not JSON"),
         (b'{"reg_modifiers": 1e999}', "1e999 is not finite"),
-        (b'{"reg_modifiers": %s}' % (b"9" * 5000), "does not fit 64 bits"),
+        (b'{"reg_modifiers": %s}' % (b"9" * 5000), "does not fit 128 bits"),
         (b'{"reg_modifiers": [1]}', r"reg_modifiers\[0\] is 1: it must be an object"),
         (b'{"reg_modifiers": []}', "vCPU 0 has no registers"),
         (b'{"reg_modifiers"', "not JSON"),

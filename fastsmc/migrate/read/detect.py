@@ -80,7 +80,7 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
     apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
-    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)
+    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
 
 
 def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> Told:
