@@ -24,6 +24,7 @@ from fastsmc.facts.registers import (
     SIZE_U64,
     SVE_VLS,
     TIMER_CNT,
+    core_register,
     sysreg,
 )
 from fastsmc.migrate.read.banks import Registers
@@ -60,6 +61,9 @@ _CORE_ARRAYS = {"regs.regs": (0, 8, 31), "spsr": (288, 8, 5), "fp_regs.vregs": (
 _SYSREG_FIELDS = ((14, 3), (11, 7), (7, 15), (3, 15), (0, 7))
 """(shift, highest value) of op0, op1, CRn, CRm, op2."""
 
+_X0 = core_register(0)
+_PART = "a fragment of a list: it lacks the core registers, which every vCPU has"
+
 _CALL = re.compile(r"(\w+)\(([^()]*)\)", re.ASCII)
 _HEADING = re.compile(r"[\w+, -]+:", re.ASCII)
 _PLAIN = re.compile(r"(?:[\w+, -]+:)?\s*0x60[0-9a-fA-F]{14},?\s*\n", re.ASCII)
@@ -82,12 +86,21 @@ def read(text: str) -> Told:
         if not line or _HEADING.fullmatch(line):
             continue
         where = f"line {number}"
-        registers.add(_expression(line, where), None, where)
-    return Told(Format.REG_LIST, [registers.values], notes=("A list has no values.",))
+        reg = expression(line, where)
+        if reg in registers.values:
+            msg = f"{where}: register {reg:#x} is there twice in the list: lists of two vCPUs? --config=NAME gives one"
+            raise RegisterFileError(msg)
+        registers.add(reg, None, where)
+    part = "" if _X0 in registers.values else _PART
+    return Told(Format.REG_LIST, [registers.values], notes=("A list has no values.",), part_of=part)
 
 
-def _expression(line: str, where: str) -> int:
-    """The id that terms joined by "|" give."""
+def expression(line: str, where: str) -> int:
+    """The id that terms joined by "|" give.
+
+    Raises:
+        RegisterFileError: a term that is none, or what they give is no arm64 id.
+    """
     reg = 0
     for term in line.split("|"):
         reg |= _term(term.strip(), where)
