@@ -33,6 +33,8 @@ from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFi
 from fastsmc.migrate.read.source import Cursor, cursor_on, opened
 from fastsmc.migrate.read.strict_json import parse
 from fastsmc.migrate.read.told import Told
+from fastsmc.migrate.switchover import monitor_text
+from fastsmc.migrate.switchover.query_migrate import QMP, is_answer
 
 _JSON_READERS: dict[
     Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told | CpuTemplate | CpuModel]]
@@ -128,6 +130,8 @@ def _told(
     except UnicodeDecodeError as error:
         msg = f"byte {error.start}: not UTF-8, and no known binary format; known are {_KNOWN}"
         raise RegisterFileError(msg) from error
+    if wanted is None and (kind := monitor_text.kind_of(text)):
+        raise _a_migration(kind)
     for name, (is_ours, read) in _TEXT_READERS.items():
         if wanted is name or (wanted is None and is_ours(text)):
             return read(text)
@@ -141,6 +145,15 @@ def _from_json(value: object, data: bytes, wanted: Format | None) -> Told | CpuT
             if not isinstance(value, dict):
                 break
             return read(value, data)
+    if is_answer(value):
+        raise _a_migration(QMP)
     keys = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
     msg = f"JSON of no known shape ({keys[:200]}); known are {_KNOWN}"
     raise RegisterFileError(msg)
+
+
+def _a_migration(kind: str) -> RegisterFileError:
+    return RegisterFileError(
+        f"is what {kind} tells of a migration: times and bytes, no registers; "
+        "fastsmc migrate downtime --query-migrate takes it"
+    )
