@@ -1,6 +1,7 @@
 """Every error fastsmc raises on purpose, each with the exit code the command line ends with.
 
-Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input (file, array, value), 4 a check failed, 130 interrupted.
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input (file, array, value), 4 a check failed, 5 what was asked
+cannot be known, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ class CheckError(FastsmcError):
     """A comparison that was asked for came out unequal."""
 
     exit_code = 4
+
+
+class UnknownError(FastsmcError):
+    """What was asked cannot be known from what was given; the message says what is missing."""
+
+    exit_code = 5
 
 
 class KvmError(FastsmcError):

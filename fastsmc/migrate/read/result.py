@@ -188,10 +188,16 @@ class RegisterFile:
         return self.bank_of(vcpu)[0].registers
 
     def as_dict(self) -> dict[str, Any]:
-        """What the file is, its parts, and which registers are equal on all vCPUs, as plain values."""
+        """What the file is, its parts, its registers, and which are equal on all vCPUs, as plain values."""
         from fastsmc.migrate.read.text import as_dict
 
         return as_dict(self)
+
+    def listed(self) -> str:
+        """Every register as a line of text: id, name, vCPU 0's value, and where other vCPUs differ."""
+        from fastsmc.migrate.read.listing import listing
+
+        return "\n".join(map(str, listing(self)))
 
     def __repr__(self) -> str:
         counts = f"{self.n_vcpu} vCPUs, {len(self.parts)} parts, {self.total_bytes} B"

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import COUNTERS
+from fastsmc.migrate.read.listing import listing
 from fastsmc.migrate.read.result import Part, RegisterFile
 from fastsmc.migrate.read.scopes import Scopes, scopes
 
@@ -114,6 +115,7 @@ def as_dict(file: RegisterFile) -> dict[str, Any]:
         "description_bytes": file.description_bytes,
         "total_bytes": file.total_bytes,
         **_equality(scopes(file), is_told=file.n_vcpu > 1),
+        "registers": [one.as_dict() for one in listing(file)],
         "notes": list(file.notes),
     }
 

@@ -1,4 +1,4 @@
-"""The fields of ID registers, by which a difference between two values is told.
+"""The names of the fields of ID registers, by which a difference between two values is told.
 
 ID registers are sixteen fields of four bits, with few exceptions that are told by their bits here. Sources: Arm ARM
 DDI 0487, chapter D24; Linux arch/arm64/tools/sysreg; names and places compared with QEMU 7.2 target/arm/cpu.h and TF-A
@@ -88,10 +88,10 @@ _FIELDS = _rows() | {
 _UNNAMED = tuple(Field("", low + 3, low) for low in range(0, 64, 4))
 
 
-def id_fields(reg: int) -> tuple[Field, ...]:
+def named_fields(reg: int) -> tuple[Field, ...]:
     """The fields of an ID register, MIDR_EL1 or CTR_EL0, lowest first; () for any other register.
 
-    >>> print(*id_fields(0x603000000013C020)[8:10])  # ID_AA64PFR0_EL1
+    >>> print(*named_fields(0x603000000013C020)[8:10])  # ID_AA64PFR0_EL1
     SVE (35:32) SEL2 (39:36)
     """
     if reg & ARCH_MASK != ARCH_ARM64 or reg & CLASS_MASK != CLASS_SYSREG:
@@ -108,11 +108,11 @@ def differing_fields(reg: int, one: int, other: int) -> tuple[Field, ...]:
     >>> print(*differing_fields(0x603000000013C020, 0x1_0000_0010, 0x11))
     EL0 (3:0) SVE (35:32)
     """
-    fields = tuple(field for field in id_fields(reg) if field.of(one) != field.of(other))
+    fields = tuple(field for field in named_fields(reg) if field.of(one) != field.of(other))
     left = one ^ other
     for field in fields:
         left &= ~((1 << field.high + 1) - (1 << field.low))
-    return (*fields, *runs(left)) if id_fields(reg) else ()
+    return (*fields, *runs(left)) if named_fields(reg) else ()
 
 
 def runs(bits: int) -> tuple[Field, ...]:
