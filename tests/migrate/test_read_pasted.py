@@ -42,7 +42,7 @@ def template(*registers: tuple[str, str], **others: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_documentation_clears_and_leaves_what_it_says() -> None:
-    """docs/cpu_templates/cpu-templates.md, "An example of configuring a custom CPU template on ARM"."""
+    """Firecracker's cpu-templates.md, "An example of configuring a custom CPU template on ARM"."""
     bitmap = "0bxxxxxxxxxxxx0000xxxxxxxxxxxx0000xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
     found = read(
         template(
@@ -258,6 +258,29 @@ def test_a_cpu_model_tells_features_and_lengths(is_bare: bool) -> None:
     assert (found.features, found.sve_lengths) == (("pmu", "sve"), (128, 256))
     assert "-cpu host,sve512=off" in str(found)
     refuse({"return": {"model": {"name": "host", "props": {"a": [1]}}}}, r"""property "a" is '\[1\]'""")
+
+
+def test_a_qmp_session_is_read_to_its_last_answer() -> None:
+    model = {"return": {"model": {"name": "max", "props": {"sve": True}}}}
+    session = [{"QMP": {"version": {}}}, {"return": {}}, {"event": "RESUME"}, model]
+    found = read("\n".join(map(json.dumps, session)) + "\n")
+    assert (found.name, found.features) == ("max", ("sve",))
+
+
+# -- encodings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [REPORT, "Could not set register fw reg 3 to 2 (is 1)\n", reg_list().decode()])
+def test_text_with_a_byte_order_mark_and_crlf_is_read(text: str) -> None:
+    plain, marked = read(text), read(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert type(plain) is type(marked)
+    if isinstance(plain, RegisterFile):
+        assert plain.values_of() == marked.values_of()
+        assert sum(part.n_bytes for part in marked.parts) == marked.total_bytes
+    else:
+        assert plain.registers == marked.registers
+    with pytest.raises(RegisterFileError, match="is text in UTF-16: save it as UTF-8"):
+        read(text.encode("utf-16"))
 
 
 # -- no host, no verdict -------------------------------------------------------------------------------------------

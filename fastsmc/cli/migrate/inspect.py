@@ -24,7 +24,7 @@ def inspect(
 
     Reads QEMU migration streams (version 3), the JSON of analyze-migration.py, Firecracker fingerprints, the text of
     snapshot-editor and of the kernel's get-reg-list, Cloud Hypervisor's state.json, recorded lists and payloads. Also
-    what people paste: CPU templates of Firecracker, get-reg-list's report, QEMU's log, debugfs idregs, QMP's CPU models.
+    what people paste: templates of Firecracker, get-reg-list's report, QEMU's log, debugfs idregs, QMP's CPU models.
     Registers equal on all vCPUs are compared with those that fastsmc declares VM-global (derived).
     """
     from fastsmc import migrate

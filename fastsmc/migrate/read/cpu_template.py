@@ -2,7 +2,7 @@
 
 A bitmap has "x" where a bit is left alone, and so is every bit for which it has no digit; "_" separates. A register is
 read, its bits forced and written back: (value & ~filter) | value of the template. Registers have 32, 64 or 128 bits.
-Sources: Firecracker docs/cpu_templates/cpu-templates.md and schema.json; src/vmm/src/cpu_config/templates.rs and
+Sources: Firecracker's pages cpu-templates.md and schema.json; src/vmm/src/cpu_config/templates.rs and
 aarch64/custom_cpu_template.rs, 81b38b9da (2026-08-21).
 """
 

@@ -25,7 +25,8 @@ from fastsmc.migrate.read import (
 from fastsmc.migrate.read.banks import banks
 from fastsmc.migrate.read.cpu_model import CpuModel
 from fastsmc.migrate.read.cpu_template import CpuTemplate
-from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
+from fastsmc.migrate.read.limits import MAX_SESSION_BYTES, MAX_TEXT_BYTES
+from fastsmc.migrate.read.listing import MAX_BANKS
 from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu import stream as qemu_stream
 from fastsmc.migrate.read.qemu.framing import MAGIC
@@ -57,6 +58,10 @@ _KNOWN = (
     "Hypervisor's state.json, the text of snapshot-editor or of get-reg-list, KVM's debugfs idregs, QMP's "
     "query-cpu-model-expansion, a log of QEMU, or a recorded reglist or payload"
 )
+
+_GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
+"""How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
+_UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
 """What a file may turn out to be; of the last three no vCPU's list can be had, and `no_host` says why."""
@@ -102,7 +107,7 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
         return qemu_stream.read(cursor, path)
     cursor.section = "the text"
     data = cursor.rest(MAX_TEXT_BYTES)
-    told = _told(data, head, wanted, features)
+    told = _told(data.removeprefix(_UTF_8_MARK), head, wanted, features)
     if not isinstance(told, Told):
         return replace(told, path=path)
     name = " ".join((path, *told.told_by.values()))
@@ -111,6 +116,8 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
     apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    if len(found) > MAX_BANKS:
+        apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
     return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
 
 
@@ -118,13 +125,17 @@ def _told(
     data: bytes, head: bytes, wanted: Format | None, features: str | None
 ) -> Told | CpuTemplate | CpuModel | NamedRegisters:
     """The registers of anything but a stream."""
+    if data.startswith(_UTF_16):
+        msg = "is text in UTF-16: save it as UTF-8"
+        raise RegisterFileError(msg)
     if wanted is Format.RECORDED_PAYLOAD or (wanted is None and recorded.is_payload(head)):
         return recorded.read_payload(data)
     first = data.lstrip(b" \t\r\n")[:1]
     if wanted is Format.RECORDED_LIST or (wanted is None and first == b"{" and data.lstrip().startswith(b'{"feat"')):
         return recorded.read_list(data, features)
     if wanted in _JSON_READERS or (wanted is None and first in (b"{", b"[")):
-        return _from_json(parse(data, "the file"), data, wanted)
+        answer = None if wanted else _answer_in(data)
+        return _from_json(parse(data, "the file") if answer is None else answer, data, wanted)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -137,6 +148,18 @@ def _told(
             return read(text)
     msg = f"begins with {head!r}, like no known format; known are {_KNOWN}"
     raise RegisterFileError(msg)
+
+
+def _answer_in(data: bytes) -> object:
+    """The last answer of a QMP session that is known here, None if the text is no session."""
+    if not data.lstrip().startswith(_GREETING) or len(data) > MAX_SESSION_BYTES:
+        return None
+    found = None
+    for number, line in enumerate(data.split(b"\n"), 1):
+        value = parse(line, f"line {number}") if line.strip() else None
+        if cpu_model.is_ours(value) or is_answer(value):
+            found = value
+    return found
 
 
 def _from_json(value: object, data: bytes, wanted: Format | None) -> Told | CpuTemplate | CpuModel:

@@ -16,7 +16,7 @@ from fastsmc.migrate.read.lines import numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
-_LINE = re.compile(r"(?:SYS_)?([A-Z][A-Z0-9_]{1,40}):\s+(?:0x)?([0-9a-fA-F]{16})", re.ASCII)
+_LINE = re.compile(r"(?:\S{1,200}idregs:\s*)?(?:SYS_)?([A-Z][A-Z0-9_]{1,40}):\s+(?:0x)?([0-9a-fA-F]{16})", re.ASCII)
 _ENCODED = re.compile(r"S([0-3])_([0-7])_C?(\d{1,2})_C?(\d{1,2})_([0-7])", re.ASCII)
 _PART = "the ID registers of a VM as KVM's debugfs shows them; a vCPU has many registers more"
 _SHOWN = 8

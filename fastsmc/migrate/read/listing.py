@@ -1,12 +1,13 @@
 """Every register of a file with its name and value: vCPU 0's, and where other vCPUs differ.
 
 What is told of one register is bounded, so that 512 vCPUs of which each has another value stay readable: at most
-`MAX_OTHERS` other values, and of each at most `MAX_RANGES` ranges of vCPUs.
+`MAX_OTHERS` other values, and of each at most `MAX_RANGES` ranges of vCPUs. Of a file whose vCPUs list registers in
+more than `MAX_BANKS` ways, which no real one does, the first so many ways are listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from fastsmc.facts.registers import ARCH_ARM64, CLASS_SYSREG, SIZE_U64, Encoding
 from fastsmc.migrate.read.result import Bank, RegisterFile
 
 _SYSREGS = ARCH_ARM64 | SIZE_U64 | CLASS_SYSREG
-MAX_OTHERS, MAX_RANGES = 8, 16
+MAX_OTHERS, MAX_RANGES, MAX_BANKS = 8, 16, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +77,17 @@ def shown(value: int | None) -> str | None:
 
 def listing(file: RegisterFile) -> tuple[ListedRegister, ...]:
     """Every register that any vCPU of the file has, ascending; core registers of a QEMU stream are among them."""
-    banks = [*file.banks, *([file.core] if file.core is not None else [])]
+    banks = [*file.banks[:MAX_BANKS], *([file.core] if file.core is not None else [])]
     places: dict[int, list[tuple[Bank, int]]] = {}
     for bank in banks:
         for column, reg in enumerate(bank.registers.ids.tolist()):
             places.setdefault(reg, []).append((bank, column))
-    vcpus = np.unique(np.concatenate([bank.vcpus for bank in file.banks]))
-    return tuple(_listed(reg, places[reg], vcpus) for reg in sorted(places))
+    n_vcpu = sum(int(bank.vcpus.size) for bank in file.banks[:MAX_BANKS])
+    is_all = n_vcpu == file.n_vcpu
+    return tuple(_listed(reg, places[reg], n_vcpu if is_all else 0) for reg in sorted(places))
 
 
-def _listed(reg: int, places: Sequence[tuple[Bank, int]], vcpus: I64Array) -> ListedRegister:
+def _listed(reg: int, places: Sequence[tuple[Bank, int]], n_vcpu: int) -> ListedRegister:
     by_value: dict[int | None, list[I64Array]] = {}
     n_more = 0
     for bank, column in places:
@@ -93,21 +95,20 @@ def _listed(reg: int, places: Sequence[tuple[Bank, int]], vcpus: I64Array) -> Li
         n_more += left
         for value, members in groups:
             by_value.setdefault(value, []).append(members)
-    having = np.sort(np.concatenate([bank.vcpus for bank, _ in places]))
-    absent = vcpus[~np.isin(vcpus, having)] if having.size != vcpus.size else vcpus[:0]
-    ordered = sorted(
-        ((value, np.sort(np.concatenate(members))) for value, members in by_value.items()), key=lambda one: one[1][0]
-    )
-    own = ordered[0][0] if ordered[0][1][0] == vcpus[0] else None
-    others = ordered[1:] if ordered[0][1][0] == vcpus[0] else ordered
+    members_of = ((value, np.sort(np.concatenate(members))) for value, members in by_value.items())
+    ordered = sorted(members_of, key=lambda one: int(one[1][0]))
+    own = ordered[0][0] if ordered[0][1][0] == 0 else None
+    others = ordered[1:] if ordered[0][1][0] == 0 else ordered
     n_more += max(0, len(others) - MAX_OTHERS)
-    told = tuple((ranges(members.tolist()), value) for value, members in others[:MAX_OTHERS])
-    return ListedRegister(reg, own, told, n_more, ranges(absent.tolist()))
+    told = tuple((ranges(members), value) for value, members in others[:MAX_OTHERS])
+    return ListedRegister(reg, own, told, n_more, _absent([bank.vcpus for bank, _ in places], n_vcpu))
 
 
 def _groups(bank: Bank, column: int) -> tuple[list[tuple[int | None, I64Array]], int]:
     """The values of a register in a bank with the vCPUs that have them, and how many values are left out."""
     reg = int(bank.registers.ids[column])
+    if bank.vcpus.size == 1:
+        return [(bank.value(0, column), bank.vcpus)], 0
     if bank.values is None or (reg_size(reg) > 8 and reg not in bank.wide):
         return [(None, bank.vcpus)], 0
     rows = bank.wide[reg] if reg in bank.wide else bank.values[:, column : column + 1]
@@ -125,18 +126,28 @@ def _groups(bank: Bank, column: int) -> tuple[list[tuple[int | None, I64Array]],
     return found, left
 
 
-def ranges(numbers: Iterable[int]) -> str:
+def _absent(having: Sequence[I64Array], n_vcpu: int) -> str:
+    """The vCPUs of 0 to n_vcpu - 1 that are in none of these arrays, as ranges."""
+    if sum(vcpus.size for vcpus in having) >= n_vcpu:  # 0: not all vCPUs are looked at
+        return ""
+    edges = np.concatenate([np.array([-1]), np.sort(np.concatenate(having)), np.array([n_vcpu])])
+    gaps = np.flatnonzero(np.diff(edges) > 1)
+    return _as_text(edges[gaps] + 1, edges[gaps + 1] - 1)
+
+
+def ranges(numbers: I64Array) -> str:
     """Ascending numbers as ranges, the first `MAX_RANGES` of them.
 
-    >>> ranges([0, 1, 2, 5])
+    >>> ranges(np.array([0, 1, 2, 5]))
     '0-2,5'
     """
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    told = [str(first) if first == last else f"{first}-{last}" for first, last in found[:MAX_RANGES]]
-    n_left = sum(last - first + 1 for first, last in found[MAX_RANGES:])
+    ends = np.flatnonzero(np.diff(numbers) != 1)
+    firsts = numbers[np.concatenate([np.array([0]), ends + 1])]
+    return _as_text(firsts, numbers[np.concatenate([ends, np.array([-1])])])
+
+
+def _as_text(firsts: I64Array, lasts: I64Array) -> str:
+    pairs = zip(firsts[:MAX_RANGES].tolist(), lasts[:MAX_RANGES].tolist(), strict=True)
+    told = [str(first) if first == last else f"{first}-{last}" for first, last in pairs]
+    n_left = int((lasts[MAX_RANGES:] - firsts[MAX_RANGES:] + 1).sum())
     return ",".join(told) + f" and {n_left} more" * bool(n_left)
