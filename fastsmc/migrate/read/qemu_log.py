@@ -23,6 +23,7 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.migrate.read.limits import MAX_LINE, MAX_REGISTERS
+from fastsmc.migrate.read.lines import each_line
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
 from fastsmc.migrate.read.result import Format
 
@@ -76,7 +77,7 @@ def read(text: str) -> NamedRegisters:
     found: list[NamedRegister] = []
     told: list[str] = []
     n_skipped = 0
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in each_line(text):
         register = _register(line, number) if len(line) <= MAX_LINE else None
         if register is not None:
             if len(found) == MAX_REGISTERS:

@@ -7,6 +7,7 @@ without the configuration's name. Prefixes of a runner ("# ") or a mail ("> ", "
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import MAX_REGISTERS
@@ -83,8 +84,9 @@ def _named(text: str, said: str, group: str, number: int) -> NamedRegister:
 
 def _check_counts(found: list[NamedRegister], announced: dict[tuple[str, str], int]) -> None:
     """Raises RegisterFileError if a part of the report names another number of registers than it announces."""
+    counts = Counter((one.group, one.said) for one in found)
     for (group, said), count in announced.items():
-        named = sum(one.group == group and one.said == said for one in found)
+        named = counts[group, said]
         if named != count:
             where = f"{group}: " if group else ""
             word = said.rpartition("(")[2][:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -13,6 +14,8 @@ from fastsmc.migrate.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSO
 
 _MAX_INT = 1 << 128
 """Numbers must be below it: the widest that a file has as a number are V registers, of 128 bits."""
+_LONG = re.compile(r"\d{39}", re.ASCII)
+"""Digits that a number of 128 bits may have and one beyond must have."""
 
 
 def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
@@ -29,8 +32,9 @@ def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         _check_counts(text)
+        parse_int = _integer if _LONG.search(text) else None  # a call per number, of which snapshots have millions
         return json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
         )
     except UnicodeDecodeError as error:
         msg = f"byte {offset + error.start}, {what}: not UTF-8"
