@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastsmc.migrate.qemu.machine import QemuMachine
     from fastsmc.migrate.qemu.size import size
     from fastsmc.migrate.read.detect import inspect
+    from fastsmc.migrate.read.differences import diff
     from fastsmc.migrate.switchover.measured import with_logs, with_query
     from fastsmc.migrate.switchover.modelled import downtime
     from fastsmc.migrate.switchover.query_migrate import read_query_migrate
@@ -33,6 +34,7 @@ _HOME = {
     "add_registers": "migrate.growth.by_vmm",
     "check": "migrate.compat.check",
     "decode": "migrate.payload",
+    "diff": "migrate.read.differences",
     "downtime": "migrate.switchover.modelled",
     "encode": "migrate.payload",
     "inspect": "migrate.read.detect",
@@ -52,6 +54,7 @@ __all__ = [
     "add_registers",
     "check",
     "decode",
+    "diff",
     "downtime",
     "encode",
     "inspect",

@@ -30,6 +30,7 @@ TRACE = RECORDINGS / "guest-traces" / "7.3-7.3.ftrace.txt"
         ["scope"],
         ["simulate"],
         ["migrate", "inspect"],
+        ["migrate", "diff"],
         ["migrate", "size"],
         ["migrate", "check"],
         ["migrate", "downtime"],

@@ -87,9 +87,9 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         (b'{"reg_modifiers": NaN}', "NaN is not JSON"),
         (b'{"reg_modifiers": -Infinity}', "-Infinity is not JSON"),
         (b'{"reg_modifiers": 1e999}', "1e999 is not finite"),
-        (b'{"reg_modifiers": %s}' % (b"9" * 5000), "does not fit 64 bits"),
+        (b'{"reg_modifiers": %s}' % (b"9" * 5000), "does not fit 128 bits"),
         (b'{"reg_modifiers": [1]}', r"reg_modifiers\[0\] is 1: it must be an object"),
-        (b'{"reg_modifiers": []}', "vCPU 0 has no registers"),
+        (b'{"guest_cpu_config": {"reg_modifiers": []}}', "vCPU 0 has no registers"),
         (b'{"reg_modifiers"', "not JSON"),
         (b'{"reg_modifiers": "\xff"}', "byte 19, the file: not UTF-8"),
         (b'{"snapshots": {}}', 'no "cpu-manager"'),
@@ -115,7 +115,7 @@ def test_text_that_is_none(data: bytes, match: str) -> None:
     ],
 )
 def test_a_register_that_cannot_be_is_named(reg: int, match: str) -> None:
-    refuse(b'{"reg_modifiers": [{"addr": "%#x", "bitmap": "0b0"}]}' % reg, match)
+    refuse(b'{"guest_cpu_config": {"reg_modifiers": [{"addr": "%#x", "bitmap": "0b0"}]}}' % reg, match)
     if reg < 1 << 64:
         state = {"Kvm": {"sys_regs": [{"id": reg, "addr": 0}]}}
         refuse(json.dumps(state).encode(), match)
@@ -125,7 +125,7 @@ def test_a_register_that_cannot_be_is_named(reg: int, match: str) -> None:
 def test_a_register_twice_is_named() -> None:
     twice = "register 0x6030000000140000 is there twice"
     entry = '{"addr": "0x6030000000140000", "bitmap": "0b0"}'
-    refuse(f'{{"reg_modifiers": [{entry}, {entry}]}}'.encode(), twice)
+    refuse(f'{{"guest_cpu_config": {{"reg_modifiers": [{entry}, {entry}]}}}}'.encode(), twice)
     refuse(b"vcpu 0:\n" + b"0x6030000000140000 0x1\n" * 2, twice)
     refuse(b"KVM_REG_ARM_FW_REG(0),\n" * 2, twice)
     one = 0x6030000000140000.to_bytes(8, "little") + bytes(8)
@@ -137,7 +137,7 @@ def test_a_register_twice_is_named() -> None:
 
 def test_a_value_that_does_not_fit_is_named() -> None:
     refuse(
-        b'{"reg_modifiers": [{"addr": "0x6020000000110000", "bitmap": "0b1%s"}]}' % (b"0" * 32),
+        b'{"guest_cpu_config": {"reg_modifiers": [{"addr": "0x6020000000110000", "bitmap": "0b1%s"}]}}' % (b"0" * 32),
         "register 0x6020000000110000 has 32 bits",
     )
     refuse(b"vcpu 0:\n0x6020000000110000 0x123456789\n", "9 digits for 4 bytes|cannot be 4 bytes|has 32 bits")

@@ -78,8 +78,9 @@ def test_a_fingerprint_has_the_recorded_values() -> None:
     assert file.provenance.told_by == {"kernel_version": "6.12.107"}
 
 
-def test_a_template_bit_that_is_left_alone_is_not_told() -> None:
-    told = read(b'{"reg_modifiers": [{"addr": "0x6030000000140000", "bitmap": "0b1x"}]}').values_of()
+def test_a_value_with_a_bit_that_is_left_alone_is_not_told() -> None:
+    entry = b'{"addr": "0x6030000000140000", "bitmap": "0b1x"}'
+    told = read(b'{"guest_cpu_config": {"reg_modifiers": [%s]}}' % entry).values_of()
     assert told == {0x6030000000140000: None}
 
 
@@ -186,6 +187,43 @@ def test_cloud_hypervisors_vcpus_are_the_recorded_ones(is_bytes: bool) -> None:
         ("vcpu", 0, len(escaped)),
         ("vcpu", 1, len(escaped)),
     ]
+
+
+@pytest.mark.parametrize("layout", ["v20", "v29"])
+def test_states_as_arrays_of_bytes_are_read(layout: str) -> None:
+    """Up to v28 {"vcpu-section": {"snapshot": [123, …]}}, up to v38 [123, …]; core_regs is an object in those."""
+    data = cloud_hypervisor("psci02+pmu", layout=layout)
+    file = read(data)
+    assert (file.format, file.n_vcpu, file.part_of) == (Format.CLOUD_HYPERVISOR, 2, "")
+    assert [file.values_of(vcpu) for vcpu in (0, 1)] == [numbers("psci02+pmu")] * 2
+    array = data[data.index(b"[123,34,75") :]
+    assert [part.n_bytes for part in file.parts[:2]] == [array.index(b"]") - 1] * 2
+
+
+def test_a_v_register_has_all_its_128_bits_as_a_number() -> None:
+    tree = json.loads(cloud_hypervisor())
+    state = json.loads(tree["snapshots"]["cpu-manager"]["snapshots"]["0"]["snapshot_data"]["state"])["Kvm"]
+    core = json.loads(cloud_hypervisor(layout="v29"))["snapshots"]["cpu-manager"]["snapshots"]["0"]["snapshot_data"]
+    state["core_regs"] = json.loads(bytes(core))["Kvm"]["core_regs"]
+    state["core_regs"]["fp_regs"]["vregs"][31] = (1 << 128) - 2
+    file = read(json.dumps(state).encode())
+    assert file.values_of()[0x60400000001000D0] == (1 << 128) - 2
+    assert "one vCPU's state" in file.part_of
+    assert file.no_host.startswith("is one vCPU's state")
+
+
+def test_an_sve_vcpu_of_a_snapshot_has_no_v_registers() -> None:
+    """KVM lists Z registers in their place; kvm_regs has room for V registers all the same."""
+    file = read(cloud_hypervisor("psci02+sve"))
+    assert file.values_of() == numbers("psci02+sve")
+
+
+@pytest.mark.parametrize("cut", ["node", "manager"])
+def test_a_node_of_the_tree_alone_is_told_as_what_it_is(cut: str) -> None:
+    manager = json.loads(cloud_hypervisor())["snapshots"]["cpu-manager"]
+    node = manager["snapshots"]["1"] if cut == "node" else manager
+    file = read(json.dumps(node).encode())
+    assert (file.n_vcpu, bool(file.part_of)) == ((1, True) if cut == "node" else (2, False))
 
 
 def test_the_scripts_json_is_the_stream() -> None:

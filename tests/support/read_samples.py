@@ -80,7 +80,17 @@ def reg_list(features: str = "psci02+sve") -> bytes:
     return ("\n" + "".join(f"\t{expression(reg)},\n" for reg in payload_values(features)) + "\n").encode()
 
 
-def _hypervisor_vcpu(features: str, is_bytes: bool) -> dict[str, Any]:
+def _core_object(core: bytes) -> dict[str, Any]:
+    """struct kvm_regs with the names of its fields, as kvm-bindings wrote structs before 0.10."""
+    word = lambda at, size=8: int.from_bytes(core[at : at + size], "little")  # noqa: E731
+    regs = {"regs": [word(8 * n) for n in range(31)], "sp": word(248), "pc": word(256), "pstate": word(264)}
+    fp = {"vregs": [word(336 + 16 * n, 16) for n in range(32)], "fpsr": word(848, 4), "fpcr": word(852, 4)}
+    spsr = [word(288 + 8 * n) for n in range(5)]
+    own = {"sp_el1": word(272), "elr_el1": word(280), "spsr": spsr, "__bindgen_padding_0": [0, 0]}
+    return {"regs": regs, **own, "fp_regs": {**fp, "__reserved": [0, 0]}}
+
+
+def _hypervisor_vcpu(features: str, is_bytes: bool, is_object: bool) -> dict[str, Any]:
     values = payload_values(features)
     core = bytearray(864)
     sys_regs: list[object] = []
@@ -91,15 +101,23 @@ def _hypervisor_vcpu(features: str, is_bytes: bool) -> dict[str, Any]:
             number = int.from_bytes(value, "little")
             sys_regs.append(list(struct.pack("<QQ", reg, number)) if is_bytes else {"id": reg, "addr": number})
     wide = [{"id": r, "data": list(v)} for r, v in values.items() if len(v) > 8 and r >> 16 & 0xFFF != 0x10]
-    state = {"mp_state": [0, 0, 0, 0], "core_regs": list(core), "sys_regs": sys_regs}
+    core_regs = _core_object(bytes(core)) if is_object else list(core)
+    state = {"mp_state": [0, 0, 0, 0], "core_regs": core_regs, "sys_regs": sys_regs}
     return {"Kvm": state | ({"extended_regs": wide} if wide else {})}
 
 
-def cloud_hypervisor(features: str = "psci02", n_vcpu: int = 2, *, is_bytes: bool = False) -> bytes:
-    """A snapshot as documented: vCPU states as JSON strings inside the tree."""
-    inner = json.dumps(_hypervisor_vcpu(features, is_bytes), separators=(",", ":"))
-    cpus = {str(vcpu): {"snapshots": {}, "snapshot_data": {"state": inner}} for vcpu in range(n_vcpu)}
-    manager = {"snapshots": cpus, "snapshot_data": {"state": "{}"}}
+def cloud_hypervisor(
+    features: str = "psci02", n_vcpu: int = 2, *, is_bytes: bool = False, layout: str = "v39"
+) -> bytes:
+    """A snapshot as documented: vCPU states as JSON inside the tree, of v20, v29 or v39 on."""
+    inner = json.dumps(_hypervisor_vcpu(features, is_bytes, layout != "v39"), separators=(",", ":"))
+    stored: dict[str, Any] | list[int] = {
+        "v20": {"vcpu-section": {"id": "vcpu-section", "snapshot": list(inner.encode())}},
+        "v29": list(inner.encode()),
+        "v39": {"state": inner},
+    }[layout]
+    cpus = {str(vcpu): {"snapshots": {}, "snapshot_data": stored} for vcpu in range(n_vcpu)}
+    manager = {"snapshots": cpus, "snapshot_data": {"v20": {}, "v29": None, "v39": {"state": "{}"}}[layout]}
     tree = {"snapshots": {"cpu-manager": manager, "memory-manager": {"snapshots": {}}}, "snapshot_data": None}
     return json.dumps(tree, separators=(",", ":")).encode()
 

@@ -25,6 +25,7 @@ TRACE = TESTS / "recordings" / "guest-traces" / "6.1-6.1.ftrace.txt"
 HOST = TESTS / "recordings" / "linux-6.12.107-max"
 SCENARIO = ROOT / "examples" / "trng_to_vmm.toml"
 STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
+OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
 LINK = smc.Link(gbit_per_s=10)
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
@@ -34,6 +35,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("scope",): (("--release", "6.18", "--vcpus", "1,3-4"), lambda: smc.scope("6.18", n_vcpu=[1, 3, 4])),
     ("simulate",): ((SCENARIO,), lambda: smc.simulate(SCENARIO)),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
+    ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
     ("migrate", "size"): (
         ("--registers", 182, "--vcpus", 4),

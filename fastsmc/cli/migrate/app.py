@@ -6,6 +6,7 @@ import typer
 
 from fastsmc.cli.migrate.add_registers import add_registers
 from fastsmc.cli.migrate.check import check
+from fastsmc.cli.migrate.diff import diff
 from fastsmc.cli.migrate.downtime import downtime
 from fastsmc.cli.migrate.inspect import inspect
 from fastsmc.cli.migrate.size import size
@@ -31,3 +32,4 @@ app.command(epilog="Example: fastsmc migrate add-registers 1 --release 6.18 --vc
     add_registers
 )
 app.command(epilog="Example: fastsmc migrate inspect vm.migration --json")(inspect)
+app.command(epilog="Example: fastsmc migrate diff before.json after.json")(diff)

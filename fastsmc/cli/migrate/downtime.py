@@ -28,7 +28,10 @@ def downtime(
     ] = None,
     limit_ms: Annotated[float, typer.Option(help="QEMU's downtime-limit.")] = 300,
     query_migrate: Annotated[
-        Path | None, typer.Option(help="QMP's answer to query-migrate on the source: JSON.")
+        Path | None,
+        typer.Option(
+            help="QMP's answer to query-migrate on the source, or what info migrate or virsh domjobinfo print."
+        ),
     ] = None,
     trace: Annotated[
         list[Path] | None, typer.Option(help="QEMU's log with vmstate_downtime_* events, of either end; repeatable.")

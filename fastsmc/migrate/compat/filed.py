@@ -26,7 +26,7 @@ from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.compat.unsure import unsure
-from fastsmc.migrate.read.detect import inspect
+from fastsmc.migrate.read.detect import Inspected, inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
 
@@ -52,15 +52,28 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
         FastsmcError: the file cannot be read, or holds no register.
     """
     wanted = None if features is None else normal_features(features)
-    file = inspect(path)
+    file = _registers_in(inspect(path))
     if file.format is Format.RECORDED_LIST and features is not None:
-        file = inspect(path, format=file.format, features=features)
+        file = _registers_in(inspect(path, format=file.format, features=features))
     return from_file(file, wanted, kernel)
+
+
+def _registers_in(file: Inspected) -> RegisterFile:
+    """The file, which has a vCPU's whole list.
+
+    Raises:
+        InputError: it is a template, a log, a fragment.
+    """
+    if isinstance(file, RegisterFile) and not file.no_host:
+        return file
+    name = file.provenance.path if isinstance(file, RegisterFile) else file.path
+    msg = f"{name}: {file.no_host}"
+    raise InputError(msg)
 
 
 def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> Side:
     """The side that a file tells of, where the file was read already."""
-    name = file.provenance.path
+    name = _registers_in(file).provenance.path
     values = _values(file)
     if not values:
         msg = f"{name}: holds no register, so nothing can be compared"

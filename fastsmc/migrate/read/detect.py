@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastsmc.checks import one_of
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read import analyze_migration, cloud_hypervisor, fingerprint, recorded, reg_list, snapshot_editor
+from fastsmc.migrate.read import (
+    analyze_migration,
+    cloud_hypervisor,
+    cpu_model,
+    cpu_template,
+    fingerprint,
+    idregs,
+    qemu_log,
+    recorded,
+    reg_list,
+    reg_report,
+    snapshot_editor,
+)
 from fastsmc.migrate.read.banks import banks
-from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
+from fastsmc.migrate.read.cpu_model import CpuModel
+from fastsmc.migrate.read.cpu_template import CpuTemplate
+from fastsmc.migrate.read.limits import MAX_SESSION_BYTES, MAX_TEXT_BYTES
+from fastsmc.migrate.read.listing import MAX_BANKS
+from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu import stream as qemu_stream
 from fastsmc.migrate.read.qemu.framing import MAGIC
 from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFile
 from fastsmc.migrate.read.source import Cursor, cursor_on, opened
 from fastsmc.migrate.read.strict_json import parse
 from fastsmc.migrate.read.told import Told
+from fastsmc.migrate.switchover import monitor_text
+from fastsmc.migrate.switchover.query_migrate import QMP, is_answer
 
-_JSON_READERS: dict[Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told]]] = {
+_JSON_READERS: dict[
+    Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told | CpuTemplate | CpuModel]]
+] = {
+    Format.CPU_TEMPLATE: (cpu_template.is_ours, lambda value, _: cpu_template.read(value)),
+    Format.CPU_MODEL: (cpu_model.is_ours, lambda value, _: cpu_model.read(value)),
     Format.FINGERPRINT: (fingerprint.is_ours, fingerprint.read),
     Format.CLOUD_HYPERVISOR: (cloud_hypervisor.is_ours, cloud_hypervisor.read),
     Format.ANALYZE_MIGRATION: (analyze_migration.is_ours, analyze_migration.read),
 }
-_TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told]]] = {
+_TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told | NamedRegisters]]] = {
     Format.SNAPSHOT_EDITOR: (snapshot_editor.is_ours, snapshot_editor.read),
+    Format.IDREGS: (idregs.is_ours, idregs.read),
+    Format.REG_LIST_REPORT: (reg_report.is_ours, reg_report.read),
     Format.REG_LIST: (reg_list.is_ours, reg_list.read),
+    Format.QEMU_LOG: (qemu_log.is_ours, qemu_log.read),
 }
 _KNOWN = (
-    "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint, Cloud Hypervisor's "
-    "state.json, the text of snapshot-editor or of get-reg-list, or a recorded reglist or payload"
+    "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint or CPU template, Cloud "
+    "Hypervisor's state.json, the text of snapshot-editor or of get-reg-list, KVM's debugfs idregs, QMP's "
+    "query-cpu-model-expansion, a log of QEMU, or a recorded reglist or payload"
 )
+
+_GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
+"""How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
+_UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
+"""What a file may turn out to be; of the last three no vCPU's list can be had, and `no_host` says why."""
 
 
 def inspect(
     file: Path | str | BinaryIO, *, format: Format | str | None = None, features: str | None = None
-) -> RegisterFile:
-    """The registers of every vCPU that a file tells about, with their values where it has them.
+) -> Inspected:
+    """The registers of every vCPU that a file tells about, with their values where it has them; or what else it is.
 
     Args:
         file: a path, "-" for standard input, or a file open as binary; pipes do. It may be compressed with xz.
@@ -61,7 +95,7 @@ def inspect(
         raise RegisterFileError(msg) from error
 
 
-def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None) -> RegisterFile:
+def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None) -> Inspected:
     head = cursor.peek(16)
     if not head:
         msg = "is empty"
@@ -73,30 +107,42 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
         return qemu_stream.read(cursor, path)
     cursor.section = "the text"
     data = cursor.rest(MAX_TEXT_BYTES)
-    told = _told(data, head, wanted, features)
+    told = _told(data.removeprefix(_UTF_8_MARK), head, wanted, features)
+    if not isinstance(told, Told):
+        return replace(told, path=path)
     name = " ".join((path, *told.told_by.values()))
     left = len(data) - sum(part.n_bytes for part in told.parts)
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
     provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
     apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
-    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart)
+    if len(found) > MAX_BANKS:
+        apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
+    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
 
 
-def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> Told:
+def _told(
+    data: bytes, head: bytes, wanted: Format | None, features: str | None
+) -> Told | CpuTemplate | CpuModel | NamedRegisters:
     """The registers of anything but a stream."""
+    if data.startswith(_UTF_16):
+        msg = "is text in UTF-16: save it as UTF-8"
+        raise RegisterFileError(msg)
     if wanted is Format.RECORDED_PAYLOAD or (wanted is None and recorded.is_payload(head)):
         return recorded.read_payload(data)
     first = data.lstrip(b" \t\r\n")[:1]
     if wanted is Format.RECORDED_LIST or (wanted is None and first == b"{" and data.lstrip().startswith(b'{"feat"')):
         return recorded.read_list(data, features)
     if wanted in _JSON_READERS or (wanted is None and first in (b"{", b"[")):
-        return _from_json(parse(data, "the file"), data, wanted)
+        answer = None if wanted else _answer_in(data)
+        return _from_json(parse(data, "the file") if answer is None else answer, data, wanted)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         msg = f"byte {error.start}: not UTF-8, and no known binary format; known are {_KNOWN}"
         raise RegisterFileError(msg) from error
+    if wanted is None and (kind := monitor_text.kind_of(text)):
+        raise _a_migration(kind)
     for name, (is_ours, read) in _TEXT_READERS.items():
         if wanted is name or (wanted is None and is_ours(text)):
             return read(text)
@@ -104,12 +150,33 @@ def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None)
     raise RegisterFileError(msg)
 
 
-def _from_json(value: object, data: bytes, wanted: Format | None) -> Told:
+def _answer_in(data: bytes) -> object:
+    """The last answer of a QMP session that is known here, None if the text is no session."""
+    if not data.lstrip().startswith(_GREETING) or len(data) > MAX_SESSION_BYTES:
+        return None
+    found = None
+    for number, line in enumerate(data.split(b"\n"), 1):
+        value = parse(line, f"line {number}") if line.strip() else None
+        if cpu_model.is_ours(value) or is_answer(value):
+            found = value
+    return found
+
+
+def _from_json(value: object, data: bytes, wanted: Format | None) -> Told | CpuTemplate | CpuModel:
     for name, (is_ours, read) in _JSON_READERS.items():
         if wanted is name or (wanted is None and is_ours(value)):
             if not isinstance(value, dict):
                 break
             return read(value, data)
+    if is_answer(value):
+        raise _a_migration(QMP)
     keys = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
     msg = f"JSON of no known shape ({keys[:200]}); known are {_KNOWN}"
     raise RegisterFileError(msg)
+
+
+def _a_migration(kind: str) -> RegisterFileError:
+    return RegisterFileError(
+        f"is what {kind} tells of a migration: times and bytes, no registers; "
+        "fastsmc migrate downtime --query-migrate takes it"
+    )

@@ -1,8 +1,8 @@
-"""Firecracker's CPU fingerprint and CPU template: one vCPU's registers as {addr, bitmap}.
+"""Firecracker's CPU fingerprint: one vCPU's registers as {addr, bitmap}, beside what the host is.
 
-`cpu-template-helper fingerprint dump` writes the fingerprint of a fresh vCPU: PC and two timer ids are left out by it.
-A template's bitmap may have "x" where a bit is left alone; then the value is not told. The number of digits is the
-register's. Source: Firecracker src/vmm/src/cpu_config/aarch64/custom_cpu_template.rs; tested on six real fingerprints.
+`cpu-template-helper fingerprint dump` writes the fingerprint of a fresh vCPU, and `template dump` its registers alone;
+PC and two timer ids are left out by both. A bitmap may have "x" where a bit is not told; then the value is not told.
+Source: Firecracker src/vmm/src/cpu_config/aarch64/custom_cpu_template.rs; tested on six real fingerprints.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import reg_size
 from fastsmc.migrate.read.banks import Registers
+from fastsmc.migrate.read.cpu_template import is_dump
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.strict_json import hexadecimal, member
 from fastsmc.migrate.read.told import Told
@@ -20,8 +21,8 @@ _TOLD_BY = ("kernel_version", "firecracker_version", "microcode_version", "bios_
 
 
 def is_ours(value: object) -> bool:
-    """Whether a JSON value looks like a fingerprint or a template."""
-    return isinstance(value, dict) and ("guest_cpu_config" in value or "reg_modifiers" in value)
+    """Whether a JSON value looks like a fingerprint, or like a vCPU's whole configuration."""
+    return isinstance(value, dict) and ("guest_cpu_config" in value or is_dump(value))
 
 
 def read(value: dict[str, Any], _: bytes) -> Told:

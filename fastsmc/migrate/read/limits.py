@@ -12,6 +12,8 @@ MAX_VALUES = 1 << 24
 """Registers of all vCPUs together: 128 MiB of values."""
 MAX_TEXT_BYTES = 32 << 20
 """Bytes of a JSON text, of any other text, of a payload, and of a stream's description."""
+MAX_SESSION_BYTES = 1 << 20
+"""Bytes of a QMP session, of which every line is parsed."""
 MAX_JSON_KEYS, MAX_JSON_LISTS, MAX_JSON_ENTRIES = 1 << 20, 1 << 20, 1 << 22
 """Keys, lists and entries of one JSON text, counted by its signs, those in strings included. In memory empty lists take
 25 times their text; 512 vCPUs have 3e5 keys."""

@@ -11,12 +11,14 @@ import re
 
 from fastsmc.errors import InputError, RegisterFileError
 from fastsmc.facts.register_macros import register_expression
-from fastsmc.facts.registers import ARCH_ARM64
+from fastsmc.facts.registers import ARCH_ARM64, core_register
 from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.lines import numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
+_X0 = core_register(0)
+_PART = "a fragment of a list: it lacks the core registers, which every vCPU has"
 _HEADING = re.compile(r"[\w+, -]+:", re.ASCII)
 _PLAIN = re.compile(r"(?:[\w+, -]+:)?\s*0x60[0-9a-fA-F]{14},?\s*\n", re.ASCII)
 
@@ -38,12 +40,21 @@ def read(text: str) -> Told:
         if not line or _HEADING.fullmatch(line):
             continue
         where = f"line {number}"
-        registers.add(_expression(line, where), None, where)
-    return Told(Format.REG_LIST, [registers.values], notes=("A list has no values.",))
+        reg = expression(line, where)
+        if reg in registers.values:
+            msg = f"{where}: register {reg:#x} is there twice in the list: lists of two vCPUs? --config=NAME gives one"
+            raise RegisterFileError(msg)
+        registers.add(reg, None, where)
+    part = "" if _X0 in registers.values else _PART
+    return Told(Format.REG_LIST, [registers.values], notes=("A list has no values.",), part_of=part)
 
 
-def _expression(line: str, where: str) -> int:
-    """The id that terms joined by "|" give."""
+def expression(line: str, where: str) -> int:
+    """The id that terms joined by "|" give.
+
+    Raises:
+        RegisterFileError: a term that is none, or what they give is no arm64 id.
+    """
     try:
         reg = register_expression(line)
     except InputError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet
-from fastsmc.facts.registers import reg_size
+from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, reg_size
 
 
 class Format(StrEnum):
@@ -30,6 +30,11 @@ class Format(StrEnum):
     CLOUD_HYPERVISOR = "cloud-hypervisor"
     RECORDED_LIST = "recorded-reglist"
     RECORDED_PAYLOAD = "recorded-payload"
+    REG_LIST_REPORT = "get-reg-list-report"
+    IDREGS = "debugfs-idregs"
+    CPU_TEMPLATE = "firecracker-template"
+    CPU_MODEL = "qmp-cpu-model"
+    QEMU_LOG = "qemu-log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,8 @@ class RegisterFile:
         banks: vCPUs by the list of registers they have, in the order of their first vCPU. For QEMU these are the
             cpreg arrays; core and SVE registers travel in fields of their own (`core`).
         core: x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr of all vCPUs where a QEMU stream tells them.
+        part_of: what the file is where it does not have all registers of a VM's vCPUs, such as one vCPU's state out of
+            a snapshot; "" for a whole file. A part is shown and never judged.
         parts: pieces of the file in file order; with `description_bytes` they add up to `provenance.total_bytes`.
         description_bytes: length of the JSON text that describes a QEMU stream, 0 if there is none.
         notes: what a reader of the numbers should know, one sentence each.
@@ -121,6 +128,27 @@ class RegisterFile:
     description_bytes: int = 0
     core: Bank | None = None
     notes: tuple[str, ...] = ()
+    part_of: str = ""
+
+    @property
+    def no_host(self) -> str:
+        """Why the file tells of no vCPU that could be judged, "" where it does."""
+        return f"is {self.part_of}, so nothing can be judged by it" if self.part_of else ""
+
+    @property
+    def emulated(self) -> str:
+        """By what the registers show that the vCPU is one of QEMU's TCG and not of KVM; "" where they do not.
+
+        arm64 KVM lists arm64 ids only, while QEMU's emulated CPUs have their AArch32 registers beside them. Source:
+        Linux arch/arm64/kvm/guest.c, QEMU target/arm/helper.c; so it is in all streams of tests/streams.
+        """
+        if self.format not in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION):
+            return ""
+        ids = self.banks[0].registers.ids
+        n_coprocessor = int(np.count_nonzero(ids & np.uint64(ARCH_FIELD) == np.uint64(ARCH_ARM32)))
+        if not n_coprocessor:
+            return ""
+        return f"emulated by QEMU's TCG, not KVM: {n_coprocessor} of {ids.size} registers are 32-bit coprocessor ids"
 
     @property
     def n_vcpu(self) -> int:
@@ -160,10 +188,16 @@ class RegisterFile:
         return self.bank_of(vcpu)[0].registers
 
     def as_dict(self) -> dict[str, Any]:
-        """What the file is, its parts, and which registers are equal on all vCPUs, as plain values."""
+        """What the file is, its parts, its registers, and which are equal on all vCPUs, as plain values."""
         from fastsmc.migrate.read.text import as_dict
 
         return as_dict(self)
+
+    def listed(self) -> str:
+        """Every register as a line of text: id, name, vCPU 0's value, and where other vCPUs differ."""
+        from fastsmc.migrate.read.listing import listing
+
+        return "\n".join(map(str, listing(self)))
 
     def __repr__(self) -> str:
         counts = f"{self.n_vcpu} vCPUs, {len(self.parts)} parts, {self.total_bytes} B"

@@ -48,6 +48,7 @@ def read(text: str) -> Told:
         if isinstance(entry, int):
             if entry != len(vcpus) or entry == MAX_VCPUS:
                 msg = f"{where}: vcpu {entry}, where vcpu {len(vcpus)} would come"
+                msg += ": one vCPU of many; give the tool's whole output" * (not vcpus)
                 raise RegisterFileError(msg)
             vcpus.append(Registers(f"vcpu {entry}"))
             continue

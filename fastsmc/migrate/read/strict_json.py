@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -11,8 +12,10 @@ from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
 
-_MAX_INT = 1 << 64
-"""Numbers must be below it, because no register file has one beyond 64 bits."""
+_MAX_INT = 1 << 128
+"""Numbers must be below it: the widest that a file has as a number are V registers, of 128 bits."""
+_LONG = re.compile(r"\d{39}", re.ASCII)
+"""Digits that a number of 128 bits may have and one beyond must have."""
 
 
 def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
@@ -22,15 +25,16 @@ def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
         what: named in errors. offset: of the text in its file, added to the positions that errors name.
 
     Raises:
-        RegisterFileError: not UTF-8, not JSON, a key given twice in one object, NaN, a number beyond 64 bits, nested
+        RegisterFileError: not UTF-8, not JSON, a key given twice in one object, NaN, a number beyond 128 bits, nested
             too deeply, or more keys, lists or entries than any real file has.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         _check_counts(text)
+        parse_int = _integer if _LONG.search(text) else None  # a call per number, of which snapshots have millions
         return json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_integer
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
         )
     except UnicodeDecodeError as error:
         msg = f"byte {offset + error.start}, {what}: not UTF-8"
@@ -85,8 +89,8 @@ def _float(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 20 or not -_MAX_INT < (value := int(text)) < _MAX_INT:
-        msg = f"the number {text[:40]} does not fit 64 bits"
+    if len(text) > 40 or not -_MAX_INT < (value := int(text)) < _MAX_INT:
+        msg = f"the number {text[:40]} does not fit 128 bits"
         raise _Refused(msg)
     return value
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import COUNTERS
+from fastsmc.migrate.read.listing import listing
 from fastsmc.migrate.read.result import Part, RegisterFile
 from fastsmc.migrate.read.scopes import Scopes, scopes
 
@@ -32,6 +33,7 @@ def told(file: RegisterFile) -> str:
 def _head(file: RegisterFile) -> list[str]:
     maker = ", ".join(f"{key} {value}" for key, value in file.provenance.told_by.items())
     lines = [f"{file.provenance.path}: {file.format}" + f" ({maker})" * bool(maker)]
+    lines[0] += f": {file.emulated or file.part_of}" * bool(file.emulated or file.part_of)
     for bank in file.banks:
         n_vcpu, registers = bank.vcpus.size, bank.registers
         s = "s" * (n_vcpu != 1)
@@ -102,6 +104,8 @@ def as_dict(file: RegisterFile) -> dict[str, Any]:
         "file": file.provenance.path,
         "format": file.format,
         "told_by": dict(file.provenance.told_by),
+        "emulated": file.emulated or None,
+        "part_of": file.part_of or None,
         "sha256": file.provenance.sha256,
         "vcpus": file.n_vcpu,
         "registers_per_vcpu": file.registers_per_vcpu,
@@ -111,6 +115,7 @@ def as_dict(file: RegisterFile) -> dict[str, Any]:
         "description_bytes": file.description_bytes,
         "total_bytes": file.total_bytes,
         **_equality(scopes(file), is_told=file.n_vcpu > 1),
+        "registers": [one.as_dict() for one in listing(file)],
         "notes": list(file.notes),
     }
 

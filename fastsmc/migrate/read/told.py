@@ -15,6 +15,7 @@ class Told:
 
     Attributes:
         parts: pieces of the file the reader can name; what they leave over is named "other".
+        part_of: as `RegisterFile.part_of`.
     """
 
     format: Format
@@ -22,3 +23,4 @@ class Told:
     told_by: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    part_of: str = ""

@@ -142,24 +142,26 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
 
     Beside a log, which tells more, the downtime is only compared with the sum of the steps.
 
-    Memory sent while the guest was stopped is taken at line rate, and the rest of the downtime is what QEMU's estimate
-    did not have in its sum.
+    Memory sent while the guest was stopped is taken at line rate, where it is told, and the rest of the downtime is
+    what QEMU's estimate did not have in its sum.
     """
     source = [step for step in waterfall.steps if step.stage in (Stage.BEFORE, Stage.SAVE, Stage.WIRE)]
     told = f"{query.path}: downtime {query.downtime_ms:g} ms"
+    said = [f"{query.path}: {note}" for note in query.notes]
     if any(step.kind == "measured" for step in source):
         mid = total(step.ms for step in source).mid
-        return waterfall.having(instead={}, notes=[f"{told}; the source's steps add up to {significant(mid)} ms"])
+        both = f"{told}; the source's steps add up to {significant(mid)} ms"
+        return waterfall.having(instead={}, notes=[both, *said])
     memory_bytes = query.stopped_ram_bytes or 0
     wire_ms = memory_bytes * 8 / (waterfall.link.gbit_per_s * 1e6)
     memory_ms = min(query.downtime_ms, wire_ms)
-    whole = f"query-migrate: downtime {query.downtime_ms:g} ms"
+    whole = f"{query.told_by}: downtime {query.downtime_ms:g} ms"
     memory = DowntimeStep(
         names.MEMORY,
         Stage.BEFORE,
         Span.exactly(memory_ms),
         "modelled",
-        f"query-migrate: ram.downtime-bytes (measured) at {waterfall.link.gbit_per_s:g} Gbit/s",
+        f"{query.told_by}: ram.downtime-bytes (measured) at {waterfall.link.gbit_per_s:g} Gbit/s",
         0,
         memory_bytes,
         is_budgeted=True,
@@ -172,10 +174,11 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
         f"{whole}, less the memory" if memory_bytes else f"{whole}, memory in it unknown",
     )
     instead: dict[str, DowntimeStep | None] = dict.fromkeys(_SOURCE_SIDE)
-    notes = [told]
+    notes = [told, *said]
     if wire_ms > query.downtime_ms:
         notes.append(
             f"{query.path}: its memory takes {significant(wire_ms)} ms at this line rate, "
             "longer than the whole downtime"
         )
-    return waterfall.having(instead=instead, first=[memory, rest], notes=notes)
+    is_told = query.stopped_ram_bytes is not None
+    return waterfall.having(instead=instead, first=[memory, rest] if is_told else [rest], notes=notes)

@@ -1,6 +1,7 @@
-"""QMP's answer to query-migrate, read from a file.
+"""QMP's answer to query-migrate, or what HMP and libvirt print of it, read from a file.
 
-Source: QEMU qapi/migration.json, MigrationInfo and MigrationStats; seen from QEMU 7.2.22 and 10.0.2.
+Source: QEMU qapi/migration.json, MigrationInfo and MigrationStats; seen from QEMU 7.2.22 and 10.0.2. `monitor_text`
+reads what is no JSON.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fastsmc.errors import InputError
+from fastsmc.migrate.switchover import monitor_text
 
 MAX_BYTES = 1 << 20
 """A real answer has less than 2 kB."""
 _MAX_NUMBER = 1 << 64
+_SPACE = re.compile(r"[ \t\r\n]*")
+QMP = "query-migrate"
+_GIVE = "give what QMP answers to query-migrate, or what HMP's info migrate or virsh domjobinfo --completed print"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class QueryMigrate:
         downtime_ms: from stopping the guest to the end of sending; the destination's work is not in it.
         stopped_ram_bytes: guest memory sent while the guest was stopped (ram.downtime-bytes).
         mbps: of guest memory, over the whole migration (ram.mbps).
+        told_by: query-migrate, info migrate (HMP) or domjobinfo (libvirt).
+        notes: what a reader of the downtime should know, one sentence each.
     """
 
     path: str
@@ -36,6 +45,8 @@ class QueryMigrate:
     stopped_ram_bytes: int | None
     transferred_bytes: int | None
     mbps: float | None
+    told_by: str = QMP
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"QueryMigrate({self.path[:80]!r}, downtime_ms={self.downtime_ms:g}, total_ms={self.total_ms})"
@@ -46,18 +57,21 @@ class QueryMigrate:
 
 
 def read_query_migrate(path: str | os.PathLike[str]) -> QueryMigrate:
-    """Read the answer, bare or within {"return": …}.
+    """Read the answer, bare, within {"return": …} or the last of a QMP session; or HMP's or libvirt's text of it.
 
     Raises:
-        InputError: no such file, not JSON (with its line), not an answer to query-migrate, a migration that has not
-            completed, or a number out of range.
+        InputError: no such file, neither JSON (with its line) nor such text, not an answer to query-migrate, a
+            migration that has not completed, or a number out of range.
     """
     name = os.fspath(path)
-    table = _object(_parsed(Path(path), name), name, "the answer")
-    if "return" in table:
-        table = _object(table["return"], name, '"return"')
+    content = _content(Path(path), name)
+    told_by = monitor_text.kind_of(content)
+    table = monitor_text.answer_of(content) if told_by else _answer(_parsed(content, name), name)
     if table.get("status") != "completed":
-        msg = f'{name}: "status" is {str(table.get("status"))[:40]!r}; only a completed migration tells its downtime'
+        expected = table.get("expected-downtime")
+        until = f" (until then it expects {expected} ms)" if isinstance(expected, int | float) else ""
+        status = str(table.get("status"))[:40]
+        msg = f'{name}: "status" is {status!r}; only a completed migration tells its downtime{until}'
         raise InputError(msg)
     ram = _object(table.get("ram", {}), name, '"ram"')
     downtime = _number(table, "downtime", name)
@@ -73,10 +87,43 @@ def read_query_migrate(path: str | os.PathLike[str]) -> QueryMigrate:
         None if stopped is None else int(stopped),
         None if sent is None else int(sent),
         _number(ram, "mbps", name),
+        told_by or QMP,
+        tuple(_notes(table, name, told_by)),
     )
 
 
-def _parsed(path: Path, name: str) -> Any:
+def _notes(table: dict[str, Any], name: str, told_by: str | None) -> Iterator[str]:
+    """What else the answer says that bears on the downtime."""
+    if told_by == monitor_text.LIBVIRT:
+        yield "libvirt's own count, which may go on until the guest runs at the destination"
+        if isinstance(operation := table.get("operation"), str) and not operation.startswith("Outgoing"):
+            yield f"the job is {operation[:40]!r}"
+    if told_by == monitor_text.HMP:
+        yield "bytes are rounded as HMP prints them"
+    vfio = table.get("vfio")
+    sent = _number(vfio, "transferred", name) if isinstance(vfio, dict) else None
+    if sent:
+        yield f"{sent:.0f} B of VFIO devices were sent too; what of them while the guest was stopped is not told"
+    if isinstance(table.get("postcopy-blocktime"), int | float):
+        yield "postcopy: memory came after the guest went on"
+
+
+def is_answer(value: object) -> bool:
+    """Whether a JSON value looks like an answer to query-migrate."""
+    inner = value.get("return", value) if isinstance(value, dict) else None
+    return (
+        isinstance(inner, dict) and "status" in inner and not inner.keys().isdisjoint(("ram", "total-time", "downtime"))
+    )
+
+
+def _answer(values: list[Any], name: str) -> dict[str, Any]:
+    """The answer among the values of a QMP session, which greets and answers other commands too; the last of them."""
+    answers = [value for value in values if is_answer(value)]
+    table = _object(answers[-1] if answers else values[-1], name, "the answer")
+    return _object(table["return"], name, '"return"') if "return" in table else table
+
+
+def _content(path: Path, name: str) -> str:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
@@ -87,15 +134,37 @@ def _parsed(path: Path, name: str) -> Any:
         msg = f"{name}: over {MAX_BYTES} bytes; an answer to query-migrate has less than 2000"
         raise InputError(msg)
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_constant)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         msg = f"{name}: line {line}: not UTF-8"
+        raise InputError(msg) from None
+
+
+def _parsed(text: str, name: str) -> list[Any]:
+    """The JSON values of a text, one after another; at least one."""
+    decoder = json.JSONDecoder(parse_constant=_constant)
+    values: list[Any] = []
+    try:
+        at = _after_space(text, 0)
+        while at < len(text):
+            value, end = decoder.raw_decode(text, at)
+            values.append(value)
+            at = _after_space(text, end)
+        if values:
+            return values
+        msg = f"{name}: is empty; {_GIVE}"
     except json.JSONDecodeError as error:
-        msg = f"{name}: line {error.lineno}: not JSON ({error.msg}); give what QMP answers to query-migrate"
+        msg = f"{name}: line {error.lineno}: not JSON ({error.msg}); {_GIVE}"
     except (RecursionError, ValueError) as error:  # too deep, NaN, or a number of thousands of digits
         msg = f"{name}: not JSON as QEMU writes it: {'too deep' if isinstance(error, RecursionError) else error}"
     raise InputError(msg)
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None
+    return match.end()
 
 
 def _constant(text: str) -> NoReturn:
@@ -105,7 +174,7 @@ def _constant(text: str) -> NoReturn:
 
 def _object(value: Any, name: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{name}: {what} is {str(value)[:40]!r}, not an object; give what QMP answers to query-migrate"
+        msg = f"{name}: {what} is {str(value)[:40]!r}, not an object; {_GIVE}"
         raise InputError(msg)
     return value
 

@@ -1,0 +1,229 @@
+"""`diff`: two files register by register: what only one has, what has another value, and in which fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fastsmc.errors import InputError
+from fastsmc.facts.field_names import Field, differing_fields
+from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, FwKind
+from fastsmc.migrate.read.detect import inspect
+from fastsmc.migrate.read.listing import label, shown
+from fastsmc.migrate.read.result import Format, RegisterFile
+
+
+class Likeness(StrEnum):
+    """What two files are to each other."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterChange:
+    """A register that both files list and whose values are not known to be equal.
+
+    Attributes:
+        reg: its id.
+        a, b: its value in either file; None where the file does not tell it.
+        fields: where they differ, lowest first: fields of an ID register, bits of a bitmap; () for any other register.
+    """
+
+    reg: int
+    a: int | None
+    b: int | None
+    fields: tuple[Field, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain values, numbers as hexadecimal text."""
+        told: dict[str, Any] = {"id": f"{self.reg:#018x}", "name": label(self.reg)}
+        told |= {"a": shown(self.a), "b": shown(self.b)}
+        if self.a is None or self.b is None:
+            return told
+        fields = [{"field": str(one), "a": hex(one.of(self.a)), "b": hex(one.of(self.b))} for one in self.fields]
+        return told | {"fields": fields}
+
+    def __str__(self) -> str:
+        head = f"{_named(self.reg)}: {shown(self.a) or 'not told'} -> {shown(self.b) or 'not told'}"
+        if self.a is None or self.b is None or not self.fields:
+            return head
+        return f"{head}; " + ", ".join(f"{one} {one.of(self.a):#x} -> {one.of(self.b):#x}" for one in self.fields)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegisterDiff:
+    """Two files compared register by register, one vCPU of each.
+
+    Attributes:
+        a, b: the files.
+        vcpu: which vCPU of both.
+        only_a, only_b: values by id of registers that the other file lacks; None for a value that is not told.
+        differing: registers with two known values that are not the same.
+        untold: registers of which a file does not tell the value while the other does, or which are too wide for it.
+        equal: ids of registers with one value, or without values where neither file tells any.
+        notes: what a reader of it should know, one sentence each.
+    """
+
+    a: RegisterFile
+    b: RegisterFile
+    vcpu: int
+    only_a: Mapping[int, int | None]
+    only_b: Mapping[int, int | None]
+    differing: tuple[RegisterChange, ...]
+    untold: tuple[RegisterChange, ...]
+    equal: tuple[int, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def likeness(self) -> Likeness:
+        """Different if anything differs; unknown if nothing does and some value is not told; else equal."""
+        if self.only_a or self.only_b or self.differing:
+            return Likeness.DIFFERENT
+        return Likeness.UNKNOWN if self.untold else Likeness.EQUAL
+
+    @property
+    def summary(self) -> str:
+        """How many registers are what, in a sentence."""
+        counts = f"{len(self.only_a)} only in A, {len(self.only_b)} only in B, {len(self.differing)} with other values"
+        unknown = f", {len(self.untold)} with values that are not told" if self.untold else ""
+        return f"{self.likeness}: {counts}{unknown}, {len(self.equal)} equal"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All registers that are not equal, and how many are, as plain values."""
+        return {
+            "a": _side(self.a),
+            "b": _side(self.b),
+            "vcpu": self.vcpu,
+            "likeness": self.likeness,
+            "only_a": _listed(self.only_a),
+            "only_b": _listed(self.only_b),
+            "differing": [one.as_dict() for one in self.differing],
+            "untold": [one.as_dict() for one in self.untold],
+            "equal": len(self.equal),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        names = f"{self.a.provenance.path[:50]!r}, {self.b.provenance.path[:50]!r}"
+        return f"RegisterDiff({names}, {self.likeness}, {len(self.equal)} equal)"
+
+    def __str__(self) -> str:
+        lines = [self.summary]
+        for name, file in (("A", self.a), ("B", self.b)):
+            lines += [f"{name}: {file.provenance.path}: {file.format}, vCPU {self.vcpu} of {file.n_vcpu}"]
+        for name, values in (("only in A", self.only_a), ("only in B", self.only_b)):
+            lines += _section(name, (f"{_named(reg)} = {shown(value) or 'not told'}" for reg, value in values.items()))
+        lines += _section("A -> B", map(str, self.differing))
+        lines += _section("not told", map(str, self.untold))
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _named(reg: int) -> str:
+    return f"{reg:#018x} {label(reg) or ''}".rstrip()
+
+
+def _side(file: RegisterFile) -> dict[str, Any]:
+    return {"file": file.provenance.path, "format": file.format, "vcpus": file.n_vcpu, "part_of": file.part_of or None}
+
+
+def _listed(values: Mapping[int, int | None]) -> list[dict[str, str | None]]:
+    return [{"id": f"{reg:#018x}", "name": label(reg), "value": shown(value)} for reg, value in values.items()]
+
+
+def _section(name: str, lines: Iterable[str]) -> list[str]:
+    told = [f"  {line}" for line in lines]
+    return [f"{name}, {len(told)} register{'s' * (len(told) != 1)}:", *told] if told else []
+
+
+def diff(
+    a: Path | str | BinaryIO | RegisterFile,
+    b: Path | str | BinaryIO | RegisterFile,
+    *,
+    vcpu: int = 0,
+    features: str | None = None,
+) -> RegisterDiff:
+    """Two files register by register: only in one, another value and in which fields, equal, not told.
+
+    Args:
+        a, b: files that `inspect` reads, "-" for standard input, or what it returned.
+        vcpu: which vCPU of both.
+        features: which feature set of a recorded reglist: "psci02+sve".
+
+    Raises:
+        RegisterFileError: a file that cannot be read.
+        InputError: a file that tells no vCPU's registers, such as a CPU template or a log, or that has no such vCPU.
+    """
+    if str(a) == "-" and str(b) == "-":
+        msg = "standard input can be one of the two files, not both"
+        raise InputError(msg)
+    files = [_file(one, features) for one in (a, b)]
+    ours, theirs = ({**_core(file, vcpu), **file.values_of(vcpu)} for file in files)
+    both = sorted(ours.keys() & theirs.keys())
+    is_list = not files[0].has_values and not files[1].has_values
+    changes = [RegisterChange(reg, ours[reg], theirs[reg]) for reg in both]
+    untold = [one for one in changes if (one.a is None or one.b is None) and not is_list]
+    differing = [_change(one.reg, one.a, one.b) for one in changes if None not in (one.a, one.b) and one.a != one.b]
+    left = {one.reg for one in (*untold, *differing)}
+    return RegisterDiff(
+        *files,
+        vcpu,
+        {reg: ours[reg] for reg in sorted(ours.keys() - theirs.keys())},
+        {reg: theirs[reg] for reg in sorted(theirs.keys() - ours.keys())},
+        tuple(differing),
+        tuple(untold),
+        tuple(reg for reg in both if reg not in left),
+        tuple(_notes(files, {one.reg for one in differing}, is_list=is_list)),
+    )
+
+
+def _file(given: Path | str | BinaryIO | RegisterFile, features: str | None) -> RegisterFile:
+    found = given if isinstance(given, RegisterFile) else inspect(given, features=features)
+    if not isinstance(found, RegisterFile):
+        msg = f"{found.path}: {found.no_host.partition(',')[0]}; a diff needs the registers of a vCPU"
+        raise InputError(msg)
+    return found
+
+
+def _core(file: RegisterFile, vcpu: int) -> dict[int, int | None]:
+    """Core registers of a QEMU stream, which has them in fields of their own."""
+    if file.core is None:
+        return {}
+    row = file.core.vcpus.tolist().index(vcpu) if vcpu in file.core.vcpus else None
+    if row is None:
+        return {}
+    return {reg: file.core.value(row, column) for column, reg in enumerate(file.core.registers.ids.tolist())}
+
+
+def _change(reg: int, a: int | None, b: int | None) -> RegisterChange:
+    assert a is not None
+    assert b is not None
+    row = FW_BY_ID.get(reg)
+    if row is None:
+        return RegisterChange(reg, a, b, differing_fields(reg, a, b))
+    if row.kind is FwKind.PSCI_VERSION:
+        fields = (Field("minor", 15, 0), Field("major", 31, 16))
+        return RegisterChange(reg, a, b, tuple(one for one in fields if one.of(a) != one.of(b)))
+    bits = (Field(BIT_NAMES.get((row.name, bit), ""), bit, bit) for bit in range(64))
+    return RegisterChange(reg, a, b, tuple(one for one in bits if one.of(a) != one.of(b)))
+
+
+def _notes(files: list[RegisterFile], differing: set[int], *, is_list: bool) -> Iterable[str]:
+    if is_list:
+        yield "Neither file tells values: ids are compared."
+    if differing & COUNTERS:
+        yield "Counters go on counting, so two readings of one vCPU differ there too."
+    for name, file in zip("AB", files, strict=True):
+        if file.part_of:
+            yield f"{name} is {file.part_of}: what it lacks its vCPU may have."
+        if file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION):
+            missing = "core" if file.core is None else "V"
+            yield f"{name} is of QEMU: its {missing} registers and those of SVE are not read here."
+        if file.emulated:
+            yield f"{name} is {file.emulated}."
+        if file.n_vcpu > 1:
+            yield f"{name} has {file.n_vcpu} vCPUs, of which one is compared; migrate inspect tells where they differ."
