@@ -11,6 +11,7 @@ trace_functions_graph.c; libtraceevent tep_print_event and trace-cmd trace-read.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # Bounded counts keep a line of a million spaces from costing quadratic time.
@@ -105,11 +106,15 @@ def usual(line: str) -> re.Match[str] | None:
     return _USUAL.match(line)
 
 
-def contexts(line: str, match: re.Match[str] | None, start: int = 0) -> list[Context]:
+def contexts(line: str, match: re.Match[str] | None, start: int = 0) -> Iterator[Context]:
     """What may stand before an event of a line, in the forms that fit, the usual one first."""
-    found = [match] if match else []
-    found += [other for form in _OTHERS if (other := form.match(line, start))]
-    return [_context(one) for one in found]
+    if match:  # quicker than by name
+        task, cpu, s, fraction, _ticks, event = match.groups()
+        time_ns = int(s) * 1_000_000_000 + int(fraction.ljust(9, "0")) if s else None
+        yield Context(task, int(cpu), time_ns, False, event or "", match.end(), False)
+    for form in _OTHERS:
+        if other := form.match(line, start):
+            yield _context(other)
 
 
 def _context(match: re.Match[str]) -> Context:

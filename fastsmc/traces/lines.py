@@ -79,8 +79,8 @@ def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) ->
     if "PERF_RECORD_LOST" in line:
         return _notice(line)
     match = usual(line)
-    if match and (event := match["event"]) and event not in CALLS and event not in EXITS:
-        return Other(event)
+    if match and (event := match["event"]) and event not in CALLS:
+        return Other(event, exit_of(event, line, match.end()) if event in EXITS else None)
     if match is None and (notice := _notice(line)) is not None:
         return notice
     told = _told(line, 0, match, tasks)

@@ -21,7 +21,7 @@ from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call
 from fastsmc.traces.lines import Call, Other, Task, is_call_like, not_understood, told_by
 from fastsmc.traces.source import lines_of, name_of
 
-__all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace"]
+__all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
 
 _DAY_NS = 86_400_000_000_000
 
@@ -48,16 +48,22 @@ def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Cou
         return _Reading(name, os.fspath(path), lenient=lenient).read(lines)
 
 
-def timed_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
-    """The same for who needs the time of every call.
+def traced_calls(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
+    """The same for who needs every call and their order.
 
     Raises:
-        TraceError: as `trace`; and a file of counts, or without times, or with those of a clock that is no time.
+        TraceError: as `trace`; and a file of counts.
     """
-    read = trace(path, lenient=lenient)
-    if isinstance(read, Counts):
-        message = f"{os.fspath(path)}: {read.kind}, calls without times or order; record them with `{RECORD_COMMAND}`"
-        raise TraceError(message)
+    return _no_counts(trace(path, lenient=lenient), os.fspath(path))
+
+
+def timed_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
+    """The same for who needs the time of every call, too.
+
+    Raises:
+        TraceError: as `traced_calls`; and a file without times, or with those of a clock that is no time.
+    """
+    read = traced_calls(path, lenient=lenient)
     if not read.has_times:
         message = (
             f"{os.fspath(path)}: its calls have no times in seconds (a counter as clock, or a tool's option that "
@@ -79,8 +85,12 @@ def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bo
     ([2478778000], {71: ('CPU 0/KVM',)}, {('PSCI', 'PSCI_VERSION'): 1})
     """
     read = _Reading(name, name, lenient=lenient).read(lines.split("\n") if isinstance(lines, str) else lines)
+    return _no_counts(read, name)
+
+
+def _no_counts(read: Trace | Counts, where: str) -> Trace:
     if isinstance(read, Counts):
-        message = f"{name}: {read.kind}, calls without times or order; record them with `{RECORD_COMMAND}`"
+        message = f"{where}: {read.kind}, calls without times or order; record them with `{RECORD_COMMAND}`"
         raise TraceError(message)
     return read
 
