@@ -158,9 +158,9 @@ class Trace:
         if not self.has_times:
             notes.append("the calls have no times in seconds, so there is no rate")
         if len(self.files) > 1:
-            notes.append(
-                f"from {len(self.files)} files: {', '.join(f'{n} calls in {f}' for f, n in self.files.items())}"
-            )
+            files = ", ".join(f"{n} calls in {file[:60]}" for file, n in list(self.files.items())[:_MOST_COLUMNS])
+            more = ", ..." if len(self.files) > _MOST_COLUMNS else ""
+            notes.append(f"from {len(self.files)} files: {files}{more}")
         if smc := sum(n for name, n in self.exits.items() if name.startswith("SMC")):
             notes.append(f"{smc} SMC exits besides: calls by SMC, whose function ids this tracepoint does not record")
         if n := self.exits.get("KVM_EXIT_HYPERCALL"):

@@ -94,7 +94,8 @@ class Counted:
         if self.hist and (by_id := _hist_ids(self.hist, is_hex=self.is_hex)):
             found["hist trigger"] = by_id
         if len(found) != 1:
-            have = f"several maps count by function id ({', '.join(found)})" if found else _NO_ID
+            names = f"{', '.join(list(found)[:3])}{', ...' * (len(found) > 3)}"
+            have = f"several maps count by function id ({names})" if found else _NO_ID
             message = f"{where}: {have}; {_HOW}"
             raise TraceError(message)
         ((kind, by_id),) = found.items()

@@ -68,7 +68,7 @@ class Recognised:
 
 def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: str) -> str:
     """The sentence about a trace without calls: what it holds, and what that does and does not tell."""
-    held = [f"{count} {event}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
+    held = [f"{count} {event[:60]}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
     if len(other) > 5:
         held.append(f"{len(other) - 5} more kinds")
     text = f"{where}: no kvm_hvc_arm64 event in it (it holds {', '.join(held) or 'no event at all'}{missing})"
