@@ -74,15 +74,18 @@ class Counted:
         assert self._open is not None
         name, keys = self._open
         counts = self.maps.setdefault(name, {})
-        counts[keys] = counts.get(keys, 0) + n
-        return 0 <= counts[keys] < _MOST
+        new = counts.get(keys, 0) + n
+        if not (n >= 0 and new < _MOST):
+            return False
+        counts[keys] = new
+        return True
 
     def _add_hist(self, text: str, n: int) -> bool:
         key = _HIST_KEY.search(text)
-        if key is None:
+        if key is None or self.hist.get(key[1].lower(), 0) + n >= _MOST:
             return False
         self.hist[key[1].lower()] = self.hist.get(key[1].lower(), 0) + n
-        return n < _MOST
+        return True
 
     def result(self, name: str, where: str, *, n_skipped: int, first_skipped_line: int) -> Counts:
         """The counts by function id.

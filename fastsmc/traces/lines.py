@@ -39,6 +39,10 @@ _EVENT = re.compile(rf"\b{EVENT}\b", re.ASCII)  # not the kernel's function trac
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
+_QUOTED = 120
+"""Characters of a line that a message shows."""
+
+
 class Call(NamedTuple):
     """A call.
 
@@ -174,7 +178,9 @@ def not_understood(place: str, line: str) -> str:
         what = f"damaged {EVENT} line"
     else:
         what = "not a line of ftrace, trace-cmd report or perf script"
-    quoted = ascii(text[:120])[1:-1] + ("..." if len(text) > 120 else "")
+    quoted = ascii(text[: _QUOTED + 1])[1:-1]
+    if len(quoted) > _QUOTED:
+        quoted = f"{quoted[:_QUOTED]}..."
     return (
         f"{place}: {what}: '{quoted}'; expected '<task>-<pid> [<cpu>] <flags> <s>.<us>: {EVENT}: "
         "HVC at 0x<pc> (r0: 0x<hex>, imm: 0x<16-bit hex>)' or the same from perf script; "

@@ -156,9 +156,9 @@ def test_some_damaged_files() -> None:
 
 
 @pytest.mark.soak(f"{N_SOAK:,} damaged files over all forms of traces; make test tries {N_QUICK:,}")
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(8))
 def test_damaged_files(part: int) -> None:
-    n = N_SOAK // 4
+    n = N_SOAK // 8
     assert 0 < run(n, seed=100 + part) < n
 
 
