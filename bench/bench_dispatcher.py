@@ -18,7 +18,7 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls, batch, replay
 from fastsmc.dispatcher.batch import dispatch, verdicts
 from fastsmc.facts.smccc import Verdict
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 from fastsmc.vm import Fleet
 
 N_CALL, N_ROTATED = 1 << 15, 64

@@ -17,7 +17,7 @@ from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import RESERVED_RANGES
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 from fastsmc.vm import Fleet
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastsmc.scenario.profiles import load_profile
     from fastsmc.scopes.compare import scope
     from fastsmc.traces.text import trace
+    from fastsmc.usage import services
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -64,6 +65,7 @@ _HOME = {
     "report": "scaling.report",
     "saved_times": "latency",
     "scope": "scopes.compare",
+    "services": "usage",
     "simulate": "latency",
     "switch": "dispatcher.power",
     "trace": "traces.text",
@@ -97,6 +99,7 @@ __all__ = [
     "report",
     "saved_times",
     "scope",
+    "services",
     "simulate",
     "switch",
     "trace",

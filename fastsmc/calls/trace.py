@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from fastsmc.checks import shown
 from fastsmc.facts.other_calls import service_and_name
 
+_MOST_COLUMNS = 8
+"""vCPUs that have a column each when a trace is printed; of more, the least and the most are."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trace:
@@ -18,9 +22,10 @@ class Trace:
 
     Attributes:
         name: file name without its directory.
-        time_ns: int64[n_call], the tracer's clock. Ascending within one CPU as a rule; never sorted here.
-        cpu: int32[n_call], host CPU.
-        pid: int32[n_call], host thread that ran the vCPU (perf prints -1 for one it does not know).
+        time_ns: int64[n_call], the tracer's clock. Ascending within one CPU as a rule; never sorted here. All 0 where
+            `has_times` is false.
+        cpu: int32[n_call], host CPU; -1 where the text does not have it.
+        pid: int32[n_call], host thread that ran the vCPU; -1 where the text does not have it, or perf does not know it.
         pc: uint64[n_call], guest address after the HVC.
         r0: uint64[n_call], all 64 bits of x0.
         imm: uint32[n_call], immediate of the HVC.
@@ -29,6 +34,11 @@ class Trace:
         n_other_event: lines of other events.
         n_lost: events of any kind the tracer says are missing, a loss without a number counted as one.
         n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
+        n_skipped_call: how many of those lines were calls.
+        exits: exits of guests that called, by what kvm_exit and kvm_userspace_exit call them: HVC64, SMC64, HVC32,
+            SMC32, KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT. Of an SMC nothing else is recorded.
+        files: calls by the file that `grep` or trace-cmd put before their lines.
+        has_times: every call has a time, in seconds of the tracer's clock.
     """
 
     name: str
@@ -44,11 +54,21 @@ class Trace:
     n_lost: int = 0
     n_skipped: int = 0
     first_skipped_line: int = 0
+    n_skipped_call: int = 0
+    exits: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    has_times: bool = True
 
     @property
     def func_id(self) -> NDArray[np.uint32]:
         """uint32[n_call], the low half of r0: what KVM takes as the function id."""
         return self.r0.astype(np.uint32)  # keeps the low 32 bits
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first call to the last, by the tracer's clock; None without times or where no time passed."""
+        span = int(self.time_ns.max()) - int(self.time_ns.min()) if self.has_times and len(self) else 0
+        return span / 1e9 if span else None
 
     def __len__(self) -> int:
         """Number of hypercalls."""
@@ -64,17 +84,106 @@ class Trace:
         order = np.argsort(-counts, kind="stable")
         return {service_and_name(int(ids[i])): int(counts[i]) for i in order}
 
+    def threads(self) -> dict[int, str]:
+        """The threads that called, by pid, in the order of their numbers: as ftrace writes them, "CPU 0/KVM-71"."""
+        return {pid: self._thread(pid) for pid in sorted(set(self.pid.tolist()))}
+
+    def _thread(self, pid: int) -> str:
+        comm = (self.comm.get(pid) or ("",))[-1]
+        return f"{comm}-{pid}" if pid >= 0 else comm or "unknown"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per function id and immediate, most calls first: names, calls, percent, rate, calls by thread."""
+        key = (self.func_id.astype(np.uint64) << np.uint64(16)) | self.imm.astype(np.uint64)
+        keys, at, counts = np.unique(key, return_inverse=True, return_counts=True)
+        named = self.threads()
+        pids = np.array(list(named), np.int64)
+        width = max(1, pids.size)
+        cell = at.reshape(-1) * width + np.searchsorted(pids, self.pid)
+        by_thread = Counter(cell.tolist())
+        seconds, labels = self.seconds, list(named.values())
+        rows = []
+        for k in np.argsort(-counts, kind="stable").tolist():
+            func_id, n = int(keys[k]) >> 16, int(counts[k])
+            service, function = service_and_name(func_id)
+            rows.append(
+                {
+                    "service": service,
+                    "function": function,
+                    "func_id": f"0x{func_id:08x}",
+                    "immediate": int(keys[k]) & 0xFFFF,
+                    "calls": n,
+                    "percent": 100 * n / len(self),
+                    "per_second": n / seconds if seconds else None,
+                    "vcpus": {label: by_thread[k * width + t] for t, label in enumerate(labels)},
+                }
+            )
+        return rows
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the trace lacks."""
-        rows = [{"service": service, "function": name, "calls": n} for (service, name), n in self.by_service().items()]
-        return {"calls": len(self), "lost": self.n_lost, "skipped": self.n_skipped, "rows": rows}
+        return {
+            "calls": len(self),
+            "seconds": self.seconds,
+            "lost": self.n_lost,
+            "skipped": self.n_skipped,
+            "skipped_calls": self.n_skipped_call,
+            "other_events": self.n_other_event,
+            "exits": self.exits,
+            "files": self.files,
+            "rows": self.rows(),
+        }
 
     def __str__(self) -> str:
-        rows = [f"{service:12} {name:32} {n:8d}" for (service, name), n in self.by_service().items()]
+        rows = self.rows()
+        labels = list(rows[0]["vcpus"]) if rows else []
+        has_columns = len(labels) <= _MOST_COLUMNS
+        widths = [max(8, len(label)) for label in labels]
+        heads = [f"{label:>{width}}" for label, width in zip(labels, widths, strict=True)]
+        if not has_columns:
+            heads = [f"{'vCPUs':>6} {'least':>8} {'most':>8}"]
+        lines = [f"{'service':12} {'function':32} {'calls':>8} {'calls%':>7} {'calls/s':>9} {' '.join(heads)}"]
+        for row in rows:
+            name = row["function"] + (f" (hvc #{row['immediate']:#x})" if row["immediate"] else "")
+            rate = "-" if row["per_second"] is None else _rate(row["per_second"])
+            cells = [f"{n:{width}d}" for n, width in zip(row["vcpus"].values(), widths, strict=True)]
+            if not has_columns:
+                called = [n for n in row["vcpus"].values() if n]
+                cells = [f"{len(called):6d} {min(called):8d} {max(called):8d}"]
+            head = f"{row['service']:12} {name:32} {row['calls']:8d} {row['percent']:6.2f}% {rate:>9}"
+            lines.append(f"{head} {' '.join(cells)}")
+        return "\n".join([*lines, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """What there was besides the rows, and what is missing."""
+        span = f" in {self.seconds:.6f} s" if self.seconds else ""
         lost = f", {self.n_lost} lost by the tracer" if self.n_lost else ""
-        skipped = f", {self.n_skipped} lines skipped, the first at {self.first_skipped_line}" if self.n_skipped else ""
-        head = f"{'service':12} {'function':32} {'calls':>8}"
-        return "\n".join([head, *rows, f"{len(self)} calls (recorded){lost}{skipped}"])
+        notes = [f"{len(self)} calls (recorded){span}{lost}{self._skipped()}"]
+        if not self.has_times:
+            notes.append("the calls have no times in seconds, so there is no rate")
+        if len(self.files) > 1:
+            files = ", ".join(f"{n} calls in {file[:60]}" for file, n in list(self.files.items())[:_MOST_COLUMNS])
+            more = ", ..." if len(self.files) > _MOST_COLUMNS else ""
+            notes.append(f"from {len(self.files)} files: {files}{more}")
+        if smc := sum(n for name, n in self.exits.items() if name.startswith("SMC")):
+            notes.append(f"{smc} SMC exits besides: calls by SMC, whose function ids this tracepoint does not record")
+        if n := self.exits.get("KVM_EXIT_HYPERCALL"):
+            notes.append(f"{n} KVM_EXIT_HYPERCALL: calls by HVC or SMC that a filter forwarded to the VMM")
+        if n := self.exits.get("KVM_EXIT_SYSTEM_EVENT"):
+            notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: PSCI calls that the VMM carried out")
+        return notes
+
+    def _skipped(self) -> str:
+        if not self.n_skipped:
+            return ""
+        calls = f"{self.n_skipped_call} calls" if self.n_skipped_call else ""
+        lines = f"{n} lines" if (n := self.n_skipped - self.n_skipped_call) else ""
+        return f", {' and '.join(filter(None, (calls, lines)))} skipped, the first at line {self.first_skipped_line}"
 
     def __repr__(self) -> str:
-        return f"Trace({shown(self.name)}, {len(self)} calls, {self.n_lost} lost, {self.n_skipped} lines skipped)"
+        skipped = f"{self.n_skipped} lines skipped ({self.n_skipped_call} calls)"
+        return f"Trace({shown(self.name)}, {len(self)} calls, {self.n_lost} lost, {skipped})"
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import services as cli_services
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
 from fastsmc.cli.migrate.app import app as migrate
@@ -89,6 +90,7 @@ def options(
 
 app.command(epilog=cli_verify.EPILOG)(cli_verify.verify)
 app.command(epilog=cli_trace.EPILOG)(cli_trace.trace)
+app.command(epilog=cli_services.EPILOG)(cli_services.services)
 app.command(epilog=cli_explain.EPILOG)(cli_explain.explain)
 
 

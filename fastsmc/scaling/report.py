@@ -13,7 +13,7 @@ from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.progress import Progress, silent
 from fastsmc.results.files import load
 from fastsmc.results.runs import Run
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -21,7 +21,7 @@ from fastsmc.facts.smccc import FUNCTION_BY_NAME
 from fastsmc.scenario.problems import meant
 from fastsmc.scenario.scripts import Script, ScriptStep, script_of
 from fastsmc.scenario.trace_scripts import CLOCK, CPU_ON
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import timed_trace as read_trace
 
 RECORDING = GUEST_BOOT_TRACE
 SOURCE = f"recorded: {RECORDING.name}, a guest of two vCPUs"

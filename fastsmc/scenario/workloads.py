@@ -20,7 +20,7 @@ from fastsmc.scenario.scripts import Script
 from fastsmc.scenario.shapes import SHAPES, Options, shape
 from fastsmc.scenario.toml_lines import Path
 from fastsmc.scenario.trace_scripts import check_order, script_of_trace
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import timed_trace as read_trace
 
 _TOLERANCE = 1e-9
 _ARRIVALS = ("poisson", "deterministic", "onoff", "trace")

@@ -11,7 +11,7 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Verdict
 from fastsmc.recordings.folder import PROBE, Recording
 from fastsmc.reference.vm import Vm
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 from fastsmc.verification.tally import Tally
 from fastsmc.vm import Fleet
 

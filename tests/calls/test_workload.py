@@ -13,7 +13,7 @@ from fastsmc.calls.workload import STREAM_CALLS, Calls, batch, mix, replay
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import Conduit
 from fastsmc.traces.text import parse_trace
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 from tests.support.places import TESTS
 
 HERE = TESTS / "recordings" / "guest-traces"

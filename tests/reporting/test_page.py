@@ -25,7 +25,7 @@ from fastsmc.reporting.needs import NEEDS, check
 from fastsmc.results.files import load, save, to_csv, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 from tests.support.shared import made_once
 from tests.support.study_sizes import LOAD, STUDY
 

@@ -19,7 +19,7 @@ from fastsmc.reference.vm import Vm
 from fastsmc.results.files import load, save
 from fastsmc.results.runs import Run
 from fastsmc.scaling import axes, payload
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import traced_calls as read_trace
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
 SMALL = scaling.Sizes(

@@ -14,7 +14,7 @@ from fastsmc.scenario.scripts import Script, ScriptStep, script_of
 from fastsmc.scenario.shapes import PTP_PERIOD_MS, SHAPES, Options, shape
 from fastsmc.scenario.trace_scripts import script_of_trace
 from fastsmc.traces.text import parse_trace
-from fastsmc.traces.text import trace as read_trace
+from fastsmc.traces.text import timed_trace as read_trace
 from tests.support.places import TESTS
 
 RECORDING = Path(fastsmc.__file__).parent / "data" / "linux-7.3-guest-boot.ftrace.txt"

@@ -31,6 +31,10 @@ LINK = smc.Link(gbit_per_s=10)
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("verify",): ((HOST, "--kind", "danger"), lambda: smc.verify([HOST], kinds=["danger"])),
     ("trace",): ((TRACE,), lambda: smc.trace(TRACE)),
+    ("services",): (
+        (TRACE, "--release", "6.12", "--bitmap", "STD_BMAP=0", "--deny", "ptp"),
+        lambda: smc.services(TRACE, release="6.12", bitmaps={"STD_BMAP": 0}, deny=["ptp"]),
+    ),
     ("explain",): (("0x86000001", "STD_BMAP"), lambda: smc.explain(["0x86000001", "STD_BMAP"])),
     ("scope",): (("--release", "6.18", "--vcpus", "1,3-4"), lambda: smc.scope("6.18", n_vcpu=[1, 3, 4])),
     ("simulate",): ((SCENARIO,), lambda: smc.simulate(SCENARIO)),

@@ -1,0 +1,71 @@
+"""How often a guest called each function, where a tracer counted and kept nothing else: no times, vCPUs or order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsmc.checks import shown
+from fastsmc.facts.other_calls import service_and_name
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Counts:
+    """How often each function was called: what a bpftrace map or a histogram of the kernel holds.
+
+    Attributes:
+        name: file name without its directory.
+        kind: which of the two it is, and which map.
+        func_id: uint32[n_function], low half of the key; each once, most frequent first.
+        n_call: int64[n_function], calls of each.
+        n_lost: calls that the tracer says are missing.
+        n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
+    """
+
+    name: str
+    kind: str
+    func_id: NDArray[np.uint32]
+    n_call: NDArray[np.int64]
+    n_lost: int = 0
+    n_skipped: int = 0
+    first_skipped_line: int = 0
+
+    @property
+    def total(self) -> int:
+        """Number of calls."""
+        return sum(self.n_call.tolist())
+
+    def by_service(self) -> dict[tuple[str, str], int]:
+        """Calls per (service name, function name), most frequent first; ids without a name are hex under UNKNOWN."""
+        pairs = zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
+        return {service_and_name(func_id): n for func_id, n in pairs}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: how often each function was called, most frequent first, and what the counts lack."""
+        rows = [
+            {
+                "service": service_and_name(func_id)[0],
+                "function": service_and_name(func_id)[1],
+                "func_id": f"0x{func_id:08x}",
+                "calls": n,
+                "percent": 100 * n / self.total,
+            }
+            for func_id, n in zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
+        ]
+        return {"kind": self.kind, "calls": self.total, "lost": self.n_lost, "skipped": self.n_skipped, "rows": rows}
+
+    def __str__(self) -> str:
+        head = f"{'service':12} {'function':32} {'calls':>10} {'calls%':>7}"
+        rows = [
+            f"{service:12} {name:32} {n:10d} {n / self.total:7.2%}" for (service, name), n in self.by_service().items()
+        ]
+        lost = f", {self.n_lost} lost by the tracer" if self.n_lost else ""
+        skipped = f", {self.n_skipped} lines skipped, the first at {self.first_skipped_line}" if self.n_skipped else ""
+        said = f"{self.total} calls (recorded, {self.kind}: counts without times and vCPUs){lost}{skipped}"
+        return "\n".join([head, *rows, said])
+
+    def __repr__(self) -> str:
+        return f"Counts({shown(self.name)}, {self.kind}, {self.total} calls, {len(self.func_id)} functions)"

@@ -1,0 +1,155 @@
+"""Counts instead of calls: bpftrace's maps and the kernel's hist triggers, and tables in which no function id is.
+
+The forms are those of bpftrace's output and of Documentation/trace/histogram.rst; the numbers are of these tests.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastsmc.calls.counts import Counts
+from fastsmc.errors import TraceError
+from fastsmc.traces.text import parse_trace, timed_trace
+from fastsmc.traces.text import trace as read_trace
+
+MAP = "Attaching 1 probe...\n^C\n\n@[0x84000000]: 2\n@[0xc4000053]: 41\n@[0x12345678]: 3\n"
+HIST = """# event histogram
+#
+# trigger info: hist:keys=r0.hex:vals=hitcount:sort=hitcount:size=2048 [active]
+#
+
+{ r0:         84000000 } hitcount:          2
+{ r0:         12345678 } hitcount:          3
+{ r0:         c4000053 } hitcount:         41
+
+Totals:
+    Hits: 46
+    Entries: 3
+    Dropped: 0
+"""
+EXPECTED = {0xC400_0053: 41, 0x1234_5678: 3, 0x8400_0000: 2}
+
+
+def counts(tmp_path: Path, text: str, *, lenient: bool = False) -> Counts:
+    path = tmp_path / "counts.txt"
+    path.write_text(text)
+    read = read_trace(path, lenient=lenient)
+    assert isinstance(read, Counts)
+    return read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MAP,
+        MAP.replace("0x84000000", str(0x8400_0000)).replace("0xc4000053", str(0xC400_0053)),
+        MAP.replace("0xc4000053", "0xffffffffc4000053"),
+        MAP.replace("@[0x84000000]: 2", "@[0x84000000]: 1\n@[0x100000084000000]: 1"),
+        MAP.replace("@[", "@calls[").replace("]:", ", CPU 0/KVM]:"),
+        MAP.replace("@[", "@calls[71, "),
+        re.sub(r"\]: (\d+)", r"]: count \1, average 5, total 5", MAP),
+        "@other[1]: 5\n" + MAP,
+        HIST,
+        HIST.replace("hitcount:         41", "hitcount:         41  imm:          0"),
+        HIST.replace("r0:         c4000053 ", "r0:         c4000053, imm:          0 "),
+        HIST[HIST.index("{") :],
+        re.sub(r"r0: +([0-9a-f]{8})", lambda key: f"r0: {int(key[1], 16)}", HIST.replace("r0.hex", "r0")),
+    ],
+)  # fmt: skip
+def test_counts_by_function_id_are_read(tmp_path: Path, text: str) -> None:
+    read = counts(tmp_path, text)
+    assert dict(zip(read.func_id.tolist(), read.n_call.tolist(), strict=True)) == EXPECTED
+    assert (read.total, read.n_lost, read.n_skipped) == (46, 0, 0)
+
+
+def test_a_map_of_histograms_counts_what_is_in_their_buckets(tmp_path: Path) -> None:
+    text = "@ns[0x84000000]:\n[256, 512)             3 |@@@@@      |\n[512, 1K)              4 |@@@@@@@@@@@|\n"
+    assert counts(tmp_path, text).n_call.tolist() == [7]
+
+
+def test_counts_say_how_often_and_what_part(tmp_path: Path) -> None:
+    read = counts(tmp_path, MAP)
+    assert str(read).splitlines()[1].split() == ["TRNG", "TRNG_RND64", "41", "89.13%"]
+    assert str(read).endswith("46 calls (recorded, bpftrace map @: counts without times and vCPUs)")
+    assert read.as_dict()["rows"][1] == {
+        "service": "UNKNOWN", "function": "0x12345678", "func_id": "0x12345678", "calls": 3, "percent": 300 / 46
+    }  # fmt: skip
+    assert read.by_service()["PSCI", "PSCI_VERSION"] == 2
+    assert len(repr(read)) <= 200
+
+
+def test_what_a_tracer_dropped_is_lost(tmp_path: Path) -> None:
+    assert counts(tmp_path, MAP + "Lost 12 events\n").n_lost == 12
+    assert counts(tmp_path, HIST.replace("Hits: 46", "Hits: 50").replace("Dropped: 0", "Dropped: 7")).n_lost == 11
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("@[4711]: 5\n@[4712]: 6\n", "no key that is a function id KVM names.*args.r0"),
+        ("@[qemu]: 5\n", "no key that is a function id"),
+        (MAP + MAP.replace("@[", "@more["), "several maps count by function id"),
+        (HIST.replace("r0:  ", "common_pid:  "), "not a line of ftrace"),
+        (MAP.replace(": 41", ": -41"), "not a line of ftrace"),
+        (MAP.replace(": 41", ": 9999999999999999999"), "not a line of ftrace"),
+        (MAP + "  a-1 [000] ..... 1.000000: kvm_hvc_arm64: HVC at 0x1 (r0: 0x84000000, imm: 0x0)\n", "both single"),
+        (MAP.replace("2\n", "0\n").replace("41\n", "0\n").replace("3\n", "0\n"), "no key that is a function id"),
+    ],
+)
+def test_counts_of_something_else_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(TraceError, match=says):
+        counts(tmp_path, text)
+
+
+def test_who_needs_times_is_told_that_counts_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "counts.txt"
+    path.write_text(MAP)
+    with pytest.raises(TraceError, match=r"bpftrace map @, calls without times.*trace-cmd record"):
+        timed_trace(path)
+    with pytest.raises(TraceError, match="calls without times"):
+        parse_trace(MAP)
+    path.write_text("kvm_hvc_arm64: HVC at 0x1 (r0: 0x84000000, imm: 0x0)\n")
+    with pytest.raises(TraceError, match=r"no times in seconds.*-C mono"):
+        timed_trace(path)
+
+
+KVM_STAT = """
+Analyze events for all VMs, all VCPUs:
+
+             VM-EXIT    Samples  Samples%     Time%    Min Time    Max Time         Avg time
+
+                 WFx       1204    61.90%    98.71%      1.20us  999000.12us   4512.11us ( +-   3.21% )
+               HVC64        229    11.77%     0.38%      0.90us     54.20us      1.71us ( +-   2.02% )
+               SMC64          5     0.26%     0.01%      0.90us      4.20us      1.71us ( +-   2.02% )
+
+Total Samples:1438, Total events handled time:5503211.55us.
+"""
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            KVM_STAT,
+            r"perf kvm stat, which counts exits by reason.*HVC64 229, SMC64 5.*trace-cmd record.*not which func",
+        ),
+        ("<!DOCTYPE html>\n<html><body>\n", "a web page.*grep kvm_"),
+        ('{"traceEvents": [\n', "Chrome.*traceconv systrace"),
+        ('{\n\t"linux-perf-json-version": 1,\n', "not a line|perf script"),
+        ('{ "linux-perf-json-version": 1,\n', "JSON of perf data convert.*perf script"),
+        (" Performance counter stats for 'system wide':\n\n  12 kvm:kvm_hvc_arm64\n", "totals of perf stat"),
+        ("# Overhead  Trace output\n#\n   50.00%  HVC at 0x1 (r0: 0x84000000, imm: 0x0)\n", "table of perf report"),
+        ("CPU: 0\nentries: 12\noverrun: 0\n", "statistics of trace-cmd's buffers"),
+    ],
+)
+def test_a_text_without_single_calls_is_named(tmp_path: Path, text: str, says: str, lenient: bool) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(text)
+    if lenient and text.startswith("{\n"):
+        return
+    with pytest.raises(TraceError, match=says):
+        read_trace(path, lenient=lenient)

@@ -1,0 +1,203 @@
+"""What a guest used, against the reference: the least policy answers all of it, and every bit and hole is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsmc.calls.counts import Counts
+from fastsmc.calls.trace import Trace
+from fastsmc.errors import FilterError, InputError, RegisterError
+from fastsmc.facts.registers import FW_BY_NAME
+from fastsmc.facts.releases import Host, release
+from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, FilterAction, Verdict
+from fastsmc.fleet.filters import FilterRange
+from fastsmc.reference.vm import Vm
+from fastsmc.traces.text import parse_trace
+from fastsmc.traces.text import trace as read_trace
+from fastsmc.usage import Policy, Used, services
+from tests.support.command import fastsmc
+from tests.support.places import TESTS
+from tests.support.strategies import RELEASES, func_ids
+
+GUESTS = TESTS / "recordings" / "guest-traces"
+BOOT = GUESTS / "7.3-7.3.ftrace.txt"
+
+
+def reference(used: Used, policy: Policy) -> dict[int, Verdict]:
+    """What the reference says of each function that was called, under a policy."""
+    host = Host(release(used.release))
+    verdicts = {}
+    for row in used.rows:
+        vm = Vm(host, n_vcpu=1)  # one each: a call may turn the vCPU off
+        if policy.psci_version is not None:
+            assert vm.set_one_reg(0, FW_BY_NAME["PSCI_VERSION"].reg, policy.psci_version) == 0
+        for name, word in policy.bitmaps:
+            assert vm.set_one_reg(0, FW_BY_NAME[name].reg, word) == 0
+        for one in policy.ranges:
+            assert vm.insert_filter(one.base, one.nr_functions, int(one.action)) == 0
+        verdicts[row.func_id] = vm.call(0, row.func_id).verdict
+    return verdicts
+
+
+def default(used: Used) -> dict[int, Verdict]:
+    return {row.func_id: row.verdict for row in used.rows}
+
+
+def counts_of(ids: list[int]) -> Counts:
+    return Counts("x", "made", np.array(ids, np.uint32), np.ones(len(ids), np.int64))
+
+
+@pytest.mark.parametrize("name", RELEASES)
+@pytest.mark.parametrize("guest", ["5.10-5.10.ftrace.txt", "6.1-6.1.ftrace.txt", "7.3-7.3.ftrace.txt"])
+def test_the_least_policy_changes_no_verdict_of_the_reference(guest: str, name: str) -> None:
+    used = services(GUESTS / guest, release=name)
+    assert reference(used, Policy()) == default(used)
+    assert reference(used, used.least) == default(used)
+    assert reference(used, Policy(used.least.bitmaps)) == default(used)
+    assert reference(used, Policy(ranges=used.least.ranges)) == default(used)
+
+
+@given(st.lists(func_ids, min_size=1, max_size=12, unique=True), st.sampled_from(RELEASES))
+def test_the_least_policy_answers_any_calls(ids: list[int], name: str) -> None:
+    used = services(counts_of(ids), release=name)
+    assert used.n_call == len(ids)
+    assert reference(used, used.least) == default(used)
+
+
+def test_every_bit_of_the_least_bitmaps_is_needed() -> None:
+    used = services(BOOT)
+    n_bit = 0
+    for place, (name, word) in enumerate(used.least.bitmaps):
+        for bit in range(word.bit_length()):
+            fewer = list(used.least.bitmaps)
+            fewer[place] = name, word & ~(1 << bit)
+            n_bit += 1
+            assert reference(used, Policy(tuple(fewer))) != default(used), (name, bit)
+    assert n_bit == 4
+
+
+def test_the_least_filter_denies_every_id_that_was_not_called() -> None:
+    used = services(BOOT)
+    assert all(one.action == FilterAction.DENY for one in used.least.ranges)
+    n_reserved = sum(last - first + 1 for first, last in RESERVED_RANGES)
+    called = {i for i in default(used) if not any(first <= i <= last for first, last in RESERVED_RANGES)}
+    assert sum(one.nr_functions for one in used.least.ranges) == (1 << 32) - n_reserved - len(called)
+    covered = [i for i in FUNCTION_BY_ID if any(one.base <= i <= one.last for one in used.least.ranges)]
+    assert set(covered).isdisjoint(default(used))
+    assert len(covered) > 30
+
+
+@pytest.mark.parametrize(
+    ("bitmaps", "psci", "deny", "forward", "changed"),
+    [
+        ({"STD_BMAP": 0}, None, [], [], {"TRNG_RND64", "TRNG_VERSION"}),
+        ({"std-bmap": 1}, None, [], [], set()),
+        ({}, "0.2", [], [], {"PSCI_FEATURES"}),
+        ({}, None, ["ptp", 0xC400_0003], [], {"VENDOR_HYP_PTP", "PSCI_CPU_ON64"}),
+        ({}, None, [], ["0xc5000020-0xc5000021"], {"PV_TIME_ST", "PV_TIME_FEATURES"}),
+        ({}, None, [], ["TRNG_VERSION+0x100"], {"TRNG_VERSION"}),
+    ],
+)
+def test_what_a_policy_changes_is_what_the_reference_says(
+    bitmaps: dict[str, int], psci: str | None, deny: list[str | int], forward: list[str | int], changed: set[str]
+) -> None:
+    used = services(BOOT, release="6.18", bitmaps=bitmaps, psci_version=psci, deny=deny, forward=forward)
+    assert used.policy is not None
+    under = reference(used, used.policy)
+    assert {row.func_id: row.under for row in used.rows} == under
+    assert {row.function for row in used.changed} == changed
+    assert used.as_dict()["policy"]["calls_changed"] == sum(row.n_call for row in used.changed)
+    for row in used.changed:
+        assert row.loss, row.function
+        assert f"{row.function}, {row.n_call} calls: {row.verdict.name} -> {under[row.func_id].name}" in str(used)
+
+
+def test_counts_and_calls_of_one_guest_used_the_same() -> None:
+    trace = read_trace(BOOT)
+    assert isinstance(trace, Trace)
+    ids, n = np.unique(trace.func_id, return_counts=True)
+    counted = services(Counts("x", "made", ids, n.astype(np.int64)), release="6.12")
+    called = services(trace, release="6.12")
+    assert {row.func_id: row.n_call for row in counted.rows} == {row.func_id: row.n_call for row in called.rows}
+    assert counted.least == called.least
+    assert counted.n_call == len(trace)
+
+
+def test_what_an_older_release_does_not_answer_is_said() -> None:
+    used = services(BOOT, release="5.10")
+    assert {row.function for row in used.unanswered} == {
+        "VENDOR_HYP_PTP", "VENDOR_HYP_CALL_UID", "VENDOR_HYP_FEATURES", "TRNG_VERSION", "TRNG_RND64"
+    }  # fmt: skip
+    assert "VENDOR_HYP_PTP is not answered, 41 calls; no clock of the host" in str(used)
+    assert used.least == Policy()
+    assert "has no SMCCC filter" in str(used)
+    assert "has no bitmaps" in str(used)
+
+
+CALL = "  CPU 0/KVM-71 [000] ...1. 2.478778: kvm_hvc_arm64: HVC at 0x40 (r0: 0x{:08x}, imm: 0x42)"
+SMC = "  CPU 0/KVM-71 [000] d..1. 2.478790: kvm_exit: TRAP: HSR_EC: 0x0017 (SMC64), PC: 0x10"
+
+
+def test_what_the_trace_does_not_show_is_said() -> None:
+    lines = [CALL.format(0x8600_0000), SMC, SMC, "CPU:0 [LOST 3 EVENTS]", CALL.format(0x8400_0000)[:-3]]
+    used = services(parse_trace(lines, lenient=True))
+    notes = "\n".join(used.notes)
+    assert "2 SMC exits: their functions are not recorded, and the filter holds for SMCs too" in notes
+    assert "4 events are missing" in notes
+    assert "VENDOR_HYP_FEATURES would show less, as it answers from VENDOR_HYP_BMAP;" in notes
+
+
+def test_a_narrower_bitmap_does_show_less() -> None:
+    """What the note about VENDOR_HYP_FEATURES rests on."""
+    vm = Vm(Host(release("7.3")), n_vcpu=1)
+    before = vm.call(0, 0x8600_0000).x[0]
+    assert vm.set_one_reg(0, FW_BY_NAME["VENDOR_HYP_BMAP"].reg, 1) == 0
+    assert vm.call(0, 0x8600_0000).x[0] != before
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({"bitmaps": {"STD_BMP": 0}}, InputError, "did you mean STD_BMAP"),
+        ({"bitmaps": {"PSCI_VERSION": 0}}, InputError, "it must be one of STD_BMAP"),
+        ({"bitmaps": {"STD_BMAP": "1"}}, InputError, "must be a whole number"),
+        ({"bitmaps": {"STD_BMAP": 2}}, RegisterError, "EINVAL"),
+        ({"psci_version": "1.4"}, InputError, "it must be one of 0.2, 1.0"),
+        ({"psci_version": "1.3", "release": "6.12"}, RegisterError, "EINVAL"),
+        ({"deny": ["vendor_hyp_ptpp"]}, InputError, "did you mean VENDOR_HYP_PTP"),
+        ({"deny": ["0x84000010-0x84000000"]}, InputError, "falls"),
+        ({"deny": [1 << 32]}, InputError, "whole number"),
+        ({"deny": ["0x80000000"]}, FilterError, "reserved for Arm"),
+        ({"deny": ["ptp"], "forward": ["ptp"]}, FilterError, "EEXIST"),
+        ({"deny": ["ptp"], "release": "6.1"}, FilterError, "no SMCCC filter"),
+        ({"release": "6.81"}, InputError, "6.81"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(asked: dict[str, object], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        services(BOOT, **asked)  # type: ignore[arg-type]
+
+
+def test_the_policy_asked_about_is_told_as_it_was_given() -> None:
+    used = services(BOOT, bitmaps={"STD_BMAP": 0}, psci_version=0x10000, deny=[0x8600_0001])
+    assert used.policy == Policy((("STD_BMAP", 0),), 0x10000, (FilterRange(0x8600_0001, 1, FilterAction.DENY),))
+    assert str(used.policy) == "STD_BMAP 0x0, PSCI 1.0, DENY 0x86000001+1"
+    assert used.as_dict()["policy"]["filter"] == [{"base": "0x86000001", "functions": 1, "action": "DENY"}]
+
+
+def test_the_command_takes_a_word_as_name_and_number(tmp_path: Path) -> None:
+    done = fastsmc("services", BOOT, "--release", "6.12", "--bitmap", "STD_BMAP=0x0", "--deny", "PTP")
+    assert done.returncode == 0
+    assert "57 of 91 calls get another verdict" in " ".join(done.stdout.split())
+    for wrong in ("STD_BMAP", "STD_BMAP=", "STD_BMAP=x"):
+        done = fastsmc("services", BOOT, "--bitmap", wrong)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "such as STD_BMAP=0x1" in done.stderr
+    path = tmp_path / "map.txt"
+    path.write_text("@[0xc4000053]: 12\n")
+    assert "12 calls of 1 functions" in fastsmc("services", path).stdout
