@@ -12,6 +12,7 @@ from fastsmc.facts.registers import (
     CLASS_SVE,
     FIRMWARE_CLASSES,
     FW_BY_ID,
+    PSTATE,
     PTIMER_CNT,
     TIMER_CNT,
     core_register,
@@ -34,6 +35,8 @@ _PC = core_register(256)
 """The core register regs.pc."""
 _PMCR = sysreg(3, 3, 9, 12, 0)
 """PMCR_EL0."""
+_MODE, _AARCH32_USER = 0x1F, 0x10
+"""The mode in PSTATE, and the highest that a vCPU with AArch64 at EL1 can have."""
 _LEAST = 100
 """Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
@@ -203,6 +206,7 @@ def _features(values: Values, rules: Release | None) -> str:
         "pmu": _PMCR in values and is_pmu_shown,
         "sve": ZCR in values or any(reg_class(reg) == CLASS_SVE for reg in values),
         "pauth": APIAKEYLO in values,
+        "el1_32bit": (values.get(PSTATE) or 0) & _MODE > _AARCH32_USER,
     }
     listed = [name for name, is_shown in shown.items() if is_shown]
     return normal_features("+".join(listed if shown["psci02"] else ["none", *listed]))
