@@ -1,7 +1,8 @@
 """What a register id names: its class, and inside the class the register, as far as the bits say.
 
 Sources: Linux arch/arm64/include/uapi/asm/kvm.h (KVM_REG_ARM_*, struct kvm_regs), and for the names of system
-registers arch/arm64/include/asm/sysreg.h, 5.10, and arch/arm64/tools/sysreg, 6.5.
+registers arch/arm64/include/asm/sysreg.h, 5.10, and arch/arm64/tools/sysreg, 6.5, with patches up to 2026. LLVM 14's
+assembler has the same encodings for the names that it knows.
 """
 
 from __future__ import annotations
@@ -56,7 +57,23 @@ _SYSREGS = """
 3 0 9 14 1 PMINTENSET_EL1, 3 0 9 14 2 PMINTENCLR_EL1, 3 0 9 14 6 PMMIR_EL1,
 3 3 9 12 1 PMCNTENSET_EL0, 3 3 9 12 2 PMCNTENCLR_EL0, 3 3 9 12 3 PMOVSCLR_EL0, 3 3 9 12 4 PMSWINC_EL0,
 3 3 9 12 5 PMSELR_EL0, 3 3 9 13 0 PMCCNTR_EL0, 3 3 9 14 0 PMUSERENR_EL0, 3 3 9 14 3 PMOVSSET_EL0,
-3 3 14 15 7 PMCCFILTR_EL0
+3 3 14 15 7 PMCCFILTR_EL0,
+3 0 0 4 2 ID_AA64PFR2_EL1, 3 0 0 4 7 ID_AA64FPFR0_EL1, 3 0 0 5 2 ID_AA64DFR2_EL1, 3 0 0 6 3 ID_AA64ISAR3_EL1,
+3 0 0 7 3 ID_AA64MMFR3_EL1, 3 0 0 7 4 ID_AA64MMFR4_EL1, 3 0 1 0 3 SCTLR2_EL1, 3 0 1 0 5 RGSR_EL1, 3 0 1 0 6 GCR_EL1,
+3 0 1 2 4 SMPRI_EL1, 3 0 1 2 6 SMCR_EL1, 3 0 4 1 0 SP_EL0, 3 0 5 6 0 TFSR_EL1, 3 0 5 6 1 TFSRE0_EL1,
+3 0 10 2 4 POR_EL1, 3 3 10 2 4 POR_EL0, 3 0 12 1 0 ISR_EL1, 3 0 13 0 7 SCXTNUM_EL1, 3 3 13 0 7 SCXTNUM_EL0,
+3 1 0 0 4 GMID_EL1, 3 1 0 0 6 SMIDR_EL1, 3 3 0 0 7 DCZID_EL0, 3 3 2 4 0 RNDR, 3 3 4 2 2 SVCR, 3 3 13 0 5 TPIDR2_EL0,
+3 3 14 0 0 CNTFRQ_EL0, 2 0 1 3 4 OSDLR_EL1, 3 4 0 0 0 VPIDR_EL2, 3 4 0 0 5 VMPIDR_EL2, 3 4 1 0 0 SCTLR_EL2,
+3 4 1 0 1 ACTLR_EL2, 3 4 1 1 0 HCR_EL2, 3 4 1 1 1 MDCR_EL2, 3 4 1 1 2 CPTR_EL2, 3 4 1 1 3 HSTR_EL2,
+3 4 1 1 4 HFGRTR_EL2, 3 4 1 1 5 HFGWTR_EL2, 3 4 1 1 6 HFGITR_EL2, 3 4 1 1 7 HACR_EL2, 3 4 1 2 0 ZCR_EL2,
+3 4 1 2 2 HCRX_EL2, 3 4 2 0 0 TTBR0_EL2, 3 4 2 0 1 TTBR1_EL2, 3 4 2 0 2 TCR_EL2, 3 4 2 1 0 VTTBR_EL2,
+3 4 2 1 2 VTCR_EL2, 3 4 2 2 0 VNCR_EL2, 3 4 3 1 4 HDFGRTR_EL2, 3 4 3 1 5 HDFGWTR_EL2, 3 4 3 1 6 HAFGRTR_EL2,
+3 4 4 0 0 SPSR_EL2, 3 4 4 0 1 ELR_EL2, 3 4 5 1 0 AFSR0_EL2, 3 4 5 1 1 AFSR1_EL2, 3 4 5 2 0 ESR_EL2,
+3 4 5 2 3 VSESR_EL2, 3 4 6 0 0 FAR_EL2, 3 4 6 0 4 HPFAR_EL2, 3 4 10 2 0 MAIR_EL2, 3 4 10 2 2 PIRE0_EL2,
+3 4 10 2 3 PIR_EL2, 3 4 10 3 0 AMAIR_EL2, 3 4 12 0 0 VBAR_EL2, 3 4 12 0 1 RVBAR_EL2, 3 4 12 1 1 VDISR_EL2,
+3 4 12 11 0 ICH_HCR_EL2, 3 4 12 11 1 ICH_VTR_EL2, 3 4 12 11 7 ICH_VMCR_EL2, 3 4 13 0 1 CONTEXTIDR_EL2,
+3 4 13 0 2 TPIDR_EL2, 3 4 14 0 3 CNTVOFF_EL2, 3 4 14 1 0 CNTHCTL_EL2, 3 4 14 2 1 CNTHP_CTL_EL2,
+3 4 14 2 2 CNTHP_CVAL_EL2, 3 4 14 3 1 CNTHV_CTL_EL2, 3 4 14 3 2 CNTHV_CVAL_EL2, 3 6 4 1 0 SP_EL2
 """
 """Each entry is op0 op1 CRn CRm op2 name. TIMER_CNT and TIMER_CVAL have each other's encoding, by mistake; it is ABI
 now."""
@@ -69,6 +86,9 @@ def sysreg_names() -> dict[Encoding, str]:
     named = {Encoding(*map(int, row[:5])): row[5] for row in rows}
     for kind, op2 in (("DBGBVR", 4), ("DBGBCR", 5), ("DBGWVR", 6), ("DBGWCR", 7)):
         named |= {Encoding(2, 0, 0, n, op2): f"{kind}{n}_EL1" for n in range(16)}
+    for kind, crm in (("ICH_AP0R", 8), ("ICH_AP1R", 9)):
+        named |= {Encoding(3, 4, 12, crm, n): f"{kind}{n}_EL2" for n in range(4)}
+    named |= {Encoding(3, 4, 12, 12 + n // 8, n % 8): f"ICH_LR{n}_EL2" for n in range(16)}
     for kind, crm in (("PMEVCNTR", 8), ("PMEVTYPER", 12)):
         named |= {Encoding(3, 3, 14, crm + n // 8, n % 8): f"{kind}{n}_EL0" for n in range(31)}
     return named

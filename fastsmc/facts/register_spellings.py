@@ -25,9 +25,11 @@ from fastsmc.facts.registers import (
     CLASS_FW_FEAT_BMAP,
     CLASS_ROOM,
     FW_REGISTERS,
+    PTIMER_CNT,
     SIZE_U32,
     SIZE_U64,
     SVE_VLS,
+    sysreg,
 )
 
 PHRASES = (
@@ -54,6 +56,14 @@ _CCSIDR = re.compile(
 )
 _SET = re.compile(r".*?could not (?:set|get) register (.+?)(?: to [0-9a-f]+ \(is [0-9a-f]+\)|: .*)?", re.IGNORECASE)
 _STREAM = re.compile(r".*?register in input stream: \d+ 0x([0-9a-f]{16})\b.*", re.IGNORECASE)
+_TIMERS = {
+    "CNTPCT_EL0": PTIMER_CNT,
+    "CNTP_CTL_EL0": sysreg(3, 3, 14, 2, 1),
+    "CNTP_CVAL_EL0": sysreg(3, 3, 14, 2, 2),
+    "CNTV_CTL_EL0": sysreg(3, 3, 14, 3, 1),
+}
+_SWAPPED = ("CNTV_CVAL_EL0", "CNTVCT_EL0")
+"""The Arm manual's names of the timers' registers, for which KVM has its own. Source: uapi/asm/kvm.h."""
 _MAX_TEXT = 1000
 """Characters of a spelling; a longer text is no register."""
 _CORE_FIELD = re.compile(r"(?:regs|fp_regs)\..*|spsr\[.*|sp_el1|elr_el1", re.ASCII)
@@ -81,6 +91,10 @@ def register_spelled(text: str) -> int | None:
     reg = register_names().get(said.upper())
     if reg is not None:
         return reg
+    if said.upper() in _SWAPPED:
+        both = "KVM_REG_ARM_TIMER_CVAL or KVM_REG_ARM_TIMER_CNT"
+        msg = f"KVM has the ids of {' and '.join(_SWAPPED)} swapped: write {both}"
+        raise InputError(msg)
     if "(" in said or "|" in said:
         return macros.register_of_expression(said)
     if _CORE_FIELD.fullmatch(said):
@@ -98,7 +112,7 @@ def register_names() -> dict[str, int]:
     system = {f"SYS_{name}": reg for name, reg in sysreg_ids().items() if not name.startswith("KVM_REG_")}
     linux = {f"KVM_REG_ARM_{name}": reg for name, reg in firmware.items()} | {"KVM_REG_ARM64_SVE_VLS": SVE_VLS}
     core = {name.upper(): reg for name, reg in core_names().items()}
-    return core | sysreg_ids() | system | firmware | linux
+    return core | _TIMERS | sysreg_ids() | system | firmware | linux
 
 
 def _encoding(found: re.Match[str]) -> int:

@@ -121,6 +121,7 @@ def test_any_encoding_is_read(five: tuple[int, ...], form: str) -> None:
         ("CCSIDR(16)", "16 cache sizes"),
         ("CCSIDR_EL1", "one register for each cache"),
         ("KVM_REG_ARM_CORE", "is a part of register ids"),
+        ("cntv_cval_el0", "write KVM_REG_ARM_TIMER_CVAL or KVM_REG_ARM_TIMER_CNT"),
         ("1|2", "has no architecture"),
         ("|".join(["KVM_REG_ARM64"] * 20), "more than 16 terms"),
     ],
@@ -154,6 +155,31 @@ def test_whatever_is_written_gives_an_id_nothing_or_one_sentence(text: str) -> N
     assert len(said) < 400
     assert "\n" not in said
     assert reg is None or 0 <= reg < 1 << 64
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"),
+    # "mrs x0, NAME" as LLVM 14's assembler encodes it: op0, op1, CRn, CRm and op2 in bits 20 to 5.
+    [
+        ("HCR_EL2", 0xD53C1100),
+        ("VNCR_EL2", 0xD53C2200),
+        ("HDFGRTR_EL2", 0xD53C3180),
+        ("TPIDR2_EL0", 0xD53BD0A0),
+        ("SMCR_EL1", 0xD53812C0),
+        ("SVCR", 0xD53B4240),
+        ("ICH_LR0_EL2", 0xD53CCC00),
+        ("ICH_AP1R3_EL2", 0xD53CC960),
+        ("CNTHV_CVAL_EL2", 0xD53CE340),
+        ("CNTP_CTL_EL0", 0xD53BE220),
+        ("MIDR_EL1", 0xD5380000),
+        ("MDSCR_EL1", 0xD5300240),
+    ],
+)
+def test_names_have_the_encoding_that_an_assembler_gives_them(name: str, instruction: int) -> None:
+    reg = register_spelled(name)
+    assert reg is not None
+    assert reg & 0x7FFF == instruction >> 5 & 0x7FFF
+    assert reg >> 14 & 3 == 2 + (instruction >> 19 & 1)
 
 
 def test_register_takes_every_spelling_of_a_firmware_register() -> None:
