@@ -64,6 +64,7 @@ _TIMERS = {
 }
 _SWAPPED = ("CNTV_CVAL_EL0", "CNTVCT_EL0")
 """The Arm manual's names of the timers' registers, for which KVM has its own. Source: uapi/asm/kvm.h."""
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _MAX_TEXT = 1000
 """Characters of a spelling; a longer text is no register."""
 _CORE_FIELD = re.compile(r"(?:regs|fp_regs)\..*|spsr\[.*|sp_el1|elr_el1", re.ASCII)
@@ -80,7 +81,7 @@ def register_spelled(text: str) -> int | None:
     """
     if len(text) > _MAX_TEXT:
         return None
-    said = " ".join(text.split())
+    said = " ".join(_COMMENT.sub(" ", text).split()).rstrip(",; ")
     if found := _STREAM.fullmatch(said):
         return int(found[1], 16)
     if found := _SET.fullmatch(said):
