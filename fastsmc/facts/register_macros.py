@@ -12,6 +12,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from fastsmc.errors import InputError
+from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_FIELD,
@@ -188,8 +189,6 @@ def _core(field: str) -> tuple[int, int]:
 
 def _named_sysreg(text: str) -> int:
     """What KVM_ARM64_SYS_REG takes: SYS_ID_AA64PFR0_EL1."""
-    from fastsmc.facts.register_names import sysreg_ids  # its lists are read when they are needed
-
     ids = sysreg_ids()
     name = text.upper().removeprefix("SYS_")
     if name in ids and not name.startswith("KVM_REG_"):
