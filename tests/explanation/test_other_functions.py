@@ -21,7 +21,7 @@ def lines(told: Explanation) -> dict[str, str]:
 
 ENDS = {row.family.name: row for row in OTHER_CALLS}, {row.family.name: row for row in reversed(OTHER_CALLS)}
 SHOWN = {row.name: row for row in (*ENDS[0].values(), *ENDS[1].values(), *{r.note: r for r in OTHER_CALLS}.values())}
-"""The first and the last of each family, and one row of each note: an explanation asks the reference a hundred times."""
+"""The first and last of each family, and one row of each note: an explanation asks the reference a hundred times."""
 
 
 @pytest.mark.parametrize("row", SHOWN.values(), ids=SHOWN)
