@@ -80,7 +80,7 @@ def _number(what: int | str) -> tuple[int | None, tuple[Near, ...]]:
             msg = f"{what!r} is neither a number nor a name; {FORMS}"
             raise InputError(msg) from None
     try:
-        number = int(what, 0)
+        number = int(what.strip().rstrip(",;"), 0)
     except ValueError:
         return None, ()
     if not re.fullmatch(r"\d{8}|\d{16}", what.strip()):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from fastsmc.errors import InputError
+from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_FIELD,
@@ -99,7 +100,7 @@ def register_of_expression(text: str) -> int:
     '0x6030000000100006'
     """
     alone = _CALL.fullmatch(text.strip())
-    if alone and alone[1] == "KVM_REG_ARM_CORE_REG":
+    if alone and alone[1].upper() == "KVM_REG_ARM_CORE_REG":
         return core_field(alone[2])
     value = register_expression(text)
     if not value & ARCH_FIELD:
@@ -137,8 +138,8 @@ def core_fields() -> dict[str, int]:
 
 
 def _term(term: str) -> int:
-    if term in _CONSTANTS:
-        return _CONSTANTS[term]
+    if term.upper() in _CONSTANTS:
+        return _CONSTANTS[term.upper()]
     if _NUMBER.fullmatch(term):
         return int(term, 0) if term.startswith("0x") or term == "0" else int(term)
     nested = _NESTED.fullmatch(term)
@@ -147,7 +148,7 @@ def _term(term: str) -> int:
     found = _CALL.fullmatch(term)
     if found is None:
         return _unknown(term, term, [*_CONSTANTS])
-    name, given = found[1], [part.strip() for part in found[2].split(",")]
+    name, given = _CANONICAL.get(found[1].upper(), found[1]), [part.strip() for part in found[2].split(",")]
     if name in _FIELD_CALLS and len(given) == 1:
         return _FIELD_CALLS[name](given[0])
     if name in _CALLS and all(_NUMBER.fullmatch(part) for part in given):
@@ -188,8 +189,6 @@ def _core(field: str) -> tuple[int, int]:
 
 def _named_sysreg(text: str) -> int:
     """What KVM_ARM64_SYS_REG takes: SYS_ID_AA64PFR0_EL1."""
-    from fastsmc.facts.register_names import sysreg_ids  # its lists are read when they are needed
-
     ids = sysreg_ids()
     name = text.upper().removeprefix("SYS_")
     if name in ids and not name.startswith("KVM_REG_"):
@@ -243,5 +242,6 @@ _FIELD_CALLS: dict[str, Callable[[str], int]] = {
     "KVM_ARM64_SYS_REG": _named_sysreg,
 }
 """Macros that take a field of struct kvm_regs or a name."""
+_CANONICAL = {name.upper(): name for name in (*_CALLS, *_FIELD_CALLS)}
 MACROS = (*_CALLS, *_FIELD_CALLS, *_CONSTANTS)
 """Every macro that can be part of an id."""

@@ -51,7 +51,8 @@ _WHOLE = re.compile(r"(core|demuxed) reg (?:0x)?([0-9a-f]{1,16})", re.ASCII | re
 _SVE = re.compile(r"SVE (?:(z|p)reg n:(\d{1,9}) slice:(\d{1,9})|ffr slice:(\d{1,9})|(VLS))", re.ASCII | re.IGNORECASE)
 _SLICE = re.compile(r"(Z|P|FFR)(\d{0,9}) slice (\d{1,9})", re.ASCII | re.IGNORECASE)
 _CCSIDR = re.compile(
-    r"CCSIDR(?:_EL1)?(?:(?: ?[(\[]| demux | )(\d{1,9})[)\]]?| of level (\d), (data or unified|instruction))?",
+    r"CCSIDR(?:_EL1)?(?:(?: ?[(\[]| demux | )(\d{1,9})[)\]]?"
+    r"|(?: of level |_L)(\d)(?:, |_)(D|I|data or unified|instruction))?",
     re.ASCII | re.IGNORECASE,
 )
 _SET = re.compile(r".*?could not (?:set|get) register (.+?)(?: to [0-9a-f]+ \(is [0-9a-f]+\)|: .*)?", re.IGNORECASE)
@@ -64,6 +65,7 @@ _TIMERS = {
 }
 _SWAPPED = ("CNTV_CVAL_EL0", "CNTVCT_EL0")
 """The Arm manual's names of the timers' registers, for which KVM has its own. Source: uapi/asm/kvm.h."""
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _MAX_TEXT = 1000
 """Characters of a spelling; a longer text is no register."""
 _CORE_FIELD = re.compile(r"(?:regs|fp_regs)\..*|spsr\[.*|sp_el1|elr_el1", re.ASCII)
@@ -80,7 +82,7 @@ def register_spelled(text: str) -> int | None:
     """
     if len(text) > _MAX_TEXT:
         return None
-    said = " ".join(text.split())
+    said = " ".join(_COMMENT.sub(" ", text).split()).rstrip(",; ")
     if found := _STREAM.fullmatch(said):
         return int(found[1], 16)
     if found := _SET.fullmatch(said):
@@ -163,7 +165,7 @@ def _ccsidr(found: re.Match[str]) -> int:
             f"{found[0]} is one register for each cache in KVM: CCSIDR(0) is level 1, data; CCSIDR(1) its instructions"
         )
         raise InputError(msg)
-    number = int(found[1]) if found[1] else 2 * int(found[2]) - 2 + (found[3].lower() == "instruction")
+    number = int(found[1]) if found[1] else 2 * int(found[2]) - 2 + (found[3][0] in "iI")
     if not 0 <= number <= 0xF:
         msg = f"{found[0]!r} is no register: KVM has 16 cache sizes, two for each of 8 levels"
         raise InputError(msg)

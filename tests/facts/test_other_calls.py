@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastsmc.facts.call_ranges import range_of
+from fastsmc.facts.call_ranges import OWNERS, range_of
 from fastsmc.facts.other_calls import OTHER_BY_ID, call_name, calls_meant, service_and_name
 
 
@@ -65,6 +65,14 @@ def test_ids_have_the_names_of_their_documents(func_id: int, name: str) -> None:
     assert (call_name(func_id), OTHER_BY_ID[func_id].name) == (name, name)
     assert calls_meant(name) == {name: func_id}
     assert service_and_name(func_id)[1] == name
+
+
+def test_every_row_has_a_document_and_a_source() -> None:
+    for row in OTHER_BY_ID.values():
+        assert row.source, row
+        assert row.family.document, row
+        assert row.family.title, row
+        assert row.func_id >> 24 & 0x3F in OWNERS, row
 
 
 def test_conventions_are_those_of_the_headers() -> None:

@@ -15,6 +15,7 @@ from fastsmc.facts.register_macros import core_fields
 from fastsmc.facts.register_names import core_names, name_of, recorded_ids
 from fastsmc.facts.register_spellings import register_spelled
 from fastsmc.facts.registers import FW_REGISTERS, Encoding, reg_class, reg_size
+from fastsmc.migrate.compat.result import shown_name
 
 FIRMWARE = {row.reg: row.name for row in FW_REGISTERS}
 KNOWN = sorted({*recorded_ids(), *FIRMWARE, *core_names().values(), *(0x6020000000110000 + n for n in range(16))})
@@ -42,6 +43,7 @@ def spellings(reg: int) -> Iterator[str]:
         case 0x11:
             yield f"{size} | KVM_REG_ARM_DEMUX_ID_CCSIDR | {low}"
             yield from (f"demuxed reg {reg:x}", f"demuxed reg 0x{low:x}", f"CCSIDR({low})", f"CCSIDR[{low}]")
+            yield shown_name(reg)
             yield f"Could not get register demuxed reg {reg:x}: Invalid argument"
         case 0x13:
             op0, op1, crn, crm, op2 = Encoding.of(reg)
