@@ -99,7 +99,8 @@ ID_AA64PFR2_EL1 4 2: MTESTOREONLY 4 named, MTEFAR 8 named, GCIE 12 named, FPMR 3
 ID_AA64ZFR0_EL1 4 4: SVEver 0, AES 4, BitPerm 16, BF16 20, B16B16 24, SHA3 32, SM4 40, I8MM 44, F32MM 52, F64MM 56
 ID_AA64DFR0_EL1 5 0: DebugVer 0 named lowest=6, TraceVer 4 fixed, PMUVer 8 named, BRPs 12 fixed, WRPs 20 named
 ID_AA64DFR0_EL1 5 0: CTX_CMPs 28 fixed, PMSVer 32 fixed, DoubleLock 36 named signed, TraceFilt 40 fixed
-ID_AA64DFR0_EL1 5 0: TraceBuffer 44 fixed, MTPMU 48 fixed, BRBE 52 fixed
+ID_AA64DFR0_EL1 5 0: TraceBuffer 44 fixed, MTPMU 48 fixed, BRBE 52 fixed, ExtTrcBuff 56 fixed, PMSS 16 fixed
+ID_AA64DFR0_EL1 5 0: SEBEP 24 fixed
 ID_AA64ISAR0_EL1 6 0: AES 4, SHA1 8, SHA2 12, CRC32 16, ATOMIC 20, TME 24, RDM 28, SHA3 32, SM3 36, SM4 40, DP 44
 ID_AA64ISAR0_EL1 6 0: FHM 48, TS 52, TLB 56, RNDR 60
 ID_AA64ISAR1_EL1 6 1: DPB 0, APA 4 fixed, API 8 fixed, JSCVT 12, FCMA 16, LRCPC 20, GPA 24 fixed, GPI 28 fixed

@@ -29,6 +29,8 @@ _FIXED: Fate = (EINVAL, "ID registers are fixed, on this release")
 _PMU_VERSIONS = ("ID_AA64DFR0_EL1.PMUVer", "ID_DFR0_EL1.PerfMon")
 _IMPLEMENTATION_DEFINED = 0xF
 """In PMUVer and PerfMon no high version, but a PMU that KVM does not offer."""
+_NEGATIVE = 8
+"""From here on a version of the PMU is below zero for KVM, which offers none so high."""
 
 
 def _ever(kind: str) -> frozenset[str]:
@@ -132,7 +134,7 @@ def _refusal(field: IdField, write: _Write) -> Fate | None:
     """Why a writable field refuses a value, or that it is not known; None if it accepts it."""
     wanted, own = field.of(write.value), field.of(write.own)
     if field.name in _PMU_VERSIONS:
-        if _IMPLEMENTATION_DEFINED in (wanted, own) or write.doubts("pmu_version_must_match"):
+        if max(wanted, own) >= _NEGATIVE or write.doubts("pmu_version_must_match"):
             return _unusual_pmu(field, wanted, own, write)
         if write.release.pmu_version_must_match and bool(wanted) != bool(own):
             return EINVAL, f"{field.name} must agree with whether the vCPU has a PMU, on this release"
@@ -167,7 +169,7 @@ def _signed(value: int) -> int:
 
 
 def _unusual_pmu(field: IdField, wanted: int, own: int, write: _Write) -> Fate | None:
-    """An implementation defined PMU, which KVM showed by mistake and takes for none when it is written.
+    """An implementation defined PMU, which KVM showed by mistake and takes for none when it is written; others unknown.
 
     Source: sys_regs.c, set_id_aa64dfr0_el1 and set_id_dfr0_el1 of 6.15.
     """

@@ -138,7 +138,7 @@ def test_a_register_without_a_rule_is_counted_and_hides_nothing(host: Path) -> N
     rewrite(host, "restore", lambda r: from_6_16(r).update(failed=len(from_6_16(r)["fails"])))
     told = replayed(host)["restore"]
     assert (told.n_match, dict(told.notes)) == (told.n_record, {NOT_MODELLED: 1})
-    rewrite(host, "restore", lambda r: from_6_16(r)["fails"][1].__setitem__(1, 2))
+    rewrite(host, "restore", lambda r: from_6_16(r)["fails"][0].__setitem__(1, 2))
     assert bad(replayed(host)) == ["restore"]
 
 
