@@ -16,9 +16,10 @@ import numpy as np
 from fastsmc.calls.counts import Counts
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
+from fastsmc.traces.context import Task
 from fastsmc.traces.counted import Counted
 from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call
-from fastsmc.traces.lines import Call, Other, Task, is_call_like, not_understood, told_by
+from fastsmc.traces.lines import Call, Other, is_call_like, not_understood, told_by
 from fastsmc.traces.source import lines_of, name_of
 
 __all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
