@@ -52,7 +52,7 @@ _OTHERS = tuple(
         r"|(?P<ticks>\d{1,20}))\]\s+(?:\(\+[\d.?]{1,40}\)\s+)?(?:[^\s{]{1,255}\s+){0,3}?"
         r"(?P<event>[\w.-]+(?::[\w.-]+)?):\s+(?P<arguments>\{)",
         # perf script -F without some of comm, pid, cpu and time, or all of them
-        rf"\s*(?:{_TASK}\s{{1,32}})??(?:{_CPU}\s+)?(?:[A-Z]{{1,5}}\s+)?(?:{_STAMP}:\s+){_PERIOD}(?:(?P<event>\w+:\w+):\s+)?"
+        rf"\s*(?:{_TASK}\s{{1,32}})??(?:{_CPU}\s+)?(?:[A-Z]{{1,5}}\s+)?(?:{_STAMP}:\s+){_PERIOD}(?:(?P<event>\w+(?::\w+)?):\s+)?"
         r"(?=\S)",
         rf"\s*(?:(?P<task>[^\s\[][^\[\]]{{0,259}}?)(?<!:)\s{{1,32}})??(?:{_CPU}\s+)?(?P<event>kvm:\w+):\s+(?=\S)",
         # ftrace's option nocontext-info: the event alone
@@ -66,11 +66,15 @@ _SPACE = " \t\r\f\v"  # what \s means above: a comm may end in other white space
 _MAX_COMM = 15
 """Bytes of a comm. Source: Linux include/linux/sched.h, TASK_COMM_LEN less its zero."""
 # What grep -n, grep over several files, and trace-cmd report with several files put before a line.
-_FILE = re.compile(r"(?!\d{1,9}[:\t-])(?P<file>[^\s:][^:]{0,254}?:)?(?:\d{1,9}[:-])?\s*|\d{1,9}[:\t-]\s*", re.ASCII)
-GREP = re.compile(r"(?P<file>[^\s:][^\s:]{0,254}:)?(?:\s*\d{1,9}(?:[:-]|\t))?", re.ASCII)
+_FILE = re.compile(
+    r"(?!\d{1,9}[:\t-])(?P<file>[^\s:][^:]{0,254}?:|[^\s:]{1,254}?-(?=\d{1,9}-))?(?:\d{1,9}[:-])?\s*|\d{1,9}[:\t-]\s*",
+    re.ASCII,
+)
+GREP = re.compile(r"(?P<file>[^\s:][^\s:]{0,254}:|[^\s:]{1,254}?-(?=\d{1,9}-))?(?:\s*\d{1,9}(?:[:-]|\t))?", re.ASCII)
 # What the kernel's log puts before a line of a dumped buffer: dmesg, dmesg -x, dmesg -T, journalctl -k.
+_JOURNAL = r"(?:\w{3} [ \d]\d \d\d:\d\d:\d\d \S{1,255} kernel: |\S{1,40} \S{1,255} kernel: )"
 LOG = re.compile(
-    r"(?:\w{3} [ \d]\d \d\d:\d\d:\d\d \S{1,255} kernel: |\S{1,40} \S{1,255} kernel: |\w{1,8} {0,2}: ?\w{1,8} {0,2}: ?)?"
+    rf"{_JOURNAL}(?!\[)|(?:{_JOURNAL}|\w{{1,8}} {{0,2}}: ?\w{{1,8}} {{0,2}}: ?)?"
     r"(?:<\d{1,3}>)?\[(?:\s*\d{1,10}\.\d{6}|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]\s?(?:\[\s*[TC]\d+\]\s?)?",
     re.ASCII,
 )
@@ -164,5 +168,5 @@ def task_of(context: Context) -> tuple[Task, str] | None:
         if log := LOG.match(comm):
             comm = comm[log.end() :]
         elif before := _FILE.match(comm):
-            file, comm = (before["file"] or "").rstrip(":"), comm[before.end() :]
+            file, comm = (before["file"] or "").rstrip(":-"), comm[before.end() :]
     return (comm.strip(_SPACE), pid), file

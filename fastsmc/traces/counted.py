@@ -8,6 +8,7 @@ Sources: bpftrace src/output.cpp (maps, histograms, statistics); Linux kernel/tr
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class Counted:
             return self._add(int(found[3] or 0))
         if self._open and (found := _BUCKET.fullmatch(line)):
             return self._add(int(found[1]))
+        if line.startswith('{"type": "'):
+            return self._add_json(line)
         if found := _BPFTRACE.fullmatch(line) or _HIST_NOTE.fullmatch(line):
             named = found.groupdict()
             self.n_lost += int(named.get("lost") or named.get("dropped") or 0)
@@ -78,6 +81,22 @@ class Counted:
         if not (n >= 0 and new < _MOST):
             return False
         counts[keys] = new
+        return True
+
+    def _add_json(self, line: str) -> bool:
+        """Takes over a line of bpftrace -f json, whose maps count by one key."""
+        try:
+            told = json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        if told.get("type") != "map" or not isinstance(told.get("data"), dict):
+            return told.get("type") in ("attached_probes", "printf", "time")
+        for name, by_key in told["data"].items():
+            pairs = by_key.items() if isinstance(by_key, dict) else ()
+            for key, n in pairs:
+                self._open = name.removeprefix("@"), tuple(key.split(","))
+                if type(n) is not int or not self._add(n):
+                    return False
         return True
 
     def _add_hist(self, text: str, n: int) -> bool:

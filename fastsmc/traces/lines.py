@@ -17,6 +17,7 @@ _LOST = re.compile(
     r"CPU:\d+ \[(?:LOST (?P<ftrace>\d{1,18} )?EVENTS|(?P<trace_cmd>\d{1,18} )?EVENTS DROPPED)\]\s*"
     r"|.*PERF_RECORD_LOST(?:_SAMPLES)?\s+lost\s(?P<perf>\d{1,18})\s*"
     r"|LOST (?P<perf_trace>\d{1,18}) events!\s*"
+    r"|Processed \d{1,18} events and lost (?P<chunks>\d{1,18}) \w{1,20}!\s*"
     r"|\[(?:warning|error)\] (?:Tracer )?[Dd]iscarded (?P<lttng>\d{1,18}) events.*",
     re.ASCII,
 )
@@ -25,13 +26,14 @@ _HARMLESS = re.compile(
     r"\s*|.{0,255}?cpus=\d+\s*|version = \d+\s*|CPU \d+ is empty\s*|TRACE:\s*"
     r"|\s+=> .*"  # a kernel stack of ftrace, a stack trace's end
     r"|\s+[0-9a-fA-F]{1,16} (?:\S.*|\s*)|\s+\S+ \(inlined\)\s*|\s+[\w./+-]+:\d+\s*"  # perf's call chains, its srcline
+    r"|Warning:\s*|Check IO/CPU overload!\s*|\[ perf record: .*|==> .* <==\s*"
     r"|-{10,}\s*|\s*\.{3}\s*|--\s*",  # grep's between groups
     re.ASCII,
 )
 # What function_graph and perf trace print besides events.
 _FUNCTION = re.compile(
     r"\s*(?:\d{1,10}\.\d{6}\s+\|\s+)?\d{1,5}\)\s+(?:\S.{0,60}\|)?[^|]{0,80}\|.*|\s*\d{1,5}\)\s+\S.{0,40}? => .*"
-    r"|\s*\d{1,12}\.\d{3} \([^()]{0,30}\): .*",  # perf trace: a system call
+    r"|\s*(?:\d{1,12}\.\d{3}|\?) \([^()]{0,30}\): .*",  # perf trace: a system call
     re.ASCII,
 )
 _NO_EVENT = re.compile(r"<(?:user )?stack trace>\s*|[^\s:]+ <-[^\s:]+\s*|PERF_RECORD_(?!LOST)[A-Z0-9_]+\b.*", re.ASCII)
@@ -99,7 +101,7 @@ def _behind_a_file(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | No
             continue
         told = _told(line, before.end(), None, tasks)
         if isinstance(told, Call) and pattern is GREP and before["file"]:
-            return told._replace(file=before["file"].rstrip(":"))
+            return told._replace(file=before["file"].rstrip(":-"))
         if told is not None:
             return told
         rest = line[before.end() :]
@@ -181,6 +183,11 @@ def not_understood(place: str, line: str) -> str:
     quoted = ascii(text[: _QUOTED + 1])[1:-1]
     if len(quoted) > _QUOTED:
         quoted = f"{quoted[:_QUOTED]}..."
+    if is_call_like(text) and "r0" not in text:
+        return (
+            f"{place}: a call without its function id: '{quoted}'; print it with its fields, perf script with "
+            "`-F +trace`; lenient reading (--lenient, lenient=True) skips and counts such lines"
+        )
     return (
         f"{place}: {what}: '{quoted}'; expected '<task>-<pid> [<cpu>] <flags> <s>.<us>: {EVENT}: "
         "HVC at 0x<pc> (r0: 0x<hex>, imm: 0x<16-bit hex>)' or the same from perf script; "

@@ -168,7 +168,7 @@ def _text(stream: IO[bytes], where: str) -> tuple[io.BufferedReader, str]:
     packed = True
     while True:
         head = _head(stream)
-        joined = io.BufferedReader(_Joined(head, stream))
+        joined: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, _Joined(head, stream)))
         if not packed:
             break
         packed = False

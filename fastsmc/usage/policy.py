@@ -89,7 +89,7 @@ def policy_of(
     """
     words = []
     for name, word in bitmaps.items():
-        key = name_key(name) if isinstance(name, str) else name
+        key = name_key(str(name))
         if key not in _BITMAPS:
             raise InputError(not_among("a bitmap", key, _BITMAPS))
         words.append((key, whole(key, word, last=LAST_U64)))

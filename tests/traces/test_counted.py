@@ -52,6 +52,8 @@ def counts(tmp_path: Path, text: str, *, lenient: bool = False) -> Counts:
         MAP.replace("@[", "@calls[71, "),
         re.sub(r"\]: (\d+)", r"]: count \1, average 5, total 5", MAP),
         "@other[1]: 5\n" + MAP,
+        '{"type": "attached_probes", "data": {"probes": 1}}\n'
+        '{"type": "map", "data": {"@": {"0x84000000": 2, "3288334419": 41, "0x12345678": 3}}}\n',
         HIST,
         HIST.replace("hitcount:         41", "hitcount:         41  imm:          0"),
         HIST.replace("r0:         c4000053 ", "r0:         c4000053, imm:          0 "),
@@ -90,6 +92,9 @@ def test_what_a_tracer_dropped_is_lost(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("@[4711]: 5\n@[4712]: 6\n", "no key that is a function id KVM names.*args.r0"),
+        ('{"type": "map", "data": {"@": {"0x84000000": -2}}}\n', "not a line of ftrace"),
+        ('{"type": "map", "data": {"@": {"0x84000000": [2]}}}\n', "not a line of ftrace"),
+        ('{"type": "map", "data": 5', "not a line of ftrace"),
         ("@[qemu]: 5\n", "no key that is a function id"),
         (MAP + MAP.replace("@[", "@more["), "several maps count by function id"),
         (HIST.replace("r0:  ", "common_pid:  "), "not a line of ftrace"),

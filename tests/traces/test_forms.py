@@ -39,6 +39,8 @@ FULL = {
     "journalctl": f"Nov 24 10:00:00 h1 kernel: vcpu 3-4711  [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}".replace(
         "kernel: ", "kernel: [  112.345678] "
     ),
+    "journalctl, as it is": f"Nov 24 10:00:00 h1 kernel: vcpu 3-4711  [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}",
+    "journalctl -o short-iso": f"2026-11-24T10:00:00+00 h kernel: vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
     "grep -n": f"12:          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}",
     "cat -n": f"    12\t          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}",
     "CRLF": f"          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}\r\n",
@@ -137,10 +139,10 @@ def test_a_clock_of_the_day_goes_on_at_midnight() -> None:
 
 def test_the_file_that_a_tool_put_before_a_line_is_no_part_of_the_comm() -> None:
     call = FULL["ftrace"]
-    trace = parse_trace([f"a.txt:12:{call}", f"b.txt:7:{call}", f"  b.txt: {call}"])
+    trace = parse_trace([f"a.txt:12:{call}", f"b.txt:7:{call}", f"  b.txt: {call}", f"b.txt-8-{call}"])
     assert trace.comm == {WHO[1]: (WHO[0],)}
-    assert trace.files == {"a.txt": 1, "b.txt": 2}
-    assert "from 2 files: 1 calls in a.txt, 2 calls in b.txt" in str(trace)
+    assert trace.files == {"a.txt": 1, "b.txt": 3}
+    assert "from 2 files: 1 calls in a.txt, 3 calls in b.txt" in str(trace)
 
 
 BETWEEN = {
@@ -152,6 +154,8 @@ BETWEEN = {
     "function_graph function": " 12)   1.204 us    |  }",
     "function_graph switch": " 12)   bash-99  =>  vcpu 3-4711",
     "grep between groups": "--",
+    "head of several files": "==> b.txt <==",
+    "perf record": "[ perf record: Woken up 1 times to write data ]",
     "several files of trace-cmd": "trace.dat: cpus=2",
     "systrace": "TRACE:",
     "log of the kernel": "[  112.345678] Dumping ftrace buffer:",
@@ -173,6 +177,7 @@ OTHERS = {
     "raw marker": "  bash-99    [001] ..... 90210.123456: 0xffffffff9100: end",
     "latency-format": "  bash-99     1d..2. 2478779us+: sched_switch: prev_comm=x",
     "perf trace": "   0.412 vcpu 3/4711 kvm:kvm_exit(ret: 2, esr_ec: 22)",
+    "no task": "[012] 90210.123456: hyp_enter: reason=1",
     "Babeltrace": "[14:02:11.483920115] (+?.?????????) h1 syscall_entry_ioctl: { cpu_id = 12 }, { fd = 3 }",
 }
 
@@ -215,3 +220,14 @@ def test_a_line_of_any_form_cut_short_is_never_another_call(
         except TraceError:
             continue
         assert (read.r0.tolist(), read.pc.tolist(), read.imm.tolist()) == ([ID], [PC], [7]), line[:end]
+
+
+def test_a_call_without_its_function_id_says_how_to_print_it() -> None:
+    line = "  vcpu 3  4711 [012] 90210.123456: kvm:kvm_hvc_arm64:  ffffd1c2a0b4 handle_hvc+0xe0 ([kernel.kallsyms])"
+    with pytest.raises(TraceError, match=r"<text>:1: a call without its function id.*perf script with `-F \+trace`"):
+        parse_trace([line])
+    assert parse_trace([FULL["perf"], line], lenient=True).n_skipped_call == 1
+
+
+def test_what_perf_lost_is_counted() -> None:
+    assert parse_trace([FULL["perf"], "Warning:", "Processed 99 events and lost 4 chunks!"]).n_lost == 4
