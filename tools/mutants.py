@@ -75,6 +75,24 @@ MUTANTS = [
     ),
     *_in(
         "facts/releases.py",
+        ("first is not None and not found.is_plain", "first is not None and found.is_plain"),
+        ("if step.is_taken != (number == flipped):", "if step.is_taken:"),
+        ("replace(_changed(later, change), **known)", "_changed(later, change)"),
+    ),
+    *_in(
+        "facts/vendors.py",
+        ("backports={(5, 14): 570},", "backports={(5, 14): 571},"),
+        ("stable_after={(6, 1): -1},", ""),
+        ("if update == 0 and vendor is not None", "if update is None and vendor is not None"),
+        ("while parts and PLUS_PART.fullmatch(parts[0]):", "while parts and PLUS_PART.match(parts[0]):"),
+    ),
+    *_in(
+        "facts/versions.py",
+        ("update > last:", "update >= last:"),
+        ("update is None or update <= newest:", "update is None or update < newest:"),
+    ),
+    *_in(
+        "facts/changes.py",
         ('Change((5, 12), "5.12 merge', 'Change((5, 10), "5.12 merge'),
         ('Change((5, 13), "5.13 merge', 'Change((6, 2), "5.13 merge'),
         ("backports={(5, 10): 105,", "backports={(5, 10): 305,"),
@@ -294,7 +312,8 @@ MUTANTS = [
     ),
     *_in(
         "migrate/compat/vmms.py",
-        ("len(incoming) > len(own):", "len(incoming) >= len(own):"),
+        ("if not incoming or fewest > most:", "if not incoming or fewest >= most:"),
+        ("fewest = len(incoming) - sum(", "fewest = len(incoming) + sum("),
         ("    if incoming - own:", "    if own - incoming:"),
         ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
         ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
@@ -303,6 +322,14 @@ MUTANTS = [
         "migrate/compat/lists.py",
         ("return release.series >= self.by", "return release.series > self.by"),
         ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
+    ),
+    *_in(
+        "migrate/compat/unsure.py",
+        ("(row.name in other.fw_registers) != is_listed", "(row.name in other.fw_registers) == is_listed"),
+    ),
+    *_in(
+        "reference/doubts.py",
+        ('(FUNCTION_BY_ID if name.endswith("_FEATURES") else ())', "()"),
     ),
     *_in(
         "migrate/compat/judge.py",
