@@ -2,52 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One rule broken: in a file, the only match of a text replaced by another."""
-
-    path: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.old.strip()[:60]!r} -> {self.new.strip()[:60]!r}"
-
-    @property
-    def key(self) -> str:
-        """What tells the mutant from all others."""
-        return f"{self.path}: {self.old!r} -> {self.new!r}"
-
-    def applied(self, text: str) -> str:
-        """The text with the rule broken.
-
-        Raises:
-            ValueError: the rule is not there once, so the list below is out of date.
-        """
-        if text.count(self.old) != 1:
-            msg = f"{self.path} holds {self.old!r} {text.count(self.old)} times: mend the list of mutants"
-            raise ValueError(msg)
-        return text.replace(self.old, self.new)
-
-
-def _in(path: str, *pairs: tuple[str, str]) -> list[Mutant]:
-    return [Mutant(f"fastsmc/{path}", old, new) for old, new in pairs]
-
+from tools.mutant import in_file
+from tools.mutants_migrate import MUTANTS_MIGRATE
 
 MUTANTS = [
-    *_in(
-        "migrate/formats/qemu_section.py",
-        ('"env.banked_spsr"] + 8 * (n + 1)', '"env.banked_spsr"] + 8 * n'),
-        ('_MINUS_ONE = ("env.exclusive_addr", ', "_MINUS_ONE = ("),
-        ("np.uint64(1) != 0)", "np.uint64(2) != 0)"),
-        ("(16, high, _Z_BYTES - 16)]", "(0, high, _Z_BYTES - 16)]"),
-    ),
-    *_in("migrate/kernels/records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
-    *_in("migrate/kernels/records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
-    *_in(
+    *in_file(
         "facts/smccc.py",
         (
             '_arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.DEFAULT)',
@@ -73,7 +32,25 @@ MUTANTS = [
         ("(0xC000_0000, 0xC000_FFFF))", "(0xC000_0000, 0xC000_FFFE))"),
         ("((0x8000_0000, 0x8000_FFFF)", "((0x8000_0001, 0x8000_FFFF)"),
     ),
-    *_in(
+    *in_file(
+        "facts/releases.py",
+        ("first is not None and not found.is_plain", "first is not None and found.is_plain"),
+        ("if step.is_taken != (number == flipped):", "if step.is_taken:"),
+        ("replace(_changed(later, change), **known)", "_changed(later, change)"),
+    ),
+    *in_file(
+        "facts/vendors.py",
+        ("backports={(5, 14): 570},", "backports={(5, 14): 571},"),
+        ("stable_after={(6, 1): -1},", ""),
+        ("if update == 0 and vendor is not None", "if update is None and vendor is not None"),
+        ("while parts and PLUS_PART.fullmatch(parts[0]):", "while parts and PLUS_PART.match(parts[0]):"),
+    ),
+    *in_file(
+        "facts/versions.py",
+        ("update > last:", "update >= last:"),
+        ("update is None or update <= newest:", "update is None or update < newest:"),
+    ),
+    *in_file(
         "facts/changes.py",
         ('Change((5, 12), "5.12 merge', 'Change((5, 10), "5.12 merge'),
         ('Change((5, 13), "5.13 merge', 'Change((6, 2), "5.13 merge'),
@@ -93,7 +70,7 @@ MUTANTS = [
         ('sets={"a32_refuses_all_smc64": True}', 'sets={"a32_refuses_all_smc64": False}'),
         ('sets={"has_event_data": True}', 'sets={"has_event_data": False}'),
     ),
-    *_in(
+    *in_file(
         "facts/registers.py",
         ("WORKAROUND_LIMIT = 0xF", "WORKAROUND_LIMIT = 0x1F"),
         ("WORKAROUND_2_ENABLED = 0x10", "WORKAROUND_2_ENABLED = 0x20"),
@@ -104,8 +81,8 @@ MUTANTS = [
         ("WORKAROUND_NOT_REQUIRED = 2", "WORKAROUND_NOT_REQUIRED = 1"),
         ("ARCH_MASK = 0xFF0F_FFFF_0000_0000", "ARCH_MASK = 0xFF00_0000_0000_0000"),
     ),
-    *_in("facts/services.py", ("0x8000_0000,  # SMCCC_VERSION: how", "0x8000_0001,  # SMCCC_VERSION: how")),
-    *_in(
+    *in_file("facts/services.py", ("0x8000_0000,  # SMCCC_VERSION: how", "0x8000_0001,  # SMCCC_VERSION: how")),
+    *in_file(
         "reference/vm.py",
         ("            return EINVAL  # before the run-once check", "            return EBUSY"),
         ("        self.has_run_once = True\n", ""),
@@ -116,21 +93,21 @@ MUTANTS = [
         ("func_id = x0 & MASK32  # bits", "func_id = x0  # bits"),
         ("(value == PSCI_0_1) == has_psci_0_2", "(value == PSCI_0_1) != has_psci_0_2"),
     ),
-    *_in(
+    *in_file(
         "reference/services.py",
         ("answered(0 if x1 in known else", "answered(0 if x1 & MASK32 in known else"),
         ("if n > 3 * word_bits", "if n >= 3 * word_bits"),
         ("free = (0, mask >> 2 * word_bits & word", "free = (0, mask >> word_bits & word"),
         ("vm.shown_bitmap(VENDOR_HYP_BMAP), 0, vm", "vm.shown_bitmap(VENDOR_HYP_BMAP), vm"),
     ),
-    *_in(
+    *in_file(
         "reference/psci.py",
         ("PSCI_INVALID_PARAMS if is_0_1 else PSCI_ALREADY_ON", "PSCI_ALREADY_ON"),
         ("if target is None or x2 > 3", "if target is None or x2 > 4"),
         ("if reset_type != 0 and reset_type < 0x8000_0000", "if reset_type < 0x8000_0000"),
         ("if x1 & MASK32 > 1 or x2 != 0", "if x1 & MASK32 > 1"),
     ),
-    *_in(
+    *in_file(
         "reference/id_registers.py",
         ("            return wanted > own", "            return wanted < own"),
         ("return wanted == field.safe", "return wanted >= field.safe"),
@@ -141,17 +118,17 @@ MUTANTS = [
         ("for wanted in (EINVAL, None) for fate", "for wanted in (None, EINVAL) for fate"),
         ("& 0xF != _EL0_HAS_AARCH64_ONLY:", "& 0xF < _EL0_HAS_AARCH64_ONLY:"),
     ),
-    *_in("reference/core_registers.py", ("_FIRST_VECTOR <= low < _END", "_FIRST_VECTOR < low < _END")),
-    *_in("reference/core_registers.py", ("fresh[_PFR0] & 0xF < 2", "fresh[_PFR0] & 0xF < 1")),
-    *_in("reference/restore.py", ("features) & FEATURE_SVE:", "features) & ~FEATURE_SVE:")),
-    *_in(
+    *in_file("reference/core_registers.py", ("_FIRST_VECTOR <= low < _END", "_FIRST_VECTOR < low < _END")),
+    *in_file("reference/core_registers.py", ("fresh[_PFR0] & 0xF < 2", "fresh[_PFR0] & 0xF < 1")),
+    *in_file("reference/restore.py", ("features) & FEATURE_SVE:", "features) & ~FEATURE_SVE:")),
+    *in_file(
         "facts/id_fields.py",
         ("SpecSEI 24 higher", "SpecSEI 24"),
         ("NV 24 hardware", "NV 24 fixed"),
         ("TGran4 28 signed", "TGran4 28"),
         ("fixed, GIC 24 named", "fixed, GIC 24"),
     ),
-    *_in(
+    *in_file(
         "facts/id_changes.py",
         ('"backports": {(6, 12): 6}', '"backports": {(6, 12): 5}'),
         ('"backports": {(6, 12): 60}', '"backports": {(6, 12): 61}'),
@@ -160,7 +137,7 @@ MUTANTS = [
             '{"unknown_id_fields": ("ID_AA64MMFR0_EL1.ASIDBits",)}',
         ),
     ),
-    *_in(
+    *in_file(
         "kernels.py",
         ("passed if is_psci(f) else refused", "refused if is_psci(f) else passed"),
         ("overrules = u8(0) - ((default >> _SEARCH_BIT) &", "overrules = u8(0) - (u8(1) &"),
@@ -171,13 +148,13 @@ MUTANTS = [
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
         ("end = min(block_first[block + 1] - first, out.size)", "end = min(block_first[block + 1], out.size)"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/kernels/steps.py",
         ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)"),
         ("return builder.and_(begins, wanted)", "return wanted"),
         ("builder.and_(address, ir.Constant(I64, 63))", "builder.and_(address, ir.Constant(I64, 31))"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/kernels/blocks.py",
         ("LONG_BLOCK = 256", "LONG_BLOCK = 63"),
         ("in range(at - start, block_end - start, STEP)", "in range(at - start, block_end - start - 1, STEP)"),
@@ -194,7 +171,7 @@ MUTANTS = [
         ("its_block, start, end, groups", "block, start, end, groups"),
         ("place = u64(min(step, verdicts.size - STEP))", "place = u64(step)"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/kernels/wide.py",
         ("is_folded, asks, n = is_one and not coded,", "is_folded, asks, n = is_one,"),
         ("    if run_of_group[low] != run_of_group[high]:\n                return False\n", "    pass\n"),
@@ -202,13 +179,13 @@ MUTANTS = [
         ("        if step:\n            bits_step", "        if step > STEP:\n            bits_step"),
         ("else CHUNK, len(spans) > 1", "else CHUNK, len(spans) > 2"),
     ),
-    *_in(
+    *in_file(
         "fleet/rows.py",
         (" | is_empty * np.uint8(IS_EMPTY)", ""),
         ("class_of_bucket | product[3] & np.uint8(KEY_TOP)", "class_of_bucket"),
         ("1 << 31, 31", "1 << 30, 31"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/decide.py",
         ("if looks_first and not is_one_chunk", "if not is_one_chunk and False"),
         ("is_one_chunk = n_call <= CHUNK", "is_one_chunk = n_call <= 4 * CHUNK"),
@@ -222,7 +199,7 @@ MUTANTS = [
         ('first, side="right")) - 1', 'first, side="right"))'),
         ("calls.block_vcpu, block, first, its_vcpu)", "calls.block_vcpu, block, 0, its_vcpu)"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/given.py",
         ("int(calls.block_vcpu.max()) < n_vcpu", "int(calls.block_vcpu.max()) <= n_vcpu"),
         ("return calls.n_vcpu <= n_vcpu", "return calls.n_vcpu < n_vcpu"),
@@ -231,7 +208,7 @@ MUTANTS = [
         ("flags.c_contiguous and flags.writeable and flags", "flags.c_contiguous and flags"),
         ('("vcpu", "func_id", "conduit", "x1", "x2", "x3")', '("vcpu", "func_id")'),
     ),
-    *_in(
+    *in_file(
         "dispatcher/batch.py",
         ("if looks_first or isinstance(calls, GroupedCalls):", "if looks_first:"),
         ("if looks_first or isinstance(calls, GroupedCalls):", "if isinstance(calls, GroupedCalls):"),
@@ -239,13 +216,13 @@ MUTANTS = [
         ("for more, _ in done[1:]:", "for more, _ in done[2:]:"),
         ("all(exist for _, exist in done)", "done[0][1]"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/timing.py",
         ("times[:, 1] / times[:, 0], Disp", "times[:, 0] / times[:, 1], Disp"),
         ('method="higher"', 'method="lower"'),
         ("batch = batches[i % len(batches)]", "batch = batches[0]"),
     ),
-    *_in(
+    *in_file(
         "calls/grouped.py",
         ("np.clip(self.block_first[low : high + 1], start, stop)", "self.block_first[low : high + 1]"),
         ("np.clip(self.block_first[low : high + 1], start, stop)", "self.block_first[low : high + 1].clip(start)"),
@@ -264,8 +241,8 @@ MUTANTS = [
         ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
         ("if total != len(ids):", "if total > len(ids):"),
     ),
-    *_in("checks.py", ("not first <= number <= last", "not 0 <= number <= last")),
-    *_in(
+    *in_file("checks.py", ("not first <= number <= last", "not 0 <= number <= last")),
+    *in_file(
         "calls/columns.py",
         ("owner = np.array(values)", "owner = values"),
         ("    return owner[:]", "    return owner"),
@@ -279,7 +256,7 @@ MUTANTS = [
         ("array.ndim != 1", "array.ndim > 2"),
         ("isinstance(found, bool) or ", ""),
     ),
-    *_in(
+    *in_file(
         "calls/workload.py",
         ("int(vcpu.max()) + 1 if", "int(vcpu.max()) if"),
         ("vcpu = frozen(self.vcpu)", "vcpu = self.vcpu"),
@@ -289,19 +266,19 @@ MUTANTS = [
         (" or not self.vcpu.flags.aligned:", ":"),
         ("cumsum(share / share.max())", "cumsum(share)"),
     ),
-    *_in(
+    *in_file(
         "fleet/bit_rows.py",
         ("if len(rows) > BIT_ROWS or", "if len(rows) > BIT_ROWS + 1 or"),
         ("asked[:, left_out] = 0", "pass"),
         ("2 << bit if n_bit == 2 else 0", "2 << bit"),
     ),
-    *_in(
+    *in_file(
         "bitmaps.py",
         ("filter_action == FilterAction.DENY, Verdict.DENIED", "filter_action == FilterAction.DENY, handled"),
         ("(psci >= _PSCI_MIN) & (psci <= _PSCI_MAX)", "(psci >= _PSCI_MIN)"),
         ("_NEEDS_CAP | policies", "_NEEDS_CAP & policies"),
     ),
-    *_in(
+    *in_file(
         "fleet/firmware.py",
         (
             "[value & ~limit != 0, has_run & (value != current)], [EINVAL, EBUSY]",
@@ -309,12 +286,12 @@ MUTANTS = [
         ),
         ("(value != level) | (value > available)", "(value != level) | (value >= available)"),
     ),
-    *_in(
+    *in_file(
         "fleet/filters.py",
         ("index >= 0 and taken[index][1] >= new.base", "index >= 0 and taken[index][1] > new.base"),
         ("if start[-1] == first:", "if start[-1] == first + 1:"),
     ),
-    *_in(
+    *in_file(
         "dispatcher/kernels/power.py",
         (
             "if power.mp_state[power.first + number] == _STOPPED:",
@@ -322,94 +299,5 @@ MUTANTS = [
         ),
         ("            if base != _SUSPEND:", "            if True:"),
     ),
-    *_in(
-        "migrate/compat/vmms.py",
-        ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
-        ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
-        ("if fate.reg == BMAP_2 and fate.value != 0:", "if fate.reg == BMAP_2 and fate.value == 0:"),
-        ("if not by.can(Ability.TOLERATES):", "if False:"),
-    ),
-    *_in(
-        "migrate/compat/stops.py",
-        ("(missing and len(incoming) > len(own)):", "(missing and len(incoming) >= len(own)):"),
-        ("fate.reg in incoming - own]", "fate.reg in own - incoming]"),
-        ("or by.can(Ability.SAVES_SVE):", "or True:"),
-    ),
-    *_in(
-        "migrate/compat/values.py",
-        ("if len(fields) > 1:", "if len(fields) > 2:"),
-        ("if None in others or", "if"),
-    ),
-    *_in(
-        "migrate/compat/result.py",
-        ("return Outlook.UNKNOWN if self.unjudged else", "return Outlook.RESTORES if self.unjudged else"),
-        ("if self.failing or self.stopped_by or self.reason:", "if self.failing and not self.unjudged:"),
-        ("self.outlook is Outlook.UNKNOWN and self.is_unknown_accepted)", "self.is_unknown_accepted)"),
-    ),
-    *_in(
-        "migrate/compat/filed.py",
-        ("return frozenset(wanted - values.keys())", "return frozenset()"),
-        ("if len(values) < _LEAST and", "if False and"),
-    ),
-    *_in(
-        "migrate/compat/lists.py",
-        ("return release.series >= self.by", "return release.series > self.by"),
-        ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
-    ),
-    *_in(
-        "migrate/compat/judge.py",
-        ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
-        ("if kind not in FIRMWARE_CLASSES and takes_any_value(reg):", "if kind not in FIRMWARE_CLASSES:"),
-        ("if is_same and errno is None:", "if False:"),
-        ("if reg in dest.left_out:", "if False:"),
-        ("return _LEFT_OUT if reg in source.left_out else", "return (OK, '') if reg in source.left_out else"),
-    ),
-    *_in(
-        "migrate/compat/visible.py",
-        ("written = carried(source, vmm) - lost", "written = frozenset(source.values) - lost"),
-        ("_in_order(after[0] - before[0]), _in_order(before[0] - after[0])", "_in_order(after[0] & before[0]), ()"),
-    ),
-    *_in(
-        "migrate/switchover/steps.py",
-        ("alone + longest(", "alone + total("),
-        ("if not step.is_budgeted)", "if step.is_budgeted)"),
-        ("gic * self.n_vcpu * int", "gic * int"),
-    ),
-    *_in(
-        "migrate/switchover/modelled.py",
-        (".save_ioctls) - again", ".save_ioctls)"),
-        ("state_bytes = stream.total_bytes - stream.description_bytes", "state_bytes = stream.total_bytes"),
-    ),
-    *_in(
-        "migrate/switchover/measured.py",
-        ("max(saved.get(key, 0), loaded.get(key, 0))", "saved.get(key, 0) + loaded.get(key, 0)"),
-        ("if n_cpu not in (0, waterfall.n_vcpu):", "if False:"),
-        ("if None not in gaps and", "if gaps[0] is not None and"),
-        ("min(query.downtime_ms, wire_ms)", "wire_ms"),
-    ),
-    *_in("migrate/switchover/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")),
-    *_in("migrate/growth/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
-    *_in(
-        "migrate/growth/by_vmm.py",
-        ("base.n_reg + new.n_new > most:", "base.n_reg + new.n_new >= most:"),
-    ),
-    *_in("migrate/growth/result.py", ("self.after > self.most", "self.after >= self.most")),
-    *_in("migrate/growth/carriers.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
-    *_in(
-        "migrate/qemu/layout.py",
-        ('length = {"array_len": n} if n > 1 else {}', 'length = {"array_len": n}'),
-        ("SECTION_FOOT = 1 + 4", "SECTION_FOOT = 4"),
-        ("low, bound, width = bound, bound * 10, width + 1", "low, bound, width = bound, bound * 10, width"),
-    ),
-    *_in(
-        "migrate/qemu/size.py",
-        (
-            "size += (n_vcpu - 1) * (element + _SEPARATOR) + more_digits",
-            "size += (n_vcpu - 1) * (element + _SEPARATOR)",
-        ),
-        ('if layout["name"] != "arm_gicv3" or n_vcpu == 1:', 'if layout["name"] != "arm_gicv3":'),
-        ("(n_section - 1) * _SEPARATOR", "n_section * _SEPARATOR"),
-        ('if n_vcpu > 1 and not data["last_has_index"]:', 'if not data["last_has_index"]:'),
-    ),
-    *_in("migrate/qemu/machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
+    *MUTANTS_MIGRATE,
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -23,8 +24,11 @@ NAMELESS = "ids without a name"
 """How all ids that KVM does not know are called together."""
 _WITHOUT_A_NAME = (0x8400_001E, 0xC600_1234)
 """Such an id on PSCI's allowed list, and one that is not."""
+_IDS = (*((row.func_id, row.name) for row in FUNCTIONS), *((func_id, NAMELESS) for func_id in _WITHOUT_A_NAME))
 _RESERVED_BITS = 1 << 31
 """No affinity field, and a vendor's own kind of reset."""
+_LEVELS = ((0, 0, 0), (2, 3, 2), (0, 0, 0))
+"""Workaround levels of the machines of three VMs: it mitigates nothing, or needs nothing."""
 _SHOWN = 6
 
 
@@ -53,44 +57,42 @@ class Touched:
 def touched(release: Release, features: int = FEATURE_PSCI_0_2) -> tuple[Touched, ...]:
     """The doubts about a release that touch a function, for vCPUs with these features.
 
-    VMs as nobody configured them and VMs that allow all they can are asked, by HVC and by SMC, with no argument, with
-    one that has reserved bits, and, where a function asks for another, with the id of each.
+    VMs as nobody configured them, VMs that allow all they can and VMs that allow nothing are asked, by HVC and by SMC,
+    with no argument, with one that has reserved bits, and, where a function asks for another, with the id of each.
 
     >>> from fastsmc.facts.releases import release
     >>> [one.functions for one in touched(release("5.15.0-125-generic"))], touched(release("5.15"))
-    ([('SMCCC_ARCH_WORKAROUND_3',)], ())
+    ([('SMCCC_ARCH_FEATURES', 'SMCCC_ARCH_WORKAROUND_3')], ())
     """
     return _touched(release, features & (FEATURE_PSCI_0_2 | FEATURE_EL1_32BIT)) if release.doubts else ()
 
 
 @cache
 def _touched(release: Release, seen: int) -> tuple[Touched, ...]:
-    ids = [*((row.func_id, row.name) for row in FUNCTIONS), *((func_id, NAMELESS) for func_id in _WITHOUT_A_NAME)]
-    plain = replace(release, doubts=())
-    mine = {func_id: _outcomes(plain, seen, func_id) for func_id, _ in ids}
+    mine = _told(replace(release, doubts=()), seen)
     found = []
     for doubt in release.doubts:
-        names = [
-            name
-            for func_id, name in ids
-            if any(_outcomes(rules, seen, func_id) != mine[func_id] for rules in doubt.others)
-        ]
+        others = [_told(rules, seen) for rules in doubt.others]
+        names = [name for func_id, name in _IDS if any(other[func_id] != mine[func_id] for other in others)]
         if names:
             found.append(Touched(release.name, doubt, tuple(dict.fromkeys(names))))
     return tuple(found)
 
 
-def _outcomes(rules: Release, features: int, func_id: int) -> list[Outcome]:
-    row = FUNCTION_BY_ID.get(func_id)
-    asks = row is not None and row.name.endswith("_FEATURES")
-    found = []
-    for x1 in (0, _RESERVED_BITS, *(FUNCTION_BY_ID if asks else ())):
-        for conduit in (Conduit.HVC, Conduit.SMC):
-            closed, opened = Vm(Host(rules), features=features), Vm(Host(rules), features=features)
-            for bitmap in BITMAP_REGISTERS:
-                opened.set_one_reg(0, bitmap.reg, rules.bitmap_limit[bitmap.index])
-            opened.enable_system_suspend()
-            found += [vm.call(0, func_id, x1, conduit=conduit) for vm in (closed, opened)]
+def _told(rules: Release, features: int) -> dict[int, list[Outcome]]:
+    """What becomes of every function by a release's rules, in the order in which it is asked about."""
+    _, opened, shut = vms = [Vm(Host(rules, workaround=levels), features=features) for levels in _LEVELS]
+    for bitmap in BITMAP_REGISTERS:
+        opened.set_one_reg(0, bitmap.reg, rules.bitmap_limit[bitmap.index])
+        shut.set_one_reg(0, bitmap.reg, 0)
+    opened.enable_system_suspend()
+    found: dict[int, list[Outcome]] = {}
+    for func_id, name in _IDS:
+        words = (0, _RESERVED_BITS, *(FUNCTION_BY_ID if name.endswith("_FEATURES") else ()))
+        told = found[func_id] = []
+        for x1, conduit, vm in product(words, (Conduit.HVC, Conduit.SMC), vms):
+            told.append(vm.call(0, func_id, x1, conduit=conduit))
+            vm.vcpu_init(0)  # which a call may have stopped
     return found
 
 

@@ -21,6 +21,7 @@ def known_series() -> list[tuple[int, int]]:
 def test_the_newest_update_of_every_series_is_known_or_its_last() -> None:
     assert sorted({*NEWEST_UPDATE, *ENDED}) == known_series()
     assert not NEWEST_UPDATE.keys() & ENDED.keys()
+    assert [release(f"{major}.{minor}.{last}").notes for (major, minor), last in ENDED.items()] == [()] * len(ENDED)
 
 
 def test_no_recorded_kernel_and_no_fact_is_newer_than_the_newest_update() -> None:

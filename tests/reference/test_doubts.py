@@ -74,17 +74,25 @@ IDS = st.one_of(st.sampled_from(sorted(FUNCTION_BY_ID)), st.integers(0, (1 << 32
     x1=st.one_of(st.sampled_from([0, 1, 1 << 31, *FUNCTION_BY_ID]), st.integers(0, (1 << 64) - 1)),
     conduit=st.sampled_from([Conduit.HVC, Conduit.SMC]),
     words=st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    levels=st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2)),
 )
 def test_a_doubt_that_an_outcome_shows_is_told_of_the_release(
-    name: str, features: int, func_id: int, x1: int, conduit: Conduit, words: list[int]
+    name: str, features: int, func_id: int, x1: int, conduit: Conduit, words: list[int], levels: tuple[int, int, int]
 ) -> None:
     """What is told once per release and features covers what the reference says call by call."""
-    vm = Vm(Host.of(name), features=features)
+    vm = Vm(Host.of(name, workaround=levels), features=features)
     for row, word in zip(BITMAP_REGISTERS, words, strict=True):
         vm.set_one_reg(0, row.reg, word)
     named = FUNCTION_BY_ID[func_id].name if func_id in FUNCTION_BY_ID else NAMELESS
     told = {one.doubt for one in touched(vm.release, features) if named in one.functions}
     assert set(vm.call(0, func_id, x1, conduit=conduit).doubts) <= told
+
+
+def test_a_question_about_a_function_in_doubt_is_in_doubt_too() -> None:
+    """SMCCC_ARCH_FEATURES of WORKAROUND_3 hangs on it where the host has a level to tell."""
+    assert touched(release("5.15.0-125-generic"))[0].functions == ("SMCCC_ARCH_FEATURES", "SMCCC_ARCH_WORKAROUND_3")
+    vm = Vm(Host.of("5.15.0-125-generic", workaround=(2, 0, 1)))
+    assert len(vm.call(0, 0x8000_0001, WORKAROUND_3).doubts) == 1
 
 
 def test_a_fleet_tells_the_doubts_of_the_vcpus_that_it_has() -> None:

@@ -133,10 +133,7 @@ def by_host(text: str, features: str | None) -> Side:
     name, wanted = split_features(text, features)
     hosts = {found.name.split()[0]: found for found in register_sets()}
     if name not in hosts:
-        kernel = name.removeprefix("linux-").rpartition("-")[0]
-        if looks_like_release(kernel):
-            release(kernel)  # or there was no such release
-        msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}"
+        msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}{_no_release(name)}"
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
     rules = release(hosts[name].release)
@@ -146,6 +143,16 @@ def by_host(text: str, features: str | None) -> Side:
     values = dict.fromkeys(listed.ids.tolist())
     note = "its list was recorded; its values are not packaged and not known"
     return Side(text, SideBasis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
+
+
+def _no_release(host: str) -> str:
+    """What is wrong with the release in a host's name, to end a sentence; "" if nothing is."""
+    name = host.removeprefix("linux-").rpartition("-")[0]
+    try:
+        release(name)
+    except InputError as error:
+        return f"; {error}"
+    return ""
 
 
 def by_folder(folder: Path, features: str | None) -> Side:

@@ -1,0 +1,118 @@
+"""What tools/mutate.py breaks in migrate, and in what decides its outlooks."""
+
+from __future__ import annotations
+
+from tools.mutant import in_file
+
+MUTANTS_MIGRATE = [
+    *in_file(
+        "migrate/formats/qemu_section.py",
+        ('"env.banked_spsr"] + 8 * (n + 1)', '"env.banked_spsr"] + 8 * n'),
+        ('_MINUS_ONE = ("env.exclusive_addr", ', "_MINUS_ONE = ("),
+        ("np.uint64(1) != 0)", "np.uint64(2) != 0)"),
+        ("(16, high, _Z_BYTES - 16)]", "(0, high, _Z_BYTES - 16)]"),
+    ),
+    *in_file("migrate/kernels/records.py", ("word > (_U64 - digit) // _10", "word > _U64 // _10")),
+    *in_file("migrate/kernels/records.py", ("if n_bit < 64 and bits >> np.uint64(n_bit):", "if n_bit < 0:")),
+    *in_file(
+        "migrate/compat/vmms.py",
+        ("frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})", "frozenset({CLASS_SVE})"),
+        ("by_hand=frozenset({CLASS_CORE, CLASS_SVE})", "by_hand=frozenset({CLASS_SVE})"),
+        ("if fate.reg == BMAP_2 and fate.value != 0:", "if fate.reg == BMAP_2 and fate.value == 0:"),
+        ("if not by.can(Ability.TOLERATES):", "if False:"),
+    ),
+    *in_file(
+        "migrate/compat/stops.py",
+        ("(missing and len(incoming) > len(own)):", "(missing and len(incoming) >= len(own)):"),
+        ("fate.reg in incoming - own]", "fate.reg in own - incoming]"),
+        ("or by.can(Ability.SAVES_SVE):", "or True:"),
+    ),
+    *in_file(
+        "migrate/compat/values.py",
+        ("if len(fields) > 1:", "if len(fields) > 2:"),
+        ("if None in others or", "if"),
+    ),
+    *in_file(
+        "migrate/compat/result.py",
+        ("return Outlook.UNKNOWN if self.unjudged else", "return Outlook.RESTORES if self.unjudged else"),
+        ("if self.failing or self.stopped_by or self.reason:", "if self.failing and not self.unjudged:"),
+        ("self.outlook is Outlook.UNKNOWN and self.is_unknown_accepted)", "self.is_unknown_accepted)"),
+    ),
+    *in_file(
+        "migrate/compat/filed.py",
+        ("return frozenset(wanted - values.keys())", "return frozenset()"),
+        ("if len(values) < _LEAST and", "if False and"),
+    ),
+    *in_file(
+        "migrate/compat/lists.py",
+        ("return release.series >= self.by", "return release.series > self.by"),
+        ("not change.is_listed and not bits & change.feature:", "not change.is_listed:"),
+    ),
+    *in_file(
+        "migrate/compat/unsure.py",
+        ("for reg in theirs ^ own:", "for reg in theirs & own:"),
+        ("if not change.is_uncertain_in(rules) or is_settled:", "if is_settled:"),
+    ),
+    *in_file(
+        "reference/doubts.py",
+        ('(FUNCTION_BY_ID if name.endswith("_FEATURES") else ())', "()"),
+    ),
+    *in_file(
+        "migrate/compat/judge.py",
+        ("if value and own & ((1 << longest) - 1) == value:", "if value and own == value << 1:"),
+        ("if kind not in FIRMWARE_CLASSES and takes_any_value(reg):", "if kind not in FIRMWARE_CLASSES:"),
+        ("if is_same and errno is None:", "if False:"),
+        ("if reg in dest.left_out:", "if False:"),
+        ("return _LEFT_OUT if reg in source.left_out else", "return (OK, '') if reg in source.left_out else"),
+    ),
+    *in_file(
+        "migrate/compat/visible.py",
+        ("written = carried(source, vmm) - lost", "written = frozenset(source.values) - lost"),
+        ("_in_order(after[0] - before[0]), _in_order(before[0] - after[0])", "_in_order(after[0] & before[0]), ()"),
+    ),
+    *in_file(
+        "migrate/switchover/steps.py",
+        ("alone + longest(", "alone + total("),
+        ("if not step.is_budgeted)", "if step.is_budgeted)"),
+        ("gic * self.n_vcpu * int", "gic * int"),
+    ),
+    *in_file(
+        "migrate/switchover/modelled.py",
+        (".save_ioctls) - again", ".save_ioctls)"),
+        ("state_bytes = stream.total_bytes - stream.description_bytes", "state_bytes = stream.total_bytes"),
+    ),
+    *in_file(
+        "migrate/switchover/measured.py",
+        ("max(saved.get(key, 0), loaded.get(key, 0))", "saved.get(key, 0) + loaded.get(key, 0)"),
+        ("if n_cpu not in (0, waterfall.n_vcpu):", "if False:"),
+        ("if None not in gaps and", "if gaps[0] is not None and"),
+        ("min(query.downtime_ms, wire_ms)", "wire_ms"),
+    ),
+    *in_file(
+        "migrate/switchover/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")
+    ),
+    *in_file("migrate/growth/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
+    *in_file(
+        "migrate/growth/by_vmm.py",
+        ("base.n_reg + new.n_new > most:", "base.n_reg + new.n_new >= most:"),
+    ),
+    *in_file("migrate/growth/result.py", ("self.after > self.most", "self.after >= self.most")),
+    *in_file("migrate/growth/carriers.py", ("Span.exactly(_ID_BYTES + n_byte)", "Span.exactly(_ID_BYTES + 8)")),
+    *in_file(
+        "migrate/qemu/layout.py",
+        ('length = {"array_len": n} if n > 1 else {}', 'length = {"array_len": n}'),
+        ("SECTION_FOOT = 1 + 4", "SECTION_FOOT = 4"),
+        ("low, bound, width = bound, bound * 10, width + 1", "low, bound, width = bound, bound * 10, width"),
+    ),
+    *in_file(
+        "migrate/qemu/size.py",
+        (
+            "size += (n_vcpu - 1) * (element + _SEPARATOR) + more_digits",
+            "size += (n_vcpu - 1) * (element + _SEPARATOR)",
+        ),
+        ('if layout["name"] != "arm_gicv3" or n_vcpu == 1:', 'if layout["name"] != "arm_gicv3":'),
+        ("(n_section - 1) * _SEPARATOR", "n_section * _SEPARATOR"),
+        ('if n_vcpu > 1 and not data["last_has_index"]:', 'if not data["last_has_index"]:'),
+    ),
+    *in_file("migrate/qemu/machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
+]
