@@ -18,7 +18,8 @@ from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu_log import ONLY_DEST, ONLY_SOURCE, REFUSED, UNKNOWN_TO_KVM, register_spelled
 from fastsmc.migrate.read.reg_report import MISSING, NEW
-from fastsmc.migrate.read.result import RegisterFile
+from fastsmc.migrate.read.result import Format, RegisterFile
+from tests.support.places import ROOT
 from tests.support.read_samples import analyze_migration, fingerprint, reg_list, stream
 
 PFR0, ISAR0 = sysreg(3, 0, 0, 4, 0), sysreg(3, 0, 0, 6, 0)
@@ -320,3 +321,8 @@ def test_a_stream_of_tcg_says_so_in_its_first_line() -> None:
     kvm = {"ram (2)": {}, "cpu (3)": {"cpreg_vmstate_array_len": "0x1"}}
     kvm["cpu (3)"] |= {"cpreg_vmstate_indexes": "0x6030000000140000", "cpreg_vmstate_values": "0x10001"}  # type: ignore[dict-item]
     assert read(kvm).emulated == ""
+
+
+def test_the_page_about_files_has_every_format() -> None:
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    assert [name for name in Format if f"`{name}`" not in page] == []
