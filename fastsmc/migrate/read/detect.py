@@ -115,7 +115,7 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
     provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
-    apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    apart: tuple[str, ...] = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     if len(found) > MAX_BANKS:
         apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
     return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
