@@ -75,6 +75,17 @@ def test_a_bitmap_forces_its_digits(bitmap: str, before: int, after: int) -> Non
     assert read(template((hex(PFR0), bitmap))).apply({PFR0: before}) == {PFR0: after}
 
 
+def test_v1n1_makes_an_n1_of_a_v1() -> None:
+    """Values of Firecracker's fingerprints of Neoverse V1 and N1, kernel 6.1; its V1N1.json for these registers."""
+    isar0 = "0b0000xxxx00000000xxxx000000000000xxxxxxxxxxxxxxxx0001xxxxxxxxxxxx"
+    isar1 = "0bxxxxxxxx000000000000xxxxxxxxxxxxxxxxxxxx000100000000xxxxxxxx0001"
+    found = read(template((hex(ISAR0), isar0), (hex(ISAR0 + 1), isar1)))
+    assert found.apply({ISAR0: 0x1011111110212120, ISAR0 + 1: 0x0011100000211002}) == {
+        ISAR0: 0x100010211120,
+        ISAR0 + 1: 0x100001,
+    }
+
+
 def test_applying_a_template_knows_what_it_does_not_know() -> None:
     found = CpuTemplate("t", {PFR0: Forced((1 << 64) - 1, 0x11), ISAR0: Forced(0xF0, 0x10)}, {})
     own = {PFR0: None, ISAR0: None, 5: 6}
@@ -269,6 +280,11 @@ def test_a_qmp_session_is_read_to_its_last_answer() -> None:
 
 
 # -- encodings -----------------------------------------------------------------------------------------------------
+
+
+def test_a_firecracker_snapshot_is_told_with_the_tool_that_prints_it() -> None:
+    with pytest.raises(RegisterFileError, match="is a Firecracker snapshot: snapshot-editor info-vmstate"):
+        read(b"\0\0\xaa\xaa\x84\x19\x10\x07" + bytes(64))
 
 
 @pytest.mark.parametrize("text", [REPORT, "Could not set register fw reg 3 to 2 (is 1)\n", reg_list().decode()])

@@ -61,6 +61,8 @@ _KNOWN = (
 
 _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 """How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
+_FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
+"""How a snapshot of Firecracker begins on arm64, unless it is packed. Source: src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
 _UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
@@ -127,6 +129,9 @@ def _told(
     """The registers of anything but a stream."""
     if data.startswith(_UTF_16):
         msg = "is text in UTF-16: save it as UTF-8"
+        raise RegisterFileError(msg)
+    if head.startswith(_FIRECRACKER):
+        msg = "is a Firecracker snapshot: snapshot-editor info-vmstate vcpu-states prints the registers in it"
         raise RegisterFileError(msg)
     if wanted is Format.RECORDED_PAYLOAD or (wanted is None and recorded.is_payload(head)):
         return recorded.read_payload(data)
