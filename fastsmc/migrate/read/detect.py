@@ -62,7 +62,7 @@ _KNOWN = (
 _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 """How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
 _FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
-"""How a snapshot of Firecracker begins on arm64, unless it is packed. Source: src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
+"""How an unpacked snapshot begins on arm64. Source: Firecracker src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
 _UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters

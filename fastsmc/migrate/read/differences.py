@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from fastsmc.errors import InputError
 from fastsmc.facts.field_names import Field, differing_fields
-from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, FwKind
+from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, SVE_VLS, FwKind
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.listing import label, shown
 from fastsmc.migrate.read.result import Format, RegisterFile
@@ -204,6 +204,9 @@ def _core(file: RegisterFile, vcpu: int) -> dict[int, int | None]:
 def _change(reg: int, a: int | None, b: int | None) -> RegisterChange:
     assert a is not None
     assert b is not None
+    if reg == SVE_VLS:
+        lengths = (Field(f"vectors of {128 * (bit + 1)}", bit, bit) for bit in range(16))
+        return RegisterChange(reg, a, b, tuple(one for one in lengths if one.of(a) != one.of(b)))
     row = FW_BY_ID.get(reg)
     if row is None:
         return RegisterChange(reg, a, b, differing_fields(reg, a, b))
