@@ -282,6 +282,14 @@ def test_a_qmp_session_is_read_to_its_last_answer() -> None:
 # -- encodings -----------------------------------------------------------------------------------------------------
 
 
+def test_no_escape_sequence_of_a_file_reaches_the_terminal() -> None:
+    log = "Could not set register fw\x1b[31m reg 3: unknown to KVM\nload of migration failed: \x1b]0;x\n"
+    model = {"model": {"name": "ho\x1bst", "props": {"a\x1bb": True, "sve128": True, "sve256": False, "c": "\x1b[2J"}}}
+    for found in (read(log), read(model)):
+        assert str(found).replace("\n", "").isprintable()
+        assert repr(found).isprintable()
+
+
 def test_a_firecracker_snapshot_is_told_with_the_tool_that_prints_it() -> None:
     with pytest.raises(RegisterFileError, match="is a Firecracker snapshot: snapshot-editor info-vmstate"):
         read(b"\0\0\xaa\xaa\x84\x19\x10\x07" + bytes(64))
