@@ -5,7 +5,7 @@
     python -m tools.mutate --only fleet/rows.py    # those in a file or folder of fastsmc
     python -m tools.mutate --resume                # go on where a run stopped: leave out what was seen caught
 
-A mutant (tools/mutants.py, mutants_migrate.py) is one replacement in one file. It is caught when a test fails, crashes or hangs that passes
+A mutant (tools/mutants.py) is one replacement in one file. It is caught when a test fails, crashes or hangs that passes
 without the mutant; each must be, and exit 0 says so; 1 is a survivor. Where the CPU has no AVX-512 VBMI, the wide
 kernels run by loops (tests/support/wide_anywhere.py). .mutants/ keeps a copy of the project per core with its compiled
 kernels, what the last tests said there, and which mutants were caught.

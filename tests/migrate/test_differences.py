@@ -104,6 +104,13 @@ def test_fields_and_bits_say_how_values_differ() -> None:
     assert told["fields"] == [{"field": "SVE (35:32)", "a": "0x0", "b": "0x1"}]
 
 
+def test_vector_lengths_are_told_in_bits() -> None:
+    """field-reports.md, kind 1: two files with SVE vector lengths 0x3 and 0x1."""
+    vls = 0x606000000015FFFF
+    (change,) = diff(of({vls: 0b11}), of({vls: 0b1})).differing
+    assert str(change) == f"{vls:#x} KVM_REG_ARM64_SVE_VLS: 0x3 -> 0x1; vectors of 256 (1:1) 0x1 -> 0x0"
+
+
 def test_unknown_is_not_equal() -> None:
     found = diff(of({PFR0: 1, MIDR: "0b1x"}), of({PFR0: 1, MIDR: 2}))
     assert (found.likeness, found.equal) == (Likeness.UNKNOWN, (PFR0,))

@@ -18,7 +18,8 @@ from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu_log import ONLY_DEST, ONLY_SOURCE, REFUSED, UNKNOWN_TO_KVM, register_spelled
 from fastsmc.migrate.read.reg_report import MISSING, NEW
-from fastsmc.migrate.read.result import RegisterFile
+from fastsmc.migrate.read.result import Format, RegisterFile
+from tests.support.places import ROOT
 from tests.support.read_samples import analyze_migration, fingerprint, reg_list, stream
 
 PFR0, ISAR0 = sysreg(3, 0, 0, 4, 0), sysreg(3, 0, 0, 6, 0)
@@ -72,6 +73,17 @@ def test_the_example_of_the_documentation_clears_and_leaves_what_it_says() -> No
 )
 def test_a_bitmap_forces_its_digits(bitmap: str, before: int, after: int) -> None:
     assert read(template((hex(PFR0), bitmap))).apply({PFR0: before}) == {PFR0: after}
+
+
+def test_v1n1_makes_an_n1_of_a_v1() -> None:
+    """Values of Firecracker's fingerprints of Neoverse V1 and N1, kernel 6.1; its V1N1.json for these registers."""
+    isar0 = "0b0000xxxx00000000xxxx000000000000xxxxxxxxxxxxxxxx0001xxxxxxxxxxxx"
+    isar1 = "0bxxxxxxxx000000000000xxxxxxxxxxxxxxxxxxxx000100000000xxxxxxxx0001"
+    found = read(template((hex(ISAR0), isar0), (hex(ISAR0 + 1), isar1)))
+    assert found.apply({ISAR0: 0x1011111110212120, ISAR0 + 1: 0x0011100000211002}) == {
+        ISAR0: 0x100010211120,
+        ISAR0 + 1: 0x100001,
+    }
 
 
 def test_applying_a_template_knows_what_it_does_not_know() -> None:
@@ -270,6 +282,19 @@ def test_a_qmp_session_is_read_to_its_last_answer() -> None:
 # -- encodings -----------------------------------------------------------------------------------------------------
 
 
+def test_no_escape_sequence_of_a_file_reaches_the_terminal() -> None:
+    log = "Could not set register fw\x1b[31m reg 3: unknown to KVM\nload of migration failed: \x1b]0;x\n"
+    model = {"model": {"name": "ho\x1bst", "props": {"a\x1bb": True, "sve128": True, "sve256": False, "c": "\x1b[2J"}}}
+    for found in (read(log), read(model)):
+        assert str(found).replace("\n", "").isprintable()
+        assert repr(found).isprintable()
+
+
+def test_a_firecracker_snapshot_is_told_with_the_tool_that_prints_it() -> None:
+    with pytest.raises(RegisterFileError, match="is a Firecracker snapshot: snapshot-editor info-vmstate"):
+        read(b"\0\0\xaa\xaa\x84\x19\x10\x07" + bytes(64))
+
+
 @pytest.mark.parametrize("text", [REPORT, "Could not set register fw reg 3 to 2 (is 1)\n", reg_list().decode()])
 def test_text_with_a_byte_order_mark_and_crlf_is_read(text: str) -> None:
     plain, marked = read(text), read(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
@@ -320,3 +345,8 @@ def test_a_stream_of_tcg_says_so_in_its_first_line() -> None:
     kvm = {"ram (2)": {}, "cpu (3)": {"cpreg_vmstate_array_len": "0x1"}}
     kvm["cpu (3)"] |= {"cpreg_vmstate_indexes": "0x6030000000140000", "cpreg_vmstate_values": "0x10001"}  # type: ignore[dict-item]
     assert read(kvm).emulated == ""
+
+
+def test_the_page_about_files_has_every_format() -> None:
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    assert [name for name in Format if f"`{name}`" not in page] == []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.strict_json import member
 
@@ -78,12 +79,12 @@ class CpuModel:
             "other": [f"{name}={value}" for name, value in self.props.items() if not isinstance(value, bool)],
         }
         lines = [f"{self.path}: {self.format}: the properties of QEMU's CPU model {self.name!r}; no registers"]
-        lines += [f"{what}: {', '.join(names)}" for what, names in groups.items() if names]
+        lines += [f"{what}: {printable(', '.join(names))}" for what, names in groups.items() if names]
         lines += [f"vCPU features: {'+'.join(self.features) or 'none'}"]
         if self.sve_lengths:
             off = [f"{name}=off" for name in groups["off"] if (match := _LENGTH.fullmatch(name)) and match[1] == "sve"]
             lines += [f"vector lengths: {', '.join(map(str, self.sve_lengths))} bits; give the other end the same"]
-            lines += [f"  -cpu {','.join([self.name, *off])}"] if off else []
+            lines += [f"  -cpu {printable(','.join([self.name, *off]))}"] if off else []
         return "\n".join(lines)
 
 

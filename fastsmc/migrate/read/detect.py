@@ -61,6 +61,8 @@ _KNOWN = (
 
 _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 """How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
+_FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
+"""How an unpacked snapshot begins on arm64. Source: Firecracker src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
 _UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
@@ -115,7 +117,7 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
     provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
     found = banks(told.vcpus, name)
-    apart = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
+    apart: tuple[str, ...] = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     if len(found) > MAX_BANKS:
         apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
     return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
@@ -127,6 +129,9 @@ def _told(
     """The registers of anything but a stream."""
     if data.startswith(_UTF_16):
         msg = "is text in UTF-16: save it as UTF-8"
+        raise RegisterFileError(msg)
+    if head.startswith(_FIRECRACKER):
+        msg = "is a Firecracker snapshot: snapshot-editor info-vmstate vcpu-states prints the registers in it"
         raise RegisterFileError(msg)
     if wanted is Format.RECORDED_PAYLOAD or (wanted is None and recorded.is_payload(head)):
         return recorded.read_payload(data)

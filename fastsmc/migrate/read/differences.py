@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from fastsmc.errors import InputError
 from fastsmc.facts.field_names import Field, differing_fields
-from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, FwKind
+from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, SVE_VLS, FwKind
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.listing import label, shown
 from fastsmc.migrate.read.result import Format, RegisterFile
@@ -161,23 +161,25 @@ def diff(
     if str(a) == "-" and str(b) == "-":
         msg = "standard input can be one of the two files, not both"
         raise InputError(msg)
-    files = [_file(one, features) for one in (a, b)]
-    ours, theirs = ({**_core(file, vcpu), **file.values_of(vcpu)} for file in files)
+    one, other = (_file(given, features) for given in (a, b))
+    ours, theirs = ({**_core(file, vcpu), **file.values_of(vcpu)} for file in (one, other))
     both = sorted(ours.keys() & theirs.keys())
-    is_list = not files[0].has_values and not files[1].has_values
+    is_list = not one.has_values and not other.has_values
     changes = [RegisterChange(reg, ours[reg], theirs[reg]) for reg in both]
-    untold = [one for one in changes if (one.a is None or one.b is None) and not is_list]
-    differing = [_change(one.reg, one.a, one.b) for one in changes if None not in (one.a, one.b) and one.a != one.b]
-    left = {one.reg for one in (*untold, *differing)}
+    untold = [each for each in changes if (each.a is None or each.b is None) and not is_list]
+    known = (each for each in changes if each.a is not None and each.b is not None)
+    differing = [_change(each.reg, each.a, each.b) for each in known if each.a != each.b]
+    left = {each.reg for each in (*untold, *differing)}
     return RegisterDiff(
-        *files,
+        one,
+        other,
         vcpu,
         {reg: ours[reg] for reg in sorted(ours.keys() - theirs.keys())},
         {reg: theirs[reg] for reg in sorted(theirs.keys() - ours.keys())},
         tuple(differing),
         tuple(untold),
         tuple(reg for reg in both if reg not in left),
-        tuple(_notes(files, {one.reg for one in differing}, is_list=is_list)),
+        tuple(_notes((one, other), {each.reg for each in differing}, is_list=is_list)),
     )
 
 
@@ -202,6 +204,9 @@ def _core(file: RegisterFile, vcpu: int) -> dict[int, int | None]:
 def _change(reg: int, a: int | None, b: int | None) -> RegisterChange:
     assert a is not None
     assert b is not None
+    if reg == SVE_VLS:
+        lengths = (Field(f"vectors of {128 * (bit + 1)}", bit, bit) for bit in range(16))
+        return RegisterChange(reg, a, b, tuple(one for one in lengths if one.of(a) != one.of(b)))
     row = FW_BY_ID.get(reg)
     if row is None:
         return RegisterChange(reg, a, b, differing_fields(reg, a, b))
@@ -212,7 +217,7 @@ def _change(reg: int, a: int | None, b: int | None) -> RegisterChange:
     return RegisterChange(reg, a, b, tuple(one for one in bits if one.of(a) != one.of(b)))
 
 
-def _notes(files: list[RegisterFile], differing: set[int], *, is_list: bool) -> Iterable[str]:
+def _notes(files: tuple[RegisterFile, RegisterFile], differing: set[int], *, is_list: bool) -> Iterable[str]:
     if is_list:
         yield "Neither file tells values: ids are compared."
     if differing & COUNTERS:

@@ -32,3 +32,12 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
             msg = f"line {number}: {len(line)} characters, and a register takes less than {MAX_LINE}"
             raise RegisterFileError(msg)
         yield number, line.strip()
+
+
+def printable(text: str) -> str:
+    r"""Text out of a file as a terminal may show it: what is not printable becomes a question mark.
+
+    >>> printable("fw\x1b[31m reg 3")
+    'fw?[31m reg 3'
+    """
+    return "".join(char if char.isprintable() else "?" for char in text)

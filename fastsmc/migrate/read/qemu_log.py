@@ -23,7 +23,7 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.migrate.read.limits import MAX_LINE, MAX_REGISTERS
-from fastsmc.migrate.read.lines import each_line
+from fastsmc.migrate.read.lines import each_line, printable
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
 from fastsmc.migrate.read.result import Format
 
@@ -104,18 +104,18 @@ def _sentence(line: str) -> str:
     if lengths := _LENGTHS.search(line):
         return f"{lengths[1]} registers in the stream, {lengths[2]} at the destination: too many."
     other = _OTHER.search(line)
-    return f"QEMU: {other[1]}" if other else ""
+    return f"QEMU: {printable(other[1])}" if other else ""
 
 
 def _register(line: str, number: int) -> NamedRegister | None:
     for pattern, said in _REGISTERS:
         if not (match := pattern.search(line)):
             continue
-        spelled = match[1].strip()
+        spelled = printable(match[1].strip())
         reg = register_spelled(spelled)
         values = [int(digits, 16) for digits in match.groups()[1:]] if said == REFUSED else []
         given, own = (*values, None, None)[:2]
-        said = said or f"KVM refused it: {match[2].strip()}"
+        said = said or f"KVM refused it: {printable(match[2].strip())}"
         words = spelled.partition(" ")[2].strip() if spelled.startswith("0x") else ""
         return NamedRegister(reg, (words or spelled)[:80], said, number, given=given, own=own)
     return None
