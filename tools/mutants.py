@@ -357,4 +357,11 @@ MUTANTS = [
         ('if n_vcpu > 1 and not data["last_has_index"]:', 'if not data["last_has_index"]:'),
     ),
     *_in("migrate/qemu/machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
+    *_in(
+        "usage/least.py",
+        ("if what != Verdict.DENIED]", "if what == Verdict.HANDLED]"),
+        ("begin = max(begin, last + 1)", "begin = max(begin, last)"),
+    ),
+    *_in("traces/counted.py", ("if not (n >= 0 and new < _MOST):", "if not new < _MOST:")),
+    *_in("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
 ]
