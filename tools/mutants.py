@@ -299,5 +299,12 @@ MUTANTS = [
         ),
         ("            if base != _SUSPEND:", "            if True:"),
     ),
+    *in_file(
+        "usage/least.py",
+        ("if what != Verdict.DENIED]", "if what == Verdict.HANDLED]"),
+        ("begin = max(begin, last + 1)", "begin = max(begin, last)"),
+    ),
+    *in_file("traces/counted.py", ("if not (n >= 0 and new < _MOST):", "if not new < _MOST:")),
+    *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
     *MUTANTS_MIGRATE,
 ]

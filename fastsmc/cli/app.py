@@ -1,6 +1,6 @@
 """The command line: parses, calls the library, prints. Results go to stdout, everything else to stderr.
 
-Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted.
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fastsmc.cli.scope import scope
 from fastsmc.cli.simulate import simulate
 from fastsmc.errors import FastsmcError
 
-EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 130 interrupted."
+EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted."
 
 app = typer.Typer(
     name="fastsmc",

@@ -135,10 +135,10 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
     is_stream = file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
     has_firmware = any(reg_class(reg) in FIRMWARE_CLASSES for reg in values)
     if kernel is not None:
-        rules = release(kernel)
+        given = release(kernel)
         if has_firmware or not is_stream:
-            return rules, ""
-        return None, f"a stream of QEMU's TCG, without firmware registers: {rules.name} is not its kernel"
+            return given, ""
+        return None, f"a stream of QEMU's TCG, without firmware registers: {given.name} is not its kernel"
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
     if told:
         try:

@@ -132,7 +132,7 @@ class Matrix:
         def cell(one: tuple[str, ...], other: tuple[str, ...]) -> Cell:
             if one is not other:
                 return by_name[one[0], other[0]]
-            return max((by_name[pair] for pair in product(one, repeat=2)), key=lambda each: _WORSE[each.outlook])
+            return max((by_name[pair] for pair in product(one, one)), key=lambda each: _WORSE[each.outlook])
 
         return names, [[cell(one, other) for other in like] for one in like]
 
