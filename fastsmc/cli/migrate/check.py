@@ -29,6 +29,8 @@ def check(
     dest_features: Annotated[str | None, typer.Option(help="vCPU features of DEST.")] = None,
     source_release: Annotated[str | None, typer.Option(help="Kernel of a SOURCE file that does not tell it.")] = None,
     dest_release: Annotated[str | None, typer.Option(help="Kernel of a DEST file that does not tell it.")] = None,
+    source_template: Annotated[Path | None, typer.Option(help="Firecracker CPU template of SOURCE's VM.")] = None,
+    dest_template: Annotated[Path | None, typer.Option(help="Firecracker CPU template of DEST's VM.")] = None,
     accept_unknown: Annotated[bool, typer.Option(help="Exit with 0, not 5, where the outlook is unknown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Every known release against every other.")] = False,
@@ -47,6 +49,7 @@ def check(
     """
     if matrix:
         given = (source, dest, source_features, dest_features, source_release, dest_release)
+        given += (source_template, dest_template)
         if any(value is not None for value in given):
             msg = "--matrix compares all known releases: leave out SOURCE, DEST and their options"
             raise typer.BadParameter(msg)
@@ -68,6 +71,8 @@ def check(
         dest_features=dest_features,
         source_release=source_release,
         dest_release=dest_release,
+        source_template=source_template,
+        dest_template=dest_template,
         accept_unknown=accept_unknown,
     )
     try:

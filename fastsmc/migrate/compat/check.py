@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from fastsmc.errors import InputError
@@ -17,6 +18,7 @@ from fastsmc.migrate.compat.named import (
     looks_like_release,
     names_features,
     normal_features,
+    split_features,
     unknown,
 )
 from fastsmc.migrate.compat.needed import to_know
@@ -24,8 +26,10 @@ from fastsmc.migrate.compat.remedies import remedies
 from fastsmc.migrate.compat.result import Direction, MigrationCheck
 from fastsmc.migrate.compat.side import Side, paired
 from fastsmc.migrate.compat.stops import TCG, stop
+from fastsmc.migrate.compat.templates import refusal, started, template_of, with_features
 from fastsmc.migrate.compat.visible import cautions
 from fastsmc.migrate.compat.vmms import RULES, scope, with_tolerance
+from fastsmc.migrate.read.cpu_template import CpuTemplate
 from fastsmc.migrate.read.result import RegisterFile
 
 
@@ -38,6 +42,8 @@ def check(
     dest_features: str | None = None,
     source_release: str | None = None,
     dest_release: str | None = None,
+    source_template: str | Path | None = None,
+    dest_template: str | Path | None = None,
     accept_unknown: bool = False,
 ) -> MigrationCheck:
     """Whether a VM restores on another kernel or host, forward and backward, and every register that fails. Modelled.
@@ -49,6 +55,7 @@ def check(
             version "qemu:10.1", "cloud-hypervisor:v42". Without one it is the newest that is known.
         source_features, dest_features: vCPU features where the side's text does not hold them.
         source_release, dest_release: the kernel of a file that does not tell it.
+        source_template, dest_template: Firecracker's CPU template with which the VM starts on that side.
         accept_unknown: take a direction of which it cannot be known whether the VM restores for one that does. Its
             outlook stays unknown; `ok` is True.
 
@@ -64,15 +71,31 @@ def check(
     """
     by = VmmVersion.of(vmm, tuple(RULES))
     asked = (source, source_features, source_release), (dest, dest_features, dest_release)
-    one, other = paired(*_sides(asked, RULES[by.vmm].features))
-    return compare(one, other, by, accept_unknown=accept_unknown)
+    templates = template_of(source_template, by), template_of(dest_template, by)
+    one, other = paired(*_sides(asked, RULES[by.vmm].features, templates))
+    return compare(one, other, by, templates, accept_unknown=accept_unknown)
 
 
-def compare(one: Side, other: Side, by: VmmVersion, *, accept_unknown: bool = False) -> MigrationCheck:
-    """Both directions between two sides that `paired` has made."""
-    forward = direction(one, other, by, accept_unknown=accept_unknown)
-    backward = direction(other, one, by, accept_unknown=accept_unknown)
-    return MigrationCheck(one.info, other.info, by.vmm, by.version, forward, backward)
+Templates = tuple[CpuTemplate | None, CpuTemplate | None]
+
+
+def compare(
+    one: Side, other: Side, by: VmmVersion, templates: Templates = (None, None), *, accept_unknown: bool = False
+) -> MigrationCheck:
+    """Both directions between two sides that `paired` has made.
+
+    A template is applied when a VM starts and never when it is restored, so only the side it leaves has its values.
+    """
+    ways = []
+    for template, source, dest in ((templates[0], one, other), (templates[1], other, one)):
+        if template is None:
+            ways.append(direction(source, dest, by, accept_unknown=accept_unknown))
+            continue
+        begun, refused = started(template, source)
+        way = direction(begun, dest, by, accept_unknown=accept_unknown)
+        unsure = tuple(fate for fate in refused if fate.errno is None)
+        ways.append(replace(way, reason=refusal(template, refused), unjudged=(*unsure, *way.unjudged)))
+    return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1])
 
 
 def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool = False) -> Direction:
@@ -107,7 +130,7 @@ _Asked = tuple[str | Path | RegisterFile, str | None, str | None]
 """What the user named as a side, its vCPU features, and the kernel of a file."""
 
 
-def _sides(asked: tuple[_Asked, _Asked], usual: str) -> tuple[Side, Side]:
+def _sides(asked: tuple[_Asked, _Asked], usual: str, templates: Templates) -> tuple[Side, Side]:
     """Both sides; one that names no vCPU features takes those of a file beside it, or else both the usual ones."""
     filed = [from_word(*each) if is_file(each[0]) else None for each in asked]
     is_open = [side is None and not names_features(each[0], each[1]) for side, each in zip(filed, asked, strict=True)]
@@ -119,14 +142,26 @@ def _sides(asked: tuple[_Asked, _Asked], usual: str) -> tuple[Side, Side]:
     else:
         taken, note = DEFAULT_FEATURES, f"vCPU features {DEFAULT_FEATURES} assumed, as none are named"
     found = []
-    for side, each, is_unnamed in zip(filed, asked, is_open, strict=True):
+    for side, each, is_unnamed, template in zip(filed, asked, is_open, templates, strict=True):
         if side is not None:
             found.append(side)
-        elif is_unnamed:
-            found.append(from_word(each[0], taken, each[2]).noted(note))
+        elif template is not None:
+            found.append(_templated(each, taken if is_unnamed else each[1], template))
         else:
-            found.append(from_word(*each))
+            found.append(from_word(each[0], taken, each[2]).noted(note) if is_unnamed else from_word(*each))
+    for k, other in ((0, 1), (1, 0)):
+        if is_open[k] and templates[k] is None and templates[other] is not None:
+            features = found[other].features  # a snapshot has them, and the vCPU that it is restored to gets them
+            note = f"vCPU features {features} assumed: the snapshot has them"
+            found[k] = from_word(asked[k][0], features, asked[k][2]).noted(note)
     return found[0], found[1]
+
+
+def _templated(asked: _Asked, features: str | None, template: CpuTemplate) -> Side:
+    """A side named by release or host, with the vCPU features that a template gives it."""
+    name, own = split_features(str(asked[0]), features)
+    made = with_features(template, own)
+    return from_word(name, made, asked[2]).noted(f"vCPU features {made}, as the CPU template has them")
 
 
 _CPU_HOST = "QEMU's -cpu host adds sve and pauth where the CPU has them, name them then (6.12+pmu+sve+pauth)"

@@ -1,0 +1,90 @@
+"""Firecracker's CPU templates as a part of a side: the VM that leaves it starts with one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fastsmc.errors import InputError
+from fastsmc.facts.registers import sysreg
+from fastsmc.migrate.compat.check import check
+from fastsmc.migrate.compat.result import Outlook
+from tests.support.dumps import dumped, field, written
+
+ISAR0, SHA2 = sysreg(3, 0, 0, 6, 0), 12
+FIRECRACKER = "firecracker:1.16"
+
+
+def template(folder: Path, *, modifiers: dict[int, str] | None = None, features: str = "") -> Path:
+    """A custom CPU template that forces bits of registers, given from the highest, and of the features' word 0."""
+    told = {
+        "kvm_capabilities": [],
+        "vcpu_features": [{"index": 0, "bitmap": features}] if features else [],
+        "reg_modifiers": [{"addr": f"{reg:#x}", "bitmap": bits} for reg, bits in (modifiers or {}).items()],
+    }
+    path = folder / "template.json"
+    path.write_text(json.dumps(told), encoding="utf-8")
+    return path
+
+
+def without_sha2(folder: Path) -> Path:
+    return template(folder, modifiers={ISAR0: "0b" + "x" * 48 + "0000" + "x" * 12})
+
+
+def test_a_guest_that_is_offered_less_restores_where_less_is_there(tmp_path: Path) -> None:
+    """A CPU without SHA-2 beside one with it: the source's template hides it."""
+    less = written(tmp_path, "less", dumped("linux-6.12.107-max", fields={field(3, 0, 0, 6, 0, SHA2): 0}))
+    bare = check("6.12", less, vmm=FIRECRACKER)
+    assert [fate.name for fate in bare.forward.failing] == ["ID_AA64ISAR0_EL1"]
+    found = check("6.12", less, vmm=FIRECRACKER, source_template=without_sha2(tmp_path))
+    assert found.forward.outlook is Outlook.RESTORES
+    assert "with the CPU template" not in " ".join(found.dest.notes)
+    assert found.backward.outlook is Outlook.RESTORES, "a template is not applied to a VM that is restored"
+
+
+def test_where_id_registers_are_fixed_the_vm_never_starts(tmp_path: Path) -> None:
+    found = check("6.1", "6.1", vmm=FIRECRACKER, source_template=without_sha2(tmp_path)).forward
+    assert found.outlook is Outlook.FAILS
+    assert "never starts" in found.summary
+    assert "ID_AA64ISAR0_EL1" in found.summary
+
+
+def test_where_a_vendor_may_let_them_be_written_it_is_unknown(tmp_path: Path) -> None:
+    """Amazon's 6.1: templates work there, by patches of its own that were not read."""
+    host = written(tmp_path, "host", dumped("linux-6.1.192-max", kernel="6.1.172-216.329.amzn2023.aarch64"))
+    found = check(host, host, vmm=FIRECRACKER, source_template=without_sha2(tmp_path)).forward
+    assert found.outlook is Outlook.UNKNOWN
+    assert "ID_AA64ISAR0_EL1" in {fate.name for fate in found.unjudged}
+
+
+def test_features_of_a_template_travel_with_the_snapshot(tmp_path: Path) -> None:
+    """SVE and pointer authentication, bits 4 to 6. Source: aarch64_with_sve_and_pac.json, Firecracker 1320786a7."""
+    path = template(tmp_path, features="0b111xxxx")
+    found = check("6.12", "6.12", vmm=FIRECRACKER, source_template=path)
+    assert found.source.features == found.dest.features == "psci02+sve+pauth"
+    assert found.forward.outlook is Outlook.RESTORES
+    assert check("6.12", "6.12+psci02", vmm=FIRECRACKER, source_template=path).forward.outlook is Outlook.FAILS
+
+
+@pytest.mark.parametrize(
+    ("vmm", "features", "told"),
+    [
+        ("qemu", "", "CPU templates are Firecracker's, from 1.4 on; qemu 11.1 takes none"),
+        ("firecracker:1.3", "", "firecracker 1.3 takes none"),
+        (FIRECRACKER, "0b1110000", "clears the vCPU feature psci02"),  # Firecracker's own before 1320786a7
+    ],
+)
+def test_templates_that_cannot_be_applied_say_why(tmp_path: Path, vmm: str, features: str, told: str) -> None:
+    path = template(tmp_path, features=features)
+    with pytest.raises(InputError, match=told):
+        check("6.12", "6.12", vmm=vmm, source_template=path)
+
+
+def test_what_is_no_template_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "host", dumped("linux-6.12.107-max"))
+    with pytest.raises(InputError, match="is no Firecracker CPU template"):
+        check("6.12", "6.12", vmm=FIRECRACKER, source_template=path)
+    with pytest.raises(InputError, match="is a Firecracker CPU template"):
+        check(without_sha2(tmp_path), "6.12", vmm=FIRECRACKER)
