@@ -70,7 +70,7 @@ COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_lin
 """What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
 WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|blocks|answers_wide))\.py")
 """What only a CPU with AVX-512 VBMI runs by itself."""
-STEERS_WIDE = re.compile(r"fastsmc/(dispatcher/decide|fleet/rows|fleet/bit_rows|calls/grouped)\.py")
+STEERS_WIDE = re.compile(r"fastsmc/(kernels|dispatcher/decide|fleet/rows|fleet/bit_rows|calls/grouped)\.py")
 """What chooses the wide kernels or makes their tables: a mutant may be out of the reach of the portable kernels."""
 WIDE_FILES = ("tests/dispatcher/test_wide.py", "tests/calls/test_grouped.py", "tests/dispatcher/test_answers.py")
 """Which tests run the wide kernels, also where the CPU lacks their instructions."""

@@ -184,6 +184,9 @@ def test_a_compact_copy_of_one_host_carries_the_payloads_it_restored(
     host: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "small"
+    for path in host.glob("*.jsonl.xz"):
+        if path.name.partition(".")[0] not in REPLAYS:
+            path.unlink()  # records of calls, which take longest and are no part of this
     size = compact([host], small)
     assert size == sum(path.stat().st_size for path in small.rglob("*.xz"))
     assert bad(replayed(small / DESTINATION)) == []
