@@ -94,7 +94,7 @@ def scope_cost(
     >>> from fastsmc.facts.register_sets import register_set
     >>> today = scope_cost(register_set("7.3"), 512, Scope.VM_GLOBAL)
     >>> int(today.save_ioctls), int(scope_cost(register_set("7.3"), 512, Scope.VM_SCOPED).save_ioctls)
-    (225792, 153230)
+    (225792, 154252)
     """
     scope, vmm, codec = one_of("scope", scope, Scope), Vmm.among(vmm, COUNTED), one_of("codec", codec, Codec)
     if codec.is_global_once:

@@ -101,7 +101,7 @@ def test_bad_input_ends_in_its_code_with_one_sentence(
 def test_trace_counts_calls_by_service() -> None:
     done = fastsmc("trace", TRACE)
     calls = sum(": kvm_hvc_arm64: " in line for line in TRACE.read_text().splitlines())
-    assert done.stdout.splitlines()[-1] == f"{calls} calls (recorded)"
+    assert done.stdout.splitlines()[-1].startswith(f"{calls} calls (recorded)")
     told = json.loads(fastsmc("trace", "--json", TRACE).stdout)
     assert sum(row["calls"] for row in told["rows"]) == told["calls"] == calls
 
@@ -137,7 +137,7 @@ def test_a_reader_that_has_gone_changes_no_exit_code(arguments: list[str], code:
         run.stdout.close()
         told = run.stderr.read().decode()
         assert run.wait(timeout=60) == code, told
-    assert told == ("fastsmc: 6.18 to 6.12 fails with qemu: 2 registers stand in the way\n" if code else "")
+    assert told == ("fastsmc: 6.18 to 6.12 fails with qemu 11.1: 1 register stands in the way\n" if code else "")
 
 
 def test_an_output_that_cannot_be_written_ends_in_3_and_a_closed_one_in_0() -> None:

@@ -29,7 +29,7 @@ def results() -> dict[str, Any]:
     """Something that every public function returns, by a name."""
     log = ROOT / "tests" / "downtime" / "source-10.0.2.log"
     query = ROOT / "tests" / "downtime" / "query-migrate-10.0.2.json"
-    check = smc.migrate.check(STREAMS / "max-1.bin.xz", "6.18")
+    check = smc.migrate.check("6.18", "6.12")
     file = smc.migrate.inspect(STREAMS / "max-4.bin.xz")
     matrix = smc.migrate.matrix(("6.12", "6.18"))
     more = smc.migrate.add_registers("6.18+pmu", n_new=1, n_vcpu=[8, 512], link=LINK)

@@ -160,7 +160,7 @@ def test_a_report_names_new_and_missing_registers(prefix: str, name: str) -> Non
 
 def test_a_report_that_lacks_a_register_it_announces_is_refused() -> None:
     refuse(REPORT.replace("\tARM64_SYS_REG(3, 0, 2, 0, 3),\n", ""), "2 registers are announced as missing, and 1 are")
-    refuse(REPORT.replace("3, 0, 2, 0, 3", "3, 0, 2, 0, 9"), "line 13: 'ARM64_SYS_REG.* is not a term")
+    refuse(REPORT.replace("3, 0, 2, 0, 3", "3, 0, 2, 0, 9"), "line 13: 'ARM64_SYS_REG.* is no system register")
 
 
 def test_a_line_of_a_list_alone_is_a_fragment_and_a_whole_list_is_not() -> None:

@@ -49,8 +49,7 @@ def check(
     """
     if matrix:
         given = (source, dest, source_features, dest_features, source_release, dest_release)
-        given += (source_template, dest_template)
-        if any(value is not None for value in given):
+        if any(value is not None for value in (*given, source_template, dest_template)):
             msg = "--matrix compares all known releases: leave out SOURCE, DEST and their options"
             raise typer.BadParameter(msg)
         _matrix(features, vmm, as_json, csv_file, figure, strict=strict, accept_unknown=accept_unknown)

@@ -97,7 +97,9 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     left_out = _left_out(file, values, rules, wanted)
     if left_out:
         notes += (f"{len(left_out)} registers that such a vCPU has are not in it: part of a list?",)
-    return Side(name, SideBasis.FILE, rules, wanted, values, notes=notes, left_out=left_out).in_list_order()
+    is_told = kernel is not None or bool(file.provenance.told_by.get("kernel_version") or _beside(file))
+    side = Side(name, SideBasis.FILE, rules, wanted, values, notes=notes, left_out=left_out, tells_kernel=is_told)
+    return side.in_list_order()
 
 
 def _left_out(file: RegisterFile, values: Values, rules: Release | None, features: str) -> frozenset[int]:

@@ -68,10 +68,10 @@ def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vl
     value = source.values[reg]
     is_same_kernel = source.release == dest.release
     if reg in dest.doubtful and not (is_same_kernel and reg in source.doubtful):
-        return None, f"there {dest.doubtful[reg]}"
+        return None, dest.doubtful[reg]
     if reg in source.doubtful and reg not in dest.values and not is_same_kernel:
         return None, source.doubtful[reg]
-    if reg in dest.left_out:
+    if reg in dest.left_out and dest.tells_kernel:
         return _LEFT_OUT_THERE
     if reg == SVE_VLS and is_vls_early and reg in dest.values:
         return _vector_lengths(value, dest.values[reg])

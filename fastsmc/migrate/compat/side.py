@@ -40,6 +40,7 @@ class Side:
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
         doubtful: registers of which it is not certain whether such a kernel lists them, each with the reason.
         left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
+        tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Side:
     notes: tuple[str, ...] = ()
     doubtful: Mapping[int, str] = field(default_factory=dict)
     left_out: frozenset[int] = frozenset()
+    tells_kernel: bool = True
 
     @property
     def info(self) -> SideInfo:

@@ -42,7 +42,8 @@ def cautions(source: Side, dest: Side, vmm: Vmm, fates: Sequence[RegisterFate]) 
         fates: of all registers; those that the destination refuses are taken as left out.
     """
     lost = {fate.reg for fate in fates if fate.errno}
-    skipped = [fate.reg for fate in fates if fate.errno == OK and fate.reg in source.values.keys() - dest.values.keys()]
+    missing = source.values.keys() - dest.values.keys()
+    skipped = [fate.reg for fate in fates if fate.errno == OK and fate.reg in missing]
     written = carried(source, vmm) - lost - set(skipped)
     found = [*_not_carried(source, dest, vmm), *_tolerated(skipped, vmm), *_kept(source, dest, vmm)]
     found += _vector_lengths(source, dest, vmm)

@@ -52,7 +52,8 @@ DBGDTRTX = 0x40200000200E0298
 
 def carried(side: Side, vmm: Vmm) -> frozenset[int]:
     """Ids that a VMM writes one by one."""
-    return frozenset(reg for reg in side.values if reg_class(reg) not in RULES[vmm].apart)
+    apart = RULES[vmm].apart
+    return frozenset(reg for reg in side.values if reg_class(reg) not in apart)
 
 
 def dropped(side: Side, vmm: Vmm) -> tuple[int, ...]:
