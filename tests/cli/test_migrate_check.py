@@ -18,7 +18,8 @@ from tests.support.command import fastsmc
 @cache
 def of_features(features: str, vmm: str) -> Matrix:
     """Every release against every other takes seconds; only its first test waits for them."""
-    return matrix(features=features, vmm=vmm)
+    some = ("5.10", "6.1", "6.12", "6.18") if vmm == "firecracker" else None
+    return matrix(some, features=features, vmm=vmm)
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +149,7 @@ def test_a_vmm_that_refuses_before_it_writes_is_no_pass_in_the_matrix(tmp_path: 
     assert not cells & {"ok", "?"}
     assert done.stdout.splitlines()[-1] == "no: firecracker 1.16 refuses such a vCPU before it writes a register"
     root = ElementTree.fromstring((tmp_path / "m.svg").read_text(encoding="utf-8"))
-    assert "1156 of 1156 directions between kernels fail" in " ".join(" ".join(root.itertext()).split())
+    assert "16 of 16 directions between kernels fail" in " ".join(" ".join(root.itertext()).split())
 
 
 def test_a_matrix_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ def interrupted(folder: Path, *options: str, times: int, chunk_s: int = 0) -> tu
         return run.returncode, out, error
 
 
+@pytest.mark.soak("an interrupted run of some seconds; make test has the short ones")
 def test_ctrl_c_keeps_what_was_counted_and_marks_it(tmp_path: Path) -> None:
     code, out, error = interrupted(tmp_path, "--json", "--out", "a.json", times=1)
     assert code == 130

@@ -213,6 +213,7 @@ print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgathe
     assert registers > 100
 
 
+@pytest.mark.soak("processes that compile for other CPUs")
 @pytest.mark.parametrize(
     "settings",
     [

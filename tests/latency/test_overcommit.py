@@ -145,6 +145,7 @@ def test_a_thread_that_wakes_waits_for_what_is_left_of_a_slice_and_the_others(
         right_bucket("waiting", sample.waiting, 1 - load * (1 - share), survival, reach=3)
 
 
+@pytest.mark.soak("long runs beside the closed form")
 def test_where_few_calls_wait_for_the_lock_the_model_is_right() -> None:
     cores = Cores(4, 16, SLICE, 400_000, 0, 5000, 2, 0)
     simulation, runs = modelled(cores, count=64, calls=3000), plain(cores, n_run=16, n_call=20_000)

@@ -271,6 +271,7 @@ def test_guest_memory_that_is_damaged(old: int, new: int, match: str) -> None:
     refuse(data.replace(old.to_bytes(8, "big"), new.to_bytes(8, "big"), 1), match)
 
 
+@pytest.mark.soak("a file that could keep a reader busy for minutes")
 def test_a_sea_of_footers_is_refused_and_not_searched_for_ever() -> None:
     data = small_stream(NODESC)
     at = section(data, b"cpu", 0).start

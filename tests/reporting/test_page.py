@@ -240,6 +240,7 @@ def test_the_data_is_beside_the_page(run: Run, folder: Path, page: str) -> None:
     assert run.provenance.cpu.replace("@", "") in page.replace("@", "")
 
 
+@pytest.mark.soak("a second page of the same run, byte for byte")
 def test_the_same_run_gives_the_same_bytes(folder: Path, drawn_again: Path) -> None:
     again = drawn_again / "again"
     assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
