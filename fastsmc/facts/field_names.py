@@ -1,35 +1,29 @@
 """The names of the fields of ID registers, by which a difference between two values is told.
 
-ID registers are sixteen fields of four bits, with few exceptions that are told by their bits here. Sources: Arm ARM
-DDI 0487, chapter D24; Linux arch/arm64/tools/sysreg; names and places compared with QEMU 7.2 target/arm/cpu.h and TF-A
-include/arch/aarch64/arch.h (6a164dda7). A field whose name is not known is told by its bits, and so are all of the
-AArch32 ID registers.
+Fields with a rule of their own are those of `id_fields`; here are the names of those without one. Sources: Arm ARM DDI
+0487, chapter D24; Linux arch/arm64/tools/sysreg; names and places compared with QEMU 7.2 target/arm/cpu.h and TF-A
+include/arch/aarch64/arch.h (6a164dda7). A field whose name is not known is told by its bits.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
+from fastsmc.facts.id_fields import id_fields
 from fastsmc.facts.registers import ARCH_ARM64, ARCH_MASK, CLASS_MASK, CLASS_SYSREG, Encoding
 
-_AA64 = """
-4 0 EL0 EL1 EL2 EL3 FP AdvSIMD GIC RAS SVE SEL2 MPAM AMU DIT RME CSV2 CSV3
-4 1 BT SSBS MTE RAS_frac MPAM_frac - SME RNDR_trap CSV2_frac NMI MTE_frac GCS THE MTEX DF2 PFAR
-4 2 MTEPERM MTESTOREONLY MTEFAR - UINJ - - - FPMR - - - - - - -
-4 4 SVEver AES - - BitPerm BF16 B16B16 - SHA3 - SM4 I8MM - F32MM F64MM -
-5 0 DebugVer TraceVer PMUVer BRPs PMSS WRPs SEBEP CTX_CMPs
-    PMSVer DoubleLock TraceFilt TraceBuffer MTPMU BRBE ExtTrcBuff HPMN0
-6 0 - AES SHA1 SHA2 CRC32 Atomic TME RDM SHA3 SM3 SM4 DP FHM TS TLB RNDR
-6 1 DPB APA API JSCVT FCMA LRCPC GPA GPI FRINTTS SB SPECRES BF16 DGH I8MM XS LS64
-6 2 WFxT RPRES GPA3 APA3 MOPS BC PAC_frac CLRBHB SYSREG_128 SYSINSTR_128 PRFMSLC - RPRFM CSSC LUT ATS1A
-6 3 CPA FAMINMAX TLBIW - - - - - - - - - - - - -
-7 0 PARANGE ASIDBITS BIGEND SNSMEM BIGENDEL0 TGRAN16 TGRAN64 TGRAN4 TGRAN16_2 TGRAN64_2 TGRAN4_2 EXS - - FGT ECV
-7 1 HAFDBS VMIDBits VH HPDS LO PAN SpecSEI XNX TWED ETS HCX AFP nTLBPA TIDCP1 CMOW ECBHB
-7 2 CnP UAO LSM IESB VARange CCIDX NV ST AT IDS FWB - TTL BBM EVT E0PD
-7 3 TCRX SCTLRX S1PIE S2PIE S1POE S2POE AIE MEC D128 D128_2 SNERR ANERR - SDERR ADERR Spec_FPACC
-7 4 - EIESB ASID2 HACDBS FGWTE3 NV_frac E2H0 - - E3DSE - - - - - -
+_MORE = """
+4 0 RME 52
+4 2 MTEPERM 0 UINJ 16
+5 0 HPMN0 60
+6 2 PAC_frac 24 SYSREG_128 32 SYSINSTR_128 36 PRFMSLC 40 ATS1A 60
+6 3 CPA 0 TLBIW 8
+7 1 nTLBPA 48 CMOW 56
+7 3 S2PIE 12 S2POE 20 AIE 24 MEC 28 D128 32 D128_2 36 SNERR 40 ANERR 44 SDERR 52 ADERR 56 Spec_FPACC 60
+7 4 EIESB 4 ASID2 8 HACDBS 12 FGWTE3 16 E3DSE 36
 """
-"""CRm, op2, then the names of the fields from bits 3:0 up; a dash where there is none, or none that is known."""
+"""CRm and op2, then the names of fields of four bits, each with its lowest bit."""
 
 
 class Field(NamedTuple):
@@ -56,35 +50,31 @@ class Field(NamedTuple):
         return f"{self.name} ({self.high}:{self.low})" if self.name else f"bits {self.high}:{self.low}"
 
 
-def _rows() -> dict[Encoding, tuple[Field, ...]]:
-    rows = (row.split() for row in _AA64.strip().replace("\n    ", " ").split("\n"))
-    return {
-        Encoding(3, 0, 0, int(crm), int(op2)): tuple(
-            Field("" if name == "-" else name, 4 * n + 3, 4 * n) for n, name in enumerate(names)
-        )
-        for crm, op2, *names in rows
-    }
+@cache
+def _fields() -> dict[Encoding, tuple[Field, ...]]:
+    """The fields of each register whose fields have names, lowest first; those without a name fill the ID registers."""
+    found: dict[Encoding, list[Field]] = {}
+    for encoding, fields in id_fields().items():
+        found[encoding] = [Field(each.name.partition(".")[2], each.low + each.width - 1, each.low) for each in fields]
+    for row in _MORE.strip().splitlines():
+        crm, op2, *words = row.split()
+        names = zip(words[::2], map(int, words[1::2]), strict=True)
+        found[Encoding(3, 0, 0, int(crm), int(op2))] += [Field(name, low + 3, low) for name, low in names]
+    for encoding, named in found.items():
+        taken = {field.low for field in named}
+        named += [field for field in _UNNAMED if encoding.is_id_register and field.low not in taken]
+        named.sort(key=lambda field: field.low)
+    return {encoding: tuple(named) for encoding, named in found.items()} | {_MIDR: _MIDR_FIELDS}
 
 
-_FIELDS = _rows() | {
-    Encoding(3, 0, 0, 0, 0): (
-        Field("Revision", 3, 0),
-        Field("PartNum", 15, 4),
-        Field("Architecture", 19, 16),
-        Field("Variant", 23, 20),
-        Field("Implementer", 31, 24),
-    ),
-    Encoding(3, 3, 0, 0, 1): (
-        Field("IminLine", 3, 0),
-        Field("L1Ip", 15, 14),
-        Field("DminLine", 19, 16),
-        Field("ERG", 23, 20),
-        Field("CWG", 27, 24),
-        Field("IDC", 28, 28),
-        Field("DIC", 29, 29),
-        Field("TminLine", 37, 32),
-    ),
-}
+_MIDR = Encoding(3, 0, 0, 0, 0)
+_MIDR_FIELDS = (
+    Field("Revision", 3, 0),
+    Field("PartNum", 15, 4),
+    Field("Architecture", 19, 16),
+    Field("Variant", 23, 20),
+    Field("Implementer", 31, 24),
+)
 _UNNAMED = tuple(Field("", low + 3, low) for low in range(0, 64, 4))
 
 
@@ -97,7 +87,7 @@ def named_fields(reg: int) -> tuple[Field, ...]:
     if reg & ARCH_MASK != ARCH_ARM64 or reg & CLASS_MASK != CLASS_SYSREG:
         return ()
     encoding = Encoding.of(reg)
-    return _FIELDS.get(encoding, _UNNAMED if encoding.is_id_register else ())
+    return _fields().get(encoding, _UNNAMED if encoding.is_id_register else ())
 
 
 def differing_fields(reg: int, one: int, other: int) -> tuple[Field, ...]:

@@ -56,7 +56,7 @@ def saved(path: Path, values: dict[int, int | str]) -> Path:
         (sysreg(3, 0, 0, 7, 2), 0, 0x1 << 44, "bits 47:44"),
         (MIDR, 0x413FD0C1, 0x411FD401, "PartNum (15:4), Variant (23:20)"),
         (sysreg(3, 3, 0, 0, 1), 0, 1 << 28 | 1 << 40, "IDC (28:28), bits 40:40"),
-        (sysreg(3, 0, 0, 1, 1), 0x10010000, 0x30010000, "bits 31:28"),
+        (sysreg(3, 0, 0, 1, 1), 0x10010000, 0x30010000, "GIC (31:28)"),
         (sysreg(3, 0, 2, 0, 0), 0, 1, ""),
         (0x6030000000100040, 0, 1, ""),
     ],
