@@ -25,7 +25,7 @@ MUTANTS_MIGRATE = [
         "migrate/compat/stops.py",
         ("(missing and len(incoming) > len(own)):", "(missing and len(incoming) >= len(own)):"),
         ("fate.reg in incoming - own]", "fate.reg in own - incoming]"),
-        ("or by.can(Ability.SAVES_SVE):", "or True:"),
+        ("if not is_asked or by.can(Ability.SAVES_SVE):", "if True:"),
     ),
     *in_file(
         "migrate/compat/values.py",
@@ -34,7 +34,7 @@ MUTANTS_MIGRATE = [
     ),
     *in_file(
         "migrate/compat/result.py",
-        ("return Outlook.UNKNOWN if self.unjudged else", "return Outlook.RESTORES if self.unjudged else"),
+        ("return Outlook.UNKNOWN if self.unjudged or", "return Outlook.UNKNOWN if"),
         ("if self.failing or self.stopped_by or self.reason:", "if self.failing and not self.unjudged:"),
         ("self.outlook is Outlook.UNKNOWN and self.is_unknown_accepted)", "self.is_unknown_accepted)"),
     ),

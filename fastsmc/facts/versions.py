@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError
@@ -34,6 +33,10 @@ Sources: the stable updates announced on 3 October 2026 (5.10.271, 5.15.222, 6.6
 (6.1.192, 6.12.118, 6.16.12, 6.17.13, 6.19.14, 7.1.13, 7.2.13, 7.3.4); a Proxmox kernel's name (7.0.14). The last two
 lines are series that ended long ago, from memory.
 """
+
+_GOING_ON = {(5, 10), (5, 15), (6, 1), (6, 6), (6, 12), (6, 18), (7, 2), (7, 3)}
+_LONG_ENDED = frozenset(NEWEST_UPDATE) - _GOING_ON
+"""Series of which no further update is expected: neither longterm nor the newest two."""
 
 _NUMBER = "(0|[1-9][0-9]{0,5})"
 _VERSION = re.compile(rf"v?{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER})?((?:\.[0-9]{{1,6}})?[-+~_][!-~]*)?")
@@ -111,11 +114,14 @@ def stable_note(version: Version) -> tuple[str, ...]:
     if newest is None or update is None or update <= newest:
         return ()
     known = f"{major}.{minor}.{newest}"
-    return (f"newer than {known}, the newest update of {major}.{minor} that is known: judged as that one",)
+    ended = ", and its series has ended: perhaps it never existed" if (major, minor) in _LONG_ENDED else ""
+    return (f"newer than {known}, the newest update of {major}.{minor} that is known: judged as that one{ended}",)
 
 
 def check_existence(name: str, version: Version) -> None:
-    """Checks that there was such a release; the sentence about one that never was names those spelled most alike.
+    """Checks that there was such a release; the sentence about one that never was names a near one.
+
+    That has the same digits in another order, or else it is the last.
 
     Raises:
         InputError: there was none.
@@ -127,7 +133,7 @@ def check_existence(name: str, version: Version) -> None:
     asked = f"{major}.{minor}"
     known = [f"{major}.{n}" for n in range(last + 1) if OLDEST <= (major, n) <= NEWEST]
     swapped = [each for each in known if sorted(each) == sorted(asked)]
-    close = swapped or get_close_matches(asked, known, n=1, cutoff=0)
+    close = swapped or known[-1:]
     meant = f"; did you mean {close[0]}?" if close else ""
     msg = f"release {shown(name)} never existed: {major}.{last} was the last {major}.x{meant}"
     raise InputError(msg)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 
 from fastsmc.checks import shown, word_of
@@ -162,6 +161,10 @@ def _written(vmm: Vmm, number: Number) -> str:
 
 def _unknown(vmm: Vmm, version: str, known: tuple[tuple[int, int], ...]) -> InputError:
     names = [_written(vmm, (*each, 0)) for each in known]
-    close = get_close_matches(version.strip(), names, n=1, cutoff=0.6)
-    meant = f"; did you mean {vmm}:{close[0]}?" if close else ""
+    match = _VERSION.fullmatch(version.strip())
+    meant = ""
+    if match:
+        asked = int(match[1]), int(match[2] or 0)
+        near = min(known, key=lambda each: (abs(each[0] - asked[0]), abs(each[1] - asked[1])))
+        meant = f"; did you mean {vmm}:{_written(vmm, (*near, 0))}?"
     return InputError(f"{vmm} {shown(version)} is no version that is known, {names[0]} to {names[-1]} are{meant}")

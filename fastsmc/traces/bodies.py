@@ -25,7 +25,7 @@ _FIELD = re.compile(rf"(\w{{1,64}})(?:=|: | = ){_NUMBER}", re.ASCII)
 _UNFORMATTED = "[FAILED TO PARSE]"
 _EC = re.compile(r"(?:\w+: )?[HE]SR_EC: (0x[0-9a-fA-F]{1,8})\b|.{0,200}?\besr_ec(?:=|: | = )(0x[0-9a-f]{1,8}|\d{1,9})")
 _REASON = re.compile(
-    r"reason (?:KVM_EXIT_\w+|\w+) \((\d{1,9})\)|.{0,200}?\breason(?:=|: | = )(0x[0-9a-f]{1,8}|\d{1,9})"
+    r"reason (?!restart|error)\w+ \((\d{1,9})\)|.{0,200}?\breason(?:=|: | = )(0x[0-9a-f]{1,8}|\d{1,9})"
 )
 _CLASSES = {0x12: "HVC32", 0x13: "SMC32", 0x16: "HVC64", 0x17: "SMC64"}
 _REASONS = {3: "KVM_EXIT_HYPERCALL", 24: "KVM_EXIT_SYSTEM_EVENT"}

@@ -7,11 +7,12 @@ arch/arm64/include/asm/archrandom.h. Other guests may do otherwise.
 
 from __future__ import annotations
 
+_AS_A_NUMBER = "Linux takes -1 for a version above 1.1, and goes on"
 _SMCCC = "Linux takes SMCCC for 1.0, and uses neither TRNG, stolen time nor KVM's own calls"
 _BY_NAME = {
-    "SMCCC_VERSION": _SMCCC,
+    "SMCCC_VERSION": _AS_A_NUMBER,
     "SMCCC_ARCH_FEATURES": "Linux finds neither stolen time nor the firmware's mitigations",
-    "PSCI_VERSION": "Linux finds no PSCI 0.2: no second CPU, no power off, no SMCCC",
+    "PSCI_VERSION": "Linux takes -1 for version 65535.65535, and goes on",
     "PSCI_FEATURES": _SMCCC,
     "PSCI_CPU_ON": "no CPU but the first starts",
     "PSCI_CPU_OFF": "a CPU that is unplugged does not stop",

@@ -47,7 +47,7 @@ def _bits(used: Used) -> Iterator[str]:
 
 
 def _least(used: Used) -> Iterator[str]:
-    yield f"the least that answers all of it (checked: {used.n_call} calls dispatched, 0 verdicts changed)"
+    yield f"the least under which no verdict changes (checked: {used.n_call} calls dispatched)"
     if used.least.bitmaps:
         yield f"  bitmaps  {', '.join(f'{name} {word:#x}' for name, word in used.least.bitmaps)}"
     if not used.least.ranges:

@@ -60,6 +60,11 @@ class Row:
         """Whether the policy that was asked about changes its verdict."""
         return self.under is not None and self.under != self.verdict
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody answers it: neither KVM nor, where the policy forwards it, the VMM."""
+        return (self.is_changed or self.is_unanswered) and self.under is not Verdict.FORWARDED
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -70,7 +75,7 @@ class Row:
             "verdict": self.verdict.name,
             "gate": self.gate,
             "under_policy": None if self.under is None else self.under.name,
-            "loss": self.loss if self.is_changed or self.is_unanswered else "",
+            "loss": self.loss if self.is_lost else "",
         }
 
 
@@ -230,6 +235,15 @@ def _notes(
     exits = seen.exits if isinstance(seen, Trace) else {}
     if smc := sum(n for name, n in exits.items() if name.startswith("SMC")):
         notes.append(f"{smc} SMC exits: their functions are not recorded, and the filter holds for SMCs too")
+    if n := exits.get("KVM_EXIT_HYPERCALL"):
+        notes.append(
+            f"{n} KVM_EXIT_HYPERCALL: the VMM answered calls that a filter forwarded, which a verdict here does not "
+            "know of; keep their ranges FWD_TO_USER"
+        )
+    if n := exits.get("KVM_EXIT_SYSTEM_EVENT"):
+        notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: the VMM carried PSCI calls out, with capabilities that it had set")
+    if seen.n_skipped:
+        notes.append(f"{seen.n_skipped} lines were skipped, the first at line {seen.first_skipped_line}")
     skipped = seen.n_skipped_call if isinstance(seen, Trace) else 0
     if missing := seen.n_lost + skipped:
         notes.append(f"{missing} events are missing, lost by the tracer or skipped: functions may be missing")

@@ -173,10 +173,10 @@ def test_hosts_and_releases_are_shown_in_a_line_and_told_in_a_few() -> None:
     ("name", "told"),
     [
         ("6.81", "release '6.81' never existed: 6.19 was the last 6.x; did you mean 6.18?"),
-        ("6.99", "release '6.99' never existed: 6.19 was the last 6.x; did you mean 6.9?"),
+        ("6.99", "release '6.99' never existed: 6.19 was the last 6.x; did you mean 6.19?"),
         ("5.99", "release '5.99' never existed: 5.19 was the last 5.x; did you mean 5.19?"),
-        ("6.20", "release '6.20' never existed: 6.19 was the last 6.x; did you mean 6.2?"),
-        ("5.20.1", "release '5.20.1' never existed: 5.19 was the last 5.x; did you mean 5.12?"),
+        ("6.20", "release '6.20' never existed: 6.19 was the last 6.x; did you mean 6.19?"),
+        ("5.20.1", "release '5.20.1' never existed: 5.19 was the last 5.x; did you mean 5.19?"),
         ("4.21", "release '4.21' never existed: 4.20 was the last 4.x"),
     ],
 )

@@ -11,6 +11,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import sysreg
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import Outlook
+from tests.support.command import fastsmc
 from tests.support.dumps import dumped, field, written
 
 ISAR0, SHA2 = sysreg(3, 0, 0, 6, 0), 12
@@ -88,3 +89,23 @@ def test_what_is_no_template_is_refused(tmp_path: Path) -> None:
         check("6.12", "6.12", vmm=FIRECRACKER, source_template=path)
     with pytest.raises(InputError, match="is a Firecracker CPU template"):
         check(without_sha2(tmp_path), "6.12", vmm=FIRECRACKER)
+
+
+def test_what_the_kernel_ignores_of_a_template_reaches_no_snapshot(tmp_path: Path) -> None:
+    """MPAM, forced on 6.18, stays 0 there; 6.1 shows it on this machine and refuses 0. Linux 6685f5d572c2."""
+    pfr0, low = sysreg(3, 0, 0, 4, 0), 40
+    old = written(tmp_path, "old", dumped("linux-6.1.192-max", fields={field(3, 0, 0, 4, 0, low): 1}))
+    forced = template(tmp_path, modifiers={pfr0: "0b" + "x" * 20 + "0001" + "x" * 40})
+    for chosen in (None, forced):
+        found = check("6.18", old, vmm=FIRECRACKER, source_template=chosen).forward
+        assert "ID_AA64PFR0_EL1" in {fate.name for fate in found.failing}
+
+
+def test_a_vm_that_never_starts_ends_in_4_and_is_told_no_restore(tmp_path: Path) -> None:
+    path = without_sha2(tmp_path)
+    arguments = ("migrate", "check", "6.1", "6.18", "--vmm", FIRECRACKER, "--source-template", path)
+    done = fastsmc(*arguments)
+    assert done.returncode == 4
+    forward = done.stdout.partition("backward:")[0]
+    assert "stopped by" not in forward
+    assert forward.count("remedy") == 1

@@ -137,6 +137,51 @@ def test_a_stream_of_tcg_never_runs_on_kvm_and_says_so_first() -> None:
         assert max(map(len, str(found).splitlines())) < 1000
 
 
+@pytest.mark.parametrize("kernel", ["", "7.9.0", "4.14.355"])
+def test_a_file_whose_kernel_is_not_known_is_never_a_yes(kernel: str, tmp_path: Path) -> None:
+    """What its kernel lists is not known, so registers that would fail may have been left out of it."""
+    told = dumped("linux-6.18.15-max") | {"kernel_version": kernel}
+    failing = {fate.reg for fate in _judged(told, "6.1+psci02").failing}
+    modifiers = told["guest_cpu_config"]["reg_modifiers"]
+    told["guest_cpu_config"]["reg_modifiers"] = [m for m in modifiers if int(m["addr"], 16) not in failing]
+    found = _judged(told, "6.1+psci02")
+    assert failing
+    assert found.outlook is Outlook.UNKNOWN
+    assert "--source-release" in found.open_question
+    assert "TCG" not in str(found), "Firecracker has none"
+    told["guest_cpu_config"]["reg_modifiers"] = modifiers[:2]
+    with pytest.raises(InputError, match="a fragment, 2 registers"):
+        _judged(told, "6.1+psci02")
+
+
+@pytest.mark.parametrize("vmm", ["qemu:7.2", "qemu:11.1", "kvm", "crosvm", "cloud-hypervisor", "firecracker"])
+def test_a_guest_of_aarch32_goes_to_no_vcpu_of_aarch64(vmm: str) -> None:
+    """KVM refuses its PSTATE, which QEMU carries apart and writes all the same."""
+    for one, other in (("6.12+el1_32bit", "6.12+psci02"), ("6.12+psci02", "6.12+el1_32bit")):
+        assert forward(one, other, vmm).outlook is Outlook.FAILS
+    assert forward("6.12+el1_32bit", "6.12+el1_32bit", vmm).outlook is Outlook.RESTORES
+
+
+@pytest.mark.parametrize(
+    ("source", "dest", "vmm"),
+    [
+        ("6.12+pmu", "6.12+pmu", "cloud-hypervisor:v21"),
+        ("6.12", "6.12+pmu", "cloud-hypervisor:v20"),
+        ("6.12", "6.12+pmu", "firecracker"),
+        ("6.12+sve", "6.12+sve", "cloud-hypervisor:v41"),
+    ],
+)
+def test_a_vcpu_that_a_vmm_does_not_have_restores_nowhere(source: str, dest: str, vmm: str) -> None:
+    assert forward(source, dest, vmm).outlook is Outlook.FAILS
+
+
+def test_qemu_names_registers_in_the_order_of_their_ids() -> None:
+    """It merges and writes ascending lists."""
+    names = [line for line in forward("5.10+pmu", "6.12+pmu", "qemu:10.2").error if "Could not set" in line]
+    assert len(names) > 1
+    assert [("fw reg" in line) for line in names] == sorted("fw reg" in line for line in names)
+
+
 # Rules
 
 

@@ -16,7 +16,7 @@ from fastsmc.migrate.read.cpu_model import CpuModel
 from fastsmc.migrate.read.cpu_template import CpuTemplate, Forced
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.naming import NamedRegisters
-from fastsmc.migrate.read.qemu_log import ONLY_DEST, ONLY_SOURCE, REFUSED, UNKNOWN_TO_KVM, register_spelled
+from fastsmc.migrate.read.qemu_log import ONLY_DEST, ONLY_SOURCE, REFUSED, UNKNOWN_TO_KVM, register_meant
 from fastsmc.migrate.read.reg_report import MISSING, NEW
 from fastsmc.migrate.read.result import Format, RegisterFile
 from tests.support.places import ROOT
@@ -232,7 +232,7 @@ def test_a_line_of_qemus_log_names_its_register(line: str, reg: int, said: str |
     ],
 )
 def test_words_of_qemu_for_registers(spelled: str, reg: int | None) -> None:
-    assert register_spelled(spelled) == reg
+    assert register_meant(spelled) == reg
 
 
 def test_a_log_of_a_qemu_that_names_no_register_tells_the_lengths() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastsmc.errors import InputError
+from fastsmc.facts.registers import CLASS_CORE
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, feature_bits
 from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.filed import by_file, from_file
@@ -23,7 +25,7 @@ from fastsmc.migrate.compat.named import (
 )
 from fastsmc.migrate.compat.needed import to_know
 from fastsmc.migrate.compat.remedies import remedies
-from fastsmc.migrate.compat.result import Direction, MigrationCheck
+from fastsmc.migrate.compat.result import Direction, MigrationCheck, Remedy, SideBasis
 from fastsmc.migrate.compat.side import Side, paired
 from fastsmc.migrate.compat.stops import TCG, stop
 from fastsmc.migrate.compat.templates import refusal, started, template_of, with_features
@@ -93,8 +95,13 @@ def compare(
             continue
         begun, refused = started(template, source)
         way = direction(begun, dest, by, accept_unknown=accept_unknown)
-        unsure = tuple(fate for fate in refused if fate.errno is None)
-        ways.append(replace(way, reason=refusal(template, refused), unjudged=(*unsure, *way.unjudged)))
+        why = refusal(template, refused)
+        if why:
+            remedy = Remedy("start the VM without the CPU template, or with one that its kernel takes", ())
+            way = replace(way, reason=why, stopped_by="", error=(), cautions=(), remedies=(remedy,), failing=())
+        told = {fate.reg for fate in (*way.failing, *way.unjudged)}
+        unsure = tuple(fate for fate in refused if fate.errno is None and fate.reg not in told)
+        ways.append(replace(way, unjudged=(*unsure, *way.unjudged)))
     return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1])
 
 
@@ -115,8 +122,9 @@ def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool 
         failing=failing,
         unjudged=unjudged,
         to_know=to_know(source, dest, unjudged) if not failing else (),
+        open_question=_open_question(source, dest),
         stopped_by="" if is_tcg else stopped.where,
-        reason=TCG if is_tcg else "",
+        reason=TCG if is_tcg else _other_width(source, dest),
         error=() if is_tcg else stopped.error,
         cautions=() if is_tcg else cautions(source, dest, vmm, found),
         remedies=remedies(source, dest, by, failing),
@@ -124,6 +132,25 @@ def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool 
         scope=scope(source, vmm),
         is_unknown_accepted=accept_unknown,
     )
+
+
+def _open_question(source: Side, dest: Side) -> str:
+    """What keeps a direction from a yes although no register does; "" for nothing."""
+    if source.is_whole or source.is_same_machine(dest):
+        return ""
+    return f"{source.name} does not tell its kernel, so whether it holds all registers is not known (--source-release)"
+
+
+def _other_width(source: Side, dest: Side) -> str:
+    """Why a guest whose EL1 is AArch32 goes to no vCPU with AArch64, nor back; "" where both have the same.
+
+    A VMM that carries PSTATE apart writes it to KVM all the same. Source: Linux arch/arm64/kvm/guest.c, set_core_reg.
+    """
+    widths = [feature_bits(side.features) & FEATURE_EL1_32BIT for side in (source, dest)]
+    is_known = all(side.basis is not SideBasis.FILE or side.has_class(CLASS_CORE) for side in (source, dest))
+    if not is_known or widths[0] == widths[1]:
+        return ""
+    return "EL1 is AArch32 on one side only, and KVM refuses the other's PSTATE (EINVAL)"
 
 
 _Asked = tuple[str | Path | RegisterFile, str | None, str | None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from fastsmc.errors import InputError
@@ -39,6 +40,11 @@ _MODE, _AARCH32_USER = 0x1F, 0x10
 """The mode in PSTATE, and the highest that a vCPU with AArch64 at EL1 can have."""
 _LEAST = 100
 """Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
+_WHOLE_FORMATS = (
+    *(Format.QEMU_STREAM, Format.ANALYZE_MIGRATION, Format.CLOUD_HYPERVISOR, Format.SNAPSHOT_EDITOR),
+    *(Format.RECORDED_LIST, Format.RECORDED_PAYLOAD),
+)
+"""Formats that hold all that was saved, or else are refused."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
@@ -81,14 +87,14 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
     if not values:
         msg = f"{name}: holds no register, so nothing can be compared"
         raise InputError(msg)
-    if len(values) < _LEAST and not file.provenance.told_by.get("kernel_version"):
+    rules, note = _kernel(file, values, kernel)
+    if len(values) < _LEAST and (rules is None or not file.provenance.told_by.get("kernel_version")):
         n = f"{len(values)} register{'s' * (len(values) > 1)}"
         msg = f"{name}: a fragment, {n} where a vCPU has some 250: it is not judged; give a whole list or dump"
         raise InputError(msg)
     notes: tuple[str, ...] = ("it tells ids only, no values",) if not file.has_values else ()
     if len(file.banks) > 1:
         notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
-    rules, note = _kernel(file, values, kernel)
     notes += (note,) if note else ()
     notes += told_of(rules) if rules is not None else ()
     wanted = features or _recorded_features(file) or _features(values, rules)
@@ -96,9 +102,15 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         values = _completed(values, rules)
     left_out = _left_out(file, values, rules, wanted)
     if left_out:
-        notes += (f"{len(left_out)} registers that such a vCPU has are not in it: part of a list?",)
+        notes += (f"of the registers that such a vCPU has {len(left_out)} are not in it: part of a list?",)
+    is_stream = file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
     is_told = kernel is not None or bool(file.provenance.told_by.get("kernel_version") or _beside(file))
     side = Side(name, SideBasis.FILE, rules, wanted, values, notes=notes, left_out=left_out, tells_kernel=is_told)
+    side = replace(
+        side,
+        is_whole=file.format in _WHOLE_FORMATS or (is_told and rules is not None),
+        is_emulated=is_stream and not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values),
+    )
     return side.in_list_order()
 
 
@@ -148,7 +160,8 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
         except InputError as error:
             return None, f"its kernel is none fastsmc knows: {error}; judged by ids and equal values only"
     if not has_firmware:
-        return None, "no firmware register: no KVM of 5.10 or later (QEMU's TCG?); judged by ids and equal values only"
+        who = "QEMU's TCG" if is_stream else "no KVM of 5.10 or later"
+        return None, f"no firmware register: {who}; judged by ids and equal values only"
     rules = _likeliest(values)
     if rules is None:
         return None, "its firmware registers fit no release fastsmc knows: judged by ids and equal values only"

@@ -29,7 +29,7 @@ def _needed(source: Side, dest: Side, unjudged: Sequence[RegisterFate]) -> Itera
             yield f"give {_DUMP} on that very host for {word}{_instead_of(side)}"
         elif any(reg in side.doubtful for reg in ids):
             yield f"give the register list of that very kernel for {word} (get-reg-list --list){_instead_of(side)}"
-    if dest.release is None:
+    if dest.release is None and not dest.is_emulated:
         yield "name the kernel of DEST (--dest-release)"
     if any(_is_known(reg, source, dest) for reg in ids):
         yield "no rule is known for the registers whose values are known on both sides: only a trial restore tells"

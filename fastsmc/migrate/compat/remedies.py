@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fastsmc.facts.registers import (
+    CLASS_CORE,
+    CLASS_SVE,
     CLASS_SYSREG,
     FIRMWARE_CLASSES,
     FW_BY_ID,
@@ -22,17 +24,21 @@ from fastsmc.migrate.compat.lists import TCR2_PIR, feature_of
 from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
 from fastsmc.migrate.compat.side import MIDR, Side
 from fastsmc.migrate.compat.vmms import BMAP_2
+from fastsmc.reference.restore_rules import system_register
+from fastsmc.reference.state import OK
 
 _PINNED = "set before the VM first runs"
 _PMU_VERSION = (sysreg(3, 0, 0, 1, 2), sysreg(3, 0, 0, 5, 0))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
+_STATE = (CLASS_CORE, CLASS_SVE)
+"""Classes of registers without whose values no guest goes on."""
 _IMPLEMENTATION = frozenset(sysreg(*encoding) for encoding in IMPLEMENTATION)
 
 
 def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
     """Everything that could be done with this version of the VMM. Each remedy names the registers it takes care of."""
     vmm = by.vmm
-    if vmm is Vmm.FIRECRACKER and "pmu" in source.features.split("+"):
+    if vmm is Vmm.FIRECRACKER and "pmu" in f"{source.features}+{dest.features}".split("+"):
         return (Remedy("start the VM without pmu: Firecracker has no vCPUs with it", ()),)
     if not failing:
         return ()
@@ -46,27 +52,42 @@ def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[Registe
     refused = [fate for fate in failing if fate.reg in dest.values]
     pmu = [fate for fate in refused if fate.reg in _PMU_VERSION and any(feature_of(m.reg) == "pmu" for m in missing)]
     refused = [fate for fate in refused if fate not in pmu]  # raised along with the feature
-    found = [
-        *_features(source, [fate.reg for fate in (*missing, *pmu)], vmm),
+    found = [*_same_features(source, dest, refused)]
+    found += [
+        *_features(source, dest, [fate.reg for fate in (*missing, *pmu)], vmm),
         *_tolerated(missing, by),
         *_values(source, dest, refused, by),
     ]
-    if vmm is Vmm.FIRECRACKER and by.can(Ability.EDITS_SNAPSHOTS):
+    removable = [fate for fate in failing if reg_class(fate.reg) not in _STATE and fate.reg not in _IMPLEMENTATION]
+    if vmm is Vmm.FIRECRACKER and by.can(Ability.EDITS_SNAPSHOTS) and len(removable) == len(failing):
         found.append(_removed(failing))
     return tuple(found)
+
+
+def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate]) -> Iterator[Remedy]:
+    """The remedy for ID registers whose fields tell of a vCPU feature that one side alone has."""
+    ours, theirs = (set(side.features.split("+")) & {"sve", "pauth", "el1_32bit"} for side in (source, dest))
+    ids = tuple(fate.reg for fate in refused if _is_id_register(fate.reg))
+    if ids and ours != theirs:
+        have = f"SOURCE has {source.features}, DEST {dest.features}"
+        yield Remedy(f"give both sides the same vCPU features: {have}", ids)
 
 
 # -- registers that are missing --------------------------------------------------------------------------------
 
 
-def _features(source: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy]:
+def _features(source: Side, dest: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy]:
     """Remedies for missing registers that a vCPU feature would bring."""
     for feature in ("pmu", "sve", "pauth"):
         ids = tuple(reg for reg in missing if feature_of(reg) == feature or (feature == "pmu" and reg in _PMU_VERSION))
         if not ids:
             continue
+        without = f"start the VM without {feature} at the source"
+        if feature in dest.features.split("+") or (feature == "pmu" and vmm is Vmm.FIRECRACKER):
+            yield Remedy(without, ids)  # the destination has the feature, and its kernel does not list these
+            continue
         chosen = source.release is None or feature in source.features.split("+")
-        other = f", or start the VM without {feature} at the source" if chosen else ""
+        other = f", or {without}" if chosen else ""
         command = f"-cpu host,{feature}=on" if vmm is Vmm.QEMU else ""
         yield Remedy(f"give the destination's vCPUs the feature {feature}{other}", ids, command)
 
@@ -100,7 +121,7 @@ def _values(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVe
         else:
             text = "or start the VM on the host with the lower level, which is accepted everywhere and stored nowhere"
             yield Remedy(f"bring the destination's mitigation to the source's level of {row.name}, {text}", (fate.reg,))
-    yield from _identity(dest, [fate for fate in refused if reg_class(fate.reg) not in FIRMWARE_CLASSES], by)
+    yield from _identity(source, dest, [fate for fate in refused if reg_class(fate.reg) not in FIRMWARE_CLASSES], by)
 
 
 def _psci(source: Side, dest: Side, fate: RegisterFate, by: VmmVersion) -> Iterator[Remedy]:
@@ -137,12 +158,19 @@ def _modifier(reg: int, value: int) -> str:
     return f'{{"addr": "{reg:#x}", "bitmap": "0b{value:0{8 * reg_size(reg)}b}"}}'
 
 
-def _identity(dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
+def _starts(source: Side, reg: int, value: int) -> bool:
+    """Whether a VM of the source is known to start with that value of an ID register."""
+    known = {each: own for each, own in source.values.items() if own is not None}
+    return source.release is not None and reg in known and system_register(reg, value, known, source.release)[0] == OK
+
+
+def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
     if not refused:
         return
     implementation = tuple(fate.reg for fate in refused if fate.reg in _IMPLEMENTATION)
     if MIDR in implementation:
         yield Remedy("another CPU model: no VMM moves a guest between these machines", implementation)
+        return
     elif implementation:
         text = (
             "another revision of the same CPU model: KVM takes it only from Linux 6.15 on and in a VM that was given "
@@ -154,7 +182,7 @@ def _identity(dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> It
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
     pinned = {fate.reg: dest.values.get(fate.reg) for fate in others}
-    told = [_modifier(reg, value) for reg, value in pinned.items() if value is not None]
+    told = [_modifier(reg, value) for reg, value in pinned.items() if value is not None and _starts(source, reg, value)]
     can_pin = by.vmm is Vmm.FIRECRACKER and by.can(Ability.HAS_TEMPLATES)
     text = f"offer the guest no more than both machines have, from its start: {names} as the destination has them"
     needs = "; the source must let ID registers be written, Linux 6.7 and later do in part"

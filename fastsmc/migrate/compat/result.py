@@ -143,6 +143,7 @@ class Direction:
         remedies: what would let it restore.
         lengths: registers in the payload's array and in the destination's, as QEMU compares them; None for others.
         scope: what was judged and what was not, in one line.
+        open_question: what keeps it from a yes although no register does: whether the source's file is whole; else "".
         is_unknown_accepted: the caller takes an unknown outlook for a yes.
     """
 
@@ -160,6 +161,7 @@ class Direction:
     remedies: tuple[Remedy, ...] = ()
     lengths: tuple[int, int] | None = None
     scope: str = ""
+    open_question: str = ""
     is_unknown_accepted: bool = False
 
     @property
@@ -172,7 +174,7 @@ class Direction:
         """Restores, fails or unknown. A known failure stands, whatever else is not known."""
         if self.failing or self.stopped_by or self.reason:
             return Outlook.FAILS
-        return Outlook.UNKNOWN if self.unjudged else Outlook.RESTORES
+        return Outlook.UNKNOWN if self.unjudged or self.open_question else Outlook.RESTORES
 
     @property
     def ok(self) -> bool:
@@ -186,9 +188,10 @@ class Direction:
         if self.outlook is Outlook.RESTORES:
             return f"{way} restores with {self.by}"
         if self.outlook is Outlook.UNKNOWN:
-            registers = f"{len(self.unjudged)} register{'s' * (len(self.unjudged) > 1)}"
+            registers = f"{len(self.unjudged)} register{'s' * (len(self.unjudged) > 1)} cannot be judged"
+            why = registers if self.unjudged else self.open_question
             accepted = ", which was accepted" if self.is_unknown_accepted else ""
-            return f"whether {way} restores with {self.by} cannot be known: {registers} cannot be judged{accepted}"
+            return f"whether {way} restores with {self.by} cannot be known: {why}{accepted}"
         if self.reason:
             return f"{way} fails with {self.by}: {self.reason}"
         if not count:
@@ -206,6 +209,7 @@ class Direction:
             "scope": self.scope,
             "failing": [fate.as_dict() for fate in self.failing],
             "unjudged": [fate.as_dict() for fate in self.unjudged],
+            "open_question": self.open_question or None,
             "to_know": list(self.to_know),
             "reason": self.reason or None,
             "stopped_by": self.stopped_by or None,

@@ -40,6 +40,8 @@ class Side:
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
         doubtful: registers of which it is not certain whether such a kernel lists them, each with the reason.
         left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
+        is_whole: its list is known to be whole: the format says so, or the kernel is known and nothing is left out.
+        is_emulated: it is no KVM at all but a stream of QEMU's TCG, whose lists have no firmware registers.
         tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
@@ -54,6 +56,8 @@ class Side:
     doubtful: Mapping[int, str] = field(default_factory=dict)
     left_out: frozenset[int] = frozenset()
     tells_kernel: bool = True
+    is_whole: bool = True
+    is_emulated: bool = False
 
     @property
     def info(self) -> SideInfo:
@@ -72,16 +76,6 @@ class Side:
                 return None
             found.append(value & WORKAROUND_LIMIT)
         return found[0], found[1], found[2]
-
-    @property
-    def is_emulated(self) -> bool:
-        """Whether it is no KVM at all but QEMU's TCG, whose lists have no firmware registers."""
-        return self.release is None and self.is_without_firmware
-
-    @property
-    def is_without_firmware(self) -> bool:
-        """Whether no firmware register is listed, which every KVM since 5.2 lists."""
-        return not any(reg_class(reg) in FIRMWARE_CLASSES for reg in self.values)
 
     def is_same_machine(self, other: Side) -> bool:
         """Whether both sides are one machine, whose values are equal even where they are not known."""

@@ -52,7 +52,7 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     """
     if by.vmm is Vmm.QEMU:
         return _qemu(source, dest, by, failing)
-    lacking = _cannot_save(source, by)
+    lacking = _cannot_have(source, dest, by)
     if lacking.where or not failing:
         return lacking
     if by.vmm is Vmm.FIRECRACKER:
@@ -62,20 +62,25 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     return (_crosvm if by.vmm is Vmm.CROSVM else _kvm)(failing)
 
 
-def _cannot_save(source: Side, by: VmmVersion) -> Stop:
+def _cannot_have(source: Side, dest: Side, by: VmmVersion) -> Stop:
     """Which vCPUs a VMM's version does not have, or cannot save, whatever the registers."""
-    bits = feature_bits(source.features)
-    if by.vmm is Vmm.FIRECRACKER and bits & FEATURE_PMU:
+    bits, there = feature_bits(source.features), feature_bits(dest.features)
+    if by.vmm is Vmm.CLOUD_HYPERVISOR and (bits | there) & FEATURE_PMU and not by.can(Ability.HAS_PMU):
+        return Stop(f"{by}, which has no vCPUs with a PMU (from {first_with(by.vmm, Ability.HAS_PMU)} on)")
+    if by.vmm is Vmm.FIRECRACKER and (bits | there) & FEATURE_PMU:
         text = "Found unsupported KVM_ARM_VCPU_PMU_V3 bit set in vcpu features."
         if by.can(Ability.REFUSES_PMU):
             return Stop("Firecracker, which refuses a vCPU with the PMU before it writes a register", (text,))
         return Stop("Firecracker, which does not initialise a PMU: such a vCPU never ran")
     if by.vmm is Vmm.FIRECRACKER and not by.can(Ability.SAVES_WHOLE_VECTORS):
         return Stop("the snapshot: Firecracker up to 1.1.3 saves half of each vector register, and calls them invalid")
-    if by.vmm not in (Vmm.FIRECRACKER, Vmm.CLOUD_HYPERVISOR) or not bits & FEATURE_SVE or by.can(Ability.SAVES_SVE):
+    is_asked = by.vmm in (Vmm.FIRECRACKER, Vmm.CLOUD_HYPERVISOR) and (bits | there) & FEATURE_SVE
+    if not is_asked or by.can(Ability.SAVES_SVE):
         return Stop()
     if not by.can(Ability.HAS_SVE):
         return Stop(f"{by}, which has no vCPUs with SVE (from {first_with(by.vmm, Ability.HAS_SVE)} on)")
+    if not bits & FEATURE_SVE:
+        return Stop()
     since = f"from {first_with(by.vmm, Ability.SAVES_SVE)} on"
     if by.vmm is Vmm.FIRECRACKER:
         return Stop(f"the SVE vector lengths, which {by} writes after KVM_ARM_VCPU_FINALIZE ({since} before it)")
@@ -95,6 +100,7 @@ def _qemu(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFa
         return Stop(f"QEMU knows registers of 32 and 64 bits only and does not start: {odd[0]:#x}", (), lengths)
     if not failing and incoming:
         return Stop(lengths=lengths)
+    failing = sorted(failing, key=lambda fate: fate.reg)  # QEMU merges and writes in the order of ids
     missing = [fate for fate in failing if fate.reg in incoming - own]
     if by.can(Ability.TOLERATES):
         where = "the merge of the register lists" if missing else "the values of the merged list, written one by one"

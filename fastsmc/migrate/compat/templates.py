@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastsmc.errors import InputError
+from fastsmc.facts.id_fields import id_fields
+from fastsmc.facts.registers import CLASS_SYSREG, Encoding, reg_class, sysreg
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES, feature_bits
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
@@ -62,7 +64,28 @@ def started(template: CpuTemplate, side: Side) -> tuple[Side, tuple[RegisterFate
     note = f"with the CPU template {template.path}"
     templated = replace(side, values=values, is_named_by_release=False, notes=(*side.notes, note))
     found = fates(templated, side, (), is_vls_early=True)
+    kept = {reg: _heeded(reg, value, side) for reg, value in values.items() if reg in template.registers}
+    templated = replace(templated, values={**values, **kept})
     return templated, tuple(fate for fate in found if fate.reg in template.registers and fate.errno != OK)
+
+
+def _heeded(reg: int, value: int | None, side: Side) -> int | None:
+    """What a register holds once its kernel has ignored what it ignores of a value: fields that it hides."""
+    own = side.values.get(reg)
+    if value is None or own is None or side.release is None or reg_class(reg) != CLASS_SYSREG:
+        return value
+    encoding = Encoding.of(reg)
+    fields = id_fields().get(encoding, ())
+    is_aarch32 = encoding.is_id_register and encoding.crm <= _LAST_AARCH32
+    if is_aarch32 and side.release.ignores_aarch32_ids and (side.values.get(_PFR0) or 0) & 0xF == 1:
+        return own
+    for field in fields:
+        if field.name in side.release.ignored_id_fields:
+            value = value & ~field.mask | own & field.mask
+    return value
+
+
+_PFR0, _LAST_AARCH32 = sysreg(3, 0, 0, 4, 0), 3
 
 
 def refusal(template: CpuTemplate, refused: Sequence[RegisterFate]) -> str:

@@ -29,6 +29,7 @@ def direction(name: str, found: Direction) -> str:
         lines += [f"  stopped by {found.stopped_by}" + ":" * bool(found.error)]
     lines += [f"    | {line}" for line in found.error]
     lines += _fates("cannot be judged", found.unjudged)
+    lines += [f"  not known: {found.open_question}"] if found.open_question else []
     lines += [f"  to know: {sentence}" for sentence in found.to_know]
     lines += [f"  warning: {caution}" for caution in found.cautions]
     for remedy in found.remedies:

@@ -9,19 +9,9 @@ mismatch during migration" (qemu-devel, 2025 and 2026), whose texts differ from 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from fastsmc.errors import RegisterFileError
-from fastsmc.facts.registers import (
-    ARCH_ARM64,
-    CLASS_FW,
-    CLASS_FW_FEAT_BMAP,
-    CLASS_SVE,
-    SIZE_SHIFT,
-    SIZE_U64,
-    SVE_VLS,
-    sysreg,
-)
+from fastsmc.errors import InputError, RegisterFileError
+from fastsmc.facts.register_spellings import register_spelled
 from fastsmc.migrate.read.limits import MAX_LINE, MAX_REGISTERS
 from fastsmc.migrate.read.lines import each_line, printable
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
@@ -112,7 +102,7 @@ def _register(line: str, number: int) -> NamedRegister | None:
         if not (match := pattern.search(line)):
             continue
         spelled = printable(match[1].strip())
-        reg = register_spelled(spelled)
+        reg = register_meant(spelled)
         values = [int(digits, 16) for digits in match.groups()[1:]] if said == REFUSED else []
         given, own = (*values, None, None)[:2]
         said = said or f"KVM refused it: {printable(match[2].strip())}"
@@ -123,45 +113,18 @@ def _register(line: str, number: int) -> NamedRegister | None:
 
 # -- QEMU's words for registers ------------------------------------------------------------------------------------
 
-
-def _firmware(kind: int) -> Callable[[tuple[int, ...]], int]:
-    return lambda numbers: ARCH_ARM64 | SIZE_U64 | kind | numbers[0]
-
-
-def _sve(log_bytes: int, base: int) -> Callable[[tuple[int, ...]], int]:
-    return lambda numbers: (
-        ARCH_ARM64 | log_bytes << SIZE_SHIFT | CLASS_SVE | base | (numbers[-2] << 5 if numbers[1:] else 0) | numbers[-1]
-    )
-
-
-_N = r"(\d{1,3})"
-_WORDS: tuple[tuple[re.Pattern[str], tuple[int, ...], Callable[[tuple[int, ...]], int]], ...] = (
-    (re.compile(r"fw reg (\d{1,5})"), (0xFFFF,), _firmware(CLASS_FW)),
-    (re.compile(r"fw feat(?:ure)? reg (\d{1,5})"), (0xFFFF,), _firmware(CLASS_FW_FEAT_BMAP)),
-    (
-        re.compile(rf"(?:system register )?op0:{_N} op1:{_N} crn:{_N} crm:{_N} op2:{_N}"),
-        (3, 7, 15, 15, 7),
-        lambda numbers: sysreg(*numbers),
-    ),
-    (re.compile(rf"SVE zreg n:{_N} slice:{_N}"), (31, 31), _sve(8, 0)),
-    (re.compile(rf"SVE preg n:{_N} slice:{_N}"), (15, 31), _sve(5, 0x400)),
-    (re.compile(rf"SVE ffr slice:{_N}"), (31,), _sve(5, 0x600)),
-)
 _WITH_ID = re.compile(r"(?:core reg |demuxed reg )?(?:0x)?([46]0[0-9a-fA-F]{14})(?:\s.*)?", re.ASCII)
 
 
-def register_spelled(text: str) -> int | None:
+def register_meant(text: str) -> int | None:
     """The id of the register that QEMU calls by a text, None where the text does not say which it is.
 
-    >>> hex(register_spelled("fw feat reg 3")), register_spelled("SVE ???")
+    >>> hex(register_meant("fw feat reg 3")), register_meant("SVE ???")
     ('0x6030000000160003', None)
     """
     if with_id := _WITH_ID.fullmatch(text):
         return int(with_id[1], 16)
-    if text == "SVE VLS":
-        return SVE_VLS
-    for pattern, lasts, reg in _WORDS:
-        if match := pattern.fullmatch(text):
-            numbers = tuple(map(int, match.groups()))
-            return reg(numbers) if all(n <= last for n, last in zip(numbers, lasts, strict=True)) else None
-    return None
+    try:
+        return register_spelled(text.replace("feature reg", "feat reg"))
+    except InputError:
+        return None
