@@ -106,7 +106,7 @@ def damaged(n: int, tmp_path: Path) -> None:
     for _ in range(n):
         text = list(draw.choice((OLD, NEW, JOB, RAW, json.dumps(VFIO))))
         for _ in range(draw.choice((1, 1, 2, 5))):
-            at = draw.randrange(len(text))
+            at = draw.randrange(len(text) or 1)
             text[at : at + draw.choice((0, 1, 1, 8, 40))] = draw.choice(
                 ("", "\n", "9" * 30, "-", ":", "ms", "=", "\0", "{")
             )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fastsmc.calls.trace import Trace
@@ -147,6 +148,7 @@ def test_unknown_id_is_shown_as_hex_of_its_low_half() -> None:
 @example([(comm, 85, 1, 5_329_998_123, 0x40, 0xFFFFFFFF84000000, 1) for comm in AWKWARD], False, "....")
 @example([(comm, 85, 1, 5_329_998_123, 0x40, 0xFFFFFFFF84000000, 1) for comm in AWKWARD], True, ".....")
 def test_every_form_reads_back_what_was_written(events: list[Event], nano: bool, flags: str) -> None:
+    assume(not any(re.match(r"[0-9]{1,9}[:-]", comm) for comm, *_ in events))  # as grep -n writes before a line
     unit = 1 if nano else 1000
     expected = [(pid, cpu, t - t % unit, *rest) for _, pid, cpu, t, *rest in events]
     names: dict[int, list[str]] = {}
