@@ -13,9 +13,11 @@ import fastsmc as smc
 from fastsmc.cli.app import app
 from fastsmc.facts.releases import release
 from fastsmc.migrate.compat.matrix import matrix
+from fastsmc.migrate.compat.result import Outlook
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.recordings.folder import open_recording
 from fastsmc.scaling.axes import distinct_fleet
+from tests.support.dumps import dumped, written
 from tests.support.places import TESTS
 
 STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
@@ -112,16 +114,9 @@ def test_the_command_line_refuses_it_with_exit_code_3(words: tuple[str, ...]) ->
 
 
 def test_a_file_whose_kernel_is_none_says_why_and_is_judged_without_rules(tmp_path: Path) -> None:
-    fingerprint = {
-        "firecracker_version": "1.12.0",
-        "kernel_version": "4.18.0-553.el8_10.aarch64",
-        "microcode_version": "0x0",
-        "bios_version": "1.0",
-        "bios_revision": "1.0",
-        "guest_cpu_config": {"reg_modifiers": [{"addr": "0x603000000013c080", "bitmap": "0b" + "0" * 63 + "1"}]},
-    }
-    path = tmp_path / "host.json"
-    path.write_text(json.dumps(fingerprint))
+    path = written(tmp_path, "host", dumped("linux-6.12.107-max", kernel="4.18.0-553.el8_10.aarch64"))
     assert inspect(path).has_values
-    notes = smc.migrate.check(path, "6.12").source.notes
+    found = smc.migrate.check(path, "6.12")
+    assert found.forward.outlook is not Outlook.RESTORES
+    notes = found.source.notes
     assert any("a kernel of RHEL 8, which carries patches" in note for note in notes)
