@@ -7,7 +7,6 @@ import gzip
 import io
 import lzma
 import random
-import resource
 import sys
 import time
 from unittest import mock
@@ -18,6 +17,7 @@ import pytest
 from fastsmc.calls.counts import Counts
 from fastsmc.errors import TraceError
 from fastsmc.traces.text import trace as read_trace
+from tests.support.memory import forget_peak, peak_mib
 from tests.traces.test_counted import HIST, KVM_STAT, MAP
 from tests.traces.test_exits import EXITS, event
 from tests.traces.test_forms import BETWEEN, FULL, LESS, OTHERS
@@ -131,7 +131,7 @@ def run(n: int, seed: int) -> int:
     """Checks n damaged files; how many were read all the same. No batch of them may take as long as one may."""
     originals = seeds()
     draw = random.Random(seed)
-    n_read, begin = 0, peak_mib()
+    n_read, begin = 0, forget_peak()
     for _ in range(n // N_BATCH):
         start = time.process_time()
         for _ in range(N_BATCH):
@@ -139,11 +139,6 @@ def run(n: int, seed: int) -> int:
         assert time.process_time() - start < MOST_S
     assert peak_mib() - begin < MOST_MIB
     return n_read
-
-
-def peak_mib() -> float:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def test_the_files_are_fine_before_they_are_damaged() -> None:
@@ -184,7 +179,7 @@ HOSTILE = {
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_files_cost_little(data: bytes, lenient: bool) -> None:
-    begin, start = peak_mib(), time.process_time()
+    begin, start = forget_peak(), time.process_time()
     check(data, lenient=lenient)
     assert time.process_time() - start < MOST_S
     assert peak_mib() - begin < MOST_MIB
