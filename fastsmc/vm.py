@@ -2,23 +2,25 @@
 
 GET/SET_ONE_REG, the filter attribute, capabilities and the first run go through `Fleet`, for one VM or a slice of
 them, with KVM's errnos. Firmware registers are VM-global: an accessor names a vCPU and reaches the VM.
+
+Threads may share a fleet: docs/design.md, "Threads".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from errno import EINVAL, ENOENT, ENOEXEC
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.bitmaps import Policies, Tables, build_tables, interned
+from fastsmc.bitmaps import Tables
 from fastsmc.checks import I64Array, U32Array, U64Array, whole
 from fastsmc.errors import FilterError, InputError, RegisterError
 from fastsmc.facts.registers import FwKind, FwRegister
 from fastsmc.facts.releases import Host
-from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE, STOPPED
 from fastsmc.fleet import columns
 from fastsmc.fleet.columns import FLEET, MAX_VCPU, as_host, as_hosts
@@ -35,19 +37,21 @@ from fastsmc.fleet.firmware import (
 )
 from fastsmc.fleet.interned import Inserted, InternedFilters, after_inserts
 from fastsmc.fleet.refusals import filter_refused, register_refused, run_refused
-from fastsmc.fleet.rows import Rows, build_rows
+from fastsmc.fleet.rows import Rows
 from fastsmc.fleet.selection import Selection, selected
+from fastsmc.fleet.snapshot import Snapshot, effective_psci_version
+from fastsmc.jit.locks import ForkedOpen
 from fastsmc.reference.doubts import Touched, touched_by
 
 __all__ = ["FLEET", "Fleet"]
-T = TypeVar("T")
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Fleet:
     """Many VMs and their vCPUs as columns (see FLEET), and the ioctls that configure them.
 
-    Equal policies are stored once, when tables are built.
+    Equal policies are stored once, when tables are built. Threads may change a fleet and dispatch on it at once: a
+    dispatch sees the fleet before a change or after it, and one that begins after a change returned sees the change.
 
     Args:
         n_vcpu: vCPUs of each VM, an array-like of n_vm counts from 1 up.
@@ -83,7 +87,8 @@ class Fleet:
         self.has_run_once = np.zeros(self.n_vm, np.bool_)
         self.has_system_suspend = np.zeros(self.n_vm, np.bool_)
         self._filters = InternedFilters(self.n_vm)
-        self._kept: dict[Callable[[Fleet], Any], Any] = {}
+        self._snapshot: Snapshot | None = None
+        self._changes, self._power = ForkedOpen(), ForkedOpen()
 
     @classmethod
     def uniform(
@@ -105,8 +110,10 @@ class Fleet:
         return f"Fleet of {self.n_vm} VMs, {self.n_vcpu} vCPUs, {hosts}{note}"
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy builds its tables anew: a copied table would not lie on cache lines."""
-        return self.__dict__ | {"_kept": {}}
+        """One state, also while other threads change the fleet; a copy builds its tables anew, on cache lines."""
+        with self._power, self._changes:
+            columns = {name: getattr(self, name).copy() for name in FLEET if name in self.__dict__}
+            return self.__dict__ | columns | {"_filters": self._filters.copy(), "_snapshot": None}
 
     # -- what there is -----------------------------------------------------------------------------------------
 
@@ -144,9 +151,8 @@ class Fleet:
 
     def effective_psci_version(self, vms: I64Array | slice = slice(None)) -> U32Array:
         """uint32[n_selected]: what PSCI_VERSION answers."""
-        default = np.array([h.release.psci_versions[-1] for h in self.hosts], np.uint32)[self.host_of_vm[vms]]
-        chosen = np.where(self.psci_version[vms] > 0, self.psci_version[vms], default)
-        return np.where(self.features[vms] & FEATURE_PSCI_0_2, chosen, np.uint32(PSCI_0_1)).astype(np.uint32)
+        columns = self.host_of_vm[vms], self.features[vms], self.psci_version[vms]
+        return effective_psci_version(self.hosts, *columns)
 
     # -- firmware registers ------------------------------------------------------------------------------------
 
@@ -181,11 +187,12 @@ class Fleet:
         row, errnos = self._found(reg, vcpu, chosen)
         if row is None or errnos.any():
             raise self._refused(reg, row, None, chosen, errnos)
-        if row.kind is FwKind.PSCI_VERSION:
-            return self.effective_psci_version(chosen).astype(np.uint64)
-        if row.kind is FwKind.BITMAP:
-            bitmap: U64Array = self.fw_bmap[chosen, row.index]
-            return bitmap
+        with self._changes:
+            if row.kind is FwKind.PSCI_VERSION:
+                return self.effective_psci_version(chosen).astype(np.uint64)
+            if row.kind is FwKind.BITMAP:
+                bitmap: U64Array = self.fw_bmap[chosen, row.index]
+                return bitmap
         return self._workaround(row, chosen)
 
     def _found(self, reg: int, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
@@ -223,9 +230,10 @@ class Fleet:
         """
         chosen = self.vms(vms)
         words = register_words(value, chosen.size)
-        row, errnos = self._judged(reg, words, vcpu, chosen)
-        good = errnos == 0
-        self._store(row, words[good], chosen[good])
+        with self._changes:
+            row, errnos = self._judged(reg, words, vcpu, chosen)
+            good = errnos == 0
+            self._store(row, words[good], chosen[good])
         return errnos
 
     def set_one_reg(self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
@@ -238,10 +246,11 @@ class Fleet:
         """
         chosen = self.vms(vms)
         words = register_words(value, chosen.size)
-        row, errnos = self._judged(reg, words, vcpu, chosen)
-        if errnos.any():
-            raise self._refused(reg, row, words, chosen, errnos)
-        self._store(row, words, chosen)
+        with self._changes:
+            row, errnos = self._judged(reg, words, vcpu, chosen)
+            if errnos.any():
+                raise self._refused(reg, row, words, chosen, errnos)
+            self._store(row, words, chosen)
 
     def _judged(self, reg: int, words: U64Array, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
         """The register, and what KVM_SET_ONE_REG would return on each VM. Changes nothing."""
@@ -254,11 +263,11 @@ class Fleet:
         """Takes over words that were judged good. Workaround levels are not kept."""
         if row is None or row.kind not in (FwKind.PSCI_VERSION, FwKind.BITMAP):
             return
+        self._part_from_snapshot()
         if row.kind is FwKind.PSCI_VERSION:
             self.psci_version[vms] = words
         else:
             self.fw_bmap[vms, row.index] = words
-        self._kept.clear()
 
     def _rule(self, row: FwRegister, value: U64Array, vms: I64Array) -> Errnos:
         """The errno the register's own SET rule gives: int16[n_selected]."""
@@ -286,8 +295,9 @@ class Fleet:
         Cost: one insert per distinct (filter, release) among the VMs, however many VMs share it.
         """
         wanted, chosen = listed(ranges), self.vms(vms)
-        new = self._inserted(wanted, chosen)
-        self._install(new, chosen)
+        with self._changes:
+            new = self._inserted(wanted, chosen)
+            self._install(new, chosen)
         return new.errnos[new.group_of_vm]
 
     def install_filter(self, ranges: FilterRange | Iterable[FilterRange], *, vms: Selection = slice(None)) -> None:
@@ -299,18 +309,19 @@ class Fleet:
         Cost: as `try_install_filter`.
         """
         wanted, chosen = listed(ranges), self.vms(vms)
-        new = self._inserted(wanted, chosen)
-        if new.errnos.any():
-            raise self._filter_refused(wanted, chosen, new.errnos[new.group_of_vm])
-        self._install(new, chosen)
+        with self._changes:
+            new = self._inserted(wanted, chosen)
+            if new.errnos.any():
+                raise self._filter_refused(wanted, chosen, new.errnos[new.group_of_vm])
+            self._install(new, chosen)
 
     def _inserted(self, wanted: list[FilterRange], vms: I64Array) -> Inserted:
         rules = [h.release for h in self.hosts]
         return self._filters.after(wanted, vms, rules=rules, host_of_vm=self.host_of_vm, has_run=self.has_run_once)
 
     def _install(self, new: Inserted, vms: I64Array) -> None:
+        self._part_from_snapshot()
         self._filters.install(new, vms)
-        self._kept.clear()
 
     def _filter_refused(self, wanted: list[FilterRange], vms: I64Array, errnos: Errnos) -> FilterError:
         """The error for the VMs that refuse some range: which they are, and why the first one refuses."""
@@ -326,8 +337,9 @@ class Fleet:
         """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND): errnos, int16[n_selected]; EINVAL before 5.19."""
         chosen = self.vms(vms)
         has = np.array([h.release.has_system_suspend for h in self.hosts])[self.host_of_vm[chosen]]
-        self.has_system_suspend[chosen[has]] = True
-        self._kept.clear()
+        with self._changes:
+            self._part_from_snapshot()
+            self.has_system_suspend[chosen[has]] = True
         return np.where(has, 0, EINVAL).astype(np.int16)
 
     def try_run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> Errnos:
@@ -337,8 +349,9 @@ class Fleet:
             int16[n_selected]: ENOEXEC where that vCPU has not had KVM_ARM_VCPU_INIT, so that nothing freezes; else 0.
         """
         chosen = self.vms(vms)
-        is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
-        self.has_run_once[chosen[is_ready]] = True
+        with self._changes:
+            is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
+            self.has_run_once[chosen[is_ready]] = True
         return np.where(is_ready, 0, ENOEXEC).astype(np.int16)
 
     def run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
@@ -348,10 +361,11 @@ class Fleet:
             KvmError: ENOEXEC, with the VMs whose vCPU has not had KVM_ARM_VCPU_INIT; no VM was frozen.
         """
         chosen = self.vms(vms)
-        is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
-        if not is_ready.all():
-            raise run_refused(vcpu, chosen[~is_ready])
-        self.has_run_once[chosen] = True
+        with self._changes:
+            is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
+            if not is_ready.all():
+                raise run_refused(vcpu, chosen[~is_ready])
+            self.has_run_once[chosen] = True
 
     def vcpu_init(self, vcpus: Selection = slice(None), *, power_off: bool = False) -> None:
         """KVM_ARM_VCPU_INIT of vCPUs by fleet-wide index: resets their power state, thaws and resets no VM state.
@@ -360,41 +374,59 @@ class Fleet:
             InputError: a vCPU that the fleet does not have or that is given twice, None, or no selection at all.
         """
         chosen = selected("vCPU selection", vcpus, self.n_vcpu)
-        self.is_initialised[chosen] = True
-        self.mp_state[chosen] = STOPPED if power_off else RUNNABLE
+        with self.switching() as mp_state, self._changes:
+            self.is_initialised[chosen] = True
+            mp_state[chosen] = STOPPED if power_off else RUNNABLE
+
+    @contextmanager
+    def switching(self) -> Iterator[NDArray[np.uint8]]:
+        """Power states to write to, uint8[n_vcpu], which take effect together at the end of the `with`.
+
+        One thread at a time switches; others wait for it.
+        """
+        with self._power:
+            mp_state = self.mp_state.copy()
+            yield mp_state
+            self.mp_state = mp_state
 
     # -- tables ------------------------------------------------------------------------------------------------
 
-    def kept(self, make: Callable[[Fleet], T]) -> T:
-        """What `make` makes of the fleet's policies; `make` is called again only after one of the policies changed."""
-        made: T | None = self._kept.get(make)
-        if made is None:
-            made = self._kept[make] = make(self)
-        return made
+    def snapshot(self) -> Snapshot:
+        """The policies as they are now, and what dispatch reads of them; the same one until a policy changes.
+
+        Cost: O(n_filter). The tables are built when they are asked for, while the fleet may go on changing.
+        """
+        now = self._snapshot
+        if now is not None:
+            return now
+        with self._changes:
+            if self._snapshot is None:
+                self._snapshot = Snapshot(
+                    self.hosts,
+                    self.host_of_vm,
+                    self.features,
+                    self.fw_bmap,
+                    self.psci_version,
+                    self.has_system_suspend,
+                    self.filter_of_vm,
+                    tuple(self.filters),
+                    self.vm_of_vcpu,
+                )
+            return self._snapshot
+
+    def _part_from_snapshot(self) -> None:
+        """Copies the columns that a snapshot reads, so that a change may write to them. Cost: once per snapshot."""
+        if self._snapshot is None:
+            return
+        self.fw_bmap, self.psci_version = self.fw_bmap.copy(), self.psci_version.copy()
+        self.has_system_suspend = self.has_system_suspend.copy()
+        self._filters = self._filters.copy()
+        self._snapshot = None
 
     def tables(self) -> tuple[Tables, U32Array]:
         """Dispatch tables of the distinct policies, and each vCPU's policy: uint32[n_vcpu]. Kept until a change."""
-        return self.kept(_tables_of)
+        return self.snapshot().tables()
 
     def rows(self) -> Rows:
         """The tables in the form the dispatch kernels read. Kept until a change."""
-        return self.kept(_rows_of)
-
-
-def _tables_of(fleet: Fleet) -> tuple[Tables, U32Array]:
-    fleet._filters.drop_unused()
-    of_vms = Policies(
-        fleet.host_of_vm,
-        fleet.features,
-        fleet.fw_bmap,
-        fleet.effective_psci_version(),
-        fleet.has_system_suspend,
-        fleet.filter_of_vm,
-    )
-    policies, policy_of_vm = interned(of_vms)
-    return build_tables(policies, fleet.hosts, fleet._filters.steps()), policy_of_vm[fleet.vm_of_vcpu]
-
-
-def _rows_of(fleet: Fleet) -> Rows:
-    tables, policy_of_vcpu = fleet.tables()
-    return build_rows(tables, policy_of_vcpu, fleet._filters.steps())
+        return self.snapshot().rows()

@@ -39,9 +39,9 @@ from fastsmc.facts.smccc import (
 )
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
 from fastsmc.fleet.rows import narrowest
+from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import on_lines
 from fastsmc.jit.types import Index
-from fastsmc.vm import Fleet
 
 _SLOT = {function.name: slot for slot, function in enumerate(FUNCTIONS)}
 VALUE_ROW = SLOT_ID.size + N_VERDICT - kinds.LOWEST
@@ -119,7 +119,7 @@ def _fixed() -> NDArray[np.uint64]:
     return fixed
 
 
-def build_answer_tables(fleet: Fleet) -> AnswerTables:
+def build_answer_tables(fleet: Snapshot) -> AnswerTables:
     """Folds the fleet's policies into tables of answers.
 
     Cost: one sort of n_vm rows of 7 words; O(n_policy * n_slot).
@@ -165,7 +165,7 @@ def _arch_features(host: Host) -> NDArray[np.int64]:
     return found
 
 
-def _psci_features(fleet: Fleet, vm: NDArray[Any], version: NDArray[np.uint32]) -> NDArray[np.int64]:
+def _psci_features(fleet: Snapshot, vm: NDArray[Any], version: NDArray[np.uint32]) -> NDArray[np.int64]:
     """What PSCI_FEATURES says of each slot: int64[n_selected, n_slot]."""
     found = np.where(np.isin(SLOT_ID, list(PSCI_FEATURES_KNOWN)), 0, -1)[None].repeat(vm.size, axis=0)
     plain = SLOT_ID & ~np.uint32(SMC64)

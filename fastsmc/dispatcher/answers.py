@@ -23,7 +23,7 @@ from fastsmc.dispatcher.answer_tables import (
 )
 from fastsmc.dispatcher.batch import verdict_filler
 from fastsmc.dispatcher.decide import takes_wide
-from fastsmc.dispatcher.given import filled_array
+from fastsmc.dispatcher.given import filled_array, own_vcpus
 from fastsmc.dispatcher.kernels import answers as kinds
 from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
 from fastsmc.facts.services import MPIDR_AFFINITY
@@ -55,8 +55,9 @@ def answers(
     """
     calls = each_call(calls)
     out = filled_array(calls, out, np.uint64, 4)
-    fill = verdict_filler(fleet, calls)
-    tables = fleet.kept(build_answer_tables)
+    now, mp_state = fleet.snapshot(), fleet.mp_state
+    fill = verdict_filler(now, calls)
+    tables = now.kept(build_answer_tables)
     none = np.zeros(0, np.uint64)
     x1, x2, x3 = (none if column is None else column for column in (calls.x1, calls.x2, calls.x3))
     lookup = LOOKUP if x1.size + x2.size + x3.size else LOOKUP_BARE
@@ -64,7 +65,7 @@ def answers(
     size = min(kinds.BLOCK, len(calls))
     multiplier = np.uint32(MULTIPLIER)
     its: tuple[Any, ...] = (
-        *(tables.of_vcpu, fleet.vm_of_vcpu, fleet.first_vcpu, fleet.mp_state, np.uint64(MPIDR_AFFINITY)),
+        *(tables.of_vcpu, fleet.vm_of_vcpu, fleet.first_vcpu, mp_state, np.uint64(MPIDR_AFFINITY)),
         *(lookup[kinds.KIND_AT :], IS_NARROW, PARAMETER, multiplier, SLOT_OF_BUCKET, SLOT_ID),
         *(tables.word_row, tables.feature, tables.flags, VALUE_ROW, tables.answer),
     )
@@ -79,7 +80,7 @@ def answers(
             list_block: Callable[..., int] = wide_list if takes_wide(n_call) else kinds.list_block
             n_listed = list_block(func_id, what, multiplier, lookup, rows, listed)
             answer: Callable[..., None] = kinds.answer
-            columns = (func_id, calls.vcpu[here], x1[here], x2[here], x3[here], what)
+            columns = (func_id, own_vcpus(calls, here, fleet.n_vcpu), x1[here], x2[here], x3[here], what)
             answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
 
     in_parts(work, len(calls), thread_count(threads, len(calls)))

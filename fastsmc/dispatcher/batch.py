@@ -19,6 +19,7 @@ from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
+from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
@@ -129,7 +130,7 @@ def verdicts(
     return _decided(fleet, calls, out, threads)[0]
 
 
-def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.uint8]], None]:
+def verdict_filler(now: Snapshot, calls: Calls) -> Callable[[slice, NDArray[np.uint8]], None]:
     """A function that writes the verdicts of a slice of the batch, for instruments that go on with them slice by slice.
 
     It may run on several threads at once; its second argument is uint8[n_call of the slice].
@@ -137,8 +138,8 @@ def verdict_filler(fleet: Fleet, calls: Calls) -> Callable[[slice, NDArray[np.ui
     Raises:
         InputError: a call by a vCPU the fleet does not have.
     """
-    check_vcpus(calls, fleet.n_vcpu)
-    rows, vm_of_vcpu = fleet.rows(), fleet.vm_of_vcpu
+    rows, vm_of_vcpu = now.rows(), now.vm_of_vcpu
+    check_vcpus(calls, rows.n_vcpu)
     has_arguments = calls.x1 is not None or calls.x2 is not None
     func_id, vcpu, conduit = columns(calls)
     x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
@@ -203,7 +204,10 @@ def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], cou
     kernels.check_arguments(calls.func_id, x1, x2, out)
     if len(counts):
         refused = exits[out[exits] != Verdict.EXIT]
-        vm = fleet.vm_of_vcpu[_vcpu_of(calls, refused)] if len(counts) > 1 else np.zeros(refused.size, np.uint32)
+        vcpu = _vcpu_of(calls, refused)
+        if vcpu.size and int(vcpu.max()) >= fleet.n_vcpu:
+            raise no_such_vcpu(calls, fleet.n_vcpu)
+        vm = fleet.vm_of_vcpu[vcpu] if len(counts) > 1 else np.zeros(refused.size, np.uint32)
         by_vm = np.bincount(vm, minlength=len(counts))
         counts[:, Service.PSCI * 8 + Verdict.EXIT] -= by_vm
         counts[:, Service.PSCI * 8 + Verdict.HANDLED] += by_vm

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
+from fastsmc.calls.workload import Calls
 from fastsmc.errors import InputError
 from fastsmc.jit.threads import in_parts
 
@@ -68,8 +69,26 @@ def check_vcpus(calls: AnyCalls, n_vcpu: int, n_thread: int = 1) -> None:
         raise no_such_vcpu(calls, n_vcpu)
 
 
+def own_vcpus(calls: Calls, part: slice, n_vcpu: int) -> NDArray[np.unsignedinteger[Any]]:
+    """The vCPUs of some calls, as they were when they were looked at: other threads may write to a caller's columns.
+
+    Raises:
+        InputError: a vCPU that the fleet does not have.
+    """
+    vcpu: NDArray[np.unsignedinteger[Any]] = calls.vcpu[part]
+    if calls.n_vcpu is not None and calls.n_vcpu <= n_vcpu:
+        return vcpu
+    vcpu = vcpu.copy()
+    if vcpu.size and int(vcpu.max()) >= n_vcpu:
+        raise no_such_vcpu(calls, n_vcpu)
+    return vcpu
+
+
 def no_such_vcpu(calls: AnyCalls, n_vcpu: int) -> InputError:
     """The error that names the first call, or block of calls, by a vCPU that the fleet does not have."""
     what, vcpu = ("block", calls.block_vcpu) if isinstance(calls, GroupedCalls) else ("call", calls.vcpu)
-    c = int(np.argmax(vcpu >= n_vcpu))
-    return InputError(f"{what} {c} is made by vCPU {int(vcpu[c])}, but the fleet has {n_vcpu} vCPUs (0 is the first)")
+    seen = vcpu.copy()
+    c = int(np.argmax(seen >= n_vcpu)) if seen.size else 0
+    if not seen.size or seen[c] < n_vcpu:
+        return InputError("the vCPUs of the calls were written to meanwhile: give `calls.frozen()`, or wait")
+    return InputError(f"{what} {c} is made by vCPU {int(seen[c])}, but the fleet has {n_vcpu} vCPUs (0 is the first)")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.calls.grouped import AnyCalls, each_call
-from fastsmc.dispatcher.given import check_vcpus
+from fastsmc.dispatcher.given import own_vcpus
 from fastsmc.dispatcher.kernels import power as kernels_power
 from fastsmc.errors import InputError
 from fastsmc.facts.services import MPIDR_AFFINITY
@@ -48,7 +48,8 @@ def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switche
     """Makes calls in the order given and changes `fleet.mp_state` as KVM would.
 
     The first CPU_ON of a stopped vCPU wins and the next gets ALREADY_ON; SYSTEM_OFF, RESET and their second forms stop
-    every vCPU of the VM. SYSTEM_SUSPEND and CPU_SUSPEND change nothing.
+    every vCPU of the VM. SYSTEM_SUSPEND and CPU_SUSPEND change nothing. Other threads see the power states before the
+    first call or after the last; of two that switch at once, one waits.
 
     Args:
         verdict: uint8[n_call], what `dispatcher.verdicts` says of these calls.
@@ -60,7 +61,7 @@ def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switche
     """
     calls = each_call(calls)
     n_call = len(calls)
-    check_vcpus(calls, fleet.n_vcpu)
+    vcpu = own_vcpus(calls, slice(None), fleet.n_vcpu)
     if verdict.dtype != np.uint8 or verdict.shape != (n_call,) or not verdict.flags.c_contiguous:
         msg = f"verdict must be a contiguous uint8[{n_call}], as dispatcher.verdicts gives it"
         raise InputError(msg)
@@ -68,19 +69,20 @@ def switch(fleet: Fleet, calls: AnyCalls, verdict: NDArray[np.uint8]) -> Switche
     x1, x2 = (zero if column is None else column for column in (calls.x1, calls.x2))
     masks = np.array([host.release.mpidr_masks_extra_bits for host in fleet.hosts])[fleet.host_of_vm]
     ran, x0 = np.zeros(n_call, np.bool_), np.zeros(n_call, np.int64)
-    kernels_power.switch_power(
-        calls.func_id,
-        calls.vcpu,
-        x1,
-        x2,
-        verdict,
-        fleet.vm_of_vcpu,
-        fleet.first_vcpu,
-        fleet.effective_psci_version() == PSCI_0_1,
-        masks,
-        np.uint64(MPIDR_AFFINITY),
-        fleet.mp_state,
-        ran,
-        x0,
-    )
+    with fleet.switching() as mp_state:
+        kernels_power.switch_power(
+            calls.func_id,
+            vcpu,
+            x1,
+            x2,
+            verdict,
+            fleet.vm_of_vcpu,
+            fleet.first_vcpu,
+            fleet.effective_psci_version() == PSCI_0_1,
+            masks,
+            np.uint64(MPIDR_AFFINITY),
+            mp_state,
+            ran,
+            x0,
+        )
     return Switched(ran, x0, fleet.doubts)

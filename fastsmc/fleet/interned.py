@@ -9,7 +9,6 @@ from errno import EBUSY, EINVAL
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.bitmaps import Steps
 from fastsmc.checks import BoolArray, I64Array
 from fastsmc.facts.releases import Release
 from fastsmc.fleet.filters import Filter, FilterRange, inserted, malformed
@@ -77,6 +76,13 @@ class InternedFilters:
         if len(self.installed) > 2 * self._n_used + _SPARE:
             self.drop_unused()
 
+    def copy(self) -> InternedFilters:
+        """The same filters, which changes to these leave as they are."""
+        other = InternedFilters(0)
+        other.installed, other.of_vm = self.installed.copy(), self.of_vm.copy()
+        other._index, other._n_used = self._index.copy(), self._n_used
+        return other
+
     def drop_unused(self) -> None:
         """Keeps the filters that some VM uses, in their order. Cost: a sort of n_vm numbers."""
         used, of_vm = np.unique(self.of_vm, return_inverse=True)
@@ -84,10 +90,6 @@ class InternedFilters:
         self.of_vm = of_vm.reshape(-1).astype(np.int64)
         self._index = {kept: index for index, kept in enumerate(self.installed)}
         self._n_used = len(self.installed)
-
-    def steps(self) -> list[Steps]:
-        """Every filter as a step function."""
-        return [installed.steps() for installed in self.installed]
 
     def _number(self, new: Filter) -> int:
         index = self._index.setdefault(new, len(self.installed))

@@ -6,13 +6,15 @@ most. The threads are kept for the next batch.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from fastsmc.errors import InputError
+from fastsmc.jit.locks import ForkedOpen
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -27,6 +29,7 @@ SMALL = 1 << 22
 """Batches of fewer calls stay on the caller's thread."""
 
 _pool: ThreadPoolExecutor | None = None
+_starting = ForkedOpen()
 
 
 def _forget_pool() -> None:
@@ -36,6 +39,22 @@ def _forget_pool() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_pool)
+
+
+def _kept_pool() -> ThreadPoolExecutor:
+    """The pool of this process, which all its threads share."""
+    global _pool
+    with _starting:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(n_core() - 1, 1), thread_name_prefix="fastsmc")
+        return _pool
+
+
+def _handed_out(work: Callable[[], T], n_helper: int) -> list[Future[T]]:
+    """Work handed to threads of the pool; none, where the interpreter is ending and starts no more."""
+    with contextlib.suppress(RuntimeError):
+        return [_kept_pool().submit(work) for _ in range(n_helper)]
+    return []
 
 
 def n_core() -> int:
@@ -88,10 +107,7 @@ def share(work: Callable[[Iterator[P]], T], parts: Iterable[P], n_thread: int) -
 
     if n_thread == 1 or len(left) < 2:
         return [work(taken())]
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(max(n_core() - 1, 1), thread_name_prefix="fastsmc")
-    helpers = [_pool.submit(lambda: work(taken())) for _ in range(n_thread - 1)]
+    helpers = _handed_out(lambda: work(taken()), n_thread - 1)
     try:
         own = work(taken())
     finally:

@@ -40,9 +40,7 @@ for n_vm, calls in ((1, {calls}), ({n_vm}, {calls}), ({n_vm}, 10 * {calls})):
         ),
     ],
 )
-def test_a_million_vcpus_take_little_memory_however_many_calls_they_make(
-    n_vm: int, calls: int, most_mib: int
-) -> None:
+def test_a_million_vcpus_take_little_memory_however_many_calls_they_make(n_vm: int, calls: int, most_mib: int) -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(n_vm=n_vm, calls=calls)],
