@@ -13,8 +13,8 @@ from typing import Any
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.banks import Registers, Values
 from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
-from fastsmc.migrate.read.strict_json import hexadecimal, member
 from fastsmc.migrate.read.told import Told
 
 _KEY = re.compile(r"(.{1,255}) \((\d{1,10})\)")

@@ -12,9 +12,10 @@ import json
 from typing import Any
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.cloud_hypervisor_vcpu import bytes_of, registers_of
+from fastsmc.migrate.read.members import member
 from fastsmc.migrate.read.result import Format, Part
-from fastsmc.migrate.read.strict_json import member, parse
 from fastsmc.migrate.read.told import Told
 
 _AS_TEXT = "A part is a vCPU's state as JSON text inside the outer JSON, with its quotes escaped."

@@ -20,7 +20,7 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.migrate.read.banks import Registers, Values
-from fastsmc.migrate.read.strict_json import member, whole
+from fastsmc.migrate.read.members import member, whole
 
 _ENTRY_BYTES, _CORE_BYTES = 16, 864
 _WIDE_KEYS = ("pre_finalize_regs", "extended_regs", "wide_regs")

@@ -13,8 +13,8 @@ from typing import Any
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.lines import printable
+from fastsmc.migrate.read.members import member
 from fastsmc.migrate.read.result import Format
-from fastsmc.migrate.read.strict_json import member
 
 _MAX_PROPS = 4096
 _LENGTH = re.compile(r"(sve|sme)(\d{3,4})", re.ASCII)

@@ -21,8 +21,8 @@ from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import core_register, reg_size
 from fastsmc.facts.vcpu import VCPU_FEATURES
 from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.members import member, whole
 from fastsmc.migrate.read.result import Format
-from fastsmc.migrate.read.strict_json import member, whole
 
 _KEYS = ("kvm_capabilities", "vcpu_features", "reg_modifiers")
 _X86_KEYS = ("cpuid_modifiers", "msr_modifiers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any, BinaryIO
 
 from fastsmc.checks import one_of
 from fastsmc.errors import RegisterFileError
+from fastsmc.files.limits import REGISTERS
+from fastsmc.files.packed import Refused
+from fastsmc.files.strict_json import parse
+from fastsmc.files.text import encoding_of, text_of
 from fastsmc.migrate.read import (
     analyze_migration,
     cloud_hypervisor,
@@ -25,14 +30,13 @@ from fastsmc.migrate.read import (
 from fastsmc.migrate.read.banks import banks
 from fastsmc.migrate.read.cpu_model import CpuModel
 from fastsmc.migrate.read.cpu_template import CpuTemplate
-from fastsmc.migrate.read.limits import MAX_SESSION_BYTES, MAX_TEXT_BYTES
+from fastsmc.migrate.read.limits import MAX_SESSION_BYTES
 from fastsmc.migrate.read.listing import MAX_BANKS
 from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu import stream as qemu_stream
 from fastsmc.migrate.read.qemu.framing import MAGIC
 from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFile
 from fastsmc.migrate.read.source import Cursor, cursor_on, opened
-from fastsmc.migrate.read.strict_json import parse
 from fastsmc.migrate.read.told import Told
 from fastsmc.migrate.switchover import monitor_text
 from fastsmc.migrate.switchover.query_migrate import QMP, is_answer
@@ -63,7 +67,6 @@ _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 """How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
 _FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
 """How an unpacked snapshot begins on arm64. Source: Firecracker src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
-_UTF_8_MARK, _UTF_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
 """What a file may turn out to be; of the last three no vCPU's list can be had, and `no_host` says why."""
@@ -92,7 +95,7 @@ def inspect(
             return _read(cursor_on(file), shown, wanted, features)  # type: ignore[arg-type]
         with opened(file) as cursor:  # type: ignore[arg-type]
             return _read(cursor, shown, wanted, features)
-    except RegisterFileError as error:
+    except (RegisterFileError, Refused) as error:
         msg = f"{shown}: {error}"
         raise RegisterFileError(msg) from error
 
@@ -108,8 +111,8 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     if wanted is Format.QEMU_STREAM or (wanted is None and head.startswith(MAGIC)):
         return qemu_stream.read(cursor, path)
     cursor.section = "the text"
-    data = cursor.rest(MAX_TEXT_BYTES)
-    told = _told(data.removeprefix(_UTF_8_MARK), head, wanted, features)
+    data = _as_utf8(cursor.rest(REGISTERS.most_bytes))
+    told = _told(data, head, wanted, features)
     if not isinstance(told, Told):
         return replace(told, path=path)
     name = " ".join((path, *told.told_by.values()))
@@ -123,13 +126,17 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
 
 
+def _as_utf8(data: bytes) -> bytes:
+    """The content as most files have it: text of other encodings anew, without a mark at the beginning."""
+    if encoding_of(data[:64]) == "utf-8-sig":
+        return data.removeprefix(BOM_UTF8)
+    return text_of(data).removeprefix("\ufeff").encode()
+
+
 def _told(
     data: bytes, head: bytes, wanted: Format | None, features: str | None
 ) -> Told | CpuTemplate | CpuModel | NamedRegisters:
     """The registers of anything but a stream."""
-    if data.startswith(_UTF_16):
-        msg = "is text in UTF-16: save it as UTF-8"
-        raise RegisterFileError(msg)
     if head.startswith(_FIRECRACKER):
         msg = "is a Firecracker snapshot: snapshot-editor info-vmstate vcpu-states prints the registers in it"
         raise RegisterFileError(msg)

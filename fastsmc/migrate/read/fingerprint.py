@@ -13,8 +13,8 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import reg_size
 from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.cpu_template import is_dump
+from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
-from fastsmc.migrate.read.strict_json import hexadecimal, member
 from fastsmc.migrate.read.told import Told
 
 _TOLD_BY = ("kernel_version", "firecracker_version", "microcode_version", "bios_version", "bios_revision")

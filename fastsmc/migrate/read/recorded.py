@@ -10,10 +10,11 @@ from typing import Any
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
+from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.banks import Registers, Values
 from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
-from fastsmc.migrate.read.strict_json import hexadecimal, member, parse
 from fastsmc.migrate.read.told import Told
 
 DEFAULT_FEATURES = "psci02"

@@ -1,34 +1,26 @@
-"""A file, a pipe or standard input as a sequence of bytes that is read once, with the offset of every byte."""
+"""A file as a sequence of bytes that is read once, with the offset of every byte."""
 
 from __future__ import annotations
 
 import hashlib
-import lzma
-import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read.limits import HASHED_BYTES, MAX_XZ_BYTES, XZ_MEMORY_BYTES
+from fastsmc.files import source as gate
+from fastsmc.files.limits import PACKED_STREAM, STREAM
+from fastsmc.files.packed import Readable
+from fastsmc.migrate.read.limits import HASHED_BYTES
 
-XZ_MAGIC = b"\xfd7zXZ\x00"
 _CHUNK, _MAX_READ = 1 << 20, 8 << 20
-
-
-class Readable(Protocol):
-    """Anything that has a `read` method as binary files have."""
-
-    def read(self, n: int, /) -> bytes: ...
 
 
 class Cursor:
     """A file that is read forward once, with the place of the next byte.
 
     Attributes:
-        offset: of the next byte, in the file (after xz).
+        offset: of the next byte, in the file, once unpacked.
         section: what is being read, for error messages.
     """
 
@@ -137,87 +129,25 @@ class Cursor:
         return data
 
 
-class _Xz:
-    """Unpacks xz with bounded memory."""
-
-    def __init__(self, raw: Readable) -> None:
-        self._raw = raw
-        self._unpack = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
-        self._n_out = 0
-
-    def read(self, n: int, /) -> bytes:
-        try:
-            while not self._unpack.eof:
-                data = self._raw.read(_CHUNK) if self._unpack.needs_input else b""
-                if self._unpack.needs_input and not data:
-                    msg = f"xz: cut off after {self._n_out} unpacked bytes; is the file whole?"
-                    raise RegisterFileError(msg)
-                piece = self._unpack.decompress(data, n)
-                self._n_out += len(piece)
-                if self._n_out > MAX_XZ_BYTES:
-                    msg = f"xz: unpacks to more than {MAX_XZ_BYTES} bytes"
-                    raise RegisterFileError(msg)
-                if piece:
-                    return piece
-        except (lzma.LZMAError, EOFError, MemoryError) as error:
-            msg = f"xz: damaged after {self._n_out} unpacked bytes ({error})"
-            raise RegisterFileError(msg) from error
-        if self._unpack.unused_data or self._raw.read(1):
-            msg = "xz: bytes follow the end of the compressed data"
-            raise RegisterFileError(msg)
-        return b""
-
-
 @contextmanager
 def opened(path: Path | str) -> Iterator[Cursor]:
-    """A cursor at the beginning of a file, a pipe, or standard input ("-"), unpacked if it is xz.
+    """A cursor at the beginning of a file, a pipe, or standard input ("-"), unpacked if it is packed.
 
     Raises:
-        RegisterFileError: missing, a folder, not readable.
+        RegisterFileError, Refused: missing, a folder, not readable.
     """
-    if str(path) == "-":
-        yield cursor_on(sys.stdin.buffer)
-        return
-    try:
-        if stat.S_ISDIR(Path(path).stat().st_mode):
-            msg = "is a folder; give a file in it"
-            raise RegisterFileError(msg)
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise _unreadable(error) from error
-    with file:
-        try:
-            yield cursor_on(file)
-        except OSError as error:
-            raise _unreadable(error) from error
-
-
-def _unreadable(error: OSError | ValueError) -> RegisterFileError:
-    return RegisterFileError(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error})")
+    with gate.opened(path, STREAM, packed_kind=PACKED_STREAM) as source:
+        yield Cursor(source)
 
 
 def cursor_on(raw: Readable) -> Cursor:
-    """A cursor on an open binary file, unpacked if it is xz.
+    """A cursor on an open binary file, unpacked if it is packed.
 
     Raises:
         RegisterFileError: it is text.
     """
     try:
-        cursor = Cursor(raw)
-        is_xz = cursor.peek(len(XZ_MAGIC)) == XZ_MAGIC
+        return Cursor(gate.Source(raw, STREAM, packed_kind=PACKED_STREAM))
     except (TypeError, AttributeError):
         msg = "open the file as binary"
         raise RegisterFileError(msg) from None
-    return Cursor(_Xz(_Again(cursor))) if is_xz else cursor
-
-
-class _Again:
-    """A cursor as something that has `read`."""
-
-    def __init__(self, cursor: Cursor) -> None:
-        self._cursor = cursor
-
-    def read(self, n: int, /) -> bytes:
-        data = self._cursor.peek(n)
-        self._cursor.skip_buffered(len(data))
-        return data

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastsmc.checks import LAST_U32
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read.strict_json import member, whole
+from fastsmc.migrate.read.members import member, whole
 
 _MAX_DEPTH = 64
 _MOST = 1 << 32

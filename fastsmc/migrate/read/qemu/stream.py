@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
 from fastsmc.migrate.read.qemu import cpu as qemu_cpu
 from fastsmc.migrate.read.qemu.cpu import CpuFields
@@ -11,7 +12,6 @@ from fastsmc.migrate.read.qemu.framing import DESCRIPTION, EOF, Held, Stream, re
 from fastsmc.migrate.read.qemu.sections import Section, separate
 from fastsmc.migrate.read.result import FileProvenance, Format, Part, RegisterFile
 from fastsmc.migrate.read.source import Cursor
-from fastsmc.migrate.read.strict_json import parse
 
 _DESCRIPTION_HEAD = 5
 

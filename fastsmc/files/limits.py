@@ -1,0 +1,45 @@
+"""How much of a file is taken, by what it is, so that a damaged or hostile one costs bounded memory and time.
+
+All are sanity bounds of ours, far above what real systems write. What a reader keeps of a file is some times its size,
+so the bounds hold whatever is read below 256 MiB and some 10 s; a reader that knows more about its files has further
+limits beside itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MIB = 1 << 20
+
+
+class Kind(NamedTuple):
+    """What a file is said to be.
+
+    Attributes:
+        what: its name in messages.
+        most_bytes: that are taken of it, once unpacked.
+        why: the largest real one, or what is to be done with a larger one.
+    """
+
+    what: str
+    most_bytes: int
+    why: str
+
+
+STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at some 2 GB a second")
+PACKED_STREAM = Kind("a packed stream", 1 << 30, "unpack it first: xz and gzip unpack 0.1 to 0.3 GB a second")
+REGISTERS = Kind("a file of registers", 32 * MIB, "512 vCPUs of Cloud Hypervisor take 20 MB")
+TRACE = Kind("a trace", 64 * MIB, "some 500,000 calls, read in 10 s; cut it (head, --cpu), or count in the kernel")
+LOG = Kind("a log of QEMU", 64 * MIB, "a migration writes some 100 lines of trace events")
+MONITOR = Kind("an answer of the monitor", 1 * MIB, "an answer to query-migrate has less than 2000 bytes")
+TOML = Kind("a TOML file", 1 * MIB, "a scenario of 100 groups of VMs has 20 kB")
+RESULT = Kind("a saved result", 32 * MIB, "the largest report saves 0.3 MB")
+META = Kind("a recording's meta.json", 1 * MIB, "the recorder writes 2 kB")
+RECORDS = Kind("a recording's records", 512 * MIB, "the largest recorded host has 30 MB of one kind")
+PAYLOAD = Kind("a recorded payload", 16 * MIB, "421 registers take 7 kB")
+
+XZ_MEMORY_BYTES = 128 * MIB
+"""Bytes that an .xz or .zst file may ask for; xz's presets need up to 65 MiB, zstd's up to 128."""
+MAX_JSON_KEYS, MAX_JSON_LISTS, MAX_JSON_ENTRIES = 1 << 20, 1 << 20, 1 << 22
+"""Keys, lists and entries of one JSON text, counted by its signs, those in strings included. In memory empty lists take
+25 times their text; 512 vCPUs have 3e5 keys."""
