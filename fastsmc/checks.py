@@ -39,7 +39,15 @@ _MOST_NUMBERS = 1 << 20
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, cut after 60 characters."""
-    text = " ".join(repr(value).split())
+    return cut(" ".join(repr(value).split()))
+
+
+def cut(text: str) -> str:
+    """A text as a message shows it: cut after 60 characters, with a mark.
+
+    >>> cut("6.12"), len(cut("6" * 100))
+    ('6.12', 61)
+    """
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -145,15 +153,15 @@ def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUM
     for part in text.split(","):
         found = _RANGE.fullmatch(part.strip())
         if found is None:
-            msg = f"{name} {text[:_SHOWN]!r}: give whole numbers joined by commas, or ranges, such as 1,64,512 or 1-8"
+            msg = f"{name} {shown(text)}: give whole numbers joined by commas, or ranges, such as 1,64,512 or 1-8"
             raise InputError(msg)
         low = whole(name, int(found[1]), first=first, last=last)
         high = whole(name, int(found[2] or found[1]), first=first, last=last)
         if high < low:
-            msg = f"{name} {text[:_SHOWN]!r}: the range {part.strip()} falls; write the smaller number first"
+            msg = f"{name} {shown(text)}: the range {part.strip()} falls; write the smaller number first"
             raise InputError(msg)
         if len(numbers) + high - low >= _MOST_NUMBERS:
-            msg = f"{name} {text[:_SHOWN]!r} stands for more than {_MOST_NUMBERS} numbers"
+            msg = f"{name} {shown(text)} stands for more than {_MOST_NUMBERS} numbers"
             raise InputError(msg)
         numbers.extend(range(low, high + 1))
     return numbers

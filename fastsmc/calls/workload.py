@@ -14,7 +14,7 @@ from fastsmc.calls.columns import check_array, column, frozen, part_of, whole_sl
 from fastsmc.calls.trace import Trace
 from fastsmc.checks import LAST_U32, whole
 from fastsmc.errors import InputError
-from fastsmc.facts.other_calls import calls_meant
+from fastsmc.facts.call_spellings import calls_meant
 from fastsmc.facts.smccc import Conduit, function_named
 
 STREAM_CALLS = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 
 FEATURE_POWER_OFF, FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, FEATURE_PMU = 0x1, 0x2, 0x4, 0x8
@@ -78,7 +79,7 @@ def feature_bits(features: str) -> int:
         if name not in VCPU_FEATURES:
             close = get_close_matches(name.lower(), VCPU_FEATURES, n=1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            msg = f"vCPU feature {name[:40]!r} is not one of {', '.join(VCPU_FEATURES)}{meant}"
+            msg = f"vCPU feature {shown(name)} is not one of {', '.join(VCPU_FEATURES)}{meant}"
             raise InputError(msg)
         bits |= VCPU_FEATURES[name]
     return bits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fastsmc.checks import shown
+from fastsmc.checks import cut, shown
 from fastsmc.errors import InputError
 
 Series = tuple[int, int]
@@ -74,7 +74,7 @@ def split_version(text: object) -> tuple[int, int, int | None, str]:
     """
     match = _VERSION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
-        what = f"{text[:40]!r}" if isinstance(text, str) else f"{text!r} (a {type(text).__name__})"
+        what = f"{shown(text)}" if isinstance(text, str) else f"{text!r} (a {type(text).__name__})"
         msg = f"release {what} is not a Linux version: write it as text, '6.12' or '6.12.107'"
         raise InputError(msg)
     major, minor, update, suffix = match.groups()
@@ -96,7 +96,7 @@ def check_known(name: str, version: Version, vendor: str = "", *, is_plain: bool
     if not OLDEST <= series <= NEWEST:
         what = "newer than any of them: nothing is known of it" if series > NEWEST else "older than any of them"
         span = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
-        msg = f"release {name[:80]} is outside {span}, the releases fastsmc knows; it is {what}"
+        msg = f"release {cut(name)} is outside {span}, the releases fastsmc knows; it is {what}"
         raise InputError(f"{msg}; {vendor}" if vendor else msg)
     last = ENDED.get(series)
     if is_plain and last is not None and update is not None and update > last:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-from fastsmc.facts.other_calls import call_name, calls_meant
+from fastsmc.facts.call_spellings import calls_meant
+from fastsmc.facts.other_calls import call_name
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, name_key
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief

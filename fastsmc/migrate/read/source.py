@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import HASHED_BYTES, MAX_XZ_BYTES, XZ_MEMORY_BYTES
 
@@ -104,7 +105,7 @@ class Cursor:
         start = self.offset
         data = self.read(self.number(1, what), what)
         if not data or not all(0x20 <= byte < 0x7F for byte in data):
-            msg = f"{what} is {data[:40]!r}, not a printable name"
+            msg = f"{what} is {shown(data)}, not a printable name"
             raise self.error(msg, start)
         return data.decode("ascii")
 
