@@ -216,10 +216,11 @@ def from_word(what: str | Path | RegisterFile, features: str | None, kernel: str
     _no_kernel(text, kernel)
     if text and path.is_dir():  # "" would be the current one
         return by_folder(path, features)
+    text = text.strip()
     if looks_like_release(text):
         return by_release(text, features)
-    if text.startswith("linux-"):
-        return by_host(text, features)
+    if text.lower().startswith("linux-"):
+        return by_host(text.lower(), features)
     raise unknown(text)
 
 
