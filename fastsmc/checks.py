@@ -32,6 +32,8 @@ BoolArray = NDArray[np.bool_]
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
+_LONGEST = 80
+"""Characters of a wrong word that are compared with others."""
 _RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
 _MOST_NUMBERS = 1 << 20
 """Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
@@ -134,8 +136,9 @@ def word_of(name: str, value: object, allowed: Iterable[str], *, error: type[Fas
 
 def not_among(name: str, value: object, allowed: list[str]) -> str:
     """The sentence about a word that is not one of those allowed."""
-    close = get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
-    meant = f"; did you mean {close[0]}?" if close else ""
+    by_key = {word.lower(): word for word in reversed(allowed)}
+    close = get_close_matches(value.strip().lower()[:_LONGEST], by_key, n=1) if isinstance(value, str) else []
+    meant = f"; did you mean {by_key[close[0]]}?" if close else ""
     listed = ", ".join(repr(word) if "," in word else word for word in allowed)
     return f"{name} is {shown(value)}: it must be one of {listed}{meant}"
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.migrate.compat.check import check
+from fastsmc.migrate.compat.matrix import matrix
 from fastsmc.migrate.compat.result import SideBasis
+from tests.support.read_samples import cloud_hypervisor, fingerprint
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,47 @@ def test_a_hosts_name_without_linux_is_a_custom_kernel_and_says_so() -> None:
     notes = check("6.12.107-max", "6.12").source.notes
     assert "not the recorded host linux-6.12.107-max, which is written so" in notes
     assert not any("recorded host" in note for note in check("6.12.107-mine", "6.12").source.notes)
+
+
+@pytest.mark.parametrize("vmm", ["qemu-kvm:9.1.0-15.el9", "qemu:1:10.0.2+ds-2", "QEMU 8.2.2"])
+def test_a_vendors_vmm_is_told_wherever_its_outlook_is(vmm: str) -> None:
+    found = check("6.12", "6.12", vmm=vmm)
+    assert len(found.vmm_notes) == 1
+    assert "may carry backports" in found.vmm_notes[0]
+    assert f"note: {found.vmm_notes[0]}" in str(found)
+    assert found.as_dict()["vmm_notes"] == list(found.vmm_notes)
+    table = matrix(["6.12", "6.18"], vmm=vmm)
+    assert found.vmm_notes[0] in str(table)
+    assert table.as_dict()["vmm_notes"] == list(found.vmm_notes)
+    assert check("6.12", "6.12", vmm="qemu:10.1").vmm_notes == ()
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.12", "6.12.107-mine", "7.3"])
+def test_a_file_that_says_another_kernel_than_it_is_judged_as_says_so(tmp_path: Path, kernel: str) -> None:
+    path = tmp_path / "fingerprint.json"
+    path.write_bytes(fingerprint())
+    note = f"the file says 6.12.107: judged as {kernel}, as was asked"
+    for found in (check(path, "6.12", source_release=kernel), check("6.12", path, dest_release=kernel)):
+        side = found.source if found.source.name == str(path) else found.dest
+        assert note in side.notes
+        assert f"note: {note}" in str(found)
+        told = found.as_dict()
+        assert note in [*told["source"]["notes"], *told["dest"]["notes"]]
+    assert not any("as was asked" in text for text in check(path, "6.12").source.notes)
+    assert not any("as was asked" in text for text in check(path, "6.12", source_release="v6.12.107").source.notes)
+
+
+def test_a_file_without_a_kernel_is_held_against_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(cloud_hypervisor())
+    notes = check(path, "6.12", source_release="5.10").source.notes
+    assert any("judged as 5.10, as was asked, and 5.10 has no STD_BMAP" in text for text in notes)
+    assert not any("as was asked" in text for text in check(path, "6.12", source_release="6.12").source.notes)
+
+
+def test_a_file_that_shows_other_vcpu_features_than_it_is_judged_with_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "fingerprint.json"
+    path.write_bytes(fingerprint())
+    notes = check(path, "6.12", source_features="sve").source.notes
+    assert "the file shows vCPU features psci02: judged with psci02+sve, as was asked" in notes
+    assert not any("as was asked" in text for text in check(path, "6.12", source_features="psci02").source.notes)

@@ -102,7 +102,7 @@ def compare(
         told = {fate.reg for fate in (*way.failing, *way.unjudged)}
         unsure = tuple(fate for fate in refused if fate.errno is None and fate.reg not in told)
         ways.append(replace(way, unjudged=(*unsure, *way.unjudged)))
-    return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1])
+    return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1], by.notes)
 
 
 def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool = False) -> Direction:
