@@ -7,11 +7,14 @@ came from a file that has an error class of its own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
+from itertools import islice
 from numbers import Integral
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -34,6 +37,8 @@ _SHOWN = 60
 """Characters of a wrong value that a message shows."""
 _LONGEST = 80
 """Characters of a wrong word that are compared with others."""
+_MOST_FILES = 1000
+"""Files of a folder that are compared with a missing one."""
 _RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
 _MOST_NUMBERS = 1 << 20
 """Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
@@ -141,6 +146,23 @@ def not_among(name: str, value: object, allowed: list[str]) -> str:
     meant = f"; did you mean {by_key[close[0]]}?" if close else ""
     listed = ", ".join(repr(word) if "," in word else word for word in allowed)
     return f"{name} is {shown(value)}: it must be one of {listed}{meant}"
+
+
+def near_file(path: str | os.PathLike[str]) -> str:
+    """The question for a file beside one that is missing, whose name is spelled alike; "" for none.
+
+    >>> near_file("no/such/folder/file.json")
+    ''
+    """
+    missing = Path(path)
+    try:
+        if missing.exists():
+            return ""
+        names = [entry.name for entry in islice(os.scandir(missing.parent), _MOST_FILES)]
+    except (OSError, ValueError):
+        return ""
+    close = get_close_matches(missing.name[:_LONGEST], names, n=1, cutoff=0.75)
+    return f"; did you mean {missing.parent / close[0]}?" if close else ""
 
 
 def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 
-from fastsmc.checks import shown
+from fastsmc.checks import cut, shown
 from fastsmc.errors import InputError
 from fastsmc.facts.call_spellings import BITS, Spelled, call_spelled, named_calls, owner_meant
 from fastsmc.facts.other_calls import OTHER_BY_NAME
@@ -21,6 +21,7 @@ from fastsmc.facts.registers import FW_REGISTERS
 from fastsmc.facts.smccc import FUNCTIONS, Function, Service, name_key, names_meant
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F_]+|[0-9]+")
 _MAX_NAMES = 6
 """Names that a message lists before it counts the rest."""
 _MOST_ALIKE = 3
@@ -100,6 +101,7 @@ def id_named(text: str) -> Spelled:
     >>> hex(id_named("ptp").id), hex(id_named("SYS_CLIDR_EL1").id)
     ('0x86000001', '0x603000000013c801')
     """
+    text = text.strip().rstrip(",;").rstrip()
     key = name_key(text)
     exact = _other_names() | _linux_names() | _short_names()
     for written in (key, key.removeprefix("ARM_").removesuffix("_FUNC_ID").removesuffix("_FID")):
@@ -118,11 +120,19 @@ def id_named(text: str) -> Spelled:
         if ends:
             msg = f"{shown(text)} may be {', '.join(_some(list(ends.values())))}; name one of them"
             raise InputError(msg)
-    if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
-        msg = f"{shown(text)} is not a number: write 0x{text.strip()}"
-        raise InputError(msg)
-    msg = f"no function or register is called {shown(text)}; {_hint(text, exact)}"
-    raise InputError(msg)
+    raise InputError(_refusal(text, exact))
+
+
+def _refusal(text: str, names: Mapping[str, int]) -> str:
+    """The sentence about a text that names nothing: a number with a slip, several ids, or a wrong name."""
+    if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text):
+        return f"{shown(text)} is not a number: write 0x{text}"
+    parts = [part for part in re.split(r"[\s,;|]+", text) if part]
+    if len(parts) > 1 and all(_NUMBER.fullmatch(part) or names_meant(part, names) for part in parts):
+        return f"{shown(text)} is {len(parts)} ids: give each apart, {cut(' '.join(parts))}"
+    if re.match(r"0[xX]", text):
+        return f"{shown(text)} is not a number: after 0x come digits 0 to 9 and a to f"
+    return f"no function or register is called {shown(text)}; {_hint(text, names)}"
 
 
 def _hint(text: str, names: Mapping[str, int]) -> str:

@@ -328,9 +328,14 @@ def feature_parts(name: str) -> str:
 
     >>> feature_parts("6.12+pmu+sve"), feature_parts("6.12.5+mybuild"), feature_parts("6.12+pnu")
     ('pmu, sve', '', 'pnu, did you mean pmu?')
+    >>> feature_parts("6.12-pmu-sve"), feature_parts("6.12-pmu-build")
+    ('pmu, sve', '')
     """
     found = []
-    for part in split_plus(name)[1]:
+    base, parts = split_plus(name)
+    behind = re.fullmatch(r"[vV]?[0-9.]+-([a-z0-9_,:-]+)", base)  # 6.12-pmu: no kernel is called so
+    words = re.split(r"[-,:]", behind[1]) if behind else []
+    for part in [*(words if words and all(word in VCPU_FEATURES for word in words) else []), *parts]:
         close = get_close_matches(part, VCPU_FEATURES, n=1)
         if part in VCPU_FEATURES or close:
             found.append(part if part in VCPU_FEATURES else f"{part}, did you mean {close[0]}?")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.errors import InputError
+import fastsmc as smc
+from fastsmc.errors import FastsmcError, InputError
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.matrix import matrix
 from fastsmc.migrate.compat.result import SideBasis
+from fastsmc.migrate.read.detect import inspect
 from tests.support.read_samples import cloud_hypervisor, fingerprint
 
 
@@ -35,6 +37,37 @@ def test_a_near_miss_of_a_host_or_release_gets_the_near_one(word: str, meant: st
         with pytest.raises(InputError) as error:
             check(*sides)
         assert str(error.value).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("6.12+pmu,sve", None), "pmu+sve"),
+        (("6.12+pmu sve", None), "pmu+sve"),
+        (("6.12", "pmu, sve"), "pmu+sve"),
+        (("6.12", "PMU"), "pmu"),
+        (("6.12+ pmu", None), "pmu"),
+        (("6.12-pmu", None), "6.12+pmu"),
+        (("6.12.107-pmu-sve", None), "6.12.107+pmu+sve"),
+    ],
+)
+def test_vcpu_features_with_another_sign_get_the_plus(words: tuple[str, str | None], meant: str) -> None:
+    with pytest.raises(InputError) as error:
+        check(words[0], "6.18", source_features=words[1])
+    assert str(error.value).endswith(f"; did you mean {meant}?")
+
+
+def test_a_missing_file_gets_the_near_one(tmp_path: Path) -> None:
+    (tmp_path / "fingerprint.json").write_bytes(fingerprint())
+    near = f"; did you mean {tmp_path / 'fingerprint.json'}?"
+    for name in ("fingerprnt.json", "fingerprint.jsn", "Fingerprint.json"):
+        wrong = str(tmp_path / name)
+        for ask in (lambda: check(wrong, "6.12"), lambda: inspect(wrong), lambda: smc.services(wrong)):  # noqa: B023
+            with pytest.raises(FastsmcError) as error:
+                ask()
+            assert str(error.value).endswith(near)
+    with pytest.raises(InputError, match=r"is no file, folder, release or recorded host$"):
+        check(str(tmp_path / "other.bin"), "6.12")
 
 
 @pytest.mark.parametrize("word", ["v6.12", "V6.12", " 6.12 ", "Linux-6.12.107-max", "LINUX-6.12.107-MAX"])

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsmc.checks import shown
+from fastsmc.checks import near_file, shown
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
-from fastsmc.facts.vendors import split_plus
+from fastsmc.facts.vendors import feature_parts, kernel, split_plus
 from fastsmc.facts.versions import bare, near_release
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
@@ -25,6 +25,7 @@ from fastsmc.recordings.folder import open_recording
 DEFAULT_FEATURES = "psci02"
 
 _LOOKS_LIKE_RELEASE = re.compile(r"[vV]?\d+\.\d")
+_LOOKS_LIKE_FILE = re.compile(r"/|\.(json|jsonl|xz|bin|txt|log|migration|state)$", re.IGNORECASE)
 _LONGEST = 80
 """Characters of a wrong name that are compared with others."""
 _CPU = re.compile(r"-[a-z]\w*$")
@@ -92,6 +93,10 @@ def by_release(text: str, features: str | None) -> Side:
         InputError: no release fastsmc knows, or features it does not have.
     """
     name, wanted = split_features(text, features)
+    if told := feature_parts(name):
+        base = f"{kernel(name).base}+{'+'.join(told.split(', '))}"
+        msg = f"{shown(text)} names vCPU features ({told}) with another sign than +; did you mean {base}?"
+        raise InputError(msg)
     rules = release(name)
     if feature_bits(wanted) >> rules.n_vcpu_feature:
         msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
@@ -197,6 +202,8 @@ def by_folder(folder: Path, features: str | None) -> Side:
 def unknown(what: str) -> FastsmcError:
     """The error for text that names no side."""
     hosts = ", ".join(dict.fromkeys(found.name.split()[0] for found in register_sets()))
+    if (file := near_file(what)) or _LOOKS_LIKE_FILE.search(what):
+        return InputError(f"{shown(what)} is no file, folder, release or recorded host{file}")
     near = near_release(what)
     meant = f"; did you mean {near}?" if near else ""
     forms = f"neither a file, nor a Linux release such as 6.12+psci02+pmu, nor a recorded host ({hosts})"

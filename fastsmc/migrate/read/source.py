@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from fastsmc.checks import shown
+from fastsmc.checks import near_file, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import HASHED_BYTES, MAX_XZ_BYTES, XZ_MEMORY_BYTES
 
@@ -185,7 +185,7 @@ def opened(path: Path | str) -> Iterator[Cursor]:
             raise RegisterFileError(msg)
         file = Path(path).open("rb")  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise _unreadable(error) from error
+        raise _unreadable(error, near_file(path)) from error
     with file:
         try:
             yield cursor_on(file)
@@ -193,8 +193,8 @@ def opened(path: Path | str) -> Iterator[Cursor]:
             raise _unreadable(error) from error
 
 
-def _unreadable(error: OSError | ValueError) -> RegisterFileError:
-    return RegisterFileError(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error})")
+def _unreadable(error: OSError | ValueError, hint: str = "") -> RegisterFileError:
+    return RegisterFileError(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error}){hint}")
 
 
 def cursor_on(raw: Readable) -> Cursor:
