@@ -166,18 +166,17 @@ def by_host(text: str, features: str | None) -> Side:
 
 def _host_hint(name: str, hosts: list[str]) -> str:
     """What a host's name that is none may mean, to end a sentence: a host of that series, or the release itself."""
-    series = re.match(r"linux-(\d+\.\d+)(?!\d)", name)
-    alike = [host for host in hosts if series and host.startswith((f"{series[0]}.", f"{series[0]}-"))]
-    close = get_close_matches(name[:_LONGEST], alike or hosts, n=1, cutoff=0 if alike else 0.9)
-    if close:
-        best = close[0] if _CPU.search(name) else f"{close[0].rpartition('-')[0]}-max"
-        return f"; did you mean {best if best in hosts else close[0]}?"
     given = name.removeprefix("linux-").rpartition("-")[0] or name.removeprefix("linux-")
     try:
-        release(given)
+        rules = release(given)
     except InputError as error:
         return f"; {error}"
-    return f"; did you mean the release {given}, of which no host was recorded?"
+    begin = f"linux-{rules.series[0]}.{rules.series[1]}."
+    alike = [host for host in hosts if host.startswith(begin)]
+    if not alike:
+        return f"; did you mean the release {given}, of which no host was recorded?"
+    wanted = name if _CPU.search(name) else f"{name}-max"
+    return f"; did you mean {get_close_matches(wanted[:_LONGEST], alike, n=1, cutoff=0)[0]}?"
 
 
 def by_folder(folder: Path, features: str | None) -> Side:
