@@ -12,7 +12,7 @@ from functools import cache
 
 from fastsmc.checks import cut, shown
 from fastsmc.errors import InputError
-from fastsmc.facts.call_spellings import BITS, Spelled, call_spelled, named_calls, owner_meant
+from fastsmc.facts.call_spellings import BITS, Spelled, call_spelled, calls_alike, calls_of, owner_meant
 from fastsmc.facts.other_calls import OTHER_BY_NAME
 from fastsmc.facts.register_macros import MACROS
 from fastsmc.facts.register_names import sysreg_ids
@@ -146,13 +146,9 @@ def _hint(text: str, names: Mapping[str, int]) -> str:
         return _alike(key, [*registers, *BITS, *MACROS], registers) or FORMS
     meant = owner_meant(key)
     if meant is not None and meant.rest:
-        kin = {name: func for name, func in named_calls().items() if name.startswith(meant.ours)}
-        rests = {name.removeprefix(_beginning(name, meant.ours)): func for name, func in kin.items()}
-        by_id = {func: name for name, func in kin.items()}
-        close = [by_id[rests[rest]] for rest in get_close_matches(meant.rest, rests, n=_MOST_ALIKE)]
-        if close:
+        if close := calls_alike(key):
             return f"did you mean {_either(close)}?"
-        return f"calls of that owner are {', '.join(_some(list(kin)))}" if kin else FORMS
+        return f"calls of that owner are {', '.join(_some(calls_of(meant.ours)))}"
     if hint := _alike(key, [*names, *MACROS], names):
         return hint
     words = re.sub(r"(?:reg|op0).*", "", text.strip().lower()[:_LONGEST]).strip()
@@ -167,10 +163,6 @@ def _alike(key: str, names: list[str], ids: Mapping[str, int]) -> str:
         found.setdefault(ids.get(name, name), name)
     close = list(found.values())[:_MOST_ALIKE]
     return f"did you mean {_either(close)}?" if close else ""
-
-
-def _beginning(name: str, ours: tuple[str, ...]) -> str:
-    return next(each for each in ours if name.startswith(each))
 
 
 def _some(names: list[str]) -> list[str]:

@@ -11,9 +11,12 @@ include/lib/psci/psci.h and include/services/*.h; EDK2's ArmStdSmc.h.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
+from fastsmc.checks import shown
+from fastsmc.errors import InputError
 from fastsmc.facts.other_calls import OTHER_BY_NAME
 from fastsmc.facts.registers import BIT_NAMES, FW_BY_NAME
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, SMC64, Owner, func_id, name_key, names_meant
@@ -66,6 +69,8 @@ BITS = {
 }
 """Bits of bitmap registers by their macro: the register's id and the bit."""
 _NUMBER = re.compile(rf"{_ANY}(?:SMCCC_)?KVM_FUNC_(?:(PKVM_RESV_\d{{1,3}})|(\w+))", re.ASCII)
+_MOST_ALIKE, _LONGEST = 3, 80
+"""A message asks about at most _MOST_ALIKE names, of those alike to the first _LONGEST characters."""
 _LAST_NUMBER = 127
 """ARM_SMCCC_KVM_NUM_FUNCS is 128."""
 
@@ -177,3 +182,42 @@ def calls_meant(text: str) -> dict[str, int]:
         known = [name for name, number in named_calls().items() if number == told.id]
     known = known or names_meant(text, OTHER_BY_NAME)
     return {name: named_calls()[name] for name in known}
+
+
+def calls_alike(text: str) -> list[str]:
+    """Our names of the calls that a wrong name may mean: of the owner that its beginning tells, else of any.
+
+    >>> calls_alike("FFA_VERSOIN"), calls_alike("SDEI_1_0_FN_SDEI_PE_MASC")
+    (['FFA_VERSION'], ['SDEI_PE_MASK', 'SDEI_PE_UNMASK'])
+    """
+    key = name_key(text)[:_LONGEST]
+    meant = owner_meant(key)
+    if meant is None or not meant.rest:
+        names = {name: name for name in named_calls()}
+    else:
+        key = meant.rest
+        names = {name.removeprefix(ours): name for ours in meant.ours for name in calls_of((ours,))}
+    return [names[each] for each in get_close_matches(key, names, n=_MOST_ALIKE)]
+
+
+def calls_of(ours: tuple[str, ...]) -> list[str]:
+    """The names of calls that begin with one of these."""
+    return [name for name in named_calls() if name.startswith(ours)]
+
+
+def call_named(text: str) -> int:
+    """The id of the call that a text names, as `calls_meant` finds it.
+
+    Raises:
+        InputError: no call is named so, or several are; the message has those.
+
+    >>> hex(call_named("ptp"))
+    '0x86000001'
+    """
+    meant = calls_meant(text)
+    if len(meant) == 1:
+        return next(iter(meant.values()))
+    close = list(meant)[:_MOST_ALIKE] or calls_alike(text)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see `fastsmc explain`, or give the id as a number"
+    msg = f"no function is called {shown(text)}: {hint}"
+    raise InputError(msg)

@@ -198,6 +198,10 @@ FW_BY_ID = {row.reg: row for row in FW_REGISTERS}
 FW_BY_NAME = {row.name: row for row in FW_REGISTERS}
 
 
+_LONGEST = 80
+"""Characters of a wrong name that are compared with others."""
+
+
 def register(name: object) -> int:
     """The ONE_REG id of a firmware register, by its name or any other spelling of `register_spellings`.
 
@@ -216,8 +220,9 @@ def register(name: object) -> int:
 
     reg = register_spelled(name)
     if reg is None:
-        close = get_close_matches(name.upper(), FW_BY_NAME, n=1, cutoff=0)[0]
-        msg = f"no firmware register is called {name!r}; did you mean {close}? There are {', '.join(FW_BY_NAME)}"
+        close = get_close_matches(name.upper().removeprefix("KVM_REG_ARM_")[:_LONGEST], FW_BY_NAME, n=1)
+        there = f"there are {', '.join(FW_BY_NAME)}"
+        msg = f"no firmware register is called {shown(name)}; {there}{f'; did you mean {close[0]}?' if close else ''}"
         raise InputError(msg)
     if reg not in FW_BY_ID:
         msg = f"{shown(name)} is {reg:#x}, which is no firmware register; there are {', '.join(FW_BY_NAME)}"

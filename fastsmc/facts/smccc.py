@@ -11,11 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import IntEnum
-
-from fastsmc.checks import shown
-from fastsmc.errors import InputError
 
 FAST_CALL = 0x8000_0000
 """Bit 31: a fast call; clear: a yielding call. Source: DEN0028, 2.5."""
@@ -267,8 +263,6 @@ FUNCTIONS: tuple[Function, ...] = (
 
 FUNCTION_BY_ID = {f.func_id: f for f in FUNCTIONS}
 FUNCTION_BY_NAME = {f.name: f for f in FUNCTIONS}
-_MOST_ALIKE, _LONGEST = 3, 80
-"""A message shows at most _MOST_ALIKE names in its hint, of those alike to the first _LONGEST characters."""
 
 
 def func_id(*, fast: bool, smc64: bool, owner: int, number: int) -> int:
@@ -305,21 +299,3 @@ def names_meant(text: str, names: Collection[str]) -> list[str]:
     """
     key = name_key(text)
     return [key] if key in names else [name for name in names if name.endswith(f"_{key}") and "PSCI_0_1_" not in name]
-
-
-def function_named(name: str) -> Function:
-    """The function that a user names: by its name, in any case and with - for _, or by the end that it alone has.
-
-    Raises:
-        InputError: no function is called so, or several end so; the message has the names that are spelled alike.
-
-    >>> function_named("ptp").name
-    'VENDOR_HYP_PTP'
-    """
-    meant = names_meant(name, FUNCTION_BY_NAME)
-    if len(meant) == 1:
-        return FUNCTION_BY_NAME[meant[0]]
-    close = meant[:_MOST_ALIKE] or get_close_matches(name_key(name)[:_LONGEST], FUNCTION_BY_NAME, n=_MOST_ALIKE)
-    hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
-    msg = f"no function is called {shown(name)}: {hint}"
-    raise InputError(msg)

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastsmc.errors import InputError
 from fastsmc.explanation.names import linux_name
-from fastsmc.facts.call_spellings import ALIASES, call_spelled, calls_meant, named_calls, owner_meant
+from fastsmc.facts.call_spellings import ALIASES, call_named, call_spelled, calls_meant, named_calls, owner_meant
 from fastsmc.facts.registers import register
-from fastsmc.facts.smccc import FUNCTIONS
+from fastsmc.facts.smccc import FUNCTIONS, FilterAction
+from fastsmc.usage.policy import range_of
 
 HEADERS = {
     # Linux include/uapi/linux/psci.h; U-Boot's and QEMU's copies; Xen's FN32; EDK2's ArmStdSmc.h; TF-A's psci.h
@@ -170,3 +172,29 @@ def test_a_name_tells_whose_it_is(name: str) -> None:
 def test_any_text_is_read_or_is_none(text: str) -> None:
     told = call_spelled(text)
     assert told is None or 0 <= told.id < 1 << 64
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("FFA_VERSON", "'FFA_VERSON': did you mean FFA_VERSION?"),
+        ("PSCI_0_2_FN64_CPU_ONN", "did you mean PSCI_CPU_ON or PSCI_CPU_ON64"),
+        ("features", "did you mean SMCCC_ARCH_FEATURES or PSCI_FEATURES or TRNG_FEATURES?"),
+        ("OPTEE_SMC_GET_SHM_CONFG", "did you mean OPTEE_GET_SHM_CONFIG"),
+        ("ARM_SMCCC_KVM_FUNC_PTP", "did you mean VENDOR_HYP_PTP"),
+        ("nothing at all", "or give the id as a number"),
+    ],
+)
+def test_whoever_asks_for_a_call_gets_names_of_its_owner(text: str, told: str) -> None:
+    """Scenarios, workloads and filters of policies, as `explain`."""
+    with pytest.raises(InputError) as error:
+        call_named(text)
+    assert told in str(error.value)
+    with pytest.raises(InputError) as error:
+        range_of(text, FilterAction.DENY)
+    assert told in str(error.value)
+
+
+def test_a_filters_range_may_be_named_as_a_header_does() -> None:
+    assert str(range_of("PSCI_0_2_FN64_CPU_ON", FilterAction.DENY)) == "0xc4000003+1"
+    assert str(range_of("FFA_VERSION", FilterAction.FWD_TO_USER)) == "0x84000063+1"
