@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
 from fastsmc.facts.changes import CHANGES
-from fastsmc.facts.register_sets import register_sets
+from fastsmc.facts.register_sets import register_set, register_sets
 from fastsmc.facts.releases import release
 from fastsmc.facts.vendors import VENDORS, kernel
 from fastsmc.facts.versions import (
@@ -160,3 +160,8 @@ def test_a_near_release_is_a_version(text: str) -> None:
 @pytest.mark.parametrize("tail", ["x", "1", "1.", "a-", "+deb", "_", ".el", ".el9", "-1.deb1", "-1-", ".p1.v1"])
 def test_giant_suffixes_cost_little(tail: str) -> None:
     assert kernel("6.12.3-" + tail * 50_000).version == (6, 12, 3)
+
+
+@pytest.mark.parametrize("name", ["v6.12", "V6.12", " v6.12.107 "])
+def test_a_recorded_list_is_found_by_a_tags_name_too(name: str) -> None:
+    assert register_set(name).release == "6.12.107"
