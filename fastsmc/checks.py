@@ -7,11 +7,14 @@ came from a file that has an error class of its own.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
+from itertools import islice
 from numbers import Integral
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -32,6 +35,10 @@ BoolArray = NDArray[np.bool_]
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
+_LONGEST = 80
+"""Characters of a wrong word that are compared with others."""
+_MOST_FILES = 1000
+"""Files of a folder that are compared with a missing one."""
 _RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
 _MOST_NUMBERS = 1 << 20
 """Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
@@ -39,7 +46,15 @@ _MOST_NUMBERS = 1 << 20
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, cut after 60 characters."""
-    text = " ".join(repr(value).split())
+    return cut(" ".join(repr(value).split()))
+
+
+def cut(text: str) -> str:
+    """A text as a message shows it: cut after 60 characters, with a mark.
+
+    >>> cut("6.12"), len(cut("6" * 100))
+    ('6.12', 61)
+    """
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -126,10 +141,28 @@ def word_of(name: str, value: object, allowed: Iterable[str], *, error: type[Fas
 
 def not_among(name: str, value: object, allowed: list[str]) -> str:
     """The sentence about a word that is not one of those allowed."""
-    close = get_close_matches(value, allowed, n=1) if isinstance(value, str) else []
-    meant = f"; did you mean {close[0]}?" if close else ""
+    by_key = {word.lower(): word for word in reversed(allowed)}
+    close = get_close_matches(value.strip().lower()[:_LONGEST], by_key, n=1) if isinstance(value, str) else []
+    meant = f"; did you mean {by_key[close[0]]}?" if close else ""
     listed = ", ".join(repr(word) if "," in word else word for word in allowed)
     return f"{name} is {shown(value)}: it must be one of {listed}{meant}"
+
+
+def near_file(path: str | os.PathLike[str]) -> str:
+    """The question for a file beside one that is missing, whose name is spelled alike; "" for none.
+
+    >>> near_file("no/such/folder/file.json")
+    ''
+    """
+    missing = Path(path)
+    try:
+        if missing.exists():
+            return ""
+        names = [entry.name for entry in islice(os.scandir(missing.parent), _MOST_FILES)]
+    except (OSError, ValueError):
+        return ""
+    close = get_close_matches(missing.name[:_LONGEST], names, n=1, cutoff=0.75)
+    return f"; did you mean {missing.parent / close[0]}?" if close else ""
 
 
 def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:
@@ -145,15 +178,15 @@ def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUM
     for part in text.split(","):
         found = _RANGE.fullmatch(part.strip())
         if found is None:
-            msg = f"{name} {text[:_SHOWN]!r}: give whole numbers joined by commas, or ranges, such as 1,64,512 or 1-8"
+            msg = f"{name} {shown(text)}: give whole numbers joined by commas, or ranges, such as 1,64,512 or 1-8"
             raise InputError(msg)
         low = whole(name, int(found[1]), first=first, last=last)
         high = whole(name, int(found[2] or found[1]), first=first, last=last)
         if high < low:
-            msg = f"{name} {text[:_SHOWN]!r}: the range {part.strip()} falls; write the smaller number first"
+            msg = f"{name} {shown(text)}: the range {part.strip()} falls; write the smaller number first"
             raise InputError(msg)
         if len(numbers) + high - low >= _MOST_NUMBERS:
-            msg = f"{name} {text[:_SHOWN]!r} stands for more than {_MOST_NUMBERS} numbers"
+            msg = f"{name} {shown(text)} stands for more than {_MOST_NUMBERS} numbers"
             raise InputError(msg)
         numbers.extend(range(low, high + 1))
     return numbers

@@ -42,13 +42,25 @@ MUTANTS = [
         "facts/vendors.py",
         ("backports={(5, 14): 570},", "backports={(5, 14): 571},"),
         ("stable_after={(6, 1): -1},", ""),
+        ("if not note.series or series in note.series", ""),
         ("if update == 0 and vendor is not None", "if update is None and vendor is not None"),
         ("while parts and PLUS_PART.fullmatch(parts[0]):", "while parts and PLUS_PART.match(parts[0]):"),
     ),
     *in_file(
         "facts/versions.py",
-        ("update > last:", "update >= last:"),
+        ("update > (last or 0)", "update >= (last or 0)"),
+        ("return name[1:] if name[:1] in", "return name if name[:1] in"),
         ("update is None or update <= newest:", "update is None or update < newest:"),
+    ),
+    *in_file(
+        "facts/call_spellings.py",
+        ('f"{name}_64", name) if', "name) if"),
+        ("x{number // 32}", "x{number // 64}"),
+        ("meant is None or not meant.rest:", "meant is None or meant.rest:"),
+    ),
+    *in_file(
+        "facts/vmm_words.py",
+        ("if not rest and not said.epoch and not said.is_vendors:", "if not rest:"),
     ),
     *in_file(
         "facts/changes.py",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.checks import shown
+from fastsmc.checks import cut, shown
 from fastsmc.facts.other_calls import service_and_name
 
 _MOST_COLUMNS = 8
@@ -162,7 +162,7 @@ class Trace:
         if not self.has_times:
             notes.append("the calls have no times in seconds, so there is no rate")
         if len(self.files) > 1:
-            files = ", ".join(f"{n} calls in {file[:60]}" for file, n in list(self.files.items())[:_MOST_COLUMNS])
+            files = ", ".join(f"{n} calls in {cut(file)}" for file, n in list(self.files.items())[:_MOST_COLUMNS])
             more = ", ..." if len(self.files) > _MOST_COLUMNS else ""
             notes.append(f"from {len(self.files)} files: {files}{more}")
         if smc := sum(n for name, n in self.exits.items() if name.startswith("SMC")):

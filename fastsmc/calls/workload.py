@@ -14,8 +14,8 @@ from fastsmc.calls.columns import check_array, column, frozen, part_of, whole_sl
 from fastsmc.calls.trace import Trace
 from fastsmc.checks import LAST_U32, whole
 from fastsmc.errors import InputError
-from fastsmc.facts.other_calls import calls_meant
-from fastsmc.facts.smccc import Conduit, function_named
+from fastsmc.facts.call_spellings import call_named
+from fastsmc.facts.smccc import Conduit
 
 STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
@@ -245,8 +245,7 @@ def _func_id(key: str | int) -> int:
             return whole("func_id", int(key, 0), last=LAST_U32)
         except ValueError:
             pass
-    meant = calls_meant(key)
-    return next(iter(meant.values())) if len(meant) == 1 else function_named(key).func_id
+    return call_named(key)
 
 
 def _vcpus(n_vcpu: int, first_vcpu: int) -> NDArray[np.uint32]:

@@ -12,7 +12,9 @@ from fastsmc.checks import whole_numbers
 
 def scope(
     release: Annotated[str, typer.Option(help="A release, whose register list counts.")] = "7.3",
-    features: Annotated[str, typer.Option(help="vCPU features of that list, joined by +; or none.")] = "psci02",
+    features: Annotated[
+        str | None, typer.Option(help="vCPU features of that list, joined by +; or none. [default: psci02]")
+    ] = None,
     vcpus: Annotated[str, typer.Option(help="vCPUs of the VM, several joined by commas.")] = "1,64,512",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

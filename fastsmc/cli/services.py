@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 
 EPILOG = "Example: fastsmc services boot.txt --release 6.12 --bitmap STD_BMAP=0 --deny PTP"
@@ -51,5 +52,5 @@ def _word(text: str) -> tuple[str, int]:
     try:
         return name, int(word, 0)
     except ValueError:
-        message = f"--bitmap {text[:60]!r}: give a register and a number, such as STD_BMAP=0x1"
+        message = f"--bitmap {shown(text)}: give a register and a number, such as STD_BMAP=0x1"
         raise InputError(message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from operator import index
 from typing import overload
 
@@ -59,16 +60,19 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
 
 def _explained(what: int | str, rules: tuple[Release, ...]) -> Explanation:
     number, also = _number(what)
+    note = ""
     if number is None:
-        number = id_named(str(what))
+        number, note = id_named(str(what))
     if not 0 <= number <= LAST_U64:
         msg = f"{hex(number)[:24]} is not an id: function ids have 32 bits, register ids and x0 have 64, unsigned"
         raise InputError(msg)
     if number >> 56 == 0x60:
-        return explain_register(number, rules, also)
-    if foreign_architecture(number):
-        return explain_foreign(number)
-    return explain_function(number & 0xFFFF_FFFF, rules, also, number >> 32)
+        found = explain_register(number, rules, also)
+    elif foreign_architecture(number):
+        found = explain_foreign(number)
+    else:
+        found = explain_function(number & 0xFFFF_FFFF, rules, also, number >> 32)
+    return replace(found, lines=(("spelled", note), *found.lines)) if note else found
 
 
 def _number(what: int | str) -> tuple[int | None, tuple[Near, ...]]:

@@ -62,6 +62,7 @@ _NOT_SUPPORTED = "KVM answers NOT_SUPPORTED"
 _WEAK = ("its neighbour", "with bit")
 """Likenesses of unknown ids that chance gives too: they are listed, and no summary rests on them."""
 _KVM = "arch/arm64/kvm/"
+_WHOLE_PATHS = ("include/", "arch/", "Documentation/", "Arm ", "TF-A ")
 
 
 def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near, ...], upper: int = 0) -> Explanation:
@@ -147,7 +148,7 @@ def _unknown(func_id: int, near: tuple[Near, ...]) -> str:
 
 def _path(source: str) -> str:
     """The whole path of a source: the tables name KVM's own files without their folder."""
-    return source if source.startswith(("include/", "arch/", "Documentation/")) else f"{_KVM}{source}"
+    return source if source.startswith(_WHOLE_PATHS) else f"{_KVM}{source}"
 
 
 def _form(func_id: int) -> str:

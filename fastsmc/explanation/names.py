@@ -6,22 +6,30 @@ Sources of Linux' names: include/linux/arm-smccc.h, include/uapi/linux/psci.h an
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 
+from fastsmc.checks import cut, shown
 from fastsmc.errors import InputError
-from fastsmc.facts.call_ranges import PKVM
-from fastsmc.facts.other_calls import OTHER_BY_ID, OTHER_CALLS
+from fastsmc.facts.call_spellings import BITS, Spelled, call_spelled, calls_alike, calls_of, owner_meant
+from fastsmc.facts.other_calls import OTHER_BY_NAME
 from fastsmc.facts.register_macros import MACROS
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.register_spellings import QEMU_WORDS, register_spelled
 from fastsmc.facts.registers import FW_REGISTERS
-from fastsmc.facts.smccc import FUNCTIONS, SMC64, Function, Service, name_key, names_meant
+from fastsmc.facts.smccc import FUNCTIONS, Function, Service, name_key, names_meant
 
 FORMS = "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F_]+|[0-9]+")
 _MAX_NAMES = 6
 """Names that a message lists before it counts the rest."""
+_MOST_ALIKE = 3
+"""Names that a message asks about."""
+_LONGEST = 80
+"""Characters of a wrong name that are compared with others: a giant text costs little."""
+_REGISTERS = ("KVM_REG_", "SYS_")
+"""What names of registers begin with, and no function's."""
 
 
 _PSCI_SPEC_OF_LAST_NUMBER = ((0x09, "0_2"), (0x11, "1_0"), (0x14, "1_1"), (0x15, "1_3"))
@@ -80,34 +88,27 @@ def _linux_names() -> dict[str, int]:
 
 @cache
 def _other_names() -> dict[str, int]:
-    """Ids of functions that KVM does not know, by their names and by those that headers of firmware have for them."""
-    names: dict[str, int] = {}
-    for row in OTHER_CALLS:
-        names[row.name] = row.func_id
-        stem = row.name.removesuffix("64").removesuffix("_")
-        if row.family is PKVM:
-            names[f"SMCCC_VENDOR_HYP_KVM_{row.name.removeprefix('PKVM_')}"] = row.func_id
-        if row.func_id ^ SMC64 in OTHER_BY_ID or row.func_id & SMC64:
-            names[f"{stem}_SMC{64 if row.func_id & SMC64 else 32}"] = row.func_id
-        names[f"SMC_{row.name}"] = row.func_id
-    return names
+    """Ids of functions that KVM does not know, by their names."""
+    return {name: row.func_id for name, row in OTHER_BY_NAME.items()}
 
 
-def id_named(text: str) -> int:
+def id_named(text: str) -> Spelled:
     """The id of a function or register, by its name, another spelling, or the end of a name that no other id shares.
 
     Raises:
         InputError: no such name, with those that are spelled alike; or the end of several.
 
-    >>> hex(id_named("ptp")), hex(id_named("SYS_CLIDR_EL1"))
+    >>> hex(id_named("ptp").id), hex(id_named("SYS_CLIDR_EL1").id)
     ('0x86000001', '0x603000000013c801')
     """
+    text = text.strip().rstrip(",;").rstrip()
     key = name_key(text)
     exact = _other_names() | _linux_names() | _short_names()
     for written in (key, key.removeprefix("ARM_").removesuffix("_FUNC_ID").removesuffix("_FID")):
         if written in exact:
-            return exact[written]
-    spelled = register_spelled(text)
+            return Spelled(exact[written])
+    reg = register_spelled(text)
+    spelled = call_spelled(text) if reg is None else Spelled(reg)
     if spelled is not None:
         return spelled
     for names in (_short_names(), _linux_names(), _other_names()):
@@ -115,27 +116,59 @@ def id_named(text: str) -> int:
         for end in names_meant(key, names):
             ends.setdefault(names[end], end)
         if len(ends) == 1:
-            return next(iter(ends))
+            return Spelled(next(iter(ends)))
         if ends:
-            more = f" and {len(ends) - _MAX_NAMES} more" if len(ends) > _MAX_NAMES else ""
-            msg = f"{text[:40]!r} may be {', '.join([*ends.values()][:_MAX_NAMES])}{more}; name one of them"
+            msg = f"{shown(text)} may be {', '.join(_some(list(ends.values())))}; name one of them"
             raise InputError(msg)
-    shown = f"{text[:40]!r}"
-    if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text.strip()):
-        msg = f"{shown} is not a number: write 0x{text.strip()}"
-        raise InputError(msg)
-    msg = f"no function or register is called {shown}; {_hint(text, exact)}"
-    raise InputError(msg)
+    raise InputError(_refusal(text, exact))
 
 
-def _hint(text: str, names: Collection[str]) -> str:
-    """What may have been meant: a name that is spelled alike, or one of QEMU's phrases, which are several words."""
-    close = get_close_matches(name_key(text)[:40], (*names, *MACROS), n=3)
-    if close:
-        return f"did you mean {_either(close)}?"
-    words = re.sub(r"(?:reg|op0).*", "", text.strip().lower()[:40]).strip()
+def _refusal(text: str, names: Mapping[str, int]) -> str:
+    """The sentence about a text that names nothing: a number with a slip, several ids, or a wrong name."""
+    if re.fullmatch(r"(?i)[0-9a-f]{8}|[0-9a-f]{16}", text):
+        return f"{shown(text)} is not a number: write 0x{text}"
+    parts = [part for part in re.split(r"[\s,;|]+", text) if part]
+    if len(parts) > 1 and all(_NUMBER.fullmatch(part) or names_meant(part, names) for part in parts):
+        return f"{shown(text)} is {len(parts)} ids: give each apart, {cut(' '.join(parts))}"
+    if re.match(r"0[xX]", text):
+        return f"{shown(text)} is not a number: after 0x come digits 0 to 9 and a to f"
+    return f"no function or register is called {shown(text)}; {_hint(text, names)}"
+
+
+def _hint(text: str, names: Mapping[str, int]) -> str:
+    """What may have been meant: a name that is spelled alike, or one of QEMU's phrases, which are several words.
+
+    A name whose beginning tells whose it is gets names of that owner only.
+    """
+    key = name_key(text)[:_LONGEST]
+    if key.startswith(_REGISTERS):
+        registers = {name: reg for name, reg in names.items() if name.startswith(_REGISTERS)}
+        return _alike(key, [*registers, *BITS, *MACROS], registers) or FORMS
+    meant = owner_meant(key)
+    if meant is not None and meant.rest:
+        if close := calls_alike(key):
+            return f"did you mean {_either(close)}?"
+        return f"calls of that owner are {', '.join(_some(calls_of(meant.ours)))}"
+    if hint := _alike(key, [*names, *MACROS], names):
+        return hint
+    words = re.sub(r"(?:reg|op0).*", "", text.strip().lower()[:_LONGEST]).strip()
     phrase = get_close_matches(words, QEMU_WORDS, n=1, cutoff=0.7)
     return f"QEMU's words are one name, in quotes: '{QEMU_WORDS[phrase[0]]}'" if phrase else FORMS
+
+
+def _alike(key: str, names: list[str], ids: Mapping[str, int]) -> str:
+    """The question for names that are spelled alike, one of each id; "" where none is."""
+    found: dict[int | str, str] = {}
+    for name in get_close_matches(key, names, n=3 * _MOST_ALIKE):
+        found.setdefault(ids.get(name, name), name)
+    close = list(found.values())[:_MOST_ALIKE]
+    return f"did you mean {_either(close)}?" if close else ""
+
+
+def _some(names: list[str]) -> list[str]:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return [*names[: _MAX_NAMES - 1], names[_MAX_NAMES - 1] + more] if more else names
 
 
 def _either(names: list[str]) -> str:

@@ -140,7 +140,7 @@ UIDS = (
 def range_of(func_id: int) -> CallRange | None:
     """The range of a fast call's number; None for a yielding call and where no family has the number.
 
-    >>> range_of(0x84000078).family.name, range_of(0x82000000)
+    >>> range_of(0x84000091).family.name, range_of(0x82000000)
     ('FF-A', None)
     """
     if not func_id & FAST_CALL:
@@ -152,7 +152,7 @@ def range_of(func_id: int) -> CallRange | None:
 def owner_and_range(func_id: int) -> str:
     """Whose an id is, and what its number is for as far as the ranges say, in words.
 
-    >>> owner_and_range(0xC4000078)
+    >>> owner_and_range(0xC4000091)
     'owner 4 (standard secure), numbers 0x60 to 0x97: FF-A, firmware framework: partitions of the secure world'
     >>> owner_and_range(0x32000009)
     'owner 50, yielding calls of the trusted OS'

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fastsmc.facts import call_ranges as of
 from fastsmc.facts.call_ranges import Family
-from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTION_BY_NAME, Owner, Service, names_meant
+from fastsmc.facts.smccc import FUNCTION_BY_ID, Owner, Service
 
 _FAST32, _FAST64 = 0x8000_0000, 0xC000_0000
 _STANDARD, _TRUSTED_OS = 0x0400_0000, 0x3200_0000
@@ -211,6 +211,7 @@ def _yielding() -> list[OtherCall]:
     return [OtherCall(row.func_id ^ _FAST32, row.name, row.family, row.source, "a yielding call") for row in fast]
 
 
+_FFA_OLD = Family("FF-A", of.FFA.title, of.FFA.document, "Linux include/linux/arm_ffa.h")
 _RMM_2 = "in RMM 2.0 (draft); before it some numbers had other names, as 0xC4000153 DATA_CREATE"
 _RMI_1 = Family("RMI", of.RMI.title, of.RMI.document, "Linux patches, arch/arm64/include/asm/rmi_smc.h")
 _RMI_1_CALLS = "151*GRANULE_DELEGATE, 152*GRANULE_UNDELEGATE, 154*DATA_CREATE_UNKNOWN, 155*DATA_DESTROY"
@@ -221,6 +222,7 @@ OTHER_CALLS: tuple[OtherCall, ...] = (
     *_family(of.SDEI, "SDEI_", _SDEI),
     *_family(of.MM, "MM_", "40 VERSION, 41+COMMUNICATE"),
     *_family(of.FFA, "FFA_", _FFA),
+    *_family(_FFA_OLD, "FFA_", "78 MEM_OP_PAUSE, 79 MEM_OP_RESUME", note="in Linux' header; TF-A has neither"),
     *_family(of.ERRATA, "EM_", "F0 VERSION, F1 FEATURES, F2 CPU_ERRATUM_FEATURES"),
     *_family(of.DRTM, "DRTM_", _DRTM),
     *_family(of.PCI, "PCI_", "130 VERSION, 131 FEATURES, 132 READ, 133 WRITE, 134 SEG_INFO"),
@@ -255,25 +257,13 @@ def call_name(func_id: int) -> str | None:
     return other.name if other is not None else None
 
 
-def calls_meant(text: str) -> dict[str, int]:
-    """Ids by the names that a user may mean, as `smccc.names_meant` finds them: KVM's functions, or else the others.
-
-    >>> calls_meant("ptp"), calls_meant("notification-bind2")
-    ({'VENDOR_HYP_PTP': 2248146945}, {'FFA_NOTIFICATION_BIND2': 3288334484})
-    """
-    known = names_meant(text, FUNCTION_BY_NAME)
-    if known:
-        return {name: FUNCTION_BY_NAME[name].func_id for name in known}
-    return {name: OTHER_BY_NAME[name].func_id for name in names_meant(text, OTHER_BY_NAME)}
-
-
 def service_and_name(func_id: int) -> tuple[str, str]:
     """What a table of calls has for a function id: service or family of calls, and name.
 
     An id without a name is hexadecimal under UNKNOWN, or under the family whose range it is in.
 
-    >>> service_and_name(0x84000063), service_and_name(0x84000078), service_and_name(0x82000001)
-    (('FF-A', 'FFA_VERSION'), ('FF-A', '0x84000078'), ('UNKNOWN', '0x82000001'))
+    >>> service_and_name(0x84000063), service_and_name(0x84000091), service_and_name(0x82000001)
+    (('FF-A', 'FFA_VERSION'), ('FF-A', '0x84000091'), ('UNKNOWN', '0x82000001'))
     """
     known = FUNCTION_BY_ID.get(func_id)
     if known is not None:

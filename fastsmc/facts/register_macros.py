@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import (
@@ -85,7 +86,7 @@ def register_expression(text: str) -> int:
     for term in terms[:_MAX_TERMS]:
         value |= _term(term.strip())
     if len(terms) > _MAX_TERMS:
-        msg = f"{text[:_SHOWN]!r} has more than {_MAX_TERMS} terms, which no register id needs"
+        msg = f"{shown(text)} has more than {_MAX_TERMS} terms, which no register id needs"
         raise InputError(msg)
     return value
 
@@ -104,7 +105,7 @@ def register_of_expression(text: str) -> int:
         return core_field(alone[2])
     value = register_expression(text)
     if not value & ARCH_FIELD:
-        msg = f"{text[:_SHOWN]!r} gives {value:#x}, which has no architecture: KVM_REG_ARM64 and a size belong to it"
+        msg = f"{shown(text)} gives {value:#x}, which has no architecture: KVM_REG_ARM64 and a size belong to it"
         raise InputError(msg)
     return value
 
@@ -116,7 +117,7 @@ def encoded(given: list[int] | tuple[int, ...], said: str) -> int:
         InputError: another number of fields, or one out of its range.
     """
     if len(given) != len(FIELDS) or any(value > last for value, (_, last) in zip(given, FIELDS, strict=True)):
-        msg = f"{said[:_SHOWN]!r} is no system register: it takes op0, op1, CRn, CRm and op2; {LIMITS}"
+        msg = f"{shown(said)} is no system register: it takes op0, op1, CRn, CRm and op2; {LIMITS}"
         raise InputError(msg)
     return sysreg(*given)
 
@@ -161,11 +162,11 @@ def _term(term: str) -> int:
 def _unknown(term: str, name: str, known: list[str]) -> int:
     """Refuse a term that means nothing, or that is given what it does not take."""
     if name in known:
-        msg = f"{term[:_SHOWN]!r} is not a register: {name} takes {_TAKES.get(name, 'other numbers')}"
+        msg = f"{shown(term)} is not a register: {name} takes {_TAKES.get(name, 'other numbers')}"
     else:
         close = get_close_matches(name[:_SHOWN].upper(), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        msg = f"{term[:_SHOWN]!r} is none of the macros of which register ids are made{hint}"
+        msg = f"{shown(term)} is none of the macros of which register ids are made{hint}"
     raise InputError(msg)
 
 
@@ -179,11 +180,11 @@ def _core(field: str) -> tuple[int, int]:
         index = int(found[2]) if found[2].isdigit() else _SPSR.get(found[2], length) if found[1] == "spsr" else length
         if index < length:
             return first + stride * index, stride
-        msg = f"struct kvm_regs has no field {field[:40]!r}: {found[1]} has {length} entries, from 0"
+        msg = f"struct kvm_regs has no field {shown(field)}: {found[1]} has {length} entries, from 0"
         raise InputError(msg)
     close = get_close_matches(field[:40], [*_CORE_OFFSETS, *(f"{name}[0]" for name in _CORE_ARRAYS)], n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    msg = f"struct kvm_regs has no field {field[:40]!r}{hint}"
+    msg = f"struct kvm_regs has no field {shown(field)}{hint}"
     raise InputError(msg)
 
 
@@ -195,7 +196,7 @@ def _named_sysreg(text: str) -> int:
         return ids[name]
     close = get_close_matches(name[:_SHOWN], ids, n=1)
     hint = f"; did you mean SYS_{close[0]}?" if close else ""
-    msg = f"no system register is called {text[:_SHOWN]!r} here{hint}"
+    msg = f"no system register is called {shown(text)} here{hint}"
     raise InputError(msg)
 
 

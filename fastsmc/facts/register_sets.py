@@ -39,6 +39,7 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.facts.releases import release as rules_of
+from fastsmc.facts.versions import bare
 
 _VM_GLOBAL_SYSREGS = {
     **IMPLEMENTATION,
@@ -194,7 +195,7 @@ def register_set(release: str, *, cpu: str = "max", features: str = "psci02") ->
         if not isinstance(given, str):
             msg = f"{what} {given!r}: give it as text, such as register_set('6.12', cpu='max', features='psci02')"
             raise InputError(msg)
-    found = _release_names().get(release.strip().removeprefix("v"))
+    found = _release_names().get(bare(release))
     if found is None:
         rules_of(release)  # there was such a release, and no vCPU feature is in its name
         known = ", ".join(dict.fromkeys(key[0] for key in _recorded()))

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import NamedTuple
 
-from fastsmc.checks import LAST_U64, whole
+from fastsmc.checks import LAST_U64, shown, whole
 from fastsmc.errors import InputError
 
 ARCH_ARM32, ARCH_ARM64 = 0x4000_0000_0000_0000, 0x6000_0000_0000_0000
@@ -121,7 +121,7 @@ def register_id(reg: object) -> int:
         InputError: not a 64-bit number; a name gets the hint to ask for its id.
     """
     if isinstance(reg, str):
-        msg = f"a register id is a number, not {reg[:40]!r}: give register({reg[:40]!r})"
+        msg = f"a register id is a number, not {shown(reg)}: give register({shown(reg)})"
         raise InputError(msg)
     return whole("a register id", reg, last=LAST_U64)
 
@@ -198,6 +198,10 @@ FW_BY_ID = {row.reg: row for row in FW_REGISTERS}
 FW_BY_NAME = {row.name: row for row in FW_REGISTERS}
 
 
+_LONGEST = 80
+"""Characters of a wrong name that are compared with others."""
+
+
 def register(name: object) -> int:
     """The ONE_REG id of a firmware register, by its name or any other spelling of `register_spellings`.
 
@@ -216,11 +220,12 @@ def register(name: object) -> int:
 
     reg = register_spelled(name)
     if reg is None:
-        close = get_close_matches(name.upper(), FW_BY_NAME, n=1, cutoff=0)[0]
-        msg = f"no firmware register is called {name!r}; did you mean {close}? There are {', '.join(FW_BY_NAME)}"
+        close = get_close_matches(name.upper().removeprefix("KVM_REG_ARM_")[:_LONGEST], FW_BY_NAME, n=1)
+        there = f"there are {', '.join(FW_BY_NAME)}"
+        msg = f"no firmware register is called {shown(name)}; {there}{f'; did you mean {close[0]}?' if close else ''}"
         raise InputError(msg)
     if reg not in FW_BY_ID:
-        msg = f"{name[:60]!r} is {reg:#x}, which is no firmware register; there are {', '.join(FW_BY_NAME)}"
+        msg = f"{shown(name)} is {reg:#x}, which is no firmware register; there are {', '.join(FW_BY_NAME)}"
         raise InputError(msg)
     return reg
 

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import IntEnum
-
-from fastsmc.errors import InputError
 
 FAST_CALL = 0x8000_0000
 """Bit 31: a fast call; clear: a yielding call. Source: DEN0028, 2.5."""
@@ -148,6 +145,8 @@ class Function:
 
 
 _ARM_SMCCC_H = "include/linux/arm-smccc.h"
+_WORKAROUND_4 = "Arm DEN0028 (SMCCC), 7.9; TF-A include/services/arm_arch_svc.h, 6a164dda7"
+"""No header of Linux up to 7.2 has it."""
 _PSCI_H = "include/uapi/linux/psci.h; arch/arm64/kvm/psci.c"
 _NEVER = "-"
 
@@ -200,7 +199,7 @@ FUNCTIONS: tuple[Function, ...] = (
     _arch(0x8000_0000, "SMCCC_VERSION", Gate.DEFAULT),
     _arch(0x8000_0001, "SMCCC_ARCH_FEATURES", Gate.DEFAULT),
     _arch(0x8000_0002, "SMCCC_ARCH_SOC_ID", Gate.NONE, _NEVER),
-    _arch(0x8000_0004, "SMCCC_ARCH_WORKAROUND_4", Gate.NONE, _NEVER),
+    Function(0x8000_0004, "SMCCC_ARCH_WORKAROUND_4", Service.ARCH, Gate.NONE, _WORKAROUND_4, needs=_NEVER),
     _arch(0x8000_8000, "SMCCC_ARCH_WORKAROUND_1", Gate.FAST_PATH, "WORKAROUND_1"),
     _arch(0x8000_7FFF, "SMCCC_ARCH_WORKAROUND_2", Gate.FAST_PATH, "WORKAROUND_2"),
     _arch(0x8000_3FFF, "SMCCC_ARCH_WORKAROUND_3", Gate.FAST_PATH, "WORKAROUND_3"),
@@ -264,8 +263,6 @@ FUNCTIONS: tuple[Function, ...] = (
 
 FUNCTION_BY_ID = {f.func_id: f for f in FUNCTIONS}
 FUNCTION_BY_NAME = {f.name: f for f in FUNCTIONS}
-_MOST_ALIKE, _SHOWN = 3, 40
-"""A message shows at most _MOST_ALIKE names in its hint, and _SHOWN characters of what a user wrote."""
 
 
 def func_id(*, fast: bool, smc64: bool, owner: int, number: int) -> int:
@@ -302,21 +299,3 @@ def names_meant(text: str, names: Collection[str]) -> list[str]:
     """
     key = name_key(text)
     return [key] if key in names else [name for name in names if name.endswith(f"_{key}") and "PSCI_0_1_" not in name]
-
-
-def function_named(name: str) -> Function:
-    """The function that a user names: by its name, in any case and with - for _, or by the end that it alone has.
-
-    Raises:
-        InputError: no function is called so, or several end so; the message has the names that are spelled alike.
-
-    >>> function_named("ptp").name
-    'VENDOR_HYP_PTP'
-    """
-    meant = names_meant(name, FUNCTION_BY_NAME)
-    if len(meant) == 1:
-        return FUNCTION_BY_NAME[meant[0]]
-    close = meant[:_MOST_ALIKE] or get_close_matches(name_key(name), FUNCTION_BY_NAME, n=_MOST_ALIKE)
-    hint = f"did you mean {' or '.join(close)}?" if close else "see smccc.FUNCTION_BY_NAME, or give the id as a number"
-    msg = f"no function is called {name[:_SHOWN]!r}: {hint}"
-    raise InputError(msg)

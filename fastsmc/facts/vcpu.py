@@ -6,8 +6,10 @@ KVM_CAP_ARM_*), include/kvm/arm_vgic.h (VGIC_V3_MAX_CPUS).
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 
 FEATURE_POWER_OFF, FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, FEATURE_PMU = 0x1, 0x2, 0x4, 0x8
@@ -64,6 +66,10 @@ def not_served(features: int) -> str | None:
     return f"bit {given} without bit {other}: KVM_ARM_VCPU_INIT takes both or neither (EINVAL)"
 
 
+_LONGEST = 80
+"""Characters of a wrong name that are compared with others."""
+
+
 def feature_bits(features: str) -> int:
     """Word 0 of a vCPU's features, from their names joined by "+".
 
@@ -76,9 +82,11 @@ def feature_bits(features: str) -> int:
     bits = 0
     for name in features.split("+"):
         if name not in VCPU_FEATURES:
-            close = get_close_matches(name.lower(), VCPU_FEATURES, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            msg = f"vCPU feature {name[:40]!r} is not one of {', '.join(VCPU_FEATURES)}{meant}"
+            words = [word for word in re.split(r"[\s,;|/&]+", name.strip().lower()) if word]
+            close = get_close_matches(name.strip().lower()[:_LONGEST], VCPU_FEATURES, n=1)
+            near = "+".join(words) if words and all(word in VCPU_FEATURES for word in words) else "".join(close)
+            meant = f"; did you mean {near}?" if near else ""
+            msg = f"vCPU feature {shown(name)} is not one of {', '.join(VCPU_FEATURES)}{meant}"
             raise InputError(msg)
         bits |= VCPU_FEATURES[name]
     return bits

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError
@@ -20,6 +21,13 @@ from fastsmc.facts.versions import Series, Version, parse_version, split_version
 
 _MEMORY = "name from memory"
 _PACKAGES = "Debian's package lists, November 2026"
+
+
+class Note(NamedTuple):
+    """Something that is known of a vendor's kernels, one sentence, and of which of its series; () is all."""
+
+    text: str
+    series: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Vendor:
             which stable update is inside is not told.
         is_heavy: changes of any later release may have been carried back, so no later rule is known to be absent.
         changes: what its KVM has beyond the release in its name. The update of RHEL's rows is Red Hat's build number.
-        notes: what else is known of it, one sentence each.
+        notes: what else is known of it.
     """
 
     name: str
@@ -44,7 +52,11 @@ class Vendor:
     is_zero_told: bool = False
     is_heavy: bool = False
     changes: tuple[Change, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def known(self, series: Series) -> tuple[str, ...]:
+        """What is known of its kernels of a series, one sentence each."""
+        return tuple(note.text for note in self.notes if not note.series or series in note.series)
 
 
 _RHEL_9 = Change(
@@ -93,8 +105,8 @@ VENDORS: tuple[Vendor, ...] = (
         ((4, 18),),
         is_heavy=True,
         notes=(
-            "PSCI up to 1.0 (include/kvm/arm_psci.h of Rocky Linux's kernel-src-tree at commit 3ae8b0e92711)",
-            "4.18.0-80 lists ID_AA64ZFR0_EL1 without SVE, 4.18.0-147 does not (public report)",
+            Note("PSCI up to 1.0 (include/kvm/arm_psci.h of Rocky Linux's kernel-src-tree at commit 3ae8b0e92711)"),
+            Note("4.18.0-80 lists ID_AA64ZFR0_EL1 without SVE, 4.18.0-147 does not (public report)"),
         ),
     ),
     Vendor(
@@ -104,7 +116,7 @@ VENDORS: tuple[Vendor, ...] = (
         ((5, 14),),
         is_heavy=True,
         changes=(_RHEL_9,),
-        notes=("known: 7 firmware registers, PSCI 1.1, the SMCCC filter, TRNG and PTP",),
+        notes=(Note("known from build 570 on: 7 firmware registers, PSCI 1.1, the SMCCC filter, TRNG and PTP"),),
     ),
     Vendor(
         "RHEL 10",
@@ -121,9 +133,12 @@ VENDORS: tuple[Vendor, ...] = (
         r"\.amzn2\b",
         "Firecracker's fingerprints, 5.10.177-158.645 to 5.10.255-253.1008.amzn2.aarch64",
         notes=(
-            "its 5.10 has 4 firmware registers and PSCI 1.0, as mainline, and two more timer registers since an "
-            "update between 5.10.214 and 5.10.234 (Firecracker, commit 5277cbbd2)",
-            f"{_V2} in July 2025 (Firecracker, commit 0082734bd)",
+            Note(
+                "its 5.10 has 4 firmware registers and PSCI 1.0, as mainline, and two more timer registers since an "
+                "update between 5.10.214 and 5.10.234 (Firecracker, commit 5277cbbd2)",
+                ((5, 10),),
+            ),
+            Note(f"{_V2} in July 2025 (Firecracker, commit 0082734bd)", ((5, 10),)),
         ),
     ),
     Vendor(
@@ -132,10 +147,16 @@ VENDORS: tuple[Vendor, ...] = (
         "Firecracker's fingerprints, 6.1.25-37.47 to 6.1.172-216.329.amzn2023.aarch64 and 6.18.30-61.116",
         changes=(_WRITABLE_BY_AMAZON,),
         notes=(
-            "its 6.1 has 7 firmware registers, PSCI 1.1 and bitmaps, as mainline; ID registers can be written, and two "
-            "more timer registers came between 6.1.84 and 6.1.129 (Firecracker, commit 5277cbbd2)",
-            f"{_V2} in June 2025, ID_AA64MMFR1_EL1.ECBHB was set by one in September 2025 (Firecracker, commits "
-            "2551a1e4a and 1a410fbce)",
+            Note(
+                "its 6.1 has 7 firmware registers, PSCI 1.1 and bitmaps, as mainline; ID registers can be written, and "
+                "two more timer registers came between 6.1.84 and 6.1.129 (Firecracker, commit 5277cbbd2)",
+                ((6, 1),),
+            ),
+            Note(
+                f"{_V2} in June 2025, ID_AA64MMFR1_EL1.ECBHB was set by one in September 2025 (Firecracker, commits "
+                "2551a1e4a and 1a410fbce)",
+                ((6, 1),),
+            ),
         ),
     ),
     Vendor("Amazon Linux", r"\.(amzn1|amzn20\d\d)\b", _MEMORY),
@@ -145,8 +166,8 @@ VENDORS: tuple[Vendor, ...] = (
         "kernel names 6.6.0-72.0.0.76.oe2403sp1.aarch64 and 5.10.0-136.28.0.104.oe2203sp1.aarch64",
         is_heavy=True,
         notes=(
-            "it has KVM features of its own (from memory); a tree of 4.19 or 5.10 had PSCI 1.0 (openEuler's kernel at "
-            "commit a7bfad99d958)",
+            Note("it has KVM features of its own (from memory)"),
+            Note("a tree of 4.19 or 5.10 had PSCI 1.0 (openEuler's kernel at commit a7bfad99d958)", ((4, 19), (5, 10))),
         ),
     ),
     Vendor("Kylin", r"\.ky\d+|\.p\d+\.v\d+", _MEMORY, is_heavy=True),
@@ -161,7 +182,7 @@ VENDORS: tuple[Vendor, ...] = (
         "Android GKI",
         r"-android\d+-\d+",
         "kernel name 6.1.175-android14-11-ga3b9c44908dd-ab13320413",
-        notes=("its pKVM answers protected guests calls that mainline does not (MMIO_GUARD_*, MEM_RELINQUISH)",),
+        notes=(Note("its pKVM answers protected guests calls that mainline does not (MMIO_GUARD_*, MEM_RELINQUISH)"),),
     ),
     Vendor("Raspberry Pi OS", r"\+rpt-|-v8(-16k)?\+", "kernel names 6.12.47+rpt-rpi-2712 and 6.6.31+rpt-rpi-2712"),
     Vendor("Debian", r"^\+(deb\d+(u\d+)?|bpo\d*)([+-]|$)", _PACKAGES, is_zero_told=True),
@@ -174,7 +195,7 @@ VENDORS: tuple[Vendor, ...] = (
         r"^-\d+-(generic|lowlatency|aws|azure|gcp|gke|gkeop|oracle|oem|ibm|kvm|raspi|realtime|nvidia|bluefield|"
         r"xilinx|tegra|iot|intel|laptop|qcom|starfive)[a-z0-9.-]*$",
         "kernel names 6.8.0-106-generic-64k, 5.15.0-125-generic-64k and 5.19.0-50-generic-64k",
-        notes=("/proc/version_signature tells the stable update inside",),
+        notes=(Note("/proc/version_signature tells the stable update inside"),),
     ),
     Vendor("NVIDIA Jetson", r"-tegra\b", _MEMORY),
     Vendor("SLES", r"^-(1[56]0\d00|15\d+)\.[\d.]+-(default|64kb|rt|azure|preempt)\b", _MEMORY, is_heavy=True),
@@ -232,7 +253,7 @@ class Kernel:
         """The vendor's name and what is known of its kernels, for the refusal of one that is outside the releases."""
         if self.vendor is None:
             return ""
-        known = "; ".join(self.vendor.notes) or "nothing is known of its KVM"
+        known = "; ".join(self.vendor.known(self.version[:2])) or "nothing is known of its KVM"
         return f"a kernel of {self.vendor.name}, which carries patches: {known}"
 
     @property
@@ -251,7 +272,10 @@ class Kernel:
         if self.vendor is None:
             return (f"a custom kernel, which may carry patches: judged as Linux {self.base}{told}",)
         what = "carries many backports" if self.vendor.is_heavy else "may carry backports"
-        notes = [f"a kernel of {self.vendor.name}, which {what}: judged as Linux {self.base}{told}", *self.vendor.notes]
+        notes = [
+            f"a kernel of {self.vendor.name}, which {what}: judged as Linux {self.base}{told}",
+            *self.vendor.known(self.version[:2]),
+        ]
         if (size := page_size(self.suffix)) is not None:
             notes.append(f"its pages have {size} KiB, of which nothing modelled here is known to depend")
         return tuple(notes)
@@ -304,9 +328,14 @@ def feature_parts(name: str) -> str:
 
     >>> feature_parts("6.12+pmu+sve"), feature_parts("6.12.5+mybuild"), feature_parts("6.12+pnu")
     ('pmu, sve', '', 'pnu, did you mean pmu?')
+    >>> feature_parts("6.12-pmu-sve"), feature_parts("6.12-pmu-build")
+    ('pmu, sve', '')
     """
     found = []
-    for part in split_plus(name)[1]:
+    base, parts = split_plus(name)
+    behind = re.fullmatch(r"[vV]?[0-9.]+-([a-z0-9_,:-]+)", base)  # 6.12-pmu: no kernel is called so
+    words = re.split(r"[-,:]", behind[1]) if behind else []
+    for part in [*(words if words and all(word in VCPU_FEATURES for word in words) else []), *parts]:
         close = get_close_matches(part, VCPU_FEATURES, n=1)
         if part in VCPU_FEATURES or close:
             found.append(part if part in VCPU_FEATURES else f"{part}, did you mean {close[0]}?")

@@ -7,11 +7,12 @@ that is known.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fastsmc.checks import shown, word_of
 from fastsmc.errors import InputError
+from fastsmc.facts.vmm_words import Said, notes_on, vmm_said
 from fastsmc.facts.vmms import Vmm
 
 Number = tuple[int, int, int]
@@ -83,41 +84,54 @@ _SERIES: dict[Vmm, tuple[tuple[int, int], ...]] = {
 }
 """The series whose rules are known, oldest first. Sources: release tags; QEMU's numbers go x.0, x.1, x.2, each year."""
 
-_VERSION = re.compile(r"v?(\d{1,4})(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?")
-
 
 @dataclass(frozen=True, slots=True)
 class VmmVersion:
-    """A VMM in one version; number None where its versions are not told apart (crosvm, kvm)."""
+    """A VMM in one version; number None where its versions are not told apart (crosvm, kvm).
+
+    Attributes:
+        notes: what a reader must know of a build that is not its makers' own, one sentence each.
+    """
 
     vmm: Vmm
     number: Number | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, text: object, allowed: tuple[Vmm, ...]) -> VmmVersion:
         """The version that a word such as "qemu:10.1", "cloud-hypervisor:v42" or "firecracker" names.
 
-        A name alone is the newest version that is known.
+        A name alone is the newest version that is known. What a VMM prints of itself, a package's name and version and
+        libvirt's words are read too; a vendor's build is judged as the version in it, and has a note that says so.
 
         Raises:
             InputError: no VMM of that name among the allowed ones, or no version of it that is known.
 
         >>> print(VmmVersion.of("qemu:10.1", (Vmm.QEMU,)), VmmVersion.of("qemu", (Vmm.QEMU,)), sep=", ")
         qemu 10.1, qemu 11.1
+        >>> VmmVersion.of("qemu-kvm-9.1.0-15.el9", (Vmm.QEMU,)).notes
+        ("'qemu-kvm-9.1.0-15.el9' is a build of RHEL 9, which may carry backports: judged as QEMU 9.1",)
         """
-        name, colon, version = str(text).partition(":") if isinstance(text, str) else (text, "", "")
-        vmm = Vmm(word_of("vmm", name.strip().lower() if isinstance(name, str) else name, allowed))
+        said = vmm_said(text) if isinstance(text, str) else None
+        if said is None:
+            name = re.split(r"[:\s]", text.strip().lower())[0] if isinstance(text, str) else text
+            said = Said(name if isinstance(name, str) else "", None)
+            word_of("vmm", name if isinstance(name, str) else text, allowed)
+        vmm = Vmm(word_of("vmm", said.name, allowed))
         known = _SERIES.get(vmm)
-        if not colon:
+        if said.version is None:
+            if said.is_vendors:
+                msg = f"vmm {shown(text)} is a vendor's build: say which version, such as {said.word}:9.1.0"
+                raise InputError(msg)
             return cls(vmm, (*known[-1], _LAST_PATCH) if known else None)
         if known is None:
             msg = f"vmm {shown(text)}: versions of {vmm} are not told apart; write {vmm}"
             raise InputError(msg)
-        match = _VERSION.fullmatch(version.strip())
-        major, minor, patch = (int(part) if part else None for part in match.groups()) if match else (None, None, None)
+        major, minor, patch = said.number
         if major is None or (major, minor or 0) not in known:
-            raise _unknown(vmm, version, known)
-        return cls(vmm, (major, minor or 0, _LAST_PATCH if patch is None else patch))
+            raise _unknown(vmm, said.version, known)
+        found = cls(vmm, (major, minor or 0, _LAST_PATCH if patch is None else patch))
+        return replace(found, notes=notes_on(said, shown(text), f"{vmm.full_name} {found.version}"))
 
     def can(self, ability: Ability) -> bool:
         """Whether this version has an ability."""
@@ -161,10 +175,10 @@ def _written(vmm: Vmm, number: Number) -> str:
 
 def _unknown(vmm: Vmm, version: str, known: tuple[tuple[int, int], ...]) -> InputError:
     names = [_written(vmm, (*each, 0)) for each in known]
-    match = _VERSION.fullmatch(version.strip())
+    numbers = [int(part) for part in re.findall(r"[0-9]{1,4}", re.sub(r"^\d{1,2}:", "", version.strip()))[:2]]
     meant = ""
-    if match:
-        asked = int(match[1]), int(match[2] or 0)
+    if numbers:
+        asked = numbers[0], numbers[1] if len(numbers) > 1 else 0
         near = min(known, key=lambda each: (abs(each[0] - asked[0]), abs(each[1] - asked[1])))
         meant = f"; did you mean {vmm}:{_written(vmm, (*near, 0))}?"
     return InputError(f"{vmm} {shown(version)} is no version that is known, {names[0]} to {names[-1]} are{meant}")

@@ -38,7 +38,7 @@ class Vmm(StrEnum):
         >>> Vmm.among("qemu", (Vmm.QEMU, Vmm.MINIMAL))
         <Vmm.QEMU: 'qemu'>
         """
-        return cls(word_of("vmm", value, allowed))
+        return cls(word_of("vmm", value.strip().lower() if isinstance(value, str) else value, allowed))
 
 
 _TITLES = {Vmm.QEMU: "QEMU", Vmm.FIRECRACKER: "Firecracker", Vmm.CLOUD_HYPERVISOR: "Cloud Hypervisor"}

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
+from fastsmc.checks import near_file
 from fastsmc.files.limits import Kind
 from fastsmc.files.packed import Readable, Refused, Unpacked, packing_of
 
@@ -112,16 +113,18 @@ def opened(where: str | os.PathLike[str], kind: Kind, *, packed_kind: Kind | Non
             raise Refused(msg)
         yield Source(_Unwaiting(sys.stdin.buffer), kind, packed_kind=packed_kind)
         return
-    file = told_by_the_system(_file, path)
-    with file:
+    with _file(path) as file:
         yield Source(_Unwaiting(file), kind, packed_kind=packed_kind)
 
 
-def _file(path: str) -> Any:
-    if stat.S_ISDIR(Path(path).stat().st_mode):
-        msg = "is a folder; give a file in it"
-        raise Refused(msg)
-    return Path(path).open("rb")
+def _file(path: str) -> BinaryIO:
+    try:
+        if stat.S_ISDIR(Path(path).stat().st_mode):
+            msg = "is a folder; give a file in it"
+            raise Refused(msg)
+        return Path(path).open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise _unreadable(error, near_file(path)) from error
 
 
 class _Unwaiting:
@@ -139,16 +142,16 @@ def told_by_the_system(do: Callable[[A], T], argument: A) -> T:
     """What `do` returns.
 
     Raises:
-        Refused: what the system says of a file; a path that is no path.
+        Refused: what the system says of a file.
     """
     try:
         return do(argument)
-    except Refused:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        msg = f"cannot be read ({reason})"
-        raise Refused(msg) from error
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError | ValueError, hint: str = "") -> Refused:
+    return Refused(f"cannot be read ({(isinstance(error, OSError) and error.strerror) or error}){hint}")
 
 
 def name_of(where: str | os.PathLike[str]) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from fastsmc.checks import cut, shown
 from fastsmc.files.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
 from fastsmc.files.packed import Refused
 
@@ -87,7 +88,7 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         seen = set[str]()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        msg = f"the key {twice[:60]!r} stands twice in one object"
+        msg = f"the key {shown(twice)} stands twice in one object"
         raise _Wrong(msg)
     return table
 
@@ -100,13 +101,13 @@ def _constant(name: str) -> NoReturn:
 def _float(text: str) -> float:
     value = float(text)
     if value - value != 0:
-        msg = f"the number {text[:40]} is not finite"
+        msg = f"the number {cut(text)} is not finite"
         raise _Wrong(msg)
     return value
 
 
 def _integer(text: str) -> int:
     if len(text) > 40 or not -_MAX_INT < (value := int(text)) < _MAX_INT:
-        msg = f"the number {text[:40]} does not fit 128 bits"
+        msg = f"the number {cut(text)} does not fit 128 bits"
         raise _Wrong(msg)
     return value

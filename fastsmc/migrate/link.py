@@ -57,7 +57,7 @@ def line_rate(text: str) -> float:
     """
     match = _RATE.fullmatch(text.strip())
     if match is None or match[2] is None:
-        msg = f"line rate {text[:40]!r}: give it as 10Gb/s, 25G or 128MiB/s"
+        msg = f"line rate {shown(text)}: give it as 10Gb/s, 25G or 128MiB/s"
         raise InputError(msg)
     per_unit = 8 if match[3] == "B" else 1
     return float(match[1]) * _PREFIX[match[2]] * per_unit / 1e9
@@ -76,7 +76,7 @@ def microseconds(text: str) -> float:
         return 0.0
     match = _TIME.fullmatch(text.strip())
     if match is None:
-        msg = f"time {text[:40]!r}: give it with its unit, such as 80us or 0.2ms"
+        msg = f"time {shown(text)}: give it with its unit, such as 80us or 0.2ms"
         raise InputError(msg)
     return float(match[1]) * _US[match[2]]
 

@@ -85,7 +85,7 @@ class Recording:
                 for number, line in enumerate(lines, 1):
                     record = json.loads(line)
                     if not isinstance(record, dict):
-                        msg = f"{path}:{number}: a record must be a JSON object, found {line[:60].strip()!r}"
+                        msg = f"{path}:{number}: a record must be a JSON object, found {shown(line.strip())}"
                         raise RecordingError(msg)
                     yield number, record
         except RecursionError as error:

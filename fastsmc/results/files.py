@@ -20,6 +20,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.results.runs import Provenance, Run
 from fastsmc.results.tables import Column, Table
@@ -102,7 +103,7 @@ def _provenance(given: dict[str, Any]) -> Provenance:
 
 def _table(name: str, table: object) -> Table:
     if not re.fullmatch("[A-Za-z0-9_]+", name):
-        msg = f"table {name[:40]!r}: a name is made of letters, digits and _, as it names a file of the report"
+        msg = f"table {shown(name)}: a name is made of letters, digits and _, as it names a file of the report"
         raise InputError(msg)
     columns = {}
     for key, column in _item(table, "columns", dict, f"table {name}").items():

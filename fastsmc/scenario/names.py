@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
-from fastsmc.facts.other_calls import call_name, calls_meant
-from fastsmc.facts.smccc import FUNCTION_BY_NAME, name_key
+from fastsmc.facts.call_spellings import calls_alike, calls_meant
+from fastsmc.facts.other_calls import call_name
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief
 from fastsmc.scenario.toml_lines import Path
@@ -27,7 +26,7 @@ def function_id(value: object, path: Path, problems: Problems) -> int | None:
         try:
             number = int(value, 0)
         except ValueError:
-            close = list(meant) or get_close_matches(name_key(value), FUNCTION_BY_NAME, n=3)
+            close = list(meant) or calls_alike(value)
             remedy = f"did you mean {' or '.join(close)}?" if close else "give a name of smccc.FUNCTIONS, or the id"
             problems.add(path, f"no function is called {brief(value)}", remedy)
             return None

@@ -56,13 +56,13 @@ def _line(row: ScopeRow) -> str:
 
 
 def scope(
-    release: str = "7.3", *, features: str | None = "psci02", n_vcpu: Iterable[int] = (1, 64, 512)
+    release: str = "7.3", *, features: str | None = None, n_vcpu: Iterable[int] = (1, 64, 512)
 ) -> ScopeComparison:
     """Compares what register scopes cost when a VM moves (modelled): ioctls to save and to load, and bytes.
 
     Args:
         release: whose register list counts.
-        features: vCPU features of that list, joined by +; or "none".
+        features: vCPU features of that list, joined by +; or "none"; by default those in the release's text, or psci02.
         n_vcpu: vCPU counts of the VM; one that is given again is dropped.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from fastsmc.checks import cut
+
 RECORD_COMMAND = "trace-cmd record -e kvm:kvm_hvc_arm64"
 SMC_SAYS = (
     "an SMC exit tells that a guest called, when and on which vCPU, but not which function: kvm_hvc_arm64 does not "
@@ -68,7 +70,7 @@ class Recognised:
 
 def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: str) -> str:
     """The sentence about a trace without calls: what it holds, and what that does and does not tell."""
-    held = [f"{count} {event[:60]}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
+    held = [f"{count} {cut(event)}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
     if len(other) > 5:
         held.append(f"{len(other) - 5} more kinds")
     text = f"{where}: no kvm_hvc_arm64 event in it (it holds {', '.join(held) or 'no event at all'}{missing})"

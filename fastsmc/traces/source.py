@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from fastsmc.checks import near_file
 from fastsmc.errors import TraceError
 
 MAX_LINE = 1 << 16
@@ -139,7 +140,8 @@ def lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[Iterator[str], str]
         raise TraceError(message) from error
     except OSError as error:
         reason = error.strerror or error
-        message = f"{where}: {reason}; expected text as written by `trace-cmd report` or `perf script`, or - for a pipe"
+        expected = f"text as written by `trace-cmd report` or `perf script`, or - for a pipe{near_file(where)}"
+        message = f"{where}: {reason}; expected {expected}"
         raise TraceError(message) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastsmc.checks import LAST_U32, LAST_U64, not_among, shown, whole
 from fastsmc.errors import InputError
+from fastsmc.facts.call_spellings import call_named
 from fastsmc.facts.registers import BITMAP_REGISTERS, register
 from fastsmc.facts.smccc import (
     PSCI_1_0,
@@ -16,7 +17,6 @@ from fastsmc.facts.smccc import (
     PSCI_1_2,
     PSCI_1_3,
     FilterAction,
-    function_named,
     name_key,
     psci_name,
 )
@@ -133,5 +133,5 @@ def _id(what: object) -> int:
     try:
         number = int(what, 0)
     except ValueError:
-        return function_named(what).func_id
+        return call_named(what)
     return whole("function id", number, last=LAST_U32)

@@ -80,6 +80,14 @@ def test_names_of_registers_are_those_their_bits_spell() -> None:
         ("Could not set register fw reg 3 to 2 (is 1)", 0x6030000000140003),
         ("KVM_REG_ARM_CORE_REG(regs.pc)", 0x6030000000100040),
         ("x3", 0x6030000000100006),
+        ("PSCI_CPU_ON,", 0x84000003),
+        (" ptp; ", 0x86000001),
+        ("SDEI_1_0_FN_SDEI_VERSION", 0xC4000020),
+        ("OPTEE_SMC_CALLS_UID", 0xBF00FF01),
+        ("SMC_RSI_ABI_VERSION", 0xC4000190),
+        ("ARM_SMCCC_VENDOR_HYP_KVM_MMIO_GUARD_MAP_FUNC_ID", 0xC6000007),
+        ("ARM_SMCCC_KVM_FUNC_PTP", 0x86000001),
+        ("KVM_REG_ARM_STD_BIT_TRNG_V1_0", STD_BMAP),
     ],
 )
 def test_ways_to_ask(what: int | str, expected: int) -> None:
@@ -99,6 +107,9 @@ def test_ways_to_ask(what: int | str, expected: int) -> None:
         ("fw regg 3", "QEMU's words are one name, in quotes: 'fw reg 3'"),
         ("system", "in quotes: 'system register op0:3 op1:0 crn:10 crm:2 op2:2'"),
         ("FFA_VERSOIN", "did you mean FFA_VERSION"),
+        ("0x8600000G", "is not a number: after 0x come digits 0 to 9 and a to f"),
+        ("0x86000001,0x86000002", "is 2 ids: give each apart, 0x86000001 0x86000002"),
+        ("PTP, STD_BMAP", "is 2 ids: give each apart, PTP STD_BMAP"),
         ("nonsense!", "write a number (0x86000001), a function (VENDOR_HYP_PTP) or a register (STD_BMAP)"),
         ("", "write a number"),
         ("-1", "function ids have 32 bits"),
@@ -109,3 +120,56 @@ def test_ways_to_ask(what: int | str, expected: int) -> None:
 def test_what_is_no_id_says_what_would_be_right(what: int | str, says: str) -> None:
     with pytest.raises(InputError, match=re.escape(says)):
         explain(what)
+
+
+def test_a_macro_that_is_no_id_says_what_it_is() -> None:
+    assert explain("ARM_SMCCC_KVM_FUNC_PTP").lines[0][0] == "spelled"
+    assert "bit 1 of what VENDOR_HYP_FEATURES answers in x0" in explain("ARM_SMCCC_KVM_FUNC_PTP").lines[0][1]
+    assert explain("VENDOR_HYP_PTP").lines[0][0] == "anatomy"
+
+
+@pytest.mark.parametrize(
+    ("what", "beginnings"),
+    [
+        ("SDEI_1_0_FN_SDEI_EVNT_ENABLE", ("SDEI_",)),
+        ("OPTEE_SMC_GET_SHM_CONFG", ("OPTEE_",)),
+        ("SMC_RSI_VERSON", ("RSI_",)),
+        ("RMI_REALM", ("RMI_",)),
+        ("PSCI_1_0_FN_SYSTEM_SUSPENT", ("PSCI_",)),
+        ("ARM_SMCCC_TRNG_RND128", ("TRNG_",)),
+        ("ARM_SMCCC_KVM_FUNC_PTPP", ("VENDOR_HYP_", "PKVM_")),
+        ("ARM_SMCCC_VENDOR_HYP_KVM_MEM_SHARED_FUNC_ID", ("VENDOR_HYP_", "PKVM_")),
+        ("KVM_REG_ARM_PSCI_VERSIO", ("KVM_REG_",)),
+        ("KVM_REG_ARM_STD_BIT_TRNG", ("KVM_REG_",)),
+        ("SYS_ID_AA64PFRO_EL1", ("SYS_",)),
+        ("DRTM_NOTHING_LIKE_IT", ("DRTM_",)),
+    ],
+)
+def test_a_name_that_tells_its_owner_gets_names_of_no_other(what: str, beginnings: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"did you mean|calls of that owner are") as error:
+        explain(what)
+    told = re.split(r"did you mean |calls of that owner are ", str(error.value))[1]
+    told = re.sub(r" and \d+ more$", "", told.rstrip("?"))
+    names = re.split(r", | or ", told)
+    assert all(name.startswith(beginnings) for name in names), names
+
+
+def test_no_two_suggestions_are_one_id() -> None:
+    with pytest.raises(InputError) as error:
+        explain("CLIDR_EL2")
+    names = re.split(r", | or ", str(error.value).split("did you mean ")[1].rstrip("?"))
+    assert len({explain(name).id for name in names}) == len(names)
+
+
+def test_a_long_name_is_cut_with_a_mark() -> None:
+    with pytest.raises(InputError) as error:
+        explain("ARM_SMCCC_VENDOR_HYP_KVM_" + "MMIO_GUARD_" * 9)
+    assert "…" in str(error.value)
+    with pytest.raises(InputError, match="'ARM_SMCCC_VENDOR_HYP_KVM_DISCOVER_IMPL_CPU_FUNC_ID'; did you mean"):
+        explain("ARM_SMCCC_VENDOR_HYP_KVM_DISCOVER_IMPL_CPU_FUNC_ID")
+
+
+def test_workaround_4_is_cited_from_where_it_is() -> None:
+    told = explain("SMCCC_ARCH_WORKAROUND_4")
+    assert told.sources == ("Arm DEN0028 (SMCCC), 7.9", "TF-A include/services/arm_arch_svc.h, 6a164dda7")
+    assert dict(told.lines)["Linux name"] == "none"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fastsmc.facts.call_ranges import OWNERS, range_of
-from fastsmc.facts.other_calls import OTHER_BY_ID, call_name, calls_meant, service_and_name
+from fastsmc.facts.call_spellings import calls_meant
+from fastsmc.facts.other_calls import OTHER_BY_ID, call_name, service_and_name
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -145,6 +146,35 @@ def test_amazons_6_1_lets_id_registers_be_written_and_its_5_10_does_not() -> Non
     assert (len(older.fw_registers), older.psci_versions[-1], older.uncertain) == (4, 0x10000, ())
     newer = release("6.18.30-61.116.amzn2023.aarch64")
     assert (len(newer.fw_registers), newer.psci_versions[-1], newer.uncertain) == (8, 0x10003, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "untold"),
+    [
+        ("6.1.172-216.329.amzn2023.aarch64", ["its 6.1 has 7 firmware", "June 2025"], []),
+        ("6.12.40-64.114.amzn2023.aarch64", [], ["6.1 has", "2025", "its 5.10"]),
+        ("6.18.30-61.116.amzn2023.aarch64", [], ["6.1 has", "2025", "its 5.10"]),
+        ("5.10.255-253.1008.amzn2.aarch64", ["its 5.10 has 4 firmware registers", "July 2025"], []),
+        ("5.15.190-130.1.amzn2.aarch64", [], ["its 5.10", "2025"]),
+        ("5.10.0-136.28.0.104.oe2203sp1.aarch64", ["features of its own", "4.19 or 5.10 had PSCI 1.0"], []),
+        ("6.6.0-72.0.0.76.oe2403sp1.aarch64", ["features of its own"], ["5.10 had"]),
+        ("5.14.0-570.el9.aarch64", ["known from build 570 on: 7 firmware registers"], []),
+        ("5.14.0-284.30.1.el9_2.aarch64", ["known from build 570 on: 7 firmware registers"], []),
+    ],
+)
+def test_what_is_known_of_a_vendors_series_is_told_of_that_series_only(
+    name: str, told: list[str], untold: list[str]
+) -> None:
+    notes = " ".join(release(name).notes)
+    assert all(text in notes for text in told)
+    assert not any(text in notes for text in untold)
+
+
+def test_a_note_that_names_a_series_is_about_that_series() -> None:
+    for row in VENDORS:
+        for note in row.notes:
+            named = {(int(a), int(b)) for a, b in re.findall(r"\b([456])\.(\d+)(?= has|\.\d| or| had)", note.text)}
+            assert not named or row.bases or named <= set(note.series), note
 
 
 def test_rhel_10_may_have_what_mainline_got_later() -> None:

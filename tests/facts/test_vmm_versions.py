@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,18 @@ def test_words_that_name_a_version(text: str, name: str) -> None:
         ("cloud-hypervisor:v54", "v20 to v53 are"),
         ("crosvm:1", "versions of crosvm are not told apart"),
         ("quemu", "it must be one of qemu"),
-        ("qemu-10.1", "it must be one of qemu"),
+        ("quemu:10.1", "did you mean qemu?"),
+        ("QEMUU", "did you mean qemu?"),
+        ("firecraker:1.12", "did you mean firecracker?"),
+        ("cloud-hypervisr v42", "did you mean cloud-hypervisor?"),
+        ("qemu-kvm", "is a vendor's build: say which version, such as qemu-kvm:9.1.0"),
+        ("qemu-kvm:6.2.0-53.el9", "did you mean qemu:7.2?"),
+        ("qemu:1:6.2+dfsg-2ubuntu6.24", "did you mean qemu:7.2?"),
+        ("QEMU emulator version 11.2.0", "did you mean qemu:11.1?"),
+        ("qemu:10,1", "did you mean qemu:10.1?"),
+        ("qemu:10.1x", "did you mean qemu:10.1?"),
+        ("qemu:10.1.2.3", "did you mean qemu:10.1?"),
+        ("", "it must be one of qemu"),
         (11.1, "it must be one of qemu"),
     ],
 )
@@ -85,3 +98,65 @@ def test_no_later_version_loses_an_ability(change: object) -> None:
     assert VmmVersion.of(change.vmm, ALL).can(change.ability)
     assert first_with(change.vmm, change.ability)
     assert change.source
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "note"),
+    [
+        # Enterprise Linux: rpm -q, with its epoch, --version, our own form
+        ("qemu-kvm:9.1.0-15.el9", "9.1", "a build of RHEL 9, which may carry backports: judged as QEMU 9.1"),
+        ("qemu-kvm-9.1.0-15.el9_6.4.aarch64", "9.1", "a build of RHEL 9"),
+        ("qemu-kvm-17:9.1.0-15.el9.aarch64", "9.1", "a build of RHEL 9"),
+        ("qemu-kvm-9.1.0", "9.1", "a vendor's build, which may carry backports"),
+        ("QEMU emulator version 9.1.0 (qemu-kvm-9.1.0-15.el9)", "9.1", "a build of RHEL 9"),
+        ("qemu-kvm:10.0.0-14.el10", "10.0", "a build of RHEL 10"),
+        # Debian and Ubuntu: dpkg -l, --version
+        ("qemu:1:10.0.2+ds-2", "10.0.2", "a build of Debian or Ubuntu"),
+        ("qemu-system-arm:1:7.2+dfsg-7+deb12u18", "7.2", "a build of Debian or Ubuntu"),
+        ("qemu-system-arm 1:8.2.2+ds-0ubuntu1.10", "8.2.2", "a build of Ubuntu"),
+        ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "7.2.22", "a build of Debian or Ubuntu"),
+        ("QEMU emulator version 9.2.4 (qemu-9.2.4-1.fc42)", "9.2.4", "a build of Fedora"),
+        # git
+        ("QEMU emulator version 9.2.0 (v9.2.0-15-gabcdef0)", "9.2", "a vendor's build"),
+        ("QEMU emulator version 9.1.91 (v9.2.0-rc1)", "9.1.91", "under development: judged as QEMU 9.1.91"),
+        ("firecracker v1.12.0-dev", "1.12", "is no release: judged as Firecracker 1.12"),
+        # libvirt
+        ("QEMU 8.2.2", "8.2.2", "libvirt tells no vendor's build, which may carry backports"),
+        ("Running hypervisor: QEMU 8.2.2", "8.2.2", "libvirt tells no vendor's build"),
+    ],
+)
+def test_a_vendors_build_is_judged_as_its_base_and_says_so(text: str, version: str, note: str) -> None:
+    found = VmmVersion.of(text, ALL)
+    assert found.version == version
+    assert found.notes
+    assert note in found.notes[0]
+    assert ("QEMU 11.1's tolerances" in " ".join(found.notes)) == ("el10" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("QEMU emulator version 9.2.0 (v9.2.0)", "9.2"),
+        ("QEMU emulator version 9.2.0", "9.2"),
+        ("qemu-10.1", "10.1"),
+        ("qemu=10.1", "10.1"),
+        ("qemu: 10.1", "10.1"),
+        ("qemu-system-aarch64", "11.1"),
+        ("qemu:v10.1.2", "10.1.2"),
+        ("Firecracker v1.12.0", "1.12"),
+        ("firecracker-v1.12.0-aarch64", "1.12"),
+        ("cloud-hypervisor v42.0.0", "v42"),
+        ("Cloud Hypervisor v53.0", "v53"),
+    ],
+)
+def test_what_makers_print_of_their_own_builds_needs_no_note(text: str, version: str) -> None:
+    found = VmmVersion.of(text, ALL)
+    assert (found.version, found.notes) == (version, ())
+
+
+@given(st.text(max_size=40), st.sampled_from(["", "qemu", "qemu:", "QEMU emulator version 9.2.0 ", "qemu-kvm-9.1.0"]))
+def test_any_word_is_a_version_or_one_sentence(text: str, begin: str) -> None:
+    with suppress(InputError):
+        found = VmmVersion.of(begin + text, ALL)
+        assert found.version or found.vmm in (Vmm.CROSVM, Vmm.KVM)
+        assert found.notes or "kvm-9" not in begin

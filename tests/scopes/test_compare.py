@@ -39,3 +39,11 @@ def test_ranges_of_vcpus_are_read() -> None:
 def test_an_unknown_release_is_refused() -> None:
     with pytest.raises(InputError, match=r"9\.9"):
         smc.scope("9.9")
+
+
+def test_features_may_follow_the_release_as_everywhere() -> None:
+    found = smc.scope("6.18+pmu", n_vcpu=[4])
+    assert str(found.registers.features) == str(smc.scope("6.18", features="pmu", n_vcpu=[4]).registers.features)
+    with pytest.raises(InputError, match="give them once"):
+        smc.scope("6.18+pmu", features="sve", n_vcpu=[4])
+    assert smc.scope("6.18", n_vcpu=[4]).registers.features == ("psci02",)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def only_qemu(vmm: str, why: str) -> None:
     Raises:
         InputError: another one; the message says why.
     """
-    if vmm != "qemu":
-        msg = f"--vmm {vmm!r}: {why}"
+    if vmm.strip().lower() != "qemu":
+        msg = f"--vmm {shown(vmm)}: {why}"
         raise InputError(msg)
 
 

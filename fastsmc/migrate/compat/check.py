@@ -102,7 +102,7 @@ def compare(
         told = {fate.reg for fate in (*way.failing, *way.unjudged)}
         unsure = tuple(fate for fate in refused if fate.errno is None and fate.reg not in told)
         ways.append(replace(way, unjudged=(*unsure, *way.unjudged)))
-    return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1])
+    return MigrationCheck(one.info, other.info, by.vmm, by.version, ways[0], ways[1], by.notes)
 
 
 def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool = False) -> Direction:
@@ -216,10 +216,11 @@ def from_word(what: str | Path | RegisterFile, features: str | None, kernel: str
     _no_kernel(text, kernel)
     if text and path.is_dir():  # "" would be the current one
         return by_folder(path, features)
+    text = text.strip()
     if looks_like_release(text):
         return by_release(text, features)
-    if text.startswith("linux-"):
-        return by_host(text, features)
+    if text.lower().startswith("linux-"):
+        return by_host(text.lower(), features)
     raise unknown(text)
 
 

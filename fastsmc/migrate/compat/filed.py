@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from fastsmc.checks import cut
 from fastsmc.errors import InputError
 from fastsmc.facts.history import milestones, series_name
 from fastsmc.facts.registers import (
@@ -22,7 +23,8 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.facts.releases import Release, release
-from fastsmc.facts.smccc import PSCI_0_1
+from fastsmc.facts.smccc import PSCI_0_1, psci_name
+from fastsmc.facts.versions import bare
 from fastsmc.migrate.compat.lists import APIAKEYLO, UNLISTED, ZCR, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
@@ -97,7 +99,10 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
     notes += (note,) if note else ()
     notes += told_of(rules) if rules is not None else ()
-    wanted = features or _recorded_features(file) or _features(values, rules)
+    shown = _recorded_features(file) or _features(values, rules)
+    wanted = features or shown
+    contradicted = _other_features(shown, features, rules)
+    notes += (contradicted,) if contradicted else ()
     if file.format is Format.FINGERPRINT:
         values = _completed(values, rules)
     left_out = _left_out(file, values, rules, wanted)
@@ -151,7 +156,7 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
     if kernel is not None:
         given = release(kernel)
         if has_firmware or not is_stream:
-            return given, ""
+            return given, _overruled(file, values, given)
         return None, f"a stream of QEMU's TCG, without firmware registers: {given.name} is not its kernel"
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
     if told:
@@ -166,6 +171,30 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
     if rules is None:
         return None, "its firmware registers fit no release fastsmc knows: judged by ids and equal values only"
     return rules, f"its kernel is not told; {rules.name} is inferred from its registers (a release option says better)"
+
+
+def _overruled(file: RegisterFile, values: Values, given: Release) -> str:
+    """What the file says of its kernel where it is judged as another; "" where nothing contradicts."""
+    told = file.provenance.told_by.get("kernel_version") or _beside(file)
+    if told and bare(told) != bare(given.name):
+        return f"the file says {cut(told)}: judged as {given.name}, as was asked"
+    if told or given.may_be_later:
+        return ""
+    others = [FW_BY_ID[reg].name for reg in values if reg in FW_BY_ID and FW_BY_ID[reg].name not in given.fw_registers]
+    psci = values.get(register("PSCI_VERSION"))
+    if psci is not None and psci not in given.psci_versions:
+        others.append(f"PSCI {psci_name(psci)}")
+    if not others:
+        return ""
+    return f"judged as {given.name}, as was asked, and {given.name} has no {', '.join(others)}, which the file has"
+
+
+def _other_features(shown: str, asked: str | None, rules: Release | None) -> str:
+    """What the file shows of its vCPU's features where it is judged with others; "" where nothing contradicts."""
+    hidden = {"pmu"} if rules is not None and lists_pmu_always(rules) else set()
+    if asked is None or not (set(asked.split("+")) ^ set(shown.split("+"))) - hidden:
+        return ""
+    return f"the file shows vCPU features {shown}: judged with {asked}, as was asked"
 
 
 def _beside(file: RegisterFile) -> str:

@@ -72,6 +72,7 @@ class Matrix:
         releases: names, oldest first.
         version: the VMM's version; "" where its versions are not told apart.
         cells: row by row, from each release to every one.
+        vmm_notes: what must be known of a VMM that is a vendor's build, one sentence each.
     """
 
     releases: tuple[str, ...]
@@ -79,6 +80,7 @@ class Matrix:
     vmm: Vmm
     version: str
     cells: tuple[Cell, ...]
+    vmm_notes: tuple[str, ...] = ()
 
     @property
     def by(self) -> str:
@@ -113,7 +115,7 @@ class Matrix:
         """All directions as plain values."""
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in self.table()]
         head = {"kind": "modelled", "vmm": self.vmm, "vmm_version": self.version or None, "features": self.features}
-        return {**head, "releases": list(self.releases), "directions": rows}
+        return {**head, "vmm_notes": list(self.vmm_notes), "releases": list(self.releases), "directions": rows}
 
     def as_csv(self) -> str:
         """A row per direction, under COLUMNS."""
@@ -163,6 +165,7 @@ class Matrix:
         lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
             lines += [f"{REFUSED}: {self.by} refuses such a vCPU before it writes a register"]
+        lines += [f"note: {note}" for note in self.vmm_notes]
         return "\n".join(lines)
 
 
@@ -206,7 +209,7 @@ def matrix(
             progress(f"from {one}", done, len(names) ** 2)
         source, dest = paired(sides[one], sides[other])
         cells.append(_cell(one, other, source.basis, dest.basis, direction(source, dest, by)))
-    return Matrix(names, wanted, by.vmm, by.version, tuple(cells))
+    return Matrix(names, wanted, by.vmm, by.version, tuple(cells), by.notes)
 
 
 def _cell(one: str, other: str, source_basis: SideBasis, dest_basis: SideBasis, found: Direction) -> Cell:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
+from fastsmc.checks import near_file, shown
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.register_sets import RegisterSet, register_set, register_sets
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
-from fastsmc.facts.vendors import split_plus
+from fastsmc.facts.vendors import feature_parts, kernel, split_plus
+from fastsmc.facts.versions import bare, near_release
 from fastsmc.migrate.compat.lists import doubts, inferred_ids
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
@@ -21,7 +24,12 @@ from fastsmc.recordings.folder import open_recording
 
 DEFAULT_FEATURES = "psci02"
 
-_LOOKS_LIKE_RELEASE = re.compile(r"v?\d+\.\d")
+_LOOKS_LIKE_RELEASE = re.compile(r"[vV]?\d+\.\d")
+_LOOKS_LIKE_FILE = re.compile(r"/|\.(json|jsonl|xz|bin|txt|log|migration|state)$", re.IGNORECASE)
+_LONGEST = 80
+"""Characters of a wrong name that are compared with others."""
+_CPU = re.compile(r"-[a-z]\w*$")
+"""The CPU at the end of a recorded host's name."""
 _IMPLIED = ("none", "pauth_address_only")
 """Names that a payload's name does not have beside others."""
 
@@ -85,6 +93,10 @@ def by_release(text: str, features: str | None) -> Side:
         InputError: no release fastsmc knows, or features it does not have.
     """
     name, wanted = split_features(text, features)
+    if told := feature_parts(name):
+        base = f"{kernel(name).base}+{'+'.join(told.split(', '))}"
+        msg = f"{shown(text)} names vCPU features ({told}) with another sign than +; did you mean {base}?"
+        raise InputError(msg)
     rules = release(name)
     if feature_bits(wanted) >> rules.n_vcpu_feature:
         msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
@@ -95,8 +107,15 @@ def by_release(text: str, features: str | None) -> Side:
         return Side(text, SideBasis.RECORDED, known.recorded, wanted, known.values, True, notes=notes)
     values = {reg: known.values.get(reg) for reg in inferred_ids(rules, wanted)}
     how = f"{name} {wanted} was not recorded: its list is inferred, and {known.how}"
-    notes, doubtful = (how, *told_of(rules), *doubts(rules)), unsure(rules, wanted, values)
+    notes, doubtful = (how, *told_of(rules), *_host_meant(name), *doubts(rules)), unsure(rules, wanted, values)
     return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful).in_list_order()
+
+
+def _host_meant(name: str) -> tuple[str, ...]:
+    """What is said of a kernel's name that is a recorded host's without its "linux-"."""
+    host = f"linux-{bare(name)}"
+    is_host = any(found.name.split()[0] == host for found in register_sets())
+    return (f"not the recorded host {host}, which is written so",) if is_host else ()
 
 
 def told_of(rules: Release) -> tuple[str, ...]:
@@ -133,7 +152,7 @@ def by_host(text: str, features: str | None) -> Side:
     name, wanted = split_features(text, features)
     hosts = {found.name.split()[0]: found for found in register_sets()}
     if name not in hosts:
-        msg = f"no recorded host is called {name!r}; there are {', '.join(hosts)}{_no_release(name)}"
+        msg = f"no recorded host is called {shown(name)}; there are {', '.join(hosts)}{_host_hint(name, list(hosts))}"
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
     rules = release(hosts[name].release)
@@ -145,14 +164,19 @@ def by_host(text: str, features: str | None) -> Side:
     return Side(text, SideBasis.INFERRED, rules, wanted, values, notes=(note,)).in_list_order()
 
 
-def _no_release(host: str) -> str:
-    """What is wrong with the release in a host's name, to end a sentence; "" if nothing is."""
-    name = host.removeprefix("linux-").rpartition("-")[0]
+def _host_hint(name: str, hosts: list[str]) -> str:
+    """What a host's name that is none may mean, to end a sentence: a host of that series, or the release itself."""
+    given = name.removeprefix("linux-").rpartition("-")[0] or name.removeprefix("linux-")
     try:
-        release(name)
+        rules = release(given)
     except InputError as error:
         return f"; {error}"
-    return ""
+    begin = f"linux-{rules.series[0]}.{rules.series[1]}."
+    alike = [host for host in hosts if host.startswith(begin)]
+    if not alike:
+        return f"; did you mean the release {given}, of which no host was recorded?"
+    wanted = name if _CPU.search(name) else f"{name}-max"
+    return f"; did you mean {get_close_matches(wanted[:_LONGEST], alike, n=1, cutoff=0)[0]}?"
 
 
 def by_folder(folder: Path, features: str | None) -> Side:
@@ -177,6 +201,9 @@ def by_folder(folder: Path, features: str | None) -> Side:
 def unknown(what: str) -> FastsmcError:
     """The error for text that names no side."""
     hosts = ", ".join(dict.fromkeys(found.name.split()[0] for found in register_sets()))
-    return InputError(
-        f"{what!r} is neither a file, nor a Linux release such as 6.12+psci02+pmu, nor a recorded host ({hosts})"
-    )
+    if (file := near_file(what)) or _LOOKS_LIKE_FILE.search(what):
+        return InputError(f"{shown(what)} is no file, folder, release or recorded host{file}")
+    near = near_release(what)
+    meant = f"; did you mean {near}?" if near else ""
+    forms = f"neither a file, nor a Linux release such as 6.12+psci02+pmu, nor a recorded host ({hosts})"
+    return InputError(f"{shown(what)} is {forms}{meant}")

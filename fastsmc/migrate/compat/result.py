@@ -275,6 +275,7 @@ class MigrationCheck:
 
     Attributes:
         version: the VMM's version whose rules these are; "" where its versions are not told apart.
+        vmm_notes: what must be known of a VMM that is a vendor's build, one sentence each.
     """
 
     source: SideInfo
@@ -283,6 +284,7 @@ class MigrationCheck:
     version: str
     forward: Direction
     backward: Direction
+    vmm_notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Both sides and both directions as plain values."""
@@ -290,6 +292,7 @@ class MigrationCheck:
             "kind": "modelled",
             "vmm": self.vmm,
             "vmm_version": self.version or None,
+            "vmm_notes": list(self.vmm_notes),
             "source": self.source.as_dict(),
             "dest": self.dest.as_dict(),
             "forward": self.forward.as_dict(),

@@ -17,6 +17,7 @@ from fastsmc.facts.registers import (
 )
 from fastsmc.facts.releases import DEFAULT_LEVELS, Host, Release
 from fastsmc.facts.vcpu import feature_bits
+from fastsmc.facts.versions import bare
 from fastsmc.migrate.compat.result import SideBasis, SideInfo
 from fastsmc.reference.vm import Vm
 
@@ -82,7 +83,7 @@ class Side:
         if self.release is None or other.release is None:
             same_kernel = self.release is other.release
         else:
-            name, theirs = self.release.name.removeprefix("v"), other.release.name.removeprefix("v")
+            name, theirs = bare(self.release.name), bare(other.release.name)
             same_kernel = name == theirs
         same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
         return same_kernel and same_place and self.features == other.features and self.values == other.values

@@ -13,6 +13,8 @@ def both_ways(found: MigrationCheck) -> str:
     lines = []
     for what, side in (("source", found.source), ("dest", found.dest)):
         lines += [f"{what:6}  {side}", *(f"        note: {note}" for note in side.notes)]
+    if found.vmm_notes:
+        lines += [f"vmm     {found.forward.by}", *(f"        note: {note}" for note in found.vmm_notes)]
     ways = [direction("forward", found.forward), direction("backward", found.backward)]
     return "\n\n".join(["\n".join(lines), *ways])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from fastsmc.checks import shown, whole, word_of
@@ -142,7 +143,10 @@ def parse_machine(text: str) -> dict[str, object]:
     """
     name, *options = text.split(",")
     if name not in MACHINES:
-        msg = f"machine {name!r} is not known; known: {', '.join(MACHINES)}, as QEMU {' and '.join(VERSIONS)} have them"
+        close = get_close_matches(name.lower()[:40], MACHINES, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        known = f"{', '.join(MACHINES)}, as QEMU {' and '.join(VERSIONS)} have them"
+        msg = f"machine {shown(name)} is not known; known: {known}{meant}"
         raise InputError(msg)
     switches = [f.name for f in fields(QemuMachine) if f.name in ("its", "acpi", "virtualization", "secure")]
     found: dict[str, object] = {} if name == "virt" else {"version": name.removeprefix("virt-")}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from fastsmc.checks import U64Array
+from fastsmc.checks import U64Array, cut
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
@@ -42,7 +42,7 @@ class Registers:
             msg = f"{where}: register {reg:#x} is there twice in {self.what}"
             raise RegisterFileError(msg)
         if value is not None and not 0 <= value < 1 << 8 * n_bytes:
-            msg = f"{where}: register {reg:#x} has {8 * n_bytes} bits, and {hex(value)[:40]} does not fit"
+            msg = f"{where}: register {reg:#x} has {8 * n_bytes} bits, and {cut(hex(value))} does not fit"
             raise RegisterFileError(msg)
         if len(self.values) == MAX_REGISTERS:
             msg = f"{where}: more than {MAX_REGISTERS} registers in {self.what}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.cloud_hypervisor_vcpu import bytes_of, registers_of
@@ -47,7 +48,7 @@ def read(value: dict[str, Any], data: bytes) -> Told:
     states: dict[int, str | bytes] = {}
     for key, node in member(manager, "snapshots", dict, "cpu-manager").items():
         if not _is_number(key):
-            msg = f"cpu-manager: {key[:40]!r} is no vCPU's number"
+            msg = f"cpu-manager: {shown(key)} is no vCPU's number"
             raise RegisterFileError(msg)
         states[int(key)] = _state(node, f"vCPU {key}")
     if sorted(states) != list(range(len(states))):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.members import member
@@ -108,6 +109,6 @@ def read(value: dict[str, Any]) -> CpuModel:
         raise RegisterFileError(msg)
     for key, given in props.items():
         if not isinstance(given, bool | int | str):
-            msg = f'the model\'s property "{key[:60]}" is {str(given)[:40]!r}: it must be true, false, a number or text'
+            msg = f'the model\'s property "{cut(key)}" is {shown(str(given))}: it must be true, false, a number or text'
             raise RegisterFileError(msg)
     return CpuModel("", member(model, "name", str, "the model"), props)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from fastsmc.checks import LAST_U32
+from fastsmc.checks import LAST_U32, cut, shown
 from fastsmc.errors import InputError, RegisterFileError
 from fastsmc.facts.field_names import Field, named_fields, runs
 from fastsmc.facts.register_names import name_of
@@ -221,14 +221,14 @@ def read(value: dict[str, Any]) -> CpuTemplate:
         if key not in _KEYS:
             close = get_close_matches(key, _KEYS, n=1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            msg = f'a Firecracker CPU template has no key "{key[:60]}", there are {", ".join(_KEYS)}{meant}'
+            msg = f'a Firecracker CPU template has no key "{cut(key)}", there are {", ".join(_KEYS)}{meant}'
             raise RegisterFileError(msg)
     registers: dict[int, Forced] = {}
     for number, entry in enumerate(_entries(value, "reg_modifiers")):
         where = f"reg_modifiers[{number}]"
         reg = _address(member(entry, "addr", str, where))
         if reg is None:
-            msg = f'{where}, addr is {entry["addr"][:40]!r}: it must be text such as "0x603000000013c020"'
+            msg = f'{where}, addr is {shown(entry["addr"])}: it must be text such as "0x603000000013c020"'
             raise RegisterFileError(msg)
         if not 4 <= reg_size(reg) <= 16:
             msg = f"{where}: register {reg:#x} has {8 * reg_size(reg)} bits; Firecracker takes 32, 64 and 128"
@@ -271,7 +271,7 @@ def _address(text: object) -> int | None:
 def _forced(text: str, n_bit: int, where: str) -> Forced:
     digits = text.removeprefix("0b").replace("_", "")
     if set(digits) - set("01x"):
-        msg = f'{where}: bitmap {text[:40]!r} is not "0b" and digits 0, 1 or x'
+        msg = f'{where}: bitmap {shown(text)} is not "0b" and digits 0, 1 or x'
         raise RegisterFileError(msg)
     if len(digits.lstrip("x")) > n_bit or len(digits) > _MAX_DIGITS:
         msg = f"{where}: a bitmap of {len(digits)} digits for {n_bit} bits"
@@ -285,6 +285,6 @@ def _forced(text: str, n_bit: int, where: str) -> Forced:
 def _capability(entry: object, number: int) -> tuple[bool, int]:
     """Whether a capability is added to the checks, and its number."""
     if not isinstance(entry, str) or not _CAPABILITY.fullmatch(entry):
-        msg = f'kvm_capabilities[{number}] is {str(entry)[:40]!r}: it must be text such as "171", or "!171" to drop it'
+        msg = f'kvm_capabilities[{number}] is {shown(str(entry))}: it must be text such as "171", or "!171" to drop it'
         raise RegisterFileError(msg)
     return entry[0] != "!", whole(f"kvm_capabilities[{number}]", int(entry.lstrip("!")), last=LAST_U32)

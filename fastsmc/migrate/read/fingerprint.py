@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import reg_size
 from fastsmc.migrate.read.banks import Registers
@@ -44,7 +45,7 @@ def read(value: dict[str, Any], _: bytes) -> Told:
 def _bitmap(text: str, reg: int, where: str) -> int | None:
     digits = text[2:].replace("_", "")
     if not text.startswith("0b") or not digits or set(digits) - set("01x"):
-        msg = f'{where}, register {reg:#x}: bitmap {text[:40]!r} is not "0b" and digits 0, 1 or x'
+        msg = f'{where}, register {reg:#x}: bitmap {shown(text)} is not "0b" and digits 0, 1 or x'
         raise RegisterFileError(msg)
     # The tool writes 128 digits for registers of 64 bits and less too.
     if len(digits) > max(128, 8 * reg_size(reg)):

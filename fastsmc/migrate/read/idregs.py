@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import sysreg
@@ -41,7 +42,7 @@ def read(text: str) -> Told:
         where = f"line {number}"
         match = _LINE.fullmatch(line)
         if match is None:
-            msg = f'{where}: {line[:60]!r} is not "NAME: sixteen hexadecimal digits"'
+            msg = f'{where}: {shown(line)} is not "NAME: sixteen hexadecimal digits"'
             raise RegisterFileError(msg)
         reg = _register(match[1])
         if reg is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.files.strict_json import parse
@@ -41,12 +42,12 @@ def read_list(text: bytes, features: str | None) -> Told:
             continue  # what restoring its own values did, or a refused feature set
         name = member(value, "feat", str, f"line {number}")
         if name in found:
-            msg = f"line {number}: features {name[:40]!r} are there twice"
+            msg = f"line {number}: features {shown(name)} are there twice"
             raise RegisterFileError(msg)
         found[name] = number, value
     name = features or (DEFAULT_FEATURES if DEFAULT_FEATURES in found else next(iter(found), ""))
     if name not in found:
-        msg = f"features {name[:40]!r} have no list here; there are {', '.join(found) or 'none'}"
+        msg = f"features {shown(name)} have no list here; there are {', '.join(found) or 'none'}"
         raise RegisterFileError(msg)
     number, value = found[name]
     others = ", ".join(other for other in found if other != name)
@@ -60,14 +61,14 @@ def _listed(value: dict[str, Any], number: int) -> Values:
     for index, entry in enumerate(member(value, "regs", list, f"line {number}")):
         where = f"line {number}, regs[{index}]"
         if not isinstance(entry, list) or len(entry) != 3:
-            msg = f"{where}: {str(entry)[:60]} is not [id, value, errno]"
+            msg = f"{where}: {cut(str(entry))} is not [id, value, errno]"
             raise RegisterFileError(msg)
         reg = hexadecimal(entry[0], where)
         is_told = entry[2] == 0 and reg_size(reg) <= 8
         registers.add(reg, hexadecimal(entry[1], f"{where}'s value") if is_told else None, where)
     count = value.get("n")
     if count is not None and count != len(registers.values):
-        msg = f"line {number}: n is {str(count)[:40]}, and {len(registers.values)} registers are listed"
+        msg = f"line {number}: n is {cut(str(count))}, and {len(registers.values)} registers are listed"
         raise RegisterFileError(msg)
     return registers.values
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError, RegisterFileError
 from fastsmc.facts.register_macros import register_expression
 from fastsmc.facts.registers import ARCH_ARM64, core_register
@@ -61,6 +62,6 @@ def expression(line: str, where: str) -> int:
         msg = f"{where}: {error}"
         raise RegisterFileError(msg) from None
     if reg >> 60 != ARCH_ARM64 >> 60:
-        msg = f"{where}: {line[:80]!r} gives {reg:#x}, which is no arm64 register id"
+        msg = f"{where}: {shown(line)} gives {reg:#x}, which is no arm64 register id"
         raise RegisterFileError(msg)
     return reg

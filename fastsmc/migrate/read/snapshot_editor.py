@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import reg_size
 from fastsmc.migrate.read.banks import Registers
@@ -72,7 +73,7 @@ def _lines(text: str) -> Iterator[tuple[int, int | tuple[int, str]]]:
         elif found := _REGISTER.fullmatch(line):
             yield number, (int(found[1], 16), found[2])
         else:
-            msg = f'line {number}: {line[:60]!r} is neither "vcpu N:" nor "0xID 0xVALUE"'
+            msg = f'line {number}: {shown(line)} is neither "vcpu N:" nor "0xID 0xVALUE"'
             raise RegisterFileError(msg)
 
 
@@ -117,7 +118,7 @@ def _from_bytes(digits: str, n_bytes: int, where: str) -> int | None:
     n_pairs = len(digits) - n_bytes
     first, last = _pairs(digits, n_pairs), _pairs_from_the_right(digits, n_pairs)
     if len(first) < n_pairs:
-        msg = f"{where}: 0x{digits[:40]} cannot be {n_bytes} bytes"
+        msg = f"{where}: 0x{cut(digits)} cannot be {n_bytes} bytes"
         raise RegisterFileError(msg)
     if first != last:
         return None

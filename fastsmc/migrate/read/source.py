@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.files import source as gate
 from fastsmc.files.limits import PACKED_STREAM, STREAM
@@ -96,7 +97,7 @@ class Cursor:
         start = self.offset
         data = self.read(self.number(1, what), what)
         if not data or not all(0x20 <= byte < 0x7F for byte in data):
-            msg = f"{what} is {data[:40]!r}, not a printable name"
+            msg = f"{what} is {shown(data)}, not a printable name"
             raise self.error(msg, start)
         return data.decode("ascii")
 

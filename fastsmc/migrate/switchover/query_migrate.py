@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.migrate.switchover import monitor_text
 
@@ -97,7 +98,7 @@ def _notes(table: dict[str, Any], name: str, told_by: str | None) -> Iterator[st
     if told_by == monitor_text.LIBVIRT:
         yield "libvirt's own count, which may go on until the guest runs at the destination"
         if isinstance(operation := table.get("operation"), str) and not operation.startswith("Outgoing"):
-            yield f"the job is {operation[:40]!r}"
+            yield f"the job is {shown(operation)}"
     if told_by == monitor_text.HMP:
         yield "bytes are rounded as HMP prints them"
     vfio = table.get("vfio")
@@ -174,7 +175,7 @@ def _constant(text: str) -> NoReturn:
 
 def _object(value: Any, name: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{name}: {what} is {str(value)[:40]!r}, not an object; {_GIVE}"
+        msg = f"{name}: {what} is {shown(str(value))}, not an object; {_GIVE}"
         raise InputError(msg)
     return value
 
@@ -184,7 +185,7 @@ def _number(table: dict[str, Any], key: str, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_NUMBER:
-        msg = f'{name}: "{key}" is {str(value)[:40]!r}: it must be a number of 0 or more'
+        msg = f'{name}: "{key}" is {shown(str(value))}: it must be a number of 0 or more'
         raise InputError(msg)
     assert math.isfinite(value)
     return value

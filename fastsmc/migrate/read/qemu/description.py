@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastsmc.checks import LAST_U32
+from fastsmc.checks import LAST_U32, cut
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.members import member, whole
 
@@ -41,7 +41,7 @@ def devices(description: object) -> dict[tuple[str, int], Device]:
         name = member(device, "name", str, what)
         instance = whole(f"{what}, instance_id", member(device, "instance_id", int, what), last=LAST_U32)
         if (name, instance) in found:
-            msg = f"{what}: {name[:60]} {instance} is described twice"
+            msg = f"{what}: {cut(name)} {instance} is described twice"
             raise RegisterFileError(msg)
         size = fields_size(device, what)
         found[name, instance] = Device(size, *(_registers(device, what) if name == "cpu" else (None, None)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fastsmc.checks import shown
 from fastsmc.migrate.read.limits import MAX_DEVICE_BYTES, MAX_PARTS
 from fastsmc.migrate.read.qemu.disks import skip_bitmaps, skip_blocks
 from fastsmc.migrate.read.qemu.ram import Ram, skip_section
@@ -244,7 +245,7 @@ def _configuration(cursor: Cursor, stream: Stream) -> None:
         raise cursor.error(msg)
     name = cursor.read(length, "the machine's name")
     if not all(0x20 < byte < 0x7F for byte in name):
-        msg = f"{name[:40]!r} is no machine name"
+        msg = f"{shown(name)} is no machine name"
         raise cursor.error(msg)
     stream.told_by["machine"] = name.decode("ascii")
     while cursor.peek(1) == bytes((SUBSECTION,)):

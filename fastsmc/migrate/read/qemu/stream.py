@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastsmc.checks import cut
 from fastsmc.errors import RegisterFileError
 from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
@@ -127,7 +128,7 @@ def _check_devices(sections: list[Section], described: dict[tuple[str, int], Dev
     missing = described.keys() - {section.key for section in sections}
     if missing:
         name, instance = min(missing)
-        msg = f"byte {at}, the devices: the description tells of {name[:60]} {instance}, which is not in the stream"
+        msg = f"byte {at}, the devices: the description tells of {cut(name)} {instance}, which is not in the stream"
         raise RegisterFileError(msg)
 
 
