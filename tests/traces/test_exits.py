@@ -60,7 +60,7 @@ def test_only_smc_exits_say_what_they_do_and_do_not_tell() -> None:
     lines = [event("kvm_exit: TRAP: HSR_EC: 0x0017 (SMC64), PC: 0x10")] * 3
     with pytest.raises(TraceError, match=r"3 SMC64 were calls: an SMC exit tells that .* but not which function"):
         parse_trace(lines)
-    with pytest.raises(TraceError, match=r"1 KVM_EXIT_HYPERCALL were calls, which went to the VMM"):
+    with pytest.raises(TraceError, match=r"1 KVM_EXIT_HYPERCALL was a call, which went to the VMM"):
         parse_trace([event("kvm_userspace_exit: reason KVM_EXIT_HYPERCALL (3)")])
 
 
