@@ -301,7 +301,7 @@ MUTANTS = [
     ),
     *in_file(
         "usage/least.py",
-        ("if what != Verdict.DENIED]", "if what == Verdict.HANDLED]"),
+        ("kept = [(i, i) for i in func_ids]", "kept = [(i, i) for i in func_ids[1:]]"),
         ("begin = max(begin, last + 1)", "begin = max(begin, last)"),
     ),
     *in_file("traces/counted.py", ("if not (n >= 0 and new < _MOST):", "if not new < _MOST:")),

@@ -40,6 +40,7 @@ class Trace:
         n_skipped_call: how many of those lines were calls.
         exits: exits of guests that called, by what kvm_exit and kvm_userspace_exit call them: HVC64, SMC64, HVC32,
             SMC32, KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT. Of an SMC nothing else is recorded.
+        forwarded: how many of the KVM_EXIT_HYPERCALL followed a call on its vCPU, by the function id of that call.
         files: calls by the file that `grep` or trace-cmd put before their lines.
         has_times: every call has a time, in seconds of the tracer's clock.
     """
@@ -60,6 +61,7 @@ class Trace:
     first_skipped_line: int = 0
     n_skipped_call: int = 0
     exits: dict[str, int] = field(default_factory=dict)
+    forwarded: dict[int, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     has_times: bool = True
 
@@ -134,6 +136,7 @@ class Trace:
             "skipped_calls": self.n_skipped_call,
             "other_events": self.n_other_event,
             "exits": self.exits,
+            "forwarded": {f"0x{func_id:08x}": n for func_id, n in self.forwarded.items()},
             "files": self.files,
             "rows": self.rows(),
         }

@@ -82,10 +82,20 @@ class Call(NamedTuple):
 
 
 class Other(NamedTuple):
-    """An event that is no call; `exit` says which kind of call made the guest leave, if one did."""
+    """An event that is no call; `exit` says which kind of call made the guest leave, if one did, and `who` called."""
 
     event: str
     exit: str | None = None
+    who: Who | None = None
+
+
+Who = tuple[int, int]
+"""Which vCPU it was: its thread and -1, or -1 and the CPU where the text has no thread."""
+
+
+def who(pid: int, cpu: int) -> Who | None:
+    """The same from what a line has; None where it has neither."""
+    return (pid, -1) if pid >= 0 else (-1, cpu) if cpu >= 0 else None
 
 
 class Missing(NamedTuple):
@@ -112,7 +122,10 @@ def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) ->
         return _notice(line)
     match = usual(line)
     if match and (event := tracepoint(match["event"])) and event not in CALLS:
-        return Other(event, exit_of(event, line, match.end()) if event in EXITS else None)
+        if event not in EXITS:
+            return Other(event)
+        context = Context(match["task"], int(match["cpu"]), None, False, event, match.end(), is_perf_trace=False)
+        return _exit(line, context, event, tasks)
     if match is None and (notice := _notice(line)) is not None:
         return notice
     told = _told(line, 0, match, tasks)
@@ -152,7 +165,7 @@ def _told(
             if call := _call(line, context, tasks):
                 return call
         elif event in EXITS:
-            return Other(event, exit_of(event, line, context.end))
+            return _exit(line, context, event, tasks)
         elif event:
             return Other(event)
         elif _NO_EVENT.match(line, context.end) and not has_call:
@@ -182,6 +195,17 @@ def _call(line: str, context: Context, tasks: dict[tuple[str, str], tuple[Task, 
         found = (field_of(line, context.end, "cpu_id"), field_of(line, context.end, "perf_tid", "vtid", "tid"))
         cpu, pid = (-1 if number is None or not 0 <= number < 1 << 31 else number for number in found)
     return Call(context.time_ns, cpu, (comm, pid), *body, file, context.is_time_of_day)
+
+
+def _exit(line: str, context: Context, event: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Other:
+    kind = exit_of(event, line, context.end)
+    if kind is None or line.startswith("{", context.end):  # of Babeltrace's fields none is read here
+        return Other(event, kind)
+    key = context.task, context.event
+    if key not in tasks:
+        tasks[key] = task_of(context)
+    task = tasks[key]
+    return Other(event, kind, None if task is None else who(task[0][1], context.cpu))
 
 
 def _notice(line: str) -> Missing | None:

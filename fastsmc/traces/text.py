@@ -16,12 +16,13 @@ import numpy as np
 from fastsmc.calls.counts import Counts
 from fastsmc.calls.missing import of_what
 from fastsmc.calls.trace import Trace
+from fastsmc.checks import LAST_U32
 from fastsmc.errors import TraceError
 from fastsmc.results.units import number_of
 from fastsmc.traces.context import Task
 from fastsmc.traces.counted import Counted, is_row
 from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call, nothing_in
-from fastsmc.traces.lines import Call, Missing, Other, cut_short, is_call_like, not_understood, plain, told_by
+from fastsmc.traces.lines import Call, Missing, Other, Who, cut_short, is_call_like, not_understood, plain, told_by, who
 from fastsmc.traces.source import MAX_LINE, lines_in, lines_of, name_of
 
 __all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
@@ -119,6 +120,8 @@ class _Reading:
         self.files: Counter[str] = Counter()
         self.other: Counter[str] = Counter()
         self.exits: Counter[str] = Counter()
+        self.last: dict[Who, int] = {}
+        self.forwarded: Counter[int] = Counter()
         self.n_lost = self.n_skipped = self.n_skipped_call = self.first_skipped_line = 0
         self.has_times, self.is_lost_least = True, False
         self.counted, self.recognised = Counted(), Recognised()
@@ -137,12 +140,19 @@ class _Reading:
             elif isinstance(told, Other):
                 self.other[told.event] += 1
                 if told.exit:
-                    self.exits[told.exit] += 1
+                    self._leave(told.exit, told.who)
             elif told is None:
                 self._not_understood(line, number, is_whole=is_whole)
             else:
                 self._miss(told, line)
         return self._result()
+
+    def _leave(self, kind: str, who: Who | None) -> None:
+        """Counts an exit; of one to the VMM with a call, the function is that of the HVC before it on its vCPU."""
+        self.exits[kind] += 1
+        before = self.last.pop(who, None) if who else None
+        if kind == "KVM_EXIT_HYPERCALL" and before is not None:
+            self.forwarded[before] += 1
 
     def _miss(self, told: Missing, line: str) -> None:
         """Takes over what a line says that is no event."""
@@ -167,6 +177,8 @@ class _Reading:
         self.r0.append(call.r0)
         self.imm.append(call.imm)
         self.line.append(number)
+        if vcpu := who(call.task[1], call.cpu):
+            self.last[vcpu] = call.r0 & LAST_U32
         self.comms[call.task] = None
         if call.file:
             self.files[call.file] += 1
@@ -215,6 +227,7 @@ class _Reading:
             first_skipped_line=self.first_skipped_line,
             n_skipped_call=self.n_skipped_call,
             exits=dict(sorted(self.exits.items())),
+            forwarded=dict(sorted(self.forwarded.items())),
             files=dict(self.files),
             has_times=self.has_times,
         )
