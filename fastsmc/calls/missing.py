@@ -19,6 +19,15 @@ def how_many(n: int, *, is_least: bool) -> str:
     return str(n) if n else ""
 
 
+def known(n: int, *, is_least: bool) -> int | str:
+    """A number where it is exact, words where it is not: for a file that others read.
+
+    >>> known(0, is_least=False), known(3, is_least=True)
+    (0, 'at least 3')
+    """
+    return how_many(n, is_least=True) if is_least else n
+
+
 def of_what(n: int, what: str, *, is_least: bool) -> str:
     """The same with what is missing.
 

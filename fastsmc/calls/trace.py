@@ -177,11 +177,14 @@ class Trace:
             notes.append(f"from {len(self.files)} files: {files}{more}")
         if smc := sum(n for name, n in self.exits.items() if name.startswith("SMC")):
             exits = number_of(smc, "SMC exit")
-            notes.append(f"{exits} besides: calls by SMC, whose function ids this tracepoint does not record")
+            calls = "a call by SMC, whose function id" if smc == 1 else "calls by SMC, whose function ids"
+            notes.append(f"{exits} besides: {calls} this tracepoint does not record")
         if n := self.exits.get("KVM_EXIT_HYPERCALL"):
-            notes.append(f"{n} KVM_EXIT_HYPERCALL: calls by HVC or SMC that a filter forwarded to the VMM")
+            calls = "a call" if n == 1 else "calls"
+            notes.append(f"{n} KVM_EXIT_HYPERCALL: {calls} by HVC or SMC that a filter forwarded to the VMM")
         if n := self.exits.get("KVM_EXIT_SYSTEM_EVENT"):
-            notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: PSCI calls that the VMM carried out")
+            calls = "a PSCI call" if n == 1 else "PSCI calls"
+            notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: {calls} that the VMM carried out")
         return notes
 
     def __repr__(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from fastsmc.results.units import number_of
+
 RECORD_COMMAND = "trace-cmd record -e kvm:kvm_hvc_arm64"
 _ENABLE = "/sys/kernel/tracing/events/kvm/kvm_hvc_arm64/enable"
 SMC_SAYS = (
@@ -89,7 +91,7 @@ def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: s
     """The sentence about a trace without calls: what it holds, and what that does and does not tell."""
     held = [f"{count} {event[:60]}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
     if len(other) > 5:
-        held.append(f"{len(other) - 5} more kinds")
+        held.append(number_of(len(other) - 5, "more kind"))
     text = f"{where}: no kvm_hvc_arm64 event in it (it holds {', '.join(held) or 'no event at all'}{missing})"
     if exits:
         told = ", ".join(f"{n} {name}" for name, n in exits.items())

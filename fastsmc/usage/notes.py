@@ -62,9 +62,9 @@ def _to_the_vmm(seen: Trace | Counts, rows: list[Row]) -> Iterator[str]:
             "answered instead shows only in kvm_userspace_exit, which was not recorded; no range of the least filter "
             "has what was called"
         )
-    if n := exits.get("KVM_EXIT_SYSTEM_EVENT"):
-        calls = "a PSCI call" if n == 1 else "PSCI calls"
-        yield f"{n} KVM_EXIT_SYSTEM_EVENT: the VMM carried {calls} out, with capabilities that it had set"
+    if events := exits.get("KVM_EXIT_SYSTEM_EVENT"):
+        calls = "a PSCI call" if events == 1 else "PSCI calls"
+        yield f"{events} KVM_EXIT_SYSTEM_EVENT: the VMM carried {calls} out, with capabilities that it had set"
 
 
 def _missing(seen: Trace | Counts) -> Iterator[str]:

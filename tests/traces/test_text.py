@@ -63,7 +63,7 @@ SPACE = " \t\r\f\v"
 COMM = st.one_of(
     st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n\0"), min_size=1, max_size=15),
     st.text("-[]0123456789./: #kvm()", min_size=1, max_size=15),
-).filter(lambda comm: comm == comm.strip(SPACE))
+).filter(lambda comm: comm == comm.strip(SPACE) and len(comm.encode()) <= 15)
 EVENT = st.tuples(
     COMM,
     st.integers(0, 4_194_304),
