@@ -25,6 +25,7 @@ _MAP = re.compile(
     r"(?:(?P<n>\d{1,20})|count (?P<of_stats>\d{1,20}), average -?\d{1,20}, total -?\d{1,20})?\s*",
     re.ASCII,
 )
+_HARMED = re.compile(r"0x(?![0-9a-fA-F]{1,16}$)", re.ASCII)
 _OTHER_MAP = re.compile(r"@(\w{0,128})(?::(?:\s.{0,300}|)|\[[^\]]{1,256}\]:\s*[^\s\d@-].{0,300})", re.ASCII)
 _BUCKET = re.compile(r"[\[(][^|]{0,80}[\])]\s+(\d{1,20})\s+\|[@ ]*\|\s*", re.ASCII)
 _BPFTRACE = re.compile(
@@ -34,11 +35,9 @@ _BPFTRACE = re.compile(
 )
 _HIST = re.compile(r"\{ ([^{}]{1,300}) \}\s+hitcount:\s+(\d{1,20})(?:\s.*|)\s*", re.ASCII)
 _HIST_KEY = re.compile(r"\br0:\s*([0-9a-fA-F]{1,20})\b", re.ASCII)
-_HIST_NOTE = re.compile(
-    r"\s+Hits: (?P<hits>\d{1,20})\s*|\s+Dropped: (?P<dropped>\d{1,20})\s*|Totals:\s*|\s+Entries: \d+\s*"
-)
+_HIST_NOTE = re.compile(r"Hits: (?P<hits>\d{1,20})|Dropped: (?P<dropped>\d{1,20})|Totals:|Entries: \d+")
 _TRIGGER = re.compile(r"# trigger info: hist:.*\br0\.hex\b", re.ASCII)
-_ROW = re.compile(r"@\w{0,128}\[|\{ [^{}]{0,300}\bhitcount:|\{ \w{1,40}: |" + BEGINS.pattern, re.ASCII)
+_ROW = re.compile(r"\s{0,64}(?:@\w{0,128}\[|\{ [^{}]{0,300}\bhitcount:|\{ \w{1,40}: |" + BEGINS.pattern + ")", re.ASCII)
 _READABLE = re.compile(
     r"\][:\s]\s*(?:count )?(\d{1,20})(?:\s*$|, average )|\bhitcount:\s+(\d{1,20})\s*(?:$|\w)", re.ASCII
 )
@@ -68,10 +67,14 @@ class Counted:
 
     def takes(self, line: str) -> bool:
         """Takes a line of a map or a histogram over; False if it is none, or damaged."""
+        line = line.strip()  # a page may have it indented
         if found := _HIST.fullmatch(line):
             return self._add_hist(found[1], int(found[2]))
         if found := _MAP.fullmatch(line):
-            return self._add(found["name"], _keys(found["keys"]), int(found["n"] or found["of_stats"] or 0))
+            keys = _keys(found["keys"])
+            if any(_HARMED.match(key) for key in keys):  # one such key would cost the whole map its column of ids
+                return False
+            return self._add(found["name"], keys, int(found["n"] or found["of_stats"] or 0))
         if found := _BUCKET.fullmatch(line):
             return self._add_bucket(int(found[1]))
         if BEGINS.match(line):

@@ -44,7 +44,9 @@ _PROMPT = re.compile(
     r")(?:\s.*|)",
     re.ASCII,
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]{0,40}[mK]", re.ASCII)
+_COLOUR = re.compile(r"\x1b\[[0-9;?]{0,40}[@-~]", re.ASCII)
+# What `sort | uniq -c` writes before lines that it found more than once, which have no time; no time has a colon there.
+_UNIQ = re.compile(rf" *\d{{1,18}} (?:[^:]{{0,300}}\s|\s*)(?:(?:kvm:)?{EVENT}: |HVC at 0x)", re.ASCII)
 # What function_graph and perf trace print besides events.
 _FUNCTION = re.compile(
     r"\s*(?:\d{1,10}\.\d{6}\s+\|\s+)?\d{1,5}\)\s+(?:\S.{0,60}\|)?[^|]{0,80}\|.*|\s*\d{1,5}\)\s+\S.{0,40}? => .*"
@@ -121,6 +123,8 @@ def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) ->
     if "PERF_RECORD_LOST" in line:
         return _notice(line)
     match = usual(line)
+    if match is None and _UNIQ.match(line):
+        return None
     if match and (event := tracepoint(match["event"])) and event not in CALLS:
         if event not in EXITS:
             return Other(event)
@@ -158,7 +162,6 @@ def _behind_a_file(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | No
 def _told(
     line: str, start: int, match: re.Match[str] | None, tasks: dict[tuple[str, str], tuple[Task, str] | None]
 ) -> Told | None:
-    has_call = is_call_like(line)
     for context in contexts(line, match, start):
         event = tracepoint(context.event)
         if event in CALLS or (not event and line.startswith("HVC at 0x", context.end)):
@@ -168,9 +171,9 @@ def _told(
             return _exit(line, context, event, tasks)
         elif event:
             return Other(event)
-        elif _NO_EVENT.match(line, context.end) and not has_call:
+        elif _NO_EVENT.match(line, context.end) and not is_call_like(line):
             return Other(line[context.end :].split()[0])
-    if has_call:
+    if is_call_like(line):
         text = line.find("HVC at 0x", start)
         if text >= 0 and not line[start:text].strip():  # perf script -F trace
             return _call(line, Context("", -1, None, False, f"kvm:{EVENT}", text, False), tasks)
@@ -252,6 +255,11 @@ def not_understood(place: str, line: str) -> str:
         return (
             f"{place}: a call without its function id: '{quoted}'; print it with its fields, perf script with "
             f"`-F +trace`; {_LENIENT}"
+        )
+    if _UNIQ.match(line):
+        return (
+            f"{place}: '{quoted}': the number that it begins with is a count of `uniq -c` or a thread's, which look "
+            f"alike; print each call with its time, perf script with `-F +time`; {_LENIENT}"
         )
     if is_row(text):
         return (

@@ -53,6 +53,8 @@ def counts(tmp_path: Path, text: str, *, lenient: bool = False) -> Counts:
         re.sub(r"\]: (\d+)", r"]: count \1, average 5, total 5", MAP),
         "@other[1]: 5\n" + MAP,
         MAP.replace("41\n", "41 \n"),
+        MAP.replace("@", "    @"),
+        re.sub("^(?=[^#])", "\t", HIST, flags=re.M),
         "@total: 7\n" + MAP + "@name[71]: CPU 0/KVM\n@ns:\n[1, 2)      5 |@@@@|\n",
         '{"type": "attached_probes", "data": {"probes": 1}}\n'
         '{"type": "map", "data": {"@": {"0x84000000": 2, "3288334419": 41, "0x12345678": 3}}}\n',
@@ -139,6 +141,8 @@ def test_a_map_that_was_printed_twice_is_not_added_up(tmp_path: Path, text: str)
     [
         (MAP + "@[0x84000001: 5\n", 0, True),
         (MAP + "@[0x84000001] 5\n", 5, False),
+        (MAP + "@[0x8400zz01]: 5\n", 5, False),
+        (MAP + "@[0x8400\x7f001]: count 5, average 2, total 10\n", 5, False),
         (MAP + "@[0x84000001]: 5 apples\n", 0, True),
         (MAP + "@[0x84000001]: 5\x07\n", 0, True),
         (MAP + "@[0x84000001]: 5", 0, True),  # its digits may go on

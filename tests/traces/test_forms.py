@@ -315,6 +315,17 @@ def test_a_last_line_without_its_end_is_read_where_nothing_can_be_missing() -> N
         parse_trace(f"{FULL['trace-cmd -R']}\n{FULL['trace-cmd -R']}")  # imm=7 may be imm=71
 
 
+@pytest.mark.parametrize(
+    "form", ["perf -F event,trace", "perf -F trace", "perf -F comm,tid,event,trace", "ftrace, no context"]
+)
+def test_a_count_of_uniq_is_not_taken_for_a_thread(form: str) -> None:
+    line = LESS[form][0]
+    with pytest.raises(TraceError, match=r"<text>:2: .*begins with is a count of `uniq -c` or a thread's.*`-F \+time`"):
+        parse_trace([line, f"     41 {line}"])
+    trace = parse_trace([line, f"     41 {line}", f"  12\t{line}"], lenient=True)
+    assert (len(trace), trace.n_skipped_call) == (2, 1)
+
+
 def test_a_call_cut_within_its_body_is_damaged_and_not_without_its_fields() -> None:
     with pytest.raises(TraceError, match="<text>:1: damaged kvm_hvc_arm64 line"):
         parse_trace([FULL["perf"][:-40], FULL["perf"]])
