@@ -135,7 +135,7 @@ def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) ->
     told = _told(line, 0, match, tasks)
     if told is None and not is_row(line):  # whose count, behind a colon, would pass for an address of a call chain
         told = _behind_a_file(line, tasks)
-    if told is None and "HVC at 0x" not in line and _PROMPT.fullmatch(line):
+    if told is None and "HVC at 0x" not in line and "vcpu_pc" not in line and _PROMPT.fullmatch(line):
         return _NOTHING
     return told
 

@@ -287,6 +287,12 @@ def test_a_command_that_names_the_event_is_no_call(line: str) -> None:
     assert (len(trace), trace.n_skipped, trace.n_other_event) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("form", ["ftrace", "ftrace fields", "perf", "trace-cmd -R"])
+def test_a_damaged_call_behind_what_looks_like_a_prompt_is_not_passed_over(form: str) -> None:
+    with pytest.raises(TraceError, match="<text>:1: damaged kvm_hvc_arm64 line"):
+        parse_trace([f"$ {FULL[form]}".replace("imm", "im"), FULL[form]])
+
+
 @pytest.mark.parametrize("line", ["sudo perf record -e kvm:kvm_hvc_arm64", "name: kvm_hvc_arm64", "kvm_hvc_arm64 x"])
 def test_a_line_that_names_the_event_is_not_counted_as_a_call(line: str) -> None:
     with pytest.raises(TraceError, match="<text>:2: not a line of ftrace"):
