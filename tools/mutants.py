@@ -313,10 +313,23 @@ MUTANTS = [
     ),
     *in_file(
         "usage/least.py",
-        ("if what != Verdict.DENIED]", "if what == Verdict.HANDLED]"),
+        ("kept = [(i, i) for i in func_ids]", "kept = [(i, i) for i in func_ids[1:]]"),
         ("begin = max(begin, last + 1)", "begin = max(begin, last)"),
     ),
-    *in_file("traces/counted.py", ("if not (n >= 0 and new < _MOST):", "if not new < _MOST:")),
+    *in_file(
+        "usage/used.py",
+        ("if n == n_call[i])", "if n <= n_call[i])"),
+        ('not any(name.startswith("HVC") for name in seen.exits)', "False"),
+    ),
+    *in_file(
+        "traces/counted.py",
+        ("all(n >= 0 and self._add(name, keys, n)", "all(self._add(name, keys, n)"),
+        ("        if keys in counts:", "        if keys in counts and n != counts[keys]:"),
+    ),
+    *in_file(
+        "traces/lines.py", ("return Missing(is_least=True) if number is None", "return Missing(1) if number is None")
+    ),
+    *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
     *MUTANTS_MIGRATE,
 ]

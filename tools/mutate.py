@@ -43,6 +43,7 @@ ROOMS = (
     (
         "test_checks.py",
         "facts",
+        "files",
         "reference",
         "test_vm.py",
         "test_kernels.py",

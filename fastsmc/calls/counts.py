@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.calls.missing import lost, lost_as_dict, of_what, skipped
 from fastsmc.checks import shown
 from fastsmc.facts.other_calls import service_and_name
+from fastsmc.results.units import number_of
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -21,8 +23,12 @@ class Counts:
         kind: which of the two it is, and which map.
         func_id: uint32[n_function], low half of the key; each once, most frequent first.
         n_call: int64[n_function], calls of each.
-        n_lost: calls that the tracer says are missing.
+        n_lost: calls that the tracer says are missing, as far as it gives their number.
+        is_lost_least: it says that more are missing, and not how many: n_lost is the least.
         n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
+        n_skipped_call: calls that those lines count.
+        is_skipped_least: the count of one of them cannot be read either: n_skipped_call is the least.
+        left_out: maps that count something else, by name.
     """
 
     name: str
@@ -30,8 +36,12 @@ class Counts:
     func_id: NDArray[np.uint32]
     n_call: NDArray[np.int64]
     n_lost: int = 0
+    is_lost_least: bool = False
     n_skipped: int = 0
     first_skipped_line: int = 0
+    n_skipped_call: int = 0
+    is_skipped_least: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -55,17 +65,35 @@ class Counts:
             }
             for func_id, n in zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
         ]
-        return {"kind": self.kind, "calls": self.total, "lost": self.n_lost, "skipped": self.n_skipped, "rows": rows}
+        return {
+            "kind": self.kind,
+            "calls": self.total,
+            **lost_as_dict(self.n_lost, is_least=self.is_lost_least),
+            "skipped": self.n_skipped,
+            "skipped_calls": None if self.is_skipped_least else self.n_skipped_call,
+            "left_out": list(self.left_out),
+            "rows": rows,
+        }
 
     def __str__(self) -> str:
         head = f"{'service':12} {'function':32} {'calls':>10} {'calls%':>7}"
         rows = [
             f"{service:12} {name:32} {n:10d} {n / self.total:7.2%}" for (service, name), n in self.by_service().items()
         ]
-        lost = f", {self.n_lost} lost by the tracer" if self.n_lost else ""
-        skipped = f", {self.n_skipped} lines skipped, the first at {self.first_skipped_line}" if self.n_skipped else ""
-        said = f"{self.total} calls (recorded, {self.kind}: counts without times and vCPUs){lost}{skipped}"
-        return "\n".join([head, *rows, said])
+        return "\n".join([head, *rows, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """What there was besides the rows, and what is missing."""
+        missing = lost(self.n_lost, is_least=self.is_lost_least)
+        missing += skipped(self.n_skipped, self.first_skipped_line)
+        if calls := of_what(self.n_skipped_call, "call", is_least=self.is_skipped_least):
+            missing += f" (they count {calls})"
+        told = number_of(self.total, "call")
+        notes = [f"{told} (recorded, {self.kind}: counts without times and vCPUs){missing}"]
+        if self.left_out:
+            notes.append(f"left out, for it does not count by function id: {', '.join(self.left_out)}")
+        return notes
 
     def __repr__(self) -> str:
-        return f"Counts({shown(self.name)}, {self.kind}, {self.total} calls, {len(self.func_id)} functions)"
+        functions = number_of(len(self.func_id), "function")
+        return f"Counts({shown(self.name)}, {self.kind}, {number_of(self.total, 'call')}, {functions})"

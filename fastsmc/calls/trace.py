@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.calls.missing import how_many, lost, lost_as_dict, skipped
 from fastsmc.checks import cut, shown
 from fastsmc.facts.other_calls import service_and_name
+from fastsmc.results.units import number_of
 
 _MOST_COLUMNS = 8
 """vCPUs that have a column each when a trace is printed; of more, the least and the most are."""
@@ -32,11 +34,13 @@ class Trace:
         line: int64[n_call], line of the file, from 1.
         comm: names each pid had, in order of appearance; spaces at either end are lost in the text.
         n_other_event: lines of other events.
-        n_lost: events of any kind the tracer says are missing, a loss without a number counted as one.
+        n_lost: events of any kind the tracer says are missing, as far as it gives their number.
+        is_lost_least: it says that more are missing, and not how many: n_lost is the least.
         n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
         n_skipped_call: how many of those lines were calls.
         exits: exits of guests that called, by what kvm_exit and kvm_userspace_exit call them: HVC64, SMC64, HVC32,
             SMC32, KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT. Of an SMC nothing else is recorded.
+        forwarded: how many of the KVM_EXIT_HYPERCALL followed a call on its vCPU, by the function id of that call.
         files: calls by the file that `grep` or trace-cmd put before their lines.
         has_times: every call has a time, in seconds of the tracer's clock.
     """
@@ -52,10 +56,12 @@ class Trace:
     comm: dict[int, tuple[str, ...]] = field(default_factory=dict)
     n_other_event: int = 0
     n_lost: int = 0
+    is_lost_least: bool = False
     n_skipped: int = 0
     first_skipped_line: int = 0
     n_skipped_call: int = 0
     exits: dict[str, int] = field(default_factory=dict)
+    forwarded: dict[int, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     has_times: bool = True
 
@@ -125,11 +131,12 @@ class Trace:
         return {
             "calls": len(self),
             "seconds": self.seconds,
-            "lost": self.n_lost,
+            **lost_as_dict(self.n_lost, is_least=self.is_lost_least),
             "skipped": self.n_skipped,
             "skipped_calls": self.n_skipped_call,
             "other_events": self.n_other_event,
             "exits": self.exits,
+            "forwarded": {f"0x{func_id:08x}": n for func_id, n in self.forwarded.items()},
             "files": self.files,
             "rows": self.rows(),
         }
@@ -157,32 +164,33 @@ class Trace:
     def _notes(self) -> list[str]:
         """What there was besides the rows, and what is missing."""
         span = f" in {self.seconds:.6f} s" if self.seconds else ""
-        lost = f", {self.n_lost} lost by the tracer" if self.n_lost else ""
-        notes = [f"{len(self)} calls (recorded){span}{lost}{self._skipped()}"]
+        missing = lost(self.n_lost, is_least=self.is_lost_least)
+        calls = number_of(self.n_skipped_call, "call") if self.n_skipped_call else ""
+        missing += skipped(self.n_skipped - self.n_skipped_call, self.first_skipped_line, calls)
+        notes = [f"{number_of(len(self), 'call')} (recorded){span}{missing}"]
         if not self.has_times:
             notes.append("the calls have no times in seconds, so there is no rate")
         if len(self.files) > 1:
-            files = ", ".join(f"{n} calls in {cut(file)}" for file, n in list(self.files.items())[:_MOST_COLUMNS])
+            named = list(self.files.items())[:_MOST_COLUMNS]
+            files = ", ".join(f"{number_of(n, 'call')} in {cut(file)}" for file, n in named)
             more = ", ..." if len(self.files) > _MOST_COLUMNS else ""
             notes.append(f"from {len(self.files)} files: {files}{more}")
         if smc := sum(n for name, n in self.exits.items() if name.startswith("SMC")):
-            notes.append(f"{smc} SMC exits besides: calls by SMC, whose function ids this tracepoint does not record")
+            exits = number_of(smc, "SMC exit")
+            calls = "a call by SMC, whose function id" if smc == 1 else "calls by SMC, whose function ids"
+            notes.append(f"{exits} besides: {calls} this tracepoint does not record")
         if n := self.exits.get("KVM_EXIT_HYPERCALL"):
-            notes.append(f"{n} KVM_EXIT_HYPERCALL: calls by HVC or SMC that a filter forwarded to the VMM")
+            calls = "a call" if n == 1 else "calls"
+            notes.append(f"{n} KVM_EXIT_HYPERCALL: {calls} by HVC or SMC that a filter forwarded to the VMM")
         if n := self.exits.get("KVM_EXIT_SYSTEM_EVENT"):
-            notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: PSCI calls that the VMM carried out")
+            calls = "a PSCI call" if n == 1 else "PSCI calls"
+            notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: {calls} that the VMM carried out")
         return notes
 
-    def _skipped(self) -> str:
-        if not self.n_skipped:
-            return ""
-        calls = f"{self.n_skipped_call} calls" if self.n_skipped_call else ""
-        lines = f"{n} lines" if (n := self.n_skipped - self.n_skipped_call) else ""
-        return f", {' and '.join(filter(None, (calls, lines)))} skipped, the first at line {self.first_skipped_line}"
-
     def __repr__(self) -> str:
-        skipped = f"{self.n_skipped} lines skipped ({self.n_skipped_call} calls)"
-        return f"Trace({shown(self.name)}, {len(self)} calls, {self.n_lost} lost, {skipped})"
+        skips = f"{number_of(self.n_skipped, 'line')} skipped ({number_of(self.n_skipped_call, 'call')})"
+        losses = how_many(self.n_lost, is_least=self.is_lost_least) or "0"
+        return f"Trace({shown(self.name)}, {number_of(len(self), 'call')}, {losses} lost, {skips})"
 
 
 def _rate(per_second: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 
+from fastsmc.calls.missing import known
 from fastsmc.calls.trace import Trace
 from fastsmc.facts import costs
 from fastsmc.progress import Progress, silent
@@ -103,7 +104,7 @@ def run(
     inputs = {
         "trace": trace.name,
         "n_trace_call": len(trace),
-        "n_trace_event_lost": trace.n_lost,
+        "n_trace_event_lost": known(trace.n_lost, is_least=trace.is_lost_least),
         "n_trace_line_skipped": trace.n_skipped,
         "host": f"Linux {host}, default policy",
         "load_average": [round(load, 2) for load in os.getloadavg()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastsmc.calls.missing import of_what
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import TraceError
 from fastsmc.facts.smccc import FUNCTION_BY_NAME, Conduit
@@ -59,6 +60,8 @@ def script_of_trace(trace: Trace, *, n_vcpu: int, where: str = "") -> Script:
         assumed.append("a vCPU that starts was started by the last CPU_ON before")
     if len(pids) < n_vcpu:
         assumed.append(f"vCPUs from {len(pids)} on call as the recorded ones do")
+    if missing := of_what(trace.n_lost + trace.n_skipped_call, "event", is_least=trace.is_lost_least):
+        assumed.append(f"the guest called nothing else, though the trace lacks {missing}")
     steps = _steps(trace, pids)
     source = f"recorded: {trace.name}, {len(pids)} thread{'s' if len(pids) > 1 else ''}"
     return script_of([steps[t] for t in thread_of_vcpu], name=trace.name, source=source, assumed=assumed)

@@ -37,6 +37,15 @@ Body = tuple[int, int, int]
 """pc, r0, imm."""
 
 
+def tracepoint(event: str | None) -> str:
+    """The name of an event without what perf writes behind it, the modifiers that it was recorded with.
+
+    >>> tracepoint("kvm:kvm_hvc_arm64:H"), tracepoint("kvm_exit"), tracepoint(None)
+    ('kvm:kvm_hvc_arm64', 'kvm_exit', '')
+    """
+    return event.rpartition(":")[0] if event and event.startswith("kvm:") and event.count(":") == 2 else event or ""
+
+
 def call_of(line: str, start: int, *, is_perf: bool, is_perf_trace: bool = False) -> Body | None:
     """What is printed of a hypercall from a column on; None if it is malformed.
 

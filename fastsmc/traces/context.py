@@ -78,6 +78,12 @@ LOG = re.compile(
     r"(?:<\d{1,3}>)?\[(?:\s*\d{1,10}\.\d{6}|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]\s?(?:\[\s*[TC]\d+\]\s?)?",
     re.ASCII,
 )
+# What else stamps a line: ts, kubectl logs --timestamps, docker compose, syslog, journalctl of a service.
+_STAMPED = re.compile(
+    r"(?:<\d{1,3}>1 )?(?:\d{4}-\d\d-\d\d[T ]|\w{3} [ \d]\d )?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\s+"
+    r"(?:\S{1,255} \S{1,64}(?:\[\d{1,9}\]:|(?<!:) \d{1,9} - -) )?|\[pod/\S{1,255}\]\s+|[\w.-]{1,64}\s{1,64}\| ",
+    re.ASCII,
+)
 
 Task = tuple[str, int]
 """Comm and pid; -1 where the text has no pid, as perf prints for a thread that it does not know."""
@@ -165,8 +171,8 @@ def task_of(context: Context) -> tuple[Task, str] | None:
     comm, pid = ((task["comm"] or "").rstrip(_SPACE), int(task["pid"])) if task else (text, -1)
     file = ""
     if len(comm.encode("utf-8", "surrogateescape")) > _MAX_COMM:
-        if log := LOG.match(comm):
-            comm = comm[log.end() :]
+        if stamp := LOG.match(comm) or _STAMPED.match(comm):
+            comm = comm[stamp.end() :]
         elif before := _FILE.match(comm):
             file, comm = (before["file"] or "").rstrip(":-"), comm[before.end() :]
     return (comm.strip(_SPACE), pid), file

@@ -8,7 +8,6 @@ Sources: bpftrace src/output.cpp (maps, histograms, statistics); Linux kernel/tr
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,18 +18,29 @@ from fastsmc.calls.counts import Counts
 from fastsmc.checks import LAST_U32, LAST_U64
 from fastsmc.errors import TraceError
 from fastsmc.facts.smccc import FUNCTION_BY_ID
+from fastsmc.traces.bpftrace_json import BEGINS, Keys, message_of
 
-_MAP = re.compile(r"@(\w{0,128})\[([^\]]{1,256})\]:\s*(?:count )?(-?\d{1,20})?(?:,? .{0,200}|\s*)", re.ASCII)
+_MAP = re.compile(
+    r"@(?P<name>\w{0,128})\[(?P<keys>[^\]]{1,256})\]:\s*"
+    r"(?:(?P<n>\d{1,20})|count (?P<of_stats>\d{1,20}), average -?\d{1,20}, total -?\d{1,20})?\s*",
+    re.ASCII,
+)
+_HARMED = re.compile(r"0x(?![0-9a-fA-F]{1,16}$)", re.ASCII)
+_OTHER_MAP = re.compile(r"@(\w{0,128})(?::(?:\s.{0,300}|)|\[[^\]]{1,256}\]:\s*[^\s\d@-].{0,300})", re.ASCII)
 _BUCKET = re.compile(r"[\[(][^|]{0,80}[\])]\s+(\d{1,20})\s+\|[@ ]*\|\s*", re.ASCII)
 _BPFTRACE = re.compile(
-    r"Attach(?:ing|ed) \d+ probes?(?:\.\.\.)?\s*|\^C\s*|(?:WARNING: )?Lost (?P<lost>\d{1,18}) events\s*", re.ASCII
+    r"Attach(?:ing|ed) \d+ probes?(?:\.\.\.)?\s*|\^C\s*|(?:WARNING: )?Lost (?P<lost>\d{1,18}) events\s*"
+    r"|.{0,200}WARNING: (?P<full>Map full|Failed to map_update_elem)\b.*|Additional Info - helper: .*",
+    re.ASCII,
 )
 _HIST = re.compile(r"\{ ([^{}]{1,300}) \}\s+hitcount:\s+(\d{1,20})(?:\s.*|)\s*", re.ASCII)
 _HIST_KEY = re.compile(r"\br0:\s*([0-9a-fA-F]{1,20})\b", re.ASCII)
-_HIST_NOTE = re.compile(
-    r"\s+Hits: (?P<hits>\d{1,20})\s*|\s+Dropped: (?P<dropped>\d{1,20})\s*|Totals:\s*|\s+Entries: \d+\s*"
-)
+_HIST_NOTE = re.compile(r"Hits: (?P<hits>\d{1,20})|Dropped: (?P<dropped>\d{1,20})|Totals:|Entries: \d+")
 _TRIGGER = re.compile(r"# trigger info: hist:.*\br0\.hex\b", re.ASCII)
+_ROW = re.compile(r"\s{0,64}(?:@\w{0,128}\[|\{ [^{}]{0,300}\bhitcount:|\{ \w{1,40}: |" + BEGINS.pattern + ")", re.ASCII)
+_READABLE = re.compile(
+    r"\][:\s]\s*(?:count )?(\d{1,20})(?:\s*$|, average )|\bhitcount:\s+(\d{1,20})\s*(?:$|\w)", re.ASCII
+)
 _MOST = 1 << 53
 """Calls that a count may stand for; more is damage."""
 
@@ -39,32 +49,43 @@ _MOST = 1 << 53
 class Counted:
     """What the lines of maps and histograms have said so far."""
 
-    maps: dict[str, dict[tuple[str, ...], int]] = field(default_factory=dict)
+    maps: dict[str, dict[Keys, int]] = field(default_factory=dict)
     hist: dict[str, int] = field(default_factory=dict)
     is_hex: bool = False
     n_lost: int = 0
+    is_lost_least: bool = False
     n_hit: int = 0
-    _open: tuple[str, tuple[str, ...]] | None = None
+    n_skipped_call: int = 0
+    is_skipped_least: bool = False
+    left_out: dict[str, None] = field(default_factory=dict)
+    repeated: dict[str, None] = field(default_factory=dict)
+    _open: tuple[str, Keys] | None = None
 
     def __bool__(self) -> bool:
-        """Whether there was a count."""
-        return bool(self.maps or self.hist)
+        """Whether there was a map or a histogram."""
+        return bool(self.maps or self.hist or self.left_out)
 
     def takes(self, line: str) -> bool:
         """Takes a line of a map or a histogram over; False if it is none, or damaged."""
+        line = line.strip()  # a page may have it indented
         if found := _HIST.fullmatch(line):
             return self._add_hist(found[1], int(found[2]))
         if found := _MAP.fullmatch(line):
-            keys = tuple(key.strip() for key in found[2].split(","))
-            self._open = found[1], keys
-            return self._add(int(found[3] or 0))
-        if self._open and (found := _BUCKET.fullmatch(line)):
-            return self._add(int(found[1]))
-        if line.startswith('{"type": "'):
+            keys = _keys(found["keys"])
+            if any(_HARMED.match(key) for key in keys):  # one such key would cost the whole map its column of ids
+                return False
+            return self._add(found["name"], keys, int(found["n"] or found["of_stats"] or 0))
+        if found := _BUCKET.fullmatch(line):
+            return self._add_bucket(int(found[1]))
+        if BEGINS.match(line):
             return self._add_json(line)
+        if (found := _OTHER_MAP.fullmatch(line)) and found[1] not in self.maps:
+            self.left_out[f"@{found[1]}"], self._open = None, None
+            return True
         if found := _BPFTRACE.fullmatch(line) or _HIST_NOTE.fullmatch(line):
             named = found.groupdict()
             self.n_lost += int(named.get("lost") or named.get("dropped") or 0)
+            self.is_lost_least |= bool(named.get("full"))
             self.n_hit += int(named.get("hits") or 0)
             return True
         return False
@@ -73,67 +94,100 @@ class Counted:
         """Takes over what a comment says of the histogram."""
         self.is_hex = self.is_hex or _TRIGGER.match(line) is not None
 
-    def _add(self, n: int) -> bool:
-        assert self._open is not None
-        name, keys = self._open
+    def skips(self, line: str, *, is_whole: bool) -> None:
+        """Counts the calls of a row that is damaged, as far as its count can be read.
+
+        Args:
+            is_whole: the row has its line end, so that no digit is missing.
+        """
+        if not is_row(line):
+            return
+        found = _READABLE.search(line) if is_whole and not BEGINS.match(line) else None
+        n = int(found[1] or found[2]) if found else _MOST
+        self.n_skipped_call += n * (n < _MOST)
+        self.is_skipped_least |= n >= _MOST
+
+    def _add(self, name: str, keys: Keys, n: int) -> bool:
+        """Adds an entry. One that was there before is of another print, cleared between or not, which is not told."""
         counts = self.maps.setdefault(name, {})
-        new = counts.get(keys, 0) + n
-        if not (n >= 0 and new < _MOST):
-            return False
-        counts[keys] = new
-        return True
+        if keys in counts:
+            self.repeated[name] = None
+        self._open = (name, keys) if n < _MOST else None
+        counts[keys] = n
+        return n < _MOST
+
+    def _add_bucket(self, n: int) -> bool:
+        """Adds a bucket to the entry that a map of histograms opened; a histogram without keys is left out."""
+        if self._open is None:
+            return bool(self.left_out)
+        name, keys = self._open
+        self.maps[name][keys] += n
+        return self.maps[name][keys] < _MOST
 
     def _add_json(self, line: str) -> bool:
-        """Takes over a line of bpftrace -f json, whose maps count by one key."""
-        try:
-            told = json.loads(line)
-        except (ValueError, RecursionError):
+        told = message_of(line)
+        if told is None:
             return False
-        if told.get("type") != "map" or not isinstance(told.get("data"), dict):
-            return told.get("type") in ("attached_probes", "printf", "time")
-        for name, by_key in told["data"].items():
-            pairs = by_key.items() if isinstance(by_key, dict) else ()
-            for key, n in pairs:
-                self._open = name.removeprefix("@"), tuple(key.split(","))
-                if type(n) is not int or not self._add(n):
-                    return False
-        return True
+        self.n_lost += told.n_lost
+        self.is_lost_least |= told.is_lost_least
+        self.left_out |= {f"@{name}": None for name in told.left_out}
+        entries = ((name, keys, n) for name, counts in told.counts.items() for keys, n in counts.items())
+        return all(n >= 0 and self._add(name, keys, n) for name, keys, n in entries)
 
     def _add_hist(self, text: str, n: int) -> bool:
-        key = _HIST_KEY.search(text)
-        if key is None or self.hist.get(key[1].lower(), 0) + n >= _MOST:
+        if _HIST_KEY.search(text) is None or n >= _MOST:
             return False
-        self.hist[key[1].lower()] = self.hist.get(key[1].lower(), 0) + n
+        if text in self.hist:
+            self.repeated[_HIST_NAME] = None
+        self.hist[text] = n
         return True
 
     def result(self, name: str, where: str, *, n_skipped: int, first_skipped_line: int) -> Counts:
         """The counts by function id.
 
         Raises:
-            TraceError: no map counts by function id, or several do.
+            TraceError: no map counts by function id, several do, or one was printed more than once.
         """
-        found = {f"bpftrace map @{map_name}": by_id for map_name, keys in self.maps.items() if (by_id := _ids(keys))}
-        if self.hist and (by_id := _hist_ids(self.hist, is_hex=self.is_hex)):
-            found["hist trigger"] = by_id
+        found = {f"@{map_name}": by_id for map_name, keys in self.maps.items() if (by_id := _ids(keys))}
+        hist = _hist_ids(self.hist, is_hex=self.is_hex)
+        found |= {_HIST_NAME: hist} if hist else {}
         if len(found) != 1:
             names = f"{', '.join(list(found)[:3])}{', ...' * (len(found) > 3)}"
             have = f"several maps count by function id ({names})" if found else _NO_ID
             message = f"{where}: {have}; {_HOW}"
             raise TraceError(message)
         ((kind, by_id),) = found.items()
+        if kind.removeprefix("@") in self.repeated:
+            message = f"{where}: {kind} {_TWICE}"
+            raise TraceError(message)
         ordered = sorted(by_id.items(), key=lambda item: -item[1])
         hidden = max(0, self.n_hit - sum(self.hist.values())) if self.hist else 0
+        others = [f"@{map_name}" for map_name in self.maps]
         return Counts(
             name,
-            kind,
+            kind if hist else f"bpftrace map {kind}",
             np.array([func_id for func_id, _ in ordered], np.uint32),
             np.array([n for _, n in ordered], np.int64),
-            self.n_lost + hidden,
-            n_skipped,
-            first_skipped_line,
+            n_lost=self.n_lost + hidden,
+            is_lost_least=self.is_lost_least,
+            n_skipped=n_skipped,
+            first_skipped_line=first_skipped_line,
+            n_skipped_call=self.n_skipped_call,
+            is_skipped_least=self.is_skipped_least,
+            left_out=tuple(other for other in dict.fromkeys([*others, *self.left_out]) if other != kind),
         )
 
 
+def is_row(line: str) -> bool:
+    """Whether a line that is not understood was a row of a map or a histogram."""
+    return _ROW.match(line) is not None
+
+
+_HIST_NAME = "hist trigger"
+_TWICE = (
+    "is printed more than once, and its text does not say whether it was cleared in between; keep one print of it, the "
+    "last if it was not cleared"
+)
 _NO_ID = "counts, but by no key that is a function id KVM names"
 _HOW = (
     "count one map by r0, for instance bpftrace -e 'tracepoint:kvm:kvm_hvc_arm64 { @[args.r0] = count(); }' or "
@@ -141,7 +195,11 @@ _HOW = (
 )
 
 
-def _ids(keys: dict[tuple[str, ...], int]) -> dict[int, int]:
+def _keys(text: str) -> Keys:
+    return tuple(key.strip() for key in text.split(","))
+
+
+def _ids(keys: dict[Keys, int]) -> dict[int, int]:
     """Counts by function id, from the one column of keys that has such; empty if no column, or several, have."""
     columns = []
     for column in range(min(map(len, keys))):
@@ -157,7 +215,7 @@ def _hist_ids(hist: dict[str, int], *, is_hex: bool) -> dict[int, int]:
     """Counts by function id. A histogram without its header does not say whether it is hexadecimal; the ids do."""
     for base in (16,) if is_hex else (10, 16):
         try:
-            by_id = _added((int(key, base), n) for key, n in hist.items())
+            by_id = _added((int(_HIST_KEY.findall(text)[0], base), n) for text, n in hist.items())
         except ValueError:
             continue
         if is_hex or any(func_id in FUNCTION_BY_ID for func_id in by_id):

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, field
 
 from fastsmc.checks import cut
+from fastsmc.results.units import number_of
 
 RECORD_COMMAND = "trace-cmd record -e kvm:kvm_hvc_arm64"
+_ENABLE = "/sys/kernel/tracing/events/kvm/kvm_hvc_arm64/enable"
 SMC_SAYS = (
     "an SMC exit tells that a guest called, when and on which vCPU, but not which function: kvm_hvc_arm64 does not "
     "fire for SMC, so the id has to be read from x0 where KVM has it (handle_smc of arch/arm64/kvm/handle_exit.c)"
@@ -68,15 +70,33 @@ class Recognised:
         return f"{where}: {what}{held}; {hint.format(where)}{says}"
 
 
+def nothing_in(where: str, *, is_blank: bool) -> str:
+    """The sentence about a text that has no event at all.
+
+    Args:
+        is_blank: it has no header either.
+    """
+    if is_blank:
+        return (
+            f"{where}: it is empty, so it has no call; see whether the command that should write it failed, and record "
+            f"with `{RECORD_COMMAND}`, then print with `trace-cmd report`"
+        )
+    return (
+        f"{where}: a tracer's header and no event at all, so no call; either the event was not enabled, or no guest "
+        f"made a hypercall meanwhile: enable it with `echo 1 > {_ENABLE}`, or record with `{RECORD_COMMAND}`, while "
+        "the guest boots"
+    )
+
+
 def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: str) -> str:
     """The sentence about a trace without calls: what it holds, and what that does and does not tell."""
     held = [f"{count} {cut(event)}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
     if len(other) > 5:
-        held.append(f"{len(other) - 5} more kinds")
+        held.append(number_of(len(other) - 5, "more kind"))
     text = f"{where}: no kvm_hvc_arm64 event in it (it holds {', '.join(held) or 'no event at all'}{missing})"
     if exits:
         told = ", ".join(f"{n} {name}" for name, n in exits.items())
-        text += f"; of the exits, {told} were calls"
+        text += f"; of the exits, {told} {'was a call' if sum(exits.values()) == 1 else 'were calls'}"
     if any(name.startswith("SMC") for name in exits):
         return f"{text}: {SMC_SAYS}; HVCs are recorded with `{RECORD_COMMAND}`"
     if "KVM_EXIT_HYPERCALL" in exits:

@@ -1,4 +1,4 @@
-"""Where the text of a trace comes from: a file or a pipe, packed or not, in UTF-8 or UTF-16. It is read once, in order.
+"""Where the text of a trace comes from: a file or a pipe, packed or not, in UTF-8, 16 or 32. It is read once, in order.
 
 What a file is, its first bytes say. They are handed on to whoever reads after that, because a pipe gives them once.
 """
@@ -132,9 +132,10 @@ def lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[Iterator[str], str]
     try:
         with _opened(where) as stream:
             text, encoding = _text(stream, where)
-            # newline="\n": a comm may hold a carriage return. UTF-16 has no bytes of its own to keep.
+            # UTF-16 has no bytes of its own to keep.
             errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
-            yield _lines(io.TextIOWrapper(text, encoding, errors, newline="\n")), name_of(where)
+            end = _line_end(text.peek(_HEAD)[:_HEAD].decode(encoding, "ignore"))
+            yield _lines(io.TextIOWrapper(text, encoding, errors, newline=end)), name_of(where)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, _BadBzip2) as error:
         message = f"{where}: compressed data is damaged or cut short ({error}); copy or record the file again"
         raise TraceError(message) from error
@@ -143,6 +144,17 @@ def lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[Iterator[str], str]
         expected = f"text as written by `trace-cmd report` or `perf script`, or - for a pipe{near_file(where)}"
         message = f"{where}: {reason}; expected {expected}"
         raise TraceError(message) from error
+
+
+def lines_in(text: str) -> Iterator[str]:
+    """The lines of a text that is in memory, each with its line end."""
+    return iter(io.StringIO(text, newline=_line_end(text[:_HEAD])))
+
+
+def _line_end(head: str) -> str:
+    """What ends the lines. A comm may hold a carriage return; one behind a call's bracket or at the end is a line's."""
+    is_old = "\n" not in head and (head.count("\r") > 1 or head.endswith("\r") or ")\r" in head)
+    return "\r" if is_old else "\n"
 
 
 def name_of(where: str) -> str:
@@ -212,8 +224,14 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 def _encoding(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):  # the first begins as UTF-16 does
+        return "utf-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    for name, at in (("utf-32-le", 0), ("utf-32-be", 3)):
+        zeros = (head[k:64:4] for k in range(4) if k != at)
+        if len(head) >= 16 and not any(map(any, zeros)) and all(head[at:64:4]):
+            return name
     if len(head) >= 8 and not any(head[1:64:2]) and all(head[0:64:2]):
         return "utf-16-le"
     if len(head) >= 8 and not any(head[0:64:2]) and all(head[1:64:2]):
@@ -241,7 +259,7 @@ def _refuse_binary(head: bytes, where: str) -> None:
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
     while line := text.readline(MAX_LINE):
-        if len(line) == MAX_LINE and line[-1] != "\n":
-            while (more := text.readline(MAX_LINE)) and more[-1] != "\n":
+        if len(line) == MAX_LINE and line[-1] not in "\r\n":
+            while (more := text.readline(MAX_LINE)) and more[-1] not in "\r\n":
                 pass
         yield line

@@ -14,13 +14,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from fastsmc.calls.counts import Counts
+from fastsmc.calls.missing import of_what
 from fastsmc.calls.trace import Trace
+from fastsmc.checks import LAST_U32
 from fastsmc.errors import TraceError
+from fastsmc.results.units import number_of
 from fastsmc.traces.context import Task
-from fastsmc.traces.counted import Counted
-from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call
-from fastsmc.traces.lines import Call, Other, is_call_like, not_understood, told_by
-from fastsmc.traces.source import lines_of, name_of
+from fastsmc.traces.counted import Counted, is_row
+from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call, nothing_in
+from fastsmc.traces.lines import Call, Missing, Other, Who, cut_short, is_call_like, not_understood, plain, told_by, who
+from fastsmc.traces.source import MAX_LINE, lines_in, lines_of, name_of
 
 __all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
 
@@ -47,7 +50,7 @@ def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Cou
     up to 40 us for one in a rarer form.
     """
     with lines_of(path) as (lines, name):
-        return _Reading(name, os.fspath(path), lenient=lenient).read(lines)
+        return _Reading(name, os.fspath(path), lenient=lenient, has_ends=True).read(lines)
 
 
 def traced_calls(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
@@ -86,7 +89,9 @@ def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bo
     >>> read.time_ns.tolist(), read.comm, read.by_service()
     ([2478778000], {71: ('CPU 0/KVM',)}, {('PSCI', 'PSCI_VERSION'): 1})
     """
-    read = _Reading(name, name, lenient=lenient).read(lines.split("\n") if isinstance(lines, str) else lines)
+    is_text = isinstance(lines, str)
+    ended = lines_in(lines) if isinstance(lines, str) else lines
+    read = _Reading(name, name, lenient=lenient, has_ends=is_text).read(ended)
     return _no_counts(read, name)
 
 
@@ -98,10 +103,15 @@ def _no_counts(read: Trace | Counts, where: str) -> Trace:
 
 
 class _Reading:
-    """One pass over the lines of a file: calls as columns, and what else there was."""
+    """One pass over the lines of a file: calls as columns, and what else there was.
 
-    def __init__(self, name: str, where: str, *, lenient: bool) -> None:
+    Args:
+        has_ends: each line has its line end, so that one without is cut.
+    """
+
+    def __init__(self, name: str, where: str, *, lenient: bool, has_ends: bool) -> None:
         self.name, self.where, self.lenient = name_of(where) if where == "-" else name, where, lenient
+        self.has_ends, self.is_blank = has_ends, True
         self.time_ns, self.line = array("q"), array("q")
         self.cpu, self.pid, self.imm = array("i"), array("i"), array("I")
         self.pc, self.r0 = array("Q"), array("Q")
@@ -110,30 +120,48 @@ class _Reading:
         self.files: Counter[str] = Counter()
         self.other: Counter[str] = Counter()
         self.exits: Counter[str] = Counter()
+        self.last: dict[Who, int] = {}
+        self.forwarded: Counter[int] = Counter()
         self.n_lost = self.n_skipped = self.n_skipped_call = self.first_skipped_line = 0
-        self.has_times = True
+        self.has_times, self.is_lost_least = True, False
         self.counted, self.recognised = Counted(), Recognised()
         self._day_ns = self._last_ns = 0
 
     def read(self, lines: Iterable[str]) -> Trace | Counts:
         """All lines, sorted into calls, other events, notices, and what is not understood."""
         for number, ended in enumerate(lines, 1):
-            line = ended.rstrip("\r\n")
+            line = plain(ended)
+            is_whole = not self.has_ends or ended.endswith(("\n", "\r")) or len(ended) >= MAX_LINE
             told = told_by(line, self.tasks)
+            if not is_whole and _may_go_on(line) and (isinstance(told, Call) or (isinstance(told, Missing) and told.n)):
+                told = None
             if isinstance(told, Call):
                 self._add(told, number)
             elif isinstance(told, Other):
                 self.other[told.event] += 1
                 if told.exit:
-                    self.exits[told.exit] += 1
+                    self._leave(told.exit, told.who)
             elif told is None:
-                self._not_understood(line, number)
+                self._not_understood(line, number, is_whole=is_whole)
             else:
-                self.n_lost += told
-                if line.startswith("#"):
-                    self.counted.notes(line)
-                    self.recognised.takes(line)
+                self._miss(told, line)
         return self._result()
+
+    def _leave(self, kind: str, who: Who | None) -> None:
+        """Counts an exit; of one to the VMM with a call, the function is that of the HVC before it on its vCPU."""
+        self.exits[kind] += 1
+        before = self.last.pop(who, None) if who else None
+        if kind == "KVM_EXIT_HYPERCALL" and before is not None:
+            self.forwarded[before] += 1
+
+    def _miss(self, told: Missing, line: str) -> None:
+        """Takes over what a line says that is no event."""
+        self.n_lost += told.n
+        self.is_lost_least |= told.is_least
+        self.is_blank &= not line.strip()
+        if line.startswith("#"):
+            self.counted.notes(line)
+            self.recognised.takes(line)
 
     def _add(self, call: Call, number: int) -> None:
         time_ns = call.time_ns
@@ -149,18 +177,26 @@ class _Reading:
         self.r0.append(call.r0)
         self.imm.append(call.imm)
         self.line.append(number)
+        if vcpu := who(call.task[1], call.cpu):
+            self.last[vcpu] = call.r0 & LAST_U32
         self.comms[call.task] = None
         if call.file:
             self.files[call.file] += 1
 
-    def _not_understood(self, line: str, number: int) -> None:
-        if self.counted.takes(line) or (not self.line and self.recognised.takes(line)):
+    def _not_understood(self, line: str, number: int, *, is_whole: bool) -> None:
+        self.is_blank = False
+        if (is_whole or not _may_go_on(line)) and self.counted.takes(line):
+            return
+        if not self.line and self.recognised.takes(line):
             return
         if not self.lenient:
-            raise TraceError(not_understood(f"{self.where}:{number}", line))
+            has_begun = self.line or self.other or self.counted or is_call_like(line) or is_row(line)
+            says = cut_short if has_begun and not is_whole else not_understood
+            raise TraceError(says(f"{self.where}:{number}", line))
         self.n_skipped += 1
         self.n_skipped_call += is_call_like(line)
         self.first_skipped_line = self.first_skipped_line or number
+        self.counted.skips(line, is_whole=is_whole)
 
     def _result(self) -> Trace | Counts:
         if not self.line:
@@ -186,10 +222,12 @@ class _Reading:
             comm=comm,
             n_other_event=self.other.total(),
             n_lost=self.n_lost,
+            is_lost_least=self.is_lost_least,
             n_skipped=self.n_skipped,
             first_skipped_line=self.first_skipped_line,
             n_skipped_call=self.n_skipped_call,
             exits=dict(sorted(self.exits.items())),
+            forwarded=dict(sorted(self.forwarded.items())),
             files=dict(self.files),
             has_times=self.has_times,
         )
@@ -197,8 +235,16 @@ class _Reading:
     def _no_call(self) -> str:
         if self.recognised.kind:
             return self.recognised.sentence(self.where)
-        missing = f", {self.n_skipped} lines not understood" if self.n_skipped else ""
+        missing = f", {number_of(self.n_skipped, 'line')} not understood" if self.n_skipped else ""
         if self.n_skipped_call:
-            missing += f", {self.n_skipped_call} of them calls"
-        missing += f", {self.n_lost} events lost" if self.n_lost else ""
+            missing += f", {number_of(self.n_skipped_call, 'call')} among them"
+        lost = of_what(self.n_lost, "event", is_least=self.is_lost_least)
+        missing += f", {lost} lost" if lost else ""
+        if not (self.other or missing):
+            return nothing_in(self.where, is_blank=self.is_blank)
         return no_call(self.where, self.other, self.exits, missing)
+
+
+def _may_go_on(line: str) -> bool:
+    """Whether a last line that has no line end may have lost a digit there."""
+    return line[-1:].isalnum()

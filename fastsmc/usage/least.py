@@ -34,15 +34,16 @@ def least_bitmaps(rules: Release, bits: dict[str, int]) -> tuple[tuple[str, int]
     return tuple((name, bits[name]) for name in bits if name in rules.fw_registers)
 
 
-def least_filter(rules: Release, func_ids: Sequence[int], verdict: Sequence[int]) -> tuple[FilterRange, ...]:
-    """Ranges that deny every id but those that got another answer than a denial; none before 6.4.
+def least_filter(rules: Release, func_ids: Sequence[int]) -> tuple[FilterRange, ...]:
+    """Ranges that deny every id that was not called; none before 6.4.
 
-    An id that is allowed and that nothing answers stays allowed, so that its verdict stays what it was. The ranges of
-    Arm architecture calls may not be filtered.
+    An id that was called is in none of them, whatever its verdict. What KVM denies by itself it denies without a range;
+    and where a filter of the VMM's has the id, to answer it, another range over it would be refused. The ranges of Arm
+    architecture calls may not be filtered.
     """
     if not rules.has_filter:
         return ()
-    kept = [(i, i) for i, what in zip(func_ids, verdict, strict=True) if what != Verdict.DENIED]
+    kept = [(i, i) for i in func_ids]
     ranges, begin = [], 0
     for first, last in sorted([*kept, *RESERVED_RANGES]):
         if first > begin:
@@ -53,11 +54,18 @@ def least_filter(rules: Release, func_ids: Sequence[int], verdict: Sequence[int]
     return tuple(ranges)
 
 
-def least(rules: Release, calls: Calls, before: NDArray[np.uint8]) -> Policy:
+def forwarding(rules: Release, func_ids: Sequence[int]) -> Policy:
+    """A VM that nobody configured, but for a filter that hands these functions to the VMM."""
+    ranges = [FilterRange(i, 1, FilterAction.FWD_TO_USER) for i in sorted(func_ids)] if rules.has_filter else []
+    return Policy(ranges=tuple(ranges))
+
+
+def least(rules: Release, calls: Calls, base: Policy, before: NDArray[np.uint8]) -> Policy:
     """The least bitmaps and filter under which every call gets the verdict it got before.
 
     Args:
-        before: uint8[n_call], the verdicts of a VM that nobody configured.
+        base: `forwarding`, of the functions that the VMM answered.
+        before: uint8[n_call], the verdicts under it.
 
     Raises:
         CheckError: a call that gets another verdict under the bitmaps, the filter or both: a fault of fastsmc.
@@ -65,10 +73,9 @@ def least(rules: Release, calls: Calls, before: NDArray[np.uint8]) -> Policy:
     Cost: three dispatches of the calls.
     """
     ids, at = np.unique(calls.func_id, return_index=True)
-    of_id = before[at].tolist()
-    bitmaps = least_bitmaps(rules, bits_used(ids.tolist(), of_id))
-    ranges = least_filter(rules, ids.tolist(), of_id)
-    for policy in (Policy(bitmaps), Policy(ranges=ranges), Policy(bitmaps, None, ranges)):
+    bitmaps = least_bitmaps(rules, bits_used(ids.tolist(), before[at].tolist()))
+    ranges = (*least_filter(rules, ids.tolist()), *base.ranges)
+    for policy in (Policy(bitmaps, None, base.ranges), Policy(ranges=ranges), Policy(bitmaps, None, ranges)):
         changed = np.flatnonzero(verdicts(policy.fleet(rules.name), calls) != before)
         if changed.size:
             func_id = int(calls.func_id[changed[0]])

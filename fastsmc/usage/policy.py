@@ -60,6 +60,11 @@ class Policy:
             fleet.install_filter(self.ranges)
         return fleet
 
+    def beside(self, other: Policy) -> Policy:
+        """This policy with those ranges of another that it does not touch, as a filter takes no id twice."""
+        kept = (one for one in other.ranges if not any(o.base <= one.last and one.base <= o.last for o in self.ranges))
+        return Policy(self.bitmaps, self.psci_version, (*self.ranges, *kept))
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Ids and words are hexadecimal text."""
         return {

@@ -6,36 +6,75 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fastsmc.facts.smccc import FilterAction
+from fastsmc.results.units import number_of
+
 if TYPE_CHECKING:
     from fastsmc.usage.used import Used
 
-_WIDTH = 110
+_WIDTH = 80
+"""Columns of a terminal."""
+_MOST_SERVICE, _MOST_FUNCTION, _LEAST_GATE = 12, 28, 17
+"""Characters that these columns may, or have to, take. What is longer is cut and ends in "…", or goes on below."""
 
 
 def text_of(used: Used) -> str:
     """The functions, the bits, the least policy, what the policy asked about would change, and what is not known."""
     return "\n".join(
-        [*_rows(used), *_unanswered(used), *_bits(used), *_least(used), *_policy(used), *_wrapped("note", used.notes)]
+        [
+            *_head(used),
+            *_rows(used),
+            *_unanswered(used),
+            *_bits(used),
+            *_least(used),
+            *_policy(used),
+            *_wrapped("note", used.notes),
+        ]
     )
+
+
+def _head(used: Used) -> list[str]:
+    calls, functions = number_of(used.n_call, "call"), number_of(len(used.rows), "function")
+    services = number_of(len({row.service for row in used.rows}), "service")
+    told = f"{used.name}: {calls} of {functions} in {services} (recorded); verdicts of Linux {used.release} (modelled)"
+    return textwrap.wrap(told, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _rows(used: Used) -> Iterator[str]:
-    services = len({row.service for row in used.rows})
-    yield (
-        f"{used.name}: {used.n_call} calls of {len(used.rows)} functions in {services} services (recorded); "
-        f"verdicts of Linux {used.release} (modelled)"
-    )
-    yield f"{'service':12} {'function':28} {'calls':>10} {'calls%':>7}  {'verdict':14} let through by"
-    for row in used.rows:
-        share = f"{row.n_call / used.n_call:7.2%}"
-        yield f"{row.service:12} {row.function:28} {row.n_call:10d} {share}  {row.verdict.name:14} {row.gate or '-'}"
+    """The table. Its columns are as wide as what is in them; the last has what is left, and goes on below."""
+    cells = [
+        (row.service, row.function, str(row.n_call), f"{row.n_call / used.n_call:.2%}", row.verdict.name)
+        for row in used.rows
+    ]
+    heads = ("service", "function", "calls", "calls%", "verdict")
+    most = (_MOST_SERVICE, _MOST_FUNCTION, _WIDTH, _WIDTH, _WIDTH)
+    widths = [
+        min(limit, max(map(len, column))) for limit, column in zip(most, zip(heads, *cells, strict=True), strict=True)
+    ]
+    left = _WIDTH - sum(widths) - len(widths)
+    if left < _LEAST_GATE:  # a long count and a long verdict beside long names: these give way
+        widths[1] -= _LEAST_GATE - left
+        left = _LEAST_GATE
+    for row, gate in zip([heads, *cells], ["let through by", *(row.gate or "-" for row in used.rows)], strict=True):
+        texts = [
+            text if len(text) <= width else f"{text[: width - 1]}…" for text, width in zip(row, widths, strict=True)
+        ]
+        padded = [
+            text.rjust(width) if 2 <= at <= 3 else text.ljust(width)
+            for at, (text, width) in enumerate(zip(texts, widths, strict=True))
+        ]
+        first, *rest = textwrap.wrap(gate, left)
+        yield " ".join([*padded, first])
+        yield from (" " * (_WIDTH - left) + more for more in rest)
 
 
 def _unanswered(used: Used) -> Iterator[str]:
     """What Linux guests lack on this release, as far as it is known here."""
     for row in used.unanswered:
         if row.loss:
-            yield from _wrapped("lacks", [f"{row.function} is not answered, {row.n_call} calls; {row.loss}"])
+            yield from _wrapped(
+                "lacks", [f"{row.function} is not answered, {number_of(row.n_call, 'call')}; {row.loss}"]
+            )
 
 
 def _bits(used: Used) -> Iterator[str]:
@@ -43,28 +82,36 @@ def _bits(used: Used) -> Iterator[str]:
         yield f"bits used: Linux {used.release} has no bitmaps; every service is on"
         return
     words = [f"{name} {used.bits[name]:#x} of {word:#x}" for name, word in used.shown.items()]
-    yield f"bits used: {', '.join(words)}"
+    yield from textwrap.wrap(f"bits used: {', '.join(words)}", _WIDTH, subsequent_indent=" " * 11)
 
 
 def _least(used: Used) -> Iterator[str]:
-    yield f"the least under which no verdict changes (checked: {used.n_call} calls dispatched)"
+    calls = number_of(used.n_call, "call")
+    yield from textwrap.wrap(f"the least under which no verdict changes (checked: {calls} dispatched)", _WIDTH)
     if used.least.bitmaps:
-        yield f"  bitmaps  {', '.join(f'{name} {word:#x}' for name, word in used.least.bitmaps)}"
+        words = ", ".join(f"{name} {word:#x}" for name, word in used.least.bitmaps)
+        yield from _wrapped("bitmaps", [words], indent="  ")
+    label = "filter"
+    for action, meaning in ((FilterAction.DENY, ""), (FilterAction.FWD_TO_USER, ", which the VMM answers")):
+        ranges = [str(one) for one in used.least.ranges if one.action == action]
+        if ranges:
+            told = f"{action.name} {number_of(len(ranges), 'range')}{meaning}, base+functions: {', '.join(ranges)}"
+            yield from _wrapped(label, [told], indent="  ")
+            label = ""
     if not used.least.ranges:
         yield f"  filter   none: Linux {used.release} has no SMCCC filter"
-        return
-    ranges = ", ".join(map(str, used.least.ranges))
-    yield from _wrapped("filter", [f"DENY {len(used.least.ranges)} ranges, base+functions: {ranges}"], indent="  ")
 
 
 def _policy(used: Used) -> Iterator[str]:
     if used.policy is None:
         return
     n_call = sum(row.n_call for row in used.changed)
-    yield from _wrapped("policy", [f"{used.policy}: {n_call} of {used.n_call} calls get another verdict"])
+    get = "gets" if n_call == 1 else "get"
+    calls = number_of(used.n_call, "call")
+    yield from _wrapped("policy", [f"{used.policy}: {n_call} of {calls} {get} another verdict"])
     for row in used.changed:
         assert row.under is not None
-        told = f"{row.function}, {row.n_call} calls: {row.verdict.name} -> {row.under.name}"
+        told = f"{row.function}, {number_of(row.n_call, 'call')}: {row.verdict.name} -> {row.under.name}"
         lost = f"; {row.loss}" if row.loss and row.under.name != "FORWARDED" else ""
         vmm = "; the VMM has to answer" if row.under.name == "FORWARDED" else ""
         yield from _wrapped("", [f"{told}{lost}{vmm}"])
@@ -77,7 +124,6 @@ def _wrapped(label: str, texts: tuple[str, ...] | list[str], *, indent: str = ""
             _WIDTH,
             initial_indent=f"{indent}{label:8} ",
             subsequent_indent=" " * (len(indent) + 9),
-            break_long_words=False,
             break_on_hyphens=False,
         )
         label = ""

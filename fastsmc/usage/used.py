@@ -18,15 +18,14 @@ from fastsmc.facts.other_calls import service_and_name
 from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
-from fastsmc.facts.smccc import FUNCTION_BY_ID, Gate, Verdict
+from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, Gate, Verdict
+from fastsmc.results.units import number_of
 from fastsmc.traces.text import trace as read
-from fastsmc.usage.least import bits_used, least
+from fastsmc.usage.least import bits_used, forwarding, least
 from fastsmc.usage.losses import loss_of
+from fastsmc.usage.notes import notes
 from fastsmc.usage.policy import Policy, policy_of
 from fastsmc.usage.text import text_of
-
-_DECIDES = ("answers", "psci_versions", "is_gated", "bitmap_limit", "has_filter")
-"""Fields of a release that verdicts rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,8 @@ class Row:
 
     Attributes:
         n_call: how often (recorded).
-        verdict: what the release does with it in a VM that nobody configured (modelled).
+        verdict: what the release does with it in a VM that nobody configured (modelled), but for what the trace
+            shows to have gone to the VMM: that is forwarded.
         gate: what lets it through: a bit of a bitmap, or the list of calls that are always allowed.
         under: its verdict under the policy that was asked about; None if none was.
         loss: what a Linux guest lacks without it.
@@ -139,7 +139,8 @@ class Used:
         return text_of(self)
 
     def __repr__(self) -> str:
-        return f"Used({shown(self.name)} on {shown(self.release)}, {self.n_call} calls of {len(self.rows)} functions)"
+        calls, functions = number_of(self.n_call, "call"), number_of(len(self.rows), "function")
+        return f"Used({shown(self.name)} on {shown(self.release)}, {calls} of {functions})"
 
 
 def services(
@@ -184,18 +185,19 @@ def services(
     else:
         calls = replay(seen, n_vcpu=1)
         n_call = np.ones(len(seen), np.int64)
-    before = verdicts(Policy().fleet(rules.name), calls)
-    has_policy = asked != Policy()
-    under = verdicts(asked.fleet(rules.name), calls) if has_policy else None
     ids, first, of_call = np.unique(calls.func_id, return_index=True, return_inverse=True)
     totals = np.zeros(ids.size, np.int64)
     np.add.at(totals, of_call.reshape(-1), n_call)
+    base = forwarding(rules, _forwarded(seen, dict(zip(ids.tolist(), totals.tolist(), strict=True))))
+    before = verdicts(base.fleet(rules.name), calls)
+    has_policy = asked != Policy()
+    under = verdicts(asked.beside(base).fleet(rules.name), calls) if has_policy else None
     rows = [
         _row(int(ids[k]), int(totals[k]), rules, int(before[first[k]]), None if under is None else int(under[first[k]]))
         for k in np.argsort(-totals, kind="stable").tolist()
     ]
     shows = {row.name: rules.bitmap_reset[row.index] for row in BITMAP_REGISTERS if row.name in rules.fw_registers}
-    found = least(rules, calls, before)
+    found = least(rules, calls, base, before)
     return Used(
         seen.name,
         rules.name,
@@ -204,8 +206,21 @@ def services(
         shows,
         found,
         asked if has_policy else None,
-        _notes(seen, rules, rows, shows, found),
+        notes(seen, rules, rows, shows, found),
     )
+
+
+def _forwarded(seen: Trace | Counts, n_call: dict[int, int]) -> list[int]:
+    """The functions that a filter handed to the VMM: those of which every call ended there.
+
+    A filter is set before a VM runs and never changes, so that of a function all calls are forwarded or none.
+    Exits after some calls only are those of SMCs, whose functions no trace tells; without kvm_exit, no SMC is seen at
+    all. Calls of Arm's architecture are in no filter.
+    """
+    if isinstance(seen, Counts) or not any(name.startswith("HVC") for name in seen.exits):
+        return []
+    found = (i for i, n in seen.forwarded.items() if n == n_call[i])
+    return [i for i in found if not any(first <= i <= last for first, last in RESERVED_RANGES)]
 
 
 def _row(func_id: int, n_call: int, rules: Release, before: int, under: int | None) -> Row:
@@ -218,46 +233,9 @@ def _row(func_id: int, n_call: int, rules: Release, before: int, under: int | No
         gate = f"{register} bit {function.bit} ({bit})" if rules.is_gated else "always allowed"
     elif Verdict(before) is not Verdict.DENIED:
         gate = "always allowed"
+    if Verdict(before) is Verdict.FORWARDED:
+        gate = "the VMM's filter"
     return Row(
         service, name, func_id, n_call, Verdict(before), gate, None if under is None else Verdict(under),
         loss_of(service, name),
     )  # fmt: skip
-
-
-def _notes(
-    seen: Trace | Counts, rules: Release, rows: list[Row], shows: dict[str, int], found: Policy
-) -> tuple[str, ...]:
-    """What the trace does not show, and what a verdict does not say."""
-    notes = [
-        "only calls that were recorded count: a guest may call more when it is used otherwise, and workaround calls "
-        "are answered before the tracepoint"
-    ]
-    exits = seen.exits if isinstance(seen, Trace) else {}
-    if smc := sum(n for name, n in exits.items() if name.startswith("SMC")):
-        notes.append(f"{smc} SMC exits: their functions are not recorded, and the filter holds for SMCs too")
-    if n := exits.get("KVM_EXIT_HYPERCALL"):
-        notes.append(
-            f"{n} KVM_EXIT_HYPERCALL: the VMM answered calls that a filter forwarded, which a verdict here does not "
-            "know of; keep their ranges FWD_TO_USER"
-        )
-    if n := exits.get("KVM_EXIT_SYSTEM_EVENT"):
-        notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: the VMM carried PSCI calls out, with capabilities that it had set")
-    if seen.n_skipped:
-        notes.append(f"{seen.n_skipped} lines were skipped, the first at line {seen.first_skipped_line}")
-    skipped = seen.n_skipped_call if isinstance(seen, Trace) else 0
-    if missing := seen.n_lost + skipped:
-        notes.append(f"{missing} events are missing, lost by the tracer or skipped: functions may be missing")
-    narrowed = [name for name, word in found.bitmaps if word != shows[name]]
-    called = {row.function for row in rows}
-    discovery = {
-        "VENDOR_HYP_FEATURES": [name for name in narrowed if name.startswith("VENDOR_HYP")],
-        "SMCCC_ARCH_FEATURES": [name for name in narrowed if name == "STD_HYP_BMAP"],
-    }
-    for function, names in discovery.items():
-        if function in called and names:
-            notes.append(
-                f"{function} would show less, as it answers from {' and '.join(names)}; its verdict is the same"
-            )
-    if uncertain := [name for name in _DECIDES if name in rules.uncertain]:
-        notes.append(f"of Linux {rules.name}, {', '.join(uncertain)} lie between two recordings and may differ")
-    return tuple(notes)

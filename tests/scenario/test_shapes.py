@@ -207,6 +207,20 @@ def test_threads_may_be_mixed_in_the_file_but_each_must_be_in_order() -> None:
         script_of_trace(back, n_vcpu=2)
 
 
+@pytest.mark.parametrize(
+    ("notice", "says"),
+    [
+        ("CPU:0 [LOST EVENTS]", "an unknown number of events"),
+        ("CPU:0 [LOST 1 EVENTS]", "1 event"),
+        ("Processed 9 events and lost 4 chunks!", "an unknown number of events"),
+    ],
+)
+def test_a_script_says_what_its_trace_lacks(notice: str, says: str) -> None:
+    script = script_of_trace(parse_trace([event(1, 5.0, PTP), notice]), n_vcpu=1)
+    assert f"the guest called nothing else, though the trace lacks {says}" in script.assumed
+    assert not any("lacks" in text for text in script_of_trace(read_trace(RECORDING), n_vcpu=2).assumed)
+
+
 def test_scaled_times_and_a_scale_that_is_none() -> None:
     script = script_of([[ScriptStep(10, PTP), ScriptStep(30, PTP)]], name="n", source="s")
     assert script.scaled(0.5).at_ns.tolist() == [5, 15]

@@ -52,6 +52,10 @@ def counts(tmp_path: Path, text: str, *, lenient: bool = False) -> Counts:
         MAP.replace("@[", "@calls[71, "),
         re.sub(r"\]: (\d+)", r"]: count \1, average 5, total 5", MAP),
         "@other[1]: 5\n" + MAP,
+        MAP.replace("41\n", "41 \n"),
+        MAP.replace("@", "    @"),
+        re.sub("^(?=[^#])", "\t", HIST, flags=re.M),
+        "@total: 7\n" + MAP + "@name[71]: CPU 0/KVM\n@ns:\n[1, 2)      5 |@@@@|\n",
         '{"type": "attached_probes", "data": {"probes": 1}}\n'
         '{"type": "map", "data": {"@": {"0x84000000": 2, "3288334419": 41, "0x12345678": 3}}}\n',
         HIST,
@@ -65,6 +69,105 @@ def test_counts_by_function_id_are_read(tmp_path: Path, text: str) -> None:
     read = counts(tmp_path, text)
     assert dict(zip(read.func_id.tolist(), read.n_call.tolist(), strict=True)) == EXPECTED
     assert (read.total, read.n_lost, read.n_skipped) == (46, 0, 0)
+
+
+JSON = '{"type": "map", "data": {"@": {"0x84000000": 2, "0xc4000053": 41, "0x12345678": 3}}}\n'
+BUCKETS = '[{{"min": 256, "max": 511, "count": 1}}, {{"min": 512, "max": 1023, "count": {}}}]'
+AS_JSON = {
+    "other messages": "".join(
+        f'{{"type": "{kind}", "data": "x"}}\n' for kind in ("printf", "time", "cat", "join", "syscall", "value")
+    )
+    + '{"type":"attached_probes", "count":1}\n'
+    + '{"type": "value", "data": 5}\n'
+    + JSON,
+    "no keys": '{"type": "map", "data": {"@total": 46}}\n' + JSON,
+    "other maps": '{"type": "stats", "data": {"@s": {"count": 3, "average": 5, "total": 15}}}\n'
+    '{"type": "stats", "data": {"@avg": {"0x84000000": 5}}}\n'
+    '{"type": "map", "data": {"@comm": {"71": "CPU 0/KVM"}}}\n'
+    '{"type": "hist", "data": {"@h": [{"min": 1, "max": 1, "count": 9}]}}\n'
+    '{"type": "tseries", "data": {"@t": {"0x84000000": [{"interval_start":1,"value":2}]}}}\n' + JSON,
+    "hist": '{"type": "hist", "data": {"@": {'
+    f'"0x84000000": {BUCKETS.format(1)}, "0xc4000053": {BUCKETS.format(40)}, "0x12345678": {BUCKETS.format(2)}}}}}}}\n',
+    "stats": '{"type": "stats", "data": {"@": {"0x84000000": {"count": 2, "average": 1, "total": 2}, '
+    '"0xc4000053": {"count": 41, "average": 1, "total": 2}, "0x12345678": {"count": 3, "average": 1, "total": 2}}}}\n',
+}
+AS_JSON["lhist"] = AS_JSON["hist"].replace('"hist"', '"lhist"')
+
+
+@pytest.mark.parametrize("text", AS_JSON.values(), ids=AS_JSON)
+def test_json_of_bpftrace_is_read_with_what_stands_between(tmp_path: Path, text: str) -> None:
+    read = counts(tmp_path, text)
+    assert dict(zip(read.func_id.tolist(), read.n_call.tolist(), strict=True)) == EXPECTED
+    assert (read.kind, read.n_lost, read.is_lost_least) == ("bpftrace map @", 0, False)
+    expected = {"no keys": ("@total",), "other maps": ("@s", "@avg", "@comm", "@h", "@t")}
+    assert read.left_out == next((names for key, names in expected.items() if AS_JSON[key] == text), ())
+
+
+def test_a_map_that_counts_something_else_is_left_out_and_said(tmp_path: Path) -> None:
+    read = counts(tmp_path, "@total: 7\n@other[1]: 5\n" + MAP)
+    assert read.left_out == ("@other", "@total")
+    assert str(read).endswith("\nleft out, for it does not count by function id: @other, @total")
+    assert read.as_dict()["left_out"] == ["@other", "@total"]
+
+
+@pytest.mark.parametrize(
+    ("text", "n_lost", "is_least"),
+    [
+        ('{"type": "lost_events", "data": {"events": 12}}\n' + JSON, 12, False),
+        ('{"type":"lost_events", "count":12}\n' + JSON + '{"type":"lost_events", "count":3}\n', 15, False),
+        ('{"type": "lost_events", "data": 5}\n' + JSON, 0, True),
+        ('{"type": "helper_error", "msg": "x", "helper": "map_update_elem", "retcode": -7}\n' + JSON, 0, True),
+        ('{"type": "helper_error", "msg": "x", "helper": "map_delete_elem", "retcode": -2}\n' + JSON, 0, False),
+        ("stdin:1:35-44: WARNING: Map full; can't update element. Try increasing max_map_keys\n" + MAP, 0, True),
+        ("WARNING: Lost 12 events\n" + MAP, 12, False),
+    ],
+)
+def test_what_bpftrace_lost_is_told_as_far_as_it_says(tmp_path: Path, text: str, n_lost: int, is_least: bool) -> None:
+    read = counts(tmp_path, text)
+    assert (read.n_lost, read.is_lost_least) == (n_lost, is_least)
+    told = read.as_dict()
+    assert (told["lost"], told["lost_at_least"]) == (None if is_least else n_lost, n_lost)
+    assert (", an unknown number lost by the tracer" in str(read)) == is_least
+
+
+@pytest.mark.parametrize("text", [MAP + MAP, JSON + JSON, HIST + HIST, MAP + "@[0x84000000]: 9\n"])
+def test_a_map_that_was_printed_twice_is_not_added_up(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TraceError, match=r"is printed more than once.*the last if it was not cleared"):
+        counts(tmp_path, text, lenient=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_call", "is_least"),
+    [
+        (MAP + "@[0x84000001: 5\n", 0, True),
+        (MAP + "@[0x84000001] 5\n", 5, False),
+        (MAP + "@[0x8400zz01]: 5\n", 5, False),
+        (MAP + "@[0x8400\x7f001]: count 5, average 2, total 10\n", 5, False),
+        (MAP + "@[0x84000001]: 5 apples\n", 0, True),
+        (MAP + "@[0x84000001]: 5\x07\n", 0, True),
+        (MAP + "@[0x84000001]: 5", 0, True),  # its digits may go on
+        (MAP + "@[0x84000001]: -5\n", 0, True),
+        (HIST + "{ r0:         8400zz00 } hitcount:          5\n", 5, False),
+        (HIST + "{ r0:         8400\n", 0, True),
+        (JSON + '{"type": "map", "data": {"@": {"0x840\n', 0, True),
+        (MAP + "gibberish\n", 0, False),
+    ],
+)
+def test_a_skipped_row_counts_as_the_calls_that_it_counted(
+    tmp_path: Path, text: str, n_call: int, is_least: bool
+) -> None:
+    with pytest.raises(TraceError):
+        counts(tmp_path, text)
+    read = counts(tmp_path, text, lenient=True)
+    assert (read.n_skipped, read.n_skipped_call, read.is_skipped_least) == (1, n_call, is_least)
+    assert read.as_dict()["skipped_calls"] == (None if is_least else n_call)
+    says = "(they count an unknown number of calls)" if is_least else f"(they count {n_call} calls)" * bool(n_call)
+    assert str(read).endswith(f"1 line skipped, the first at line {read.first_skipped_line} {says}".rstrip())
+
+
+def test_a_count_at_the_end_of_a_file_may_lack_a_digit(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"counts.txt:6: the file ends in the middle of a line: '@\[0x12345678\]: 3'"):
+        counts(tmp_path, MAP.rstrip())
 
 
 def test_a_map_of_histograms_counts_what_is_in_their_buckets(tmp_path: Path) -> None:
@@ -92,14 +195,19 @@ def test_what_a_tracer_dropped_is_lost(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("@[4711]: 5\n@[4712]: 6\n", "no key that is a function id KVM names.*args.r0"),
-        ('{"type": "map", "data": {"@": {"0x84000000": -2}}}\n', "not a line of ftrace"),
-        ('{"type": "map", "data": {"@": {"0x84000000": [2]}}}\n', "not a line of ftrace"),
-        ('{"type": "map", "data": 5', "not a line of ftrace"),
+        ('{"type": "map", "data": {"@": {"0x84000000": -2}}}\n', "damaged row of counts.*--lenient"),
+        ('{"type": "map", "data": {"@": {"0x84000000": [2]}}}\n', "no key that is a function id"),
+        ('{"type": "map", "data": {"@": {"0x84000000": 2, "0x84000001": "x"}}}\n', "damaged row of counts"),
+        ('{"type": "song", "data": {"@": {"0x84000000": 2}}}\n', "damaged row of counts"),
+        ("@total: 7\n", "no key that is a function id KVM names.*args.r0"),
+        (MAP.replace(": 41", ": 41 apples"), "damaged row of counts"),
+        (MAP.replace("]: 41", ": 41"), "damaged row of counts"),
+        ('{"type": "map", "data": 5', "t.txt:1: .*damaged row of counts|in the middle of a line"),
         ("@[qemu]: 5\n", "no key that is a function id"),
         (MAP + MAP.replace("@[", "@more["), "several maps count by function id"),
-        (HIST.replace("r0:  ", "common_pid:  "), "not a line of ftrace"),
-        (MAP.replace(": 41", ": -41"), "not a line of ftrace"),
-        (MAP.replace(": 41", ": 9999999999999999999"), "not a line of ftrace"),
+        (HIST.replace("r0:  ", "common_pid:  "), "damaged row of counts"),
+        (MAP.replace(": 41", ": -41"), "damaged row of counts"),
+        (MAP.replace(": 41", ": 9999999999999999999"), "damaged row of counts"),
         (MAP + "  a-1 [000] ..... 1.000000: kvm_hvc_arm64: HVC at 0x1 (r0: 0x84000000, imm: 0x0)\n", "both single"),
         (MAP.replace("2\n", "0\n").replace("41\n", "0\n").replace("3\n", "0\n"), "no key that is a function id"),
     ],

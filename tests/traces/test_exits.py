@@ -52,15 +52,16 @@ def test_the_text_and_the_json_name_them() -> None:
     told = parse_trace([CALL, smc, event("kvm_userspace_exit: reason=3"), smc])
     assert told.as_dict()["exits"] == {"KVM_EXIT_HYPERCALL": 1, "SMC64": 2}
     assert "2 SMC exits besides: calls by SMC, whose function ids" in str(told)
-    assert "1 KVM_EXIT_HYPERCALL: calls by HVC or SMC that a filter forwarded to the VMM" in str(told)
-    assert "1 KVM_EXIT_SYSTEM_EVENT" in str(trace)
+    assert "1 KVM_EXIT_HYPERCALL: a call by HVC or SMC that a filter forwarded to the VMM" in str(told)
+    assert "1 KVM_EXIT_SYSTEM_EVENT: a PSCI call that" in str(trace)
+    assert "1 SMC exit besides: a call by SMC, whose function id this" in str(parse_trace([CALL, smc]))
 
 
 def test_only_smc_exits_say_what_they_do_and_do_not_tell() -> None:
     lines = [event("kvm_exit: TRAP: HSR_EC: 0x0017 (SMC64), PC: 0x10")] * 3
     with pytest.raises(TraceError, match=r"3 SMC64 were calls: an SMC exit tells that .* but not which function"):
         parse_trace(lines)
-    with pytest.raises(TraceError, match=r"1 KVM_EXIT_HYPERCALL were calls, which went to the VMM"):
+    with pytest.raises(TraceError, match=r"1 KVM_EXIT_HYPERCALL was a call, which went to the VMM"):
         parse_trace([event("kvm_userspace_exit: reason KVM_EXIT_HYPERCALL (3)")])
 
 

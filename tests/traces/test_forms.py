@@ -43,6 +43,15 @@ FULL = {
     "journalctl -o short-iso": f"2026-11-24T10:00:00+00 h kernel: vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
     "grep -n": f"12:          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}",
     "cat -n": f"    12\t          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}",
+    "perf, recorded with a modifier": f"  vcpu 3  4711 [012] 90210.123456: kvm:kvm_hvc_arm64:H: {HVC}",
+    "kubectl logs --timestamps": f"2026-11-24T10:00:00.123456789Z vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "kubectl logs --prefix": f"[pod/tracer-x/tracer]  vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "docker compose": f"tracer-1  |   vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "ts": f"Nov 24 10:00:00   vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "ts -i": f"00:00:01   vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "journalctl of a service": f"Nov 24 10:00:00 h1 tracer[123]: vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "syslog": f"<13>1 2026-11-24T10:00:00Z h1 trace-cmd 123 - - vcpu 3-4711 [012] 90210.123456: kvm_hvc_arm64: {HVC}",
+    "colours": f"\x1b[32mvcpu 3-4711 [012] 90210.123456: \x1b[01;31m\x1b[Kkvm_hvc_arm64\x1b[m\x1b[K: {HVC}\x1b[0m",
     "CRLF": f"          vcpu 3-4711    [012] d..2. 90210.123456: kvm_hvc_arm64: {HVC}\r\n",
 }
 """Lines that tell everything: comm, pid, CPU 12, time, pc, id and immediate."""
@@ -142,7 +151,7 @@ def test_the_file_that_a_tool_put_before_a_line_is_no_part_of_the_comm() -> None
     trace = parse_trace([f"a.txt:12:{call}", f"b.txt:7:{call}", f"  b.txt: {call}", f"b.txt-8-{call}"])
     assert trace.comm == {WHO[1]: (WHO[0],)}
     assert trace.files == {"a.txt": 1, "b.txt": 3}
-    assert "from 2 files: 1 calls in a.txt, 3 calls in b.txt" in str(trace)
+    assert "from 2 files: 1 call in a.txt, 3 calls in b.txt" in str(trace)
 
 
 BETWEEN = {
@@ -154,6 +163,7 @@ BETWEEN = {
     "function_graph function": " 12)   1.204 us    |  }",
     "function_graph switch": " 12)   bash-99  =>  vcpu 3-4711",
     "grep between groups": "--",
+    "Markdown": "```text",
     "head of several files": "==> b.txt <==",
     "perf record": "[ perf record: Woken up 1 times to write data ]",
     "several files of trace-cmd": "trace.dat: cpus=2",
@@ -206,7 +216,7 @@ def test_a_damaged_call_is_told_as_a_call(line: str) -> None:
         parse_trace([FULL["ftrace"], line])
     trace = parse_trace([FULL["ftrace"], line, "gibberish", line], lenient=True)
     assert (len(trace), trace.n_skipped, trace.n_skipped_call) == (1, 3, 2)
-    assert str(trace).endswith("2 calls and 1 lines skipped, the first at line 2")
+    assert str(trace).endswith("2 calls and 1 line skipped, the first at line 2")
     assert trace.as_dict()["skipped_calls"] == 2
 
 
@@ -229,5 +239,99 @@ def test_a_call_without_its_function_id_says_how_to_print_it() -> None:
     assert parse_trace([FULL["perf"], line], lenient=True).n_skipped_call == 1
 
 
-def test_what_perf_lost_is_counted() -> None:
-    assert parse_trace([FULL["perf"], "Warning:", "Processed 99 events and lost 4 chunks!"]).n_lost == 4
+LOST = {
+    "ftrace": ("CPU:0 [LOST EVENTS]", None),
+    "trace-cmd": ("CPU:7 [EVENTS DROPPED]", None),
+    "perf, chunks": ("Processed 99 events and lost 4 chunks!", None),
+    "perf, samples": ("Processed 99 samples and lost 12.50%!", None),
+    "perf, records": ("  qemu 85 [000]  5.329998: PERF_RECORD_LOST lost 9", 9),
+    "perf trace": ("LOST 9 events!", 9),
+    "LTTng": ("[warning] Tracer discarded 9 events between [1] and [2]", 9),
+    "LTTng, packets": ("WARNING: Tracer discarded 9 packets between [1] and [2]", None),
+    "LTTng, perhaps": ("WARNING: Tracer may have discarded events between [1] and [2]", None),
+}
+"""Notices, and how many events they say are missing; None: they do not say how many."""
+
+
+@pytest.mark.parametrize(("notice", "n"), LOST.values(), ids=LOST)
+def test_what_is_lost_without_a_number_is_never_told_as_one(notice: str, n: int | None) -> None:
+    trace = parse_trace([FULL["perf"], "Warning:", notice])
+    assert (trace.n_lost, trace.is_lost_least, trace.n_skipped) == (n or 0, n is None, 0)
+    told = trace.as_dict()
+    assert (told["lost"], told["lost_at_least"]) == (n, n or 0)
+    words = "an unknown number" if n is None else str(n)
+    assert str(trace).endswith(f"1 call (recorded), {words} lost by the tracer")
+    assert f"1 call, {words} lost" in repr(trace)
+    more = parse_trace([FULL["perf"], notice, "CPU:0 [LOST 3 EVENTS]"])
+    assert str(more).endswith(f"{'at least 3' if n is None else 12} lost by the tracer")
+    with pytest.raises(TraceError, match=f"no event at all, {words}( of)? events lost"):
+        parse_trace([notice])
+
+
+PROMPTS = [
+    "$ sudo perf record -e kvm:kvm_hvc_arm64",
+    "root@host:~# cat trace | grep kvm_hvc_arm64",
+    "[root@host tracing]# grep kvm_hvc_arm64: trace",
+    "(venv) user@host:/sys/kernel/tracing$ echo 1 > events/kvm/kvm_hvc_arm64/enable",
+    "host:/sys/kernel/tracing # cat set_event",
+    "sh-5.1$ perf script -F +trace",
+    "user@mac ~ % scp host:kvm_hvc_arm64.txt .",
+    "~ # cat trace_pipe",
+    "$",
+]
+
+
+@pytest.mark.parametrize("line", PROMPTS)
+def test_a_command_that_names_the_event_is_no_call(line: str) -> None:
+    trace = parse_trace([line, FULL["ftrace"], f"{line}\r\n"])
+    assert (len(trace), trace.n_skipped, trace.n_other_event) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("form", ["ftrace", "ftrace fields", "perf", "trace-cmd -R"])
+def test_a_damaged_call_behind_what_looks_like_a_prompt_is_not_passed_over(form: str) -> None:
+    with pytest.raises(TraceError, match="<text>:1: damaged kvm_hvc_arm64 line"):
+        parse_trace([f"$ {FULL[form]}".replace("imm", "im"), FULL[form]])
+
+
+@pytest.mark.parametrize("line", ["sudo perf record -e kvm:kvm_hvc_arm64", "name: kvm_hvc_arm64", "kvm_hvc_arm64 x"])
+def test_a_line_that_names_the_event_is_not_counted_as_a_call(line: str) -> None:
+    with pytest.raises(TraceError, match="<text>:2: not a line of ftrace"):
+        parse_trace([FULL["ftrace"], line])
+    trace = parse_trace([FULL["ftrace"], line], lenient=True)
+    assert (trace.n_skipped, trace.n_skipped_call) == (1, 0)
+
+
+@pytest.mark.parametrize("form", ["ftrace", "perf", "ftrace fields", "trace-cmd -R"])
+def test_a_last_line_that_is_cut_says_so(form: str) -> None:
+    whole = f"{FULL[form]}\n"
+    assert len(parse_trace(whole + whole)) == 2
+    for end in range(len(whole) - 40, len(whole) - 1):
+        cut = whole[:end]
+        if cut[-1] in " ,(" and "imm=" in cut:  # the number is whole
+            continue
+        with pytest.raises(TraceError, match=r"<text>:2: the file ends in the middle of a line.*--lenient"):
+            parse_trace(whole + cut)
+        trace = parse_trace(whole + cut, lenient=True)
+        assert (len(trace), trace.n_skipped, trace.n_skipped_call) == (1, 1, 1)
+
+
+def test_a_last_line_without_its_end_is_read_where_nothing_can_be_missing() -> None:
+    assert len(parse_trace(f"{FULL['ftrace']}\n{FULL['ftrace']}")) == 2
+    with pytest.raises(TraceError, match="ends in the middle"):
+        parse_trace(f"{FULL['trace-cmd -R']}\n{FULL['trace-cmd -R']}")  # imm=7 may be imm=71
+
+
+@pytest.mark.parametrize(
+    "form", ["perf -F event,trace", "perf -F trace", "perf -F comm,tid,event,trace", "ftrace, no context"]
+)
+def test_a_count_of_uniq_is_not_taken_for_a_thread(form: str) -> None:
+    line = LESS[form][0]
+    with pytest.raises(TraceError, match=r"<text>:2: .*begins with is a count of `uniq -c` or a thread's.*`-F \+time`"):
+        parse_trace([line, f"     41 {line}"])
+    trace = parse_trace([line, f"     41 {line}", f"  12\t{line}"], lenient=True)
+    assert (len(trace), trace.n_skipped_call) == (2, 1)
+
+
+def test_a_call_cut_within_its_body_is_damaged_and_not_without_its_fields() -> None:
+    with pytest.raises(TraceError, match="<text>:1: damaged kvm_hvc_arm64 line"):
+        parse_trace([FULL["perf"][:-40], FULL["perf"]])

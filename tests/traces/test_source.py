@@ -14,10 +14,12 @@ import threading
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastsmc.errors import TraceError
 from fastsmc.traces.source import MAX_LINE
+from fastsmc.traces.text import parse_trace
 from fastsmc.traces.text import trace as read_trace
 from tests.support.places import ROOT, TESTS
 
@@ -80,14 +82,31 @@ def test_standard_input_that_is_closed_is_told() -> None:
         b"\xfe\xff" + LINE.encode("utf-16-be"),
         LINE.encode("utf-16-le"),
         LINE.encode("utf-16-be"),
+        LINE.encode("utf-32"),
+        b"\0\0\xfe\xff" + LINE.replace("\n", "\r\n").encode("utf-32-be"),
+        LINE.encode("utf-32-le"),
+        LINE.encode("utf-32-be"),
     ],
-    ids=["bz2", "two bz2", "lzma", "xz, padded", "BOM", "UTF-16", "UTF-16 BE", "UTF-16, no mark", "UTF-16 BE, no mark"],
-)
+    ids=["bz2", "two bz2", "lzma", "xz, padded", "BOM", "UTF-16", "UTF-16 BE", "UTF-16, no mark", "UTF-16 BE, no mark",
+         "UTF-32", "UTF-32 BE", "UTF-32, no mark", "UTF-32 BE, no mark"],
+)  # fmt: skip
 def test_what_holds_text_is_read(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "t"
     path.write_bytes(data)
     trace = read_trace(path)
     assert (len(trace), trace.comm, trace.n_skipped) == (1, {71: ("CPU 0/KVM",)}, 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+@pytest.mark.parametrize("n", [1, 2, 3, 500])
+def test_lines_that_end_in_a_carriage_return_are_lines(tmp_path: Path, n: int, encoding: str) -> None:
+    text = f"# tracer: nop\r#\r{LINE * n}".replace("\n", "\r")
+    for each in (text, text[:-1], text.removeprefix("# tracer: nop\r#\r")):
+        (tmp_path / "t").write_bytes(each.encode(encoding))
+        trace = read_trace(tmp_path / "t")
+        assert (len(trace), set(trace.comm.values())) == (n, {("CPU 0/KVM",)})
+        assert np.diff(trace.line).tolist() == [1] * (n - 1)
+        assert len(parse_trace(each)) == n
 
 
 def zipped() -> bytes:

@@ -48,6 +48,11 @@ def default(used: Used) -> dict[int, Verdict]:
     return {row.func_id: row.verdict for row in used.rows}
 
 
+def flowing(used: Used) -> str:
+    """What is printed, without its line ends."""
+    return " ".join(str(used).split())
+
+
 def counts_of(ids: list[int]) -> Counts:
     return Counts("x", "made", np.array(ids, np.uint32), np.ones(len(ids), np.int64))
 
@@ -114,7 +119,8 @@ def test_what_a_policy_changes_is_what_the_reference_says(
     assert used.as_dict()["policy"]["calls_changed"] == sum(row.n_call for row in used.changed)
     for row in used.changed:
         assert row.loss, row.function
-        assert f"{row.function}, {row.n_call} calls: {row.verdict.name} -> {under[row.func_id].name}" in str(used)
+        calls = f"{row.n_call} call{'s' * (row.n_call != 1)}"
+        assert f"{row.function}, {calls}: {row.verdict.name} -> {under[row.func_id].name}" in flowing(used)
 
 
 def test_counts_and_calls_of_one_guest_used_the_same() -> None:
@@ -133,7 +139,8 @@ def test_what_an_older_release_does_not_answer_is_said() -> None:
     assert {row.function for row in used.unanswered} == {
         "VENDOR_HYP_PTP", "VENDOR_HYP_CALL_UID", "VENDOR_HYP_FEATURES", "TRNG_VERSION", "TRNG_RND64"
     }  # fmt: skip
-    assert "VENDOR_HYP_PTP is not answered, 41 calls; no clock of the host" in str(used)
+    assert "VENDOR_HYP_PTP is not answered, 41 calls; no clock of the host" in flowing(used)
+    assert "VENDOR_HYP_FEATURES is not answered, 1 call; " in flowing(used)
     assert used.least == Policy()
     assert "has no SMCCC filter" in str(used)
     assert "has no bitmaps" in str(used)
@@ -200,4 +207,128 @@ def test_the_command_takes_a_word_as_name_and_number(tmp_path: Path) -> None:
         assert "such as STD_BMAP=0x1" in done.stderr
     path = tmp_path / "map.txt"
     path.write_text("@[0xc4000053]: 12\n")
-    assert "12 calls of 1 functions" in fastsmc("services", path).stdout
+    assert "12 calls of 1 function in 1 service (recorded)" in fastsmc("services", path).stdout
+
+
+ODD = [0xFFFF_FFFF, 0xC600_0100, 0x8600_1234, 0x1, 0x8400_0099]
+"""Ids that KVM knows nothing of: it denies them by itself, unless a filter forwards them."""
+
+
+@pytest.mark.parametrize("name", ["6.6", "6.12", "7.3"])
+def test_no_range_of_the_least_filter_has_an_id_that_was_called(name: str) -> None:
+    ids = [*ODD, *FUNCTION_BY_ID]
+    used = services(counts_of(ids), release=name)
+    assert {Verdict.DENIED, Verdict.HANDLED} <= {row.verdict for row in used.rows}
+    assert not [i for i in ids for one in used.least.ranges if one.base <= i <= one.last]
+    assert reference(used, used.least) == reference(used, Policy()) == default(used)
+
+
+EXIT = "  CPU 0/KVM-71 [000] d..1. 2.478777: kvm_exit: TRAP: HSR_EC: 0x0016 (HVC64), PC: 0x40"
+TO_VMM = "  CPU 0/KVM-71 [000] d..1. 2.478790: kvm_userspace_exit: reason KVM_EXIT_HYPERCALL (3)"
+
+
+def call(func_id: int, *, forwarded: bool = False) -> list[str]:
+    return [EXIT, CALL.format(func_id), *[TO_VMM] * forwarded]
+
+
+def as_forwarded(used: Used, func_ids: set[int]) -> Policy:
+    """The filter that the recorded VM had."""
+    return Policy(ranges=tuple(FilterRange(i, 1, FilterAction.FWD_TO_USER) for i in func_ids))
+
+
+@pytest.mark.parametrize("name", ["6.6", "6.12", "7.3"])
+def test_what_the_vmm_answered_it_answers_under_the_least_policy(name: str) -> None:
+    forwarded = {0xC600_0100, 0xC400_0053, 0x8400_0003}
+    plain = [0x8400_0000, 0x8600_0001, 0x8600_1234]
+    lines = [line for i in sorted(forwarded) for line in call(i, forwarded=True)]
+    lines += [line for i in plain for line in call(i)]
+    trace = parse_trace(lines + lines)
+    assert trace.forwarded == dict.fromkeys(sorted(forwarded), 2)
+    used = services(trace, release=name, bitmaps={"STD_BMAP": 0}, deny=[0xC600_0100])
+    assert {row.func_id for row in used.rows if row.verdict is Verdict.FORWARDED} == forwarded
+    assert reference(used, as_forwarded(used, forwarded)) == default(used)
+    assert reference(used, used.least) == default(used)
+    assert {one.base for one in used.least.ranges if one.action is FilterAction.FWD_TO_USER} == forwarded
+    assert used.bits["STD_BMAP"] == 0  # the VMM has the TRNG
+    assert [(row.func_id, row.under) for row in used.changed] == [(0xC600_0100, Verdict.DENIED)]
+    assert "6 KVM_EXIT_HYPERCALL after" in "\n".join(used.notes)
+    assert "FWD_TO_USER 3 ranges, which the VMM answers" in flowing(used)
+    assert used.as_dict()["least"]["verdicts_changed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([*call(ODD[1], forwarded=True), *call(ODD[1])], "of calls that the trace does not name"),
+        ([*call(ODD[1]), SMC, TO_VMM], "of calls that the trace does not name"),
+        ([*call(ODD[1]), TO_VMM.replace("-71", "-72")], "of calls that the trace does not name"),
+        ([*call(0x8000_0000, forwarded=True), *call(ODD[1])], "of calls that the trace does not name"),
+        ([CALL.format(ODD[1]), TO_VMM], "record kvm_exit too, which tells calls by HVC from those by SMC"),
+    ],
+)
+def test_an_exit_that_belongs_to_no_call_for_certain_changes_no_verdict(lines: list[str], says: str) -> None:
+    used = services(parse_trace(lines), release="6.12")
+    assert all(row.verdict is not Verdict.FORWARDED for row in used.rows)
+    assert not [one for one in used.least.ranges if one.base <= ODD[1] <= one.last]
+    assert any(note.startswith("1 KVM_EXIT_HYPERCALL of") and says in note for note in used.notes)
+
+
+def test_what_kvm_denies_may_have_gone_to_the_vmm_where_no_exit_was_recorded() -> None:
+    says = "0x86001234 (1 call): KVM by itself denies it, and whether the VMM answered instead shows only in"
+    assert any(note.startswith(says) for note in services(parse_trace([CALL.format(0x8600_1234)])).notes)
+    told = services(parse_trace([*call(0x8600_1234), *call(ODD[1], forwarded=True)])).notes
+    assert not any("KVM by itself denies" in note for note in told)
+
+
+def test_a_release_without_a_filter_forwards_nothing() -> None:
+    used = services(parse_trace(call(ODD[1], forwarded=True)), release="5.10")
+    assert used.least == Policy()
+    assert used.rows[0].verdict is not Verdict.FORWARDED
+    assert any("1 KVM_EXIT_HYPERCALL of" in note for note in used.notes)
+
+
+LONG = [0xC000_0006, 0xC600_0066, 0x8600_0041, 0xC400_0014, 0xC400_0147, 0xC400_0053, 0x8600_0000, *ODD]
+
+
+@pytest.mark.parametrize("name", RELEASES)
+@pytest.mark.parametrize("guest", ["5.10-5.10.ftrace.txt", "6.1-6.1.ftrace.txt", "7.3-7.3.ftrace.txt", "long", "one"])
+def test_what_is_printed_fits_a_terminal(guest: str, name: str) -> None:
+    if guest == "long":
+        seen = Counts("x" * 200, "made", np.array(LONG, np.uint32), np.arange(1, len(LONG) + 1) * 10**15, n_lost=10**17)
+    else:
+        seen = counts_of([0x8600_0041]) if guest == "one" else read_trace(GUESTS / guest)  # type: ignore[assignment]
+    asked = {"deny": [0xC500_0020, "ptp"], "forward": ["0x84000050-0x84000060"]} if release(name).has_filter else {}
+    lines = str(services(seen, release=name, **asked)).splitlines()  # type: ignore[arg-type]
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+def test_a_name_that_is_shortened_is_marked() -> None:
+    seen = Counts("x", "made", np.array(LONG, np.uint32), np.arange(1, len(LONG) + 1) * 100)
+    rows = str(services(seen, release="5.10")).splitlines()
+    assert any("…" in row for row in rows)
+    for row in services(seen, release="5.10").rows:
+        assert any(row.function in line or ("…" in line and row.function[:12] in line) for line in rows), row.function
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("@[0xc4000053]: 12\n@[0x84000000 3\n", "an unknown number of calls are missing"),
+        ("@[0xc4000053]: 12\n@[0x84000000] 3\n", "3 calls are missing"),
+        ("@[0xc4000053]: 12\n@[0x84000000] 1\n", "1 call is missing"),
+        ("@[0xc4000053]: 12\n@[0x84000000] 3\n@[0x84\n", "at least 3 calls are missing"),
+        ("@[0xc4000053]: 12\nLost 4 events\n", "4 calls are missing"),
+        (
+            '{"type": "map", "data": {"@": {"0xc4000053": 12}}}\n{"type":"lost_events", "count":4}\n',
+            "4 calls are missing",
+        ),
+        ("@total: 12\n@[0xc4000053]: 12\n", "left out, for it does not count by function id: @total"),
+        (f"{CALL.format(0x8400_0000)}\nCPU:0 [LOST EVENTS]\n", "an unknown number of events are missing"),
+        (f"{CALL.format(0x8400_0000)}\nCPU:0 [LOST EVENTS]\nCPU:1 [LOST 2 EVENTS]\n", "at least 2 events are missing"),
+        (f"{CALL.format(0x8400_0000)}\ngibberish\n", "1 line was skipped, the first at line 2"),
+    ],
+)
+def test_what_is_missing_is_told_as_far_as_it_is_known(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "t.txt").write_text(text)
+    assert any(note.startswith(says) for note in services(tmp_path / "t.txt", lenient=True).notes)
