@@ -16,7 +16,7 @@ def trace(
         Path,
         typer.Argument(
             help="Text of kvm:kvm_hvc_arm64 from ftrace, trace-cmd report, perf script, perf trace, Perfetto, "
-            "Babeltrace, bpftrace or a hist trigger; plain, .gz, .xz or .bz2; - for standard input."
+            "Babeltrace, bpftrace or a hist trigger; plain, .gz, .xz, .bz2 or .zst; - for standard input."
         ),
     ],
     lenient: Annotated[bool, typer.Option(help="Count lines that are not understood instead of stopping.")] = False,

@@ -35,7 +35,7 @@ def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Cou
 
     Args:
         path: text of ftrace, trace-cmd report, perf script, perf trace, Perfetto or Babeltrace, or counts of bpftrace
-            or a hist trigger; plain, .gz, .xz or .bz2, which is told from the first bytes. "-" is standard input.
+            or a hist trigger; plain, .gz, .xz, .bz2 or .zst, which is told from the first bytes. "-" is standard input.
         lenient: skip and count lines that are not understood instead of raising.
 
     Returns:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 
 from fastsmc.errors import TraceError
+from fastsmc.files.limits import TRACE
 from fastsmc.traces.source import MAX_LINE
 from fastsmc.traces.text import parse_trace
 from fastsmc.traces.text import trace as read_trace
@@ -78,6 +80,7 @@ def test_standard_input_that_is_closed_is_told() -> None:
         lzma.compress(LINE.encode(), lzma.FORMAT_ALONE),
         lzma.compress(LINE.encode()) + bytes(8),
         b"\xef\xbb\xbf" + LINE.encode(),
+        zstandard.ZstdCompressor().compress(LINE.encode()),
         LINE.replace("\n", "\r\n").encode("utf-16"),
         b"\xfe\xff" + LINE.encode("utf-16-be"),
         LINE.encode("utf-16-le"),
@@ -87,8 +90,8 @@ def test_standard_input_that_is_closed_is_told() -> None:
         LINE.encode("utf-32-le"),
         LINE.encode("utf-32-be"),
     ],
-    ids=["bz2", "two bz2", "lzma", "xz, padded", "BOM", "UTF-16", "UTF-16 BE", "UTF-16, no mark", "UTF-16 BE, no mark",
-         "UTF-32", "UTF-32 BE", "UTF-32, no mark", "UTF-32 BE, no mark"],
+    ids=["bz2", "two bz2", "lzma", "xz, padded", "BOM", "zstd", "UTF-16", "UTF-16 BE", "UTF-16, no mark",
+         "UTF-16 BE, no mark", "UTF-32", "UTF-32 BE", "UTF-32, no mark", "UTF-32 BE, no mark"],
 )  # fmt: skip
 def test_what_holds_text_is_read(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "t"
@@ -141,7 +144,7 @@ def test_damage_within_a_packed_file_is_told(tmp_path: Path, pack: object) -> No
     path = tmp_path / "t"
     for harmed in (data[:-20], data[:1000] + bytes(200) + data[1200:]):
         path.write_bytes(harmed)
-        with pytest.raises(TraceError, match="damaged or cut short"):
+        with pytest.raises(TraceError, match=r"(damaged|cut off) after \d+ unpacked bytes"):
             read_trace(path, lenient=True)
 
 
@@ -162,5 +165,13 @@ def test_a_line_without_end_is_one_line_that_is_not_understood(tmp_path: Path) -
 
 
 def test_a_path_with_a_zero_byte_is_refused() -> None:
-    with pytest.raises(TraceError, match="zero byte"):
+    with pytest.raises(TraceError, match="null byte"):
         read_trace("a\0b")
+
+
+def test_a_text_beyond_the_limit_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsmc.traces.source.TRACE", TRACE._replace(most_bytes=1000))
+    path = tmp_path / "t"
+    path.write_bytes(gzip.compress(LINE.encode() * 20))
+    with pytest.raises(TraceError, match=r"more than a trace has here \(.*cut it"):
+        read_trace(path, lenient=True)

@@ -308,7 +308,7 @@ def test_damaged_compression_is_an_error(tmp_path: Path, pack: object, harm: str
         packed[-6] ^= 0xFF  # gzip: checksum; xz: size of the index
     path = tmp_path / "t"
     path.write_bytes(packed)
-    with pytest.raises(TraceError, match="damaged or cut short"):
+    with pytest.raises(TraceError, match=r"(damaged|cut off) after \d+ unpacked bytes"):
         read_trace(path)
 
 
@@ -317,7 +317,6 @@ def test_damaged_compression_is_an_error(tmp_path: Path, pack: object, harm: str
     [
         (b"\x17\x08\x44tracing6\0", "trace-cmd report -i"),
         (b"PERFILE2\x68\0", "perf script -i"),
-        (b"\x28\xb5\x2f\xfd", "zstd -dc"),
     ],
 )
 def test_a_binary_recording_names_the_command_that_makes_text(tmp_path: Path, head: bytes, command: str) -> None:
@@ -330,9 +329,9 @@ def test_a_binary_recording_names_the_command_that_makes_text(tmp_path: Path, he
 
 
 def test_missing_file_and_directory_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=r"nothing\.txt: No such file"):
+    with pytest.raises(TraceError, match=r"nothing\.txt: cannot be read .No such file"):
         read_trace(tmp_path / "nothing.txt")
-    with pytest.raises(TraceError, match="Is a directory"):
+    with pytest.raises(TraceError, match="is a folder; give a file in it"):
         read_trace(tmp_path)
 
 
