@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from errno import EINVAL, ENOENT, ENOEXEC
+from errno import EINVAL, ENOEXEC
 from typing import Any, Self
 
 import numpy as np
@@ -18,25 +18,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Tables
 from fastsmc.checks import I64Array, U32Array, U64Array, whole
-from fastsmc.errors import FilterError, InputError, RegisterError
+from fastsmc.errors import InputError
 from fastsmc.facts.registers import FwKind, FwRegister
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE, STOPPED
 from fastsmc.fleet import columns
 from fastsmc.fleet.columns import FLEET, MAX_VCPU, as_host, as_hosts
 from fastsmc.fleet.filters import Filter, FilterRange, listed
-from fastsmc.fleet.filters import refusal as filter_refusal
 from fastsmc.fleet.firmware import (
     Errnos,
-    bitmap_errno,
-    find,
-    psci_version_errno,
-    refusal,
     register_words,
-    workaround_errno,
 )
-from fastsmc.fleet.interned import Inserted, InternedFilters, after_inserts
-from fastsmc.fleet.refusals import filter_refused, register_refused, run_refused
+from fastsmc.fleet.interned import Inserted, InternedFilters
+from fastsmc.fleet.judged import found, inserts_refused, judged, refused, workaround_levels
+from fastsmc.fleet.refusals import run_refused
 from fastsmc.fleet.rows import Rows
 from fastsmc.fleet.selection import Selection, selected
 from fastsmc.fleet.snapshot import Snapshot, effective_psci_version
@@ -156,10 +151,6 @@ class Fleet:
 
     # -- firmware registers ------------------------------------------------------------------------------------
 
-    def _has_register(self, row: FwRegister, vms: I64Array) -> NDArray[np.bool_]:
-        has: NDArray[np.bool_] = np.array([row.name in h.release.fw_registers for h in self.hosts])
-        return has[self.host_of_vm[vms]]
-
     def vcpus_numbered(self, vcpu: int, vms: I64Array) -> I64Array:
         """Fleet-wide index of vCPU number `vcpu` of each VM.
 
@@ -184,40 +175,16 @@ class Fleet:
         Cost: O(n_selected + n_host).
         """
         chosen = self.vms(vms)
-        row, errnos = self._found(reg, vcpu, chosen)
+        row, errnos = found(self, reg, self.vcpus_numbered(vcpu, chosen), chosen)
         if row is None or errnos.any():
-            raise self._refused(reg, row, None, chosen, errnos)
+            raise refused(self, reg, row, None, chosen, errnos)
         with self._changes:
             if row.kind is FwKind.PSCI_VERSION:
                 return self.effective_psci_version(chosen).astype(np.uint64)
             if row.kind is FwKind.BITMAP:
                 bitmap: U64Array = self.fw_bmap[chosen, row.index]
                 return bitmap
-        return self._workaround(row, chosen)
-
-    def _found(self, reg: int, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
-        """The register, and what KVM says before it looks at a value: ENOEXEC, EINVAL, ENOENT."""
-        indices = self.vcpus_numbered(vcpu, vms)
-        row, errno = find(reg)
-        is_known = np.full(vms.size, row is not None) if row is None else self._has_register(row, vms)
-        errnos = np.where(is_known, 0, errno or ENOENT)
-        return row, np.where(self.is_initialised[indices], errnos, ENOEXEC).astype(np.int16)
-
-    def _refused(
-        self, reg: int, row: FwRegister | None, words: U64Array | None, vms: I64Array, errnos: Errnos
-    ) -> RegisterError:
-        """The error for the VMs whose errno is not 0: which they are, and why the first one refuses."""
-        first = int(np.flatnonzero(errnos)[0])
-        vm, host = int(vms[first]), self.hosts[self.host_of_vm[vms[first]]]
-        value = None if words is None else int(words[first])
-        given = 0 if value is None else value
-        level, current = host.workaround, self.fw_bmap[vm]
-        reason = refusal(row, host.release, int(errnos[first]), value=given, level=level, current=current)
-        return register_refused(reg, row, value, vms, errnos, reason)
-
-    def _workaround(self, row: FwRegister, vms: I64Array) -> U64Array:
-        level: U64Array = np.array([h.workaround[row.index - 1] for h in self.hosts], np.uint64)
-        return level[self.host_of_vm[vms]]
+        return workaround_levels(self, row, chosen)
 
     def try_set_one_reg(self, reg: int, value: ArrayLike, *, vms: Selection = slice(None), vcpu: int = 0) -> Errnos:
         """KVM_SET_ONE_REG on every selected VM, each on its own: errnos, int16[n_selected], 0 where it took effect.
@@ -231,7 +198,7 @@ class Fleet:
         chosen = self.vms(vms)
         words = register_words(value, chosen.size)
         with self._changes:
-            row, errnos = self._judged(reg, words, vcpu, chosen)
+            row, errnos = judged(self, reg, words, self.vcpus_numbered(vcpu, chosen), chosen)
             good = errnos == 0
             self._store(row, words[good], chosen[good])
         return errnos
@@ -247,17 +214,10 @@ class Fleet:
         chosen = self.vms(vms)
         words = register_words(value, chosen.size)
         with self._changes:
-            row, errnos = self._judged(reg, words, vcpu, chosen)
+            row, errnos = judged(self, reg, words, self.vcpus_numbered(vcpu, chosen), chosen)
             if errnos.any():
-                raise self._refused(reg, row, words, chosen, errnos)
+                raise refused(self, reg, row, words, chosen, errnos)
             self._store(row, words, chosen)
-
-    def _judged(self, reg: int, words: U64Array, vcpu: int, vms: I64Array) -> tuple[FwRegister | None, Errnos]:
-        """The register, and what KVM_SET_ONE_REG would return on each VM. Changes nothing."""
-        row, errnos = self._found(reg, vcpu, vms)
-        if row is None:
-            return None, errnos
-        return row, np.where(errnos == 0, self._rule(row, words, vms), errnos).astype(np.int16)
 
     def _store(self, row: FwRegister | None, words: U64Array, vms: I64Array) -> None:
         """Takes over words that were judged good. Workaround levels are not kept."""
@@ -268,19 +228,6 @@ class Fleet:
             self.psci_version[vms] = words
         else:
             self.fw_bmap[vms, row.index] = words
-
-    def _rule(self, row: FwRegister, value: U64Array, vms: I64Array) -> Errnos:
-        """The errno the register's own SET rule gives: int16[n_selected]."""
-        host = self.host_of_vm[vms]
-        if row.kind is FwKind.BITMAP:
-            limit = np.array([h.release.bitmap_limit[row.index] for h in self.hosts], np.uint64)[host]
-            current = self.fw_bmap[vms, row.index]
-            return bitmap_errno(value, limit=limit, current=current, has_run=self.has_run_once[vms])
-        if row.kind is FwKind.PSCI_VERSION:
-            accepted = [h.release.psci_versions for h in self.hosts]
-            has_psci_0_2 = self.features[vms] & FEATURE_PSCI_0_2 != 0
-            return psci_version_errno(value, accepted=accepted, host=host, has_psci_0_2=has_psci_0_2)
-        return workaround_errno(value, kind=row.kind, available=self._workaround(row, vms))
 
     # -- filter, capability, first run -------------------------------------------------------------------------
 
@@ -312,7 +259,7 @@ class Fleet:
         with self._changes:
             new = self._inserted(wanted, chosen)
             if new.errnos.any():
-                raise self._filter_refused(wanted, chosen, new.errnos[new.group_of_vm])
+                raise inserts_refused(self, wanted, chosen, new.errnos[new.group_of_vm])
             self._install(new, chosen)
 
     def _inserted(self, wanted: list[FilterRange], vms: I64Array) -> Inserted:
@@ -322,16 +269,6 @@ class Fleet:
     def _install(self, new: Inserted, vms: I64Array) -> None:
         self._part_from_snapshot()
         self._filters.install(new, vms)
-
-    def _filter_refused(self, wanted: list[FilterRange], vms: I64Array, errnos: Errnos) -> FilterError:
-        """The error for the VMs that refuse some range: which they are, and why the first one refuses."""
-        refusing = np.flatnonzero(errnos.any(axis=1))
-        first_errnos = [int(row[row != 0][0]) for row in errnos[refusing]]
-        vm, r = vms[refusing[0]], int(np.flatnonzero(errnos[refusing[0]])[0])
-        rules, old = self.hosts[self.host_of_vm[vm]].release, self.filters[self.filter_of_vm[vm]]
-        before, _ = after_inserts(old, wanted[:r], rules=rules, has_run=bool(self.has_run_once[vm]))
-        reason = filter_refusal(wanted[r], first_errnos[0], old=before, rules=rules)
-        return filter_refused(wanted[r], vms[refusing], first_errnos, reason)
 
     def enable_system_suspend(self, *, vms: Selection = slice(None)) -> Errnos:
         """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND): errnos, int16[n_selected]; EINVAL before 5.19."""
