@@ -302,7 +302,7 @@ writer = threading.Thread(target=write)
 writer.start()
 done = [0, 0]
 try:
-    for _ in range(1500):
+    while sum(done) < 1500 or (not done[1] and sum(done) < 100_000):
         try:
             run()
             done[0] += 1
@@ -312,7 +312,7 @@ try:
 finally:
     ended.set()
     writer.join()
-print(sum(done), done[1] > 0)
+print(sum(done) >= 1500, done[1] > 0)
 """
 
 
@@ -322,7 +322,7 @@ def test_columns_that_are_written_to_meanwhile_are_refused_or_were_good(instrume
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", WRITES, instrument]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert (done.returncode, done.stdout) == (0, "1500 True\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
 
 
 def test_threads_that_need_the_pool_at_once_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
