@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report test soak lint mutants bench bench-pytest bench-compare clean
+.PHONY: help report test soak lowest newest lint mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -28,6 +28,20 @@ test: lint  ## what has to pass before a commit, in minutes: lint, tests, doc ex
 
 soak: $(VENV)/.installed-test  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal -m soak $(ARGS)
+
+	@$(MAKE) lowest newest
+
+# What depends on other packages or on Python itself; ARGS names other tests, ARGS=tests all.
+COMPANIONS := tests/calls tests/cli tests/dispatcher tests/files tests/fleet tests/jit tests/latency tests/reporting \
+              tests/results tests/scenario tests/whole tests/test_vm.py tests/test_kernels.py bench
+
+lowest: $(VENV)/lowest/.installed  ## tests with the lowest versions that pyproject.toml allows
+	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/lowest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/lowest/cache' \
+	    $(VENV)/lowest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
+
+newest: $(VENV)/newest/.installed  ## tests on the newest Python that is installed, with the newest versions allowed
+	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/newest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/newest/cache' \
+	    $(VENV)/newest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
 
 mutants: $(VENV)/.installed-test  ## break one rule at a time, and see that the tests notice; ARGS=--resume goes on
 	@$(RUN) $(PY) -m tools.mutate $(ARGS)
@@ -71,3 +85,22 @@ $(VENV)/.installed-test: pyproject.toml $(VENV)/.created
 	@echo 'installing fastsmc and its test tools into $(VENV) (the first time only, about a minute)' >&2
 	@$(PIP) install --editable '.[test]'
 	@touch $(VENV)/.installed-base $@
+
+$(VENV)/lowest/.installed: pyproject.toml tools/lowest.py $(VENV)/.created
+	@echo 'installing the lowest versions into $(VENV)/lowest (the first time only, about a minute)' >&2
+	@$(PYTHON) -m venv --clear $(VENV)/lowest
+	@$(PY) -m tools.lowest > $(VENV)/lowest/constraints.txt
+	@$(VENV)/lowest/bin/python -m pip --disable-pip-version-check --quiet --no-input install \
+	    --constraint $(VENV)/lowest/constraints.txt --editable '.[test]'
+	@touch $@
+
+# The newest of those on PATH and those that pyenv keeps; the Python that made .venv, where no newer one runs.
+NEWEST = $(shell for n in 14 13 12; do \
+             for python in python3.$$n "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.$$n.*/bin/python; do \
+                 $$python -c 'import ensurepip, venv' 2>/dev/null && echo $$python && exit; done; done)
+
+$(VENV)/newest/.installed: pyproject.toml $(VENV)/.created
+	@echo 'installing the newest versions into $(VENV)/newest (the first time only, about a minute)' >&2
+	@$(or $(NEWEST),$(PYTHON)) -m venv --clear $(VENV)/newest
+	@$(VENV)/newest/bin/python -m pip --disable-pip-version-check --quiet --no-input install --editable '.[test]'
+	@touch $@
