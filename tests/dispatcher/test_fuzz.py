@@ -22,7 +22,7 @@ SECONDS = 45
 
 
 def test_some_rounds() -> None:
-    done = fuzz_dispatch.run(1, rounds=10)
+    done = fuzz_dispatch.run(1, rounds=10, narrow=False)
     assert (done.rounds, done.switched > 0) == (10, True)
 
 
@@ -33,7 +33,7 @@ def test_a_difference_is_told_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> 
     whole = Vm.call
     monkeypatch.setattr(Vm, "call", lambda self, v, func_id, *rest: whole(self, v, func_id ^ 1, *rest))
     with pytest.raises(AssertionError, match=r"seed \d+: verdicts: call \d+ differs"):
-        fuzz_dispatch.run(1, rounds=20)
+        fuzz_dispatch.run(1, rounds=20, narrow=False)
 
 
 @pytest.mark.soak(f"{SECONDS} s of rounds on each level of CPU; make test makes 10 rounds on this one")
