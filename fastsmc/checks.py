@@ -32,14 +32,18 @@ BoolArray = NDArray[np.bool_]
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
-_RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
-_MOST_NUMBERS = 1 << 20
-"""Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
+_RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999}))?", re.ASCII)
+_LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
+"""The largest number in a text, and how many it may stand for; more is a slip of the pen such as 1-10000000000."""
 
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, cut after 60 characters."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value).split())
+    except (ValueError, RecursionError):  # Python writes no number of thousands of digits, and no list in so many lists
+        is_number = isinstance(value, int)
+        return f"a number of {value.bit_length()} bits" if is_number else f"a {type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -132,7 +136,7 @@ def not_among(name: str, value: object, allowed: list[str]) -> str:
     return f"{name} is {shown(value)}: it must be one of {listed}{meant}"
 
 
-def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:
+def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _LAST_NUMBER) -> list[int]:
     """The numbers that a text such as "1,2,4-8" or "1..4" stands for, in the order in which they are written.
 
     Raises:

@@ -121,9 +121,7 @@ def test_checkpoints_of_two_logs_that_are_not_one_migrations_are_refused(tmp_pat
     first, second = tmp_path / "a.log", tmp_path / "b.log"
     first.write_text(checkpoint("dst-precopy-loadvm-completed", 9))
     second.write_text(checkpoint("dst-precopy-bh-vm-started", 4))
-    with pytest.raises(
-        TraceError, match=r"dst-precopy-bh-vm-started .line 1. comes 5000000 us before dst-precopy"
-    ):
+    with pytest.raises(TraceError, match=r"dst-precopy-bh-vm-started .line 1. comes 5000000 us before dst-precopy"):
         with_logs(downtime(182, n_vcpu=1, link=Link(10)), [read_downtime_log(path) for path in (first, second)])
 
 
