@@ -32,6 +32,10 @@ BoolArray = NDArray[np.bool_]
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
+_UNSHOWN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 _RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999}))?", re.ASCII)
 _LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
 """The largest number in a text, and how many it may stand for; more is a slip of the pen such as 1-10000000000."""
@@ -45,6 +49,18 @@ def shown(value: object) -> str:
         is_number = isinstance(value, int)
         return f"a number of {value.bit_length()} bits" if is_number else f"a {type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def escaped(text: str) -> str:
+    """A text that may be printed: what a terminal would obey or not show is written as Python writes it.
+
+    These are control characters but for line ends and tabs, bidi overrides, characters of no width, and lone
+    surrogates, which stand for bytes that are no text.
+
+    >>> escaped("\\x1b[31mred")
+    '\\\\x1b[31mred'
+    """
+    return _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def whole(
