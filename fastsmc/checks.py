@@ -46,8 +46,9 @@ def shown(value: object) -> str:
     try:
         text = " ".join(repr(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value).split())
     except (ValueError, RecursionError):  # Python writes no number of thousands of digits, and no list in so many lists
-        is_number = isinstance(value, int)
-        return f"a number of {value.bit_length()} bits" if is_number else f"a {type(value).__name__} too large to show"
+        if isinstance(value, int):
+            return f"a number of {value.bit_length()} bits"
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

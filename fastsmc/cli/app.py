@@ -68,11 +68,16 @@ def _ended() -> str | int | None:
 
 
 def _output_failed(error: OSError) -> int:
-    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written."""
-    with suppress(OSError, ValueError):  # ValueError: a standard output that is no file
+    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written, or no folder is there."""
+    with suppress(OSError, ValueError, AttributeError):  # ValueError: a standard output that is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered is dropped at exit
     if isinstance(error, BrokenPipeError):
         return 0
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        print("fastsmc: the current folder was deleted: change to one that exists", file=sys.stderr)
+        return 3
     print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
     return 3
 

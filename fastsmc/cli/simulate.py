@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.checks import escaped
 from fastsmc.cli.progress import progress
 from fastsmc.cli.terminal import width
 from fastsmc.errors import InputError
@@ -122,7 +123,7 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
     if out is not None:
         contents[out] = files.to_json(done.run())
     if per_vm is not None and (table := done.vm_table()) is not None:
-        contents[per_vm] = files.to_csv(table)
+        contents[per_vm] = escaped(files.to_csv(table))
     for path, content in contents.items():
         files.write_files(path.parent, {path.name: content.encode()})
     return list(contents)

@@ -48,9 +48,9 @@ def shown() -> Iterator[None]:
     """Standard output and error with everything escaped; one that is closed stays so."""
     with contextlib.ExitStack() as stack:
         if sys.stdout is not None and not isinstance(sys.stdout, Shown):
-            stack.enter_context(contextlib.redirect_stdout(Shown(sys.stdout)))  # type: ignore[type-var]
+            stack.enter_context(contextlib.redirect_stdout(Shown(sys.stdout)))
         if sys.stderr is not None and not isinstance(sys.stderr, Shown):
-            stack.enter_context(contextlib.redirect_stderr(Shown(sys.stderr)))  # type: ignore[type-var]
+            stack.enter_context(contextlib.redirect_stderr(Shown(sys.stderr)))
         yield
 
 

@@ -182,6 +182,6 @@ def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
         raise InputError(message) from error
     except ValueError as error:  # of int(): a number of thousands of digits
         found = _LONG_NUMBER.search(text)
-        line = text.count("\n", 0, found.start()) + 1 if found else 1
-        message = f"{path}:{line}: a number of thousands of digits: {what} has numbers of up to 20"
+        at = text.count("\n", 0, found.start()) + 1 if found else 1
+        message = f"{path}:{at}: a number of thousands of digits: {what} has numbers of up to 20"
         raise InputError(message) from error

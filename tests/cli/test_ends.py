@@ -40,7 +40,7 @@ def shell(command: str, cwd: Path | None = None, **changed: str | None) -> subpr
     """What a command in bash ends with; $F is the program."""
     changed["F"] = f"{sys.executable} -m fastsmc"
     return subprocess.run(
-        ["bash", "-c", command], capture_output=True, env=environment(**changed), cwd=cwd, timeout=120, check=False
+        ["bash", "-c", command], capture_output=True, env=environment(**changed), cwd=cwd, timeout=300, check=False
     )
 
 
@@ -132,34 +132,28 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"TMPDIR": "/nowhere"},
-        {"TMPDIR": "/proc"},
-        {"HOME": None, "XDG_CACHE_HOME": None},
-        {"HOME": "/nowhere", "XDG_CACHE_HOME": None},
-        {"HOME": "/proc", "XDG_CACHE_HOME": "/proc"},
-        {"LANG": "C", "LC_ALL": "C"},
-        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"PYTHONIOENCODING": "ascii"},
-        {"COLUMNS": "0"},
-        {"COLUMNS": "1"},
-        {"TERM": None},
-        {"TERM": "dumb"},
-    ],
-    ids=str,
+ENVIRONMENTS: tuple[dict[str, str | None], ...] = (
+    {"TMPDIR": "/nowhere", "HOME": "/nowhere"},
+    {"TMPDIR": "/proc", "HOME": None},
+    {"LANG": "C", "LC_ALL": "C", "TERM": None},
+    {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"PYTHONIOENCODING": "ascii", "COLUMNS": "0", "TERM": "dumb"},
 )
+
+
+@pytest.mark.parametrize("changed", ENVIRONMENTS, ids=str)
 def test_no_environment_is_an_error(changed: dict[str, str | None]) -> None:
-    for command in (
-        f"trace {TRACE}",
-        "simulate --show-profile neoverse-n1",
-        f"simulate {SCENARIO} --calls 10",
-        "--help",
-    ):
+    for command in (f"trace {TRACE}", "simulate --show-profile neoverse-n1"):
         done = shell(f"$F {command}", **changed)
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
         assert done.stdout
+
+
+@pytest.mark.soak("a minute of compiling without a folder for compiled code; make test runs what compiles nothing")
+@pytest.mark.parametrize("home", ["/nowhere", "/proc"])
+def test_without_a_home_kernels_are_compiled_each_time(home: str) -> None:
+    done = shell(f"$F simulate {SCENARIO} --calls 10", HOME=home, TMPDIR=home, XDG_CACHE_HOME=None)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
 
 
 def test_a_folder_that_was_deleted_is_no_place_to_fail_in(tmp_path: Path) -> None:
@@ -167,22 +161,27 @@ def test_a_folder_that_was_deleted_is_no_place_to_fail_in(tmp_path: Path) -> Non
     gone.mkdir()
     for command, code in (
         ("explain 0x84000000", 0),
-        (f"trace {TRACE}", 0),
         ("trace nowhere.txt", 3),
-        (f"simulate {SCENARIO} --calls 10", 0),
-        (f"simulate {SCENARIO} --calls 10 --profile nowhere.toml", 3),
-        (f"simulate {SCENARIO} --calls 10 --out run.json", 3),
+        (f"simulate {SCENARIO} --calls 10", 3),
         ("report --data nowhere.json", 3),
-        ("report --sizes 1", 2),
-        ("verify nowhere", 3),
     ):
         gone.mkdir(exist_ok=True)
         done = shell(f"rmdir {gone}; $F {command}", cwd=gone)
         assert (done.returncode, b"Traceback" in done.stderr) == (code, False), done.stderr
+        if "--calls" in command:  # Numba asks for it when it compiles or loads what was compiled
+            assert done.stderr == b"fastsmc: the current folder was deleted: change to one that exists\n"
 
 
-@pytest.mark.parametrize("encoding", [{"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}])
-@pytest.mark.parametrize("command", ["trace", "simulate", "explain", "verify", "migrate inspect", "report --data"])
+@pytest.mark.parametrize(
+    ("command", "encoding"),
+    [
+        ("trace", {"LC_ALL": "C.UTF-8"}),
+        ("trace", {"LC_ALL": "C"}),
+        ("trace", {"PYTHONIOENCODING": "ascii"}),
+        *((command, {"LC_ALL": "C.UTF-8"}) for command in ("simulate", "explain", "verify", "migrate inspect")),
+        ("report --data", {"LC_ALL": "C.UTF-8"}),
+    ],
+)
 def test_names_that_are_no_text_are_shown_escaped(command: str, encoding: dict[str, str]) -> None:
     name = r"$'a\xff\x1b[31m\xe2\x80\xaeb.txt'"
     done = shell(f"$F {command} {name}", **encoding)
@@ -193,7 +192,7 @@ def test_names_that_are_no_text_are_shown_escaped(command: str, encoding: dict[s
     assert rb"\x1b" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [r"$'divine\x1b[31m'", r"$'--no\x1b[31m'", r"verify --hosts $'\x1b[31m'"])
+@pytest.mark.parametrize("arguments", [r"$'divine\x1b[31m'", r"$'--no\x1b[31m'", r"scope --vcpus 4 $'\x1b[31m'"])
 def test_words_that_are_no_command_are_shown_escaped(arguments: str) -> None:
     done = shell(f"$F {arguments}")
     assert done.returncode == 2

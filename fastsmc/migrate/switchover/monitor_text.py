@@ -64,7 +64,8 @@ def answer_of(text: str, where: str) -> dict[str, Any]:
         match = _LINE.fullmatch(line[:300])
         if match is None:
             continue
-        name, new = match[1], {"ram": {}}
+        name = match[1]
+        new: dict[str, Any] = {"ram": {}}
         if name in _HEADS and "status" in found:
             found, line_of = {"ram": {}}, {}
         _hmp(name, match[2], new)
