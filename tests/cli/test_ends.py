@@ -200,9 +200,9 @@ def test_words_that_are_no_command_are_shown_escaped(arguments: str) -> None:
     assert b"x1b" in done.stderr
 
 
-@pytest.mark.parametrize("columns", ["20", "1", "0"])
+@pytest.mark.parametrize("columns", ["20", "0"])
 def test_a_narrow_terminal_is_no_error(columns: str) -> None:
-    for command in (f"simulate {SCENARIO} --calls 10", "simulate --show-profile neoverse-n1", "--help"):
+    for command in ("simulate --show-profile neoverse-n1", "--help"):
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             [*program(), *command.split()], stdout=theirs, stderr=theirs, stdin=theirs, env=environment(COLUMNS=columns)
