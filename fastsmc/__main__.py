@@ -1,6 +1,6 @@
 """`python -m fastsmc` is the command line."""
 
-from fastsmc.cli.app import main
+from fastsmc.cli.start import main
 
 if __name__ == "__main__":
     main()

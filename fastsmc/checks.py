@@ -39,14 +39,24 @@ _LONGEST = 80
 """Characters of a wrong word that are compared with others."""
 _MOST_FILES = 1000
 """Files of a folder that are compared with a missing one."""
-_RANGE = re.compile(r"(\d+)(?:\s*(?:-|\.\.)\s*(\d+))?", re.ASCII)
-_MOST_NUMBERS = 1 << 20
-"""Numbers that a text may stand for; more is a slip of the pen such as 1-10000000000."""
+_UNSHOWN = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999}))?", re.ASCII)
+_LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
+"""The largest number in a text, and how many it may stand for; more is a slip of the pen such as 1-10000000000."""
 
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, cut after 60 characters."""
-    return cut(" ".join(repr(value).split()))
+    try:
+        text = " ".join(repr(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value).split())
+    except (ValueError, RecursionError):  # Python writes no number of thousands of digits, and no list in so many lists
+        if isinstance(value, int):
+            return f"a number of {value.bit_length()} bits"
+        return f"a {type(value).__name__} too large to show"
+    return cut(text)
 
 
 def cut(text: str) -> str:
@@ -56,6 +66,18 @@ def cut(text: str) -> str:
     ('6.12', 61)
     """
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def escaped(text: str) -> str:
+    """A text that may be printed: what a terminal would obey or not show is written as Python writes it.
+
+    These are control characters but for line ends and tabs, bidi overrides, characters of no width, and lone
+    surrogates, which stand for bytes that are no text.
+
+    >>> escaped("\\x1b[31mred")
+    '\\\\x1b[31mred'
+    """
+    return _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def whole(
@@ -165,7 +187,7 @@ def near_file(path: str | os.PathLike[str]) -> str:
     return f"; did you mean {missing.parent / close[0]}?" if close else ""
 
 
-def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _MOST_NUMBERS) -> list[int]:
+def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _LAST_NUMBER) -> list[int]:
     """The numbers that a text such as "1,2,4-8" or "1..4" stands for, in the order in which they are written.
 
     Raises:

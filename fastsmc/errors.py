@@ -1,7 +1,7 @@
 """Every error fastsmc raises on purpose, each with the exit code the command line ends with.
 
 Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input (file, array, value), 4 a check failed, 5 what was asked
-cannot be known, 130 interrupted.
+cannot be known, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations

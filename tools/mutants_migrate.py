@@ -88,8 +88,14 @@ MUTANTS_MIGRATE = [
         ("if None not in gaps and", "if gaps[0] is not None and"),
         ("min(query.downtime_ms, wire_ms)", "wire_ms"),
     ),
+    *in_file("migrate/switchover/trace_log.py", ("        log.save.clear()\n", "")),
     *in_file(
-        "migrate/switchover/trace_log.py", ("if at < latest:", "if at > latest:"), ("        log.save.clear()\n", "")
+        *(
+            "migrate/switchover/trace_order.py",
+            ("if passed < 0:", "if passed > 0:"),
+            ("us > passed + _SLACK_US", "False"),
+        ),
+        *(("if name in end.lines:", "if False:"), ("            if closing in end.lines:", "            if False:")),
     ),
     *in_file("migrate/growth/global_map.py", ("repeats = n_global * (n_vcpu - 1)", "repeats = n_global * n_vcpu")),
     *in_file(

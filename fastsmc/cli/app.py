@@ -1,6 +1,7 @@
 """The command line: parses, calls the library, prints. Results go to stdout, everything else to stderr.
 
-Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted.
+Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted, 143
+terminated.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import typer
 
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import services as cli_services
+from fastsmc.cli import terminal
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
 from fastsmc.cli.migrate.app import app as migrate
@@ -38,12 +40,13 @@ app.add_typer(migrate, name="migrate")
 def main() -> None:
     """Runs the command line; errors of ours end in one sentence and their exit code."""
     code: str | int | None = 0
-    try:
-        code = _ended()
-        if sys.stdout is not None:  # closed from the start: fastsmc … >&-
-            sys.stdout.flush()
-    except OSError as error:
-        code = _output_failed(error) or code
+    with terminal.shown():
+        try:
+            code = _ended()
+            if sys.stdout is not None:  # closed from the start: fastsmc … >&-
+                sys.stdout.flush()
+        except OSError as error:
+            code = _output_failed(error) or code
     sys.exit(code)
 
 
@@ -58,15 +61,23 @@ def _ended() -> str | int | None:
     except FastsmcError as error:
         print(f"fastsmc: {error}", file=sys.stderr)
         return error.exit_code
+    except MemoryError as error:
+        print(f"fastsmc: not enough memory: {str(error) or 'ask for less at a time'}", file=sys.stderr)
+        return FastsmcError.exit_code
     return 0
 
 
 def _output_failed(error: OSError) -> int:
-    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written."""
-    with suppress(OSError, ValueError):  # ValueError: a standard output that is no file
+    """0 when the reader of our output has gone; 3 and a sentence when it cannot be written, or no folder is there."""
+    with suppress(OSError, ValueError, AttributeError):  # ValueError: a standard output that is no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered is dropped at exit
     if isinstance(error, BrokenPipeError):
         return 0
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        print("fastsmc: the current folder was deleted: change to one that exists", file=sys.stderr)
+        return 3
     print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
     return 3
 

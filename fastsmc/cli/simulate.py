@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import textwrap
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.checks import escaped
 from fastsmc.cli.progress import progress
+from fastsmc.cli.terminal import width
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,13 +52,10 @@ def _show_profile(value: str | None) -> None:
 
 
 def _wrapped(text: str) -> list[str]:
-    width = _width()
-    return [text] if width is None else textwrap.wrap(text, width - 4, break_long_words=False, break_on_hyphens=False)
-
-
-def _width() -> int | None:
-    """Columns of the terminal; None where the output is none, and lines stay whole for the next program."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    columns = width()
+    if columns is None:
+        return [text]
+    return textwrap.wrap(text, columns - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def simulate(
@@ -107,12 +105,13 @@ def simulate(
     from fastsmc.latency import simulate as simulated
 
     n_thread = threads or n_core()
-    done = _interruptible(partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread))
+    work = partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread)
+    done, is_interrupted = _interruptible(work)
     written = _saved(done, out, per_vm)
-    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))
+    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(width()))
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
-    if done.is_partial:
+    if is_interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -124,7 +123,7 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
     if out is not None:
         contents[out] = files.to_json(done.run())
     if per_vm is not None and (table := done.vm_table()) is not None:
-        contents[per_vm] = files.to_csv(table)
+        contents[per_vm] = escaped(files.to_csv(table))
     for path, content in contents.items():
         files.write_files(path.parent, {path.name: content.encode()})
     return list(contents)
@@ -138,14 +137,19 @@ def _check_outputs(*paths: Path | None) -> None:
             raise InputError(msg)
 
 
-def _interruptible(work: Callable[..., Simulation]) -> Simulation:
-    """Runs the work in a second thread, because Python sees Ctrl-C only when the main thread is in no kernel."""
+def _interruptible(work: Callable[..., Simulation]) -> tuple[Simulation, bool]:
+    """Runs the work in a second thread, because Python sees Ctrl-C only when the main thread is in no kernel.
+
+    Returns:
+        What came out, and whether Ctrl-C was pressed, be it too late to stop anything.
+    """
     try:
         with progress("simulating") as show, _interrupts() as stop:
-            return ThreadPoolExecutor(1).submit(work, progress=show, stop=stop).result()
-    except KeyboardInterrupt:
+            return ThreadPoolExecutor(1).submit(work, progress=show, stop=stop).result(), stop()
+    except (KeyboardInterrupt, SystemExit) as end:
+        code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else INTERRUPTED
         sys.stderr.flush()
-        os._exit(INTERRUPTED)  # an orderly exit waits for threads, and they for their chunk
+        os._exit(code)  # an orderly exit waits for threads, and they for their chunk
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from functools import partial
 from fastsmc.checks import whole
 from fastsmc.errors import InputError
 from fastsmc.jit.threads import n_core, share
+from fastsmc.latency import memory
 from fastsmc.latency.group import Group, group_of
 from fastsmc.latency.outcome import CallKind, GroupOutcome, outcome_of
 from fastsmc.latency.overcommit import find_runnable
@@ -52,8 +53,8 @@ def simulate(
         stop: asked between chunks of work; once it says True the run ends, with what it has.
 
     Raises:
-        InputError: a scenario with problems, an open workload that has no steady state, no thread, or a seed, calls or
-            a profile beside a scenario that is loaded.
+        InputError: a scenario with problems, an open workload that has no steady state, more memory than there is, no
+            thread, or a seed, calls or a profile beside a scenario that is loaded.
 
     Cost: 5 to 10 ns a call where many VMs are alike and of few vCPUs, 50 to 150 ns where they are not; memory does not
     grow with the number of calls.
@@ -65,6 +66,7 @@ def simulate(
         raise InputError(msg)
     whole("threads", threads, first=1, last=MOST_THREADS)
     groups = [group_of(scenario, given) for given in scenario.groups]
+    memory.check(scenario, groups, threads)
     check_stable(scenario, groups)
     runnable = find_runnable(scenario, groups)
     if runnable is not None:

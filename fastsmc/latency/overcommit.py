@@ -67,7 +67,7 @@ class _Pilot:
         self.begin()
 
     def begin(self) -> None:
-        self.vms = OneByOne(self.group, slice(0, self.n_vm), self.quota)
+        self.vms = OneByOne(self.group, slice(0, self.n_vm), self.quota, ROUNDS * self.n_step)
         self.then = np.zeros(self.n_vm)
 
     def shares(self) -> Shares:

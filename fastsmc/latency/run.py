@@ -96,17 +96,27 @@ class Quota:
     first_vcpu: int
 
 
-def parts_of(group: Group) -> list[slice]:
-    """The parts of a group: blocks of lanes, or as many whole VMs as make a chunk."""
-    n_vm = group.given.count
+def part_width(group: Group) -> int:
+    """VMs of a part: a block of lanes, or as many whole VMs as make a chunk."""
     width = group.block if group.is_lanes else max(1, min(64, CHUNK // (64 * group.given.vcpus)))
+    return min(width, group.given.count)
+
+
+def n_part(group: Group) -> int:
+    """How many parts a group has."""
+    return -(-group.given.count // part_width(group))
+
+
+def parts_of(group: Group) -> list[slice]:
+    """The parts of a group."""
+    n_vm, width = group.given.count, part_width(group)
     return [slice(first, min(first + width, n_vm)) for first in range(0, n_vm, width)]
 
 
 def n_chunk(group: Group, part: slice, quota: Quota) -> int:
     """How often `run_part` asks whether to go on."""
     chunk = _chunk(part.stop - part.start)
-    return sum(-(-n_step // chunk) for n_step in _steps(group, quota))
+    return sum(-(-n_step // chunk) for n_step in steps_of(group, quota))
 
 
 def _chunk(n_vm: int) -> int:
@@ -114,7 +124,7 @@ def _chunk(n_vm: int) -> int:
     return max(CHUNK // n_vm, 1)
 
 
-def _steps(group: Group, quota: Quota) -> tuple[int, int]:
+def steps_of(group: Group, quota: Quota) -> tuple[int, int]:
     """Calls of a VM that are not counted, and then those that are."""
     if group.script is not None:
         return 0, group.script.tables[0].size
@@ -129,7 +139,7 @@ def run_part(
     Where it was stopped before, the calls counted until then count; those of the warm-up do not.
     """
     vms = _Lanes(group, part, quota) if group.is_lanes else OneByOne(group, part, quota)
-    n_warm, n_call = _steps(group, quota)
+    n_warm, n_call = steps_of(group, quota)
     per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
@@ -206,10 +216,20 @@ class _Lanes(_Vms):
         return first
 
 
-class OneByOne(_Vms):
-    """VMs for `kernels.each`."""
+def n_slot(group: Group, n_call: int) -> int:
+    """Workers that a VM which makes so many calls can tell from more: one of them is always free."""
+    most = group.given.vcpus if group.law[entries.IS_CLOSED] else n_call
+    return min(group.n_worker, most + 1)
 
-    def __init__(self, group: Group, part: slice, quota: Quota) -> None:
+
+class OneByOne(_Vms):
+    """VMs for `kernels.each`.
+
+    Args:
+        n_call: calls that each VM will make; those of the quota unless given.
+    """
+
+    def __init__(self, group: Group, part: slice, quota: Quota, n_call: int | None = None) -> None:
         super().__init__(group, part, quota)
         vcpus = group.given.vcpus
         shape = self.n_vm, 1 << (vcpus - 1).bit_length()
@@ -226,7 +246,7 @@ class OneByOne(_Vms):
             self.script = group.script.tables
             clock[:, :vcpus], self.position[:, :vcpus] = group.script.first_ns, group.script.first_step
         self.clock, self.stream, self.left = clock, stream, left
-        self.free = np.zeros((self.n_vm, group.n_worker))
+        self.free = np.zeros((self.n_vm, n_slot(group, sum(steps_of(group, quota)) if n_call is None else n_call)))
         self.rows = part
 
     def kernel(self, n_step: int, per_vm: Any, by_part: Any, n_of_class: Any, some: Any) -> None:

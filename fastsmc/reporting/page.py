@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from fastsmc.checks import escaped
 from fastsmc.reporting import heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, to_png, to_svg
@@ -48,11 +49,11 @@ def write(run: Run, folder: Path) -> Path:
         *study.pictures(run),
     ]
     svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
-    content = {f"{name}.svg": svg.encode() for name, svg in svgs.items()}
+    texts = {f"{name}.svg": svg for name, svg in svgs.items()}
+    texts |= {f"{name}.csv": to_csv(table) for name, table in run.tables.items()}
+    texts |= {DATA: to_json(run), "columns.csv": columns_csv(run), PAGE: render(run, pictures, svgs)}
+    content = {name: escaped(text).encode() for name, text in texts.items()}
     content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
-    content |= {f"{name}.csv": to_csv(table).encode() for name, table in run.tables.items()}
-    content |= {DATA: to_json(run).encode(), "columns.csv": columns_csv(run).encode()}
-    content[PAGE] = render(run, pictures, svgs).encode()
     write_files(Path(folder), content)
     return Path(folder) / PAGE
 

@@ -27,6 +27,8 @@ _KEYS = (
 )  # fmt: skip
 _NEWEST = f"{NEWEST[0]}.{NEWEST[1]}"
 _MAX = (1 << 32) - 1
+_MAX_GROUPS, _MAX_RANGES = 1024, 4096
+"""Each group is set up once, range by range where one is refused: some ms."""
 _MAX_VCPUS = 1 << 16
 """vCPUs of one VM: 128 times what KVM takes. Scripts are made for each number of vCPUs."""
 
@@ -36,13 +38,18 @@ def read_groups(value: object, plans: Mapping[str, Draft], profile: Profile, pro
     if not isinstance(value, list) or not value:
         problems.add(("vms",), f"it is {brief(value)}", "add at least one [[vms]] table")
         return ()
-    groups = [_group(row, ("vms", index), plans, profile, problems) for index, row in enumerate(value)]
-    names = [group.name for group in groups]
+    if not problems.no_more_than(value, _MAX_GROUPS, ("vms",), "make one group of VMs that are alike"):
+        return ()
+    groups = [
+        _group(row, ("vms", index), plans, profile, problems) for index, row in enumerate(value) if not problems.is_full
+    ]
+    names = set[str]()
     for index, group in enumerate(groups):
-        if group.name in names[:index]:
+        if group.name in names:
             problems.add(
-                ("vms", index, "name"), f"another group is called {group.name!r}", "give each a name of its own"
+                ("vms", index, "name"), f"another group is called {brief(group.name)}", "give each a name of its own"
             )
+        names.add(group.name)
     if (total := sum(group.count * group.vcpus for group in groups)) > _MAX:
         problems.add(("vms",), f"{total} vCPUs in all", f"they must be {_MAX} or fewer")
     return tuple(groups)
@@ -116,7 +123,10 @@ def _filter(value: object, path: Path, problems: Problems) -> tuple[FilterRange,
     if not isinstance(value, list):
         problems.add(path, f"it is {brief(value)}", "it must be a list of tables with base, count and action")
         return ()
-    return tuple(found for i, row in enumerate(value) if (found := _range(row, (*path, i), problems)) is not None)
+    if not problems.no_more_than(value, _MAX_RANGES, path, "join ranges that meet"):
+        return ()
+    rows = (_range(row, (*path, i), problems) for i, row in enumerate(value) if not problems.is_full)
+    return tuple(row for row in rows if row is not None)
 
 
 def _range(value: object, path: Path, problems: Problems) -> FilterRange | None:

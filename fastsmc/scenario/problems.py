@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,16 @@ from fastsmc.checks import shown as shown_value
 from fastsmc.errors import InputError
 from fastsmc.scenario.toml_lines import Path as KeyPath
 from fastsmc.scenario.toml_lines import key_lines
+
+MAX_BYTES = 1 << 20
+"""Of a TOML file: a sanity bound of ours. A filter of 3,000 ranges has 200 kB."""
+_MOST_LISTED = 100
+"""Problems that one message tells."""
+_LONGEST_KEY = 80
+_MOST_DOTS = 32
+_DEEP_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{_MOST_DOTS},}}[\w\"'-]", re.ASCII)
+"""A key of so many parts, of which tomllib makes as many tables, in a time that grows with their square."""
+_LONG_NUMBER = re.compile(r"[0-9][0-9_]{1000}", re.ASCII)
 
 
 class Problems:
@@ -26,7 +37,10 @@ class Problems:
     def __init__(self, where: str, text: str = "") -> None:
         self.where = where
         self.found: list[tuple[int, str]] = []
-        self._lines = key_lines(text) if text else {}
+        try:
+            self._lines = key_lines(text) if text else {}
+        except RecursionError:  # lists within lists, as deep as tomllib reads them
+            self._lines = {}
 
     def line(self, path: KeyPath) -> int:
         """Line of a key, or of the nearest table around it that has one; 0: not known."""
@@ -38,22 +52,30 @@ class Problems:
         place = f"{self.where}:{line}" if line else self.where
         self.found.append((line, f"{place}: {shown(path)}: {what}" + (f": {remedy}" if remedy else "")))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more of them would be counted and not told."""
+        return len(self.found) > _MOST_LISTED
+
     def raise_any(self) -> None:
         """Raises one InputError of all problems, in the order of their lines, if there are any."""
         if not self.found:
             return
         texts = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda problem: problem[0])))
         head = f"{len(texts)} problems in {self.where}:\n" if len(texts) > 1 else ""
-        raise InputError(head + "\n".join(texts))
+        more = [f"and {len(texts) - _MOST_LISTED} more"] if texts[_MOST_LISTED:] else []
+        raise InputError(head + "\n".join(texts[:_MOST_LISTED] + more))
 
     # -- values ------------------------------------------------------------------------------------------------
 
     def unknown_keys(self, table: Mapping[str, Any], path: KeyPath, known: Iterable[str]) -> None:
         """Notes every key a table should not have, with the name that was perhaps meant."""
         names = list(known)
-        for key in table:
-            if key not in names:
-                self.add((*path, key), "no such key", meant(key, names))
+        unknown = [key for key in table if key not in names]
+        for key in unknown[:_MOST_LISTED]:
+            self.add((*path, key), "no such key", meant(key, names))
+        if unknown[_MOST_LISTED:]:
+            self.add(path, f"{len(unknown) - _MOST_LISTED} more keys that are none of its own", "leave them out")
 
     def table(self, value: object, path: KeyPath) -> dict[str, Any]:
         """A table, or an empty one and a note."""
@@ -82,6 +104,12 @@ class Problems:
         self.add(path, f"it is {brief(value)}", f"it must be a finite number{of_unit}, {limit}")
         return default
 
+    def no_more_than(self, value: Sequence[object] | Mapping[str, Any], most: int, path: KeyPath, remedy: str) -> bool:
+        """Whether a list or a table is not too long to be read one by one; a note if it is."""
+        if len(value) > most:
+            self.add(path, f"it has {len(value)} entries", f"at most {most} are read; {remedy}")
+        return len(value) <= most
+
     def choice(self, value: object, path: KeyPath, known: Iterable[str], *, default: str) -> str:
         """One of some words, or the default and a note."""
         names = list(known)
@@ -100,7 +128,7 @@ class Problems:
 
 def shown(path: KeyPath) -> str:
     """A path as it is read: vms[0].filter[1].base."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_KEY]}" for part in path)
     return text.removeprefix(".") or "the file"
 
 
@@ -111,7 +139,7 @@ def brief(value: object) -> str:
 
 def meant(given: object, names: list[str]) -> str:
     """The remedy for a word that is none of some names: close ones, or all."""
-    close = get_close_matches(str(given), names, n=3, cutoff=0.7)
+    close = get_close_matches(given, names, n=3, cutoff=0.7) if isinstance(given, str) else []
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"it must be one of {', '.join(names)}" if names else "leave it out"
@@ -124,17 +152,36 @@ def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
         InputError: it cannot be read, is no UTF-8 or no TOML.
     """
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        message = f"{path}: {error.strerror or error}: give the path of {what}, a TOML file"
-        raise InputError(message) from error
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         message = f"{path}: not UTF-8 text (byte {error.start}): {what} is a TOML file"
         raise InputError(message) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"{path}: {reason}: give the path of {what}, a TOML file"
+        raise InputError(message) from error
+    if len(data) > MAX_BYTES:
+        message = f"{path}: over {MAX_BYTES} bytes: {what} has a few thousand"
+        raise InputError(message)
+    if (deep := _DEEP_KEY.search(text)) is not None:
+        message = (
+            f"{path}:{text.count(chr(10), 0, deep.start()) + 1}: a key of over {_MOST_DOTS} parts: {what} has none"
+        )
+        raise InputError(message)
     try:
         return text, tomllib.loads(text)
+    except RecursionError:
+        message = f"{path}: nested too deeply: {what} has a few levels"
+        raise InputError(message) from None
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).partition(" (at line ")
         line = place.partition(",")[0]
         message = f"{path}:{line or len(text.splitlines())}: {reason}: {what} must be TOML"
+        raise InputError(message) from error
+    except ValueError as error:  # of int(): a number of thousands of digits
+        found = _LONG_NUMBER.search(text)
+        at = text.count("\n", 0, found.start()) + 1 if found else 1
+        message = f"{path}:{at}: a number of thousands of digits: {what} has numbers of up to 20"
         raise InputError(message) from error

@@ -15,7 +15,7 @@ from fastsmc.scenario.groups import read_groups
 from fastsmc.scenario.model import HostCores, VmGroup
 from fastsmc.scenario.problems import Problems, read_toml
 from fastsmc.scenario.profiles import FIGURES, Profile, load_profile, profiles
-from fastsmc.scenario.workloads import read_workload
+from fastsmc.scenario.workloads import MAX_WORKLOADS, read_workload
 
 DEFAULT_PROFILE = "neoverse-n1"
 DEFAULT_SEED, DEFAULT_CALLS, DEFAULT_WARMUP = 1, 100, 20
@@ -116,7 +116,11 @@ class Scenario:
         >>> Scenario.of({"vms": vms, "workloads": workloads}).groups[0].workload.mix[0].name
         'VENDOR_HYP_PTP'
         """
-        text = json.dumps(table, indent=1, default=str)
+        try:
+            text = json.dumps(table, indent=1, default=str)
+        except (ValueError, RecursionError) as error:
+            msg = f"{name}: no table as TOML would give it: {error}"
+            raise InputError(msg) from None
         return _read(dict(table), Problems(name), FilePath(folder), name=name, text=text)
 
 
@@ -132,7 +136,11 @@ def _read(
     problems.unknown_keys(table, (), _KEYS)
     profile = _profile(table, problems, folder)
     workloads = problems.table(table.get("workloads"), ("workloads",))
-    plans = {key: read_workload(key, value, problems, folder) for key, value in workloads.items()}
+    if not problems.no_more_than(workloads, MAX_WORKLOADS, ("workloads",), "leave out those that no group has"):
+        problems.raise_any()
+    plans = {
+        key: read_workload(key, value, problems, folder) for key, value in workloads.items() if not problems.is_full
+    }
     scenario = Scenario(
         name=name,
         seed=problems.whole(table.get("seed", DEFAULT_SEED), ("seed",), first=0, last=(1 << 63) - 1, default=0),

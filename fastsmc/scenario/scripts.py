@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import Conduit
+from fastsmc.jit import memory
+
+_OF_STEP = 150
+"""Bytes per step at most, while a script is made a workload and then the tables of a simulation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +110,9 @@ class ScriptStep:
 def script_of(vcpus: Sequence[Sequence[ScriptStep]], *, name: str, source: str, assumed: Sequence[str] = ()) -> Script:
     """A script from a list of steps per vCPU.
 
+    Raises:
+        InputError: it would take more memory than there is.
+
     >>> first = [ScriptStep(5, 0x84000000), ScriptStep(9, 0x84000008)]
     >>> script = script_of([first, [ScriptStep(7, 0xC5000021, after=(0, 0))]],
     ...                    name="two", source="this line")
@@ -113,6 +120,8 @@ def script_of(vcpus: Sequence[Sequence[ScriptStep]], *, name: str, source: str, 
     ([5.0, 4.0, 7.0], [-1, 0, 0], [5.0, 4.0, 2.0])
     """
     first = np.concatenate([[0], np.cumsum([len(steps) for steps in vcpus])]).astype(np.int64)
+    n_step = int(first[-1])
+    memory.require(n_step * _OF_STEP, f"a script of {n_step:,} steps", "give its VMs fewer vCPUs, or it fewer polls")
     flat = [step for steps in vcpus for step in steps]
     after = np.arange(-1, len(flat) - 1, dtype=np.int64)
     after[first[:-1][np.diff(first) > 0]] = -1

@@ -28,6 +28,8 @@ _KEYS = {"closed": ("think", "mix"), "open": ("arrivals", "mix"), "script": ("sh
 _PERIODS = ("period_us", "period_ms", "period_s")
 _SHAPE_KEYS = {"ptp-poll": ("callers", "polls", *_PERIODS), "trng-reseed": ("callers",)}
 _MAX_POLLS = 1_000_000
+_MAX_MIX = 4096
+MAX_WORKLOADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,9 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
         problems.add(path, f"it is {brief(value)}", "it must be a table of shares by function, or a list of tables")
         return ()
     is_list = isinstance(value, list)
-    found = [(_entry(row, where, problems, is_list), where) for row, where in rows if row]
+    if not problems.no_more_than(rows, _MAX_MIX, path, "KVM knows 62 functions"):
+        return ()
+    found = [(_entry(row, where, problems, is_list), where) for row, where in rows if row and not problems.is_full]
     seen: dict[tuple[int, ...], str] = {}
     entries = []
     for entry, where in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,10 +178,14 @@ def test_without_the_last_checkpoint_reading_stays_modelled(tmp_path: Path) -> N
 
 
 def test_iterable_sections_longer_than_their_time_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "odd.log"
-    path.write_text(SOURCE.read_text().replace("downtime=12000", "downtime=21300"))
-    with pytest.raises(InputError, match="took 21300 us, but src-vm-stopped to src-iterable-saved lasted 21000 us"):
-        with_logs(downtime(182, n_vcpu=4, link=Link(10)), [read_downtime_log(path)])
+    """Sections and checkpoints in a log each, so that the reader of one cannot see it."""
+    checkpoints, sections = tmp_path / "checkpoints.log", tmp_path / "sections.log"
+    lines = SOURCE.read_text().replace("downtime=12000", "downtime=21300").splitlines(keepends=True)
+    checkpoints.write_text("".join(line for line in lines if "downtime_checkpoint" in line))
+    sections.write_text("".join(line.partition(":")[2] for line in lines if "downtime_save" in line))
+    lasted = r"took 21300 us, but src-vm-stopped \(line 2\) to src-iterable-saved \(line 3\) lasted 21000 us"
+    with pytest.raises(InputError, match=lasted):
+        with_logs(downtime(182, n_vcpu=4, link=Link(10)), [read_downtime_log(path) for path in (checkpoints, sections)])
 
 
 def test_a_real_answer_to_query_migrate_replaces_the_sources_steps() -> None:
@@ -206,6 +211,9 @@ def test_beside_a_log_query_migrate_is_only_compared() -> None:
     after = with_query(logged, read_query_migrate(QUERY))
     assert after.steps == logged.steps
     assert "downtime 18 ms; the source's steps add up to " in after.notes[-1]
+    assert "ms of it measured, which contradicts it: give those of one migration" in after.notes[-1]
+    longer = replace(read_query_migrate(QUERY), downtime_ms=33.0)
+    assert "contradicts" not in with_query(logged, longer).notes[-1]
 
 
 @pytest.mark.parametrize(

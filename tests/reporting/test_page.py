@@ -255,6 +255,14 @@ def test_text_from_the_run_is_escaped(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_what_no_browser_should_be_given_is_shown_escaped(run: Run, tmp_path: Path) -> None:
+    odd = replace(run, provenance=replace(run.provenance, cpu="\x1b[31m\u202ered\ud800", inputs={"trace": "a\0b"}))
+    text = report.write(odd, tmp_path).read_text("utf-8")
+    assert r"\x1b[31m\u202ered\ud800" in text
+    assert "\0" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_folder_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResultFileError, match=r"file.*folder that can be written"):

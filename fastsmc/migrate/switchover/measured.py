@@ -9,17 +9,17 @@ from fastsmc.migrate.span import Span, total
 from fastsmc.migrate.switchover import names
 from fastsmc.migrate.switchover.query_migrate import QueryMigrate
 from fastsmc.migrate.switchover.steps import DowntimeStep, Stage, Waterfall
-from fastsmc.migrate.switchover.trace_log import (
+from fastsmc.migrate.switchover.trace_log import DowntimeLog, merged
+from fastsmc.migrate.switchover.trace_order import (
     ITERABLE,
     ITERABLE_SAVED,
     LOADED,
     NON_ITERABLE,
     SAVED,
+    SLACK,
     START,
     STARTED,
     STOPPED,
-    DowntimeLog,
-    merged,
 )
 from fastsmc.results.units import significant
 
@@ -28,9 +28,10 @@ Sections = Mapping[tuple[str, int], int]
 _SOURCE_SIDE = (names.PAUSE, names.GETS, names.GIC_GETS, names.GETS_AGAIN, names.SAVE, names.WIRE, names.DESCRIPTION)
 _SAVING = (names.GIC_GETS, names.GETS_AGAIN, names.SAVE)
 _LOADING = (names.LOAD, names.GIC_SETS, names.SETS)
+_CLOSING = {"save": SAVED, "load": LOADED}
 _SHOWN = 3
-_SLACK = 0.01
-"""Share by which two clocks of one log may differ."""
+_ROUNDED_MS = 1
+"""QEMU takes a downtime as the difference of two times in whole milliseconds."""
 
 
 def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
@@ -85,8 +86,9 @@ def _gap(log: DowntimeLog, first: str, last: str, kind: str) -> int | None:
     whole, sections = log.between(first, last), sum(log.sections("save", kind).values())
     if whole is None:
         return None
-    if sections > whole + whole * _SLACK:
-        msg = f"{log.path}: {kind} sections took {sections} us, but {first} to {last} lasted {whole} us"
+    if sections > whole + whole * SLACK:
+        lines = f"{first} (line {log.lines.get(first, 0)}) to {last} (line {log.lines.get(last, 0)})"
+        msg = f"{log.path}: {kind} sections took {sections} us, but {lines} lasted {whole} us"
         raise InputError(msg)
     return max(0, whole - sections)
 
@@ -121,6 +123,8 @@ def _sections(
             f"{log.path}: {side} of {len(sections)} sections, none of them 'cpu': not used, vCPUs stay modelled"
         )
         return
+    if _CLOSING[side] not in log.lines:
+        notes.append(f"{log.path}: no {_CLOSING[side]}: whether all sections of the {side} are in it is not known")
     what = f"{len(sections)} non-iterable sections ({_largest(sections)})"
     first, *rest = replaced
     instead[first] = _measured(f"{side} of sections", stage, sum(sections.values()), what)
@@ -151,6 +155,9 @@ def with_query(waterfall: Waterfall, query: QueryMigrate) -> Waterfall:
     if any(step.kind == "measured" for step in source):
         mid = total(step.ms for step in source).mid
         both = f"{told}; the source's steps add up to {significant(mid)} ms"
+        measured = total(step.ms for step in source if step.kind == "measured").mid
+        if measured > query.downtime_ms * (1 + SLACK) + _ROUNDED_MS:
+            both += f", {significant(measured)} ms of it measured, which contradicts it: give those of one migration"
         return waterfall.having(instead={}, notes=[both, *said])
     memory_bytes = query.stopped_ram_bytes or 0
     wire_ms = memory_bytes * 8 / (waterfall.link.gbit_per_s * 1e6)

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastsmc.checks import shown
+from fastsmc.errors import InputError
+
 MAX_LINES = 4096
 
 HMP, LIBVIRT = "info migrate", "domjobinfo"
@@ -28,6 +31,9 @@ _JOB_TIMES = {"Time elapsed": "total-time", "Total downtime": "downtime", "Setup
 _JOB_TIMES |= {"Expected downtime": "expected-downtime"}
 _RAW = {"time_elapsed": "total-time", "downtime": "downtime", "setup_time": "setup-time"}
 _JOB_TYPES = {"Completed": "completed", "Bounded": "active", "Unbounded": "active"}
+_HEADS = ("Migration status", "Status", "Job type")
+"""Lines with which an answer begins."""
+_TIMES = _HMP_TIMES.keys() | _JOB_TIMES.keys() | _RAW.keys()
 _MBIT = 8 / 1e6
 
 
@@ -40,17 +46,40 @@ def kind_of(text: str) -> str | None:
     return LIBVIRT if is_job else None
 
 
-def answer_of(text: str) -> dict[str, Any]:
-    """The numbers of such a text under the names that query-migrate has for them.
+def answer_of(text: str, where: str) -> dict[str, Any]:
+    """The numbers of such a text under the names that query-migrate has for them; of several answers the last.
 
     Sizes that were printed in KiB or MiB are as exact as they were printed. A line that is not understood is left out,
     as QEMU and libvirt print many more.
+
+    Args:
+        where: path of the file, for messages.
+
+    Raises:
+        InputError: a time that is no number, or a number told twice, with its line.
     """
     found: dict[str, Any] = {"ram": {}}
-    for line in text.split("\n")[:MAX_LINES]:
-        if match := _LINE.fullmatch(line[:300]):
-            _hmp(match[1], match[2], found)
-            _job(match[1], match[2], found)
+    line_of: dict[tuple[str, str], int] = {}
+    for number, line in enumerate(text.split("\n")[:MAX_LINES], 1):
+        match = _LINE.fullmatch(line[:300])
+        if match is None:
+            continue
+        name = match[1]
+        new: dict[str, Any] = {"ram": {}}
+        if name in _HEADS and "status" in found:
+            found, line_of = {"ram": {}}, {}
+        _hmp(name, match[2], new)
+        _job(name, match[2], new)
+        if len(new) == 1 and (name in _TIMES or name == "Time (ms)"):
+            msg = f"{where}: line {number}: {shown(line.strip())} is no time as QEMU or libvirt print it"
+            raise InputError(msg)
+        for place, table, into in (("", new, found), ("ram", new["ram"], found["ram"])):
+            for key in table.keys() - {"ram"}:
+                before = line_of.setdefault((place, key), number)
+                if into.get(key, table[key]) != table[key]:
+                    msg = f"{where}: line {number}: {key} is {table[key]}, but line {before} says {into[key]}"
+                    raise InputError(msg)
+                into[key] = table[key]
     return found
 
 

@@ -22,8 +22,13 @@ from fastsmc.migrate.switchover import monitor_text
 MAX_BYTES = 1 << 20
 """A real answer has less than 2 kB."""
 _MAX_NUMBER = 1 << 64
+_LONGEST_MS = 3_600_000
+"""No downtime is over an hour: a sanity bound of ours. QEMU's downtime-limit is at most 2,000 s."""
+_ROUNDED_MS, _ROUNDED_BYTES = 2, 1024
+"""By which sums may be off: times are in whole ms, sizes of HMP in KiB."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 QMP = "query-migrate"
+_POSTCOPY = ("postcopy-requests", "postcopy-bytes")
 _GIVE = "give what QMP answers to query-migrate, or what HMP's info migrate or virsh domjobinfo --completed print"
 
 
@@ -67,30 +72,48 @@ def read_query_migrate(path: str | os.PathLike[str]) -> QueryMigrate:
     name = os.fspath(path)
     content = _content(Path(path), name)
     told_by = monitor_text.kind_of(content)
-    table = monitor_text.answer_of(content) if told_by else _answer(_parsed(content, name), name)
+    table = monitor_text.answer_of(content, name) if told_by else _answer(_parsed(content, name), name)
     if table.get("status") != "completed":
         expected = table.get("expected-downtime")
-        until = f" (until then it expects {expected} ms)" if isinstance(expected, int | float) else ""
-        status = str(table.get("status"))[:40]
-        msg = f'{name}: "status" is {status!r}; only a completed migration tells its downtime{until}'
+        until = f" (until then it expects {shown(expected)} ms)" if isinstance(expected, int | float) else ""
+        msg = f'{name}: "status" is {shown(table.get("status"))}; only a completed migration tells its downtime{until}'
         raise InputError(msg)
     ram = _object(table.get("ram", {}), name, '"ram"')
     downtime = _number(table, "downtime", name)
     if downtime is None:
         msg = f'{name}: "downtime" is missing: this is no answer of a migration\'s source'
         raise InputError(msg)
+    setup, whole = (_number(table, key, name) for key in ("setup-time", "total-time"))
     stopped, sent = (_number(ram, key, name) for key in ("downtime-bytes", "transferred"))
+    _check_sums(name, downtime, setup if told_by != monitor_text.LIBVIRT else None, whole, stopped, sent)
     return QueryMigrate(
         name,
         downtime,
-        _number(table, "setup-time", name),
-        _number(table, "total-time", name),
+        setup,
+        whole,
         None if stopped is None else int(stopped),
         None if sent is None else int(sent),
         _number(ram, "mbps", name),
         told_by or QMP,
         tuple(_notes(table, name, told_by)),
     )
+
+
+def _check_sums(
+    name: str, downtime: float, setup: float | None, whole: float | None, stopped: float | None, sent: float | None
+) -> None:
+    """Raises if the parts are more than their whole."""
+    if downtime > _LONGEST_MS:
+        msg = f'{name}: "downtime" is {downtime:g} ms, which is over an hour: no guest is stopped for so long'
+        raise InputError(msg)
+    parts = downtime + (setup or 0)
+    if whole is not None and parts > whole + _ROUNDED_MS:
+        named = f"{downtime:g} ms" + (f' and "setup-time" {setup:g} ms' if setup else "")
+        msg = f'{name}: "downtime" {named} are more than "total-time", {whole:g} ms: they contradict each other'
+        raise InputError(msg)
+    if stopped is not None and sent is not None and stopped > sent + _ROUNDED_BYTES:
+        msg = f'{name}: "downtime-bytes" {stopped:.0f} are more than all that was "transferred", {sent:.0f}'
+        raise InputError(msg)
 
 
 def _notes(table: dict[str, Any], name: str, told_by: str | None) -> Iterator[str]:
@@ -105,7 +128,9 @@ def _notes(table: dict[str, Any], name: str, told_by: str | None) -> Iterator[st
     sent = _number(vfio, "transferred", name) if isinstance(vfio, dict) else None
     if sent:
         yield f"{sent:.0f} B of VFIO devices were sent too; what of them while the guest was stopped is not told"
-    if isinstance(table.get("postcopy-blocktime"), int | float):
+    ram = table.get("ram", {})
+    is_postcopy = any(isinstance(ram.get(key), int | float) and ram[key] for key in _POSTCOPY)
+    if is_postcopy or isinstance(table.get("postcopy-blocktime"), int | float):
         yield "postcopy: memory came after the guest went on"
 
 
@@ -144,7 +169,7 @@ def _content(path: Path, name: str) -> str:
 
 def _parsed(text: str, name: str) -> list[Any]:
     """The JSON values of a text, one after another; at least one."""
-    decoder = json.JSONDecoder(parse_constant=_constant)
+    decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_once)
     values: list[Any] = []
     try:
         at = _after_space(text, 0)
@@ -173,9 +198,20 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(msg)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, none of whose keys is given twice."""
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table:
+            msg = f"the key {shown(key)} stands twice in one object"
+            raise ValueError(msg)
+        table[key] = value
+    return table
+
+
 def _object(value: Any, name: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        msg = f"{name}: {what} is {shown(str(value))}, not an object; {_GIVE}"
+        msg = f"{name}: {what} is {shown(value)}, not an object; {_GIVE}"
         raise InputError(msg)
     return value
 
@@ -185,7 +221,7 @@ def _number(table: dict[str, Any], key: str, name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_NUMBER:
-        msg = f'{name}: "{key}" is {shown(str(value))}: it must be a number of 0 or more'
+        msg = f'{name}: "{key}" is {shown(value)}: it must be a number of 0 or more'
         raise InputError(msg)
     assert math.isfinite(value)
     return value

@@ -17,12 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from fastsmc.checks import shown
 from fastsmc.errors import TraceError
-
-START, STOPPED = "src-downtime-start", "src-vm-stopped"
-ITERABLE_SAVED, SAVED = "src-iterable-saved", "src-non-iterable-saved"
-LOADED, STARTED = "dst-precopy-loadvm-completed", "dst-precopy-bh-vm-started"
-ITERABLE, NON_ITERABLE = "iterable", "non-iterable"
+from fastsmc.migrate.switchover.trace_order import START, STOPPED, Order
 
 MAX_LINE = 4096
 MAX_EVENTS = 1 << 20
@@ -48,6 +45,7 @@ class DowntimeLog:
     Attributes:
         save, load: what each section took, by type, name and instance, in the order of the log.
         checkpoints: when each checkpoint was reached, by name; those without a time are left out.
+        lines: where each checkpoint stands, those without a time too.
         last_load_us: when the last section was loaded.
         n_event, n_skipped: lines understood, and lines of anything else.
         n_earlier: migrations before the last one, which are left out.
@@ -57,6 +55,7 @@ class DowntimeLog:
     save: dict[Key, int] = field(default_factory=dict)
     load: dict[Key, int] = field(default_factory=dict)
     checkpoints: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
     last_load_us: int | None = None
     n_event: int = 0
     n_skipped: int = 0
@@ -75,10 +74,19 @@ class DowntimeLog:
         return {key[1:]: us for key, us in events.items() if key[0] == kind}
 
     def between(self, first: str, last: str) -> int | None:
-        """Microseconds from one checkpoint to another; None if the log lacks one of them."""
+        """Microseconds from one checkpoint to another; None if the log lacks one of them.
+
+        Raises:
+            TraceError: they are in the other order, which happens in logs put together only.
+        """
         if first not in self.checkpoints or last not in self.checkpoints:
             return None
-        return self.checkpoints[last] - self.checkpoints[first]
+        passed = self.checkpoints[last] - self.checkpoints[first]
+        if passed < 0:
+            msg = f"{self.path}: {last} (line {self.lines.get(last, 0)}) comes {-passed} us before {first} "
+            msg += f"(line {self.lines.get(first, 0)}): give the logs of one migration"
+            raise TraceError(msg)
+        return passed
 
 
 def read_downtime_log(path: str | os.PathLike[str]) -> DowntimeLog:
@@ -87,21 +95,22 @@ def read_downtime_log(path: str | os.PathLike[str]) -> DowntimeLog:
     Of several migrations from one source the last is told.
 
     Raises:
-        TraceError: no such file, an event that is cut short or changed (with its line), a section saved twice, a clock
-            that goes back, or no event at all.
+        TraceError: no such file, an event that is cut short or changed (with its line), no event at all, or events that
+            contradict each other (`trace_order`, with both lines).
     """
     name = os.fspath(path)
-    log = DowntimeLog(name)
+    log, order = DowntimeLog(name), Order(name)
     try:
         with Path(path).open("rb") as stream:
             for number, line in _lines(stream):
-                _read(log, line, f"{name}: line {number}")
+                _read(log, order, line, number)
     except (OSError, ValueError) as error:
         msg = f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"
         raise TraceError(msg) from None
     if not log.n_event:
         msg = f"{name}: no vmstate_downtime_* event in {log.n_skipped} lines; QEMU 8.2 and later write them"
         raise TraceError(msg)
+    order.check_end()
     return log
 
 
@@ -113,6 +122,7 @@ def merged(logs: Sequence[DowntimeLog]) -> DowntimeLog:
     """
     whole = DowntimeLog(" + ".join(log.path for log in logs))
     for log in logs:
+        whole.lines |= log.lines
         for name in ("save", "load", "checkpoints"):
             known, new = getattr(whole, name), getattr(log, name)
             if twice := known.keys() & new.keys():
@@ -136,8 +146,8 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
             line = stream.readline(MAX_LINE)
 
 
-def _read(log: DowntimeLog, line: bytes, where: str) -> None:
-    match = _EVENT.fullmatch(line)
+def _read(log: DowntimeLog, order: Order, line: bytes, number: int) -> None:
+    where, match = f"{log.path}: line {number}", _EVENT.fullmatch(line)
     if match is None:
         if b"vmstate_downtime_" in line[:64]:
             msg = f"{where}: {_shown(line)} is no event as QEMU writes it"
@@ -150,44 +160,45 @@ def _read(log: DowntimeLog, line: bytes, where: str) -> None:
         raise TraceError(msg)
     at = None if match["s"] is None else int(match["s"]) * 1_000_000 + int(match["us"])
     if match["what"] == b"checkpoint":
-        _checkpoint(log, match["rest"], at, where)
+        _checkpoint(log, order, match["rest"], at, number)
     else:
-        _section(log, match["what"].decode(), match["rest"], at, where)
+        _section(log, order, match["what"].decode(), match["rest"], at, number)
 
 
-def _checkpoint(log: DowntimeLog, rest: bytes, at: int | None, where: str) -> None:
+def _checkpoint(log: DowntimeLog, order: Order, rest: bytes, at: int | None, line: int) -> None:
     if _NAME.fullmatch(rest) is None:
-        msg = f"{where}: {_shown(rest)} is no name of a checkpoint, such as {STOPPED}"
+        msg = f"{log.path}: line {line}: {_shown(rest)} is no name of a checkpoint, such as {STOPPED}"
         raise TraceError(msg)
     name = rest.decode()
-    if name == START and (log.save or START in log.checkpoints):
+    if name == START and order.begin(line):
         log.n_earlier += 1
         log.save.clear()
-        log.checkpoints = {key: us for key, us in log.checkpoints.items() if not key.startswith("src-")}
-    if at is None:
-        return
-    side = name[:4]
-    latest = max((us for key, us in log.checkpoints.items() if key.startswith(side)), default=at)
-    if at < latest:
-        msg = f"{where}: {name} comes {latest - at} us before the checkpoint above it"
-        raise TraceError(msg)
-    log.checkpoints[name] = at
+        for table in (log.checkpoints, log.lines):
+            for key in [key for key in table if key.startswith("src-")]:
+                del table[key]
+    order.checkpoint(name, at, line)
+    log.lines[name] = line
+    if at is not None:
+        log.checkpoints[name] = at
 
 
-def _section(log: DowntimeLog, side: str, rest: bytes, at: int | None, where: str) -> None:
+def _section(log: DowntimeLog, order: Order, side: str, rest: bytes, at: int | None, line: int) -> None:
     match = _PART.fullmatch(rest)
     if match is None:
-        msg = f"{where}: {_shown(rest)} must be type=… idstr=… instance_id=… downtime=<us>"
+        msg = f"{log.path}: line {line}: {_shown(rest)} must be type=… idstr=… instance_id=… downtime=<us>"
         raise TraceError(msg)
-    key = (match["type"].decode(), match["name"].decode("utf-8", "replace"), int(match["instance"]))
+    kind, name, us = match["type"].decode(), match["name"].decode("utf-8", "replace"), int(match["us"])
+    key = (kind, name, int(match["instance"]))
     events = log.save if side == "save" else log.load
+    what = f"{shown(name)} instance {key[2]}"
     if key in events:
-        msg = f"{where}: a second {side} of {key[1]!r} instance {key[2]}: two migrations are mixed here; give one"
+        msg = f"{log.path}: line {line}: a second {side} of {what}: two migrations are mixed here; give one"
         raise TraceError(msg)
-    events[key] = int(match["us"])
+    order.section(side, kind, what, us, at, line)
+    events[key] = us
     if side == "load" and at is not None:
         log.last_load_us = at
 
 
 def _shown(text: bytes) -> str:
-    return repr(text[:80].decode("utf-8", "replace"))
+    return shown(text[:80].decode("utf-8", "replace"))
