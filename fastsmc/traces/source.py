@@ -71,8 +71,9 @@ def lines_of(path: str | os.PathLike[str]) -> Iterator[tuple[Iterator[str], str]
             text = io.TextIOWrapper(io.BufferedReader(_Raw(source)), encoding, errors, newline=end)
             yield _lines(text), name_of(where)
     except Refused as error:
+        is_guessed = "did you mean" in str(error)
         expected = "; expected text as written by `trace-cmd report` or `perf script`, or - for a pipe"
-        message = f"{where}: {error}{expected * str(error).startswith('cannot be read')}"
+        message = f"{where}: {error}{expected * (str(error).startswith('cannot be read') and not is_guessed)}"
         raise TraceError(message) from error
 
 

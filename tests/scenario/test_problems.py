@@ -164,7 +164,7 @@ def test_rates_that_are_none(rate: object) -> None:
         ({"kind": "script", "shape": "boot-storm", "polls": 3}, "polls: no such key"),
         ({"kind": "script", "shape": "boot-storm", "scale": 0}, "scale: it is 0"),
         ({"kind": "script", "shape": "ptp-poll", "period_ms": 0}, "period_ms: it is 0: .*above 0"),
-        ({"kind": "script", "trace": "not-there.txt"}, "trace: not-there.txt: No such file"),
+        ({"kind": "script", "trace": "not-there.txt"}, r"trace: not-there.txt: cannot be read \(No such file"),
         (
             {"kind": "open", "arrivals": {"law": "onoff", "rate_hz": 1, "on_ms": 1}, "mix": {"PTP": 1}},
             "off_us is missing",
