@@ -73,8 +73,12 @@ class Staged:
         self._moves.append(_Move(temporary, path, held, before is None))
         _fill(held, content, before)
 
-    def folder(self, target: Path, files: Mapping[str, bytes]) -> None:
-        """A folder's files, by their names; a name may have one folder before it: "host/meta.json"."""
+    def folder(self, target: Path, files: Mapping[str, bytes], *, without: frozenset[str] = frozenset()) -> None:
+        """A folder's files, by their names; a name may have one folder before it: "host/meta.json".
+
+        Args:
+            without: names that a folder in the place of an older one does not take over from it.
+        """
         path = _behind_links(target)
         self._make(path.parent)
         self._sweep(path.parent)
@@ -89,12 +93,13 @@ class Staged:
             if name and (path / name).is_symlink():
                 raise OSError(errno.ELOOP, "a link stands where a folder is to be written", str(path / name))
             if name:
-                self.folder(path / name, inner)
+                own = (one.removeprefix(f"{name}/") for one in without if one.startswith(f"{name}/"))
+                self.folder(path / name, inner, without=frozenset(own))
             elif len(inner) == 1 or (carried := _carried(path, inner)) is None:
                 for one, content in inner.items():
                     self.file(path / one, content)
             else:
-                self._whole(path, inner, before, carried)
+                self._whole(path, inner, before, tuple(name for name in carried if name not in without))
 
     def _whole(
         self, path: Path, files: Mapping[str, bytes], before: os.stat_result | None, carried: tuple[str, ...]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsmc.checks import shown
+from fastsmc.disk.strict import parse
 from fastsmc.errors import FastsmcError, InputError, RecordingError
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import Conduit
@@ -147,12 +148,15 @@ def open_recording(folder: Path) -> Recording:
     """
     path = folder / "meta.json"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        meta = parse(path.read_bytes())
+    except (OSError, InputError) as error:
         msg = f"{path}: cannot be read as JSON ({error})"
         raise RecordingError(msg) from error
-    if not isinstance(meta, dict) or "release" not in meta:
+    if not isinstance(meta, dict) or not isinstance(meta.get("release"), str):
         msg = f'{path}: must be an object with "release", the kernel\'s `uname -r`'
+        raise RecordingError(msg)
+    if not isinstance(meta.get("version", ""), str) or not isinstance(meta.get("compact", False), bool):
+        msg = f'{path}: "version" must be text, the kernel\'s `uname -v`, and "compact" true or false'
         raise RecordingError(msg)
     try:
         rules = release(kernel_name(meta))
