@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.cli.progress import progress
 from fastsmc.errors import InputError
 
@@ -108,8 +109,8 @@ def simulate(
 
     n_thread = threads or n_core()
     done = _interruptible(partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread))
-    written = _saved(done, out, per_vm)
-    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))
+    with printed_all_the_same(lambda: print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(_width()))):
+        written = _saved(done, out, per_vm)
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
     if done.is_partial:
@@ -125,8 +126,7 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
         contents[out] = files.to_json(done.run())
     if per_vm is not None and (table := done.vm_table()) is not None:
         contents[per_vm] = files.to_csv(table)
-    for path, content in contents.items():
-        files.write_files(path.parent, {path.name: content.encode()})
+    files.write_each({path: content.encode() for path, content in contents.items()})
     return list(contents)
 
 

@@ -1,4 +1,4 @@
-"""What belongs to a compact copy: its meta.json lists the files and how much is in each, so that half a copy is noticed.
+"""What belongs to a compact copy: its meta.json lists the files and how much is in each, so half a copy is noticed.
 
     "files": {"calls.jsonl.xz": {"records": 512}, "payload-none.bin.xz": {"registers": 312}}
 

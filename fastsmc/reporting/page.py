@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from fastsmc.errors import ResultFileError
 from fastsmc.reporting import heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, to_png, to_svg
@@ -38,6 +39,9 @@ def write(run: Run, folder: Path) -> Path:
             drawn.
     """
     needs.check(run)
+    if "columns" in run.tables:
+        msg = "table columns: columns.csv is the list of all columns, so no table may have that name"
+        raise ResultFileError(msg)
     pictures = [
         heatmap.picture(run),
         sets.bytes_picture(run),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastsmc import reporting as pages
 from fastsmc import scaling
 from fastsmc.calls.trace import Trace
+from fastsmc.errors import FastsmcError, ResultFileError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.progress import Progress, silent
-from fastsmc.results.files import load
+from fastsmc.results.files import load, save
 from fastsmc.results.runs import Run
 from fastsmc.traces.text import traced_calls as read_trace
 
@@ -62,6 +64,33 @@ def report(
     """
     if data is not None:
         run = load(data)
-    else:
-        run = scaling.run(trace if isinstance(trace, Trace) else read_trace(trace), progress=progress)
-    return Report(pages.write(run, Path(out)), run)
+        return Report(pages.write(run, Path(out)), run)
+    calls = trace if isinstance(trace, Trace) else read_trace(trace)
+    _require_writable(Path(out))
+    run = scaling.run(calls, progress=progress)
+    try:
+        return Report(pages.write(run, Path(out)), run)
+    except Exception as error:
+        where = _kept(run)
+        if where is None or not isinstance(error, FastsmcError):
+            raise
+        msg = f"{error}; what was measured is kept in {where}: `fastsmc report --data` draws it"
+        raise ResultFileError(msg) from error
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuses, before a minute of work, a folder that cannot be written."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        msg = f"{folder}: results need a folder that can be written"
+        raise ResultFileError(msg)
+
+
+def _kept(run: Run) -> Path | None:
+    """Where a run that could not be written to where it should be is saved; None where that fails too."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="fastsmc-report-")) / "data.json"
+        save(run, path)
+    except (OSError, ResultFileError):
+        return None
+    return path

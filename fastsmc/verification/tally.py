@@ -124,7 +124,8 @@ class Verification:
             yield f"note: {sum(tally.notes[note] for tally in self.tallies)} {note}"
         if n := len(self.not_known_whole):
             copies = "a compact copy" if n == 1 else f"{n} compact copies"
-            yield f"note: whether {copies} is whole is not known: made before copies listed their files, or of such a one"
+            why = "made before copies listed their files, or of such a one"
+            yield f"note: whether {copies} is whole is not known: {why}"
         for kind, hosts in sorted(self.not_looked_at.items()):
             yield f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''})"
         yield f"{self.n_match} of {self.n_record} records match"
