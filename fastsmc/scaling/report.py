@@ -10,10 +10,10 @@ from pathlib import Path
 from fastsmc import reporting as pages
 from fastsmc import scaling
 from fastsmc.calls.trace import Trace
-from fastsmc.errors import FastsmcError, ResultFileError
+from fastsmc.errors import FastsmcError, ResultFileError, UnsavedError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.progress import Progress, silent
-from fastsmc.results.files import load, save
+from fastsmc.results.files import load, save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.traces.text import traced_calls as read_trace
 
@@ -58,7 +58,8 @@ def report(
         progress: told (step, done, total) as cells are finished.
 
     Raises:
-        FastsmcError: a file that cannot be read, or a folder that cannot be written.
+        FastsmcError: a file that cannot be read, or a folder that cannot be written; what was measured is then kept
+            among temporary files, and the message says where. `UnsavedError` has it where that failed too.
 
     Cost: about a minute, most of it timing; a few seconds where `data` is given.
     """
@@ -72,9 +73,11 @@ def report(
         return Report(pages.write(run, Path(out)), run)
     except Exception as error:
         where = _kept(run)
-        if where is None or not isinstance(error, FastsmcError):
-            raise
-        msg = f"{error}; what was measured is kept in {where}: `fastsmc report --data` draws it"
+        why = str(error) if isinstance(error, FastsmcError) else f"the page cannot be drawn ({error!r})"
+        if where is None:
+            msg = f"{why}; nor is there room for what was measured elsewhere"
+            raise UnsavedError(msg, to_json(run)) from error
+        msg = f"{why}; what was measured is kept in {where}: `fastsmc report --data` draws it"
         raise ResultFileError(msg) from error
 
 
