@@ -67,10 +67,10 @@ def load(path: Path) -> dict[str, Any]:
     for name, case in content["cases"].items():
         missing = [key for key in REQUIRED if key not in case] if isinstance(case, dict) else list(REQUIRED)
         if missing:
-            raise ValueError(f"{path}: damaged: case {shown(name)} lacks {', '.join(missing)}")
+            raise ValueError(f"{path}: damaged: case {name} lacks {', '.join(missing)}")
         for key in (*REQUIRED, *_YARDSTICKS, "core_slowdown"):
             if key in case and not _is_figure(case[key], is_needed=key in ("ns_per_call", "core_slowdown")):
-                raise ValueError(f"{path}: damaged: case {shown(name)}: {key} is {shown(case[key])}: a number above 0")
+                raise ValueError(f"{path}: damaged: case {name}: {key} is {shown(case[key])}: a number above 0")
     return dict(content)
 
 

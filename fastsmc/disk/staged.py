@@ -186,8 +186,13 @@ def staged() -> Iterator[Staged]:
 def _apply(move: _Move, *, is_alone: bool) -> None:
     """Give one thing its name. What had it is under the temporary name then, if others may have to be undone."""
     if not os.path.lexists(move.target):
-        move.temporary.rename(move.target)
-    elif (move.names is not None or not is_alone) and exchange(move.temporary, move.target):
+        try:
+            move.temporary.rename(move.target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # made by another just now
+                raise
+    if (move.names is not None or not is_alone) and exchange(move.temporary, move.target):
         return
     elif move.names is not None:
         for name in sorted(move.names):

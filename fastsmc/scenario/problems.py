@@ -138,3 +138,9 @@ def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
         line = place.partition(",")[0]
         message = f"{path}:{line or len(text.splitlines())}: {reason}: {what} must be TOML"
         raise InputError(message) from error
+    except RecursionError as error:
+        message = f"{path}: arrays or tables lie too deep in each other: {what} has a few levels"
+        raise InputError(message) from error
+    except ValueError as error:  # Python's own limit on the digits of a number
+        message = f"{path}: a number of thousands of digits ({error}): {what} has none"
+        raise InputError(message) from error
