@@ -25,13 +25,18 @@ _MOST_CARRIED = 64
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """One temporary file or folder, held, and what it becomes; `names` are a folder's own files."""
+    """One temporary file or folder, held, and what it becomes.
+
+    Attributes:
+        names: a folder's own files. seen: what was in the folder that it replaces.
+    """
 
     temporary: Path
     target: Path
     held: int
     is_new: bool
     names: frozenset[str] | None = None
+    seen: frozenset[str] = frozenset()
 
     @property
     def is_folder(self) -> bool:
@@ -84,7 +89,7 @@ class Staged:
         self._sweep(path.parent)
         before = _found(path)
         if before is None:
-            self._whole(path, files, before, ())
+            self._whole(path, files, before)
             return
         if not stat.S_ISDIR(before.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target))
@@ -99,10 +104,15 @@ class Staged:
                 for one, content in inner.items():
                     self.file(path / one, content)
             else:
-                self._whole(path, inner, before, tuple(name for name in carried if name not in without))
+                self._whole(path, inner, before, carried, without)
 
     def _whole(
-        self, path: Path, files: Mapping[str, bytes], before: os.stat_result | None, carried: tuple[str, ...]
+        self,
+        path: Path,
+        files: Mapping[str, bytes],
+        before: os.stat_result | None,
+        carried: tuple[str, ...] = (),
+        without: frozenset[str] = frozenset(),
     ) -> None:
         """The folder under a temporary name, with what it takes over; in place where its parent is not ours to use."""
         try:
@@ -113,7 +123,7 @@ class Staged:
             for name, content in files.items():
                 self.file(path / name, content)
             return
-        self._moves.append(_Move(temporary, path, held, before is None, frozenset(files)))
+        self._moves.append(_Move(temporary, path, held, before is None, frozenset(files), frozenset(carried)))
         for name, content in files.items():
             (temporary / name).parent.mkdir(exist_ok=True)
             opened = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -121,7 +131,7 @@ class Staged:
                 _fill(opened, content, _found(path / name))
             finally:
                 os.close(opened)
-        for name in carried:
+        for name in frozenset(carried) - without:
             with suppress(FileNotFoundError):  # gone since it was seen
                 (temporary / name).hardlink_to(path / name)
         for folder in {(temporary / name).parent for name in files}:
@@ -194,7 +204,7 @@ def _apply(move: _Move, *, is_alone: bool) -> None:
                 raise
     if (move.names is not None or not is_alone) and exchange(move.temporary, move.target):
         return
-    elif move.names is not None:
+    if move.names is not None:
         for name in sorted(move.names):
             (move.temporary / name).replace(move.target / name)
     else:
@@ -222,7 +232,7 @@ def _bring_over(move: _Move) -> None:
         return
     with suppress(OSError):
         for path in move.temporary.iterdir():
-            if path.name not in move.names and not os.path.lexists(move.target / path.name):
+            if path.name not in move.names | move.seen and not os.path.lexists(move.target / path.name):
                 path.rename(move.target / path.name)
 
 

@@ -81,6 +81,7 @@ def _copy(recording: Recording, destination: Path) -> dict[str, bytes]:
     for path in recording.folder.iterdir():
         if path.name == "meta.json" or path.suffix == ".xz":
             require_inside(path, recording)
+    others = dict(_payloads_restored(recording, destination))
     is_unlisted = recording.is_compact and not is_known_whole(recording)
     files = {
         f"{kind}.jsonl.xz": _packed(recording, kind)
@@ -93,7 +94,6 @@ def _copy(recording: Recording, destination: Path) -> dict[str, bytes]:
         for features in map(feature_set, recording.payloads()):
             path = payload_path(recording.folder, features)
             files[path.name] = path.read_bytes()
-        others = dict(_payloads_restored(recording, destination))
     except (OSError, InputError) as error:
         msg = f"{recording.folder}: cannot be copied ({error})"
         raise RecordingError(msg) from error
@@ -118,8 +118,14 @@ def _payloads_restored(recording: Recording, destination: Path) -> Iterator[tupl
         if name == recording.name or not source.exists():
             continue
         require_inside(source, recording)
-        content, copy = source.read_bytes(), payload_path(destination / name, features)
-        if not copy.is_file() or copy.read_bytes() != content:
+        copy = payload_path(destination / name, features)
+        try:
+            content = source.read_bytes()
+            is_there = copy.is_file() and copy.read_bytes() == content
+        except OSError as error:
+            msg = f"{source}: cannot be copied to {copy} ({error.strerror or error})"
+            raise RecordingError(msg) from error
+        if not is_there:
             yield f"{name}/{copy.name}", content
 
 
