@@ -171,7 +171,7 @@ def test_a_link_in_the_place_of_a_host_is_not_written_through(source: Path, tmp_
         ("restore", lambda r: r.pop("src")),
         ("restore", lambda r: r.pop("feat")),
         ("calls", lambda r: r.update(id=7)),
-        ("calls", lambda r: r.pop("a")),
+        ("calls", lambda r: r.pop("c")),
         ("calls", lambda r: r.update(id="zz", c=[], a=None, x=None)),
     ],
 )
