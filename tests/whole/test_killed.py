@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.places import ROOT
 
-N_QUICK, N_SOAK = 4, {"simulate": 80, "compact": 60, "report": 60}
+N_QUICK, N_SOAK = 2, {"simulate": 120, "compact": 50, "report": 30}
 
 
 def killed(job: str, n: int, folder: Path) -> dict[str, int]:
