@@ -78,8 +78,9 @@ def _is_figure(value: object, *, is_needed: bool) -> bool:
     """A measured number, or null where a case has no such contestant."""
     if value is None:
         return not is_needed
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and (1e-15 < value < 1e15 or (value == 0 and not is_needed))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 1e-15 < value < 1e15 or (value == 0 and not is_needed)
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
