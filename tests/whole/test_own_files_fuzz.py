@@ -31,7 +31,7 @@ from tests.support.places import ROOT
 from tests.support.scenarios import CLOSED
 from tests.support.small_recording import pack, records, small_recording
 
-N_SOAK = {"saved": 45_000, "report": 500, "bench": 30_000, "profile": 24_000, "description": 470, "records": 30}
+N_SOAK = {"saved": 40_000, "report": 300, "bench": 34_000, "profile": 25_500, "description": 185, "records": 15}
 """Mutants of each kind of file: 100,000; replays take the longest."""
 N_QUICK = {"saved": 300, "report": 60, "bench": 300, "profile": 200, "description": 40, "records": 6}
 MOST_MIB = 256
