@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -37,11 +38,11 @@ def _change(root: list[Any], draw: random.Random) -> None:
     value = parent[key]
     match draw.randrange(8):
         case 0 | 1 | 2:
-            parent[key] = draw.choice(VALUES)
+            parent[key] = copy.deepcopy(draw.choice(VALUES))
         case 3 if parent is not root:
             del parent[key]
         case 4 if isinstance(parent, list) and parent is not root:
-            parent.insert(draw.randrange(len(parent) + 1), value)
+            parent.insert(draw.randrange(len(parent) + 1), copy.deepcopy(value))
         case 5 if isinstance(parent, list):
             other = draw.randrange(len(parent))
             parent[key], parent[other] = parent[other], parent[key]
