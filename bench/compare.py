@@ -10,7 +10,6 @@ case got slower by more than --fail-if.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.outcome import REQUIRED, SCHEMA
+from fastsmc.checks import shown
+from fastsmc.errors import InputError
+from fastsmc.files import strict_json
+from fastsmc.files.limits import RESULT
 
 MACHINE = ("cpu", "cpu_family_model", "n_core", "numba_cpu_name")
 VERSIONS = ("os", "python", "numpy", "numba", "llvmlite", "cc", "cc_command", "fastsmc")
@@ -48,22 +51,35 @@ def load(path: Path) -> dict[str, Any]:
         ValueError: missing, not JSON, of another schema, or a case without what every case has.
     """
     try:
-        content: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; expected a latest.json of the harness") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+        content: Any = strict_json.read(path, RESULT)
+    except InputError as error:
+        raise ValueError(f"{path}: {error}") from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"{path}: schema {schema!r}, this version reads {SCHEMA}")
+    if schema != SCHEMA or type(schema) is not int:
+        raise ValueError(f"{path}: schema {shown(schema)}, this version reads {SCHEMA}")
     for part in ("environment", "cases"):
         if not isinstance(content.get(part), dict):
             raise ValueError(f"{path}: damaged: no {part}")
+    for word in (*content["cases"], *content["environment"].values()):
+        if isinstance(word, str) and not word.isprintable():
+            raise ValueError(f"{path}: damaged: {shown(word)} is no name that can be printed")
     for name, case in content["cases"].items():
         missing = [key for key in REQUIRED if key not in case] if isinstance(case, dict) else list(REQUIRED)
         if missing:
             raise ValueError(f"{path}: damaged: case {name} lacks {', '.join(missing)}")
+        for key in (*REQUIRED, *_YARDSTICKS, "core_slowdown"):
+            if key in case and not _is_figure(case[key], is_needed=key in ("ns_per_call", "core_slowdown")):
+                raise ValueError(f"{path}: damaged: case {name}: {key} is {shown(case[key])}: a number above 0")
     return dict(content)
+
+
+def _is_figure(value: object, *, is_needed: bool) -> bool:
+    """A measured number, or null where a case has no such contestant."""
+    if value is None:
+        return not is_needed
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 1e-15 < value < 1e15 or (value == 0 and not is_needed)
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], keys: Sequence[str]) -> list[str]:

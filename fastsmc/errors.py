@@ -36,6 +36,18 @@ class ResultFileError(FastsmcError):
     """A saved result that is missing, damaged, or of a schema this version does not know."""
 
 
+class UnsavedError(ResultFileError):
+    """A result that could be saved nowhere.
+
+    Attributes:
+        text: what its file would hold.
+    """
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
 class CheckError(FastsmcError):
     """A comparison that was asked for came out unequal."""
 

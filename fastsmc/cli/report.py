@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli.progress import progress
+from fastsmc.errors import UnsavedError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 
 
@@ -25,6 +26,10 @@ def report(
     """
     from fastsmc.scaling.report import report as reported
 
-    with progress("main job") as show:
-        result = reported(trace, out=out, data=data, progress=show)
+    try:
+        with progress("main job") as show:
+            result = reported(trace, out=out, data=data, progress=show)
+    except UnsavedError as error:
+        print(error.text, end="")
+        raise
     print(result)

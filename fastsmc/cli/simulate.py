@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastsmc.checks import escaped
+from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.cli.progress import progress
 from fastsmc.cli.terminal import width
 from fastsmc.errors import InputError
@@ -107,8 +108,8 @@ def simulate(
     n_thread = threads or n_core()
     work = partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread)
     done, is_interrupted = _interruptible(work)
-    written = _saved(done, out, per_vm)
-    print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(width()))
+    with printed_all_the_same(lambda: print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(width()))):
+        written = _saved(done, out, per_vm)
     for path in written:
         print(f"wrote {path}", file=sys.stderr)
     if is_interrupted:
@@ -124,8 +125,7 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
         contents[out] = files.to_json(done.run())
     if per_vm is not None and (table := done.vm_table()) is not None:
         contents[per_vm] = escaped(files.to_csv(table))
-    for path, content in contents.items():
-        files.write_files(path.parent, {path.name: content.encode()})
+    files.write_each({path: content.encode() for path, content in contents.items()})
     return list(contents)
 
 

@@ -36,6 +36,8 @@ TOML = Kind("a TOML file", 1 * MIB, "a scenario of 100 groups of VMs has 20 kB")
 RESULT = Kind("a saved result", 32 * MIB, "the largest report saves 0.3 MB")
 META = Kind("a recording's meta.json", 1 * MIB, "the recorder writes 2 kB")
 RECORDS = Kind("a recording's records", 512 * MIB, "the largest recorded host has 30 MB of one kind")
+MAX_RECORD = MIB
+"""Bytes of a record's line; those of a whole register list have 20 kB."""
 PAYLOAD = Kind("a recorded payload", 16 * MIB, "421 registers take 7 kB")
 
 XZ_MEMORY_BYTES = 128 * MIB

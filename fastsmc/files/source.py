@@ -72,6 +72,23 @@ class Source:
             pieces.append(piece)
         return b"".join(pieces)
 
+    def lines(self, most: int) -> Iterator[bytes]:
+        """The lines that are left, each with its line feed but the last.
+
+        Raises:
+            Refused: as `read`; a line of more than `most` bytes.
+        """
+        rest = b""
+        while piece := self.read(1 << 18):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
+            if len(rest) > most:
+                msg = f"a line of more than {_size(most)}, which {self.kind.what} has not"
+                raise Refused(msg)
+        if rest:
+            yield rest
+
 
 class _Joined:
     """A stream whose first bytes were read before."""
@@ -93,7 +110,7 @@ def _first(raw: Readable) -> bytes:
 
 
 def _size(n: int) -> str:
-    return f"{n >> 30} GiB" if n >> 30 else f"{n >> 20} MiB"
+    return f"{n >> 30} GiB" if n >> 30 else f"{n >> 20} MiB" if n >> 20 else f"{n} bytes"
 
 
 @contextmanager

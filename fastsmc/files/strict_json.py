@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from fastsmc.checks import cut, shown
-from fastsmc.files.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS
+from fastsmc.files.limits import MAX_JSON_ENTRIES, MAX_JSON_KEYS, MAX_JSON_LISTS, Kind
 from fastsmc.files.packed import Refused
+from fastsmc.files.source import opened
+from fastsmc.files.text import text_of
 
 _MAX_INT = 1 << 128
 """Numbers must be below it: the widest that a file has as a number are V registers, of 128 bits."""
@@ -17,6 +20,32 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
 _LONG = re.compile(r"\d{39}", re.ASCII)
 """Digits that a number of 128 bits may have and one beyond must have."""
+
+
+MOST_DEEP = 64
+"""Lists and objects within each other in a file of ours, so that whoever walks through one need not fear its depth."""
+
+
+def read(path: str | os.PathLike[str], kind: Kind) -> Any:
+    """The value of a JSON file, which may be packed.
+
+    Raises:
+        Refused: as `files.source.opened` and `parse`; or over MOST_DEEP lists and objects lie in each other.
+    """
+    with opened(path, kind) as source:
+        text = text_of(source.all())
+    value = parse(text.removeprefix("\ufeff"), "the file")
+    level, depth = [value], 0
+    while level := [part for one in level if isinstance(one, dict | list) for part in _parts(one)]:
+        depth += 1
+        if depth > MOST_DEEP:
+            msg = f"lists and objects lie more than {MOST_DEEP} deep in each other: {kind.what} has a few levels"
+            raise Refused(msg)
+    return value
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
@@ -43,7 +72,7 @@ def parse(text: bytes | str, what: str, offset: int = 0) -> Any:
     except UnicodeDecodeError as error:
         msg = f"byte {offset + error.start}, {what}: not UTF-8"
     except json.JSONDecodeError as error:
-        msg = f"byte {offset + error.pos}, {what}: not JSON ({error.msg})"
+        msg = f"byte {offset + error.pos}, {what}: not JSON, or cut short ({error.msg})"
     except RecursionError:
         msg = f"byte {offset}, {what}: nested too deeply"
     except _Wrong as error:

@@ -8,13 +8,14 @@ import logging
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding
 import numba
+
+from fastsmc.jit.kept import keep_private, kernel_folder
 
 _log = logging.getLogger("fastsmc")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,15 +75,11 @@ def _say_uncached(error: BaseException) -> None:
 
 
 def _cache_dir() -> Path | None:
-    """The folder for compiled kernels, or None when caching is off or no folder can be written."""
+    """The folder for compiled kernels, or None when caching is off or no folder can be written and trusted."""
     if os.environ.get("FASTSMC_JIT_CACHE", "1") == "0" or numba.config.DISABLE_JIT:
         return None
     try:
-        home = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(home) if home else Path.home() / ".cache") / "fastsmc" / source_digest(Path(__file__).parents[1])
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        return kernel_folder(source_digest(Path(__file__).parents[1]))
     except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where home is
         _say_uncached(error)
         return None
@@ -135,6 +132,7 @@ class _Careful:
             with Path(self._cache.cache_path, "lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._cache.save_overload(sig, data)
+                keep_private(Path(self._cache.cache_path))
         except Exception as error:  # a full disk, a folder gone, a damaged index
             _say_uncached(error)
 

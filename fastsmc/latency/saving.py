@@ -6,21 +6,20 @@ docs/latency.md has the tables. A histogram is a row per bucket in use, so any p
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError, ResultFileError
+from fastsmc.latency.judged import TIMES, judged
 from fastsmc.latency.summary import Findings, assumed, quantiles
 from fastsmc.latency.times import Times
 from fastsmc.results.files import load
-from fastsmc.results.histogram import Histogram, bucket_edges
-from fastsmc.results.log_linear import N_BUCKET
+from fastsmc.results.histogram import bucket_edges
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.tables import Column, ColumnKind, Table
 
-TIMES = ("waiting", "service", "response")
 _IN_GROUP = ("group", "vms", "vms_counted", "vcpus_per_vm", "hypothetical", "release", "workload", "workload_kind")
 _INPUTS = {"vms", "vcpus_per_vm", "workers", "entry"}
 _OF_VM = (
@@ -134,36 +133,28 @@ def saved_times(*runs: Run | str | os.PathLike[str], **where: object) -> Times:
         InputError: two runs hold the same calls, being of one scenario and one seed.
         ResultFileError: not a simulation's run, a damaged one, or one without such calls.
     """
-    loaded = [run if isinstance(run, Run) else load(run) for run in runs]
+    named = [(_name(run), run if isinstance(run, Run) else load(run)) for run in runs]
     seen = set()
-    for run in loaded:
+    for _, run in named:
         of = run.provenance
         key = (of.seed, str(of.inputs.get("text")), str(of.inputs.get("profile")))
         if key in seen:
-            name = of.inputs.get("scenario")
-            msg = f"two runs of {name!r} have seed {of.seed}, so they hold the same calls: give runs of different seeds"
+            both = f"two runs of {shown(of.inputs.get('scenario'))} have seed {of.seed}"
+            msg = f"{both}, so they hold the same calls: give runs of different seeds"
             raise InputError(msg)
         seen.add(key)
-    return Times.merged(times for run in loaded for times in _times_of(run, where))
+    return Times.merged(times for name, run in named for times in _times_of(name, run, where))
 
 
-def _times_of(run: Run, where: dict[str, object]) -> Iterable[Times]:
-    calls = run["calls"].where(**where) if where else run["calls"]
-    for row in calls.rows():
-        yield Times(*(_histogram(run, row, time) for time in TIMES))
+def _name(run: Run | str | os.PathLike[str]) -> str:
+    return "" if isinstance(run, Run) else f"{os.fspath(run)}: "
 
 
-def _histogram(run: Run, row: dict[str, Any], time: str) -> Histogram:
-    counts = np.zeros(N_BUCKET, np.int64)
-    what = f"group {row['group']!r}, {row['call']}"
-    if row["calls"]:
-        table = run["histograms"].where(group=row["group"], entry=row["entry"], time=time)
-        bucket = table["bucket"]
-        if not ((bucket >= 0) & (bucket < N_BUCKET)).all() or (bucket_edges()[bucket] != table["from_ns"]).any():
-            msg = f"{what}: buckets are not those of this version of fastsmc, which cuts an octave into 64"
-            raise ResultFileError(msg)
-        np.add.at(counts, bucket, table["calls"])
-    if int(counts.sum()) != row["calls"]:
-        msg = f"{what}: {time} has {counts.sum()} calls in its histogram and {row['calls']} in the table: damaged"
-        raise ResultFileError(msg)
-    return Histogram(counts, row[f"{time}_total_ns"], row[f"{time}_max_ns"])
+def _times_of(name: str, run: Run, where: dict[str, object]) -> list[Times]:
+    try:
+        found = judged(run)
+        calls = run["calls"].where(**where) if where else run["calls"]
+    except ResultFileError as error:
+        msg = f"{name}{error}"
+        raise ResultFileError(msg) from error
+    return [found[row["group"], row["entry"]] for row in calls.rows()]

@@ -8,10 +8,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fastsmc.errors import RecordingError
+from fastsmc.disk.staged import staged
+from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
 from fastsmc.progress import Progress
-from fastsmc.recordings.folder import CALL_KINDS, PROBE, Record, Recording, find_recordings, payload_path
+from fastsmc.recordings.belongs import amount, feature_set, host_name, is_known_whole, require_inside
+from fastsmc.recordings.folder import (
+    CALL_KINDS,
+    FORMAT_ERRORS,
+    PROBE,
+    Record,
+    Recording,
+    find_recordings,
+    payload_path,
+)
 
 WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
 """Kinds that are small as they are, or whose lines count each other."""
@@ -31,67 +41,118 @@ def compact(paths: Iterable[Path | str], destination: Path, *, progress: Progres
 
     Of the calls of one configuration, the first of each (function or kind of id, conduit, answer, id asked about) is
     kept, in order; nothing is changed in a line that is kept. Summaries of calls are left out, since they count lines
-    that are gone.
+    that are gone. Everything is read before anything is written, and all hosts appear at once in a new folder; one that
+    is there gets them one by one, each whole.
 
     Raises:
-        RecordingError: nothing to copy, or a destination that is its own source.
+        RecordingError: nothing to copy, a source that is damaged or not whole, or a destination that is its own source
+            or cannot be written.
     """
-    recordings = [r for path in paths for r in find_recordings(path)]
-    try:
-        return _written(recordings, destination, progress)
-    except OSError as error:
-        msg = f"{destination}: a compact copy cannot be written there ({error})"
-        raise RecordingError(msg) from error
-
-
-def _written(recordings: list[Recording], destination: Path, progress: Progress | None) -> int:
-    destination.mkdir(parents=True, exist_ok=True)
-    size = 0
-    copied: set[Path] = set()
+    recordings = list({r.folder.resolve(): r for path in paths for r in find_recordings(path)}.values())
+    _require_apart(recordings, destination)
+    files: dict[str, bytes] = {}
     for done, recording in enumerate(recordings):
         if progress is not None:
             progress(recording.name, done, len(recordings))
+        files |= _copy(recording, destination)
+    try:
+        with staged() as writing:
+            writing.folder(destination, files, without=frozenset(_stale(recordings, destination, files)))
+    except OSError as error:
+        msg = f"{destination}: a compact copy cannot be written there ({error.strerror or error})"
+        raise RecordingError(msg) from error
+    return sum(len(content) for name, content in files.items() if name.endswith(".xz"))
+
+
+def _require_apart(recordings: list[Recording], destination: Path) -> None:
+    for recording in recordings:
         folder = destination / recording.name
         if folder.resolve() == recording.folder.resolve():
             msg = f"{folder}: a compact copy cannot replace its own source; give another folder"
             raise RecordingError(msg)
-        folder.mkdir(exist_ok=True)
-        (folder / "meta.json").write_text(
-            json.dumps({**recording.meta, "compact": True}, indent=1) + "\n", encoding="utf-8"
-        )
-        for kind in dict.fromkeys((*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS)):
-            if recording.has(kind):
-                size += _write(folder / f"{kind}.jsonl.xz", _kept(recording, kind))
+    names = [recording.name for recording in recordings]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        msg = f"two of the recordings are called {twice}, and a copy has one folder of that name: copy one of them"
+        raise RecordingError(msg)
+
+
+def _copy(recording: Recording, destination: Path) -> dict[str, bytes]:
+    """The files of a host's copy, meta.json last, and payloads of other hosts, each with its folder's name."""
+    for path in recording.folder.iterdir():
+        if path.name == "meta.json" or path.suffix == ".xz":
+            require_inside(path, recording)
+    others = dict(_payloads_restored(recording, destination))
+    is_unlisted = recording.is_compact and not is_known_whole(recording)
+    files = {
+        f"{kind}.jsonl.xz": _packed(recording, kind)
+        for kind in dict.fromkeys((*CALL_KINDS, *WHOLE_KINDS, *SEQUENCE_KINDS))
+        if recording.has(kind)
+    }
+    try:
         if (recording.folder / PROBE).exists():
-            (folder / PROBE).write_bytes((recording.folder / PROBE).read_bytes())
-            copied.add(folder / PROBE)
-        copied.update(_copy_payloads(recording, destination))
-    return size + sum(path.stat().st_size for path in copied)
+            files[PROBE] = (recording.folder / PROBE).read_bytes()
+        for features in map(feature_set, recording.payloads()):
+            path = payload_path(recording.folder, features)
+            files[path.name] = path.read_bytes()
+    except (OSError, InputError) as error:
+        msg = f"{recording.folder}: cannot be copied ({error})"
+        raise RecordingError(msg) from error
+    meta = {key: value for key, value in recording.meta.items() if key not in ("files", "source_is_unlisted")}
+    meta |= {"compact": True, "files": {name: amount(name, content) for name, content in files.items()}}
+    meta |= {"source_is_unlisted": True} if is_unlisted else {}
+    files["meta.json"] = f"{json.dumps(meta, indent=1)}\n".encode()
+    return {f"{recording.name}/{name}": content for name, content in files.items()} | others
 
 
-def _copy_payloads(recording: Recording, destination: Path) -> Iterator[Path]:
-    """Copies a host's payloads, and those of other hosts from which it restored: a copy of one host stands alone."""
-    wanted = {(recording.name, features) for features in recording.payloads()}
-    if recording.has("restore"):
-        wanted |= {(record["src"], record["feat"]) for _, record in recording.records("restore")}
+def _payloads_restored(recording: Recording, destination: Path) -> Iterator[tuple[str, bytes]]:
+    """Payloads of other hosts from which a host restored: a copy of one host stands alone."""
+    wanted: set[tuple[str, str]] = set()
+    kind, line = "restore", 0
+    try:
+        for line, record in recording.records(kind) if recording.has(kind) else ():  # noqa: B007
+            wanted.add((host_name(record["src"]), feature_set(record["feat"])))
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(kind, line, error) from error
     for name, features in sorted(wanted):
         source = payload_path(recording.folder.resolve().parent / name, features)
-        if source.exists():
-            copy = payload_path(destination / name, features)
-            copy.parent.mkdir(exist_ok=True)
-            copy.write_bytes(source.read_bytes())
-            yield copy
+        if name == recording.name or not source.exists():
+            continue
+        require_inside(source, recording)
+        copy = payload_path(destination / name, features)
+        try:
+            content = source.read_bytes()
+            is_there = copy.is_file() and copy.read_bytes() == content
+        except OSError as error:
+            msg = f"{source}: cannot be copied to {copy} ({error.strerror or error})"
+            raise RecordingError(msg) from error
+        if not is_there:
+            yield f"{name}/{copy.name}", content
 
 
-def _write(path: Path, records: Iterator[Record]) -> int:
-    text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
-    packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
-    path.write_bytes(packed)
-    return len(packed)
+def _stale(recordings: list[Recording], destination: Path, files: dict[str, bytes]) -> Iterator[str]:
+    """Records that an earlier copy has of these hosts and the new one has not."""
+    for recording in recordings:
+        for path in (destination / recording.name).glob("*.jsonl.xz"):
+            if f"{recording.name}/{path.name}" not in files:
+                yield f"{recording.name}/{path.name}"
 
 
-def _kept(recording: Recording, kind: str) -> Iterator[Record]:
-    records = (record for _, record in recording.records(kind))
+def _packed(recording: Recording, kind: str) -> bytes:
+    line = 0
+
+    def numbered() -> Iterator[Record]:
+        nonlocal line
+        for line, record in recording.records(kind):  # noqa: B007 - the handler below names it
+            yield record
+
+    try:
+        text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in _kept(numbered(), kind))
+    except FORMAT_ERRORS as error:
+        raise recording.malformed(kind, line, error) from error
+    return lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+
+
+def _kept(records: Iterator[Record], kind: str) -> Iterator[Record]:
     if kind in WHOLE_KINDS:
         yield from records
     elif kind in CALL_KINDS:

@@ -6,7 +6,6 @@ A host's folder holds meta.json and <kind>.jsonl.xz files; the format is describ
 from __future__ import annotations
 
 import json
-import lzma
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,10 @@ from fastsmc.checks import shown
 from fastsmc.errors import FastsmcError, InputError, RecordingError
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import Conduit
+from fastsmc.files import strict_json
+from fastsmc.files.limits import MAX_RECORD, META, PAYLOAD, RECORDS
+from fastsmc.files.packed import Refused
+from fastsmc.files.source import opened
 
 Record = dict[str, Any]
 
@@ -81,21 +84,25 @@ class Recording:
         path = self.folder / f"{kind}.jsonl.xz"
         number = 0
         try:
-            with lzma.open(path, "rt", encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
+            with opened(path, RECORDS) as source:
+                for number, line in enumerate(source.lines(MAX_RECORD), 1):
                     record = json.loads(line)
                     if not isinstance(record, dict):
-                        msg = f"{path}:{number}: a record must be a JSON object, found {shown(line.strip())}"
+                        found = shown(line.decode(errors="replace").strip())
+                        msg = f"{path}:{number}: a record must be a JSON object, found {found}"
                         raise RecordingError(msg)
                     yield number, record
         except RecursionError as error:
             msg = f"{path}:{number + 1}: nested too deeply for a record"
             raise RecordingError(msg) from error
-        except (EOFError, lzma.LZMAError, OSError, UnicodeDecodeError) as error:
+        except (Refused, UnicodeDecodeError) as error:
             msg = f"{path}: cannot be read past line {number} ({error}); is the file whole?"
             raise RecordingError(msg) from error
         except json.JSONDecodeError as error:
             msg = f"{path}:{number}: not JSON ({error.msg} at column {error.colno})"
+            raise RecordingError(msg) from error
+        except ValueError as error:  # of int()
+            msg = f"{path}:{number}: a number of thousands of digits, which no record has"
             raise RecordingError(msg) from error
 
     def payloads(self) -> tuple[str, ...]:
@@ -124,9 +131,10 @@ def read_payload(path: Path) -> bytes:
         RecordingError: missing, truncated or damaged.
     """
     try:
-        return lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError) as error:
-        msg = f"{path}: cannot be read ({error}); is the file whole?"
+        with opened(path, PAYLOAD) as source:
+            return source.all()
+    except Refused as error:
+        msg = f"{path}: {error}; is the file whole?"
         raise RecordingError(msg) from error
 
 
@@ -147,12 +155,15 @@ def open_recording(folder: Path) -> Recording:
     """
     path = folder / "meta.json"
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{path}: cannot be read as JSON ({error})"
+        meta = strict_json.read(path, META)
+    except Refused as error:
+        msg = f"{path}: {error}"
         raise RecordingError(msg) from error
-    if not isinstance(meta, dict) or "release" not in meta:
+    if not isinstance(meta, dict) or not isinstance(meta.get("release"), str):
         msg = f'{path}: must be an object with "release", the kernel\'s `uname -r`'
+        raise RecordingError(msg)
+    if not isinstance(meta.get("version", ""), str) or not isinstance(meta.get("compact", False), bool):
+        msg = f'{path}: "version" must be text, the kernel\'s `uname -v`, and "compact" true or false'
         raise RecordingError(msg)
     try:
         rules = release(kernel_name(meta))

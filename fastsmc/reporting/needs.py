@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting.study.needs import ABOVE_0, COUNT, FLAG, FROM_0, STUDY_KEYS, STUDY_NEEDS, TEXT
 from fastsmc.results.runs import Run
-from fastsmc.results.tables import Table
+from fastsmc.results.tables import Table, few
 
 _SPREAD = {"dispatch_ns": ABOVE_0, "dispatch_p25_ns": FROM_0, "dispatch_p75_ns": FROM_0}
 _DISPATCH = {
@@ -110,7 +110,7 @@ def check(run: Run) -> None:
         table = run[name]
         for column, needed in columns.items():
             if column not in table.columns:
-                msg = f"table {name} has no column {column!r}; it has {', '.join(table.columns)}"
+                msg = f"table {name} has no column {column!r}; it has {few(table.columns)}"
                 raise ResultFileError(msg)
             if not _holds(table[column], needed):
                 msg = f"table {name}, column {column}: it must hold {needed}"

@@ -14,7 +14,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from fastsmc.checks import escaped
-from fastsmc.reporting import heatmap, needs, sets, study, timing, trace
+from fastsmc.errors import ResultFileError
+from fastsmc.reporting import agree, heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, to_png, to_svg
 from fastsmc.results.files import to_csv, to_json, write_files
@@ -39,6 +40,10 @@ def write(run: Run, folder: Path) -> Path:
             drawn.
     """
     needs.check(run)
+    agree.check(run)
+    if "columns" in run.tables:
+        msg = "table columns: columns.csv is the list of all columns, so no table may have that name"
+        raise ResultFileError(msg)
     pictures = [
         heatmap.picture(run),
         sets.bytes_picture(run),

@@ -15,17 +15,22 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from fastsmc.checks import shown
+from fastsmc.disk.staged import staged
 from fastsmc.errors import InputError, ResultFileError
+from fastsmc.files import strict_json
+from fastsmc.files.limits import RESULT
+from fastsmc.files.packed import Refused
 from fastsmc.results.runs import Provenance, Run
 from fastsmc.results.tables import Column, Table
 
 SCHEMA = 1
+_MOST_LETTERS = 1 << 24
+"""Of a column's texts, each taken as long as the longest."""
 T = TypeVar("T")
 
 
@@ -40,7 +45,8 @@ def to_json(run: Run) -> str:
         ]
         head = f'{json.dumps(name)}: {{"meaning": {json.dumps(table.meaning)}, "columns": {{\n'
         tables.append(head + ",\n".join(columns) + "}}")
-    head = f'{{"schema": {SCHEMA},\n"provenance": {json.dumps(asdict(run.provenance))},\n"tables": {{\n'
+    of = json.dumps(asdict(run.provenance), allow_nan=False)
+    head = f'{{"schema": {SCHEMA},\n"provenance": {of},\n"tables": {{\n'
     return head + ",\n".join(tables) + "}}\n"
 
 
@@ -61,16 +67,16 @@ def load(path: str | os.PathLike[str]) -> Run:
         ResultFileError: missing, unreadable, not JSON, damaged, or of another schema.
     """
     try:
-        content = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        msg = f"{path}: {error.strerror or error}; expected a result file (data.json)"
-        raise ResultFileError(msg) from error
-    except (ValueError, RecursionError) as error:
-        msg = f"{path}: not JSON, or cut short ({error}); save or copy the run again"
+        content = strict_json.read(path, RESULT)
+    except Refused as error:
+        remedy = (
+            "expected a result file (data.json)" if "cannot be read" in str(error) else "save or copy the run again"
+        )
+        msg = f"{path}: {error}; {remedy}"
         raise ResultFileError(msg) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA or type(schema) is not int:
-        msg = f"{path}: schema {schema!r}, this version of fastsmc reads {SCHEMA}"
+        msg = f"{path}: schema {shown(schema)}, this version of fastsmc reads {SCHEMA}"
         raise ResultFileError(msg)
     try:
         tables = {name: _table(name, table) for name, table in _item(content, "tables", dict, "the file").items()}
@@ -96,7 +102,7 @@ def _provenance(given: dict[str, Any]) -> Provenance:
     kinds = {"n_core": int, "seed": int, "inputs": dict}
     names = [field.name for field in fields(Provenance)]
     if unknown := sorted(given.keys() - set(names)):
-        msg = f"provenance: there is no {', '.join(map(repr, unknown))}"
+        msg = f"provenance: there is no {', '.join(map(shown, unknown[:3]))}"
         raise InputError(msg)
     return Provenance(**{name: _item(given, name, kinds.get(name, str), "provenance") for name in names})
 
@@ -107,11 +113,12 @@ def _table(name: str, table: object) -> Table:
         raise InputError(msg)
     columns = {}
     for key, column in _item(table, "columns", dict, f"table {name}").items():
-        where = f"table {name}, column {key}"
+        where = f"table {name}, column {key if key.isidentifier() else shown(key)}"
         values, kind = _item(column, "values", list, where), _item(column, "kind", str, where)
         if len({bool if isinstance(value, bool) else object for value in values}) > 1:
             msg = f"{where}: booleans mixed with other values"
             raise InputError(msg)
+        _check_texts(where, values)
         try:
             columns[key] = Column.of(values, cast(Any, kind), _item(column, "meaning", str, where))
         except (InputError, ValueError, OverflowError) as error:
@@ -122,6 +129,18 @@ def _table(name: str, table: object) -> Table:
     except InputError as error:
         msg = f"table {name}: {error}"
         raise InputError(msg) from error
+
+
+def _check_texts(where: str, values: list[Any]) -> None:
+    """NumPy gives each text of a column the room of the longest, and drops the zeros at its end."""
+    texts = [value for value in values if isinstance(value, str)]
+    if any("\0" in text for text in texts):
+        msg = f"{where}: a text holds a zero byte, which no text of ours does"
+        raise InputError(msg)
+    longest = max(map(len, texts), default=0)
+    if longest * len(values) > _MOST_LETTERS:
+        msg = f"{where}: {len(values)} texts, one of {longest} letters, are more than a column may hold"
+        raise InputError(msg)
 
 
 def to_csv(table: Table) -> str:
@@ -139,30 +158,31 @@ def to_csv(table: Table) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files of a folder, made if missing, or none: each under a temporary name there, then all renamed.
+    """Write all files of a folder, made if missing, or none; `disk.staged` says how.
 
-    A link stays one, and what it points to is replaced. A device or a pipe is written to: renamed over, /dev/null would
-    be a file from then on.
+    A link stays one, and what it points to is replaced. A device or a pipe is written to.
 
     Raises:
         ResultFileError: the folder cannot be made, or a file not be written.
     """
-    temporary: dict[Path, Path] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            target = folder / name
-            if target.exists() and not (target.is_file() or target.is_dir()):
-                target.write_bytes(content)
-                continue
-            target = target.resolve()
-            temporary[target] = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-            temporary[target].write_bytes(content)
-        for target, path in temporary.items():
-            path.replace(target)
+        with staged() as writing:
+            writing.folder(folder, files)
     except OSError as error:
-        for path in temporary.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
         msg = f"{folder}: {error.strerror or error}; results need a folder that can be written"
+        raise ResultFileError(msg) from error
+
+
+def write_each(files: Mapping[Path, bytes]) -> None:
+    """Write files that lie in any folders, all of them or none.
+
+    Raises:
+        ResultFileError: one of them cannot be written.
+    """
+    try:
+        with staged() as writing:
+            for path, content in files.items():
+                writing.file(path, content)
+    except OSError as error:
+        msg = f"{', '.join(map(str, files))}: {error.strerror or error}; results need a folder that can be written"
         raise ResultFileError(msg) from error

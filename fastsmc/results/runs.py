@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastsmc.errors import ResultFileError
-from fastsmc.results.tables import Table
+from fastsmc.results.tables import Table, few
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Run:
     def __getitem__(self, name: str) -> Table:
         """A table; ResultFileError if this run has none of that name."""
         if name not in self.tables:
-            msg = f"the run has no table {name!r}; it has {', '.join(self.tables)}"
+            msg = f"the run has no table {name!r}; it has {few(self.tables)}"
             raise ResultFileError(msg)
         return self.tables[name]
 

@@ -6,13 +6,14 @@ carries its unit (`payload_bytes`, `dispatch_ns`), its kind says how its values 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastsmc.checks import shown
 from fastsmc.errors import InputError, ResultFileError
 
 ColumnKind = Literal["measured", "recorded", "modelled", "assumed", "input"]
@@ -26,6 +27,15 @@ KINDS: dict[ColumnKind, str] = {
 """How the values of a column came about."""
 
 _TYPES = {"b": np.bool_, "i": np.int64, "u": np.int64, "f": np.float64, "U": np.str_}
+
+
+_FEW = 12
+
+
+def few(names: Iterable[str]) -> str:
+    """Names as a message lists them: some dozen, and none that would reach a terminal as more than a name."""
+    listed = [name if name.isidentifier() else shown(name) for name in names]
+    return ", ".join(listed[:_FEW]) + (f" and {len(listed) - _FEW} more" if len(listed) > _FEW else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +94,7 @@ class Table:
     def __post_init__(self) -> None:
         lengths = {name: len(column.values) for name, column in self.columns.items()}
         if len(set(lengths.values())) != 1:
-            msg = f"columns of a table must be equally long and at least one; got {lengths}"
+            msg = f"columns of a table must be equally long and at least one; got {shown(lengths)}"
             raise InputError(msg)
 
     def __repr__(self) -> str:
@@ -93,7 +103,7 @@ class Table:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Values of a column; ResultFileError if there is none of that name."""
         if name not in self.columns:
-            msg = f"no column {name!r} in a table of {', '.join(self.columns)}"
+            msg = f"no column {shown(name)} in a table of {few(self.columns)}"
             raise ResultFileError(msg)
         return self.columns[name].values
 
@@ -112,7 +122,7 @@ class Table:
         for name, value in equals.items():
             keep &= self[name] == value
         if not keep.any():
-            msg = f"no row with {equals} in a table of {', '.join(self.columns)}"
+            msg = f"no row with {equals} in a table of {few(self.columns)}"
             raise ResultFileError(msg)
         chosen = {name: Column(c.values[keep], c.kind, c.meaning) for name, c in self.columns.items()}
         return Table(self.meaning, chosen)

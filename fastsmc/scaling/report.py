@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastsmc import reporting as pages
 from fastsmc import scaling
 from fastsmc.calls.trace import Trace
+from fastsmc.errors import FastsmcError, ResultFileError, UnsavedError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.progress import Progress, silent
-from fastsmc.results.files import load
+from fastsmc.results.files import load, save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.traces.text import traced_calls as read_trace
 
@@ -56,12 +58,42 @@ def report(
         progress: told (step, done, total) as cells are finished.
 
     Raises:
-        FastsmcError: a file that cannot be read, or a folder that cannot be written.
+        FastsmcError: a file that cannot be read, or a folder that cannot be written; what was measured is then kept
+            among temporary files, and the message says where. `UnsavedError` has it where that failed too.
 
     Cost: about a minute, most of it timing; a few seconds where `data` is given.
     """
     if data is not None:
         run = load(data)
-    else:
-        run = scaling.run(trace if isinstance(trace, Trace) else read_trace(trace), progress=progress)
-    return Report(pages.write(run, Path(out)), run)
+        return Report(pages.write(run, Path(out)), run)
+    calls = trace if isinstance(trace, Trace) else read_trace(trace)
+    _require_writable(Path(out))
+    run = scaling.run(calls, progress=progress)
+    try:
+        return Report(pages.write(run, Path(out)), run)
+    except Exception as error:
+        where = _kept(run)
+        why = str(error) if isinstance(error, FastsmcError) else f"the page cannot be drawn ({error!r})"
+        if where is None:
+            msg = f"{why}; nor is there room for what was measured elsewhere"
+            raise UnsavedError(msg, to_json(run)) from error
+        msg = f"{why}; what was measured is kept in {where}: `fastsmc report --data` draws it"
+        raise ResultFileError(msg) from error
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuses, before a minute of work, a folder that cannot be written."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        msg = f"{folder}: results need a folder that can be written"
+        raise ResultFileError(msg)
+
+
+def _kept(run: Run) -> Path | None:
+    """Where a run that could not be written to where it should be is saved; None where that fails too."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="fastsmc-report-")) / "data.json"
+        save(run, path)
+    except (OSError, ResultFileError):
+        return None
+    return path

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastsmc.checks import word_of
 from fastsmc.facts.releases import Host
 from fastsmc.progress import Progress, silent
+from fastsmc.recordings.belongs import is_known_whole
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
 from fastsmc.recordings.levels import workaround_levels
 from fastsmc.verification.calls import replay_calls
@@ -74,7 +75,7 @@ def verify(
         progress: told the host about to be replayed, how many are done, and of how many.
 
     Raises:
-        RecordingError: a path without recordings, or a damaged file.
+        RecordingError: a path without recordings, a damaged file, or a compact copy that lacks one.
         InputError: a kind there is none of.
     """
     kinds = KINDS if kinds is None else [word_of("a kind of record", kind, KINDS) for kind in sorted(set(kinds))]
@@ -85,6 +86,8 @@ def verify(
     given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):
         progress(recording.name, done, len(recordings))
+        if recording.is_compact and not is_known_whole(recording, kinds):
+            result.not_known_whole.append(recording.name)
         result.tallies.extend(replays(recording, given, kinds=kinds))
         result.not_looked_at.update(k for k in recording.kinds() if k not in kinds)
         result.not_looked_at.update(

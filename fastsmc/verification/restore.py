@@ -10,6 +10,7 @@ from fastsmc.facts.packaged import packaged
 from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
+from fastsmc.recordings.belongs import feature_set, host_name, require_inside
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
 from fastsmc.reference.restore import Prediction, RegisterDump, predict
 from fastsmc.reference.state import OK
@@ -33,7 +34,7 @@ def replay_restore(recording: Recording, host: Host, given: Mapping[str, Path] |
     line = 0
     try:
         for line, record in recording.records("restore"):
-            source, features = record["src"], record["feat"]
+            source, features = host_name(record["src"]), feature_set(record["feat"])
             path = _source_path(recording, given or {}, source, features)
             if path is None:
                 tally.cannot_judge(f"restores from {source}, whose payload-{features} is not to be had")
@@ -50,7 +51,11 @@ def replay_restore(recording: Recording, host: Host, given: Mapping[str, Path] |
 
 
 def _source_path(recording: Recording, given: Mapping[str, Path], source: str, features: str) -> Path | None:
-    folders = (recording.folder.resolve().parent / source, given.get(source), KNOWN_PAYLOADS / source)
+    beside = payload_path(recording.folder.resolve().parent / source, features)
+    if beside.exists():
+        require_inside(beside, recording)
+        return beside
+    folders = (given.get(source), KNOWN_PAYLOADS / source)
     return next((path for folder in folders if folder and (path := payload_path(folder, features)).exists()), None)
 
 

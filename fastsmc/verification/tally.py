@@ -76,10 +76,12 @@ class Verification:
     Attributes:
         tallies: one per host and kind of record.
         not_looked_at: kinds of records that lie in the folders and were not replayed, with the number of hosts.
+        not_known_whole: hosts whose compact copy has no list of its files, so that some may be missing.
     """
 
     tallies: list[Tally] = field(default_factory=list)
     not_looked_at: Counter[str] = field(default_factory=Counter)
+    not_known_whole: list[str] = field(default_factory=list)
 
     @property
     def n_record(self) -> int:
@@ -104,6 +106,7 @@ class Verification:
             "ok": self.ok,
             "kinds": [tally.as_dict() for tally in self.tallies],
             "not_looked_at": dict(self.not_looked_at),
+            "not_known_whole": self.not_known_whole,
         }
 
     def __str__(self) -> str:
@@ -119,6 +122,10 @@ class Verification:
             yield from tally.told()
         for note in sorted({note for tally in self.tallies for note in tally.notes}):
             yield f"note: {sum(tally.notes[note] for tally in self.tallies)} {note}"
+        if n := len(self.not_known_whole):
+            copies = "a compact copy" if n == 1 else f"{n} compact copies"
+            why = "made before copies listed their files, or of such a one"
+            yield f"note: whether {copies} is whole is not known: {why}"
         for kind, hosts in sorted(self.not_looked_at.items()):
             yield f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''})"
         yield f"{self.n_match} of {self.n_record} records match"

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from fastsmc.checks import whole_numbers
-from fastsmc.cli.migrate.options import ioctl_cost, link_given, registers_of, show, write_figure
+from fastsmc.cli.migrate.options import (
+    check_figure,
+    drawn,
+    ioctl_cost,
+    link_given,
+    registers_of,
+    show,
+    write_asked,
+)
+from fastsmc.cli.printing import printed_all_the_same
 
 
 def add_registers(
@@ -40,6 +49,7 @@ def add_registers(
     """
     from fastsmc import migrate
 
+    check_figure(figure)
     found = migrate.add_registers(
         registers_of(release, features),
         n_new=count,
@@ -51,8 +61,8 @@ def add_registers(
         limit_ms=limit_ms,
         share_percent=share,
     )
-    if figure is not None:
-        from fastsmc.reporting.break_even import picture
+    with printed_all_the_same(lambda: show(found, as_json=as_json)):
+        if figure is not None:
+            from fastsmc.reporting.break_even import picture
 
-        write_figure(picture(**found.figure_data()), figure)
-    show(found, as_json=as_json)
+            write_asked({figure: drawn(picture(**found.figure_data()), figure)})

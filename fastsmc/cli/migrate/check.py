@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import show, write_figure
+from fastsmc.cli.migrate.options import check_figure, check_writable, drawn, show, write_asked
+from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.cli.progress import progress
-from fastsmc.errors import CheckError, InputError, UnknownError
+from fastsmc.errors import CheckError, UnknownError
 
 if TYPE_CHECKING:
     from fastsmc.migrate.compat.matrix import Matrix
@@ -98,17 +99,23 @@ def _matrix(
     strict: bool,
     accept_unknown: bool,
 ) -> None:
+    check_figure(figure)
+    if csv_file is not None:
+        check_writable("--csv", csv_file)
+    if csv_file is not None and csv_file == figure:
+        msg = "--csv and --figure are two files: give each a path of its own"
+        raise typer.BadParameter(msg)
     from fastsmc import migrate
 
     with progress("checking") as step:
         found = migrate.matrix(features=features, vmm=vmm, progress=step)
-    if csv_file is not None:
-        _write_csv(csv_file, found.as_csv())
-    if figure is not None:
-        from fastsmc.reporting.directions import picture
+    with printed_all_the_same(lambda: show(found, as_json=as_json)):
+        files = {} if csv_file is None else {csv_file: found.as_csv().encode()}
+        if figure is not None:
+            from fastsmc.reporting.directions import picture
 
-        write_figure(picture(**found.figure_data()), figure)
-    show(found, as_json=as_json)
+            files[figure] = drawn(picture(**found.figure_data()), figure)
+        write_asked(files)
     if strict:
         _require_all(found, accept_unknown)
 
@@ -122,11 +129,3 @@ def _require_all(found: Matrix, accept_unknown: bool) -> None:
     if n_unknown and not accept_unknown:
         msg = f"of {n_unknown} of {len(found.cells)} directions it cannot be known whether they restore"
         raise UnknownError(msg)
-
-
-def _write_csv(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error})"
-        raise InputError(msg) from error

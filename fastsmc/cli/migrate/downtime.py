@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import ioctl_cost, link_given, only_qemu, registers_given, show, write_figure
+from fastsmc.cli.migrate.options import (
+    check_figure,
+    drawn,
+    ioctl_cost,
+    link_given,
+    only_qemu,
+    registers_given,
+    show,
+    write_asked,
+)
+from fastsmc.cli.printing import printed_all_the_same
 
 
 def downtime(
@@ -47,6 +57,7 @@ def downtime(
     from fastsmc import migrate
 
     only_qemu(vmm, "only 'qemu' is modelled, as no other VMM's steps are known")
+    check_figure(figure)
     found = migrate.downtime(
         registers_given(registers, sve, release, features),
         n_vcpu=vcpus,
@@ -57,8 +68,8 @@ def downtime(
         trace=trace or (),
         query_migrate=query_migrate,
     )
-    if figure is not None:
-        from fastsmc.reporting.waterfall import picture
+    with printed_all_the_same(lambda: show(found, as_json=as_json)):
+        if figure is not None:
+            from fastsmc.reporting.waterfall import picture
 
-        write_figure(picture(**found.figure_data()), figure)
-    show(found, as_json=as_json)
+            write_asked({figure: drawn(picture(**found.figure_data()), figure)})

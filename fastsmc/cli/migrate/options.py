@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -102,21 +105,48 @@ def link_given(rate: str, rtt: str) -> Link:
     return Link(line_rate(rate), microseconds(rtt))
 
 
-def write_figure(figure: Figure, path: Path) -> None:
-    """The figure as SVG or PNG, as the path's ending says.
+def check_figure(path: Path | None) -> None:
+    """Refuses, before any work, a figure that could not be drawn.
 
     Raises:
-        InputError: another ending, or a path that cannot be written.
+        InputError: another ending than .svg or .png, or a path that cannot be written.
     """
-    from fastsmc.reporting.style import styled, to_png, to_svg
-
+    if path is None:
+        return
     if path.suffix not in (".svg", ".png"):
         msg = f"--figure {path}: give a name that ends in .svg or .png"
         raise InputError(msg)
+    check_writable("--figure", path)
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Refuses, before any work, a path that cannot be written.
+
+    Raises:
+        InputError: it cannot.
+    """
+    place = path if path.exists() else path.parent
+    number = errno.EISDIR if path.is_dir() else errno.EACCES if place.exists() else errno.ENOENT
+    if number == errno.EISDIR or not os.access(place, os.W_OK):
+        remedy = "give a file in a folder that exists and may be written to"
+        msg = f"{option} {path}: cannot be written ({os.strerror(number)}): {remedy}"
+        raise InputError(msg)
+
+
+def write_asked(files: Mapping[Path, bytes]) -> None:
+    """Writes the files that options ask for, all of them or none.
+
+    Raises:
+        ResultFileError: one of them cannot be written.
+    """
+    from fastsmc.results.files import write_each
+
+    write_each(files)
+
+
+def drawn(figure: Figure, path: Path) -> bytes:
+    """The figure as SVG or PNG, as the path's ending says."""
+    from fastsmc.reporting.style import styled, to_png, to_svg
+
     with styled():
-        content = to_svg(figure, path.stem).encode() if path.suffix == ".svg" else to_png(figure)
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        msg = f"--figure {path}: cannot be written: {error.strerror}"
-        raise InputError(msg) from None
+        return to_svg(figure, path.stem).encode() if path.suffix == ".svg" else to_png(figure)
