@@ -76,8 +76,6 @@ def test_words_that_name_none_end_in_one_sentence(text: object, told: str) -> No
         (Ability.NAMES_REFUSED, "qemu:10.1", "qemu:10.2"),
         (Ability.TOLERATES, "qemu:11.0", "qemu:11.1"),
         (Ability.PINS_PSCI, "qemu:10.2.2", "qemu:11.1"),
-        (Ability.HAS_PMU, "cloud-hypervisor:v21", "cloud-hypervisor:v22"),
-        (Ability.HAS_SVE, "cloud-hypervisor:v41", "cloud-hypervisor:v42"),
         (Ability.SAVES_SVE, "cloud-hypervisor:v52", "cloud-hypervisor:v53"),
         (Ability.SAVES_SVE, "firecracker:1.6", "firecracker:1.7"),
         (Ability.SAVES_WHOLE_VECTORS, "firecracker:1.1.3", "firecracker:1.1.4"),
