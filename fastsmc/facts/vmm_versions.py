@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fastsmc.checks import shown, word_of
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.facts.vmm_words import Said, notes_on, vmm_said
 from fastsmc.facts.vmms import Vmm
@@ -110,9 +110,8 @@ class VmmVersion:
         said = vmm_said(text) if isinstance(text, str) else None
         if said is None:
             name = re.split(r"[:\s]", text.strip().lower())[0] if isinstance(text, str) else text
-            said = Said(name if isinstance(name, str) else "", None)
-            word_of("vmm", name if isinstance(name, str) else text, allowed)
-        vmm = Vmm(word_of("vmm", said.name, allowed))
+            said = Said(Vmm.among(name, allowed), None)
+        vmm = Vmm.among(said.name, allowed)
         known = _SERIES.get(vmm)
         if said.version is None:
             if said.is_vendors:
@@ -123,6 +122,8 @@ class VmmVersion:
             msg = f"vmm {shown(text)}: versions of {vmm} are not told apart; write {vmm}"
             raise InputError(msg)
         major, minor, patch = said.number
+        if vmm is Vmm.CLOUD_HYPERVISOR:
+            major, minor, patch = _of_cloud_hypervisor(said.number)
         if major is None or (major, minor or 0) not in known:
             raise _unknown(vmm, said.version, known)
         found = cls(vmm, (major, minor or 0, _LAST_PATCH if patch is None else patch))
@@ -147,6 +148,19 @@ class VmmVersion:
         return f"{self.vmm} {self.version}".rstrip()
 
 
+def _of_cloud_hypervisor(said: tuple[int | None, int | None, int | None]) -> tuple[int | None, int, int | None]:
+    """A number of Cloud Hypervisor's, whose second part counts updates: 51.2; major None for one not released."""
+    major, update, more = said
+    if major is None or more or (update or 0) > _UPDATES.get(major, 0):
+        return None, 0, None
+    return major, 0, update
+
+
+_UPDATES = {
+    **{20: 2, 21: 1, 22: 1, 23: 1, 28: 4, 30: 1, 31: 2, 32: 1, 35: 1, 36: 1, 37: 1},
+    **{50: 2, 51: 2},
+}
+"""Cloud Hypervisor's newest stable update of each version that has any. Source: its tags, August 2026."""
 _LAST_PATCH = 9999
 """Stands for the last update of a series, where none is named."""
 
@@ -165,7 +179,7 @@ def written(vmm: Vmm, number: Number) -> str:
     """A version as its makers write it: "10.1", "v42"."""
     major, minor, patch = number
     if vmm is Vmm.CLOUD_HYPERVISOR:
-        return f"v{major}"
+        return f"v{major}.{patch}" if 0 < patch < _LAST_PATCH else f"v{major}"
     return f"{major}.{minor}.{patch}" if 0 < patch < _LAST_PATCH else f"{major}.{minor}"
 
 
@@ -175,6 +189,8 @@ def _unknown(vmm: Vmm, version: str, known: tuple[tuple[int, int], ...]) -> Inpu
     meant = ""
     if numbers:
         asked = numbers[0], numbers[1] if len(numbers) > 1 else 0
-        near = min(known, key=lambda each: (abs(each[0] - asked[0]), abs(each[1] - asked[1])))
+        below = [each for each in known if each <= asked]
+        above = [each for each in known if each > asked]
+        near = min([*below[-1:], *above[:1]], key=lambda each: abs(each[0] - asked[0]))
         meant = f"; did you mean {vmm}:{written(vmm, (*near, 0))}?"
     return InputError(f"{vmm} {shown(version)} is no version that is known, {names[0]} to {names[-1]} are{meant}")
