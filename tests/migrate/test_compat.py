@@ -214,12 +214,10 @@ def test_bmap_2_goes_forward_and_not_back(old: str, new: str) -> None:
 @pytest.mark.parametrize("new", ["6.13", "6.16", "linux-7.3.4-n1"])
 def test_tcr2_and_pir_stay_behind_from_6_13_on(old: str, new: str) -> None:
     found = check(old, new, vmm="qemu:10.2")
-    assert {fate.reg for fate in found.forward.failing if fate.errno == 2} == (TCR2_PIR if old != "6.6" else set())
-    told = {fate.reg for fate in (*found.forward.failing, *found.forward.unjudged)}
-    assert told >= TCR2_PIR, "when a kernel between 6.1 and 6.12 began to list them is not certain"
+    assert {fate.reg for fate in found.forward.failing if fate.errno == 2} == TCR2_PIR
     assert not TCR2_PIR & ids(found.backward)
     tolerated = [r for r in found.forward.remedies if "QEMU 11.1 or newer" in r.text]
-    assert [set(r.registers) for r in tolerated] == ([TCR2_PIR] if old != "6.6" else [])
+    assert [set(r.registers) for r in tolerated] == [TCR2_PIR]
     newer = check(old, new, vmm="qemu:11.1").forward
     assert not TCR2_PIR & {fate.reg for fate in (*newer.failing, *newer.unjudged)}
 
@@ -384,13 +382,25 @@ def test_an_assumed_workaround_level_is_not_judged_unless_nothing_can_refuse_it(
     assert not any(fate.name.startswith("SMCCC_ARCH") for fate in found.forward.failing)
 
 
-def test_a_list_dated_from_memory_says_so() -> None:
-    assert "from memory" in " ".join(check("6.6", "6.12").source.notes)
-    assert "from memory" not in " ".join(check("6.14", "6.12").source.notes)
-    forward = check("6.12", "6.2", vmm="qemu:10.2").forward
-    reasons = {fate.name: fate.reason for fate in (*forward.failing, *forward.unjudged)}
-    assert reasons["TCR2_EL1"].startswith("whether such a kernel lists it is not certain (")
-    assert reasons["CCSIDR_L3_D"] == "missing there: listed from 6.3 on"
+@pytest.mark.parametrize(
+    ("dest", "name", "since"),
+    [
+        ("6.2", "CCSIDR_L3_D", "6.3"),
+        ("5.17", "OSLSR_EL1", "5.18"),
+        ("6.3", "KVM_REG_ARM_PTIMER_CTL", "6.4"),
+        ("6.3", "KVM_REG_ARM_PTIMER_CVAL", "6.4"),
+        ("6.4", "TCR2_EL1", "6.5"),
+        ("6.4", "PIR_EL1", "6.5"),
+        ("6.4", "PIRE0_EL1", "6.5"),
+    ],
+)
+def test_a_register_that_a_merge_window_brought_is_missing_before_it(dest: str, name: str, since: str) -> None:
+    """Sources: the pull requests "KVM/arm64 updates for" 5.18 and 6.4, and "arm64 updates for 6.5"."""
+    reasons = {fate.name: fate.reason for fate in check("6.12", dest, vmm="qemu:10.2").forward.failing}
+    assert reasons[name].startswith(f"missing there: listed from {since} on")
+    later = check("6.12", since, vmm="qemu:10.2").forward
+    assert name not in {fate.name for fate in later.failing}
+    assert not any("lists it" in fate.reason for fate in later.unjudged if fate.name == name)
 
 
 def test_the_matrix_says_what_single_checks_say() -> None:
