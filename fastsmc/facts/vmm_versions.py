@@ -29,6 +29,7 @@ class Ability(StrEnum):
     REFUSES_PMU = "refuses a vCPU with a PMU"
     NAMES_CORE = "has an error text of its own for core registers"
     NAMES_REFUSED = "names a register that KVM refuses"
+    SHOWS_VALUE = "tells the value that KVM refuses beside the register"
     TOLERATES = "loads a list that differs from its own in certain registers"
     PINS_PSCI = "has the property kvm-psci-version"
 
@@ -67,6 +68,8 @@ CHANGES = (
     VmmChange(Vmm.CLOUD_HYPERVISOR, (53, 0, 0), Ability.SAVES_SVE, f"{_CH}, commits 5c25d82f5, 69637dde6; issue 8057"),
     VmmChange(Vmm.FIRECRACKER, (1, 1, 4), Ability.SAVES_WHOLE_VECTORS, f"{_FC}, CHANGELOG of 1.2.0, commit 822009ce3"),
     VmmChange(Vmm.FIRECRACKER, (1, 4, 0), Ability.HAS_TEMPLATES, f"{_FC}, CHANGELOG of 1.4.0"),
+    VmmChange(Vmm.FIRECRACKER, (1, 4, 0), Ability.NAMES_REFUSED, f"{_FC}, vcpu.rs of 1.3.0 and 1.4.0, read"),
+    VmmChange(Vmm.FIRECRACKER, (1, 13, 0), Ability.SHOWS_VALUE, f"{_FC}, commit e34ba7a5d"),
     VmmChange(Vmm.FIRECRACKER, (1, 5, 0), Ability.EDITS_SNAPSHOTS, f"{_FC}, CHANGELOG of 1.5.0"),
     VmmChange(Vmm.FIRECRACKER, (1, 7, 0), Ability.SAVES_SVE, f"{_FC}, commit 41db488e0"),
     VmmChange(Vmm.FIRECRACKER, (1, 15, 0), Ability.REFUSES_PMU, f"{_FC}, commit d95612f16"),

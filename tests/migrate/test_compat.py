@@ -232,7 +232,7 @@ def test_a_psci_version_unknown_there_is_named_and_pinned() -> None:
     assert [r.command for r in found.forward.remedies] == ["-cpu host,kvm-psci-version=1.1"]
     assert [r.command for r in check("6.13", "6.12", vmm="qemu:10.2").forward.remedies] == [""], "it lacks the property"
     told = check("6.13", "6.12", vmm="firecracker").forward
-    first = "Failed to set register 0x6030000000140000 to value 0x10003: Invalid argument (os error 22)"
+    first = "Failed to set register 0x6030000000140000 to value 0x0000000000010003: Invalid argument (os error 22)"
     assert told.error == (f"Failed to restore the state of the vcpu: {first}",)
     assert any("remove-regs" in r.command and r.command.endswith(f" {PSCI:#x}") for r in told.remedies)
 

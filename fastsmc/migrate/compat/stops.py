@@ -59,7 +59,7 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     if not failing:
         return Stop()
     if by.vmm is Vmm.FIRECRACKER:
-        return _firecracker(failing)
+        return _firecracker(failing, by)
     if by.vmm is Vmm.CLOUD_HYPERVISOR:
         return _cloud_hypervisor(failing, by)
     return (_crosvm if by.vmm is Vmm.CROSVM else _kvm)(failing)
@@ -163,10 +163,14 @@ def qemu_name(reg: int) -> str:
 # -- the others ------------------------------------------------------------------------------------------------
 
 
-def _firecracker(failing: Sequence[RegisterFate]) -> Stop:
-    first = failing[0]
-    text = f"Failed to set register {first.reg:#x} to value {first.value or 0:#x}: {_os_error(first.errno)}"
-    return Stop("the first register refused", (f"Failed to restore the state of the vcpu: {text}",))
+def _firecracker(failing: Sequence[RegisterFate], by: VmmVersion) -> Stop:
+    first, named = failing[0], ""
+    if by.can(Ability.SHOWS_VALUE):
+        named = f" {first.reg:#x} to value 0x{first.value or 0:0{2 * reg_size(first.reg)}x}"
+    elif by.can(Ability.NAMES_REFUSED):
+        named = f" {first.reg}"
+    text = f"Failed to restore the state of the vcpu: Failed to set register{named}: {_os_error(first.errno)}"
+    return Stop("the first register refused" + ", which is not named" * (not named), (text,))
 
 
 def _cloud_hypervisor(failing: Sequence[RegisterFate], by: VmmVersion) -> Stop:
