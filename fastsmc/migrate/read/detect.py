@@ -57,10 +57,10 @@ _JSON_READERS: dict[
 _TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told | NamedRegisters]]] = {
     Format.SNAPSHOT_EDITOR: (snapshot_editor.is_ours, snapshot_editor.read),
     Format.IDREGS: (idregs.is_ours, idregs.read),
+    Format.VMM_LOG: (vmm_log.is_ours, vmm_log.read),
     Format.REG_LIST_REPORT: (reg_report.is_ours, reg_report.read),
     Format.REG_LIST: (reg_list.is_ours, reg_list.read),
     Format.QEMU_LOG: (qemu_log.is_ours, qemu_log.read),
-    Format.VMM_LOG: (vmm_log.is_ours, vmm_log.read),
 }
 _KNOWN = (
     "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint or CPU template, Cloud "
