@@ -382,27 +382,6 @@ def test_an_assumed_workaround_level_is_not_judged_unless_nothing_can_refuse_it(
     assert not any(fate.name.startswith("SMCCC_ARCH") for fate in found.forward.failing)
 
 
-@pytest.mark.parametrize(
-    ("dest", "name", "since"),
-    [
-        ("6.2", "CCSIDR_L3_D", "6.3"),
-        ("5.17", "OSLSR_EL1", "5.18"),
-        ("6.3", "KVM_REG_ARM_PTIMER_CTL", "6.4"),
-        ("6.3", "KVM_REG_ARM_PTIMER_CVAL", "6.4"),
-        ("6.4", "TCR2_EL1", "6.5"),
-        ("6.4", "PIR_EL1", "6.5"),
-        ("6.4", "PIRE0_EL1", "6.5"),
-    ],
-)
-def test_a_register_that_a_merge_window_brought_is_missing_before_it(dest: str, name: str, since: str) -> None:
-    """Sources: the pull requests "KVM/arm64 updates for" 5.18 and 6.4, and "arm64 updates for 6.5"."""
-    reasons = {fate.name: fate.reason for fate in check("6.12", dest, vmm="qemu:10.2").forward.failing}
-    assert reasons[name].startswith(f"missing there: listed from {since} on")
-    later = check("6.12", since, vmm="qemu:10.2").forward
-    assert name not in {fate.name for fate in later.failing}
-    assert not any("lists it" in fate.reason for fate in later.unjudged if fate.name == name)
-
-
 def test_the_matrix_says_what_single_checks_say() -> None:
     names = ("5.10", "5.13", "6.12", "6.18")
     found = matrix(names, vmm="firecracker")

@@ -34,6 +34,11 @@ def test_a_vm_that_the_vmm_cannot_have_or_save_restores_nowhere(side: str, vmm: 
     assert len(found.remedies) == 1
 
 
+def test_one_side_with_such_a_vcpu_is_enough() -> None:
+    for source, dest in (("6.12+pauth", "6.12+psci02"), ("6.12+psci02", "6.12+pauth")):
+        assert "no vCPUs with pauth" in check(source, dest, vmm="cloud-hypervisor").forward.stopped_by
+
+
 def test_what_kvm_alone_takes_is_nobodys_business() -> None:
     assert check("6.12+none", "6.12+none", vmm="kvm").forward.ok
 
