@@ -134,8 +134,8 @@ _ARCHIVES = ((b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"7z\xbc\xaf\x27\x
 def archive_of(head: bytes) -> str:
     """What archive a file is that begins so; "" for none.
 
-    >>> archive_of(b"PK\x03\x04\x14\0"), archive_of(b"\x1f\x8b")
-    ('zip', '')
+    >>> archive_of(b"Rar!" + bytes([26, 7])), archive_of(b"FWmW")
+    ('rar', '')
     """
     return next((name for begin, name in _ARCHIVES if head.startswith(begin)), "")
 
