@@ -25,8 +25,17 @@ MUTANTS_MIGRATE = [
         "migrate/compat/stops.py",
         ("(missing and len(incoming) > len(own)):", "(missing and len(incoming) >= len(own)):"),
         ("fate.reg in incoming - own]", "fate.reg in own - incoming]"),
-        ("if not is_asked or by.can(Ability.SAVES_SVE):", "if True:"),
+        ("if bits & FEATURE_SVE and not by.can(Ability.SAVES_SVE) else Stop()", "if False else Stop()"),
+        ("never_given(by, source.features) or never_given", "never_given"),
     ),
+    *in_file(
+        "migrate/compat/templates.py",
+        ("    if bits >> n_known:", "    if False:"),
+        ('return "" if why is None else', 'return "" if True else'),
+        ("if index and forced.value)", "if index and not forced.value)"),
+    ),
+    *in_file("facts/vmm_features.py", ("or by.number >= row.by)", "or True)"), ("(*_APART, *rows)", "_APART")),
+    *in_file("facts/releases.py", ("and found.count <= vendor.newest_read", "")),
     *in_file(
         "migrate/compat/values.py",
         ("if len(fields) > 1:", "if len(fields) > 2:"),

@@ -10,6 +10,7 @@ from typing import overload
 from fastsmc.checks import LAST_U64
 from fastsmc.errors import InputError
 from fastsmc.explanation.explanation import Explanation, Explanations, Near
+from fastsmc.explanation.fields import field_lines, field_named
 from fastsmc.explanation.functions import explain_function
 from fastsmc.explanation.names import FORMS, id_named
 from fastsmc.explanation.registers import explain_foreign, explain_register
@@ -23,6 +24,8 @@ from fastsmc.facts.releases import release as rules_of
 
 __all__ = ["Explanation", "Explanations", "explain"]
 
+_FIELDS = ("Arm DDI 0487", "arch/arm64/kernel/cpufeature.c", "arch/arm64/kvm/sys_regs.c")
+"""Sources of the fields and of what may be written in them."""
 SeveralIds = list[int] | list[str] | list[int | str] | tuple[int | str, ...]
 """Numbers and names of ids, in a list or a tuple."""
 
@@ -39,9 +42,10 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
     """Everything known about a function id or a register id, or about several.
 
     Args:
-        what: a number, a name of ours or of Linux, or a register as C, the Arm manual or QEMU spells it; several in a
-            list or tuple. A value of 32 bits is a function id; a longer one is a register id if it has the 0x60 of
-            arm64 in bits 63:56 or is one of another architecture, else an x0 whose low half is a function id.
+        what: a number, a name of ours or of Linux, a register as C, the Arm manual or QEMU spells it, or a field of an
+            ID register, "ID_AA64PFR0_EL1.CSV2"; several in a list or tuple. A value of 32 bits is a function id; a
+            longer one is a register id if it has the 0x60 of arm64 in bits 63:56 or is one of another architecture,
+            else an x0 whose low half is a function id.
         release: a release whose rules are told too; those of the newest always are.
 
     Raises:
@@ -61,6 +65,9 @@ def explain(what: int | str | SeveralIds, *, release: str | None = None) -> Expl
 def _explained(what: int | str, rules: tuple[Release, ...]) -> Explanation:
     number, also = _number(what)
     note = ""
+    if number is None and (field := field_named(str(what))) is not None:
+        found = explain_register(field[0], rules)
+        return replace(found, lines=(*field_lines(*field, rules), *found.lines), sources=(*found.sources, *_FIELDS))
     if number is None:
         number, note = id_named(str(what))
     if not 0 <= number <= LAST_U64:

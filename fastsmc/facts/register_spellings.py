@@ -46,7 +46,7 @@ _ENCODING = re.compile(r"S(\d{1,9})_(\d{1,9})_C(\d{1,9})_C(\d{1,9})_(\d{1,9})", 
 _FIELDS = re.compile(
     rf"(?:system register )?op0{_N}\W+op1{_N}\W+crn{_N}\W+crm{_N}\W+op2{_N}(?: ?\(S\w+\))?", re.ASCII | re.IGNORECASE
 )
-_FIRMWARE = re.compile(r"fw (feat )?reg (\d{1,20})", re.ASCII | re.IGNORECASE)
+_FIRMWARE = re.compile(r"fw (feat(?:ure)? )?reg (\d{1,20})", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"(core|demuxed) reg (?:0x)?([0-9a-f]{1,16})", re.ASCII | re.IGNORECASE)
 _SVE = re.compile(r"SVE (?:(z|p)reg n:(\d{1,9}) slice:(\d{1,9})|ffr slice:(\d{1,9})|(VLS))", re.ASCII | re.IGNORECASE)
 _SLICE = re.compile(r"(Z|P|FFR)(\d{0,9}) slice (\d{1,9})", re.ASCII | re.IGNORECASE)

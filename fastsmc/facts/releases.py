@@ -221,8 +221,10 @@ def _release(name: str) -> Release:
     steps += [step for change in more if (step := _step(change, counted, found)) is not None]
     rules = _folded(row, steps)
     doubts = [_doubt(row, rules, steps, number) for number, step in enumerate(steps) if step.doubt]
-    if is_heavy:
-        doubts.append(_later_changes(rules, found, {name: getattr(rules, name) for name in _told(more)}))
+    if vendor is not None and vendor.is_heavy:
+        is_read = found.count is not None and found.count <= vendor.newest_read
+        pinned = _told(more) if is_read else ()
+        doubts.append(_later_changes(rules, found, {name: getattr(rules, name) for name in pinned}))
     certain = [step.change.adds.get("writable_id_fields", ()) for step in steps if step.is_taken and not step.doubt]
     known = [doubt for doubt in doubts if doubt is not None]
     maybe = {name for doubt in known for other in doubt.others for name in other.writable_id_fields}

@@ -24,10 +24,16 @@ _PACKAGES = "Debian's package lists, November 2026"
 
 
 class Note(NamedTuple):
-    """Something that is known of a vendor's kernels, one sentence, and of which of its series; () is all."""
+    """Something that is known of a vendor's kernels, one sentence.
+
+    Attributes:
+        series: of which of its series; () is all.
+        since: from which of the vendor's own builds on; 0 is all.
+    """
 
     text: str
     series: tuple[Series, ...] = ()
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Vendor:
             which stable update is inside is not told.
         is_heavy: changes of any later release may have been carried back, so no later rule is known to be absent.
         changes: what its KVM has beyond the release in its name. The update of RHEL's rows is Red Hat's build number.
+        newest_read: the newest of the vendor's builds whose KVM was read; what `changes` set is left open above it.
         notes: what else is known of it.
     """
 
@@ -52,11 +59,13 @@ class Vendor:
     is_zero_told: bool = False
     is_heavy: bool = False
     changes: tuple[Change, ...] = ()
+    newest_read: int = 0
     notes: tuple[Note, ...] = ()
 
-    def known(self, series: Series) -> tuple[str, ...]:
-        """What is known of its kernels of a series, one sentence each."""
-        return tuple(note.text for note in self.notes if not note.series or series in note.series)
+    def known(self, series: Series, count: int | None = None) -> tuple[str, ...]:
+        """What is known of its kernels of a series, or of one of its builds, one sentence each."""
+        notes = [note for note in self.notes if not note.series or series in note.series]
+        return tuple(note.text for note in notes if count is None or count >= note.since)
 
 
 _RHEL_9 = Change(
@@ -95,7 +104,7 @@ _WRITABLE_BY_AMAZON = Change(
 _V2 = "SMCCC_ARCH_WORKAROUND_3 of a Neoverse V2 went from 2 to 1 by an update"
 
 VENDORS: tuple[Vendor, ...] = (
-    Vendor("Oracle UEK", r"\.el\d+uek\b", "kernel names 6.12.0-202.76.4.1.el9uek.aarch64 and others"),
+    Vendor("Oracle UEK", r"\.el\d+uek\b", "kernel names 6.12.0-202.76.4.1.el9uek.aarch64 and others", is_heavy=True),
     Vendor("ELRepo", r"\.el\d+\.elrepo\b", _MEMORY, is_zero_told=True),
     Vendor("RHEL 7 for Arm", r"\.el7a?\b", _MEMORY, ((4, 14),), is_heavy=True),
     Vendor(
@@ -116,7 +125,14 @@ VENDORS: tuple[Vendor, ...] = (
         ((5, 14),),
         is_heavy=True,
         changes=(_RHEL_9,),
-        notes=(Note("known from build 570 on: 7 firmware registers, PSCI 1.1, the SMCCC filter, TRNG and PTP"),),
+        newest_read=570,
+        notes=(
+            Note(
+                "known of build 570, and no less in later ones: 7 firmware registers, PSCI 1.1, the SMCCC filter, "
+                "TRNG and PTP",
+                since=570,
+            ),
+        ),
     ),
     Vendor(
         "RHEL 10",
@@ -125,7 +141,8 @@ VENDORS: tuple[Vendor, ...] = (
         ((6, 12),),
         is_heavy=True,
     ),
-    Vendor("an Enterprise Linux rebuild", r"\.el\d+(_\d+)?\b", _MEMORY),
+    Vendor("an Enterprise Linux rebuild", r"\.el\d+(_\d+)?\b", _MEMORY, is_heavy=True),
+    Vendor("Arch Linux ARM's Asahi", r"-asahi(-[\w.]+)*-ARCH\b", _MEMORY, is_zero_told=True),
     Vendor("Fedora Asahi", r"\.asahi\.fc\d+\b|-asahi\b", _MEMORY, is_zero_told=True),
     Vendor("Fedora", r"\.(fc|eln)\d+\b", "kernel name 6.15.0-0.rc3.….eln147.aarch64+64k", is_zero_told=True),
     Vendor(
@@ -184,15 +201,25 @@ VENDORS: tuple[Vendor, ...] = (
         "kernel name 6.1.175-android14-11-ga3b9c44908dd-ab13320413",
         notes=(Note("its pKVM answers protected guests calls that mainline does not (MMIO_GUARD_*, MEM_RELINQUISH)"),),
     ),
-    Vendor("Raspberry Pi OS", r"\+rpt-|-v8(-16k)?\+", "kernel names 6.12.47+rpt-rpi-2712 and 6.6.31+rpt-rpi-2712"),
+    Vendor(
+        "Raspberry Pi OS",
+        r"\+rpt-|-v8(-16k)?\+|-rpi\d+-rpi-",
+        "kernel names 6.12.47+rpt-rpi-2712 and 6.6.31+rpt-rpi-2712",
+    ),
     Vendor("Debian", r"^\+(deb\d+(u\d+)?|bpo\d*)([+-]|$)", _PACKAGES, is_zero_told=True),
     Vendor("Debian", r"^-\d+(\.(deb|bpo)[.\d]*)?-((cloud|rt)-)?arm64(-(16|64)k)?$", _PACKAGES),
     Vendor("Debian", r"^(-rc\d+)?-((cloud|rt)-)?arm64(-(16|64)k)?$", _PACKAGES),
     Vendor("Ubuntu's mainline builds", r"^-0\d{5}(rc\d+)?-generic(-64k)?$", _MEMORY, is_zero_told=True),
     Vendor("Proxmox", r"-(pve|pxvirt)\b", "kernel name 7.0.14-23-pve"),
     Vendor(
+        "Ubuntu for NVIDIA",
+        r"^-\d+-nvidia[a-z0-9.-]*$",
+        f"kernel names 6.11.0-1005-nvidia-64k; {_MEMORY}",
+        is_heavy=True,
+    ),
+    Vendor(
         "Ubuntu",
-        r"^-\d+-(generic|lowlatency|aws|azure|gcp|gke|gkeop|oracle|oem|ibm|kvm|raspi|realtime|nvidia|bluefield|"
+        r"^-\d+-(generic|lowlatency|aws|azure|gcp|gke|gkeop|oracle|oem|ibm|kvm|raspi|realtime|bluefield|"
         r"xilinx|tegra|iot|intel|laptop|qcom|starfive)[a-z0-9.-]*$",
         "kernel names 6.8.0-106-generic-64k, 5.15.0-125-generic-64k and 5.19.0-50-generic-64k",
         notes=(Note("/proc/version_signature tells the stable update inside"),),
@@ -253,7 +280,7 @@ class Kernel:
         """The vendor's name and what is known of its kernels, for the refusal of one that is outside the releases."""
         if self.vendor is None:
             return ""
-        known = "; ".join(self.vendor.known(self.version[:2])) or "nothing is known of its KVM"
+        known = "; ".join(self.vendor.known(self.version[:2], self.count)) or "nothing is known of its KVM"
         return f"a kernel of {self.vendor.name}, which carries patches: {known}"
 
     @property
@@ -274,7 +301,7 @@ class Kernel:
         what = "carries many backports" if self.vendor.is_heavy else "may carry backports"
         notes = [
             f"a kernel of {self.vendor.name}, which {what}: judged as Linux {self.base}{told}",
-            *self.vendor.known(self.version[:2]),
+            *self.vendor.known(self.version[:2], self.count),
         ]
         if (size := page_size(self.suffix)) is not None:
             notes.append(f"its pages have {size} KiB, of which nothing modelled here is known to depend")

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fastsmc.checks import shown, word_of
+from fastsmc.checks import shown
 from fastsmc.errors import InputError
 from fastsmc.facts.vmm_words import Said, notes_on, vmm_said
 from fastsmc.facts.vmms import Vmm
@@ -22,8 +22,6 @@ Number = tuple[int, int, int]
 class Ability(StrEnum):
     """What a version of a VMM does that an older one does not."""
 
-    HAS_PMU = "gives vCPUs a PMU where the host has one"
-    HAS_SVE = "gives vCPUs SVE"
     SAVES_SVE = "saves and restores vCPUs with SVE"
     SAVES_WHOLE_VECTORS = "saves all 128 bits of a vector register"
     HAS_TEMPLATES = "takes custom CPU templates"
@@ -31,6 +29,7 @@ class Ability(StrEnum):
     REFUSES_PMU = "refuses a vCPU with a PMU"
     NAMES_CORE = "has an error text of its own for core registers"
     NAMES_REFUSED = "names a register that KVM refuses"
+    SHOWS_VALUE = "tells the value that KVM refuses beside the register"
     TOLERATES = "loads a list that differs from its own in certain registers"
     PINS_PSCI = "has the property kvm-psci-version"
 
@@ -65,14 +64,13 @@ CHANGES = (
         Ability.PINS_PSCI,
         "a property of QEMU 11.1.3; 10.2.2 lacks it, and whether 11.0 has it was not read",
     ),
-    VmmChange(Vmm.CLOUD_HYPERVISOR, (22, 0, 0), Ability.HAS_PMU, f"{_CH}, commit 53060874a"),
-    VmmChange(Vmm.CLOUD_HYPERVISOR, (42, 0, 0), Ability.HAS_SVE, f"{_CH}, commit d2a364c5c"),
     VmmChange(Vmm.CLOUD_HYPERVISOR, (42, 0, 0), Ability.NAMES_CORE, f"{_CH}, hypervisor/src/cpu.rs of v42.0"),
     VmmChange(Vmm.CLOUD_HYPERVISOR, (53, 0, 0), Ability.SAVES_SVE, f"{_CH}, commits 5c25d82f5, 69637dde6; issue 8057"),
     VmmChange(Vmm.FIRECRACKER, (1, 1, 4), Ability.SAVES_WHOLE_VECTORS, f"{_FC}, CHANGELOG of 1.2.0, commit 822009ce3"),
     VmmChange(Vmm.FIRECRACKER, (1, 4, 0), Ability.HAS_TEMPLATES, f"{_FC}, CHANGELOG of 1.4.0"),
+    VmmChange(Vmm.FIRECRACKER, (1, 4, 0), Ability.NAMES_REFUSED, f"{_FC}, vcpu.rs of 1.3.0 and 1.4.0, read"),
+    VmmChange(Vmm.FIRECRACKER, (1, 13, 0), Ability.SHOWS_VALUE, f"{_FC}, commit e34ba7a5d"),
     VmmChange(Vmm.FIRECRACKER, (1, 5, 0), Ability.EDITS_SNAPSHOTS, f"{_FC}, CHANGELOG of 1.5.0"),
-    VmmChange(Vmm.FIRECRACKER, (1, 5, 0), Ability.HAS_SVE, f"{_FC}, CHANGELOG of 1.5.0: vcpu_features in templates"),
     VmmChange(Vmm.FIRECRACKER, (1, 7, 0), Ability.SAVES_SVE, f"{_FC}, commit 41db488e0"),
     VmmChange(Vmm.FIRECRACKER, (1, 15, 0), Ability.REFUSES_PMU, f"{_FC}, commit d95612f16"),
 )
@@ -115,9 +113,8 @@ class VmmVersion:
         said = vmm_said(text) if isinstance(text, str) else None
         if said is None:
             name = re.split(r"[:\s]", text.strip().lower())[0] if isinstance(text, str) else text
-            said = Said(name if isinstance(name, str) else "", None)
-            word_of("vmm", name if isinstance(name, str) else text, allowed)
-        vmm = Vmm(word_of("vmm", said.name, allowed))
+            said = Said(Vmm.among(name, allowed), None)
+        vmm = Vmm.among(said.name, allowed)
         known = _SERIES.get(vmm)
         if said.version is None:
             if said.is_vendors:
@@ -128,6 +125,8 @@ class VmmVersion:
             msg = f"vmm {shown(text)}: versions of {vmm} are not told apart; write {vmm}"
             raise InputError(msg)
         major, minor, patch = said.number
+        if vmm is Vmm.CLOUD_HYPERVISOR:
+            major, minor, patch = _of_cloud_hypervisor(said.number)
         if major is None or (major, minor or 0) not in known:
             raise _unknown(vmm, said.version, known)
         found = cls(vmm, (major, minor or 0, _LAST_PATCH if patch is None else patch))
@@ -146,12 +145,25 @@ class VmmVersion:
     @property
     def version(self) -> str:
         """The version as its makers write it: "10.1", "v42"; "" where none are told apart."""
-        return "" if self.number is None else _written(self.vmm, self.number)
+        return "" if self.number is None else written(self.vmm, self.number)
 
     def __str__(self) -> str:
         return f"{self.vmm} {self.version}".rstrip()
 
 
+def _of_cloud_hypervisor(said: tuple[int | None, int | None, int | None]) -> tuple[int | None, int, int | None]:
+    """A number of Cloud Hypervisor's, whose second part counts updates: 51.2; major None for one not released."""
+    major, update, more = said
+    if major is None or more or (update or 0) > _UPDATES.get(major, 0):
+        return None, 0, None
+    return major, 0, update
+
+
+_UPDATES = {
+    **{20: 2, 21: 1, 22: 1, 23: 1, 28: 4, 30: 1, 31: 2, 32: 1, 35: 1, 36: 1, 37: 1},
+    **{50: 2, 51: 2},
+}
+"""Cloud Hypervisor's newest stable update of each version that has any. Source: its tags, August 2026."""
 _LAST_PATCH = 9999
 """Stands for the last update of a series, where none is named."""
 
@@ -163,22 +175,25 @@ def first_with(vmm: Vmm, ability: Ability) -> str:
     '11.1'
     """
     found = [change.by for change in CHANGES if change.vmm is vmm and change.ability is ability]
-    return _written(vmm, found[0]) if found else ""
+    return written(vmm, found[0]) if found else ""
 
 
-def _written(vmm: Vmm, number: Number) -> str:
+def written(vmm: Vmm, number: Number) -> str:
+    """A version as its makers write it: "10.1", "v42"."""
     major, minor, patch = number
     if vmm is Vmm.CLOUD_HYPERVISOR:
-        return f"v{major}"
+        return f"v{major}.{patch}" if 0 < patch < _LAST_PATCH else f"v{major}"
     return f"{major}.{minor}.{patch}" if 0 < patch < _LAST_PATCH else f"{major}.{minor}"
 
 
 def _unknown(vmm: Vmm, version: str, known: tuple[tuple[int, int], ...]) -> InputError:
-    names = [_written(vmm, (*each, 0)) for each in known]
+    names = [written(vmm, (*each, 0)) for each in known]
     numbers = [int(part) for part in re.findall(r"[0-9]{1,4}", re.sub(r"^\d{1,2}:", "", version.strip()))[:2]]
     meant = ""
     if numbers:
         asked = numbers[0], numbers[1] if len(numbers) > 1 else 0
-        near = min(known, key=lambda each: (abs(each[0] - asked[0]), abs(each[1] - asked[1])))
-        meant = f"; did you mean {vmm}:{_written(vmm, (*near, 0))}?"
+        below = [each for each in known if each <= asked]
+        above = [each for each in known if each > asked]
+        near = min([*below[-1:], *above[:1]], key=lambda each: abs(each[0] - asked[0]))
+        meant = f"; did you mean {vmm}:{written(vmm, (*near, 0))}?"
     return InputError(f"{vmm} {shown(version)} is no version that is known, {names[0]} to {names[-1]} are{meant}")

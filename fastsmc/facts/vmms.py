@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from fastsmc.checks import word_of
+from fastsmc.checks import shown, word_of
+from fastsmc.errors import InputError
 
 
 class Vmm(StrEnum):
@@ -38,7 +39,18 @@ class Vmm(StrEnum):
         >>> Vmm.among("qemu", (Vmm.QEMU, Vmm.MINIMAL))
         <Vmm.QEMU: 'qemu'>
         """
-        return cls(word_of("vmm", value.strip().lower() if isinstance(value, str) else value, allowed))
+        word = value.strip().lower() if isinstance(value, str) else value
+        meant = _OTHER_NAMES.get(word) if isinstance(word, str) else None
+        if meant in allowed and word not in allowed:
+            msg = f"vmm is {shown(value)}: it must be one of {', '.join(allowed)}; did you mean {meant}?"
+            raise InputError(msg)
+        return cls(word_of("vmm", word, allowed))
 
 
 _TITLES = {Vmm.QEMU: "QEMU", Vmm.FIRECRACKER: "Firecracker", Vmm.CLOUD_HYPERVISOR: "Cloud Hypervisor"}
+_OTHER_NAMES = {
+    **dict.fromkeys(("ch", "clh", "cloudhypervisor"), Vmm.CLOUD_HYPERVISOR),
+    **dict.fromkeys(("libvirt", "virsh"), Vmm.QEMU),
+    "fc": Vmm.FIRECRACKER,
+}
+"""What is written for a VMM and is none of these words: short names, and what mostly drives it."""

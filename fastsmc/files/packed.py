@@ -127,6 +127,19 @@ PACKINGS = (
 )
 
 
+_ARCHIVES = ((b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar"))
+"""How archives begin, which may hold many files and are not unpacked here."""
+
+
+def archive_of(head: bytes) -> str:
+    """What archive a file is that begins so; "" for none.
+
+    >>> archive_of(b"Rar!" + bytes([26, 7])), archive_of(b"FWmW")
+    ('rar', '')
+    """
+    return next((name for begin, name in _ARCHIVES if head.startswith(begin)), "")
+
+
 def packing_of(head: bytes) -> Packing | None:
     """How a file that begins so is packed."""
     return next((packing for packing in PACKINGS if packing.begins(head)), None)

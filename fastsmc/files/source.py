@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from fastsmc.checks import near_file
 from fastsmc.files.limits import Kind
-from fastsmc.files.packed import Readable, Refused, Unpacked, packing_of
+from fastsmc.files.packed import Readable, Refused, Unpacked, archive_of, packing_of
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -42,6 +42,9 @@ class Source:
             if packing_of(head) is not None:
                 msg = f"is packed twice, with {packing.name} last: unpack it once"
                 raise Refused(msg)
+        if archive := archive_of(head):
+            msg = f"is a {archive} archive, which may hold several files: unpack it and give the one that is meant"
+            raise Refused(msg)
         self.head = self._ahead = head
 
     def read(self, n: int, /) -> bytes:

@@ -32,7 +32,7 @@ NAMES: list[tuple[str, str | None, tuple[int, int, int | None]]] = [
     ("6.8.0-106-generic-64k", "Ubuntu", (6, 8, None)),
     ("5.15.0-1064-aws", "Ubuntu", (5, 15, None)),
     ("6.8.0-1021-aws-64k", "Ubuntu", (6, 8, None)),
-    ("6.11.0-1005-nvidia-64k", "Ubuntu", (6, 11, None)),
+    ("6.11.0-1005-nvidia-64k", "Ubuntu for NVIDIA", (6, 11, None)),
     ("6.8.0-2019-raspi-realtime", "Ubuntu", (6, 8, None)),
     ("6.8.12-060812-generic", "Ubuntu's mainline builds", (6, 8, 12)),
     ("6.1.0-50-arm64", "Debian", (6, 1, None)),
@@ -48,6 +48,11 @@ NAMES: list[tuple[str, str | None, tuple[int, int, int | None]]] = [
     ("6.12.47+rpt-rpi-2712", "Raspberry Pi OS", (6, 12, 47)),
     ("6.6.31+rpt-rpi-v8", "Raspberry Pi OS", (6, 6, 31)),
     ("6.6.31-v8-16k+", "Raspberry Pi OS", (6, 6, 31)),
+    ("6.1.0-rpi7-rpi-v8", "Raspberry Pi OS", (6, 1, None)),
+    ("6.1.0-rpi4-rpi-2712", "Raspberry Pi OS", (6, 1, None)),
+    ("6.12.1-asahi-1-1-edge-ARCH", "Arch Linux ARM's Asahi", (6, 12, 1)),
+    ("6.12.1-asahi", "Fedora Asahi", (6, 12, 1)),
+    ("6.12.0-100.28.2.el10uek.aarch64", "Oracle UEK", (6, 12, None)),
     ("6.6.0-72.0.0.76.oe2403sp1.aarch64", "openEuler", (6, 6, None)),
     ("5.10.0-136.28.0.104.oe2203sp1.aarch64", "openEuler", (5, 10, None)),
     ("6.12.0-202.76.4.1.el9uek.aarch64", "Oracle UEK", (6, 12, None)),
@@ -158,8 +163,10 @@ def test_amazons_6_1_lets_id_registers_be_written_and_its_5_10_does_not() -> Non
         ("5.15.190-130.1.amzn2.aarch64", [], ["its 5.10", "2025"]),
         ("5.10.0-136.28.0.104.oe2203sp1.aarch64", ["features of its own", "4.19 or 5.10 had PSCI 1.0"], []),
         ("6.6.0-72.0.0.76.oe2403sp1.aarch64", ["features of its own"], ["5.10 had"]),
-        ("5.14.0-570.el9.aarch64", ["known from build 570 on: 7 firmware registers"], []),
-        ("5.14.0-284.30.1.el9_2.aarch64", ["known from build 570 on: 7 firmware registers"], []),
+        ("5.14.0-570.el9.aarch64", ["known of build 570, and no less in later ones: 7 firmware registers"], []),
+        ("5.14.0-687.el9.aarch64", ["known of build 570, and no less in later ones: 7 firmware registers"], []),
+        ("5.14.0-284.30.1.el9_2.aarch64", [], ["firmware registers"]),
+        ("5.14.0-162.el9", [], ["firmware registers", "PSCI 1.1"]),
     ],
 )
 def test_what_is_known_of_a_vendors_series_is_told_of_that_series_only(
@@ -175,6 +182,22 @@ def test_a_note_that_names_a_series_is_about_that_series() -> None:
         for note in row.notes:
             named = {(int(a), int(b)) for a, b in re.findall(r"\b([456])\.(\d+)(?= has|\.\d| or| had)", note.text)}
             assert not named or row.bases or named <= set(note.series), note
+
+
+@pytest.mark.parametrize(
+    ("name", "is_certain"),
+    [
+        ("5.14.0-570.el9.aarch64", True),
+        ("5.14.0-611.5.1.el9_7.aarch64", False),
+        ("5.14.0-687.el9.aarch64", False),
+        ("6.12.0-100.28.2.el10uek.aarch64", False),
+        ("6.12.0-55.el10.aarch64", False),
+        ("6.8.0-1010-nvidia-64k", False),
+        ("6.8.0-106-generic", True),
+    ],
+)
+def test_what_was_read_of_one_build_says_nothing_against_later_ones(name: str, is_certain: bool) -> None:
+    assert ("psci_versions" not in release(name).uncertain) is is_certain
 
 
 def test_rhel_10_may_have_what_mainline_got_later() -> None:

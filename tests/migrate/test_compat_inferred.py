@@ -75,3 +75,24 @@ def test_outside_two_recorded_releases_no_value_is_known(monkeypatch: pytest.Mon
     side = named.by_release("7.3", "psci02")
     assert set(side.values.values()) == {None}
     assert side.notes[0].endswith("its list is inferred, and its values are not known")
+
+
+@pytest.mark.parametrize(
+    ("dest", "name", "since"),
+    [
+        ("6.2", "CCSIDR_L3_D", "6.3"),
+        ("5.17", "OSLSR_EL1", "5.18"),
+        ("6.3", "KVM_REG_ARM_PTIMER_CTL", "6.4"),
+        ("6.3", "KVM_REG_ARM_PTIMER_CVAL", "6.4"),
+        ("6.4", "TCR2_EL1", "6.5"),
+        ("6.4", "PIR_EL1", "6.5"),
+        ("6.4", "PIRE0_EL1", "6.5"),
+    ],
+)
+def test_a_register_that_a_merge_window_brought_is_missing_before_it(dest: str, name: str, since: str) -> None:
+    """Sources: the pull requests "KVM/arm64 updates for" 5.18 and 6.4, and "arm64 updates for 6.5"."""
+    reasons = {fate.name: fate.reason for fate in check("6.12", dest, vmm="qemu:10.2").forward.failing}
+    assert reasons[name].startswith(f"missing there: listed from {since} on")
+    later = check("6.12", since, vmm="qemu:10.2").forward
+    assert name not in {fate.name for fate in later.failing}
+    assert not any("lists it" in fate.reason for fate in later.unjudged if fate.name == name)

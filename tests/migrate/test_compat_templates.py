@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,65 @@ def test_features_of_a_template_travel_with_the_snapshot(tmp_path: Path) -> None
     assert found.source.features == found.dest.features == "psci02+sve+pauth"
     assert found.forward.outlook is Outlook.RESTORES
     assert check("6.12", "6.12+psci02", vmm=FIRECRACKER, source_template=path).forward.outlook is Outlook.FAILS
+
+
+@pytest.mark.parametrize(
+    ("release", "word", "bitmap", "told"),
+    [
+        ("6.12", 0, "0b1xxxxx", r"bit 5 \(pauth address\) without bit 6 .*EINVAL"),
+        ("6.12", 0, "0b1xxxxxx", r"bit 6 \(pauth generic\) without bit 5 .*EINVAL"),
+        ("6.12", 0, "0b1xxxxxxx", r"knows bits 0 to 6 of the vCPU features, not bit 7 \(ENOENT\)"),
+        ("6.12", 0, "0b1xxxxxxxx", r"not bit 8 \(ENOENT\)"),
+        ("6.12", 0, "0b1xxxxxxxxxxxx", r"not bit 12 \(ENOENT\)"),
+        ("6.18", 0, "0b1xxxxxxxxxxxx", r"knows bits 0 to 8 of the vCPU features, not bit 12 \(ENOENT\)"),
+        ("6.12", 1, "0b1", r"not word 1 \(ENOENT\)"),
+    ],
+)
+def test_a_vcpu_that_kvm_does_not_initialise_never_starts(
+    tmp_path: Path, release: str, word: int, bitmap: str, told: str
+) -> None:
+    """As recorded for KVM_ARM_VCPU_INIT: half of pauth is EINVAL, what the release does not know is ENOENT."""
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"vcpu_features": [{"index": word, "bitmap": bitmap}]}), encoding="utf-8")
+    for side in (release, written(tmp_path, "host", dumped("linux-6.12.107-max"))):
+        if side == release or release == "6.12":
+            found = check(side, release, vmm=FIRECRACKER, source_template=path)
+            assert found.forward.outlook is Outlook.FAILS
+            assert re.search(told, found.forward.reason)
+
+
+@pytest.mark.parametrize(
+    ("release", "features", "told"),
+    [
+        ("6.18", "0b1xxxxxxx", "guests with EL2 are not modelled"),
+        ("6.18", "0b1xxxxxxxx", "guests with EL2 are not modelled"),
+        ("6.12", "0b1", "sets the vCPU feature power_off"),
+    ],
+)
+def test_templates_of_which_nothing_can_be_said_are_refused(
+    tmp_path: Path, release: str, features: str, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        check(release, release, vmm=FIRECRACKER, source_template=template(tmp_path, features=features))
+
+
+@pytest.mark.parametrize(("vmm", "told"), [("1.4", "no vCPUs with"), ("1.5", ""), ("1.16", "")])
+def test_a_template_gives_vcpu_features_from_1_5_on(tmp_path: Path, vmm: str, told: str) -> None:
+    found = check("6.12", "6.12", vmm=f"firecracker:{vmm}", source_template=template(tmp_path, features="0b11xxxxx"))
+    assert (found.forward.outlook is Outlook.FAILS) is bool(told)
+    assert told in found.forward.stopped_by
+
+
+def test_a_guest_of_aarch32_never_starts_with_firecracker(tmp_path: Path) -> None:
+    """It writes the PSTATE of AArch64, which KVM refuses (derived)."""
+    path = template(tmp_path, features="0b1x")
+    assert "no vCPUs with el1_32bit" in check("6.12", "6.12", vmm=FIRECRACKER, source_template=path).forward.stopped_by
+
+
+def test_a_file_of_a_vcpu_without_what_the_template_gives_is_refused(tmp_path: Path) -> None:
+    host = written(tmp_path, "host", dumped("linux-6.12.107-max"))
+    with pytest.raises(InputError, match=r"changes the vCPU feature sve, which the vCPU of .* lacks"):
+        check(host, "6.12", vmm=FIRECRACKER, source_template=template(tmp_path, features="0b1xxxx"))
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,14 @@ def test_rhel_9_takes_bitmaps_and_psci_1_1_and_nothing_newer() -> None:
     assert {"PSCI_VERSION", "STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP"} <= failing
 
 
+@pytest.mark.parametrize("name", ["5.14.0-687.el9.aarch64", "6.12.0-100.28.2.el10uek.aarch64"])
+def test_a_newer_build_than_any_that_was_read_is_refused_nothing(name: str) -> None:
+    found = check("6.18", name).forward
+    assert names(found)[0] == set()
+    assert {"PSCI_VERSION", "VENDOR_HYP_BMAP_2"} <= names(found)[1]
+    assert found.outlook is Outlook.UNKNOWN
+
+
 def test_what_a_vendor_may_have_taken_over_fails_nothing_and_passes_nothing() -> None:
     """RHEL 10: whether its 6.12 has PSCI 1.3 or VENDOR_HYP_BMAP_2, or hides TCR2_EL1, was not found out."""
     there, back = check("6.18", RHEL_10).forward, check(RHEL_10, "6.18").forward

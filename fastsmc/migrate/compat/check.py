@@ -28,9 +28,16 @@ from fastsmc.migrate.compat.remedies import remedies
 from fastsmc.migrate.compat.result import Direction, MigrationCheck, Remedy, SideBasis
 from fastsmc.migrate.compat.side import Side, paired
 from fastsmc.migrate.compat.stops import TCG, stop
-from fastsmc.migrate.compat.templates import refusal, started, template_of, with_features
+from fastsmc.migrate.compat.templates import (
+    not_initialised,
+    refusal,
+    started,
+    template_of,
+    with_features,
+    with_own_features,
+)
 from fastsmc.migrate.compat.visible import cautions
-from fastsmc.migrate.compat.vmms import RULES, scope, with_tolerance
+from fastsmc.migrate.compat.vmms import RULES, assumed, has_choice, scope, with_tolerance
 from fastsmc.migrate.read.cpu_template import CpuTemplate
 from fastsmc.migrate.read.result import RegisterFile
 
@@ -61,8 +68,9 @@ def check(
         accept_unknown: take a direction of which it cannot be known whether the VM restores for one that does. Its
             outlook stays unknown; `ok` is True.
 
-    Where neither side names vCPU features, those of QEMU's `-cpu host` without SVE and PAUTH are assumed for QEMU,
-    psci02 for others; beside a file, a release takes the features that the file shows. The notes of a side say so.
+    Where neither side names vCPU features, psci02+pmu is assumed for QEMU, Cloud Hypervisor and crosvm, which give a
+    PMU where the host has one, psci02 for others; beside a file, a release takes the features that the file shows. The
+    notes of a side say so.
 
     Raises:
         FastsmcError: nothing by that name, unknown features or VMM, or a file that cannot be read.
@@ -74,7 +82,7 @@ def check(
     by = VmmVersion.of(vmm, tuple(RULES))
     asked = (source, source_features, source_release), (dest, dest_features, dest_release)
     templates = template_of(source_template, by), template_of(dest_template, by)
-    one, other = paired(*_sides(asked, RULES[by.vmm].features, templates))
+    one, other = paired(*_sides(asked, by, templates))
     return compare(one, other, by, templates, accept_unknown=accept_unknown)
 
 
@@ -95,7 +103,7 @@ def compare(
             continue
         begun, refused = started(template, source)
         way = direction(begun, dest, by, accept_unknown=accept_unknown)
-        why = refusal(template, refused)
+        why = not_initialised(template, source) or refusal(template, refused)
         if why:
             remedy = Remedy("start the VM without the CPU template, or with one that its kernel takes", ())
             way = replace(way, reason=why, stopped_by="", error=(), cautions=(), remedies=(remedy,), failing=())
@@ -157,20 +165,23 @@ _Asked = tuple[str | Path | RegisterFile, str | None, str | None]
 """What the user named as a side, its vCPU features, and the kernel of a file."""
 
 
-def _sides(asked: tuple[_Asked, _Asked], usual: str, templates: Templates) -> tuple[Side, Side]:
+def _sides(asked: tuple[_Asked, _Asked], by: VmmVersion, templates: Templates) -> tuple[Side, Side]:
     """Both sides; one that names no vCPU features takes those of a file beside it, or else both the usual ones."""
     filed = [from_word(*each) if is_file(each[0]) else None for each in asked]
     is_open = [side is None and not names_features(each[0], each[1]) for side, each in zip(filed, asked, strict=True)]
     beside = next((side for side in filed if side is not None), None)
     if beside is not None:
         taken, note = beside.features, f"vCPU features {beside.features} assumed: {beside.name} shows them"
-    elif all(is_open) and usual != DEFAULT_FEATURES:
-        taken, note = usual, f"vCPU features {usual} assumed: {_CPU_HOST}"
+    elif all(is_open) or not has_choice(by):
+        taken, why = assumed(by)
+        note = f"vCPU features {taken} assumed: {why}"
     else:
         taken, note = DEFAULT_FEATURES, f"vCPU features {DEFAULT_FEATURES} assumed, as none are named"
     found = []
     for side, each, is_unnamed, template in zip(filed, asked, is_open, templates, strict=True):
         if side is not None:
+            if template is not None:
+                with_own_features(template, side)
             found.append(side)
         elif template is not None:
             found.append(_templated(each, taken if is_unnamed else each[1], template))
@@ -189,9 +200,6 @@ def _templated(asked: _Asked, features: str | None, template: CpuTemplate) -> Si
     name, own = split_features(str(asked[0]), features)
     made = with_features(template, own)
     return from_word(name, made, asked[2]).noted(f"vCPU features {made}, as the CPU template has them")
-
-
-_CPU_HOST = "QEMU's -cpu host adds sve and pauth where the CPU has them, name them then (6.12+pmu+sve+pauth)"
 
 
 def is_file(what: str | Path | RegisterFile) -> bool:

@@ -112,9 +112,9 @@ def list_changes() -> tuple[ListChange, ...]:
             "hidden without the vCPU's PMU: commit 11663111cd49, 5.12; by a public report on 5.11 and not on 5.13",
         ),
         ListChange(
-            *((5, 13), (5, 18), (6, 1)),
+            *((5, 17), (5, 18), (5, 18)),
             *(frozenset({OSLSR}), True, 0),
-            "OSLSR_EL1: the emulated OS lock, from memory; recorded in 6.1",
+            'OSLSR_EL1: commits 7dabf02f43a1 and d134998838ac, in "KVM/arm64 updates for 5.18", 18 March 2022',
         ),
         ListChange(
             *((6, 2), (6, 3), (6, 3)), *(_CACHE_LEVELS, True, 0), "CCSIDR of all levels: 6.3, commit 7af0c2534f4c"
@@ -125,16 +125,18 @@ def list_changes() -> tuple[ListChange, ...]:
             "physical counter: the series of KVM_CAP_COUNTER_OFFSET, 6.4, as Firecracker's source says",
         ),
         ListChange(
-            *((6, 1), (6, 4), (6, 12)),
+            *((6, 3), (6, 4), (6, 4)),
             *(frozenset({PTIMER_CTL, PTIMER_CVAL}), True, 0),
-            "physical timer: the same series, from memory; recorded in 6.12; Firecracker's fingerprints of Amazon",
+            'physical timer: commit 680232a94c12, in "KVM/arm64 updates for v6.4", 21 April 2023; Firecracker\'s '
+            "fingerprints of Amazon",
             " (by Amazon's 5.10 and 6.1 too)",
             {("Amazon Linux 2", (5, 10)): (214, 234), ("Amazon Linux 2023", (6, 1)): (84, 129)},
         ),
         ListChange(
-            *((6, 1), (6, 5), (6, 12)),
+            *((6, 4), (6, 5), (6, 5)),
             *(TCR2_PIR, True, 0),
-            "TCR2_EL1 and permission indirection, from memory; recorded in 6.12",
+            'TCR2_EL1, PIR_EL1 and PIRE0_EL1: commits fbff56068232 and 86f9de9db178, in "arm64 updates for 6.5", '
+            "26 June 2023",
         ),
         ListChange(
             *((6, 12), (6, 13), (6, 13)),

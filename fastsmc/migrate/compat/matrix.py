@@ -18,7 +18,7 @@ from fastsmc.migrate.compat.check import direction
 from fastsmc.migrate.compat.named import by_release, normal_features
 from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
-from fastsmc.migrate.compat.vmms import RULES
+from fastsmc.migrate.compat.vmms import RULES, assumed
 from fastsmc.progress import Progress, silent
 
 REFUSED = "no"
@@ -201,7 +201,7 @@ def matrix(
     """
     by = VmmVersion.of(vmm, tuple(RULES))
     names = tuple(releases) if releases is not None else known_releases()
-    wanted = normal_features(features or RULES[by.vmm].features)
+    wanted = normal_features(features or assumed(by)[0])
     sides = {name: by_release(name, wanted) for name in names}
     cells = []
     for done, (one, other) in enumerate(product(names, names)):

@@ -17,6 +17,7 @@ from fastsmc.facts.registers import (
     reg_size,
     sysreg,
 )
+from fastsmc.facts.vmm_features import How, given, never_given
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.judge import psci_text
@@ -38,8 +39,8 @@ _IMPLEMENTATION = frozenset(sysreg(*encoding) for encoding in IMPLEMENTATION)
 def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFate]) -> tuple[Remedy, ...]:
     """Everything that could be done with this version of the VMM. Each remedy names the registers it takes care of."""
     vmm = by.vmm
-    if vmm is Vmm.FIRECRACKER and "pmu" in f"{source.features}+{dest.features}".split("+"):
-        return (Remedy("start the VM without pmu: Firecracker has no vCPUs with it", ()),)
+    if not (source.is_emulated or dest.is_emulated) and (other := _other_vcpu(source, dest, by)):
+        return (other,)
     if not failing:
         return ()
     if source.is_emulated != dest.is_emulated:
@@ -54,7 +55,7 @@ def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[Registe
     refused = [fate for fate in refused if fate not in pmu]  # raised along with the feature
     found = [*_same_features(source, dest, refused)]
     found += [
-        *_features(source, dest, [fate.reg for fate in (*missing, *pmu)], vmm),
+        *_features(source, dest, [fate.reg for fate in (*missing, *pmu)], by),
         *_tolerated(missing, by),
         *_values(source, dest, refused, by),
     ]
@@ -62,6 +63,25 @@ def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[Registe
     if vmm is Vmm.FIRECRACKER and by.can(Ability.EDITS_SNAPSHOTS) and len(removable) == len(failing):
         found.append(_removed(failing))
     return tuple(found)
+
+
+def _other_vcpu(source: Side, dest: Side, by: VmmVersion) -> Remedy | None:
+    """The remedy for a vCPU that the VMM's version does not have, or does not save; None where it does both."""
+    name = by.vmm.full_name
+    for side in (source, dest):
+        if not never_given(by, side.features):
+            continue
+        extra = [feature for feature in side.features.split("+") if feature not in (*given(by), "power_off", "none")]
+        if extra:
+            return Remedy(f"start the VM without {' and '.join(extra)}: {name} has no vCPUs with it", ())
+        return Remedy(f"give the vCPUs psci02: {name} has none without it", ())
+    row = given(by).get("sve")
+    if row is None or "sve" not in source.features.split("+") or by.can(Ability.SAVES_SVE) or by.vmm is Vmm.QEMU:
+        return None
+    since = first_with(by.vmm, Ability.SAVES_SVE)
+    newer = [f"{name} {since} or newer, which saves and restores SVE"] if since else []
+    without = [] if row.how is How.ALWAYS else ["start the VM without sve at the source"]
+    return Remedy(", or ".join((*newer, *without)), (), row.switch)
 
 
 def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate]) -> Iterator[Remedy]:
@@ -76,20 +96,27 @@ def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate]) ->
 # -- registers that are missing --------------------------------------------------------------------------------
 
 
-def _features(source: Side, dest: Side, missing: Sequence[int], vmm: Vmm) -> Iterator[Remedy]:
+def _features(source: Side, dest: Side, missing: Sequence[int], by: VmmVersion) -> Iterator[Remedy]:
     """Remedies for missing registers that a vCPU feature would bring."""
+    rows = given(by)
     for feature in ("pmu", "sve", "pauth"):
         ids = tuple(reg for reg in missing if feature_of(reg) == feature or (feature == "pmu" and reg in _PMU_VERSION))
-        if not ids:
-            continue
-        without = f"start the VM without {feature} at the source"
-        if feature in dest.features.split("+") or (feature == "pmu" and vmm is Vmm.FIRECRACKER):
-            yield Remedy(without, ids)  # the destination has the feature, and its kernel does not list these
-            continue
-        chosen = source.release is None or feature in source.features.split("+")
-        other = f", or {without}" if chosen else ""
-        command = f"-cpu host,{feature}=on" if vmm is Vmm.QEMU else ""
-        yield Remedy(f"give the destination's vCPUs the feature {feature}{other}", ids, command)
+        row, chosen = rows.get(feature), source.release is None or feature in source.features.split("+")
+        if not ids or (by.vmm is not Vmm.KVM and row is None):
+            continue  # with no such vCPUs, the source's kernel lists them all the same
+        switch = row.switch if row is not None else ""
+        if row is not None and row.how is How.ALWAYS:
+            yield Remedy(f"move the VM to a host that has {feature}: {_no_setting(by)} to start it without", ids)
+        elif feature in dest.features.split("+"):  # which has the feature, and its kernel does not list these
+            yield Remedy(f"start the VM without {feature} at the source", ids, switch)
+        else:
+            other = f", or start the VM without {feature} at the source" if chosen else ""
+            command = f"-cpu host,{feature}=on" if by.vmm is Vmm.QEMU else ""
+            yield Remedy(f"give the destination's vCPUs the feature {feature}{other}", ids, command)
+
+
+def _no_setting(by: VmmVersion) -> str:
+    return f"{by.vmm.full_name} {by.version}".rstrip() + " has no setting"
 
 
 def _tolerated(missing: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
@@ -116,8 +143,7 @@ def _values(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVe
         elif row.kind is FwKind.BITMAP and dest.release is not None:
             limit = dest.release.bitmap_limit[row.index]
             pinned = (fate.value or 0) & limit
-            text = f"clear the bits at the source: {row.name} = {pinned:#x}, {_PINNED}"
-            yield Remedy(text, (fate.reg,), _set(by, fate.reg, pinned))
+            yield _chosen(by, f"clear the bits at the source: {row.name} = {pinned:#x}", fate.reg, pinned)
         else:
             text = "or start the VM on the host with the lower level, which is accepted everywhere and stored nowhere"
             yield Remedy(f"bring the destination's mitigation to the source's level of {row.name}, {text}", (fate.reg,))
@@ -128,26 +154,32 @@ def _psci(source: Side, dest: Side, fate: RegisterFate, by: VmmVersion) -> Itera
     if source.release is None or dest.release is None:
         return
     both = [word for word in dest.release.psci_versions if word in source.release.psci_versions and word > 1]
-    if fate.value == 1 or not both:
+    has = ["psci02" in side.features.split("+") for side in (source, dest)]
+    if fate.value == 1 or not both or has[0] != has[1]:
         yield Remedy("give both vCPUs the feature psci02, or neither", (fate.reg,))
         return
     version = psci_text(both[-1])
-    text = f"pin PSCI {version}, which both know, at the source, {_PINNED}"
+    text = f"pin PSCI {version}, which both know, at the source"
     if by.vmm is not Vmm.QEMU:
-        yield Remedy(text, (fate.reg,), _set(by, fate.reg, both[-1]))
+        yield _chosen(by, text, fate.reg, both[-1])
     elif by.can(Ability.PINS_PSCI):
-        yield Remedy(text, (fate.reg,), f"-cpu host,kvm-psci-version={version}")
+        yield Remedy(f"{text}, {_PINNED}", (fate.reg,), f"-cpu host,kvm-psci-version={version}")
     else:
         since = first_with(Vmm.QEMU, Ability.PINS_PSCI)
-        yield Remedy(f"{text}: QEMU {since} has the property kvm-psci-version for it, {by} has not", (fate.reg,))
+        told = f"{text}, {_PINNED}: QEMU {since} has the property kvm-psci-version for it, {by} has not"
+        yield Remedy(told, (fate.reg,))
 
 
-def _set(by: VmmVersion, reg: int, value: int) -> str:
-    """How a register's value is chosen when a VM starts."""
-    if by.vmm is Vmm.FIRECRACKER:
-        can = by.can(Ability.HAS_TEMPLATES)
-        return f'CPU template: {{"reg_modifiers": [{_modifier(reg, value)}]}}' if can else ""
-    return f"KVM_SET_ONE_REG {reg:#x} = {value:#x}" if by.vmm is Vmm.KVM else ""
+def _chosen(by: VmmVersion, text: str, reg: int, value: int) -> Remedy:
+    """The remedy of choosing a firmware register's value when a VM starts, or of a start where KVM chooses it."""
+    if by.vmm is Vmm.FIRECRACKER and by.can(Ability.HAS_TEMPLATES):
+        command = f'CPU template: {{"reg_modifiers": [{_modifier(reg, value)}]}}'
+    elif by.vmm is Vmm.KVM:
+        command = f"KVM_SET_ONE_REG {reg:#x} = {value:#x}"
+    else:
+        where = "start the VM on a kernel that offers no more than the destination's"
+        return Remedy(f"{where}: {_no_setting(by)} to {text}", (reg,))
+    return Remedy(f"{text}, {_PINNED}", (reg,), command)
 
 
 def _modifier(reg: int, value: int) -> str:
@@ -182,11 +214,15 @@ def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: Vmm
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
     pinned = {fate.reg: dest.values.get(fate.reg) for fate in others}
+    if by.vmm is not Vmm.KVM and not (by.vmm is Vmm.FIRECRACKER and by.can(Ability.HAS_TEMPLATES)):
+        text = f"start the VM on the destination's machine, or move it to one like the source's: {_no_setting(by)} "
+        yield Remedy(f"{text}to offer the guest less than its machine has of {names}", tuple(pinned))
+        return
     told = [_modifier(reg, value) for reg, value in pinned.items() if value is not None and _starts(source, reg, value)]
-    can_pin = by.vmm is Vmm.FIRECRACKER and by.can(Ability.HAS_TEMPLATES)
     text = f"offer the guest no more than both machines have, from its start: {names} as the destination has them"
     needs = "; the source must let ID registers be written, Linux 6.7 and later do in part"
-    command = f'CPU template: {{"reg_modifiers": [{", ".join(told)}]}}' if can_pin and told else ""
+    is_told = bool(told) and by.vmm is not Vmm.KVM
+    command = f'CPU template: {{"reg_modifiers": [{", ".join(told)}]}}' if is_told else ""
     yield Remedy(text + needs, tuple(pinned), command)
 
 

@@ -24,6 +24,7 @@ from fastsmc.facts.registers import (
     reg_size,
 )
 from fastsmc.facts.vcpu import FEATURE_PMU, FEATURE_SVE, feature_bits
+from fastsmc.facts.vmm_features import never_given
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.result import RegisterFate, shown_name
@@ -50,13 +51,15 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     Args:
         failing: registers that are missing or refused, in the payload's order.
     """
+    lacking = Stop() if source.is_emulated or dest.is_emulated else _cannot_have(source, dest, by)
+    if lacking.where:
+        return lacking
     if by.vmm is Vmm.QEMU:
         return _qemu(source, dest, by, failing)
-    lacking = _cannot_have(source, dest, by)
-    if lacking.where or not failing:
-        return lacking
+    if not failing:
+        return Stop()
     if by.vmm is Vmm.FIRECRACKER:
-        return _firecracker(failing)
+        return _firecracker(failing, by)
     if by.vmm is Vmm.CLOUD_HYPERVISOR:
         return _cloud_hypervisor(failing, by)
     return (_crosvm if by.vmm is Vmm.CROSVM else _kvm)(failing)
@@ -65,27 +68,29 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
 def _cannot_have(source: Side, dest: Side, by: VmmVersion) -> Stop:
     """Which vCPUs a VMM's version does not have, or cannot save, whatever the registers."""
     bits, there = feature_bits(source.features), feature_bits(dest.features)
-    if by.vmm is Vmm.CLOUD_HYPERVISOR and (bits | there) & FEATURE_PMU and not by.can(Ability.HAS_PMU):
-        return Stop(f"{by}, which has no vCPUs with a PMU (from {first_with(by.vmm, Ability.HAS_PMU)} on)")
     if by.vmm is Vmm.FIRECRACKER and (bits | there) & FEATURE_PMU:
         text = "Found unsupported KVM_ARM_VCPU_PMU_V3 bit set in vcpu features."
         if by.can(Ability.REFUSES_PMU):
             return Stop("Firecracker, which refuses a vCPU with the PMU before it writes a register", (text,))
         return Stop("Firecracker, which does not initialise a PMU: such a vCPU never ran")
+    lacking = never_given(by, source.features) or never_given(by, dest.features)
+    if lacking:
+        return Stop(f"{by}, which has {lacking}")
     if by.vmm is Vmm.FIRECRACKER and not by.can(Ability.SAVES_WHOLE_VECTORS):
         return Stop("the snapshot: Firecracker up to 1.1.3 saves half of each vector register, and calls them invalid")
-    is_asked = by.vmm in (Vmm.FIRECRACKER, Vmm.CLOUD_HYPERVISOR) and (bits | there) & FEATURE_SVE
-    if not is_asked or by.can(Ability.SAVES_SVE):
-        return Stop()
-    if not by.can(Ability.HAS_SVE):
-        return Stop(f"{by}, which has no vCPUs with SVE (from {first_with(by.vmm, Ability.HAS_SVE)} on)")
-    if not bits & FEATURE_SVE:
-        return Stop()
+    return _unsaved_sve(by) if bits & FEATURE_SVE and not by.can(Ability.SAVES_SVE) else Stop()
+
+
+def _unsaved_sve(by: VmmVersion) -> Stop:
+    """What becomes of a VM with SVE under a version that does not save it right."""
     since = f"from {first_with(by.vmm, Ability.SAVES_SVE)} on"
+    reads = "reads V registers, which a vCPU with SVE does not have"
     if by.vmm is Vmm.FIRECRACKER:
         return Stop(f"the SVE vector lengths, which {by} writes after KVM_ARM_VCPU_FINALIZE ({since} before it)")
-    text = "Could not get vCPU state: GetAarchCoreRegister(Invalid argument (os error 22))"
-    return Stop(f"the save: {by} reads V registers, which a vCPU with SVE does not have ({since} Z registers)", (text,))
+    if by.vmm is Vmm.CLOUD_HYPERVISOR:
+        text = "Could not get vCPU state: GetAarchCoreRegister(Invalid argument (os error 22))"
+        return Stop(f"the save: {by} {reads} ({since} Z registers)", (text,))
+    return Stop(f"the save: crosvm {reads}", ("Failed to get V0",)) if by.vmm is Vmm.CROSVM else Stop()
 
 
 # -- QEMU ------------------------------------------------------------------------------------------------------
@@ -158,10 +163,14 @@ def qemu_name(reg: int) -> str:
 # -- the others ------------------------------------------------------------------------------------------------
 
 
-def _firecracker(failing: Sequence[RegisterFate]) -> Stop:
-    first = failing[0]
-    text = f"Failed to set register {first.reg:#x} to value {first.value or 0:#x}: {_os_error(first.errno)}"
-    return Stop("the first register refused", (f"Failed to restore the state of the vcpu: {text}",))
+def _firecracker(failing: Sequence[RegisterFate], by: VmmVersion) -> Stop:
+    first, named = failing[0], ""
+    if by.can(Ability.SHOWS_VALUE):
+        named = f" {first.reg:#x} to value 0x{first.value or 0:0{2 * reg_size(first.reg)}x}"
+    elif by.can(Ability.NAMES_REFUSED):
+        named = f" {first.reg}"
+    text = f"Failed to restore the state of the vcpu: Failed to set register{named}: {_os_error(first.errno)}"
+    return Stop("the first register refused" + ", which is not named" * (not named), (text,))
 
 
 def _cloud_hypervisor(failing: Sequence[RegisterFate], by: VmmVersion) -> Stop:

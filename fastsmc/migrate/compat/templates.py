@@ -9,7 +9,21 @@ from pathlib import Path
 from fastsmc.errors import InputError
 from fastsmc.facts.id_fields import id_fields
 from fastsmc.facts.registers import CLASS_SYSREG, Encoding, reg_class, sysreg
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES, feature_bits
+from fastsmc.facts.releases import Release, release
+from fastsmc.facts.vcpu import (
+    FEATURE_EL1_32BIT,
+    FEATURE_EL2,
+    FEATURE_EL2_E2H0,
+    FEATURE_PAUTH_ADDRESS,
+    FEATURE_PAUTH_GENERIC,
+    FEATURE_POWER_OFF,
+    FEATURE_PSCI_0_2,
+    FEATURE_SVE,
+    VCPU_FEATURES,
+    feature_bits,
+    not_served,
+)
+from fastsmc.facts.versions import NEWEST
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.judge import fates
@@ -19,6 +33,9 @@ from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.read.cpu_template import CpuTemplate
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.reference.state import OK
+
+_NOT_LISTED = ("pauth_address_only", "el2")
+_PAUTH = FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC
 
 
 def template_of(path: str | Path | None, by: VmmVersion) -> CpuTemplate | None:
@@ -43,15 +60,66 @@ def template_of(path: str | Path | None, by: VmmVersion) -> CpuTemplate | None:
 def with_features(template: CpuTemplate, features: str) -> str:
     """A vCPU's features as a template leaves them.
 
+    What has no name among them, and half of pointer authentication, is left to `not_initialised`.
+
     Raises:
-        InputError: without PSCI 0.2, with which Firecracker starts a VM's other vCPUs.
+        InputError: without PSCI 0.2, with which Firecracker starts a VM's other vCPUs, or with all vCPUs powered off.
     """
     bits = template.apply_features(feature_bits(features))
+    if bits & FEATURE_POWER_OFF:
+        msg = f"{template.path}: sets the vCPU feature power_off, with which no vCPU ever starts"
+        raise InputError(msg)
     if feature_bits(features) & FEATURE_PSCI_0_2 and not bits & FEATURE_PSCI_0_2:
         msg = f"{template.path}: clears the vCPU feature psci02, without which no vCPU but the first ever starts"
         raise InputError(msg)
-    names = [name for name, bit in VCPU_FEATURES.items() if bit and name != "pauth_address_only" and bits & bit == bit]
+    names = [name for name, bit in VCPU_FEATURES.items() if bit and name not in _NOT_LISTED and bits & bit == bit]
     return normal_features("+".join(names) if bits & FEATURE_PSCI_0_2 else "+".join(["none", *names]))
+
+
+def not_initialised(template: CpuTemplate, side: Side) -> str:
+    """Why KVM_ARM_VCPU_INIT refuses the vCPU that a template asks for; "" if it takes it.
+
+    Raises:
+        InputError: whether it does is not known: guests with EL2 are not modelled.
+    """
+    never = f"the VM never starts with {template.path}"
+    word = next((index for index, forced in template.features.items() if index and forced.value), 0)
+    if word:
+        return f"{never}: KVM_ARM_VCPU_INIT knows word 0 of the vCPU features and not word {word} (ENOENT)"
+    bits = template.apply_features(feature_bits(side.features))
+    n_known = max(rules.n_vcpu_feature for rules in _possible(side))
+    if bits >> n_known:
+        told = f"KVM_ARM_VCPU_INIT knows bits 0 to {n_known - 1} of the vCPU features, not bit {bits.bit_length() - 1}"
+        return f"{never}: {told} (ENOENT)"
+    why = not_served(bits)
+    if why is not None and bits & (FEATURE_EL2 | FEATURE_EL2_E2H0):
+        msg = f"{template.path}: sets vCPU feature {why}"
+        raise InputError(msg)
+    return "" if why is None else f"{never}: {why}"
+
+
+def _possible(side: Side) -> tuple[Release, ...]:
+    """The rules that a side's kernel may have; the newest ones where no kernel is known."""
+    own = side.release or release(f"{NEWEST[0]}.{NEWEST[1]}")
+    return (own, *(other for doubt in own.doubts for other in doubt.others))
+
+
+def with_own_features(template: CpuTemplate, side: Side) -> None:
+    """Refuses a file of a vCPU that lacks what the template gives, or has what it takes away.
+
+    Raises:
+        InputError: it is so; the file tells nothing of the registers that the VM would have.
+    """
+    own = feature_bits(side.features)
+    wrong = (own ^ template.apply_features(own)) & (FEATURE_EL1_32BIT | FEATURE_SVE | _PAUTH)
+    names = [name for name, bit in VCPU_FEATURES.items() if bit and name not in _NOT_LISTED and wrong & bit == bit]
+    if names:
+        has = "has" if own & wrong else "lacks"
+        msg = (
+            f"{template.path}: changes the vCPU feature {', '.join(names)}, which the vCPU of {side.name} {has}: take "
+            "the file of a VM that was started with the template"
+        )
+        raise InputError(msg)
 
 
 def started(template: CpuTemplate, side: Side) -> tuple[Side, tuple[RegisterFate, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fastsmc.facts.registers import CLASS_CORE, CLASS_FW_FEAT_BMAP, CLASS_SVE, reg_class, register
+from fastsmc.facts.vmm_features import How, given
 from fastsmc.facts.vmm_versions import Ability, VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.lists import TCR2_PIR
@@ -22,13 +23,11 @@ class Rules:
         by_hand: classes it carries in fields of its own, not by id; what is in neither is written one by one.
         dropped: classes it does not save at all.
         has_early_vls: writes the SVE vector lengths before FINALIZE.
-        features: vCPU features that are assumed where nobody names any.
     """
 
     by_hand: frozenset[int] = frozenset()
     dropped: frozenset[int] = frozenset()
     has_early_vls: bool = True
-    features: str = "psci02"
 
     @property
     def apart(self) -> frozenset[int]:
@@ -37,7 +36,7 @@ class Rules:
 
 
 RULES = {
-    Vmm.QEMU: Rules(by_hand=frozenset({CLASS_CORE, CLASS_SVE}), features="psci02+pmu"),
+    Vmm.QEMU: Rules(by_hand=frozenset({CLASS_CORE, CLASS_SVE})),
     Vmm.FIRECRACKER: Rules(),
     Vmm.CLOUD_HYPERVISOR: Rules(),
     Vmm.CROSVM: Rules(dropped=frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})),
@@ -48,6 +47,25 @@ _NOT_JUDGED = "Not judged: GIC, ITS, timers, memory, devices, machine type, numb
 BMAP_2 = register("VENDOR_HYP_BMAP_2")
 DBGDTRTX = 0x40200000200E0298
 """AArch32's DBGDTRTXint as QEMU's TCG listed it up to 10.0. Source: QEMU commit 4f2b82f60431."""
+
+
+def assumed(by: VmmVersion) -> tuple[str, str]:
+    """The vCPU features of which a VM of a VMM's version is assumed to be where nobody names any, and why."""
+    rows = given(by)
+    usual = [name for name in ("pmu", "sve", "pauth") if name in rows and rows[name].how is not How.ASKED]
+    if "pmu" not in usual:
+        return "psci02", "as none are named"
+    who = "QEMU's -cpu host" if by.vmm is Vmm.QEMU else by.vmm.full_name
+    others, them = usual[1:], "them" if len(usual) > 2 else "it"
+    if not others:
+        return "psci02+pmu", f"{who} adds pmu where the host has it"
+    named = f"name {them} then (6.12+{'+'.join(usual)})"
+    return "psci02+pmu", f"{who} adds {' and '.join(others)} where the CPU has {them}, {named}"
+
+
+def has_choice(by: VmmVersion) -> bool:
+    """Whether a VM may have other vCPU features than its VMM gives by itself; with Cloud Hypervisor none may."""
+    return any(row.how is not How.ALWAYS for row in given(by).values()) or not given(by)
 
 
 def carried(side: Side, vmm: Vmm) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ from fastsmc.migrate.read import (
     reg_list,
     reg_report,
     snapshot_editor,
+    vmm_log,
 )
 from fastsmc.migrate.read.banks import banks
 from fastsmc.migrate.read.cpu_model import CpuModel
@@ -42,17 +44,20 @@ from fastsmc.migrate.switchover import monitor_text
 from fastsmc.migrate.switchover.query_migrate import QMP, is_answer
 
 _JSON_READERS: dict[
-    Format, tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told | CpuTemplate | CpuModel]]
+    Format,
+    tuple[Callable[[object], bool], Callable[[dict[str, Any], bytes], Told | CpuTemplate | CpuModel | NamedRegisters]],
 ] = {
     Format.CPU_TEMPLATE: (cpu_template.is_ours, lambda value, _: cpu_template.read(value)),
     Format.CPU_MODEL: (cpu_model.is_ours, lambda value, _: cpu_model.read(value)),
     Format.FINGERPRINT: (fingerprint.is_ours, fingerprint.read),
     Format.CLOUD_HYPERVISOR: (cloud_hypervisor.is_ours, cloud_hypervisor.read),
     Format.ANALYZE_MIGRATION: (analyze_migration.is_ours, analyze_migration.read),
+    Format.VMM_LOG: (vmm_log.is_answer, vmm_log.read_answer),
 }
 _TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told | NamedRegisters]]] = {
     Format.SNAPSHOT_EDITOR: (snapshot_editor.is_ours, snapshot_editor.read),
     Format.IDREGS: (idregs.is_ours, idregs.read),
+    Format.VMM_LOG: (vmm_log.is_ours, vmm_log.read),
     Format.REG_LIST_REPORT: (reg_report.is_ours, reg_report.read),
     Format.REG_LIST: (reg_list.is_ours, reg_list.read),
     Format.QEMU_LOG: (qemu_log.is_ours, qemu_log.read),
@@ -60,7 +65,7 @@ _TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told | 
 _KNOWN = (
     "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint or CPU template, Cloud "
     "Hypervisor's state.json, the text of snapshot-editor or of get-reg-list, KVM's debugfs idregs, QMP's "
-    "query-cpu-model-expansion, a log of QEMU, or a recorded reglist or payload"
+    "query-cpu-model-expansion, a log of a VMM, or a recorded reglist or payload"
 )
 
 _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
@@ -68,8 +73,14 @@ _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 _FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
 """How an unpacked snapshot begins on arm64. Source: Firecracker src/vmm/src/snapshot/mod.rs, SNAPSHOT_MAGIC_ID."""
 
+_INFO_REGISTERS = re.compile(r"^\s*PC=[0-9a-f]{16}\s+X00=[0-9a-f]{16}", re.MULTILINE | re.ASCII)
+"""HMP's text. Source: QEMU target/arm/cpu.c, aarch64_cpu_dump_state, from memory."""
+
 Inspected = RegisterFile | CpuTemplate | CpuModel | NamedRegisters
 """What a file may turn out to be; of the last three no vCPU's list can be had, and `no_host` says why."""
+
+
+_Read = Told | CpuTemplate | CpuModel | NamedRegisters
 
 
 def inspect(
@@ -133,9 +144,7 @@ def _as_utf8(data: bytes) -> bytes:
     return text_of(data).removeprefix("\ufeff").encode()
 
 
-def _told(
-    data: bytes, head: bytes, wanted: Format | None, features: str | None
-) -> Told | CpuTemplate | CpuModel | NamedRegisters:
+def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> _Read:
     """The registers of anything but a stream."""
     if head.startswith(_FIRECRACKER):
         msg = "is a Firecracker snapshot: snapshot-editor info-vmstate vcpu-states prints the registers in it"
@@ -158,6 +167,12 @@ def _told(
     for name, (is_ours, read) in _TEXT_READERS.items():
         if wanted is name or (wanted is None and is_ours(text)):
             return read(text)
+    if _INFO_REGISTERS.search(text[:16384]):
+        msg = (
+            "is what QEMU's monitor prints of info registers: PC, SP and X0 to X30 of a vCPU, no register by KVM's id; "
+            'a stream has them all: migrate "exec:cat > FILE"'
+        )
+        raise RegisterFileError(msg)
     msg = f"begins with {head!r}, like no known format; known are {_KNOWN}"
     raise RegisterFileError(msg)
 
@@ -174,7 +189,7 @@ def _answer_in(data: bytes) -> object:
     return found
 
 
-def _from_json(value: object, data: bytes, wanted: Format | None) -> Told | CpuTemplate | CpuModel:
+def _from_json(value: object, data: bytes, wanted: Format | None) -> _Read:
     for name, (is_ours, read) in _JSON_READERS.items():
         if wanted is name or (wanted is None and is_ours(value)):
             if not isinstance(value, dict):

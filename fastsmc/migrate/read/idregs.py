@@ -13,7 +13,7 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.facts.register_names import sysreg_ids
 from fastsmc.facts.registers import sysreg
 from fastsmc.migrate.read.banks import Registers
-from fastsmc.migrate.read.lines import numbered
+from fastsmc.migrate.read.lines import is_heading, numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
@@ -24,8 +24,9 @@ _SHOWN = 8
 
 
 def is_ours(text: str) -> bool:
-    """Whether the first line that is not empty has a register's name and sixteen digits."""
-    first = next((line.strip() for line in text[:8192].splitlines() if line.strip()), "")
+    """Whether the first line that is neither empty nor a heading has a register's name and sixteen digits."""
+    lines = (line.strip() for line in text[:8192].splitlines())
+    first = next((line for line in lines if line and not is_heading(line)), "")
     return bool(_LINE.fullmatch(first))
 
 
@@ -37,7 +38,7 @@ def read(text: str) -> Told:
     """
     registers, unknown = Registers("the list"), []
     for number, line in numbered(text):
-        if not line:
+        if not line or is_heading(line):
             continue
         where = f"line {number}"
         match = _LINE.fullmatch(line)

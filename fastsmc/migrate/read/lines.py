@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from fastsmc.errors import RegisterFileError
@@ -32,6 +33,24 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
             msg = f"line {number}: {len(line)} characters, and a register takes less than {MAX_LINE}"
             raise RegisterFileError(msg)
         yield number, line.strip()
+
+
+_HEADING = re.compile(
+    r"(?:\[?[\w@:~/. -]{0,80}\]?[#$] ?|> )\S.*"  # a prompt and a command
+    r"|==> \S.* <==|(?:/|\./)\S+:?",  # the path of a file, as head and tail print it or as it was pasted
+    re.ASCII,
+)
+
+
+def is_heading(line: str) -> bool:
+    """Whether a line is a shell's prompt with a command, or the path of a file: what stands above pasted text.
+
+    >>> [is_heading(line) for line in ("# ./get-reg-list --list", "root@vm:~# cat idregs", "/sys/kernel/idregs")]
+    [True, True, True]
+    >>> is_heading("ID_PFR0_EL1: 0000000010010131")
+    False
+    """
+    return _HEADING.fullmatch(line) is not None
 
 
 def printable(text: str) -> str:

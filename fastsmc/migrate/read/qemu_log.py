@@ -125,6 +125,6 @@ def register_meant(text: str) -> int | None:
     if with_id := _WITH_ID.fullmatch(text):
         return int(with_id[1], 16)
     try:
-        return register_spelled(text.replace("feature reg", "feat reg"))
+        return register_spelled(text)
     except InputError:
         return None

@@ -14,7 +14,7 @@ from fastsmc.errors import InputError, RegisterFileError
 from fastsmc.facts.register_macros import register_expression
 from fastsmc.facts.registers import ARCH_ARM64, core_register
 from fastsmc.migrate.read.banks import Registers
-from fastsmc.migrate.read.lines import numbered
+from fastsmc.migrate.read.lines import is_heading, numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
@@ -26,7 +26,11 @@ _PLAIN = re.compile(r"(?:[\w+, -]+:)?\s*0x60[0-9a-fA-F]{14},?\s*\n", re.ASCII)
 
 def is_ours(text: str) -> bool:
     """Whether the text has the selftest's words near its beginning, or begins with an arm64 id alone in its line."""
-    return "KVM_REG_ARM" in text[:8192] or "ARM64_SYS_REG(" in text[:8192] or bool(_PLAIN.match(f"{text[:8192]}\n"))
+    head = text[:8192]
+    if "KVM_REG_ARM" in head or "ARM64_SYS_REG(" in head:
+        return True
+    lines = [line for line in head.splitlines() if line.strip() and not is_heading(line.strip())]
+    return bool(_PLAIN.match("\n".join((*lines[:2], ""))))
 
 
 def read(text: str) -> Told:
@@ -38,7 +42,7 @@ def read(text: str) -> Told:
     registers = Registers("the list")
     for number, raw in numbered(text):
         line = re.sub(r"/\*.*?\*/", "", raw).strip().rstrip(",").strip()
-        if not line or _HEADING.fullmatch(line):
+        if not line or _HEADING.fullmatch(line) or is_heading(line):
             continue
         where = f"line {number}"
         reg = expression(line, where)

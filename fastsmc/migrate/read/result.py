@@ -35,6 +35,7 @@ class Format(StrEnum):
     CPU_TEMPLATE = "firecracker-template"
     CPU_MODEL = "qmp-cpu-model"
     QEMU_LOG = "qemu-log"
+    VMM_LOG = "vmm-log"
 
 
 @dataclass(frozen=True, slots=True)
