@@ -41,8 +41,12 @@ class Side:
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
         doubtful: registers of which it is not certain whether such a kernel lists them, each with the reason.
         left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
-        is_whole: its list is known to be whole: the format says so, or the kernel is known and nothing is left out.
+        perhaps_lost: registers that another kernel would list of which a file may be a part, each with the reason.
+        is_whole: what such a vCPU lists is known, so that `left_out` has all that is missing.
         is_emulated: it is no KVM at all but a stream of QEMU's TCG, whose lists have no firmware registers.
+        is_stream: it is a migration stream of QEMU's, so that QEMU's own machine is at that end.
+        vcpus: whose registers these are, ascending; () for a side that tells no VM's number of vCPUs.
+        others: the same of vCPUs that are judged differently, `others` of their own apart.
         tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
@@ -59,6 +63,10 @@ class Side:
     tells_kernel: bool = True
     is_whole: bool = True
     is_emulated: bool = False
+    perhaps_lost: Mapping[int, str] = field(default_factory=dict)
+    is_stream: bool = False
+    vcpus: tuple[int, ...] = ()
+    others: tuple[Side, ...] = ()
 
     @property
     def info(self) -> SideInfo:
@@ -66,6 +74,11 @@ class Side:
         n_value = sum(value is not None for value in self.values.values())
         release = self.release.name if self.release else ""
         return SideInfo(self.name, self.basis, release, self.features, len(self.values), n_value, self.notes)
+
+    @property
+    def n_vcpu(self) -> int:
+        """How many vCPUs its VM has; 0 where that is not told."""
+        return sum(len(side.vcpus) for side in (self, *self.others))
 
     @property
     def levels(self) -> Levels | None:
