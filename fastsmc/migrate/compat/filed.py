@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from fastsmc.checks import cut
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import (
-    CLASS_CORE,
     CLASS_DEMUX,
-    CLASS_SVE,
     FIRMWARE_CLASSES,
     FW_BY_ID,
     PTIMER_CNT,
@@ -104,8 +101,9 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         others.append(_completed(file, replace(first, values=own, features=had, vcpus=group)))
     if others:
         notes += (differing(first, others),)
-    if first.left_out:
-        notes += (f"of the registers that such a vCPU has {len(first.left_out)} are not in it: part of a list?",)
+    n_left_out = sum(not first.is_apart(reg) for reg in first.left_out)
+    if n_left_out:
+        notes += (f"of the registers that such a vCPU has {n_left_out} are not in it: part of a list?",)
     return replace(first, notes=notes, others=tuple(others))
 
 
@@ -114,21 +112,12 @@ def _completed(file: RegisterFile, side: Side) -> Side:
     rules, values = side.release, dict(side.values)
     if file.format is Format.FINGERPRINT:
         values = _with_unsaved(values, rules)
-    lost = {}
-    if rules is not None and not side.tells_kernel:
-        lost = _carried(file, perhaps_lost(values, side.features, rules))
     left_out = frozenset() if rules is None else certain_ids(rules, side.features) - values.keys()
-    left_out = frozenset(_carried(file, dict.fromkeys(left_out, "")))
-    is_listed = rules is not None and not set(side.features.split("+")) & set(UNLISTED)
+    lost = {} if rules is None or side.tells_kernel else perhaps_lost(values, side.features, rules)
     lost = {reg: why for reg, why in lost.items() if reg not in left_out}
+    is_listed = rules is not None and not set(side.features.split("+")) & set(UNLISTED)
     side = replace(side, values=values, left_out=left_out, perhaps_lost=lost, is_whole=is_listed or side.is_emulated)
     return side.in_list_order()
-
-
-def _carried(file: RegisterFile, ids: Mapping[int, str]) -> dict[int, str]:
-    """Those registers that a file of this kind holds: QEMU keeps core and SVE registers elsewhere in its streams."""
-    apart = (CLASS_CORE, CLASS_SVE) if file.format in STREAMS else ()
-    return {reg: why for reg, why in ids.items() if reg_class(reg) not in apart}
 
 
 def _values(file: RegisterFile, vcpu: int = 0) -> Values:

@@ -71,7 +71,7 @@ def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vl
         return None, dest.doubtful[reg]
     if reg in source.doubtful and reg not in dest.values and not is_same_kernel:
         return None, source.doubtful[reg]
-    if reg in dest.left_out and dest.tells_kernel:
+    if reg in dest.left_out and dest.tells_kernel and not dest.is_apart(reg):
         return _LEFT_OUT_THERE
     if reg == SVE_VLS and is_vls_early and reg in dest.values:
         return _vector_lengths(value, dest.values[reg])

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fastsmc.facts.registers import (
+    CLASS_CORE,
     CLASS_ORDER,
+    CLASS_SVE,
     FIRMWARE_CLASSES,
     FW_BY_ID,
     WORKAROUND_LIMIT,
@@ -100,6 +102,10 @@ class Side:
             same_kernel = name == theirs
         same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
         return same_kernel and same_place and self.features == other.features and self.values == other.values
+
+    def is_apart(self, reg: int) -> bool:
+        """Whether a register is one that files of this kind never hold: QEMU keeps core and SVE registers elsewhere."""
+        return self.is_stream and reg_class(reg) in (CLASS_CORE, CLASS_SVE)
 
     def has_class(self, kind: int) -> bool:
         """Whether any register of a class is listed: a stream's array has no core registers."""
