@@ -126,6 +126,15 @@ def test_a_file_without_the_registers_in_the_way_is_no_yes(tmp_path: Path, forma
         assert after.open_question or after.to_know or after.outlook is Outlook.FAILS
 
 
+@pytest.mark.parametrize("format", sorted(OF_VMS))
+def test_a_destination_without_firmware_registers_is_a_part_too(tmp_path: Path, format: str) -> None:
+    whole = recorded()
+    left = {reg: value for reg, value in whole.items() if reg_class(reg) not in FIRMWARE_CLASSES}
+    found = moved(tmp_path, format, [whole], [left], "qemu:10.1").forward
+    assert (found.outlook, found.failing) == (Outlook.UNKNOWN, ())
+    assert "name the kernel of DEST (--dest-release)" in found.to_know
+
+
 def test_a_file_that_looks_older_for_want_of_a_register_is_no_yes(tmp_path: Path) -> None:
     """5.10.218 has WORKAROUND_3, at level 2 on the recorded host. Without it the file looks like 5.13's."""
     lost = register("SMCCC_ARCH_WORKAROUND_3")

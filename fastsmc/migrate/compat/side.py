@@ -103,6 +103,11 @@ class Side:
         same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
         return same_kernel and same_place and self.features == other.features and self.values == other.values
 
+    @property
+    def may_list_more(self) -> bool:
+        """Whether its firmware registers are no kernel's, so that it is a part of a list."""
+        return self.release is None and not self.tells_kernel and not self.is_emulated
+
     def is_apart(self, reg: int) -> bool:
         """Whether a register is one that files of this kind never hold: QEMU keeps core and SVE registers elsewhere."""
         return self.is_stream and reg_class(reg) in (CLASS_CORE, CLASS_SVE)
