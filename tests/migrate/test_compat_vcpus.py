@@ -104,6 +104,15 @@ def test_a_snapshot_has_its_own_number_of_vcpus(tmp_path: Path, vmm: str) -> Non
     assert any(caution.kind == "vCPUs" and "2 vCPUs in SOURCE, 1 in DEST" in str(caution) for caution in found.cautions)
 
 
+def test_a_release_is_no_other_cpu_because_vcpu_0_lost_its_midr(tmp_path: Path) -> None:
+    whole = recorded() | OTHERS["MIDR_EL1"]
+    left = {reg: value for reg, value in whole.items() if reg != MIDR}
+    path = tmp_path / "state.json"
+    for vcpus in ([whole, whole], [left, whole], [whole, left]):
+        path.write_bytes(OF_VMS["cloud-hypervisor"](vcpus))
+        assert check(path, "6.12", vmm="cloud-hypervisor").forward.outlook is Outlook.UNKNOWN
+
+
 # What is cut
 
 

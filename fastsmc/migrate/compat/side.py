@@ -159,11 +159,17 @@ def paired(one: Side, other: Side) -> tuple[Side, Side]:
 
 
 def _on_machine(side: Side, other: Side) -> Side:
-    own, theirs = side.values.get(MIDR), other.values.get(MIDR)
+    own, theirs = _midr(side), _midr(other)
     if not side.is_named_by_release or own is None or theirs is None or own == theirs:
         return side
     note = f"its recorded values are another CPU's (MIDR_EL1 {own:#x}, not {theirs:#x}) and are not used"
     return side.without_values(f"{note}; name the recorded host to use them")
+
+
+def _midr(side: Side) -> int | None:
+    """MIDR_EL1 of the first vCPU of which it is known."""
+    told = (each.values.get(MIDR) for each in (side, *side.others))
+    return next((value for value in told if value is not None), None)
 
 
 def _with_levels_of(side: Side, other: Side) -> Side:
