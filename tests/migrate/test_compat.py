@@ -140,7 +140,7 @@ def test_qemus_length_check_and_merge_for_every_pair_of_recorded_lists() -> None
 
 def test_real_qemu_streams_fail_as_real_qemu_did() -> None:
     """QEMU 7.2, run on such streams: both directions and the whole text."""
-    found = check(STREAMS / "max-1.bin.xz", STREAMS / "cortex-a57-2.bin.xz", vmm="qemu:7.2")
+    found = check(STREAMS / "max-4.bin.xz", STREAMS / "cortex-a57-4-gicv2-nodesc.bin.xz", vmm="qemu:7.2")
     head = "qemu-system-aarch64: "
     instance = f"{head}error while loading state for instance 0x0 of device 'cpu'"
     assert found.forward.error == (

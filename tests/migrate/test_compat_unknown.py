@@ -23,6 +23,7 @@ from fastsmc.migrate.compat.result import Direction, Outlook
 from fastsmc.migrate.compat.vmms import RULES
 from tests.support.places import TESTS
 from tests.support.read_samples import expression
+from tests.support.whole_vms import ALL
 
 RECORDED = sorted({folder.name for folder in values._folders().values()})
 FEATURES = ("pmu", "sve", "pauth")
@@ -260,6 +261,45 @@ def _judged(told: dict[str, Any], dest: str) -> Direction:
         path = Path(folder) / "fp.json"
         path.write_text(json.dumps(told), encoding="utf-8")
         return check(path, dest, vmm="firecracker:1.16").forward
+
+
+CUT_FEATURES = ("psci02", "psci02+pmu", "psci02+sve", "psci02+pauth")
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(ALL)), st.sampled_from(RECORDED), st.sampled_from(RECORDED), VMMS, st.data())
+def test_a_file_of_any_format_never_restores_once_registers_are_removed_where_the_hosts_do_not(
+    format: str, source: str, dest: str, vmm: str, data: st.DataObject
+) -> None:
+    """No file here tells its kernel. All registers in the way are removed, or all of the firmware, and some others."""
+    features = data.draw(st.sampled_from(CUT_FEATURES))
+    before = forward(f"{source}+{features}", f"{dest}+{features}", vmm)
+    if before.outlook is Outlook.RESTORES:
+        return
+    whole = [dict(found) for host in (source, dest) if (found := values.payload(values.PACKAGED / host, features))]
+    in_the_way = {fate.reg for fate in before.failing} & whole[0].keys()
+    firmware = {reg for reg in whole[0] if reg_class(reg) in FIRMWARE_CLASSES}
+    removed = set(data.draw(st.sampled_from((in_the_way, firmware, in_the_way | firmware, set()))))
+    removed |= data.draw(st.sets(st.sampled_from(list(whole[0])), max_size=8))
+    removed_there = data.draw(st.sets(st.sampled_from(list(whole[1])), max_size=8)) - removed
+    cut = [{reg: value for reg, value in whole[0].items() if reg not in removed}] * 2
+    other = [{reg: value for reg, value in whole[1].items() if reg not in removed_there}] * 2
+    for there in (f"{dest}+{features}", ALL[format](other)):
+        assert _of_files(ALL[format](cut), there, vmm) is not Outlook.RESTORES
+
+
+def _of_files(source: bytes, dest: bytes | str, vmm: str) -> Outlook | None:
+    """The outlook between a file and a host or another file; None where one is refused as a fragment."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths: list[Path | str] = []
+        for number, told in enumerate((source, dest)):
+            paths.append(told if isinstance(told, str) else Path(folder) / str(number))
+            if isinstance(told, bytes):
+                (Path(folder) / str(number)).write_bytes(told)
+        try:
+            return forward(*paths, vmm).outlook
+        except InputError:
+            return None
 
 
 @pytest.mark.parametrize("vmm", ["qemu:10.0", "firecracker:1.16"])

@@ -138,7 +138,7 @@ CASES = (
     Case(22, f"{CH}, issue 8057", "6.12+sve", "6.12+sve", "cloud-hypervisor:v52", FAILS),
     Case(23, f"{CH}, issue 8057", "6.12", "6.12+sve", "cloud-hypervisor:v52", FAILS, ("V0", "V31")),
     Case(24, f"{CH}, issue 4510", "5.15", "5.15", "cloud-hypervisor:v26", RESTORES),
-    Case(25, f"{CH}, commit 53060874a", "5.15+pmu", "5.15", "cloud-hypervisor:v22", FAILS, ("PMCR_EL0",)),
+    Case(25, f"{CH}, commit 53060874a", "5.15+pmu", "5.15+psci02", "cloud-hypervisor:v22", FAILS, ("PMCR_EL0",)),
     Case(
         26,
         "review of Linux bf48040cd9b0 by its maintainer, January 2023",

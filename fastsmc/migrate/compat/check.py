@@ -36,6 +36,7 @@ from fastsmc.migrate.compat.templates import (
     with_features,
     with_own_features,
 )
+from fastsmc.migrate.compat.vcpus import joined, pairs, with_count
 from fastsmc.migrate.compat.visible import cautions
 from fastsmc.migrate.compat.vmms import RULES, assumed, has_choice, scope, with_tolerance
 from fastsmc.migrate.read.cpu_template import CpuTemplate
@@ -102,6 +103,7 @@ def compare(
             ways.append(direction(source, dest, by, accept_unknown=accept_unknown))
             continue
         begun, refused = started(template, source)
+        begun = replace(begun, others=tuple(started(template, each)[0] for each in source.others))
         way = direction(begun, dest, by, accept_unknown=accept_unknown)
         why = not_initialised(template, source) or refusal(template, refused)
         if why:
@@ -114,13 +116,19 @@ def compare(
 
 
 def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool = False) -> Direction:
-    """What becomes of a VM that moves from `source` to `dest`."""
+    """What becomes of a VM that moves from `source` to `dest`: of all its vCPUs."""
+    ways = [(group, _of_vcpu(one, other, by)) for group, one, other in pairs(source, dest)]
+    return replace(with_count(joined(ways), source, dest), is_unknown_accepted=accept_unknown)
+
+
+def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
+    """What becomes of one vCPU."""
     vmm = by.vmm
     found = fates(source, dest, RULES[vmm].apart, is_vls_early=RULES[vmm].has_early_vls)
     found = with_tolerance(found, dest, by)
     failing = tuple(fate for fate in found if fate.errno)
-    is_tcg = source.is_emulated != dest.is_emulated
-    unjudged = tuple(fate for fate in found if fate.errno is None and not is_tcg)
+    tcg = _of_tcg(source, dest, by)
+    unjudged = tuple(fate for fate in found if fate.errno is None and not tcg)
     stopped = stop(source, dest, by, failing)
     return Direction(
         source.name,
@@ -131,21 +139,31 @@ def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool 
         unjudged=unjudged,
         to_know=to_know(source, dest, unjudged) if not failing else (),
         open_question=_open_question(source, dest),
-        stopped_by="" if is_tcg else stopped.where,
-        reason=TCG if is_tcg else _other_width(source, dest),
-        error=() if is_tcg else stopped.error,
-        cautions=() if is_tcg else cautions(source, dest, vmm, found),
-        remedies=remedies(source, dest, by, failing),
+        stopped_by="" if tcg else stopped.where,
+        reason=tcg or _other_width(source, dest),
+        error=() if tcg else stopped.error,
+        cautions=() if tcg else cautions(source, dest, vmm, found),
+        remedies=() if tcg and tcg != TCG else remedies(source, dest, by, failing),
         lengths=stopped.lengths,
         scope=scope(source, vmm),
-        is_unknown_accepted=accept_unknown,
     )
+
+
+def _of_tcg(source: Side, dest: Side, by: VmmVersion) -> str:
+    """Why a VM of QEMU's TCG moves to no KVM, and not by another VMM; "" for a VM of KVM, and for TCG under QEMU."""
+    if source.is_emulated != dest.is_emulated:
+        return TCG
+    if source.is_emulated and by.vmm is not Vmm.QEMU:
+        return f"both sides are QEMU's TCG, whose VMs QEMU alone restores, and not {by}"
+    return ""
 
 
 def _open_question(source: Side, dest: Side) -> str:
     """What keeps a direction from a yes although no register does; "" for nothing."""
     if source.is_whole or source.is_same_machine(dest):
         return ""
+    if source.release is not None:
+        return f"whether {source.name} holds all registers is not known: no list with {source.features} was recorded"
     return f"{source.name} does not tell its kernel, so whether it holds all registers is not known (--source-release)"
 
 

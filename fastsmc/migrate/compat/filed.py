@@ -8,52 +8,41 @@ from pathlib import Path
 
 from fastsmc.checks import cut
 from fastsmc.errors import InputError
-from fastsmc.facts.history import milestones, series_name
 from fastsmc.facts.registers import (
-    CLASS_CORE,
-    CLASS_SVE,
+    CLASS_DEMUX,
     FIRMWARE_CLASSES,
     FW_BY_ID,
-    PSTATE,
     PTIMER_CNT,
     TIMER_CNT,
     core_register,
     reg_class,
     register,
-    sysreg,
 )
 from fastsmc.facts.releases import Release, release
-from fastsmc.facts.smccc import PSCI_0_1, psci_name
+from fastsmc.facts.smccc import psci_name
 from fastsmc.facts.versions import bare
-from fastsmc.migrate.compat.lists import APIAKEYLO, UNLISTED, ZCR, inferred_ids, lists_pmu_always
+from fastsmc.migrate.compat.likely import certain_ids, likeliest, perhaps_lost, shown_features
+from fastsmc.migrate.compat.lists import UNLISTED, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
-from fastsmc.migrate.compat.unsure import unsure
+from fastsmc.migrate.compat.vcpus import differing, vcpu_groups
 from fastsmc.migrate.read.detect import Inspected, inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
 from fastsmc.recordings.folder import kernel_name
 
 _PC = core_register(256)
 """The core register regs.pc."""
-_PMCR = sysreg(3, 3, 9, 12, 0)
-"""PMCR_EL0."""
-_MODE, _AARCH32_USER = 0x1F, 0x10
-"""The mode in PSTATE, and the highest that a vCPU with AArch64 at EL1 can have."""
 _LEAST = 100
 """Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
-_WHOLE_FORMATS = (
-    *(Format.QEMU_STREAM, Format.ANALYZE_MIGRATION, Format.CLOUD_HYPERVISOR, Format.SNAPSHOT_EDITOR),
-    *(Format.RECORDED_LIST, Format.RECORDED_PAYLOAD),
-)
-"""Formats that hold all that was saved, or else are refused."""
+STREAMS = (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
 
 
 def by_file(path: str, features: str | None, kernel: str | None) -> Side:
-    """The side that a file tells of: the registers of its vCPU 0.
+    """The side that a file tells of: the registers of its vCPUs.
 
     Args:
         features: of a recorded reglist, which of its lists; of any other file, what the vCPU has.
@@ -95,50 +84,56 @@ def from_file(file: RegisterFile, features: str | None, kernel: str | None) -> S
         msg = f"{name}: a fragment, {n} where a vCPU has some 250: it is not judged; give a whole list or dump"
         raise InputError(msg)
     notes: tuple[str, ...] = ("it tells ids only, no values",) if not file.has_values else ()
-    if len(file.banks) > 1:
-        notes += (f"its vCPUs list different registers: vCPU 0 of {file.n_vcpu} is judged",)
     notes += (note,) if note else ()
     notes += told_of(rules) if rules is not None else ()
-    shown = _recorded_features(file) or _features(values, rules)
-    wanted = features or shown
+    shown = _recorded_features(file) or shown_features(values, rules)
     contradicted = _other_features(shown, features, rules)
     notes += (contradicted,) if contradicted else ()
-    if file.format is Format.FINGERPRINT:
-        values = _completed(values, rules)
-    left_out = _left_out(file, values, rules, wanted)
-    if left_out:
-        notes += (f"of the registers that such a vCPU has {len(left_out)} are not in it: part of a list?",)
-    is_stream = file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
     is_told = kernel is not None or bool(file.provenance.told_by.get("kernel_version") or _beside(file))
-    side = Side(name, SideBasis.FILE, rules, wanted, values, notes=notes, left_out=left_out, tells_kernel=is_told)
-    side = replace(
-        side,
-        is_whole=file.format in _WHOLE_FORMATS or (is_told and rules is not None),
-        is_emulated=is_stream and not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values),
-    )
+    first = Side(name, SideBasis.FILE, rules, features or shown, values, tells_kernel=is_told)
+    groups, is_stream = vcpu_groups(file), file.format in STREAMS
+    has_gicv3 = any(part.name == "arm_gicv3" for part in file.parts)
+    first = replace(first, vcpus=groups[0], is_stream=is_stream, has_gicv3=has_gicv3)
+    first = replace(first, is_emulated=is_emulated(file, values))
+    first = _completed(file, first)
+    others = []
+    for group in groups[1:]:
+        own = _values(file, group[0])
+        had = features or _recorded_features(file) or shown_features(own, rules)
+        others.append(_completed(file, replace(first, values=own, features=had, vcpus=group)))
+    if others:
+        notes += (differing(first, others),)
+    n_left_out = sum(not first.is_apart(reg) for reg in first.left_out)
+    if n_left_out:
+        notes += (f"of the registers that such a vCPU has {n_left_out} are not in it: part of a list?",)
+    return replace(first, notes=notes, others=tuple(others))
+
+
+def _completed(file: RegisterFile, side: Side) -> Side:
+    """The side of one vCPU in the order of lists, and whether its list is known to be whole."""
+    rules, values = side.release, dict(side.values)
+    if file.format is Format.FINGERPRINT:
+        values = _with_unsaved(values, rules)
+    left_out = frozenset() if rules is None else certain_ids(rules, side.features) - values.keys()
+    lost = {} if rules is None or side.tells_kernel else perhaps_lost(values, side.features, rules)
+    lost = {reg: why for reg, why in lost.items() if reg not in left_out}
+    is_listed = rules is not None and not set(side.features.split("+")) & set(UNLISTED)
+    side = replace(side, values=values, left_out=left_out, perhaps_lost=lost, is_whole=is_listed or side.is_emulated)
     return side.in_list_order()
 
 
-def _left_out(file: RegisterFile, values: Values, rules: Release | None, features: str) -> frozenset[int]:
-    """Registers that every kernel with these rules lists for such a vCPU, and the file does not.
-
-    QEMU keeps core and SVE registers elsewhere, so its files need not hold them.
-    """
-    if rules is None or set(features.split("+")) & set(UNLISTED):
-        return frozenset()
-    listed = inferred_ids(rules, features)
-    wanted = set(listed) - unsure(rules, features, listed).keys()
-    if file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION):
-        wanted = {reg for reg in wanted if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}
-    return frozenset(wanted - values.keys())
-
-
-def _values(file: RegisterFile) -> Values:
-    values = file.values_of(0) if file.banks else {}
+def _values(file: RegisterFile, vcpu: int = 0) -> Values:
+    values = file.values_of(vcpu) if file.banks else {}
     return values if file.has_values else dict.fromkeys(values)
 
 
-def _completed(values: Values, rules: Release | None) -> Values:
+def is_emulated(file: RegisterFile, values: Values) -> bool:
+    """Whether it is a stream of QEMU's TCG, which has neither firmware nor cache registers; every KVM lists both."""
+    kinds = {reg_class(reg) for reg in values}
+    return file.format in STREAMS and not kinds & {*FIRMWARE_CLASSES, CLASS_DEMUX}
+
+
+def _with_unsaved(values: Values, rules: Release | None) -> Values:
     """A fingerprint's registers and those that the tool leaves out, PC and the counters, whose values are not known."""
     left_out = [_PC, TIMER_CNT]
     if rules is not None and PTIMER_CNT in inferred_ids(rules, DEFAULT_FEATURES):
@@ -151,11 +146,10 @@ def _completed(values: Values, rules: Release | None) -> Values:
 
 def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Release | None, str]:
     """The release whose rules apply, and how it is known."""
-    is_stream = file.format in (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
-    has_firmware = any(reg_class(reg) in FIRMWARE_CLASSES for reg in values)
+    is_tcg = is_emulated(file, values)
     if kernel is not None:
         given = release(kernel)
-        if has_firmware or not is_stream:
+        if not is_tcg:
             return given, _overruled(file, values, given)
         return None, f"a stream of QEMU's TCG, without firmware registers: {given.name} is not its kernel"
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
@@ -164,10 +158,10 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
             return release(told), ""
         except InputError as error:
             return None, f"its kernel is none fastsmc knows: {error}; judged by ids and equal values only"
-    if not has_firmware:
-        who = "QEMU's TCG" if is_stream else "no KVM of 5.10 or later"
+    if not any(reg_class(reg) in FIRMWARE_CLASSES for reg in values):
+        who = "QEMU's TCG" if is_tcg else "every KVM of 5.10 or later lists some, so this is a part of a list"
         return None, f"no firmware register: {who}; judged by ids and equal values only"
-    rules = _likeliest(values)
+    rules = likeliest(values)
     if rules is None:
         return None, "its firmware registers fit no release fastsmc knows: judged by ids and equal values only"
     return rules, f"its kernel is not told; {rules.name} is inferred from its registers (a release option says better)"
@@ -209,24 +203,6 @@ def _beside(file: RegisterFile) -> str:
         return ""
 
 
-def _likeliest(values: Values) -> Release | None:
-    """The newest milestone that has exactly these firmware registers, by its list nearest to this one."""
-    named = {FW_BY_ID[reg].name for reg in values if reg in FW_BY_ID}
-    psci = values.get(register("PSCI_VERSION"))
-    best: tuple[tuple[bool, int, int], Release] | None = None
-    for age, milestone in enumerate(reversed(milestones())):
-        rules = release(series_name(milestone))
-        if set(rules.fw_registers) != named or (psci is not None and psci not in rules.psci_versions):
-            continue
-        is_default = psci is None or psci == rules.psci_versions[-1]
-        listed = set(inferred_ids(rules, _features(values, rules)))
-        own = {reg for reg in values if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}
-        key = not is_default, len(own ^ {reg for reg in listed if reg_class(reg) not in (CLASS_CORE, CLASS_SVE)}), age
-        if best is None or key < best[0]:
-            best = key, rules
-    return None if best is None else best[1]
-
-
 # -- which features --------------------------------------------------------------------------------------------
 
 
@@ -240,17 +216,3 @@ def _recorded_features(file: RegisterFile) -> str:
         return normal_features(told) if told else ""
     except InputError:
         return ""
-
-
-def _features(values: Values, rules: Release | None) -> str:
-    """vCPU features that the registers show. Where every vCPU lists the PMU's registers, they show no PMU."""
-    is_pmu_shown = rules is None or not lists_pmu_always(rules)
-    shown = {
-        "psci02": values.get(register("PSCI_VERSION")) != PSCI_0_1,
-        "pmu": _PMCR in values and is_pmu_shown,
-        "sve": ZCR in values or any(reg_class(reg) == CLASS_SVE for reg in values),
-        "pauth": APIAKEYLO in values,
-        "el1_32bit": (values.get(PSTATE) or 0) & _MODE > _AARCH32_USER,
-    }
-    listed = [name for name, is_shown in shown.items() if is_shown]
-    return normal_features("+".join(listed if shown["psci02"] else ["none", *listed]))

@@ -38,8 +38,8 @@ _LEFT_OUT_THERE: Fate = (None, "DEST's file does not hold it, and such a vCPU ha
 def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: bool) -> list[RegisterFate]:
     """One fate per carried register, in the payload's order; errno 0 when accepted.
 
-    Registers that the source may have besides follow: those its file leaves out, and those of which it is not certain
-    that its kernel lists them. Their errno is None, or 0 where they are accepted whatever their value.
+    Registers that the source may have besides follow: those its file leaves out or may have lost, and those of which
+    it is not certain that its kernel lists them. Their errno is None, or 0 where any value of theirs is accepted.
 
     Args:
         apart: classes of registers that the VMM does not write one by one.
@@ -59,7 +59,7 @@ def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: boo
             why = firmware_reason(reg, value, dest, host)
         found.append(RegisterFate(reg, value, errno, why))
     unsure = set() if source.release == dest.release else set(source.doubtful)
-    besides = [] if is_same else sorted((source.left_out | unsure) - source.values.keys())
+    besides = [] if is_same else sorted((source.left_out | source.perhaps_lost.keys() | unsure) - source.values.keys())
     besides = [reg for reg in besides if reg_class(reg) not in apart]
     return found + [RegisterFate(reg, None, *_besides(reg, source, dest)) for reg in besides]
 
@@ -71,8 +71,10 @@ def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vl
         return None, dest.doubtful[reg]
     if reg in source.doubtful and reg not in dest.values and not is_same_kernel:
         return None, source.doubtful[reg]
-    if reg in dest.left_out and dest.tells_kernel:
+    if reg in dest.left_out and dest.tells_kernel and not dest.is_apart(reg):
         return _LEFT_OUT_THERE
+    if reg_class(reg) in FIRMWARE_CLASSES and reg not in dest.values and dest.may_list_more:
+        return None, "DEST's file does not tell its kernel, and is a part of a list"
     if reg == SVE_VLS and is_vls_early and reg in dest.values:
         return _vector_lengths(value, dest.values[reg])
     if reg in dest.values and reg in told:
@@ -85,7 +87,9 @@ def _besides(reg: int, source: Side, dest: Side) -> Fate:
     is_taken = reg in dest.values and reg_class(reg) not in FIRMWARE_CLASSES and takes_any_value(reg)
     if is_taken and reg not in dest.doubtful:
         return OK, "state: any value"
-    return _LEFT_OUT if reg in source.left_out else (None, source.doubtful[reg])
+    if reg in source.left_out:
+        return _LEFT_OUT
+    return None, source.perhaps_lost[reg] if reg in source.perhaps_lost else source.doubtful[reg]
 
 
 def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -> dict[int, Fate]:

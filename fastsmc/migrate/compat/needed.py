@@ -22,6 +22,8 @@ def _needed(source: Side, dest: Side, unjudged: Sequence[RegisterFate]) -> Itera
     for word, side in (("SOURCE", source), ("DEST", dest)):
         if any(reg in side.left_out for reg in ids):
             yield f"give a whole list or dump for {word}: {side.name} leaves registers out"
+        if any(reg in side.perhaps_lost for reg in ids):
+            yield f"name the kernel of {word} (--{word.lower()}-release)"
     for word, side in (("SOURCE", source), ("DEST", dest)):
         has_unknown = any(side.values.get(reg, 0) is None for reg in ids)
         is_assumed = side.has_assumed_levels and any(reg in WORKAROUNDS for reg in ids)
@@ -38,7 +40,9 @@ def _needed(source: Side, dest: Side, unjudged: Sequence[RegisterFate]) -> Itera
 def _is_known(reg: int, source: Side, dest: Side) -> bool:
     """Whether a register is unjudged although both values and the destination's kernel are known."""
     is_level = reg in WORKAROUNDS and (source.has_assumed_levels or dest.has_assumed_levels)
-    is_listed = not any(reg in ids for side in (source, dest) for ids in (side.doubtful, side.left_out))
+    is_listed = not any(
+        reg in ids for side in (source, dest) for ids in (side.doubtful, side.left_out, side.perhaps_lost)
+    )
     has_values = source.values.get(reg) is not None and dest.values.get(reg, 0) is not None
     return has_values and is_listed and not is_level and dest.release is not None
 

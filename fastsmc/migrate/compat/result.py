@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fastsmc.facts.register_arches import coprocessor_name
 from fastsmc.facts.register_names import name_of
-from fastsmc.facts.registers import CLASS_DEMUX, CLASS_SYSREG, Encoding, reg_class
+from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, CLASS_DEMUX, CLASS_SYSREG, Encoding, reg_class
 from fastsmc.facts.vmms import Vmm
 
 
@@ -32,7 +33,11 @@ def shown_name(reg: int) -> str:
 
     >>> shown_name(0x603000000013C103), shown_name(0x603000000013C03F), shown_name(0x6020000000110003)
     ('TCR2_EL1', 'S3_0_C0_C7_7', 'CCSIDR_L2_I')
+    >>> shown_name(0x40200000200E0298)
+    'DBGDTRTX'
     """
+    if reg & ARCH_FIELD == ARCH_ARM32:
+        return coprocessor_name(reg) or ""
     if reg_class(reg) == CLASS_DEMUX and name_of(reg):
         return f"CCSIDR_L{(reg >> 1 & 7) + 1}_{'I' if reg & 1 else 'D'}"
     name = name_of(reg)
@@ -49,12 +54,14 @@ class RegisterFate:
         value: what the payload holds; None where the source does not tell.
         errno: Linux errno of its SET_ONE_REG (2 ENOENT, 22 EINVAL); None where it could not be judged.
         reason: why, in words.
+        vcpus: the vCPUs it concerns, "1,4-7"; "" for all. The value is that of the first.
     """
 
     reg: int
     value: int | None
     errno: int | None
     reason: str
+    vcpus: str = ""
 
     @property
     def name(self) -> str:
@@ -69,13 +76,19 @@ class RegisterFate:
             "value": None if self.value is None else f"{self.value:#x}",
             "errno": self.errno,
             "reason": self.reason,
+            "vcpus": self.vcpus or None,
         }
+
+    @property
+    def where(self) -> str:
+        """The vCPUs it concerns, to end a sentence: " (vCPU 1,4-7)"; "" for all."""
+        return f" (vCPU {self.vcpus})" if self.vcpus else ""
 
     def __repr__(self) -> str:
         return f"RegisterFate({self.reg:#018x}, errno={self.errno}, {self.reason[:100]!r})"
 
     def __str__(self) -> str:
-        return f"{self.reg:#018x} {self.name or '(no name)'}: {self.reason}"
+        return f"{self.reg:#018x} {self.name or '(no name)'}: {self.reason}{self.where}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fastsmc.facts.registers import (
+    CLASS_CORE,
     CLASS_ORDER,
+    CLASS_SVE,
     FIRMWARE_CLASSES,
     FW_BY_ID,
     WORKAROUND_LIMIT,
@@ -41,8 +43,13 @@ class Side:
         has_assumed_levels: the workaround levels among the values are the other side's, or the default.
         doubtful: registers of which it is not certain whether such a kernel lists them, each with the reason.
         left_out: registers that such a vCPU has and the file does not hold, so that nothing is known of them.
-        is_whole: its list is known to be whole: the format says so, or the kernel is known and nothing is left out.
+        perhaps_lost: registers that another kernel would list of which a file may be a part, each with the reason.
+        is_whole: what such a vCPU lists is known, so that `left_out` has all that is missing.
         is_emulated: it is no KVM at all but a stream of QEMU's TCG, whose lists have no firmware registers.
+        is_stream: it is a migration stream of QEMU's, so that QEMU's own machine is at that end.
+        has_gicv3: the stream has the state of a GICv3.
+        vcpus: whose registers these are, ascending; () for a side that tells no VM's number of vCPUs.
+        others: the same of vCPUs that are judged differently, `others` of their own apart.
         tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
@@ -59,6 +66,11 @@ class Side:
     tells_kernel: bool = True
     is_whole: bool = True
     is_emulated: bool = False
+    perhaps_lost: Mapping[int, str] = field(default_factory=dict)
+    is_stream: bool = False
+    has_gicv3: bool = False
+    vcpus: tuple[int, ...] = ()
+    others: tuple[Side, ...] = ()
 
     @property
     def info(self) -> SideInfo:
@@ -66,6 +78,11 @@ class Side:
         n_value = sum(value is not None for value in self.values.values())
         release = self.release.name if self.release else ""
         return SideInfo(self.name, self.basis, release, self.features, len(self.values), n_value, self.notes)
+
+    @property
+    def n_vcpu(self) -> int:
+        """How many vCPUs its VM has; 0 where that is not told."""
+        return sum(len(side.vcpus) for side in (self, *self.others))
 
     @property
     def levels(self) -> Levels | None:
@@ -87,6 +104,15 @@ class Side:
             same_kernel = name == theirs
         same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
         return same_kernel and same_place and self.features == other.features and self.values == other.values
+
+    @property
+    def may_list_more(self) -> bool:
+        """Whether its firmware registers are no kernel's, so that it is a part of a list."""
+        return self.release is None and not self.tells_kernel and not self.is_emulated
+
+    def is_apart(self, reg: int) -> bool:
+        """Whether a register is one that files of this kind never hold: QEMU keeps core and SVE registers elsewhere."""
+        return self.is_stream and reg_class(reg) in (CLASS_CORE, CLASS_SVE)
 
     def has_class(self, kind: int) -> bool:
         """Whether any register of a class is listed: a stream's array has no core registers."""
@@ -135,11 +161,17 @@ def paired(one: Side, other: Side) -> tuple[Side, Side]:
 
 
 def _on_machine(side: Side, other: Side) -> Side:
-    own, theirs = side.values.get(MIDR), other.values.get(MIDR)
+    own, theirs = _midr(side), _midr(other)
     if not side.is_named_by_release or own is None or theirs is None or own == theirs:
         return side
     note = f"its recorded values are another CPU's (MIDR_EL1 {own:#x}, not {theirs:#x}) and are not used"
     return side.without_values(f"{note}; name the recorded host to use them")
+
+
+def _midr(side: Side) -> int | None:
+    """MIDR_EL1 of the first vCPU of which it is known."""
+    told = (each.values.get(MIDR) for each in (side, *side.others))
+    return next((value for value in told if value is not None), None)
 
 
 def _with_levels_of(side: Side, other: Side) -> Side:

@@ -49,7 +49,7 @@ def _fates(head: str, fates: tuple[RegisterFate, ...]) -> list[str]:
     lines = [f"  {head}, {len(fates)} register{'s' * (len(fates) > 1)}:"]
     by_reason: dict[str, list[RegisterFate]] = {}
     for fate in fates:
-        by_reason.setdefault(fate.reason, []).append(fate)
+        by_reason.setdefault(f"{fate.reason}{fate.where}", []).append(fate)
     for reason, group in by_reason.items():
         if len(group) < 4:
             lines += [f"    {fate}" for fate in group]
