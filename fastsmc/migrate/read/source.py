@@ -14,7 +14,8 @@ from fastsmc.files.limits import PACKED_STREAM, STREAM
 from fastsmc.files.packed import Readable
 from fastsmc.migrate.read.limits import HASHED_BYTES, MAX_SMALL_RECORDS
 
-_CHUNK, _MAX_READ = 1 << 20, 8 << 20
+_CHUNK = 1 << 16
+"""Bytes read at once: as many as a pipe has, and few enough that their memory is used again."""
 PRINTABLE = bytes(range(0x20, 0x7F))
 """What names of devices, disks and memory are made of."""
 
@@ -48,13 +49,13 @@ class Cursor:
         if missing <= 0:
             return
         pieces = [self._buffer[self._at :]]
-        while missing > 0 and (piece := self._piece(max(missing, _CHUNK))):
+        while missing > 0 and (piece := self._piece()):
             pieces.append(piece)
             missing -= len(piece)
         self._buffer, self._at = b"".join(pieces), 0
 
-    def _piece(self, n: int) -> bytes:
-        piece = self._raw.read(min(n, _MAX_READ))
+    def _piece(self) -> bytes:
+        piece = self._raw.read(_CHUNK)
         self._n_raw += len(piece)
         if self._n_raw <= HASHED_BYTES:
             self._digest.update(piece)
@@ -142,11 +143,9 @@ class Cursor:
         Raises:
             RegisterFileError: more than limit bytes.
         """
-        data = bytearray(
-            self._buffer[self._at :]
-        )  # which grows in place, where pieces and their sum take twice as much
+        data = bytearray(self._buffer[self._at :])  # it grows in place, and pieces with their sum take twice as much
         self._buffer, self._at = b"", 0
-        while len(data) <= limit and (piece := self._piece(_CHUNK)):
+        while len(data) <= limit and (piece := self._piece()):
             data += piece
         if len(data) > limit:
             msg = f"more than {limit} bytes follow, which is more than any real file has here"

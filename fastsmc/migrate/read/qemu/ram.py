@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
-from fastsmc.migrate.read.limits import MAX_UNEVEN_RECORDS
+from fastsmc.migrate.read.limits import ALONE, MAX_PAGES
 from fastsmc.migrate.read.source import Cursor
 
 _ZERO, _MEM_SIZE, _PAGE, _EOS, _CONTINUE, _XBZRLE = 0x02, 0x04, 0x08, 0x10, 0x20, 0x40
@@ -33,24 +33,24 @@ class Ram:
         has_addresses: capability x-ignore-shared: every block's length is followed by an address.
         is_postcopy: postcopy was announced: blocks of huge pages add their page size.
         blocks: length by name.
-        n_uneven: pages that had to be looked at by themselves or in a mixed run.
+        n_page: pages so far; one that was looked at alone counts as many.
     """
 
     page_bits: int = 10
     has_addresses: bool = False
     is_postcopy: bool = False
     blocks: dict[str, int] = field(default_factory=dict)
-    n_uneven: int = 0
+    n_page: int = 0
 
-    def count_uneven(self, cursor: Cursor) -> None:
-        """Counts a page, or a run of them.
+    def count(self, n: int, cursor: Cursor) -> None:
+        """Counts pages.
 
         Raises:
             RegisterFileError: more than any real file has.
         """
-        self.n_uneven += 1
-        if self.n_uneven > MAX_UNEVEN_RECORDS:
-            msg = f"more than {MAX_UNEVEN_RECORDS} pages out of line"
+        self.n_page += n
+        if self.n_page > MAX_PAGES:
+            msg = f"more than {MAX_PAGES} pages, of which one that lies alone counts as {ALONE}"
             raise cursor.error(msg)
 
 
@@ -82,7 +82,7 @@ def skip_section(cursor: Cursor, ram: Ram) -> None:
                 raise cursor.error(msg, start)
             _page(cursor, kind, page)
             if kind != _ZERO:
-                ram.count_uneven(cursor)
+                ram.count(ALONE, cursor)
             _skip_run(cursor, ram)
         elif flags == _HOOK:
             msg = "guest memory went by RDMA and is not in the file"
@@ -151,6 +151,7 @@ def _skip_run(cursor: Cursor, ram: Ram) -> None:
         buffer, at = cursor.window()
         if _are_zero_pages(buffer, at, n, upper):
             cursor.skip_buffered(n * _ZERO_BYTES)
+            ram.count(n, cursor)
             n = min(2 * n, _LONGEST_RUN)
         elif n > _RUN:
             n = _RUN
@@ -159,7 +160,7 @@ def _skip_run(cursor: Cursor, ram: Ram) -> None:
             if found is None or found.end() == at:
                 return
             cursor.skip_buffered(found.end() - at)
-            ram.count_uneven(cursor)
+            ram.count(_RUN, cursor)
 
 
 def _are_zero_pages(buffer: bytes, at: int, n: int, upper: bytes) -> bool:
