@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     why: str
 
 
-STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at some 2 GB a second")
+STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at 1 to 2 GB a second")
 PACKED_STREAM = Kind("a packed stream", 1 << 30, "unpack it first: xz and gzip unpack 0.1 to 0.3 GB a second")
 REGISTERS = Kind("a file of registers", 32 * MIB, "512 vCPUs of Cloud Hypervisor take 20 MB")
 TRACE = Kind("a trace", 64 * MIB, "some 500,000 calls, read in 10 s; cut it (head, --cpu), or count in the kernel")
@@ -42,7 +42,7 @@ XZ_MEMORY_BYTES = 128 * MIB
 """Bytes that an .xz or .zst file may ask for; xz's presets need up to 65 MiB, zstd's up to 128."""
 JSON_BYTES = 112 * MIB
 """Bytes that the values of one JSON text may take in memory, as its signs tell: empty lists take 25 times their text.
-512 vCPUs take 75 MiB in a stream's description, 84 MiB in Cloud Hypervisor's state.json."""
+512 vCPUs take 42 MiB in a stream's description, 67 MiB in Cloud Hypervisor's state.json."""
 JSON_WEIGHTS = {":": 160, "{": 144, "[": 96, ",": 9}
 """Bytes for each sign; measured with CPython 3.11. A comma ends a number up to 256."""
 JSON_STRING, JSON_NUMBER = 60, 32

@@ -276,7 +276,7 @@ def test_guest_memory_that_is_damaged(old: int, new: int, match: str) -> None:
 def test_a_sea_of_footers_is_refused_and_not_searched_for_ever() -> None:
     data = small_stream(NODESC)
     at = section(data, b"cpu", 0).start
-    refuse(data[:at] + b"\x7e\0\0\0\x01\x04" * 1_100_000 + data[at:], "more than 1048576 places where")
+    refuse(data[:at] + b"\x7e\0\0\0\x01\x04" * 1_100_000 + data[at:], "more than 262144 places where")
     small = b"\x04\0\0\0\x01\x01a" + bytes(8) + b"\x7e\0\0\0\x01"
     refuse(data[:at] + small * 3000 + data[at:], "section a: too many places where it could end")
 
