@@ -114,7 +114,7 @@ def _groups(bank: Bank, column: int) -> tuple[list[tuple[int | None, I64Array]],
     rows = bank.wide[reg] if reg in bank.wide else bank.values[:, column : column + 1]
     known = np.ones(bank.vcpus.size, np.bool_) if bank.known is None else bank.known[:, column]
     found: list[tuple[int | None, I64Array]] = [] if known.all() else [(None, bank.vcpus[~known])]
-    rows, members = np.ascontiguousarray(rows[known]), bank.vcpus[known]
+    rows, members = rows[known], bank.vcpus[known]
     whole = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel() if reg in bank.wide else rows.ravel()
     _, first, number_of = np.unique(whole, return_index=True, return_inverse=True)
     in_order = np.argsort(first)
