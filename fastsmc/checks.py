@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
-from itertools import islice
+from itertools import islice, takewhile
 from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -35,6 +35,8 @@ BoolArray = NDArray[np.bool_]
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
+_LOOKED_AT = 4096
+"""Characters of a wrong text that are looked at for these."""
 _LONGEST = 80
 """Characters of a wrong word that are compared with others."""
 _MOST_FILES = 1000
@@ -49,14 +51,33 @@ _LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: on one line, cut after 60 characters."""
+    """A value as a message shows it: on one line, cut after 60 characters.
+
+    >>> shown([10] * 1_000_000)
+    '[10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10,…'
+    """
     try:
-        text = " ".join(repr(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value).split())
+        text = " ".join(repr(_beginning(value, [_SHOWN])).split())
     except (ValueError, RecursionError):  # Python writes no number of thousands of digits, and no list in so many lists
         if isinstance(value, int):
             return f"a number of {value.bit_length()} bits"
         return f"a {type(value).__name__} too large to show"
     return cut(text)
+
+
+def _beginning(value: object, left: list[int]) -> object:
+    """What a long value begins with, as far as it can be shown: a file may hold millions of entries, or deep ones."""
+    left[0] -= 1
+    if type(value) in (str, bytes):
+        return cast(str, value)[:_LOOKED_AT]
+    if type(value) is list:
+        return [_beginning(entry, left) for entry in takewhile(lambda _: left[0] >= 0, value)]
+    if type(value) is dict:
+        return {
+            _beginning(key, left): _beginning(entry, left)
+            for key, entry in takewhile(lambda _: left[0] >= 0, value.items())
+        }
+    return value
 
 
 def cut(text: str) -> str:

@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     why: str
 
 
-STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at some 2 GB a second")
+STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at 1 to 2 GB a second")
 PACKED_STREAM = Kind("a packed stream", 1 << 30, "unpack it first: xz and gzip unpack 0.1 to 0.3 GB a second")
 REGISTERS = Kind("a file of registers", 32 * MIB, "512 vCPUs of Cloud Hypervisor take 20 MB")
 TRACE = Kind("a trace", 64 * MIB, "some 500,000 calls, read in 10 s; cut it (head, --cpu), or count in the kernel")
@@ -42,6 +42,12 @@ PAYLOAD = Kind("a recorded payload", 16 * MIB, "421 registers take 7 kB")
 
 XZ_MEMORY_BYTES = 128 * MIB
 """Bytes that an .xz or .zst file may ask for; xz's presets need up to 65 MiB, zstd's up to 128."""
-MAX_JSON_KEYS, MAX_JSON_LISTS, MAX_JSON_ENTRIES = 1 << 20, 1 << 20, 1 << 22
-"""Keys, lists and entries of one JSON text, counted by its signs, those in strings included. In memory empty lists take
-25 times their text; 512 vCPUs have 3e5 keys."""
+JSON_BYTES = 112 * MIB
+"""Bytes that the values of one JSON text may take in memory, as its signs tell: empty lists take 25 times their text.
+512 vCPUs take 42 MiB in a stream's description, 67 MiB in Cloud Hypervisor's state.json."""
+JSON_WEIGHTS = {":": 160, "{": 144, "[": 96, ",": 9}
+"""Bytes for each sign; measured with CPython 3.11. A comma ends a number up to 256."""
+JSON_STRING, JSON_NUMBER = 60, 32
+"""Bytes for a string that is no key, and for a number over 256."""
+TEXT_BYTES = 48 * MIB
+"""Bytes that a text may take in memory, where one letter beyond Latin doubles all others."""

@@ -78,11 +78,12 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         (b"[]", r"JSON of no known shape \(list\)"),
         (b'{"a": 1}', r"JSON of no known shape \('a'\)"),
         (b"[" * 1_000_000, "byte 0, the file: nested too deeply"),
-        (b'{"a":' * 1_000_000, "nested too deeply"),
-        (b'{"sys_regs":[' + b"[]," * 2_000_000 + b"[]]}", "2000002 lists; at most 1048576 are read"),
-        (b'{"sys_regs":[' + b'{"a":1},' * 2_000_000 + b"1]}", "2000001 keys; at most 1048576 are read"),
-        (b'{"sys_regs":[' + b"{}," * 2_000_000 + b"1]}", "2000001 objects; at most 1048576 are read"),
-        (b'{"sys_regs":[' + b"1," * 8_000_000 + b"1]}", "8000000 entries; at most 4194304 are read"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"sys_regs":[' + b"[]," * 2_000_000 + b"[]]}", "2000002 lists, .* take 200 MiB; at most 112 are read"),
+        (b'{"sys_regs":[' + b'{"a":1},' * 2_000_000 + b"1]}", "2000001 keys, .* take 597 MiB; at most 112 are read"),
+        (b'{"sys_regs":[' + b"{}," * 2_000_000 + b"1]}", "2000001 objects and .* take 291 MiB; at most 112 are read"),
+        (b'{"sys_regs":[' + b"1," * 14_000_000 + b"1]}", "14000000 entries take 120 MiB; at most 112 are"),
+        (b'{"sys_regs":[' + b"999," * 5_000_000 + b"1]}", "more numbers than 112 MiB have room for"),
         (b'{"reg_modifiers": [], "reg_modifiers": []}', "the key 'reg_modifiers' stands twice"),
         (b'{"reg_modifiers": NaN}', "NaN is not JSON"),
         (b'{"reg_modifiers": -Infinity}', "-Infinity is not JSON"),
@@ -275,7 +276,7 @@ def test_guest_memory_that_is_damaged(old: int, new: int, match: str) -> None:
 def test_a_sea_of_footers_is_refused_and_not_searched_for_ever() -> None:
     data = small_stream(NODESC)
     at = section(data, b"cpu", 0).start
-    refuse(data[:at] + b"\x7e\0\0\0\x01\x04" * 1_100_000 + data[at:], "more than 1048576 places where")
+    refuse(data[:at] + b"\x7e\0\0\0\x01\x04" * 1_100_000 + data[at:], "more than 262144 places where")
     small = b"\x04\0\0\0\x01\x01a" + bytes(8) + b"\x7e\0\0\0\x01"
     refuse(data[:at] + small * 3000 + data[at:], "section a: too many places where it could end")
 

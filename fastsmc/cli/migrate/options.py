@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from fastsmc.migrate.link import Link
 
 
+_PIECES = 1 << 14
+
+
 class Result(Protocol):
     """What a function of the library returns: `str` is for people, `as_dict` for programs."""
 
@@ -29,7 +34,13 @@ class Result(Protocol):
 
 def show(result: Result, *, as_json: bool) -> None:
     """Prints a result as text, or as JSON."""
-    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+    if not as_json:
+        print(result)
+        return
+    pieces = json.JSONEncoder(indent=1).iterencode(result.as_dict())
+    while some := "".join(islice(pieces, _PIECES)):  # of a text that may have a million, each in memory else
+        sys.stdout.write(some)
+    print()
 
 
 def only_qemu(vmm: str, why: str) -> None:

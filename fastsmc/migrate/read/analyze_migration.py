@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read.banks import Registers, Values
+from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.limits import MAX_REGISTERS
 from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
 _KEY = re.compile(r"(.{1,255}) \((\d{1,10})\)")
+_MOST_COUNTS = 8
 
 
 def is_ours(value: object) -> bool:
@@ -46,11 +48,13 @@ def read(value: dict[str, Any], _: bytes) -> Told:
         msg = 'no "cpu (n)" among its keys, so no vCPU\'s registers'
         raise RegisterFileError(msg)
     ordered = sorted(sections, key=lambda key: int(sections[key][2]))
-    vcpus = [_vcpu(value[key], key) for key in ordered]
-    return Told(Format.ANALYZE_MIGRATION, vcpus, notes=("vCPUs are numbered in the order of their sections' ids.",))
+    registers = Registers()
+    for key in ordered:
+        _add_vcpu(registers, value[key], key)
+    return Told(Format.ANALYZE_MIGRATION, registers, notes=("vCPUs are numbered in the order of their sections' ids.",))
 
 
-def _vcpu(section: dict[str, Any], key: str) -> Values:
+def _add_vcpu(registers: Registers, section: dict[str, Any], key: str) -> None:
     arrays = []
     for name in ("cpreg_vmstate_indexes", "cpreg_vmstate_values"):
         entries = member(section, name, (list, str), key)
@@ -61,20 +65,20 @@ def _vcpu(section: dict[str, Any], key: str) -> Values:
     if not len(ids) == len(values) == count <= MAX_REGISTERS:
         msg = f"{key}: {count} registers announced, {len(ids)} ids and {len(values)} values given"
         raise RegisterFileError(msg)
-    registers = Registers(key)
+    registers.begin(key)
     for number, (reg, register_value) in enumerate(zip(ids, values, strict=True)):
         where = f"{key}, register {number}"
         registers.add(hexadecimal(reg, where), hexadecimal(register_value, f"{where}'s value"), where)
-    return registers.values
 
 
 def _only_description(value: dict[str, Any]) -> str:
     counts = [
-        str(field.get("array_len", 1))[:20]
+        shown(field.get("array_len", 1))[:20]
         for device in value["devices"]
         if isinstance(device, dict) and device.get("name") == "cpu" and isinstance(device.get("fields"), list)
         for field in device["fields"]
         if isinstance(field, dict) and field.get("name") == "cpreg_vmstate_indexes"
     ]
-    told = f"{len(counts)} vCPUs with {', '.join(sorted(set(counts)))} registers" if counts else "no vCPU"
+    different = ", ".join(sorted(set(counts))[:_MOST_COUNTS])
+    told = f"{len(counts)} vCPUs with {different} registers" if counts else "no vCPU"
     return f"a description ({told}) has no register ids: give the output of -d state, or the stream itself"

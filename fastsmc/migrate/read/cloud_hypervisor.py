@@ -14,7 +14,8 @@ from typing import Any
 from fastsmc.checks import shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.files.strict_json import parse
-from fastsmc.migrate.read.cloud_hypervisor_vcpu import bytes_of, registers_of
+from fastsmc.migrate.read.banks import Registers
+from fastsmc.migrate.read.cloud_hypervisor_vcpu import add_registers, bytes_of
 from fastsmc.migrate.read.members import member
 from fastsmc.migrate.read.result import Format, Part
 from fastsmc.migrate.read.told import Told
@@ -36,15 +37,18 @@ def read(value: dict[str, Any], data: bytes) -> Told:
     Raises:
         RegisterFileError: no cpu-manager, vCPUs that are not numbered from 0 on, or another shape.
     """
+    registers = Registers()
     if "snapshots" not in value and "snapshot_data" not in value:
-        return Told(Format.CLOUD_HYPERVISOR, [registers_of(value, "the vCPU's state")], part_of=_ONE_VCPU)
+        add_registers(registers, value, "the vCPU's state")
+        return Told(Format.CLOUD_HYPERVISOR, registers, part_of=_ONE_VCPU)
     manager = _cpu_manager(value)
     if manager is None:
         if not value.get("snapshot_data"):
             msg = 'no "cpu-manager" among its snapshots, so no vCPU\'s registers'
             raise RegisterFileError(msg)
         state = parse(_state(value, "the snapshot"), "the state")
-        return Told(Format.CLOUD_HYPERVISOR, [registers_of(state, "the snapshot's state")], part_of=_ONE_VCPU)
+        add_registers(registers, state, "the snapshot's state")
+        return Told(Format.CLOUD_HYPERVISOR, registers, part_of=_ONE_VCPU)
     states: dict[int, str | bytes] = {}
     for key, node in member(manager, "snapshots", dict, "cpu-manager").items():
         if not _is_number(key):
@@ -54,11 +58,10 @@ def read(value: dict[str, Any], data: bytes) -> Told:
     if sorted(states) != list(range(len(states))):
         msg = f"cpu-manager: {len(states)} vCPUs that are not numbered from 0 on"
         raise RegisterFileError(msg)
-    vcpus = [
-        registers_of(parse(states[vcpu], f"the state of vCPU {vcpu}"), f"vCPU {vcpu}") for vcpu in range(len(states))
-    ]
+    for vcpu in range(len(states)):
+        add_registers(registers, parse(states[vcpu], f"the state of vCPU {vcpu}"), f"vCPU {vcpu}")
     note = _AS_BYTES if any(isinstance(state, bytes) for state in states.values()) else _AS_TEXT
-    return Told(Format.CLOUD_HYPERVISOR, vcpus, notes=(note,), parts=_parts(states, data))
+    return Told(Format.CLOUD_HYPERVISOR, registers, notes=(note,), parts=_parts(states, data))
 
 
 def _is_number(key: str) -> bool:

@@ -19,7 +19,7 @@ from fastsmc.facts.registers import (
     reg_class,
     reg_size,
 )
-from fastsmc.migrate.read.banks import Registers, Values
+from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.members import member, whole
 
 _ENTRY_BYTES, _CORE_BYTES = 16, 864
@@ -42,8 +42,8 @@ _CORE_FIELDS = (
 """Fields of core_regs as an object: (inside which, its arrays as (name, offset, stride, length), offsets by name)."""
 
 
-def registers_of(state: object, what: str) -> Values:
-    """A vCPU's registers.
+def add_registers(registers: Registers, state: object, what: str) -> None:
+    """Adds a vCPU with its registers.
 
     Raises:
         RegisterFileError: another shape, or a register twice.
@@ -53,7 +53,7 @@ def registers_of(state: object, what: str) -> Values:
     if isinstance(state, dict) and "msrs" in state:
         msg = f"{what} has MSRs: it is an x86 guest's"
         raise RegisterFileError(msg)
-    registers = Registers(what)
+    registers.begin(what)
     for number, entry in enumerate(member(state, "sys_regs", list, what)):
         where = f"{what}, sys_regs[{number}]"
         registers.add(*_one_reg(entry, where), where)
@@ -64,7 +64,7 @@ def registers_of(state: object, what: str) -> Values:
             reg = whole(f"{where}, id", member(entry, "id", int, where), last=LAST_U64)
             data = bytes_of(member(entry, "data", list, where), f"{where}, data", reg_size(reg))
             registers.add(reg, int.from_bytes(data, "little"), where)
-    has_sve = any(reg_class(reg) == CLASS_SVE for reg in registers.values)
+    has_sve = any(reg_class(reg) == CLASS_SVE for reg in registers.own)
     if "core_regs" in state:
         core = _core(member(state, "core_regs", (dict, list), what), f"{what}, core_regs")
         for offset, size in _CORE_LAYOUT:
@@ -72,7 +72,6 @@ def registers_of(state: object, what: str) -> Values:
                 continue
             reg = ARCH_ARM64 | size << SIZE_SHIFT | CLASS_CORE | offset // 4
             registers.add(reg, core[offset], f"{what}, core_regs")
-    return registers.values
 
 
 def _core(core: object, what: str) -> dict[int, int]:

@@ -109,6 +109,7 @@ def read(value: dict[str, Any]) -> CpuModel:
         raise RegisterFileError(msg)
     for key, given in props.items():
         if not isinstance(given, bool | int | str):
-            msg = f'the model\'s property "{cut(key)}" is {shown(str(given))}: it must be true, false, a number or text'
+            name = printable(cut(key))
+            msg = f'the model\'s property "{name}" is {shown(given)}: it must be true, false, a number or text'
             raise RegisterFileError(msg)
     return CpuModel("", member(model, "name", str, "the model"), props)

@@ -20,7 +20,8 @@ from fastsmc.facts.field_names import Field, named_fields, runs
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import core_register, reg_size
 from fastsmc.facts.vcpu import VCPU_FEATURES
-from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.limits import MAX_FORCED
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.members import member, whole
 from fastsmc.migrate.read.result import Format
 
@@ -219,9 +220,9 @@ def read(value: dict[str, Any]) -> CpuTemplate:
             msg = f'a Firecracker CPU template of x86 ("{key}"): arm64 has {", ".join(_KEYS)}'
             raise RegisterFileError(msg)
         if key not in _KEYS:
-            close = get_close_matches(key, _KEYS, n=1)
+            close = get_close_matches(key[:80], _KEYS, n=1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            msg = f'a Firecracker CPU template has no key "{cut(key)}", there are {", ".join(_KEYS)}{meant}'
+            msg = f'a Firecracker CPU template has no key "{printable(cut(key))}", there are {", ".join(_KEYS)}{meant}'
             raise RegisterFileError(msg)
     registers: dict[int, Forced] = {}
     for number, entry in enumerate(_entries(value, "reg_modifiers")):
@@ -250,8 +251,8 @@ def read(value: dict[str, Any]) -> CpuTemplate:
 
 def _entries(value: dict[str, Any], key: str) -> list[Any]:
     entries: list[Any] = member(value, key, list, "the template") if key in value else []
-    if len(entries) > MAX_REGISTERS:
-        msg = f"{key}: {len(entries)} entries; at most {MAX_REGISTERS} are read"
+    if len(entries) > MAX_FORCED:
+        msg = f"{key}: {len(entries)} entries; at most {MAX_FORCED} are read"
         raise RegisterFileError(msg)
     return entries
 

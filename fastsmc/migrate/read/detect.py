@@ -6,12 +6,13 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastsmc.checks import one_of
+from fastsmc.checks import one_of, shown
 from fastsmc.errors import RegisterFileError
-from fastsmc.files.limits import REGISTERS
+from fastsmc.files.limits import MIB, REGISTERS, TEXT_BYTES
 from fastsmc.files.packed import Refused
 from fastsmc.files.strict_json import parse
 from fastsmc.files.text import encoding_of, text_of
@@ -33,6 +34,7 @@ from fastsmc.migrate.read.banks import banks
 from fastsmc.migrate.read.cpu_model import CpuModel
 from fastsmc.migrate.read.cpu_template import CpuTemplate
 from fastsmc.migrate.read.limits import MAX_SESSION_BYTES
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.listing import MAX_BANKS
 from fastsmc.migrate.read.naming import NamedRegisters
 from fastsmc.migrate.read.qemu import stream as qemu_stream
@@ -68,6 +70,8 @@ _KNOWN = (
     "query-cpu-model-expansion, a log of a VMM, or a recorded reglist or payload"
 )
 
+_FOUR = re.compile(b"[\xf0-\xff]")
+"""Bytes that a letter of UTF-8 beyond U+FFFF begins with."""
 _GREETING = (b'{"QMP":', b'{"return": {}}', b'{"return":{}}', b'{"execute":')
 """How a QMP session begins: QEMU's greeting, the answer to qmp_capabilities, or what a client sent."""
 _FIRECRACKER = 0x0710_1984_AAAA_0000.to_bytes(8, "little")
@@ -100,14 +104,14 @@ def inspect(
     """
     wanted = None if format is None else one_of("format", format, Format)
     is_path = isinstance(file, Path | str)
-    shown = str(file) if is_path else str(getattr(file, "name", "the file"))
+    path = str(file) if is_path else str(getattr(file, "name", "the file"))
     try:
         if not is_path:
-            return _read(cursor_on(file), shown, wanted, features)  # type: ignore[arg-type]
+            return _read(cursor_on(file), path, wanted, features)  # type: ignore[arg-type]
         with opened(file) as cursor:  # type: ignore[arg-type]
-            return _read(cursor, shown, wanted, features)
+            return _read(cursor, path, wanted, features)
     except (RegisterFileError, Refused) as error:
-        msg = f"{shown}: {error}"
+        msg = f"{path}: {error}"
         raise RegisterFileError(msg) from error
 
 
@@ -122,14 +126,15 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     if wanted is Format.QEMU_STREAM or (wanted is None and head.startswith(MAGIC)):
         return qemu_stream.read(cursor, path)
     cursor.section = "the text"
-    data = _as_utf8(cursor.rest(REGISTERS.most_bytes))
+    data = _as_utf8(bytes(cursor.rest(REGISTERS.most_bytes)))
     told = _told(data, head, wanted, features)
     if not isinstance(told, Told):
         return replace(told, path=path)
-    name = " ".join((path, *told.told_by.values()))
+    told_by = {key: printable(value) for key, value in told.told_by.items()}
+    name = " ".join((path, *told_by.values()))
     left = len(data) - sum(part.n_bytes for part in told.parts)
     parts = (*told.parts, Part("other" if told.parts else "registers", None, left))
-    provenance = FileProvenance(path, len(data), cursor.sha256(), told.told_by)
+    provenance = FileProvenance(path, len(data), cursor.sha256(), told_by)
     found = banks(told.vcpus, name)
     apart: tuple[str, ...] = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     if len(found) > MAX_BANKS:
@@ -139,9 +144,13 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
 
 def _as_utf8(data: bytes) -> bytes:
     """The content as most files have it: text of other encodings anew, without a mark at the beginning."""
-    if encoding_of(data[:64]) == "utf-8-sig":
-        return data.removeprefix(BOM_UTF8)
-    return text_of(data).removeprefix("\ufeff").encode()
+    if encoding_of(data[:64]) != "utf-8-sig":
+        data = text_of(data).encode()
+    width = 1 if data.isascii() else 4 if _FOUR.search(data) else 2
+    if len(data) * width > max(TEXT_BYTES, len(data)):
+        msg = f"{len(data)} bytes of text with letters that take {width} bytes each; {TEXT_BYTES // MIB} MiB are read"
+        raise RegisterFileError(msg)
+    return data.removeprefix(BOM_UTF8)
 
 
 def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None) -> _Read:
@@ -197,7 +206,7 @@ def _from_json(value: object, data: bytes, wanted: Format | None) -> _Read:
             return read(value, data)
     if is_answer(value):
         raise _a_migration(QMP)
-    keys = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else type(value).__name__
+    keys = ", ".join(map(shown, islice(value, 5))) if isinstance(value, dict) else type(value).__name__
     msg = f"JSON of no known shape ({keys[:200]}); known are {_KNOWN}"
     raise RegisterFileError(msg)
 

@@ -39,7 +39,7 @@ def read(value: dict[str, Any], _: bytes) -> Told:
         reg = hexadecimal(member(entry, "addr", str, where), f"{where}, addr")
         registers.add(reg, _bitmap(member(entry, "bitmap", str, where), reg, where), where)
     told_by = {name: str(value[name])[:200] for name in _TOLD_BY if isinstance(value.get(name), str)}
-    return Told(Format.FINGERPRINT, [registers.values], told_by)
+    return Told(Format.FINGERPRINT, registers, told_by)
 
 
 def _bitmap(text: str, reg: int, where: str) -> int | None:

@@ -36,7 +36,7 @@ def read(text: str) -> Told:
     Raises:
         RegisterFileError: another line, a register twice, or none that is known.
     """
-    registers, unknown = Registers("the list"), []
+    registers, unknown, n_unknown = Registers("the list"), [], 0
     for number, line in numbered(text):
         if not line or is_heading(line):
             continue
@@ -47,15 +47,16 @@ def read(text: str) -> Told:
             raise RegisterFileError(msg)
         reg = _register(match[1])
         if reg is None:
-            unknown.append(match[1])
+            n_unknown += 1
+            unknown += [match[1]] if n_unknown <= _SHOWN else []
         else:
             registers.add(reg, int(match[2], 16), where)
-    if not registers.values:
-        msg = f"none of its names is a register's that is known here: {', '.join(unknown[:_SHOWN])}"
+    if not len(registers):
+        msg = f"none of its names is a register's that is known here: {', '.join(unknown)}"
         raise RegisterFileError(msg)
-    names = ", ".join(unknown[:_SHOWN]) + f" and {len(unknown) - _SHOWN} more" * (len(unknown) > _SHOWN)
-    notes = (f"{len(unknown)} registers have names that no id is known for here: {names}.",) if unknown else ()
-    return Told(Format.IDREGS, [registers.values], notes=notes, part_of=_PART)
+    names = ", ".join(unknown) + f" and {n_unknown - _SHOWN} more" * (n_unknown > _SHOWN)
+    notes = (f"{n_unknown} registers have names that no id is known for here: {names}.",) if unknown else ()
+    return Told(Format.IDREGS, registers, notes=notes, part_of=_PART)
 
 
 def _register(name: str) -> int | None:

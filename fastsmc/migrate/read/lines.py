@@ -6,17 +6,23 @@ import re
 from collections.abc import Iterator
 
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read.limits import MAX_LINE
+from fastsmc.migrate.read.limits import MAX_LINE, MAX_LINES
 
 
 def each_line(text: str) -> Iterator[tuple[int, str]]:
     r"""Line number, from 1, and the line as it is.
+
+    Raises:
+        RegisterFileError: more lines than any real file has.
 
     >>> list(each_line("a\n\nb"))
     [(1, 'a'), (2, ''), (3, 'b')]
     """
     number, start = 1, 0
     while (end := text.find("\n", start)) >= 0:
+        if number == MAX_LINES:
+            msg = f"line {number}: more than {MAX_LINES} lines, and 512 vCPUs take less than a quarter of that"
+            raise RegisterFileError(msg)
         yield number, text[start:end]
         number, start = number + 1, end + 1
     yield number, text[start:]
@@ -59,4 +65,19 @@ def printable(text: str) -> str:
     >>> printable("fw\x1b[31m reg 3")
     'fw?[31m reg 3'
     """
-    return "".join(char if char.isprintable() else "?" for char in text)
+    if text.isprintable():
+        return text
+    return text.translate({ord(char): "?" for char in set(text) if not char.isprintable()})
+
+
+def uncommented(line: str) -> str:
+    """A line without comments of C. One that does not end in the line stays.
+
+    >>> uncommented("a /* b */ c /* d")
+    'a  c /* d'
+    """
+    kept, at = [], 0
+    while (begin := line.find("/*", at)) >= 0 and (end := line.find("*/", begin + 2)) >= 0:
+        kept.append(line[at:begin])
+        at = end + 2
+    return "".join((*kept, line[at:]))

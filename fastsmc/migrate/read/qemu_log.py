@@ -34,7 +34,7 @@ _REGISTERS = (
     (re.compile(rf"Could not set register (.{{1,80}}?) to {_HEX}\s*$", re.ASCII), REFUSED),
     (re.compile(r"Could not set register (.{1,80}?): unknown to KVM", re.ASCII), UNKNOWN_TO_KVM),
     (re.compile(r"Could not set register (.{1,80}?): (.{1,80})", re.ASCII), ""),
-    (re.compile(r"tolerate_cpreg_\w+_incoming_stream:?\s+(.{1,80})", re.ASCII), TOLERATED),
+    (re.compile(r"tolerate_cpreg_\w{1,40}?_incoming_stream:?\s+(.{1,80})", re.ASCII), TOLERATED),
     (re.compile(r"_only_in_incoming_stream:? (.{1,80}?) in the incoming stream", re.ASCII), ONLY_SOURCE),
     (re.compile(r"_missing_in_incoming_stream:? (.{1,80}?) expected by the destination", re.ASCII), ONLY_DEST),
     (
@@ -65,7 +65,7 @@ def read(text: str) -> NamedRegisters:
         RegisterFileError: more registers than a vCPU has.
     """
     found: list[NamedRegister] = []
-    told: list[str] = []
+    told: dict[str, None] = {}
     n_skipped = 0
     for number, line in each_line(text):
         register = _register(line, number) if len(line) <= MAX_LINE else None
@@ -75,18 +75,19 @@ def read(text: str) -> NamedRegisters:
                 raise RegisterFileError(msg)
             found.append(register)
         elif len(line) <= MAX_LINE and (sentence := _sentence(line)):
-            told.append(sentence)
+            if len(told) < MAX_REGISTERS:
+                told[sentence] = None
         else:
             n_skipped += bool(line.strip())
-    told = list(dict.fromkeys(told))
-    told = told[:_MAX_TOLD] + [f"and {len(told) - _MAX_TOLD} other sentences"] * (len(told) > _MAX_TOLD)
+    sentences = list(told)[:_MAX_TOLD]
+    sentences += [f"and {len(told) - _MAX_TOLD} other sentences"] * (len(told) > _MAX_TOLD)
     if not found:
-        told.append(
+        sentences.append(
             "No register is named: QEMU names the one that KVM refused since 10.2, and those that differ since 11.1."
         )
     if n_skipped:
-        told.append(f"{n_skipped} other lines are passed over.")
-    return NamedRegisters("", Format.QEMU_LOG, "a log of QEMU", tuple(found), tuple(told))
+        sentences.append(f"{n_skipped} other lines are passed over.")
+    return NamedRegisters("", Format.QEMU_LOG, "a log of QEMU", tuple(found), tuple(sentences))
 
 
 def _sentence(line: str) -> str:

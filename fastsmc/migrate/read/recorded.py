@@ -6,19 +6,23 @@ first 64 bits of each value; `payload-<features>.bin` is u64 count, then u64 id 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.files.strict_json import parse
-from fastsmc.migrate.read.banks import Registers, Values
-from fastsmc.migrate.read.limits import MAX_REGISTERS
+from fastsmc.migrate.read.banks import Registers
+from fastsmc.migrate.read.limits import MAX_FEATURE_SETS, MAX_REGISTERS
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
 DEFAULT_FEATURES = "psci02"
+_MOST_NAMES = 64
 _LARGEST = 8 + MAX_REGISTERS * (8 + MAX_VALUE_BYTES)
 
 
@@ -33,44 +37,67 @@ def read_list(text: bytes, features: str | None) -> Told:
     Raises:
         RegisterFileError: not recorded with these features, refused by that kernel, or another shape.
     """
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
-    offset = 0
-    for number, line in enumerate(text.split(b"\n"), 1):
-        value = parse(line, f"line {number}", offset) if line.strip() else None
-        offset += len(line) + 1
-        if value is None or (isinstance(value, dict) and "regs" not in value and "feat" in value):
+    found: dict[str, tuple[int, int, int]] = {}
+    for number, start, end in _lines(text):
+        value = _line(text, number, start, end)
+        if isinstance(value, dict) and "regs" not in value and "feat" in value:
             continue  # what restoring its own values did, or a refused feature set
         name = member(value, "feat", str, f"line {number}")
         if name in found:
             msg = f"line {number}: features {shown(name)} are there twice"
             raise RegisterFileError(msg)
-        found[name] = number, value
+        found[name] = number, start, end
     name = features or (DEFAULT_FEATURES if DEFAULT_FEATURES in found else next(iter(found), ""))
     if name not in found:
-        msg = f"features {shown(name)} have no list here; there are {', '.join(found) or 'none'}"
+        msg = f"features {shown(name)} have no list here; there are {_names(found) or 'none'}"
         raise RegisterFileError(msg)
-    number, value = found[name]
-    others = ", ".join(other for other in found if other != name)
+    number, start, end = found[name]
+    others = _names(other for other in found if other != name)
     notes = ["Of a register wider than 64 bits the list has the first 64, so its value is not told."]
     notes += [f"Other feature sets in the file: {others}."] if others else []
-    return Told(Format.RECORDED_LIST, [_listed(value, number)], {"features": name}, tuple(notes))
+    registers = _listed(_line(text, number, start, end), number)
+    return Told(Format.RECORDED_LIST, registers, {"features": name}, tuple(notes))
 
 
-def _listed(value: dict[str, Any], number: int) -> Values:
+def _lines(text: bytes) -> Iterator[tuple[int, int, int]]:
+    """Number, beginning and end of the lines that are not empty; parsed ones are not kept, as there may be many."""
+    number, start, n_line = 1, 0, 0
+    while start < len(text):
+        end = text.find(b"\n", start)
+        end = len(text) if end < 0 else end
+        if text[start:end].strip():
+            n_line += 1
+            if n_line > MAX_FEATURE_SETS:
+                msg = f"line {number}: more than {MAX_FEATURE_SETS} lines"
+                raise RegisterFileError(msg)
+            yield number, start, end
+        number, start = number + 1, end + 1
+
+
+def _line(text: bytes, number: int, start: int, end: int) -> Any:
+    return parse(memoryview(text)[start:end], f"line {number}", start)
+
+
+def _names(names: Iterable[str]) -> str:
+    """Some names of feature sets, as a terminal may show them."""
+    return ", ".join(printable(cut(name)) for name in islice(names, _MOST_NAMES))
+
+
+def _listed(value: dict[str, Any], number: int) -> Registers:
     registers = Registers(f"line {number}")
     for index, entry in enumerate(member(value, "regs", list, f"line {number}")):
         where = f"line {number}, regs[{index}]"
         if not isinstance(entry, list) or len(entry) != 3:
-            msg = f"{where}: {cut(str(entry))} is not [id, value, errno]"
+            msg = f"{where}: {shown(entry)} is not [id, value, errno]"
             raise RegisterFileError(msg)
         reg = hexadecimal(entry[0], where)
         is_told = entry[2] == 0 and reg_size(reg) <= 8
         registers.add(reg, hexadecimal(entry[1], f"{where}'s value") if is_told else None, where)
     count = value.get("n")
-    if count is not None and count != len(registers.values):
-        msg = f"line {number}: n is {cut(str(count))}, and {len(registers.values)} registers are listed"
+    if count is not None and count != len(registers):
+        msg = f"line {number}: n is {shown(count)}, and {len(registers)} registers are listed"
         raise RegisterFileError(msg)
-    return registers.values
+    return registers
 
 
 def is_payload(head: bytes) -> bool:
@@ -102,4 +129,4 @@ def read_payload(data: bytes) -> Told:
     if at != len(data):
         msg = f"byte {at}: {len(data) - at} bytes follow the last of {count} registers"
         raise RegisterFileError(msg)
-    return Told(Format.RECORDED_PAYLOAD, [registers.values])
+    return Told(Format.RECORDED_PAYLOAD, registers)

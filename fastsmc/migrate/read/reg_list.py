@@ -14,7 +14,7 @@ from fastsmc.errors import InputError, RegisterFileError
 from fastsmc.facts.register_macros import register_expression
 from fastsmc.facts.registers import ARCH_ARM64, core_register
 from fastsmc.migrate.read.banks import Registers
-from fastsmc.migrate.read.lines import is_heading, numbered
+from fastsmc.migrate.read.lines import is_heading, numbered, uncommented
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
 
@@ -41,17 +41,17 @@ def read(text: str) -> Told:
     """
     registers = Registers("the list")
     for number, raw in numbered(text):
-        line = re.sub(r"/\*.*?\*/", "", raw).strip().rstrip(",").strip()
+        line = uncommented(raw).strip().rstrip(",").strip()
         if not line or _HEADING.fullmatch(line) or is_heading(line):
             continue
         where = f"line {number}"
         reg = expression(line, where)
-        if reg in registers.values:
+        if reg in registers.own:
             msg = f"{where}: register {reg:#x} is there twice in the list: lists of two vCPUs? --config=NAME gives one"
             raise RegisterFileError(msg)
         registers.add(reg, None, where)
-    part = "" if _X0 in registers.values else _PART
-    return Told(Format.REG_LIST, [registers.values], notes=("A list has no values.",), part_of=part)
+    part = "" if _X0 in registers.own else _PART
+    return Told(Format.REG_LIST, registers, notes=("A list has no values.",), part_of=part)
 
 
 def expression(line: str, where: str) -> int:

@@ -11,7 +11,7 @@ from collections import Counter
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.migrate.read.limits import MAX_REGISTERS
-from fastsmc.migrate.read.lines import numbered
+from fastsmc.migrate.read.lines import numbered, uncommented
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
 from fastsmc.migrate.read.reg_list import expression
 from fastsmc.migrate.read.result import Format
@@ -26,7 +26,7 @@ _NUMBER = re.compile(rf"{_NAME}Number (blessed registers|registers): +(\d{{1,6}}
 _FAILED = re.compile(rf"{_NAME}Failed to (get|set|reject) *(?:\(ret[^)]{{0,40}}\))? +(\S.*)", re.ASCII)
 _ENDED = re.compile(rf"{_NAME}(PASS|FAIL|SKIP)\b.*", re.ASCII)
 _REGISTER = re.compile(r"(KVM_|ARM64_SYS_REG\(|0x60)", re.ASCII)
-_PASSED_OVER = 20
+_MOST_TOLD = 20
 
 
 def is_ours(text: str) -> bool:
@@ -42,18 +42,18 @@ def read(text: str) -> NamedRegisters:
         RegisterFileError: a register that cannot be read, another count than announced, or none at all.
     """
     found: list[NamedRegister] = []
-    told: list[str] = []
+    told: dict[str, None] = {}
     announced: dict[tuple[str, str], int] = {}
     group = said = ""
     n_other = 0
     for number, raw in numbered(text):
-        line = re.sub(r"/\*.*?\*/", "", _PREFIX.sub("", raw)).strip()
+        line = uncommented(_PREFIX.sub("", raw)).strip()
         if counted := _COUNTED.fullmatch(line):
             group, said = counted[1] or "", NEW if counted[3] == "new" else MISSING
             announced[group, said] = int(counted[2])
         elif counts := _NUMBER.fullmatch(line):
             whose = "the test's own" if counts[2].startswith("blessed") else "this kernel's"
-            told.append(f"{counts[1] or 'the only configuration'}: {counts[3]} registers in {whose} list.")
+            told[f"{counts[1] or 'the only configuration'}: {counts[3]} registers in {whose} list."] = None
         elif failed := _FAILED.fullmatch(line):
             what = f"the kernel refused to {failed[2]} it"
             found.append(_named(failed[3], what, failed[1] or group, number))
@@ -63,18 +63,18 @@ def read(text: str) -> NamedRegisters:
                 raise RegisterFileError(msg)
             found.append(_named(line, said, group, number))
         elif ended := _ENDED.fullmatch(line):
-            told.append(f"{ended[1] or 'the test'}: {ended[2]}.")
+            told[f"{ended[1] or 'the test'}: {ended[2]}."] = None
         else:
             n_other += bool(line) and not line.startswith(
                 ("Consider adding", "list with the following", "The following")
             )
-        if len(found) > MAX_REGISTERS:
-            msg = f"line {number}: more than {MAX_REGISTERS} registers are named"
+        if len(found) > MAX_REGISTERS or len(announced) + len(told) > MAX_REGISTERS:
+            msg = f"line {number}: more than {MAX_REGISTERS} registers or configurations are named"
             raise RegisterFileError(msg)
     _check_counts(found, announced)
-    told += [f"{n_other} other lines are passed over."] if n_other else []
+    sentences = [*told, *([f"{n_other} other lines are passed over."] if n_other else [])]
     what = "a report of get-reg-list (get-reg-list --list gives a whole list)"
-    return NamedRegisters("", Format.REG_LIST_REPORT, what, tuple(found), tuple(dict.fromkeys(told))[:_PASSED_OVER])
+    return NamedRegisters("", Format.REG_LIST_REPORT, what, tuple(found), tuple(sentences)[:_MOST_TOLD])
 
 
 def _named(text: str, said: str, group: str, number: int) -> NamedRegister:

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
-from fastsmc.facts.registers import reg_size
+from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.migrate.read.banks import Registers
-from fastsmc.migrate.read.limits import MAX_VCPUS
+from fastsmc.migrate.read.limits import MAX_LINE, MAX_VCPUS
 from fastsmc.migrate.read.lines import numbered
 from fastsmc.migrate.read.result import Format
 from fastsmc.migrate.read.told import Told
@@ -40,27 +40,26 @@ def read(text: str) -> Told:
     Raises:
         RegisterFileError: a line that is neither, vCPUs out of order, or values of both ways of printing.
     """
-    lines = list(_lines(text))
-    is_plain = _is_plain(lines)
-    vcpus: list[Registers] = []
+    is_plain = _is_plain(text)
+    registers = Registers()
     untold = 0
-    for number, entry in lines:
+    for number, entry in _lines(text):  # for the second time: a list of them would take ten times the text
         where = f"line {number}"
         if isinstance(entry, int):
-            if entry != len(vcpus) or entry == MAX_VCPUS:
-                msg = f"{where}: vcpu {entry}, where vcpu {len(vcpus)} would come"
-                msg += ": one vCPU of many; give the tool's whole output" * (not vcpus)
+            if entry != registers.n_vcpu or entry == MAX_VCPUS:
+                msg = f"{where}: vcpu {entry}, where vcpu {registers.n_vcpu} would come"
+                msg += ": one vCPU of many; give the tool's whole output" * (not registers.n_vcpu)
                 raise RegisterFileError(msg)
-            vcpus.append(Registers(f"vcpu {entry}"))
+            registers.begin(f"vcpu {entry}")
             continue
-        if not vcpus:
-            vcpus.append(Registers("the only vcpu"))
+        if not registers.n_vcpu:
+            registers.begin("the only vcpu")
         reg, digits = entry
         value = int(digits, 16) if is_plain else _from_bytes(digits, reg_size(reg), f"{where}, register {reg:#x}")
         untold += value is None
-        vcpus[-1].add(reg, value, where)
-    notes = (_NOTE.format(untold, sum(len(one.values) for one in vcpus)),) if untold else ()
-    return Told(Format.SNAPSHOT_EDITOR, [one.values for one in vcpus], notes=notes)
+        registers.add(reg, value, where)
+    notes = (_NOTE.format(untold, len(registers)),) if untold else ()
+    return Told(Format.SNAPSHOT_EDITOR, registers, notes=notes)
 
 
 def _lines(text: str) -> Iterator[tuple[int, int | tuple[int, str]]]:
@@ -77,30 +76,29 @@ def _lines(text: str) -> Iterator[tuple[int, int | tuple[int, str]]]:
             raise RegisterFileError(msg)
 
 
-def _is_plain(lines: list[tuple[int, int | tuple[int, str]]]) -> bool:
+def _is_plain(text: str) -> bool:
     """Whether values are plain numbers: some has fewer digits than bytes, or all are filled up to one width.
 
     Raises:
         RegisterFileError: fewer, and some other begins with a zero that a plain number has not.
     """
     short = padded = 0
-    told = [(number, *entry) for number, entry in lines if not isinstance(entry, int)]
-    for number, reg, digits in told:
-        short = short or (number if len(digits) < reg_size(reg) else 0)
+    width, smallest, filled = MAX_LINE, MAX_VALUE_BYTES, set[int]()
+    for number, entry in _lines(text):
+        if isinstance(entry, int):
+            continue
+        n_bytes, digits = reg_size(entry[0]), entry[1]
+        short = short or (number if len(digits) < n_bytes else 0)
         padded = padded or (number if len(digits) > 1 and digits[0] == "0" else 0)
-    if _is_filled_up(told):
-        return True
+        width, smallest = min(width, len(digits)), min(smallest, n_bytes)
+        if digits[0] == "0":
+            filled.add(len(digits))
+    if filled <= {width} and 2 * smallest < width < MAX_LINE:
+        return True  # all as "%016x" writes them: one width, which some registers' bytes cannot fill
     if not (short and padded):
         return bool(short)
     msg = f"line {short}: a value shorter than its register, while line {padded} begins with a zero: is it whole?"
     raise RegisterFileError(msg)
-
-
-def _is_filled_up(told: list[tuple[int, int, str]]) -> bool:
-    """Whether all values are as "%016x" writes them: one width, which some registers' bytes cannot fill."""
-    width = min((len(digits) for _, _, digits in told), default=0)
-    is_one_width = all(len(digits) == width or digits[0] != "0" for _, _, digits in told)
-    return is_one_width and any(width > 2 * reg_size(reg) for _, reg, _ in told)
 
 
 def _from_bytes(digits: str, n_bytes: int, where: str) -> int | None:

@@ -12,9 +12,12 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.files import source as gate
 from fastsmc.files.limits import PACKED_STREAM, STREAM
 from fastsmc.files.packed import Readable
-from fastsmc.migrate.read.limits import HASHED_BYTES
+from fastsmc.migrate.read.limits import HASHED_BYTES, MAX_SMALL_RECORDS
 
-_CHUNK, _MAX_READ = 1 << 20, 8 << 20
+_CHUNK = 1 << 16
+"""Bytes read at once: as many as a pipe has, and few enough that their memory is used again."""
+PRINTABLE = bytes(range(0x20, 0x7F))
+"""What names of devices, disks and memory are made of."""
 
 
 class Cursor:
@@ -23,11 +26,13 @@ class Cursor:
     Attributes:
         offset: of the next byte, in the file, once unpacked.
         section: what is being read, for error messages.
+        n_small: records so far that carry no page, each looked at by itself.
     """
 
     def __init__(self, raw: Readable, offset: int = 0) -> None:
         self.offset = offset
         self.section = "the header"
+        self.n_small = 0
         self._raw = raw
         self._buffer = b""
         self._at = 0
@@ -44,13 +49,17 @@ class Cursor:
         if missing <= 0:
             return
         pieces = [self._buffer[self._at :]]
-        while missing > 0 and (piece := self._raw.read(min(max(missing, _CHUNK), _MAX_READ))):
-            self._n_raw += len(piece)
-            if self._n_raw <= HASHED_BYTES:
-                self._digest.update(piece)
+        while missing > 0 and (piece := self._piece()):
             pieces.append(piece)
             missing -= len(piece)
         self._buffer, self._at = b"".join(pieces), 0
+
+    def _piece(self) -> bytes:
+        piece = self._raw.read(_CHUNK)
+        self._n_raw += len(piece)
+        if self._n_raw <= HASHED_BYTES:
+            self._digest.update(piece)
+        return piece
 
     def sha256(self) -> str:
         """The hash of all bytes read so far, hexadecimal; "" when there were too many."""
@@ -60,6 +69,17 @@ class Cursor:
         """The next n bytes, or fewer at the end."""
         self._fill(n)
         return self._buffer[self._at : self._at + n]
+
+    def count_small(self) -> None:
+        """Counts a record that carries little: without an end to them a small file would keep a reader busy.
+
+        Raises:
+            RegisterFileError: more than any real file has.
+        """
+        self.n_small += 1
+        if self.n_small > MAX_SMALL_RECORDS:
+            msg = f"more than {MAX_SMALL_RECORDS} records that carry no page"
+            raise self.error(msg)
 
     def window(self) -> tuple[bytes, int]:
         """What is buffered, at least one byte unless at the end, and where in it the next byte is."""
@@ -96,7 +116,7 @@ class Cursor:
         """
         start = self.offset
         data = self.read(self.number(1, what), what)
-        if not data or not all(0x20 <= byte < 0x7F for byte in data):
+        if not data or data.translate(None, PRINTABLE):
             msg = f"{what} is {shown(data)}, not a printable name"
             raise self.error(msg, start)
         return data.decode("ascii")
@@ -109,24 +129,28 @@ class Cursor:
         """
         left = n
         while left:
-            step = min(left, _CHUNK)
-            if len(self.peek(step)) < step:
+            self._fill(1)
+            step = min(left, len(self._buffer) - self._at)
+            if not step:
                 msg = f"{what} takes {n} bytes, and the file ends inside: is it whole?"
                 raise self.error(msg)
             self.skip_buffered(step)
             left -= step
 
-    def rest(self, limit: int) -> bytes:
+    def rest(self, limit: int) -> bytearray:
         """Everything that is left.
 
         Raises:
             RegisterFileError: more than limit bytes.
         """
-        data = self.peek(limit + 1)
+        data = bytearray(self._buffer[self._at :])  # it grows in place, and pieces with their sum take twice as much
+        self._buffer, self._at = b"", 0
+        while len(data) <= limit and (piece := self._piece()):
+            data += piece
         if len(data) > limit:
             msg = f"more than {limit} bytes follow, which is more than any real file has here"
             raise self.error(msg)
-        self.skip_buffered(len(data))
+        self.offset += len(data)
         return data
 
 

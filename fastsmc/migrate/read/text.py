@@ -13,7 +13,7 @@ from fastsmc.migrate.read.listing import listing
 from fastsmc.migrate.read.result import Part, RegisterFile
 from fastsmc.migrate.read.scopes import Scopes, scopes
 
-_SHOWN_PARTS, _SHOWN_IDS, _SHOWN_NAMES = 40, 20, 16
+_SHOWN_PARTS, _SHOWN_IDS, _SHOWN_NAMES, _SHOWN_WAYS = 40, 20, 16, 64
 _SCOPE_WORDS = {
     "equal_global": "equal on all vCPUs and declared VM-global",
     "equal_undeclared": "equal on all vCPUs, not declared VM-global",
@@ -34,13 +34,16 @@ def _head(file: RegisterFile) -> list[str]:
     maker = ", ".join(f"{key} {value}" for key, value in file.provenance.told_by.items())
     lines = [f"{file.provenance.path}: {file.format}" + f" ({maker})" * bool(maker)]
     lines[0] += f": {file.emulated or file.part_of}" * bool(file.emulated or file.part_of)
-    for bank in file.banks:
+    for bank in file.banks[:_SHOWN_WAYS]:
         n_vcpu, registers = bank.vcpus.size, bank.registers
         s = "s" * (n_vcpu != 1)
         lines += [f"{n_vcpu} vCPU{s} with {registers.n_reg} registers, {registers.n_global} VM-global:"]
         for name, (count, size) in registers.by_class().items():
             lines += [f"  {name:16} {count:5d} registers {size:7d} B per vCPU"]
         lines += ["  ids only, no values"] if bank.values is None else []
+    left = file.banks[_SHOWN_WAYS:]
+    if left:
+        lines += [f"{sum(bank.vcpus.size for bank in left)} vCPUs that list registers in {len(left)} other ways"]
     return lines
 
 

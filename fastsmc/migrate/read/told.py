@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fastsmc.migrate.read.banks import Values
+from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.result import Format, Part
 
 
@@ -19,7 +19,7 @@ class Told:
     """
 
     format: Format
-    vcpus: Sequence[Values]
+    vcpus: Registers
     told_by: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()

@@ -15,7 +15,7 @@ import numpy as np
 from fastsmc.checks import U64Array
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import PSTATE, SIZE_MASK, SIZE_SHIFT, core_register
-from fastsmc.migrate.read.banks import check_counts, named_set
+from fastsmc.migrate.read.banks import check_counts, check_ways, named_set
 from fastsmc.migrate.read.limits import MAX_REGISTERS
 from fastsmc.migrate.read.result import Bank
 
@@ -94,6 +94,7 @@ def cpreg_banks(cpus: Sequence[CpuFields], name: str) -> tuple[Bank, ...]:
         members, rows = groups.setdefault(ids.tobytes(), ([], []))
         members.append(vcpu)
         rows.append(values)
+    check_ways(groups)
     return tuple(
         Bank(named_set(np.frombuffer(ids, np.uint64).copy(), name), np.array(members, np.int64), np.stack(rows))
         for ids, (members, rows) in groups.items()

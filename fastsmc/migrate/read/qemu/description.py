@@ -7,6 +7,8 @@ from typing import Any
 
 from fastsmc.checks import LAST_U32, cut
 from fastsmc.errors import RegisterFileError
+from fastsmc.migrate.read.limits import MAX_DEVICES
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.members import member, whole
 
 _MAX_DEPTH = 64
@@ -38,10 +40,13 @@ def devices(description: object) -> dict[tuple[str, int], Device]:
     found: dict[tuple[str, int], Device] = {}
     for number, device in enumerate(member(description, "devices", list, "the description")):
         what = f"the description, device {number}"
+        if number == MAX_DEVICES:
+            msg = f"{what}: at most {MAX_DEVICES} are read"
+            raise RegisterFileError(msg)
         name = member(device, "name", str, what)
         instance = whole(f"{what}, instance_id", member(device, "instance_id", int, what), last=LAST_U32)
         if (name, instance) in found:
-            msg = f"{what}: {cut(name)} {instance} is described twice"
+            msg = f"{what}: {printable(cut(name))} {instance} is described twice"
             raise RegisterFileError(msg)
         size = fields_size(device, what)
         found[name, instance] = Device(size, *(_registers(device, what) if name == "cpu" else (None, None)))

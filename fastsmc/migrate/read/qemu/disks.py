@@ -28,6 +28,8 @@ def skip_blocks(cursor: Cursor) -> None:
         flags = cursor.number(8, "a record of a disk") % _SECTOR
         if flags == _BLOCK_EOS:
             return
+        if flags != _BLOCK:
+            cursor.count_small()
         if flags == _PROGRESS:
             continue
         if flags & ~_ZERO_BLOCK != _BLOCK:
@@ -45,6 +47,7 @@ def skip_bitmaps(cursor: Cursor) -> None:
         RegisterFileError: flags that are not QEMU's, a piece of a bitmap too long, or the end of the file.
     """
     while True:
+        cursor.count_small()
         start = cursor.offset
         flags = cursor.number(1, "a record of a dirty bitmap")
         kind = flags & (_START | _COMPLETE | _BITS)

@@ -16,7 +16,7 @@ from fastsmc.migrate.read.limits import MAX_DEVICE_BYTES, MAX_PARTS
 from fastsmc.migrate.read.qemu.disks import skip_bitmaps, skip_blocks
 from fastsmc.migrate.read.qemu.ram import Ram, skip_section
 from fastsmc.migrate.read.result import Part
-from fastsmc.migrate.read.source import Cursor
+from fastsmc.migrate.read.source import PRINTABLE, Cursor
 
 MAGIC, VERSION = b"QEVM", 3
 EOF, START, PART, END, FULL = 0x00, 0x01, 0x02, 0x03, 0x04
@@ -25,6 +25,8 @@ FOOTER_BYTES = 5
 _POSTCOPY_ADVISE = 3
 _IN_ROUNDS = {"ram": 4, "block": 1, "dirty-bitmap": 1}
 """Devices that are sent in rounds and understood here, and the version in which they are."""
+_MAX_ROUNDS = 16
+"""Devices sent in rounds at the same time; QEMU has one of each kind."""
 _MIN_PAGE_BITS, _MAX_PAGE_BITS = 10, 16
 _MAX_NAME, _MAX_CAPABILITIES = 255, 64
 _MAX_EARLY = 4 << 20
@@ -37,7 +39,7 @@ _HEAD_BYTES = 14
 class Held:
     """Bytes of device sections, and where in the file they begin."""
 
-    data: bytes = b""
+    data: bytes | bytearray = b""
     at: int = 0
 
 
@@ -46,7 +48,7 @@ class Stream:
     """What the frame tells.
 
     Attributes:
-        parts: in file order. told_by: machine and capabilities.
+        parts: in file order. told_by: machine, which the configuration says, and capabilities.
         in_rounds: name and instance by section id, of guest memory and what else is sent in rounds, up to its END.
         early: devices within guest memory, which come behind the first `n_before` parts.
         rest: the bytes from the first other section on to the end of the file.
@@ -116,7 +118,7 @@ def read_frame_piece(cursor: Cursor, stream: Stream) -> bool:
     start = cursor.offset
     if kind == CONFIGURATION:
         cursor.section = "the configuration"
-        if any(part.name == "configuration" for part in stream.parts):
+        if "machine" in stream.told_by:
             msg = "a second configuration"
             raise cursor.error(msg)
         cursor.read(1, "a section type")
@@ -143,6 +145,9 @@ def _round(cursor: Cursor, stream: Stream, kind: int, section_id: int) -> bool:
             is_other = section.version != version
             why = f"version {section.version}; {version} is read" if is_other else "its id is taken"
             raise cursor.error(why, start)
+        if len(stream.in_rounds) == _MAX_ROUNDS:
+            msg = f"more than {_MAX_ROUNDS} devices in rounds at once"
+            raise cursor.error(msg, start)
         stream.in_rounds[section_id] = section.name, section.instance
     elif kind in (PART, END) and section_id in stream.in_rounds:
         cursor.section = f"section {stream.in_rounds[section_id][0]}"
@@ -151,7 +156,7 @@ def _round(cursor: Cursor, stream: Stream, kind: int, section_id: int) -> bool:
         return False
     name, instance = stream.in_rounds[section_id]
     if name == "ram":
-        if not any(part.name == "configuration" for part in stream.parts):
+        if "machine" not in stream.told_by:
             msg = "no configuration before it (send-configuration=off), so nothing says how large a page is"
             raise cursor.error(msg, start)
         skip_section(cursor, stream.ram)
@@ -175,9 +180,9 @@ def _start_name(cursor: Cursor) -> str:
 def _hold_early(cursor: Cursor, stream: Stream) -> bool:
     """Holds device sections between pieces of guest memory; False, and nothing held, if no memory follows."""
     window, at = cursor.peek(_MAX_EARLY), 0
-    following = [
+    following = {
         bytes((kind,)) + section_id.to_bytes(4, "big") for section_id in stream.in_rounds for kind in (PART, END)
-    ]
+    }
     while (found := full_head(window, at)) is not None:
         mark = footer_bytes(found[0].section_id)
         place = found[1]
@@ -195,14 +200,14 @@ def _hold_early(cursor: Cursor, stream: Stream) -> bool:
     return False
 
 
-def full_head(data: bytes, at: int) -> tuple[SectionHead, int] | None:
+def full_head(data: bytes | bytearray, at: int) -> tuple[SectionHead, int] | None:
     """The head of a FULL section that begins here and where its fields begin; None if none does."""
     if len(data) - at < _HEAD_BYTES or data[at] != FULL:
         return None
     length = data[at + 5]
     fields = at + _HEAD_BYTES + length
     name = data[at + 6 : at + 6 + length]
-    if not length or fields > len(data) or not all(0x20 <= byte < 0x7F for byte in name):
+    if not length or fields > len(data) or name.translate(None, PRINTABLE):
         return None
     numbers = (int.from_bytes(data[i : i + 4], "big") for i in (at + 1, fields - 8, fields - 4))
     section_id, instance, version = numbers
@@ -249,6 +254,7 @@ def _configuration(cursor: Cursor, stream: Stream) -> None:
         raise cursor.error(msg)
     stream.told_by["machine"] = name.decode("ascii")
     while cursor.peek(1) == bytes((SUBSECTION,)):
+        cursor.count_small()
         start = cursor.offset
         cursor.read(1, "a subsection")
         what = cursor.name("a subsection's name")

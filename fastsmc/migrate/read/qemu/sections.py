@@ -9,17 +9,17 @@ reaches the end the stream is refused as ambiguous.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastsmc.checks import I64Array
 from fastsmc.errors import RegisterFileError
-from fastsmc.migrate.read.limits import MAX_PARTS
+from fastsmc.migrate.read.limits import MAX_DEVICES
 from fastsmc.migrate.read.qemu.framing import FOOTER, FOOTER_BYTES, FULL, Held, SectionHead, footer_bytes, full_head
 
-_MAX_SEARCH = 1 << 20
-"""Footers looked at; a real stream has about two per section."""
+_MAX_SEARCH = 1 << 18
+"""Footers looked at; a real stream has about two per section, and one more in 64 KiB of random bytes."""
 _SCAN_BYTES = 16 << 20
 
 
@@ -65,9 +65,9 @@ def separate(held: Held, stop: int, sizes: dict[tuple[str, int], int]) -> list[S
 class _Chain:
     """Sections as a graph: from each start, the possible starts of the next."""
 
-    def __init__(self, rest: bytes, stop: int, sizes: dict[tuple[str, int], int], at: int) -> None:
+    def __init__(self, rest: bytes | bytearray, stop: int, sizes: dict[tuple[str, int], int], at: int) -> None:
         self.rest, self.stop, self.sizes, self.at = rest, stop, sizes, at
-        self.marks = _footers(rest, stop, at)
+        self.marks = _Footers(rest, stop, at)
         self.n_search = 0
         self.next: dict[int, list[int]] = {}
         self.deepest = 0
@@ -106,8 +106,8 @@ class _Chain:
             fresh = [end for end in self.next[start] if end not in reached]
             reached.update(fresh)
             pending.extend(fresh)
-            if len(reached) > MAX_PARTS:
-                msg = f"byte {self.at + start}: more than {MAX_PARTS} sections"
+            if len(reached) > MAX_DEVICES:
+                msg = f"byte {self.at + start}: more than {MAX_DEVICES} sections of devices"
                 raise RegisterFileError(msg)
         n_paths = {self.stop: 1}
         for start in sorted(self.next, reverse=True):
@@ -126,13 +126,12 @@ class _Chain:
             # Its footer is where the description says. If nothing follows there, a later one is not its end either:
             # of two streams in one file, the second would be counted as part of the first one's last device.
             return [data + size + FOOTER_BYTES] if self._follows(data + size, mark) else []
-        places = self.marks.get(head.section_id, [])
-        later = places[bisect_left(places, data) :]
+        later = self.marks.of(head.section_id, data)
         self.n_search += len(later)
         if self.n_search > _MAX_SEARCH:
             msg = f"byte {self.at + start}, section {head.name}: too many places where it could end"
             raise RegisterFileError(msg)
-        return [place + FOOTER_BYTES for place in later if self._follows(place, mark)]
+        return [place + FOOTER_BYTES for place in later.tolist() if self._follows(place, mark)]
 
     def _follows(self, place: int, mark: bytes) -> bool:
         end = place + FOOTER_BYTES
@@ -152,25 +151,34 @@ class _Chain:
         )
 
 
-def _footers(rest: bytes, stop: int, at: int) -> dict[int, list[int]]:
-    """Where footers may be, ascending, by the section id they name: only those before another section or the end.
+class _Footers:
+    """Where footers may be: only those before another section or the end.
 
-    Raises:
-        RegisterFileError: more than are looked at.
+    Attributes:
+        places: ascending, of one section id after the other. ids: of these sections.
     """
-    table: dict[int, list[int]] = {}
-    found = 0
-    for begin in range(0, stop, _SCAN_BYTES):
-        piece = np.frombuffer(rest, np.uint8, min(_SCAN_BYTES + FOOTER_BYTES, stop - begin), begin)
-        is_mark = piece[:-FOOTER_BYTES] == FOOTER
-        places = np.flatnonzero(is_mark & (piece[FOOTER_BYTES:] == FULL)) + begin
-        found += places.size
-        if found > _MAX_SEARCH:
-            msg = f"byte {at}, the devices: more than {_MAX_SEARCH} places where a section could end"
-            raise RegisterFileError(msg)
-        for place in places.tolist():
-            table.setdefault(int.from_bytes(rest[place + 1 : place + FOOTER_BYTES], "big"), []).append(place)
-    last = stop - FOOTER_BYTES
-    if last >= 0 and rest[last] == FOOTER:
-        table.setdefault(int.from_bytes(rest[last + 1 : stop], "big"), []).append(last)
-    return table
+
+    def __init__(self, rest: bytes | bytearray, stop: int, at: int) -> None:
+        found = [np.empty(0, np.int64)]
+        for begin in range(0, stop, _SCAN_BYTES):
+            piece = np.frombuffer(rest, np.uint8, min(_SCAN_BYTES + FOOTER_BYTES, stop - begin), begin)
+            is_mark = piece[:-FOOTER_BYTES] == FOOTER
+            found.append(np.flatnonzero(is_mark & (piece[FOOTER_BYTES:] == FULL)) + begin)
+            if sum(map(len, found)) > _MAX_SEARCH:
+                msg = f"byte {at}, the devices: more than {_MAX_SEARCH} places where a section could end"
+                raise RegisterFileError(msg)
+        last = stop - FOOTER_BYTES
+        if last >= 0 and rest[last] == FOOTER:
+            found.append(np.array([last]))
+        places = np.concatenate(found)
+        whole = np.frombuffer(rest, np.uint8)
+        digits = (whole[places + 1 + digit].astype(np.int64) << 24 - 8 * digit for digit in range(4))
+        ids = np.sum(np.stack(list(digits)), axis=0)
+        order = np.argsort(ids, kind="stable")
+        self.places, self.ids = places[order], ids[order]
+
+    def of(self, section_id: int, first: int) -> I64Array:
+        """The places of one section from one place on, ascending."""
+        begin, end = np.searchsorted(self.ids, (section_id, section_id + 1)).tolist()
+        own = self.places[begin:end]
+        return own[np.searchsorted(own, first) :]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastsmc.checks import cut
+from fastsmc.checks import cut, shown
 from fastsmc.errors import RegisterFileError
 from fastsmc.files.strict_json import parse
-from fastsmc.migrate.read.limits import MAX_TEXT_BYTES
+from fastsmc.migrate.read.limits import MAX_DESCRIPTION_BYTES
+from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.qemu import cpu as qemu_cpu
 from fastsmc.migrate.read.qemu.cpu import CpuFields
 from fastsmc.migrate.read.qemu.description import Device, devices
@@ -70,9 +71,9 @@ def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
     Raises:
         RegisterFileError: too long, not strict JSON, of another shape, or of another page size than the configuration.
     """
-    text, where = stream.rest.data[at:], stream.rest.at + at
-    if len(text) > MAX_TEXT_BYTES:
-        msg = f"byte {where}, the description: {len(text)} bytes; {MAX_TEXT_BYTES} are read"
+    text, where = memoryview(stream.rest.data)[at:], stream.rest.at + at
+    if len(text) > MAX_DESCRIPTION_BYTES:
+        msg = f"byte {where}, the description: {len(text)} bytes; {MAX_DESCRIPTION_BYTES} are read"
         raise RegisterFileError(msg)
     description = parse(text, "the description", where)
     try:
@@ -82,7 +83,7 @@ def _described(stream: Stream, at: int) -> dict[tuple[str, int], Device]:
         raise RegisterFileError(msg) from error
     page = 1 << stream.ram.page_bits
     if description.get("page_size", page) != page:
-        told = str(description["page_size"])[:40]
+        told = shown(description["page_size"])[:40]
         msg = f"byte {where}, the description: page_size is {told}, and the configuration says {page}"
         raise RegisterFileError(msg)
     return found
@@ -128,7 +129,8 @@ def _check_devices(sections: list[Section], described: dict[tuple[str, int], Dev
     missing = described.keys() - {section.key for section in sections}
     if missing:
         name, instance = min(missing)
-        msg = f"byte {at}, the devices: the description tells of {cut(name)} {instance}, which is not in the stream"
+        told = f"{printable(cut(name))} {instance}"
+        msg = f"byte {at}, the devices: the description tells of {told}, which is not in the stream"
         raise RegisterFileError(msg)
 
 
