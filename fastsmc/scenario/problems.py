@@ -12,11 +12,13 @@ from typing import Any
 from fastsmc.checks import must_be_whole
 from fastsmc.checks import shown as shown_value
 from fastsmc.errors import InputError
+from fastsmc.files.limits import TOML
+from fastsmc.files.packed import Refused
+from fastsmc.files.source import opened
+from fastsmc.files.text import text_of
 from fastsmc.scenario.toml_lines import Path as KeyPath
 from fastsmc.scenario.toml_lines import key_lines
 
-MAX_BYTES = 1 << 20
-"""Of a TOML file: a sanity bound of ours. A filter of 3,000 ranges has 200 kB."""
 _MOST_LISTED = 100
 """Problems that one message tells."""
 _LONGEST_KEY = 80
@@ -152,19 +154,11 @@ def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
         InputError: it cannot be read, is no UTF-8 or no TOML.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 text (byte {error.start}): {what} is a TOML file"
+        with opened(path, TOML) as source:
+            text = text_of(source.all()).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    except Refused as error:
+        message = f"{path}: {error}: give the path of {what}, a TOML file"
         raise InputError(message) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        message = f"{path}: {reason}: give the path of {what}, a TOML file"
-        raise InputError(message) from error
-    if len(data) > MAX_BYTES:
-        message = f"{path}: over {MAX_BYTES} bytes: {what} has a few thousand"
-        raise InputError(message)
     if (deep := _DEEP_KEY.search(text)) is not None:
         message = (
             f"{path}:{text.count(chr(10), 0, deep.start()) + 1}: a key of over {_MOST_DOTS} parts: {what} has none"

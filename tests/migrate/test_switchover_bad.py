@@ -50,9 +50,9 @@ def test_a_bad_log_is_refused_with_its_line(text: str, message: str, tmp_path: P
 
 def test_a_missing_log_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none", "a\0b"):
-        with pytest.raises(TraceError, match="cannot be read"):
+        with pytest.raises(TraceError, match="cannot be read|is a folder"):
             read_downtime_log(path)
-        with pytest.raises(InputError, match="cannot be read"):
+        with pytest.raises(InputError, match="cannot be read|is a folder"):
             read_query_migrate(path)
 
 
@@ -98,7 +98,7 @@ def test_logs_of_two_migrations_are_refused() -> None:
         ('{"status": "completed", "downtime": 5, "ram": {"downtime-bytes": -2}}', '"downtime-bytes" is'),
         ("[" * 100_000, "too deep"),
         ("9" * 10_000, "not JSON as QEMU writes it"),
-        (" " * (1 << 20) + "{}", "over 1048576 bytes"),
+        (" " * (1 << 20) + "{}", "more than 1 MiB"),
     ],
 )
 def test_a_bad_answer_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ POLLS = '[workloads.w]\nkind = "script"\nshape = "ptp-poll"\npolls = 1000000\nca
         ("a = " + "{a=" * 5000 + "1" + "}" * 5000, ": nested too deeply"),
         ("\na" + ".a" * 300_000 + " = 1", ":2: a key of over 32 parts"),
         ("[" + "a . " * 200_000 + "a]", ":1: a key of over 32 parts"),
-        ("#" * (1 << 20) + "\n", ": over 1048576 bytes"),
+        ("#" * (1 << 20) + "\n", ": more than 1 MiB"),
         ('a = "' + '\\"' * 200_000, "Unterminated string"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,9 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import psci_name
 from fastsmc.facts.versions import bare
+from fastsmc.files import strict_json
+from fastsmc.files.limits import META
+from fastsmc.files.packed import Refused
 from fastsmc.migrate.compat.likely import certain_ids, likeliest, perhaps_lost, shown_features
 from fastsmc.migrate.compat.lists import UNLISTED, inferred_ids, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
@@ -197,9 +199,9 @@ def _beside(file: RegisterFile) -> str:
     if file.format not in _RECORDED_FORMATS or not path.is_file():
         return ""
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = strict_json.read(path, META)
         return kernel_name(meta) if isinstance(meta, dict) else ""
-    except (OSError, ValueError, RecursionError):
+    except Refused:
         return ""
 
 

@@ -17,10 +17,12 @@ from typing import Any, NoReturn
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError
+from fastsmc.files.limits import MONITOR
+from fastsmc.files.packed import Refused
+from fastsmc.files.source import opened
+from fastsmc.files.text import text_of
 from fastsmc.migrate.switchover import monitor_text
 
-MAX_BYTES = 1 << 20
-"""A real answer has less than 2 kB."""
 _MAX_NUMBER = 1 << 64
 _LONGEST_MS = 3_600_000
 """No downtime is over an hour: a sanity bound of ours. QEMU's downtime-limit is at most 2,000 s."""
@@ -151,19 +153,10 @@ def _answer(values: list[Any], name: str) -> dict[str, Any]:
 
 def _content(path: Path, name: str) -> str:
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        msg = f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise InputError(msg) from None
-    if len(content) > MAX_BYTES:
-        msg = f"{name}: over {MAX_BYTES} bytes; an answer to query-migrate has less than 2000"
-        raise InputError(msg)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        msg = f"{name}: line {line}: not UTF-8"
+        with opened(path, MONITOR) as source:
+            return text_of(source.all()).removeprefix("\ufeff")
+    except Refused as error:
+        msg = f"{name}: {error}"
         raise InputError(msg) from None
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO
 
 from fastsmc.checks import shown
 from fastsmc.errors import TraceError
+from fastsmc.files.limits import LOG, MIB
+from fastsmc.files.packed import Refused
+from fastsmc.files.source import opened
 from fastsmc.migrate.switchover.trace_order import START, STOPPED, Order
 
 MAX_LINE = 4096
@@ -101,11 +102,11 @@ def read_downtime_log(path: str | os.PathLike[str]) -> DowntimeLog:
     name = os.fspath(path)
     log, order = DowntimeLog(name), Order(name)
     try:
-        with Path(path).open("rb") as stream:
-            for number, line in _lines(stream):
-                _read(log, order, line, number)
-    except (OSError, ValueError) as error:
-        msg = f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        with opened(path, LOG) as source:
+            for number, line in enumerate(source.lines(MIB), 1):
+                _read(log, order, line[:MAX_LINE].strip(b"\r\n"), number)
+    except Refused as error:
+        msg = f"{name}: {error}"
         raise TraceError(msg) from None
     if not log.n_event:
         msg = f"{name}: no vmstate_downtime_* event in {log.n_skipped} lines; QEMU 8.2 and later write them"
@@ -134,16 +135,6 @@ def merged(logs: Sequence[DowntimeLog]) -> DowntimeLog:
         whole.n_skipped += log.n_skipped
         whole.n_earlier += log.n_earlier
     return whole
-
-
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Lines and their numbers; a line is cut at MAX_LINE, as no event is that long."""
-    number = 0
-    while line := stream.readline(MAX_LINE):
-        number += 1
-        yield number, line.strip(b"\r\n")
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(MAX_LINE)
 
 
 def _read(log: DowntimeLog, order: Order, line: bytes, number: int) -> None:
