@@ -50,9 +50,9 @@ def test_a_bad_log_is_refused_with_its_line(text: str, message: str, tmp_path: P
 
 def test_a_missing_log_and_a_folder_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none", "a\0b"):
-        with pytest.raises(TraceError, match="cannot be read|is a folder"):
+        with pytest.raises(TraceError, match=r"cannot be read|is a folder"):
             read_downtime_log(path)
-        with pytest.raises(InputError, match="cannot be read|is a folder"):
+        with pytest.raises(InputError, match=r"cannot be read|is a folder"):
             read_query_migrate(path)
 
 
