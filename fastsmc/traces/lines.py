@@ -17,7 +17,8 @@ _OVERRUN = re.compile(r"#\s*entries-in-buffer/entries-written: (\d{1,18})/(\d{1,
 # perf's summary counts chunks, each an unknown number of events, or percent of samples; without a group, none is told.
 _LOST = re.compile(
     r"CPU:\d+ \[(?:LOST (?P<ftrace>\d{1,18} )?EVENTS|(?P<trace_cmd>\d{1,18} )?EVENTS DROPPED)\]\s*"
-    r"|.*PERF_RECORD_LOST(?:_SAMPLES)?\s+lost\s(?P<perf>\d{1,18})\s*"
+    r"|.*PERF_RECORD_LOST\s+lost\s(?P<perf>\d{1,18})\s*"
+    r"|.*PERF_RECORD_LOST_SAMPLES\s+lost\s(?P<samples>\d{1,18})\s*(?:\(BPF\)\s*)?"
     r"|LOST (?P<perf_trace>\d{1,18}) events!\s*"
     r"|Processed \d{1,18} (?:events and lost \d{1,18} chunks|samples and lost [\d.]{1,20}%)!\s*"
     r"|Processed \d{1,18} events and lost (?P<perf_events>\d{1,18}) events!\s*"
@@ -101,10 +102,16 @@ def who(pid: int, cpu: int) -> Who | None:
 
 
 class Missing(NamedTuple):
-    """A line that is no event: how many it says are missing, 0 as a rule; `is_least` if there are more, untold."""
+    """A line that is no event.
+
+    Attributes:
+        n: how many it says are missing, 0 as a rule. is_least: there are more, untold.
+        is_again: another record may have told the same ones: perf counts a loss by buffer and by event.
+    """
 
     n: int = 0
     is_least: bool = False
+    is_again: bool = False
 
 
 Told = Call | Other | Missing
@@ -218,7 +225,8 @@ def _notice(line: str) -> Missing | None:
         return Missing(max(0, int(overrun[2]) - int(overrun[1]))) if overrun else _NOTHING
     if lost := _LOST.fullmatch(line):
         number = next(filter(None, lost.groups()), None)
-        return Missing(is_least=True) if number is None else Missing(int(number))
+        is_again = lost["samples"] is not None
+        return Missing(is_least=True) if number is None else Missing(int(number), is_again=is_again)
     if is_call_like(line):
         return None
     return _NOTHING if _HARMLESS.fullmatch(line) or _RECORD.match(line) else None

@@ -122,7 +122,7 @@ class _Reading:
         self.exits: Counter[str] = Counter()
         self.last: dict[Who, int] = {}
         self.forwarded: Counter[int] = Counter()
-        self.n_lost = self.n_skipped = self.n_skipped_call = self.first_skipped_line = 0
+        self.n_lost_records = self.n_lost_samples = self.n_skipped = self.n_skipped_call = self.first_skipped_line = 0
         self.has_times, self.is_lost_least = True, False
         self.counted, self.recognised = Counted(), Recognised()
         self._day_ns = self._last_ns = 0
@@ -154,9 +154,17 @@ class _Reading:
         if kind == "KVM_EXIT_HYPERCALL" and before is not None:
             self.forwarded[before] += 1
 
+    @property
+    def n_lost(self) -> int:
+        """Events lost. One loss may be told twice, by its buffer and by its event; the larger sum has all of either."""
+        return max(self.n_lost_records, self.n_lost_samples)
+
     def _miss(self, told: Missing, line: str) -> None:
         """Takes over what a line says that is no event."""
-        self.n_lost += told.n
+        if told.is_again:
+            self.n_lost_samples += told.n
+        else:
+            self.n_lost_records += told.n
         self.is_lost_least |= told.is_least
         self.is_blank &= not line.strip()
         if line.startswith("#"):
@@ -222,7 +230,7 @@ class _Reading:
             comm=comm,
             n_other_event=self.other.total(),
             n_lost=self.n_lost,
-            is_lost_least=self.is_lost_least,
+            is_lost_least=self.is_lost_least or 0 < self.n_lost_samples != self.n_lost_records > 0,
             n_skipped=self.n_skipped,
             first_skipped_line=self.first_skipped_line,
             n_skipped_call=self.n_skipped_call,

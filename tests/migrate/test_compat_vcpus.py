@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, reg_class, register, sysreg
+from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, TIMER_CNT, reg_class, register, sysreg
 from fastsmc.migrate.compat import values
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import MigrationCheck, Outlook
@@ -220,3 +220,15 @@ def test_the_words_about_a_gicv3_are_told_of_one_only() -> None:
     assert found.outlook is Outlook.FAILS
     assert "2 at the destination" in found.reason
     assert (found.stopped_by, found.error) == ("the load", ())
+
+
+@pytest.mark.parametrize("format", sorted(OF_VMS))
+@pytest.mark.parametrize("lost", ["TIMER_CNT", "PSCI_VERSION"])
+def test_what_a_destinations_file_may_have_lost_is_no_refusal(tmp_path: Path, format: str, lost: str) -> None:
+    """Every kernel lists both; the file that lacks one does not tell its kernel."""
+    whole = recorded(NEW)
+    reg = TIMER_CNT if lost == "TIMER_CNT" else PSCI
+    cut = {name: value for name, value in whole.items() if name != reg}
+    found = moved(tmp_path, format, [whole], [cut], "kvm").forward
+    assert found.outlook is Outlook.UNKNOWN
+    assert not found.failing

@@ -71,8 +71,10 @@ def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vl
         return None, dest.doubtful[reg]
     if reg in source.doubtful and reg not in dest.values and not is_same_kernel:
         return None, source.doubtful[reg]
-    if reg in dest.left_out and dest.tells_kernel and not dest.is_apart(reg):
+    if reg in dest.left_out and not dest.is_apart(reg):
         return _LEFT_OUT_THERE
+    if reg in dest.perhaps_lost and reg not in dest.values and not dest.is_apart(reg):
+        return None, dest.perhaps_lost[reg]
     if reg_class(reg) in FIRMWARE_CLASSES and reg not in dest.values and dest.may_list_more:
         return None, "DEST's file does not tell its kernel, and is a part of a list"
     if reg == SVE_VLS and is_vls_early and reg in dest.values:
