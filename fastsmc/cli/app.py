@@ -59,12 +59,18 @@ def _ended() -> str | int | None:
             raise end.__context__ from None
         return end.code
     except FastsmcError as error:
-        print(f"fastsmc: {error}", file=sys.stderr)
+        _say(f"fastsmc: {error}")
         return error.exit_code
     except MemoryError as error:
-        print(f"fastsmc: not enough memory: {str(error) or 'ask for less at a time'}", file=sys.stderr)
+        _say(f"fastsmc: not enough memory: {str(error) or 'ask for less at a time'}")
         return FastsmcError.exit_code
     return 0
+
+
+def _say(text: str) -> None:
+    """Prints a sentence on standard error, if that can be: the exit code says the same."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _output_failed(error: OSError) -> int:
@@ -76,9 +82,9 @@ def _output_failed(error: OSError) -> int:
     try:
         os.getcwd()  # noqa: PTH109
     except OSError:
-        print("fastsmc: the current folder was deleted: change to one that exists", file=sys.stderr)
+        _say("fastsmc: the current folder was deleted: change to one that exists")
         return 3
-    print(f"fastsmc: the output cannot be written: {error}", file=sys.stderr)
+    _say(f"fastsmc: the output cannot be written: {error}")
     return 3
 
 

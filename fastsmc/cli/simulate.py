@@ -98,9 +98,7 @@ def simulate(
     Ctrl-C ends the run at the next chunk of work; what was counted is printed and saved, marked partial (exit code
     130). A second Ctrl-C ends it with nothing.
     """
-    if out is not None and out == per_vm:
-        msg = "--out and --per-vm are two files: give each a path of its own"
-        raise typer.BadParameter(msg)
+    _check_apart({"--out": out, "--per-vm": per_vm, "the scenario": scenario})
     _check_outputs(out, per_vm)
     from fastsmc.jit.threads import n_core
     from fastsmc.latency import simulate as simulated
@@ -127,6 +125,19 @@ def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path
         contents[per_vm] = escaped(files.to_csv(table))
     files.write_each({path: content.encode() for path, content in contents.items()})
     return list(contents)
+
+
+def _check_apart(paths: dict[str, Path | None]) -> None:
+    """Refuses two names of one file, be it by a link: the later would take the place of the earlier."""
+    named: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is None or str(path) in ("-", os.devnull):
+            continue
+        real = Path(os.path.realpath(path))
+        if real in named:
+            msg = f"{named[real]} and {name} are the same file: give each a path of its own"
+            raise typer.BadParameter(msg)
+        named[real] = name
 
 
 def _check_outputs(*paths: Path | None) -> None:

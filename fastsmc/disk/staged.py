@@ -65,6 +65,8 @@ class Staged:
             self._streams.append((target, content))
             return
         path = _behind_links(target)
+        if any(move.target == path for move in self._moves):
+            raise FileExistsError(errno.EEXIST, "two of the files to be written are this one", str(target))
         if before is not None:
             _require_writable(path)
         self._sweep(path.parent)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast
 
 from fastsmc.errors import InputError
-from fastsmc.files.limits import XZ_MEMORY_BYTES
+from fastsmc.files.limits import MIB, XZ_MEMORY_BYTES
 
 _PIECE = 1 << 18
+_MOST_IDLE, _STREAM = 16 * MIB, 1 << 12
+"""Bytes of padding that are passed over, and how many of them one more packed stream counts for: 4096 may be empty."""
 
 
 class Refused(InputError):
@@ -151,6 +153,7 @@ class Unpacked:
     def __init__(self, rest: Readable, packing: Packing) -> None:
         self._rest, self._packing = rest, packing
         self._unpacker, self._left, self._n_out = packing.new(), b"", 0
+        self._idle = 0
 
     def read(self, n: int, /) -> bytes:
         """At most n bytes, none at the end.
@@ -168,12 +171,22 @@ class Unpacked:
             msg = f"{name}: damaged after {self._n_out} unpacked bytes ({why}); copy the file again"
             raise Refused(msg) from error
 
+    def _pay(self, n: int) -> None:
+        """Counts what was read since something came out: padding, and packed streams that hold nothing."""
+        self._idle += n
+        if self._idle > _MOST_IDLE:
+            msg = (
+                f"{self._packing.name}: nothing but padding or empty packed streams after {self._n_out} unpacked bytes"
+            )
+            raise Refused(msg)
+
     def _some(self, n: int) -> bytes:
         name = self._packing.name
         while True:
             if self._unpacker.eof:
                 self._left = (self._left or self._unpacker.unused_data).lstrip(b"\0")
                 while not self._left and (piece := self._rest.read(_PIECE)):
+                    self._pay(len(piece))
                     self._left = piece.lstrip(b"\0")
                 if not self._left:
                     return b""
@@ -183,6 +196,7 @@ class Unpacked:
                     msg = f"{name}: bytes follow the end of the compressed data"
                     raise Refused(msg)
                 self._unpacker = self._packing.new()
+                self._pay(_STREAM)
             if self._unpacker.needs_input and not self._left:
                 self._left = self._rest.read(_PIECE)
                 if not self._left:
@@ -191,4 +205,5 @@ class Unpacked:
             data, self._left = self._unpacker.decompress(self._left, n), b""
             if data:
                 self._n_out += len(data)
+                self._idle = 0
                 return data

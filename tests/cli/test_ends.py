@@ -31,7 +31,7 @@ LATEST_S = 2.0
 
 
 def environment(**changed: str | None) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     given = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **changed}
     return {key: value for key, value in given.items() if value is not None}
 
@@ -222,3 +222,8 @@ def test_a_narrow_terminal_is_no_error(columns: str) -> None:
 
 
 assert shutil.which("bash")
+
+
+def test_a_full_standard_error_keeps_the_exit_code() -> None:
+    done = shell("$F trace nowhere.txt 2>/dev/full")
+    assert (done.returncode, done.stdout) == (3, b"")

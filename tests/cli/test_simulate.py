@@ -261,13 +261,13 @@ def test_every_overloaded_group_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["nowhere.toml"], 3, "nowhere.toml: No such file or directory: give the path of a scenario"),
-        (["."], 3, ".: Is a directory: give the path of a scenario"),
-        (["binary.toml"], 3, "binary.toml: not UTF-8 text"),
+        (["nowhere.toml"], 3, "nowhere.toml: cannot be read (No such file or directory): give the path of a scenario"),
+        (["."], 3, ".: is a folder; give a file in it: give the path of a scenario"),
+        (["binary.toml"], 3, "binary.toml: byte 2, line 1: not UTF-16 text"),
         (["s.toml", "--profile", "neoverse-n2"], 3, "no profile is called 'neoverse-n2': did you mean neoverse-n1"),
         (["s.toml", "--out", "no/such/a.json"], 3, "no/such/a.json: it cannot be written there"),
         (["s.toml", "--out", "."], 2, "is a directory"),
-        (["s.toml", "--out", "a", "--per-vm", "a"], 2, "two files"),
+        (["s.toml", "--out", "a", "--per-vm", "a"], 2, "are the same file"),
         (["s.toml", "--calls", "0"], 2, "--calls"),
         (["s.toml", "--seed", "-1"], 2, "--seed"),
         (["s.toml", "--threads", "0"], 2, "--threads"),
@@ -282,3 +282,17 @@ def test_bad_arguments(arguments: list[str], code: int, says: str, tmp_path: Pat
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["binary.toml", "s.toml"]
+
+
+def test_two_outputs_that_are_one_file_or_the_scenario_itself_are_refused(tmp_path: Path) -> None:
+    scenario = tmp_path / "s.toml"
+    small = SCENARIOS[1].read_text()
+    scenario.write_text(small)
+    link = tmp_path / "link.json"
+    link.symlink_to("o.json")
+    for options in (("--out", scenario), ("--out", link, "--per-vm", tmp_path / "o.json")):
+        done = fastsmc("simulate", scenario, *options)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "are the same file: give each a path of its own" in " ".join(done.stderr.split())
+    assert scenario.read_text() == small
+    assert not (tmp_path / "o.json").exists()

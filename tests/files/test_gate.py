@@ -180,3 +180,29 @@ def test_whole_pairs_are_read(text: str) -> None:
 def test_json_that_no_real_file_has_is_refused(text: str, says: str) -> None:
     with pytest.raises(Refused, match=says):
         strict_json.parse(text, "a test")
+
+
+class Repeated(io.RawIOBase):
+    """A beginning, and then a piece for ever."""
+
+    def __init__(self, begin: bytes, piece: bytes) -> None:
+        self._left, self._piece = begin, piece * (1 + 65536 // len(piece))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._left = self._left or self._piece
+        data, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz", "bzip2", "zstd"])
+@pytest.mark.parametrize("is_padding", [True, False], ids=["padding", "empty streams"])
+def test_what_never_ends_and_holds_nothing_is_refused(name: str, is_padding: bool) -> None:
+    raw = io.BufferedReader(Repeated(PACKERS[name](TEXT), bytes(1) if is_padding else PACKERS[name](b"")))
+    with pytest.raises(
+        Refused, match=f"{name}: nothing but padding or empty packed streams after 40000 unpacked bytes"
+    ):
+        Source(raw, SMALL).all()
