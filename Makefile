@@ -31,9 +31,11 @@ soak: $(VENV)/.installed-test  ## the long tests: every id, real QEMU, long runs
 
 	@$(MAKE) lowest newest
 
-# What depends on other packages or on Python itself; ARGS names other tests, ARGS=tests all.
-COMPANIONS := tests/calls tests/cli tests/dispatcher tests/files tests/fleet tests/jit tests/latency tests/reporting \
-              tests/results tests/scenario tests/whole tests/test_vm.py tests/test_kernels.py bench
+# What depends on other packages or on Python itself, a part of it, in minutes; ARGS names other tests, ARGS=tests all.
+COMPANIONS := $(addprefix tests/,calls cli/test_app.py cli/test_migrate_check.py cli/test_simulate.py \
+              dispatcher/test_answers.py dispatcher/test_batch.py files fleet/test_filters.py jit/test_threads.py \
+              reporting results scenario whole/test_bench.py whole/test_examples.py whole/test_layers.py \
+              test_vm.py test_kernels.py)
 
 lowest: $(VENV)/lowest/.installed  ## tests with the lowest versions that pyproject.toml allows
 	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/lowest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/lowest/cache' \
