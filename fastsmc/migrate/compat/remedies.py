@@ -101,8 +101,8 @@ def _other_vcpu(source: Side, dest: Side, by: VmmVersion) -> Remedy | None:
         return None
     since = first_with(by.vmm, Ability.SAVES_SVE)
     newest = [f"{by.vmm.full_name} {since} or newer, which saves and restores SVE"] if since else []
-    without = [] if row.how is How.ALWAYS else ["start the VM without sve at the source"]
-    return Remedy(", or ".join((*newest, *without)), (), row.switch)
+    others = [] if row.how is How.ALWAYS else ["start the VM without sve at the source"]
+    return Remedy(", or ".join((*newest, *others)), (), row.switch)
 
 
 def _first_that_saves(vmm: Vmm, features: Sequence[str]) -> str:
