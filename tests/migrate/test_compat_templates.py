@@ -12,8 +12,10 @@ from fastsmc.errors import InputError
 from fastsmc.facts.registers import sysreg
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import Outlook
+from fastsmc.migrate.compat.values import PACKAGED, payload
 from tests.support.command import fastsmc
 from tests.support.dumps import dumped, field, written
+from tests.support.whole_vms import Values, snapshot_editor
 
 ISAR0, SHA2 = sysreg(3, 0, 0, 6, 0), 12
 FIRECRACKER = "firecracker:1.16"
@@ -127,6 +129,69 @@ def test_a_file_of_a_vcpu_without_what_the_template_gives_is_refused(tmp_path: P
     host = written(tmp_path, "host", dumped("linux-6.12.107-max"))
     with pytest.raises(InputError, match=r"changes the vCPU feature sve, which the vCPU of .* lacks"):
         check(host, "6.12", vmm=FIRECRACKER, source_template=template(tmp_path, features="0b1xxxx"))
+
+
+@pytest.mark.parametrize("place", ["source_template", "dest_template"])
+@pytest.mark.parametrize(("vmm", "told"), [(FIRECRACKER, "refuses a vCPU with the PMU"), ("firecracker:1.14", "ran")])
+def test_a_template_with_the_pmu_fails_beside_a_file_too(tmp_path: Path, place: str, vmm: str, told: str) -> None:
+    """5.10 lists the PMU's registers of every vCPU, so they do not tell whether it has one."""
+    path = template(tmp_path, features="0b1xxx")
+    for host in ("linux-6.18.15-max", "linux-5.10.218-max"):
+        file = written(tmp_path, "host", dumped(host))
+        chosen = {place: path}
+        way = check(file, file, vmm=vmm, **chosen)  # type: ignore[arg-type]
+        found = way.backward if place == "dest_template" else way.forward
+        assert found.outlook is Outlook.FAILS
+        assert told in found.stopped_by
+
+
+def test_a_file_of_a_vcpu_with_a_pmu_that_the_template_takes_away_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "host", dumped("linux-6.18.15-max", features="psci02+pmu"))
+    with pytest.raises(InputError, match=r"changes the vCPU feature pmu, which the vCPU of .* has"):
+        check(file, file, vmm=FIRECRACKER, source_template=template(tmp_path, features="0b0xxx"))
+
+
+@pytest.mark.parametrize(
+    ("features", "told"), [("0b0xx", "clears the vCPU feature psci02"), ("0b1", "sets the vCPU feature power_off")]
+)
+def test_a_template_without_psci_or_with_vcpus_off_is_refused_beside_a_file_too(
+    tmp_path: Path, features: str, told: str
+) -> None:
+    values = dumped_values("linux-6.18.15-max")
+    editor = tmp_path / "vm.txt"
+    editor.write_bytes(snapshot_editor([values, values]))
+    for file in (written(tmp_path, "host", dumped("linux-6.18.15-max")), editor):
+        with pytest.raises(InputError, match=told):
+            check(
+                file,
+                file,
+                vmm=FIRECRACKER,
+                source_release="6.18",
+                source_template=template(tmp_path, features=features),
+            )
+
+
+def dumped_values(host: str) -> Values:
+    """A recorded host's registers with psci02."""
+    found = payload(PACKAGED / host, "psci02")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_the_template_is_refused_at_whichever_vcpu_lacks_it(tmp_path: Path, lacking: int) -> None:
+    """RNDR, forced where one vCPU's machine has none."""
+    rndr, host = 0xF << 60, "linux-6.18.15-max"
+    whole = dumped_values(host)
+    vcpus = [dict(whole) for _ in range(3)]
+    vcpus[lacking][ISAR0] &= ~rndr
+    file = tmp_path / "vm.txt"
+    file.write_bytes(snapshot_editor(vcpus))
+    forced = template(tmp_path, modifiers={ISAR0: "0b0001" + "x" * 60})
+    found = check(file, f"{host}+psci02", vmm=FIRECRACKER, source_template=forced, source_release="6.18").forward
+    assert found.outlook is Outlook.FAILS
+    assert found.reason.startswith("the VM never starts")
+    assert found.reason.endswith(f"(vCPU {lacking})")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from fastsmc.migrate.compat.templates import (
     with_features,
     with_own_features,
 )
-from fastsmc.migrate.compat.vcpus import joined, pairs, with_count
+from fastsmc.migrate.compat.vcpus import joined, of_vcpus, pairs, with_count
 from fastsmc.migrate.compat.visible import cautions
 from fastsmc.migrate.compat.vmms import RULES, assumed, has_choice, scope, with_tolerance
 from fastsmc.migrate.read.cpu_template import CpuTemplate
@@ -102,10 +102,12 @@ def compare(
         if template is None:
             ways.append(direction(source, dest, by, accept_unknown=accept_unknown))
             continue
-        begun, refused = started(template, source)
-        begun = replace(begun, others=tuple(started(template, each)[0] for each in source.others))
-        way = direction(begun, dest, by, accept_unknown=accept_unknown)
-        why = not_initialised(template, source) or refusal(template, refused)
+        vcpus = (source, *source.others)
+        begun = [started(template, each) for each in vcpus]
+        first = replace(begun[0][0], others=tuple(each for each, _ in begun[1:]))
+        way = direction(first, dest, by, accept_unknown=accept_unknown)
+        refused = of_vcpus(vcpus, [found for _, found in begun])
+        why = next(filter(None, (not_initialised(template, each) for each in vcpus)), "") or refusal(template, refused)
         if why:
             remedy = Remedy("start the VM without the CPU template, or with one that its kernel takes", ())
             way = replace(way, reason=why, stopped_by="", error=(), cautions=(), remedies=(remedy,), failing=())
@@ -199,7 +201,7 @@ def _sides(asked: tuple[_Asked, _Asked], by: VmmVersion, templates: Templates) -
     for side, each, is_unnamed, template in zip(filed, asked, is_open, templates, strict=True):
         if side is not None:
             if template is not None:
-                with_own_features(template, side)
+                side = with_own_features(template, side)
             found.append(side)
         elif template is not None:
             found.append(_templated(each, taken if is_unnamed else each[1], template))

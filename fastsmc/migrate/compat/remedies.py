@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from fastsmc.checks import LAST_U64
 from fastsmc.facts.registers import (
     CLASS_CORE,
     CLASS_SVE,
@@ -17,13 +19,15 @@ from fastsmc.facts.registers import (
     reg_size,
     sysreg,
 )
-from fastsmc.facts.vmm_features import How, given, never_given
-from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
+from fastsmc.facts.vmm_features import GIVEN, How, given, never_given
+from fastsmc.facts.vmm_versions import CHANGES, Ability, VmmVersion, first_with, written
 from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.judge import psci_text
+from fastsmc.migrate.compat.judge import fates, psci_text
 from fastsmc.migrate.compat.lists import TCR2_PIR, feature_of
 from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
 from fastsmc.migrate.compat.side import MIDR, Side
+from fastsmc.migrate.compat.stops import features_of
+from fastsmc.migrate.compat.templates import forced
 from fastsmc.migrate.compat.vmms import BMAP_2
 from fastsmc.reference.restore_rules import system_register
 from fastsmc.reference.state import OK
@@ -31,6 +35,15 @@ from fastsmc.reference.state import OK
 _PINNED = "set before the VM first runs"
 _PMU_VERSION = (sysreg(3, 0, 0, 1, 2), sysreg(3, 0, 0, 5, 0))
 """ID_DFR0_EL1 and ID_AA64DFR0_EL1, whose PerfMon and PMUVer are 0 without the vCPU's PMU."""
+FEATURE_FIELDS = {
+    "sve": {sysreg(3, 0, 0, 4, 0): 0xF << 32, sysreg(3, 0, 0, 4, 4): LAST_U64},
+    "pauth": {sysreg(3, 0, 0, 6, 1): 0xFF << 24 | 0xFF << 4, sysreg(3, 0, 0, 6, 2): 0xFF << 8},
+}
+"""Bits of ID registers that are 0 without a vCPU feature.
+
+ID_AA64PFR0_EL1.SVE and ID_AA64ZFR0_EL1; APA, API, GPA and GPI of ID_AA64ISAR1_EL1, GPA3 and APA3 of ID_AA64ISAR2_EL1.
+Source: the recorded hosts, with a feature and without; Linux arch/arm64/kvm/sys_regs.c for the fields that are 0 there.
+"""
 _STATE = (CLASS_CORE, CLASS_SVE)
 """Classes of registers without whose values no guest goes on."""
 _IMPLEMENTATION = frozenset(sysreg(*encoding) for encoding in IMPLEMENTATION)
@@ -53,7 +66,9 @@ def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[Registe
     refused = [fate for fate in failing if fate.reg in dest.values]
     pmu = [fate for fate in refused if fate.reg in _PMU_VERSION and any(feature_of(m.reg) == "pmu" for m in missing)]
     refused = [fate for fate in refused if fate not in pmu]  # raised along with the feature
-    found = [*_same_features(source, dest, refused)]
+    found = [*_same_features(source, dest, refused, by)]
+    of_features = _of_features(source, dest, refused)
+    refused = [fate for fate in refused if fate not in of_features]
     found += [
         *_features(source, dest, [fate.reg for fate in (*missing, *pmu)], by),
         *_tolerated(missing, by),
@@ -67,30 +82,75 @@ def remedies(source: Side, dest: Side, by: VmmVersion, failing: Sequence[Registe
 
 def _other_vcpu(source: Side, dest: Side, by: VmmVersion) -> Remedy | None:
     """The remedy for a vCPU that the VMM's version does not have, or does not save; None where it does both."""
-    name = by.vmm.full_name
-    for side in (source, dest):
-        if not never_given(by, side.features):
+    name = f"{by.vmm.full_name} {by.version}".rstrip()
+    for features in (*features_of(source), *features_of(dest)):
+        if not never_given(by, features):
             continue
-        extra = [feature for feature in side.features.split("+") if feature not in (*given(by), "power_off", "none")]
-        if extra:
-            return Remedy(f"start the VM without {' and '.join(extra)}: {name} has no vCPUs with it", ())
-        return Remedy(f"give the vCPUs psci02: {name} has none without it", ())
+        extra = [feature for feature in features.split("+") if feature not in (*given(by), "power_off", "none")]
+        if not extra:
+            return Remedy(f"give the vCPUs psci02: {name} has none without it", ())
+        without = f"start the VM without {' and '.join(extra)}"
+        since = _first_that_saves(by.vmm, extra)
+        if not since:
+            return Remedy(f"{without}: {by.vmm.full_name} has no vCPUs with it", ())
+        newer = f"use {by.vmm.full_name} {since} or newer at both ends"
+        return Remedy(f"{without}: {name} has no vCPUs with it, or {newer}", ())
     row = given(by).get("sve")
-    if row is None or "sve" not in source.features.split("+") or by.can(Ability.SAVES_SVE) or by.vmm is Vmm.QEMU:
+    has_sve = any("sve" in features.split("+") for features in features_of(source))
+    if row is None or not has_sve or by.can(Ability.SAVES_SVE) or by.vmm is Vmm.QEMU:
         return None
     since = first_with(by.vmm, Ability.SAVES_SVE)
-    newer = [f"{name} {since} or newer, which saves and restores SVE"] if since else []
-    without = [] if row.how is How.ALWAYS else ["start the VM without sve at the source"]
-    return Remedy(", or ".join((*newer, *without)), (), row.switch)
+    newest = [f"{by.vmm.full_name} {since} or newer, which saves and restores SVE"] if since else []
+    others = [] if row.how is How.ALWAYS else ["start the VM without sve at the source"]
+    return Remedy(", or ".join((*newest, *others)), (), row.switch)
 
 
-def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate]) -> Iterator[Remedy]:
+def _first_that_saves(vmm: Vmm, features: Sequence[str]) -> str:
+    """The first version of a VMM that gives these features and saves a vCPU with them; "" if none is known."""
+    since = {row.feature: row.by for row in GIVEN if row.vmm is vmm}
+    if not features or not all(feature in since for feature in features):
+        return ""
+    needed = [since[feature] for feature in features]
+    if "sve" in features:
+        needed += [change.by for change in CHANGES if change.vmm is vmm and change.ability is Ability.SAVES_SVE]
+    return written(vmm, max(needed))
+
+
+# -- ID registers that tell of a vCPU feature ------------------------------------------------------------------
+
+
+def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
     """The remedy for ID registers whose fields tell of a vCPU feature that one side alone has."""
-    ours, theirs = (set(side.features.split("+")) & {"sve", "pauth", "el1_32bit"} for side in (source, dest))
-    ids = tuple(fate.reg for fate in refused if _is_id_register(fate.reg))
-    if ids and ours != theirs:
-        have = f"SOURCE has {source.features}, DEST {dest.features}"
-        yield Remedy(f"give both sides the same vCPU features: {have}", ids)
+    ours, theirs = (set(side.features.split("+")) & {*FEATURE_FIELDS, "el1_32bit"} for side in (source, dest))
+    ids = tuple(fate.reg for fate in refused if is_id_register(fate.reg))
+    if not ids or ours == theirs:
+        return
+    rows = given(by)
+    fixed = sorted(feature for feature in ours ^ theirs if feature in rows and rows[feature].how is How.ALWAYS)
+    if fixed:
+        words = " and ".join(fixed)
+        text = f"move the VM between hosts that both have {words}, or both not: {_no_setting(by)} for it"
+    else:
+        text = f"give both sides the same vCPU features: SOURCE has {source.features}, DEST {dest.features}"
+    yield Remedy(text, ids)
+
+
+def _of_features(source: Side, dest: Side, refused: Sequence[RegisterFate]) -> list[RegisterFate]:
+    """Registers that are refused for a vCPU feature that one side alone has, and for nothing else."""
+    apart = set(source.features.split("+")) ^ set(dest.features.split("+"))
+    if "el1_32bit" in apart:
+        return [fate for fate in refused if is_id_register(fate.reg)]
+    fields: dict[int, int] = {}
+    for feature in apart & FEATURE_FIELDS.keys():
+        for reg, mask in FEATURE_FIELDS[feature].items():
+            fields[reg] = fields.get(reg, 0) | mask
+    found = []
+    for fate in refused:
+        own = dest.values.get(fate.reg)
+        others = LAST_U64 & ~fields.get(fate.reg, 0)
+        if fate.reg in fields and (fate.value is None or own is None or not (fate.value ^ own) & others):
+            found.append(fate)
+    return found
 
 
 # -- registers that are missing --------------------------------------------------------------------------------
@@ -196,6 +256,14 @@ def _starts(source: Side, reg: int, value: int) -> bool:
     return source.release is not None and reg in known and system_register(reg, value, known, source.release)[0] == OK
 
 
+def _helping(source: Side, dest: Side, pinned: Mapping[int, int | None]) -> dict[int, int]:
+    """Values that a VM of the source starts with, keeps, and of which the destination then refuses none."""
+    told = {reg: value for reg, value in pinned.items() if value is not None and _starts(source, reg, value)}
+    begun = forced(replace(source, values={**source.values, **told}), source, told)
+    refused = {fate.reg for fate in fates(begun, dest, (), is_vls_early=True) if fate.errno}
+    return {reg: value for reg, value in told.items() if reg not in refused}
+
+
 def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
     if not refused:
         return
@@ -209,7 +277,7 @@ def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: Vmm
             "KVM_CAP_ARM_WRITABLE_IMP_ID_REGS; no VMM is known to do that"
         )
         yield Remedy(text, implementation)
-    others = [fate for fate in refused if _is_id_register(fate.reg) and fate.reg not in _IMPLEMENTATION]
+    others = [fate for fate in refused if is_id_register(fate.reg) and fate.reg not in _IMPLEMENTATION]
     if not others:
         return
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
@@ -218,15 +286,16 @@ def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: Vmm
         text = f"start the VM on the destination's machine, or move it to one like the source's: {_no_setting(by)} "
         yield Remedy(f"{text}to offer the guest less than its machine has of {names}", tuple(pinned))
         return
-    told = [_modifier(reg, value) for reg, value in pinned.items() if value is not None and _starts(source, reg, value)]
+    helping = {} if by.vmm is Vmm.KVM else _helping(source, dest, pinned)
     text = f"offer the guest no more than both machines have, from its start: {names} as the destination has them"
     needs = "; the source must let ID registers be written, Linux 6.7 and later do in part"
-    is_told = bool(told) and by.vmm is not Vmm.KVM
-    command = f'CPU template: {{"reg_modifiers": [{", ".join(told)}]}}' if is_told else ""
+    told = ", ".join(_modifier(reg, value) for reg, value in helping.items())
+    command = f'CPU template: {{"reg_modifiers": [{told}]}}' if told else ""
     yield Remedy(text + needs, tuple(pinned), command)
 
 
-def _is_id_register(reg: int) -> bool:
+def is_id_register(reg: int) -> bool:
+    """Whether a register's id is one of the ID registers'."""
     return reg_class(reg) == CLASS_SYSREG and Encoding.of(reg).is_id_register
 
 

@@ -27,7 +27,8 @@ from fastsmc.facts.vcpu import FEATURE_PMU, FEATURE_SVE, feature_bits
 from fastsmc.facts.vmm_features import never_given
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.result import RegisterFate, shown_name
+from fastsmc.migrate.compat.likely import shown_features
+from fastsmc.migrate.compat.result import RegisterFate, SideBasis, shown_name
 from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.compat.vmms import carried
 
@@ -65,20 +66,35 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     return (_crosvm if by.vmm is Vmm.CROSVM else _kvm)(failing)
 
 
+def features_of(side: Side) -> tuple[str, ...]:
+    """The features of a vCPU as they were asked for, and as a file's registers show them: no vCPU without has those.
+
+    Kernels before 5.12 list the PMU's registers of every vCPU. So a file shows no PMU that may be from one of them.
+    """
+    if side.basis is not SideBasis.FILE:
+        return (side.features,)
+    shown = shown_features(dict(side.values), side.release)
+    is_told = side.release is not None and side.tells_kernel
+    if not (is_told or side.has_class(CLASS_FW_FEAT_BMAP)):  # all of them are newer
+        shown = shown.replace("+pmu", "")
+    return side.features, shown
+
+
 def _cannot_have(source: Side, dest: Side, by: VmmVersion) -> Stop:
     """Which vCPUs a VMM's version does not have, or cannot save, whatever the registers."""
-    bits, there = feature_bits(source.features), feature_bits(dest.features)
-    if by.vmm is Vmm.FIRECRACKER and (bits | there) & FEATURE_PMU:
+    features = (*features_of(source), *features_of(dest))
+    if by.vmm is Vmm.FIRECRACKER and any(feature_bits(each) & FEATURE_PMU for each in features):
         text = "Found unsupported KVM_ARM_VCPU_PMU_V3 bit set in vcpu features."
         if by.can(Ability.REFUSES_PMU):
             return Stop("Firecracker, which refuses a vCPU with the PMU before it writes a register", (text,))
         return Stop("Firecracker, which does not initialise a PMU: such a vCPU never ran")
-    lacking = never_given(by, source.features) or never_given(by, dest.features)
+    lacking = next(filter(None, (never_given(by, each) for each in features)), "")
     if lacking:
         return Stop(f"{by}, which has {lacking}")
     if by.vmm is Vmm.FIRECRACKER and not by.can(Ability.SAVES_WHOLE_VECTORS):
         return Stop("the snapshot: Firecracker up to 1.1.3 saves half of each vector register, and calls them invalid")
-    return _unsaved_sve(by) if bits & FEATURE_SVE and not by.can(Ability.SAVES_SVE) else Stop()
+    has_sve = any(feature_bits(each) & FEATURE_SVE for each in features_of(source))
+    return _unsaved_sve(by) if has_sve and not by.can(Ability.SAVES_SVE) else Stop()
 
 
 def _unsaved_sve(by: VmmVersion) -> Stop:

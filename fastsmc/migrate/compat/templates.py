@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fastsmc.facts.vcpu import (
     FEATURE_EL2_E2H0,
     FEATURE_PAUTH_ADDRESS,
     FEATURE_PAUTH_GENERIC,
+    FEATURE_PMU,
     FEATURE_POWER_OFF,
     FEATURE_PSCI_0_2,
     FEATURE_SVE,
@@ -27,6 +28,7 @@ from fastsmc.facts.versions import NEWEST
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.judge import fates
+from fastsmc.migrate.compat.lists import lists_pmu_always
 from fastsmc.migrate.compat.named import normal_features
 from fastsmc.migrate.compat.result import RegisterFate
 from fastsmc.migrate.compat.side import Side
@@ -35,7 +37,8 @@ from fastsmc.migrate.read.detect import inspect
 from fastsmc.reference.state import OK
 
 _NOT_LISTED = ("pauth_address_only", "el2")
-_PAUTH = FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC
+_TOLD = FEATURE_EL1_32BIT | FEATURE_PSCI_0_2 | FEATURE_PMU | FEATURE_SVE | FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC
+"""vCPU features that a vCPU's registers show."""
 
 
 def template_of(path: str | Path | None, by: VmmVersion) -> CpuTemplate | None:
@@ -104,22 +107,36 @@ def _possible(side: Side) -> tuple[Release, ...]:
     return (own, *(other for doubt in own.doubts for other in doubt.others))
 
 
-def with_own_features(template: CpuTemplate, side: Side) -> None:
-    """Refuses a file of a vCPU that lacks what the template gives, or has what it takes away.
+def with_own_features(template: CpuTemplate, side: Side) -> Side:
+    """A file's side with the vCPU features that a template gives, whose registers the file must hold already.
+
+    The PMU is taken as the template has it: Firecracker runs no vCPU with one, whatever its registers are.
 
     Raises:
-        InputError: it is so; the file tells nothing of the registers that the VM would have.
+        InputError: a vCPU of the file lacks what the template gives, or has what it takes away, so that the file tells
+            nothing of the registers that the VM would have; or no VM starts with these features, as `with_features`
+            says.
     """
-    own = feature_bits(side.features)
-    wrong = (own ^ template.apply_features(own)) & (FEATURE_EL1_32BIT | FEATURE_SVE | _PAUTH)
-    names = [name for name, bit in VCPU_FEATURES.items() if bit and name not in _NOT_LISTED and wrong & bit == bit]
-    if names:
-        has = "has" if own & wrong else "lacks"
-        msg = (
-            f"{template.path}: changes the vCPU feature {', '.join(names)}, which the vCPU of {side.name} {has}: take "
-            "the file of a VM that was started with the template"
-        )
-        raise InputError(msg)
+    return replace(_own_features(template, side), others=tuple(_own_features(template, each) for each in side.others))
+
+
+def _own_features(template: CpuTemplate, side: Side) -> Side:
+    """The same of one vCPU."""
+    made = with_features(template, side.features)
+    own, bits = feature_bits(side.features), template.apply_features(feature_bits(side.features))
+    is_pmu_open = bits & FEATURE_PMU or (side.release is not None and lists_pmu_always(side.release))
+    judged = _TOLD & ~FEATURE_PMU if is_pmu_open else _TOLD
+    for word, wrong in (("lacks", bits & ~own & judged), ("has", own & ~bits & judged)):
+        names = [name for name, bit in VCPU_FEATURES.items() if bit and name not in _NOT_LISTED and wrong & bit == bit]
+        if names:
+            msg = (
+                f"{template.path}: changes the vCPU feature {', '.join(names)}, which the vCPU of {side.name} {word}: "
+                "take the file of a VM that was started with the template"
+            )
+            raise InputError(msg)
+    if not (own ^ bits) & FEATURE_PMU:
+        return side
+    return replace(side, features=made).noted(f"vCPU features {made}, as the CPU template has them")
 
 
 def started(template: CpuTemplate, side: Side) -> tuple[Side, tuple[RegisterFate, ...]]:
@@ -132,9 +149,19 @@ def started(template: CpuTemplate, side: Side) -> tuple[Side, tuple[RegisterFate
     note = f"with the CPU template {template.path}"
     templated = replace(side, values=values, is_named_by_release=False, notes=(*side.notes, note))
     found = fates(templated, side, (), is_vls_early=True)
-    kept = {reg: _heeded(reg, value, side) for reg, value in values.items() if reg in template.registers}
-    templated = replace(templated, values={**values, **kept})
+    templated = forced(templated, side, template.registers)
     return templated, tuple(fate for fate in found if fate.reg in template.registers and fate.errno != OK)
+
+
+def forced(templated: Side, side: Side, regs: Collection[int]) -> Side:
+    """A side whose registers were written, with what its kernel heeds of them.
+
+    Args:
+        side: before they were.
+        regs: those that were written.
+    """
+    kept = {reg: _heeded(reg, templated.values[reg], side) for reg in regs}
+    return replace(templated, values={**templated.values, **kept})
 
 
 def _heeded(reg: int, value: int | None, side: Side) -> int | None:
@@ -159,4 +186,6 @@ _PFR0, _LAST_AARCH32 = sysreg(3, 0, 0, 4, 0), 3
 def refusal(template: CpuTemplate, refused: Sequence[RegisterFate]) -> str:
     """Why the VM never starts with a template; "" if nothing is known to be refused."""
     first = next((fate for fate in refused if fate.errno), None)
-    return "" if first is None else f"the VM never starts with {template.path}: {first.name}: {first.reason}"
+    return (
+        "" if first is None else f"the VM never starts with {template.path}: {first.name}: {first.reason}{first.where}"
+    )

@@ -36,7 +36,8 @@ def direction(name: str, found: Direction) -> str:
     lines += [f"  warning: {caution}" for caution in found.cautions]
     for remedy in found.remedies:
         count = len(remedy.registers)
-        lines += [f"  remedy ({count} register{'s' * (count != 1)}): {remedy}"]
+        of = f" ({count} register{'s' * (count != 1)})" if count else ""
+        lines += [f"  remedy{of}: {remedy}"]
         lines += [f"    {remedy.command}"] if remedy.command else []
     lines += [f"  scope: {found.scope}"] if found.scope else []
     return "\n".join(lines)

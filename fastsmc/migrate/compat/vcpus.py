@@ -164,6 +164,22 @@ def _scope(text: str, n: int, own: int) -> str:
     return text.replace(", number of vCPUs", "") if n and own else text
 
 
+def of_vcpus(sides: Sequence[Side], fates: Sequence[tuple[RegisterFate, ...]]) -> tuple[RegisterFate, ...]:
+    """What becomes of the registers of a VM's vCPUs, each once, with its vCPUs where not all are concerned.
+
+    What is refused comes before what is not known.
+
+    Args:
+        fates: those of each side.
+    """
+    n = sum(len(side.vcpus) for side in sides)
+    pairs = list(zip(sides, fates, strict=True))
+    refused = _gathered([(side.vcpus, tuple(fate for fate in found if fate.errno)) for side, found in pairs], n)
+    unsure = _gathered([(side.vcpus, tuple(fate for fate in found if not fate.errno)) for side, found in pairs], n)
+    ids = {fate.reg for fate in refused}
+    return (*refused, *(fate for fate in unsure if fate.reg not in ids))
+
+
 def _gathered(fates: Sequence[tuple[Group, tuple[RegisterFate, ...]]], n: int) -> tuple[RegisterFate, ...]:
     """Each register once, with the vCPUs that it concerns where not all of the `n` are."""
     first: dict[int, RegisterFate] = {}
