@@ -26,6 +26,8 @@ _LOST = re.compile(
     r"(?:(?P<lttng>\d{1,18}) events?|(?:\d{1,18} )?packets?|events?)\b.*",  # a packet holds many events
     re.ASCII,
 )
+_LOSS = ("LOST", "DROPPED", "lost ", "iscarded ")
+"""One of these is in every line that tells a loss."""
 _RECORD = re.compile(r".{0,300}?\bPERF_RECORD_(?!LOST)[A-Z0-9_]{1,40}\b", re.ASCII)
 _HARMLESS = re.compile(
     r"\s*|.{0,255}?cpus=\d+\s*|version = \d+\s*|CPU \d+ is empty\s*|TRACE:\s*"
@@ -117,6 +119,7 @@ class Missing(NamedTuple):
 Told = Call | Other | Missing
 """What a line tells."""
 _NOTHING = Missing()
+_SPACE = " \t\n\r\f\v"
 
 
 def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Told | None:
@@ -125,12 +128,14 @@ def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) ->
     Args:
         tasks: what task fields were found to say. It is kept because many lines share few fields.
     """
+    if not line.strip(_SPACE):
+        return _NOTHING
     if not line.isascii() and _NOT_UTF8.search(line):
         return None
     if "PERF_RECORD_LOST" in line:
         return _notice(line)
-    match = usual(line)
-    if match is None and _UNIQ.match(line):
+    match = usual(line) if "[" in line else None
+    if match is None and ("HVC at 0x" in line or EVENT in line) and _UNIQ.match(line):
         return None
     if match and (event := tracepoint(match["event"])) and event not in CALLS:
         if event not in EXITS:
@@ -223,13 +228,14 @@ def _notice(line: str) -> Missing | None:
     if line.startswith("#"):
         overrun = _OVERRUN.match(line)
         return Missing(max(0, int(overrun[2]) - int(overrun[1]))) if overrun else _NOTHING
-    if lost := _LOST.fullmatch(line):
+    if any(word in line for word in _LOSS) and (lost := _LOST.fullmatch(line)):
         number = next(filter(None, lost.groups()), None)
         is_again = lost["samples"] is not None
         return Missing(is_least=True) if number is None else Missing(int(number), is_again=is_again)
     if is_call_like(line):
         return None
-    return _NOTHING if _HARMLESS.fullmatch(line) or _RECORD.match(line) else None
+    is_harmless = _HARMLESS.fullmatch(line) or ("PERF_RECORD_" in line and _RECORD.match(line))
+    return _NOTHING if is_harmless else None
 
 
 def plain(line: str) -> str:
