@@ -43,6 +43,8 @@ _READABLE = re.compile(
 )
 _MOST = 1 << 53
 """Calls that a count may stand for, and all counts of a file; more is damage."""
+_MOST_ENTRIES = 1 << 20
+"""Entries that may be read, those of maps that are printed again and again among them."""
 _MOST_FUNCTIONS = 1 << 13
 """Functions that may be counted; KVM names some hundred."""
 _MOST_KEYS = 1 << 17
@@ -64,6 +66,7 @@ class Counted:
     left_out: dict[str, None] = field(default_factory=dict)
     repeated: dict[str, None] = field(default_factory=dict)
     n_key: int = 0
+    n_entry: int = 0
     _n_call: int = 0
     _open: tuple[str, Keys] | None = None
 
@@ -99,7 +102,7 @@ class Counted:
 
     def has_too_many(self) -> bool:
         """Whether there are more entries than a map, or a histogram, of function ids has."""
-        return self.n_key > _MOST_KEYS
+        return self.n_key > _MOST_KEYS or self.n_entry > _MOST_ENTRIES
 
     def notes(self, line: str) -> None:
         """Takes over what a comment says of the histogram."""
@@ -132,6 +135,7 @@ class Counted:
             self.repeated[name] = None
         else:
             self.n_key += len(keys)
+        self.n_entry += 1
         self._open = name, keys
         self._n_call += n
         counts[keys] = n

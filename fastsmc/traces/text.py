@@ -22,7 +22,19 @@ from fastsmc.results.units import number_of
 from fastsmc.traces.context import Task
 from fastsmc.traces.counted import TOO_MANY, Counted, is_row
 from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call, nothing_in
-from fastsmc.traces.lines import Call, Missing, Other, Who, cut_short, is_call_like, not_understood, plain, told_by, who
+from fastsmc.traces.lines import (
+    Call,
+    Missing,
+    Other,
+    Seen,
+    Who,
+    cut_short,
+    is_call_like,
+    not_understood,
+    plain,
+    told_by,
+    who,
+)
 from fastsmc.traces.source import MAX_LINE, lines_in, lines_of, name_of
 
 __all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
@@ -35,9 +47,12 @@ _MOST_NAMES = 1 << 16
 """Tasks, and whatever else is kept by name; the largest host has some thousand vCPUs."""
 _MOST_CELLS = 1 << 20
 """Functions times tasks: a table of them has a place for each."""
+_MOST_RARE = 1 << 18
+"""Lines in other forms than the usual one, 20 to 45 us each."""
 _MOST_SKIPPED = 1 << 17
-"""Lines that may be skipped, which take longest of all."""
+"""Lines that may be skipped, which take as long, and of which a trace has few."""
 _CUT = "cut it (head, --cpu), or count in the kernel (hist:keys=r0.hex)"
+_GREP = "keep the lines of calls alone (grep kvm_hvc_arm64), cut the file, or count in the kernel"
 _SEE = "see whether the file is what a tracer wrote, or keep the lines of calls (grep kvm_hvc_arm64)"
 
 
@@ -126,7 +141,7 @@ class _Reading:
         self.time_ns, self.line = array("q"), array("q")
         self.cpu, self.pid, self.imm = array("i"), array("i"), array("I")
         self.pc, self.r0 = array("Q"), array("Q")
-        self.tasks: dict[tuple[str, str], tuple[Task, str] | None] = {}
+        self.seen = Seen()
         self.comms: dict[Task, None] = {}
         self.files: Counter[str] = Counter()
         self.other: Counter[str] = Counter()
@@ -148,7 +163,7 @@ class _Reading:
                 continue
             line = plain(ended)
             is_whole = not self.has_ends or ended.endswith(("\n", "\r")) or len(ended) >= MAX_LINE
-            told = told_by(line, self.tasks)
+            told = told_by(line, self.seen)
             if not is_whole and _may_go_on(line) and (isinstance(told, Call) or (isinstance(told, Missing) and told.n)):
                 told = None
             if isinstance(told, Call):
@@ -170,12 +185,13 @@ class _Reading:
         Raises:
             TraceError: more lines, tasks, or other names than limits allow.
         """
-        if len(self.tasks) > _MOST_NAMES:  # kept for speed; line numbers of grep -n make each one new
-            self.tasks.clear()
-        n_name = max(map(len, (self.comms, self.other, self.files, self.last)))
+        if len(self.seen.tasks) > _MOST_NAMES:  # kept for speed; line numbers of grep -n make each one new
+            self.seen.tasks.clear()
+        n_name = max(len(self.comms), len(self.other), len(self.files), len(self.last))
         for n, most, what, to_do in (
             (number, MOST_LINES, "lines", _CUT),
             (n_name, _MOST_NAMES, "tasks, events or files by name", TOO_MANY),
+            (self.seen.n_rare, _MOST_RARE, "lines in rare forms, which take long to read", _GREP),
             (self.n_skipped, _MOST_SKIPPED, "lines that are not understood", _SEE),
             (self.counted.has_too_many(), 0, "counts than a map or a histogram of function ids has", TOO_MANY),
         ):
