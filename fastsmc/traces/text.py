@@ -47,8 +47,8 @@ _MOST_NAMES = 1 << 16
 """Tasks, and whatever else is kept by name; the largest host has some thousand vCPUs."""
 _MOST_CELLS = 1 << 20
 """Functions times tasks: a table of them has a place for each."""
-_MOST_RARE = 1 << 18
-"""Lines in other forms than the usual one, 20 to 45 us each."""
+_MOST_RARE = 3 << 16
+"""Lines in other forms than the usual one, 20 to 75 us each."""
 _MOST_SKIPPED = 1 << 17
 """Lines that may be skipped, which take as long, and of which a trace has few."""
 _CUT = "cut it (head, --cpu), or count in the kernel (hist:keys=r0.hex)"
