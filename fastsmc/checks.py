@@ -201,7 +201,8 @@ def near_file(path: str | os.PathLike[str]) -> str:
     try:
         if missing.exists():
             return ""
-        names = [entry.name for entry in islice(os.scandir(missing.parent), _MOST_FILES)]
+        entries = islice(os.scandir(missing.parent), _MOST_FILES)
+        names = [entry.name for entry in entries if entry.name != missing.name]  # a link to nothing, or to itself
     except (OSError, ValueError):
         return ""
     close = get_close_matches(missing.name[:_LONGEST], names, n=1, cutoff=0.75)

@@ -91,8 +91,8 @@ def _number(what: int | str) -> tuple[int | None, tuple[Near, ...]]:
             msg = f"{what!r} is neither a number nor a name; {FORMS}"
             raise InputError(msg) from None
     try:
-        number = int(what.strip().rstrip(",;"), 0)
-    except ValueError:
+        number = int(what.strip().rstrip(",;").encode("ascii"), 0)  # Python reads digits of other scripts, too
+    except ValueError:  # UnicodeEncodeError is one
         return None, ()
     if not re.fullmatch(r"\d{8}|\d{16}", what.strip()):
         return number, ()

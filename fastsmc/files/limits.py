@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 STREAM = Kind("a migration stream", 16 << 30, "guest memory is skipped at 1 to 2 GB a second")
 PACKED_STREAM = Kind("a packed stream", 1 << 30, "unpack it first: xz and gzip unpack 0.1 to 0.3 GB a second")
 REGISTERS = Kind("a file of registers", 32 * MIB, "512 vCPUs of Cloud Hypervisor take 20 MB")
-TRACE = Kind("a trace", 64 * MIB, "some 500,000 calls, read in 10 s; cut it (head, --cpu), or count in the kernel")
+TRACE = Kind("a trace", 64 * MIB, "some 600,000 calls, read in 12 s; cut it (head, --cpu), or count in the kernel")
 LOG = Kind("a log of QEMU", 64 * MIB, "a migration writes some 100 lines of trace events")
 MONITOR = Kind("an answer of the monitor", 1 * MIB, "an answer to query-migrate has less than 2000 bytes")
 TOML = Kind("a TOML file", 1 * MIB, "a filter of 3,000 ranges has 200 kB")

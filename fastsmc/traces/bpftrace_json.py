@@ -17,6 +17,7 @@ Keys = tuple[str, ...]
 BEGINS = re.compile(r'\{\s?"type":\s?"', re.ASCII)
 _PRINTED = frozenset({"attached_probes", "printf", "time", "value", "cat", "join", "syscall", "benchmark_results"})
 _ERRORS = frozenset({"helper_error", "runtime_error", "print_error"})
+_MOST = 1 << 63  # bpftrace counts in 64 bits; Python writes no number of thousands of digits
 _UPDATES = "map_update_elem"  # what fails when a map is full, and the call is counted nowhere
 
 
@@ -87,4 +88,4 @@ def _count(kind: str, entry: Any) -> int | None:
 
 
 def _is_count(n: object) -> bool:
-    return type(n) is int and n >= 0
+    return type(n) is int and 0 <= n < _MOST

@@ -42,7 +42,13 @@ _READABLE = re.compile(
     r"\][:\s]\s*(?:count )?(\d{1,20})(?:\s*$|, average )|\bhitcount:\s+(\d{1,20})\s*(?:$|\w)", re.ASCII
 )
 _MOST = 1 << 53
-"""Calls that a count may stand for; more is damage."""
+"""Calls that a count may stand for, and all counts of a file; more is damage."""
+_MOST_ENTRIES = 1 << 20
+"""Entries that may be read, those of maps that are printed again and again among them."""
+_MOST_FUNCTIONS = 1 << 13
+"""Functions that may be counted; KVM names some hundred."""
+_MOST_KEYS = 1 << 17
+"""Keys that the entries of a file may have; a map of bpftrace has 4096 entries unless it is told otherwise."""
 
 
 @dataclass(slots=True)
@@ -59,6 +65,9 @@ class Counted:
     is_skipped_least: bool = False
     left_out: dict[str, None] = field(default_factory=dict)
     repeated: dict[str, None] = field(default_factory=dict)
+    n_key: int = 0
+    n_entry: int = 0
+    _n_call: int = 0
     _open: tuple[str, Keys] | None = None
 
     def __bool__(self) -> bool:
@@ -81,6 +90,7 @@ class Counted:
             return self._add_json(line)
         if (found := _OTHER_MAP.fullmatch(line)) and found[1] not in self.maps:
             self.left_out[f"@{found[1]}"], self._open = None, None
+            self.n_key += 1
             return True
         if found := _BPFTRACE.fullmatch(line) or _HIST_NOTE.fullmatch(line):
             named = found.groupdict()
@@ -89,6 +99,10 @@ class Counted:
             self.n_hit += int(named.get("hits") or 0)
             return True
         return False
+
+    def has_too_many(self) -> bool:
+        """Whether there are more entries than a map, or a histogram, of function ids has."""
+        return self.n_key > _MOST_KEYS or self.n_entry > _MOST_ENTRIES
 
     def notes(self, line: str) -> None:
         """Takes over what a comment says of the histogram."""
@@ -107,38 +121,59 @@ class Counted:
         self.n_skipped_call += n * (n < _MOST)
         self.is_skipped_least |= n >= _MOST
 
+    def _is_sound(self, n: int) -> bool:
+        """Whether a row may add this many calls; its counts are added up, and their sum must stay a number of calls."""
+        return 0 <= n < _MOST and self._n_call + n < _MOST
+
     def _add(self, name: str, keys: Keys, n: int) -> bool:
         """Adds an entry. One that was there before is of another print, cleared between or not, which is not told."""
+        if not self._is_sound(n):
+            self._open = None
+            return False
         counts = self.maps.setdefault(name, {})
         if keys in counts:
             self.repeated[name] = None
-        self._open = (name, keys) if n < _MOST else None
+        else:
+            self.n_key += len(keys)
+        self.n_entry += 1
+        self._open = name, keys
+        self._n_call += n
         counts[keys] = n
-        return n < _MOST
+        return True
 
     def _add_bucket(self, n: int) -> bool:
         """Adds a bucket to the entry that a map of histograms opened; a histogram without keys is left out."""
         if self._open is None:
             return bool(self.left_out)
+        if not self._is_sound(n):
+            return False
         name, keys = self._open
+        self._n_call += n
         self.maps[name][keys] += n
-        return self.maps[name][keys] < _MOST
+        return True
 
     def _add_json(self, line: str) -> bool:
+        """Adds the maps of a line, all of them or none."""
         told = message_of(line)
         if told is None:
+            return False
+        entries = [(name, keys, n) for name, counts in told.counts.items() for keys, n in counts.items()]
+        if any(n < 0 for _, _, n in entries) or not self._is_sound(sum(n for _, _, n in entries)):
             return False
         self.n_lost += told.n_lost
         self.is_lost_least |= told.is_lost_least
         self.left_out |= {f"@{name}": None for name in told.left_out}
-        entries = ((name, keys, n) for name, counts in told.counts.items() for keys, n in counts.items())
-        return all(n >= 0 and self._add(name, keys, n) for name, keys, n in entries)
+        self.n_key += len(told.left_out)
+        return all(self._add(name, keys, n) for name, keys, n in entries)
 
     def _add_hist(self, text: str, n: int) -> bool:
-        if _HIST_KEY.search(text) is None or n >= _MOST:
+        if _HIST_KEY.search(text) is None or not self._is_sound(n):
             return False
         if text in self.hist:
             self.repeated[_HIST_NAME] = None
+        else:
+            self.n_key += 1
+        self._n_call += n
         self.hist[text] = n
         return True
 
@@ -159,6 +194,9 @@ class Counted:
         ((kind, by_id),) = found.items()
         if kind.removeprefix("@") in self.repeated:
             message = f"{where}: {kind} {_TWICE}"
+            raise TraceError(message)
+        if len(by_id) > _MOST_FUNCTIONS:
+            message = f"{where}: {kind} counts more than {_MOST_FUNCTIONS} functions; {TOO_MANY}"
             raise TraceError(message)
         ordered = sorted(by_id.items(), key=lambda item: -item[1])
         hidden = max(0, self.n_hit - sum(self.hist.values())) if self.hist else 0
@@ -188,6 +226,7 @@ _TWICE = (
     "is printed more than once, and its text does not say whether it was cleared in between; keep one print of it, the "
     "last if it was not cleared"
 )
+TOO_MANY = "see whether the file is what a tracer wrote; of a guest that tries ids, trace one part at a time"
 _NO_ID = "counts, but by no key that is a function id KVM names"
 _HOW = (
     "count one map by r0, for instance bpftrace -e 'tracepoint:kvm:kvm_hvc_arm64 { @[args.r0] = count(); }' or "

@@ -7,6 +7,7 @@ DROPPED"), tools/perf/builtin-script.c (side-band records, call chains).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fastsmc.traces.bodies import CALLS, EVENT, EXITS, call_of, exit_of, field_of, tracepoint
@@ -114,46 +115,63 @@ class Missing(NamedTuple):
     is_again: bool = False
 
 
+@dataclass(slots=True)
+class Seen:
+    """What is kept from one line to the next.
+
+    Attributes:
+        tasks: what task fields were found to say, because many lines share few fields.
+        n_rare: lines that had to be compared with every rare form.
+    """
+
+    tasks: dict[tuple[str, str], tuple[Task, str] | None] = field(default_factory=dict)
+    n_rare: int = 0
+
+
 Told = Call | Other | Missing
 """What a line tells."""
 _NOTHING = Missing()
+_SPACE = " \t\n\r\f\v"
 
 
-def told_by(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Told | None:
+def told_by(line: str, seen: Seen) -> Told | None:
     """What a line tells; None if it is not understood.
 
     Args:
-        tasks: what task fields were found to say. It is kept because many lines share few fields.
+        seen: what lines before it were found to say.
     """
+    if not line.strip(_SPACE):
+        return _NOTHING
     if not line.isascii() and _NOT_UTF8.search(line):
         return None
     if "PERF_RECORD_LOST" in line:
         return _notice(line)
-    match = usual(line)
-    if match is None and _UNIQ.match(line):
+    match = usual(line) if "[" in line else None
+    if match is None and ("HVC at 0x" in line or EVENT in line) and _UNIQ.match(line):
         return None
     if match and (event := tracepoint(match["event"])) and event not in CALLS:
         if event not in EXITS:
             return Other(event)
         context = Context(match["task"], int(match["cpu"]), None, False, event, match.end(), is_perf_trace=False)
-        return _exit(line, context, event, tasks)
+        return _exit(line, context, event, seen)
     if match is None and (notice := _notice(line)) is not None:
         return notice
-    told = _told(line, 0, match, tasks)
+    seen.n_rare += match is None
+    told = _told(line, 0, match, seen)
     if told is None and not is_row(line):  # whose count, behind a colon, would pass for an address of a call chain
-        told = _behind_a_file(line, tasks)
+        told = _behind_a_file(line, seen)
     if told is None and "HVC at 0x" not in line and "vcpu_pc" not in line and _PROMPT.fullmatch(line):
         return _NOTHING
     return told
 
 
-def _behind_a_file(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Told | None:
+def _behind_a_file(line: str, seen: Seen) -> Told | None:
     """What a line tells behind what grep, cat -n or the kernel's log put before it."""
     for pattern in (LOG, GREP):
         before = pattern.match(line)
         if before is None or not before.end():
             continue
-        told = _told(line, before.end(), None, tasks)
+        told = _told(line, before.end(), None, seen)
         if isinstance(told, Call) and pattern is GREP and before["file"]:
             return told._replace(file=before["file"].rstrip(":-"))
         if told is not None:
@@ -166,16 +184,14 @@ def _behind_a_file(line: str, tasks: dict[tuple[str, str], tuple[Task, str] | No
     return None
 
 
-def _told(
-    line: str, start: int, match: re.Match[str] | None, tasks: dict[tuple[str, str], tuple[Task, str] | None]
-) -> Told | None:
+def _told(line: str, start: int, match: re.Match[str] | None, seen: Seen) -> Told | None:
     for context in contexts(line, match, start):
         event = tracepoint(context.event)
         if event in CALLS or (not event and line.startswith("HVC at 0x", context.end)):
-            if call := _call(line, context, tasks):
+            if call := _call(line, context, seen):
                 return call
         elif event in EXITS:
-            return _exit(line, context, event, tasks)
+            return _exit(line, context, event, seen)
         elif event:
             return Other(event)
         elif _NO_EVENT.match(line, context.end) and not is_call_like(line):
@@ -183,20 +199,20 @@ def _told(
     if is_call_like(line):
         text = line.find("HVC at 0x", start)
         if text >= 0 and not line[start:text].strip():  # perf script -F trace
-            return _call(line, Context("", -1, None, False, f"kvm:{EVENT}", text, False), tasks)
+            return _call(line, Context("", -1, None, False, f"kvm:{EVENT}", text, False), seen)
         return None
     return _NOTHING if _FUNCTION.match(line, start) else None
 
 
-def _call(line: str, context: Context, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Call | None:
+def _call(line: str, context: Context, seen: Seen) -> Call | None:
     is_perf = ":" in context.event or not context.event
     body = call_of(line, context.end, is_perf=is_perf, is_perf_trace=context.is_perf_trace)
     if body is None:
         return None
     key = context.task, context.event  # the tools' event names go with different task fields
-    if key not in tasks:
-        tasks[key] = task_of(context)
-    task = tasks[key]
+    if key not in seen.tasks:
+        seen.tasks[key] = task_of(context)
+    task = seen.tasks[key]
     if task is None:
         return None
     (comm, pid), file = task
@@ -207,14 +223,14 @@ def _call(line: str, context: Context, tasks: dict[tuple[str, str], tuple[Task, 
     return Call(context.time_ns, cpu, (comm, pid), *body, file, context.is_time_of_day)
 
 
-def _exit(line: str, context: Context, event: str, tasks: dict[tuple[str, str], tuple[Task, str] | None]) -> Other:
+def _exit(line: str, context: Context, event: str, seen: Seen) -> Other:
     kind = exit_of(event, line, context.end)
     if kind is None or line.startswith("{", context.end):  # of Babeltrace's fields none is read here
         return Other(event, kind)
     key = context.task, context.event
-    if key not in tasks:
-        tasks[key] = task_of(context)
-    task = tasks[key]
+    if key not in seen.tasks:
+        seen.tasks[key] = task_of(context)
+    task = seen.tasks[key]
     return Other(event, kind, None if task is None else who(task[0][1], context.cpu))
 
 
@@ -223,13 +239,15 @@ def _notice(line: str) -> Missing | None:
     if line.startswith("#"):
         overrun = _OVERRUN.match(line)
         return Missing(max(0, int(overrun[2]) - int(overrun[1]))) if overrun else _NOTHING
-    if lost := _LOST.fullmatch(line):
+    is_loss = "LOST" in line or "lost " in line or "DROPPED" in line or "iscarded " in line
+    if is_loss and (lost := _LOST.fullmatch(line)):
         number = next(filter(None, lost.groups()), None)
         is_again = lost["samples"] is not None
         return Missing(is_least=True) if number is None else Missing(int(number), is_again=is_again)
     if is_call_like(line):
         return None
-    return _NOTHING if _HARMLESS.fullmatch(line) or _RECORD.match(line) else None
+    is_harmless = _HARMLESS.fullmatch(line) or ("PERF_RECORD_" in line and _RECORD.match(line))
+    return _NOTHING if is_harmless else None
 
 
 def plain(line: str) -> str:

@@ -20,14 +20,40 @@ from fastsmc.checks import LAST_U32
 from fastsmc.errors import TraceError
 from fastsmc.results.units import number_of
 from fastsmc.traces.context import Task
-from fastsmc.traces.counted import Counted, is_row
+from fastsmc.traces.counted import TOO_MANY, Counted, is_row
 from fastsmc.traces.formats import RECORD_COMMAND, Recognised, no_call, nothing_in
-from fastsmc.traces.lines import Call, Missing, Other, Who, cut_short, is_call_like, not_understood, plain, told_by, who
+from fastsmc.traces.lines import (
+    Call,
+    Missing,
+    Other,
+    Seen,
+    Who,
+    cut_short,
+    is_call_like,
+    not_understood,
+    plain,
+    told_by,
+    who,
+)
 from fastsmc.traces.source import MAX_LINE, lines_in, lines_of, name_of
 
 __all__ = ["RECORD_COMMAND", "parse_trace", "timed_trace", "trace", "traced_calls"]
 
 _DAY_NS = 86_400_000_000_000
+MOST_LINES = 1 << 20
+"""Lines that are read; 64 MiB of calls have 600,000."""
+_CHECKED_EVERY = 1 << 10
+_MOST_NAMES = 1 << 16
+"""Tasks, and whatever else is kept by name; the largest host has some thousand vCPUs."""
+_MOST_CELLS = 1 << 20
+"""Functions times tasks: a table of them has a place for each."""
+_MOST_RARE = 3 << 16
+"""Lines in other forms than the usual one, 20 to 75 us each."""
+_MOST_SKIPPED = 1 << 17
+"""Lines that may be skipped, which take as long, and of which a trace has few."""
+_CUT = "cut it (head, --cpu), or count in the kernel (hist:keys=r0.hex)"
+_GREP = "keep the lines of calls alone (grep kvm_hvc_arm64), cut the file, or count in the kernel"
+_SEE = "see whether the file is what a tracer wrote, or keep the lines of calls (grep kvm_hvc_arm64)"
 
 
 def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Counts:
@@ -115,7 +141,7 @@ class _Reading:
         self.time_ns, self.line = array("q"), array("q")
         self.cpu, self.pid, self.imm = array("i"), array("i"), array("I")
         self.pc, self.r0 = array("Q"), array("Q")
-        self.tasks: dict[tuple[str, str], tuple[Task, str] | None] = {}
+        self.seen = Seen()
         self.comms: dict[Task, None] = {}
         self.files: Counter[str] = Counter()
         self.other: Counter[str] = Counter()
@@ -129,10 +155,15 @@ class _Reading:
 
     def read(self, lines: Iterable[str]) -> Trace | Counts:
         """All lines, sorted into calls, other events, notices, and what is not understood."""
+        number = 0
         for number, ended in enumerate(lines, 1):
+            if number % _CHECKED_EVERY == 0:
+                self._check(number)
+            if ended == "\n":
+                continue
             line = plain(ended)
             is_whole = not self.has_ends or ended.endswith(("\n", "\r")) or len(ended) >= MAX_LINE
-            told = told_by(line, self.tasks)
+            told = told_by(line, self.seen)
             if not is_whole and _may_go_on(line) and (isinstance(told, Call) or (isinstance(told, Missing) and told.n)):
                 told = None
             if isinstance(told, Call):
@@ -145,7 +176,46 @@ class _Reading:
                 self._not_understood(line, number, is_whole=is_whole)
             else:
                 self._miss(told, line)
+        self._check(number)
         return self._result()
+
+    def _check(self, number: int) -> None:
+        """Refuses what is far beyond a trace, before it takes more memory or time.
+
+        Raises:
+            TraceError: more lines, tasks, or other names than limits allow.
+        """
+        if len(self.seen.tasks) > _MOST_NAMES:  # kept for speed; line numbers of grep -n make each one new
+            self.seen.tasks.clear()
+        n_name = max(len(self.comms), len(self.other), len(self.files), len(self.last))
+        for n, most, what, to_do in (
+            (number, MOST_LINES, "lines", _CUT),
+            (n_name, _MOST_NAMES, "tasks, events or files by name", TOO_MANY),
+            (self.seen.n_rare, _MOST_RARE, "lines in rare forms, which take long to read", _GREP),
+            (self.n_skipped, _MOST_SKIPPED, "lines that are not understood", _SEE),
+            (self.counted.has_too_many(), 0, "counts than a map or a histogram of function ids has", TOO_MANY),
+        ):
+            if n > most:
+                much = f"more than {most} {what}" if most else f"more {what}"
+                message = f"{self.where}:{number}: {much}; {to_do}"
+                raise TraceError(message)
+
+    def _check_calls(self) -> None:
+        """Refuses calls of which no table can be made.
+
+        Raises:
+            TraceError: more functions, or functions by task, than limits allow.
+        """
+        func_ids = np.array(self.r0, np.uint64) & np.uint64(LAST_U32)
+        called = np.unique((func_ids << np.uint64(16)) | np.array(self.imm, np.uint64))
+        n_task = len(np.unique(np.array(self.pid, np.int32)))
+        if len(called) > _MOST_NAMES or len(called) * n_task > _MOST_CELLS:
+            many = f"{number_of(len(called), 'function')} called by {number_of(n_task, 'task')}"
+            message = (
+                f"{self.where}: {many}: more than {_MOST_NAMES} functions, or {_MOST_CELLS} of one with the other; "
+                f"{TOO_MANY}"
+            )
+            raise TraceError(message)
 
     def _leave(self, kind: str, who: Who | None) -> None:
         """Counts an exit; of one to the VMM with a call, the function is that of the HVC before it on its vCPU."""
@@ -215,9 +285,10 @@ class _Reading:
         if self.counted:
             message = f"{self.where}: it has both single calls and counts of calls; give them as two files"
             raise TraceError(message)
-        comm: dict[int, tuple[str, ...]] = {}
+        self._check_calls()
+        names: dict[int, list[str]] = {}
         for name, pid in self.comms:
-            comm[pid] = (*comm.get(pid, ()), name) if name or pid >= 0 else comm.get(pid, ())
+            names.setdefault(pid, []).extend([name] if name or pid >= 0 else [])
         return Trace(
             name=self.name,
             time_ns=np.array(self.time_ns, np.int64) if self.has_times else np.zeros(len(self.line), np.int64),
@@ -227,7 +298,7 @@ class _Reading:
             r0=np.array(self.r0, np.uint64),
             imm=np.array(self.imm, np.uint32),
             line=np.array(self.line, np.int64),
-            comm=comm,
+            comm={pid: tuple(its) for pid, its in names.items()},
             n_other_event=self.other.total(),
             n_lost=self.n_lost,
             is_lost_least=self.is_lost_least or 0 < self.n_lost_samples != self.n_lost_records > 0,

@@ -336,3 +336,9 @@ def test_several_ids_are_explained_in_the_order_asked_for() -> None:
     assert repr(told) == "Explanations(0x6030000000160000, 0xC6000001, 0x86000001)"
     assert repr(explain("PTP")) == "Explanation(0x86000001: VENDOR_HYP_PTP)"
     assert len(repr(explain([1] * 1000))) <= 200
+
+
+@pytest.mark.parametrize("text", ["\u0663", "0x\u0663", "\uff13"])
+def test_a_number_has_the_digits_that_tools_print(text: str) -> None:
+    with pytest.raises(InputError):
+        explain(text)

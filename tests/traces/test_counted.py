@@ -266,3 +266,41 @@ def test_a_text_without_single_calls_is_named(tmp_path: Path, text: str, says: s
         return
     with pytest.raises(TraceError, match=says):
         read_trace(path, lenient=lenient)
+
+
+LAST = (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        f'{{"type":"map","data":{{"@":{{"0x84000000":{LAST},"0x84000001":{LAST}}}}}}}',
+        f'{{"type":"map","data":{{"@":{{"0x84000001":5,"0x84000002":{LAST}}}}}}}',
+        f"@[0x84000001]: {LAST}",
+        "\n".join(f"@[{0x8400_0001 + k}]: {(1 << 53) - 9}" for k in range(2)),
+    ],
+)
+def test_a_row_of_impossible_counts_is_left_out_whole(tmp_path: Path, rows: str) -> None:
+    read = counts(tmp_path, "@[0x84000000]: 5\n" + rows + "\n", lenient=True)
+    assert read.n_skipped == 1
+    assert read.func_id[-1] == 0x8400_0000
+    assert 5 <= read.total < 1 << 53
+    with pytest.raises(TraceError, match="damaged row of counts"):
+        counts(tmp_path, "@[0x84000000]: 5\n" + rows + "\n")
+
+
+def test_a_loss_of_thousands_of_digits_has_no_number(tmp_path: Path) -> None:
+    lost = f'{{"type":"lost_events","count":{"9" * 4300}}}\n' * 2
+    read = counts(tmp_path, MAP + lost)
+    assert read.n_lost == 0
+    assert read.is_lost_least
+    assert str(read)
+
+
+def test_more_counts_than_a_map_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f"@[{0x8400_0000 + k}]: 1\n" for k in range(9000))
+    with pytest.raises(TraceError, match=r"counts more than 8192 functions; see whether"):
+        counts(tmp_path, rows)
+    monkeypatch.setattr("fastsmc.traces.counted._MOST_KEYS", 8000)
+    with pytest.raises(TraceError, match=r"8192: more counts than a map .* has; see whether"):
+        counts(tmp_path, rows)
