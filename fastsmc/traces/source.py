@@ -24,7 +24,6 @@ BINARY = {
     b"PERFFILE": ("a binary perf.data of 2009 or older", "perf script -i {}"),
     b"\xc1\x1f\xfc\xc1": ("a binary stream in the Common Trace Format", "babeltrace2 FOLDER"),
     b"\x04\x22\x4d\x18": ("compressed with lz4", "lz4 -dc {}"),
-    b"PK\x03\x04": ("a zip archive", "unzip -p {}"),
     b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", "7z x -so {}"),
     b"\x7fELF": ("a program", ""),
     b"\x89PNG": ("a picture", ""),

@@ -122,7 +122,7 @@ def zipped() -> bytes:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (zipped(), "zip archive.*unzip -p "),
+        (zipped(), "is a zip archive.*unpack it"),
         (b"\x04\x22\x4d\x18" + bytes(20), "lz4 -dc"),
         (b"\xc1\x1f\xfc\xc1" + bytes(20), "babeltrace2"),
         (bytes(257) + b"ustar" + bytes(300), "tar -xOf"),
