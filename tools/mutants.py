@@ -323,7 +323,7 @@ MUTANTS = [
     ),
     *in_file(
         "traces/counted.py",
-        ("all(n >= 0 and self._add(name, keys, n)", "all(self._add(name, keys, n)"),
+        ("return 0 <= n < _MOST and self._n_call + n < _MOST", "return n < _MOST and self._n_call + n < _MOST"),
         ("        if keys in counts:", "        if keys in counts and n != counts[keys]:"),
     ),
     *in_file(

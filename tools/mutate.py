@@ -44,6 +44,7 @@ ROOMS = (
         "test_checks.py",
         "facts",
         "files",
+        "disk",
         "reference",
         "test_vm.py",
         "test_kernels.py",

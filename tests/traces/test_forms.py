@@ -335,3 +335,18 @@ def test_a_count_of_uniq_is_not_taken_for_a_thread(form: str) -> None:
 def test_a_call_cut_within_its_body_is_damaged_and_not_without_its_fields() -> None:
     with pytest.raises(TraceError, match="<text>:1: damaged kvm_hvc_arm64 line"):
         parse_trace([FULL["perf"][:-40], FULL["perf"]])
+
+
+CALL = "init    85 [000]     5.329998: kvm:kvm_hvc_arm64: HVC at 0x40 (r0: 0x84000000, imm: 0x0)"
+
+
+@pytest.mark.parametrize(
+    ("records", "samples", "n", "is_least"),
+    [(42, 42, 42, False), (42, 0, 42, False), (0, 7, 7, False), (40, 42, 42, True)],
+)
+def test_a_loss_that_perf_tells_twice_is_counted_once(records: int, samples: int, n: int, is_least: bool) -> None:
+    """By the buffer that was full, and by the event whose samples did not fit."""
+    told = [f"  qemu   85 [000]  5.1: PERF_RECORD_LOST lost {records}"] * bool(records)
+    told += [f"  qemu   85 [000]  5.2: PERF_RECORD_LOST_SAMPLES lost {samples}  (BPF)"] * bool(samples)
+    read = parse_trace("\n".join([CALL, *told]) + "\n")
+    assert (read.n_lost, read.is_lost_least) == (n, is_least)

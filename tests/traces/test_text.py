@@ -397,15 +397,3 @@ def test_a_trace_says_what_it_holds_as_text_as_json_and_in_one_line() -> None:
     assert str(read).splitlines()[-1] == last
     assert "2 calls, 3 lost, 1 line skipped (0 calls)" in repr(read)
     assert len(repr(read)) <= 200
-
-
-@pytest.mark.parametrize(
-    ("records", "samples", "n", "is_least"),
-    [(42, 42, 42, False), (42, 0, 42, False), (0, 7, 7, False), (40, 42, 42, True)],
-)
-def test_a_loss_that_perf_tells_twice_is_counted_once(records: int, samples: int, n: int, is_least: bool) -> None:
-    """By the buffer that was full, and by the event whose samples did not fit."""
-    told = [f"  qemu   85 [000]  5.1: PERF_RECORD_LOST lost {records}"] * bool(records)
-    told += [f"  qemu   85 [000]  5.2: PERF_RECORD_LOST_SAMPLES lost {samples}  (BPF)"] * bool(samples)
-    read = parse_trace("\n".join([LINE, *told]) + "\n")
-    assert (read.n_lost, read.is_lost_least) == (n, is_least)
