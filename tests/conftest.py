@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +22,10 @@ os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
 for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
 os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and so would be what a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The first example includes compiling the kernel, which is over any deadline.
 settings.register_profile("soak", deadline=None, max_examples=FULL)

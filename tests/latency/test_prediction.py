@@ -56,7 +56,11 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+LONG = pytest.mark.soak("seven shapes; make test has two")
+QUICK = ("many VMs side by side", "shared cores")
+
+
+@pytest.mark.parametrize("shape", [name if name in QUICK else pytest.param(name, marks=LONG) for name in SHAPES])
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.soak("two threads; make test has one"))])
 def test_the_predicted_peak_is_near_the_measured_one(shape: str, threads: int) -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])

@@ -11,10 +11,12 @@ HEAVY = {"llvmlite", "matplotlib", "numba", "pandas", "scipy", "xarray"}
 
 IMPORT = "import fastsmc"
 HELP = """
-import contextlib, io, runpy
+import contextlib, io
+import fastsmc.cli.start  # whose own end is the end of the process
+from fastsmc.cli.app import main
 sys.argv = ["fastsmc", "--help"]
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
-    runpy.run_module("fastsmc", run_name="__main__", alter_sys=True)
+    main()
 """
 
 
