@@ -23,7 +23,7 @@ for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
 os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
 
-# A shell without job control starts what runs in the background with Ctrl-C ignored, and so would be what a test starts.
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it to programs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

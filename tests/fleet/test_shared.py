@@ -302,7 +302,7 @@ writer = threading.Thread(target=write)
 writer.start()
 done = [0, 0]
 try:
-    while sum(done) < 1500 or (not done[1] and sum(done) < 100_000):
+    while sum(done) < 600 or (not done[1] and sum(done) < 100_000):
         try:
             run()
             done[0] += 1
@@ -312,7 +312,7 @@ try:
 finally:
     ended.set()
     writer.join()
-print(sum(done) >= 1500, done[1] > 0)
+print(sum(done) >= 600, done[1] > 0)
 """
 
 
