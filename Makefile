@@ -29,7 +29,6 @@ test: lint  ## what has to pass before a commit, in minutes: lint, tests, doc ex
 soak: $(VENV)/.installed-test  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal -m soak $(ARGS)
 
-	@$(MAKE) lowest newest
 
 # What depends on other packages or on Python itself, a part of it, in minutes; ARGS names other tests, ARGS=tests all.
 COMPANIONS := $(addprefix tests/,calls cli/test_app.py cli/test_migrate_check.py cli/test_simulate.py \
