@@ -156,7 +156,7 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     if text in profiles():
         return _read(_FOLDER / f"{text}.toml", text, text)
     path = Path(text)
-    if path.suffix != ".toml" and not path.is_file():
+    if path.suffix != ".toml" and not os.path.isfile(path):  # noqa: PTH113 - a name too long is no file
         message = f"no profile is called {text!r}: {meant(text, list(profiles()))} (or give a path that ends in .toml)"
         raise InputError(message)
     return _read(path, path.stem, text)

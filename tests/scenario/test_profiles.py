@@ -158,3 +158,8 @@ def test_figures_are_the_fields_that_end_in_ns() -> None:
     assert FIGURES == (
         "trap_ns", "denied_ns", "handled_ns", "fast_path_ns", "filter_ns", "round_trip_ns", "vmm_service_ns",
     )  # fmt: skip
+
+
+def test_a_name_too_long_for_a_file_is_no_profile() -> None:
+    with pytest.raises(InputError, match="no profile is called"):
+        load_profile("x" * 5000)
