@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,7 +81,7 @@ def _output_failed(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         return 0
     try:
-        os.getcwd()  # noqa: PTH109
+        Path.cwd()
     except OSError:
         _say("fastsmc: the current folder was deleted: change to one that exists")
         return 3

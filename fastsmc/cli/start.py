@@ -95,6 +95,6 @@ def _open_missing_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:  # or what is printed there would go to standard output
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open to the end, and pathlib is not imported yet
     if sys.stdin is None:
-        sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123
+        sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123 - as above

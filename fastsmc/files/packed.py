@@ -84,7 +84,7 @@ class _Zstd:
             raise Refused(msg) from None
         self._failed: type[Exception] = zstandard.ZstdError
         self._unpack: Any = zstandard.ZstdDecompressor(max_window_size=XZ_MEMORY_BYTES).decompressobj()
-        self._left, self._out = b"", b""
+        self._given, self._at, self._out = b"", 0, b""
 
     @property
     def eof(self) -> bool:
@@ -92,16 +92,18 @@ class _Zstd:
 
     @property
     def needs_input(self) -> bool:
-        return not self._left and not self._out
+        return self._at >= len(self._given) and not self._out
 
     @property
     def unused_data(self) -> bytes:
-        return cast(bytes, self._unpack.unused_data) + self._left
+        return cast(bytes, self._unpack.unused_data) + self._given[self._at :]
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        self._left += data
+        if data:
+            self._given, self._at = self._given[self._at :] + data, 0
         if not self._out and not self._unpack.eof:
-            piece, self._left = self._left[:_ZSTD_PIECE], self._left[_ZSTD_PIECE:]
+            piece = self._given[self._at : self._at + _ZSTD_PIECE]
+            self._at += len(piece)
             try:
                 self._out = self._unpack.decompress(piece)
             except self._failed as error:

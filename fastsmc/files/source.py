@@ -27,7 +27,7 @@ class Source:
     Attributes:
         head: the first bytes of the content, at most HEAD, which `read` gives once more.
         packing: how the file is packed: gzip, xz, lzma, bzip2, zstd, or "".
-        kind: what it is taken for; a reader that has seen the head may know better.
+        kind: what it is taken for, whose limit holds.
     """
 
     def __init__(self, raw: Readable, kind: Kind, *, packed_kind: Kind | None = None) -> None:

@@ -8,7 +8,6 @@ Copies made before there was a list have none: of those it is not known whether 
 from __future__ import annotations
 
 import io
-import lzma
 import re
 from collections.abc import Container
 from pathlib import Path
@@ -16,6 +15,9 @@ from typing import Any
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError, RecordingError
+from fastsmc.files.limits import RECORDS
+from fastsmc.files.packed import Refused
+from fastsmc.files.source import Source
 from fastsmc.recordings.folder import PROBE, Recording
 
 _FILE = re.compile(r"[A-Za-z0-9_]{1,40}\.jsonl\.xz|payload-[A-Za-z0-9_+]{1,80}\.bin\.xz|" + re.escape(PROBE))
@@ -70,11 +72,11 @@ def amount(name: str, content: bytes) -> dict[str, int]:
         RecordingError: it cannot be unpacked.
     """
     try:
-        with lzma.open(io.BytesIO(content)) as unpacked:
-            if name.endswith(".bin.xz"):
-                return {"registers": int.from_bytes(unpacked.read(8), "little")}
-            n_line = sum(part.count(b"\n") for part in iter(lambda: unpacked.read(_CHUNK), b""))
-    except (lzma.LZMAError, EOFError) as error:
+        unpacked = Source(io.BytesIO(content), RECORDS)
+        if name.endswith(".bin.xz"):
+            return {"registers": int.from_bytes(unpacked.head[:8], "little")}
+        n_line = sum(part.count(b"\n") for part in iter(lambda: unpacked.read(_CHUNK), b""))
+    except Refused as error:
         msg = f"{name}: cannot be read ({error}); is the file whole?"
         raise RecordingError(msg) from error
     return {"lines" if name == PROBE else "records": n_line}

@@ -149,7 +149,7 @@ class _Reading:
         self.last: dict[Who, int] = {}
         self.forwarded: Counter[int] = Counter()
         self.n_lost_records = self.n_lost_samples = self.n_skipped = self.n_skipped_call = self.first_skipped_line = 0
-        self.has_times, self.is_lost_least = True, False
+        self.has_times, self.is_loss_untold = True, False
         self.counted, self.recognised = Counted(), Recognised()
         self._day_ns = self._last_ns = 0
 
@@ -229,13 +229,18 @@ class _Reading:
         """Events lost. One loss may be told twice, by its buffer and by its event; the larger sum has all of either."""
         return max(self.n_lost_records, self.n_lost_samples)
 
+    @property
+    def is_lost_least(self) -> bool:
+        """Whether more were lost than is told: a notice without a number, or two sums of which neither has all."""
+        return self.is_loss_untold or 0 < self.n_lost_samples != self.n_lost_records > 0
+
     def _miss(self, told: Missing, line: str) -> None:
         """Takes over what a line says that is no event."""
         if told.is_again:
             self.n_lost_samples += told.n
         else:
             self.n_lost_records += told.n
-        self.is_lost_least |= told.is_least
+        self.is_loss_untold |= told.is_least
         self.is_blank &= not line.strip()
         if line.startswith("#"):
             self.counted.notes(line)
@@ -301,7 +306,7 @@ class _Reading:
             comm={pid: tuple(its) for pid, its in names.items()},
             n_other_event=self.other.total(),
             n_lost=self.n_lost,
-            is_lost_least=self.is_lost_least or 0 < self.n_lost_samples != self.n_lost_records > 0,
+            is_lost_least=self.is_lost_least,
             n_skipped=self.n_skipped,
             first_skipped_line=self.first_skipped_line,
             n_skipped_call=self.n_skipped_call,

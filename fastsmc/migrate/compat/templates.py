@@ -39,6 +39,8 @@ from fastsmc.reference.state import OK
 _NOT_LISTED = ("pauth_address_only", "el2")
 _TOLD = FEATURE_EL1_32BIT | FEATURE_PSCI_0_2 | FEATURE_PMU | FEATURE_SVE | FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC
 """vCPU features that a vCPU's registers show."""
+_PFR0, _LAST_AARCH32 = sysreg(3, 0, 0, 4, 0), 3
+"""ID_AA64PFR0_EL1, and the last CRm of the AArch32 ID registers."""
 
 
 def template_of(path: str | Path | None, by: VmmVersion) -> CpuTemplate | None:
@@ -178,9 +180,6 @@ def _heeded(reg: int, value: int | None, side: Side) -> int | None:
         if field.name in side.release.ignored_id_fields:
             value = value & ~field.mask | own & field.mask
     return value
-
-
-_PFR0, _LAST_AARCH32 = sysreg(3, 0, 0, 4, 0), 3
 
 
 def refusal(template: CpuTemplate, refused: Sequence[RegisterFate]) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from fastsmc.errors import InputError, RegisterFileError
+from fastsmc.errors import InputError
 from fastsmc.facts.register_spellings import register_spelled
-from fastsmc.migrate.read.limits import MAX_LINE, MAX_REGISTERS
-from fastsmc.migrate.read.lines import each_line, printable
+from fastsmc.migrate.read.lines import printable
+from fastsmc.migrate.read.log_lines import named
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
 from fastsmc.migrate.read.result import Format
 
@@ -50,7 +50,6 @@ _OTHER = re.compile(
     r"|Failed to load [\w./-]{1,60}:\w{1,60})",
     re.ASCII,
 )
-_MAX_TOLD = 40
 
 
 def is_ours(text: str) -> bool:
@@ -64,30 +63,14 @@ def read(text: str) -> NamedRegisters:
     Raises:
         RegisterFileError: more registers than a vCPU has.
     """
-    found: list[NamedRegister] = []
-    told: dict[str, None] = {}
-    n_skipped = 0
-    for number, line in each_line(text):
-        register = _register(line, number) if len(line) <= MAX_LINE else None
-        if register is not None:
-            if len(found) == MAX_REGISTERS:
-                msg = f"line {number}: more than {MAX_REGISTERS} registers are named"
-                raise RegisterFileError(msg)
-            found.append(register)
-        elif len(line) <= MAX_LINE and (sentence := _sentence(line)):
-            if len(told) < MAX_REGISTERS:
-                told[sentence] = None
-        else:
-            n_skipped += bool(line.strip())
-    sentences = list(told)[:_MAX_TOLD]
-    sentences += [f"and {len(told) - _MAX_TOLD} other sentences"] * (len(told) > _MAX_TOLD)
-    if not found:
-        sentences.append(
-            "No register is named: QEMU names the one that KVM refused since 10.2, and those that differ since 11.1."
-        )
-    if n_skipped:
-        sentences.append(f"{n_skipped} other lines are passed over.")
-    return NamedRegisters("", Format.QEMU_LOG, "a log of QEMU", tuple(found), tuple(sentences))
+    return named(
+        text,
+        Format.QEMU_LOG,
+        "a log of QEMU",
+        register_of=_register,
+        sentence_of=_sentence,
+        without="No register is named: QEMU names one that KVM refused since 10.2, and those that differ since 11.1.",
+    )
 
 
 def _sentence(line: str) -> str:

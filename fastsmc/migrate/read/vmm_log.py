@@ -13,8 +13,8 @@ from typing import Any
 
 from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import ARCH_ARM64
-from fastsmc.migrate.read.limits import MAX_LINE, MAX_REGISTERS
-from fastsmc.migrate.read.lines import each_line, printable
+from fastsmc.migrate.read.lines import printable
+from fastsmc.migrate.read.log_lines import named
 from fastsmc.migrate.read.naming import NamedRegister, NamedRegisters
 from fastsmc.migrate.read.qemu_log import register_meant
 from fastsmc.migrate.read.result import Format
@@ -41,7 +41,6 @@ _MARK = re.compile(
     r"|Failed to get V\d|GetAarchCoreRegister\(|KVM_ARM_VCPU_PMU_V3 bit set",
     re.ASCII,
 )
-_MAX_TOLD = 40
 
 
 def is_ours(text: str) -> bool:
@@ -73,27 +72,19 @@ def read(text: str) -> NamedRegisters:
     Raises:
         RegisterFileError: more registers than a vCPU has.
     """
-    found: list[NamedRegister] = []
-    told: list[str] = []
-    n_skipped = 0
-    for number, line in each_line(text):
-        register = _register(line, number) if len(line) <= MAX_LINE else None
-        if register is not None:
-            if len(found) == MAX_REGISTERS:
-                msg = f"line {number}: more than {MAX_REGISTERS} registers are named"
-                raise RegisterFileError(msg)
-            found.append(register)
-        elif len(line) <= MAX_LINE and (other := _OTHER.search(line)):
-            told.append(f"The VMM: {printable(other[0].strip())}")
-        else:
-            n_skipped += bool(line.strip())
-    told = list(dict.fromkeys(told))
-    told = told[:_MAX_TOLD] + [f"and {len(told) - _MAX_TOLD} other sentences"] * (len(told) > _MAX_TOLD)
-    if not found:
-        told.append("No register is named: Firecracker names it from 1.4 on, Cloud Hypervisor never does.")
-    if n_skipped:
-        told.append(f"{n_skipped} other lines are passed over.")
-    return NamedRegisters("", Format.VMM_LOG, "a VMM's word about a restore that failed", tuple(found), tuple(told))
+    return named(
+        text,
+        Format.VMM_LOG,
+        "a VMM's word about a restore that failed",
+        register_of=_register,
+        sentence_of=_sentence,
+        without="No register is named: Firecracker names it from 1.4 on, Cloud Hypervisor never does.",
+    )
+
+
+def _sentence(line: str) -> str:
+    other = _OTHER.search(line)
+    return f"The VMM: {printable(other[0].strip())}" if other else ""
 
 
 def _register(line: str, number: int) -> NamedRegister | None:
