@@ -165,6 +165,14 @@ MUTANTS = [
         ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)"),
         ("return builder.and_(begins, wanted)", "return wanted"),
         ("builder.and_(address, ir.Constant(I64, 63))", "builder.and_(address, ir.Constant(I64, 31))"),
+        (
+            'builder.icmp_unsigned("<", group, most), group, most',
+            'builder.icmp_unsigned("<", group, most), group, group',
+        ),
+        (
+            'builder.icmp_unsigned("<", these, most), these, most',
+            'builder.icmp_unsigned("<", these, most), these, these',
+        ),
     ),
     *in_file(
         "dispatcher/kernels/blocks.py",
@@ -184,12 +192,19 @@ MUTANTS = [
         ("place = u64(min(step, verdicts.size - STEP))", "place = u64(step)"),
     ),
     *in_file(
+        "dispatcher/kernels/search.py",
+        ("min(group_of(vcpu, groups.by), u64(groups.row.size - 1))", "group_of(vcpu, groups.by)"),
+    ),
+    *in_file(
         "dispatcher/kernels/wide.py",
         ("is_folded, asks, n = is_one and not coded,", "is_folded, asks, n = is_one,"),
         ("    if run_of_group[low] != run_of_group[high]:\n                return False\n", "    pass\n"),
         ("n_vcpu <= N_BIT_VCPU", "n_vcpu <= N_BIT_VCPU + 1"),
         ("        if step:\n            bits_step", "        if step > STEP:\n            bits_step"),
         ("else CHUNK, len(spans) > 1", "else CHUNK, len(spans) > 2"),
+        ("        within_step(vcpu, u64(at), last, own", "        within_step(vcpu, u64(at), last + u64(1), own"),
+        ("start = min(first, code.size - STEP)", "start = first"),
+        ("own[first - start : end - start]", "own[: end - first]"),
     ),
     *in_file(
         "fleet/rows.py",

@@ -70,11 +70,19 @@ LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_ove
 """Files that take long, after the others."""
 COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
 """What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
-WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|blocks|answers_wide))\.py")
+WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|search|blocks|answers_wide))\.py")
 """What only a CPU with AVX-512 VBMI runs by itself."""
 STEERS_WIDE = re.compile(r"fastsmc/(kernels|dispatcher/decide|fleet/rows|fleet/bit_rows|calls/grouped)\.py")
 """What chooses the wide kernels or makes their tables: a mutant may be out of the reach of the portable kernels."""
-WIDE_FILES = ("tests/dispatcher/test_wide.py", "tests/calls/test_grouped.py", "tests/dispatcher/test_answers.py")
+WIDE_FILES = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "dispatcher/test_wide",
+        "dispatcher/test_wide_written",
+        "calls/test_grouped",
+        "dispatcher/test_answers",
+    )
+)
 """Which tests run the wide kernels, also where the CPU lacks their instructions."""
 ANYWHERE = ("-p", "tests.support.wide_anywhere", "-k", "not numba_told and not made_of_wide")
 """How they do: without the tests that ask for what the CPU itself has."""

@@ -14,7 +14,7 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.given import all_exist
 from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_blocks
-from fastsmc.dispatcher.kernels.wide import CHUNK, ROOM, STEP
+from fastsmc.dispatcher.kernels.wide import CHUNK, COUNTED, ROOM, STEP
 from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.rows import Rows
 from fastsmc.jit.cache_lines import empty_on_lines
@@ -39,6 +39,7 @@ class _Scratch(threading.local):
             empty_on_lines((3, ROOM), np.uint32),
         )
         self.span = np.empty((1, 2), np.uint64)
+        self.vcpu = empty_on_lines(8 * COUNTED, np.uint8)
 
 
 _scratch = _Scratch()
@@ -102,8 +103,9 @@ def decide_columns(
         return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, out)
     is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
+    own = _scratch.vcpu.view(columns[1].dtype)
     wide: Callable[..., int] = wide_decide
-    return wide(*columns, *rows.wide, vm_of_vcpu, counts, streams, spans, *_scratch.arrays, out)
+    return wide(*columns, *rows.wide, vm_of_vcpu, counts, streams, spans, *_scratch.arrays, own, out)
 
 
 def _decide_blocks(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from fastsmc.dispatcher.kernels.steps import ask_node
 from fastsmc.jit.compiled import inner_kernel
 from fastsmc.jit.simd import keys_below
 from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
-from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, decided, default_of, row_of
+from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, decided, default_of, group_of
 
 
 class Trees(NamedTuple):
@@ -32,6 +34,21 @@ class Searches(NamedTuple):
 
 
 @inner_kernel
+def group_within(vcpu: int | np.uint64, groups: Groups) -> np.uint64:
+    """A vCPU's group; the last one of a vCPU that the fleet lacks, so that no table is read beyond its end.
+
+    A caller's column is looked at first and read again where it is used, and another thread may have written to it.
+    """
+    return min(group_of(vcpu, groups.by), u64(groups.row.size - 1))
+
+
+@inner_kernel
+def row_within(vcpu: int | np.uint64, groups: Groups) -> np.uint32:
+    """A vCPU's row, or a row of the fleet where it lacks the vCPU."""
+    return u32(groups.row[group_within(vcpu, groups)])
+
+
+@inner_kernel
 def begin_search(searches: Searches, func_id: U32, vcpu: Index, row: U32, groups: Groups, trees: Trees) -> None:
     """Finds the leaf in which each search ends and prefetches it, so that it is in cache when `end_search` reads it.
 
@@ -42,7 +59,7 @@ def begin_search(searches: Searches, func_id: U32, vcpu: Index, row: U32, groups
     nodes = trees.nodes
     for j in range(listed.size):
         c = listed[j]
-        its_row = row[c] if row.size else row_of(vcpu[c], groups)
+        its_row = row[c] if row.size else row_within(vcpu[c], groups)
         search = trees.search_of_row[its_row]
         node[j] = u32(search >> u64(8))
         ids[j] = func_id[c]

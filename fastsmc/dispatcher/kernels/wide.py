@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.dispatcher.kernels.search import Searches, Trees, begin_search, end_search
+from fastsmc.dispatcher.kernels.search import Searches, Trees, begin_search, end_search, group_within, row_within
 from fastsmc.dispatcher.kernels.steps import (
     N_TOGETHER,
     allow_step,
@@ -26,17 +26,20 @@ from fastsmc.dispatcher.kernels.steps import (
     mixed_step,
     row_step,
     small_step,
+    within_step,
 )
 from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
 from fastsmc.jit.simd import extremes_64, finish_streams, store_word
 from fastsmc.jit.simd_wide import list_bits
 from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
-from fastsmc.kernels import N_BIT_VCPU, Division, Groups, group_of, plane_of, row_of
+from fastsmc.kernels import N_BIT_VCPU, Division, Groups, group_of, plane_of
 
 STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192
 """Calls of a pass, so few that their ids, vCPUs, rows, classes and verdicts stay in or near L1. A pass that searches
 for ids takes LONG_CHUNK calls, because the time that its first searches wait is then shared by more."""
+COUNTED = 512
+"""Calls that are counted at a time."""
 ROOM = LONG_CHUNK + 2 * STEP
 """Elements of a row of scratch."""
 
@@ -86,6 +89,7 @@ class Room(NamedTuple):
     folded: U8
     bit_row: U8
     row: U32
+    vcpu: Index
     searches: Searches
 
 
@@ -133,7 +137,7 @@ def rows_of(vcpu: Index, conduit: U8, groups: Groups, n_row: np.uint32, out: U32
     unsigned[n_call], uint8[n_call or 0 = all HVC] -> uint32[n_call].
     """
     for c in range(vcpu.size):
-        out[c] = groups.row[group_of(vcpu[c], groups.by)]
+        out[c] = row_within(vcpu[c], groups)
     for c in range(conduit.size):
         out[c] += n_row * u32(plane_of(conduit[c]))
 
@@ -193,14 +197,14 @@ def by_runs(vcpu: Index, is_one: bool, groups: Groups, run_of_group: U32, classe
     for step in range(0, vcpu.size, STEP):
         at = u64(min(step, vcpu.size - STEP))
         if not is_one:
-            run = run_of_group[group_of(vcpu[at], groups.by)]
-            if run != run_of_group[group_of(vcpu[at + u64(STEP - 1)], groups.by)]:
+            run = run_of_group[group_within(vcpu[at], groups)]
+            if run != run_of_group[group_within(vcpu[at + u64(STEP - 1)], groups)]:
                 return False
             both = extremes_64(vcpu, at)
-            low, high = group_of(both & u64(0xFFFF_FFFF), groups.by), group_of(both >> u64(32), groups.by)
+            low, high = group_within(both & u64(0xFFFF_FFFF), groups), group_within(both >> u64(32), groups)
             if run_of_group[low] != run_of_group[high]:
                 return False
-        row_step(classes, at, verdict, row_of(vcpu[at], groups), out)
+        row_step(classes, at, verdict, row_within(vcpu[at], groups), out)
     return True
 
 
@@ -229,7 +233,7 @@ def by_bits(func_id: U32, vcpu: Index, bit_groups: Groups, classes: U8, bits: U8
         at = u64(min(step, out.size - STEP))
         ask_soon(func_id, at)
         ask_soon(vcpu, at)
-        group_step(vcpu, at, bit_groups.by.magic, bit_groups.by.shift, group)
+        group_step(vcpu, at, bit_groups.by.magic, bit_groups.by.shift, u32(bit_groups.row.size - 1), group)
         for first in range(0, STEP, 8):
             word = u64(0)
             for j in range(8):
@@ -242,20 +246,31 @@ def by_bits(func_id: U32, vcpu: Index, bit_groups: Groups, classes: U8, bits: U8
 
 
 @inner_kernel
-def count(code: U8, vcpu: Index, vm_of_vcpu: Index, counts: U32) -> None:
-    """Adds calls to their cells; counts of one VM are those of all.
+def count(code: U8, vcpu: Index, n_again: int, vm_of_vcpu: Index, own: Index, counts: U32) -> None:
+    """Adds calls from number `n_again` on to their cells; counts of one VM are those of all.
 
-    uint8[n_call], unsigned[n_call], uint32[n_vcpu] -> uint32[n_vm or 1, N_CODE], added to.
+    uint8[n_call], unsigned[n_call of at least 64], uint32[n_vcpu], scratch unsigned[COUNTED] -> uint32[n_vm or 1,
+    N_CODE], added to.
     """
     if len(counts) == 1:
-        for c in range(code.size):
-            counts[0, code[c]] += u32(1)
-    elif len(counts) == vm_of_vcpu.size:  # a vCPU each: a load less, 1.3x of this loop
-        for c in range(code.size):
-            counts[vcpu[c], code[c]] += u32(1)
-    else:
-        for c in range(code.size):
-            counts[vm_of_vcpu[vcpu[c]], code[c]] += u32(1)
+        its_code = code[n_again:]
+        for c in range(its_code.size):
+            counts[0, its_code[c]] += u32(1)
+        return
+    last = u64(vm_of_vcpu.size - 1)
+    for first in range(n_again, code.size, COUNTED):
+        start = min(first, code.size - STEP)
+        end = min(start + COUNTED, code.size)
+        for step in range(start, end, STEP):  # compared in the loops below, they would take an eighth longer
+            at = min(step, end - STEP)
+            within_step(vcpu, u64(at), last, own, u64(at - start))
+        its_code, its_vcpu = code[first:end], own[first - start : end - start]
+        if len(counts) == vm_of_vcpu.size:  # a vCPU each: a load less, 1.3x of this loop
+            for c in range(its_code.size):
+                counts[its_vcpu[c], its_code[c]] += u32(1)
+        else:
+            for c in range(its_code.size):
+                counts[vm_of_vcpu[its_vcpu[c]], its_code[c]] += u32(1)
 
 
 @inlined_kernel
@@ -313,8 +328,8 @@ def decide_chunk(
     if n:
         end_search(begun, tables.lookup, trees.nodes, calls.out, room.code)
     if coded:
-        again, end = calls.n_again, calls.out.size
-        count(room.code[again:end], calls.vcpu[again:], counter.vm_of_vcpu, counter.counts)
+        code = room.code[: calls.out.size]
+        count(code, calls.vcpu, calls.n_again, counter.vm_of_vcpu, room.vcpu, counter.counts)
     return asks
 
 
@@ -346,6 +361,7 @@ def decide(
     scratch8: U8,
     scratch16: U16,
     scratch32: U32,
+    own: Index,
     out: U8,
 ) -> int:
     """The verdict of every call of at least 64, arguments not looked at; how many were decided before a bad vCPU.
@@ -354,14 +370,15 @@ def decide(
 
     As `kernels.decide` has it, with all of rows.Rows; whether verdicts are better written around the caches; scratch:
     uint64[n_chunk or 1, 2], with one of each chunk if all vCPUs are to be looked at before the first verdict is
-    written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM] -> uint8[n_call].
+    written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM], unsigned[COUNTED] of the type of
+    `vcpu` -> uint8[n_call].
     """
     by = Division(magic, magic_shift)
     rows = RowIndex(Groups(by, row_of_group), run_of_group, Groups(by, bit_row_of_group))
     tables = RowTables(n_row, multiplier, lookup, verdict, packed, byte_bits, bit_row)
     trees, counter = Trees(search_of_row, depth, nodes), Counter(vm_of_vcpu, counts)
     searches = Searches(scratch16, scratch32[1], scratch32[2], scratch8[2])
-    room = Room(scratch8[0], scratch8[1], scratch8[4], scratch8[3], scratch32[0], searches)
+    room = Room(scratch8[0], scratch8[1], scratch8[4], scratch8[3], scratch32[0], own, searches)
     chunk, looks_first = LONG_CHUNK if depth > 0 else CHUNK, len(spans) > 1
     may_stream = streams and not (len(counts) > 0 or depth > 0)  # or verdicts are read or written again
     asks = func_id.size < 0  # false, but not by its type, which would compile `classes_of` twice
