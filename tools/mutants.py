@@ -165,8 +165,6 @@ MUTANTS = [
         ("const(0x3F00_FFE0, 16, I32)", "const(0x3F00_FFF0, 16, I32)"),
         ("return builder.and_(begins, wanted)", "return wanted"),
         ("builder.and_(address, ir.Constant(I64, 63))", "builder.and_(address, ir.Constant(I64, 31))"),
-        ('"<", group, most), group, most', '"<", group, most), group, group'),
-        ('"<", these, most), these, most', '"<", these, most), these, these'),
     ),
     *in_file(
         "dispatcher/kernels/blocks.py",
@@ -184,6 +182,11 @@ MUTANTS = [
         ("while block_first[its_block] > start:", "while block_first[its_block] > end:"),
         ("its_block, start, end, groups", "block, start, end, groups"),
         ("place = u64(min(step, verdicts.size - STEP))", "place = u64(step)"),
+    ),
+    *in_file(
+        "dispatcher/kernels/vcpu_steps.py",
+        ('"<", group, most), group, most', '"<", group, most), group, group'),
+        ('"<", these, most), these, most', '"<", these, most), these, these'),
     ),
     *in_file(
         "dispatcher/kernels/search.py",

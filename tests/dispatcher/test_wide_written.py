@@ -16,7 +16,7 @@ if not HAS_WIDE:
     pytest.skip("this CPU has no AVX-512 VBMI, or Numba was told not to use it", allow_module_level=True)
 
 from fastsmc.dispatcher.kernels.search import row_within
-from fastsmc.dispatcher.kernels.steps import group_step
+from fastsmc.dispatcher.kernels.vcpu_steps import group_step
 from fastsmc.dispatcher.kernels.wide import COUNTED, STEP, by_runs, count, rows_of
 
 N_VCPU, PER_VM, N_CALL = 3000, 4, 2000

@@ -22,12 +22,11 @@ from fastsmc.dispatcher.kernels.steps import (
     class_steps,
     code_step,
     fold_row,
-    group_step,
     mixed_step,
     row_step,
     small_step,
-    within_step,
 )
+from fastsmc.dispatcher.kernels.vcpu_steps import group_step, within_step
 from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
 from fastsmc.jit.simd import extremes_64, finish_streams, store_word
 from fastsmc.jit.simd_wide import list_bits
