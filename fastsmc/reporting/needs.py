@@ -124,14 +124,14 @@ def _holds(values: NDArray[np.generic], needed: str) -> bool:
         return values.dtype.kind == ("U" if needed == TEXT else "b")
     if values.dtype.kind not in ("i" if needed == COUNT else "if"):
         return False
-    least = values.min()
+    least = values.min() if values.size else -1
     return bool(least > 0 if needed == ABOVE_0 else least >= (1 if needed == COUNT else 0))
 
 
 def _check_rows(name: str, table: Table, keys: tuple[str, ...]) -> None:
     columns = {key: table[key].tolist() for key in keys}
     rows = set(zip(*columns.values(), strict=True))
-    if len(rows) < len(table):
+    if len(rows) < table.n_row:
         msg = f"table {name}: two rows have the same {', '.join(keys)}"
         raise ResultFileError(msg)
     if name not in _GRIDS:

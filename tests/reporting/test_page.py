@@ -23,7 +23,8 @@ from fastsmc.errors import ResultFileError
 from fastsmc.reporting import page as pages
 from fastsmc.reporting import style
 from fastsmc.reporting.needs import NEEDS, check
-from fastsmc.results.files import load, save, to_csv, to_json
+from fastsmc.results.export import to_csv
+from fastsmc.results.files import load, save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from fastsmc.traces.text import traced_calls as read_trace
@@ -309,7 +310,7 @@ def test_every_column_that_is_drawn_is_asked_for(run: Run) -> None:
 def test_a_column_of_another_type_or_below_zero_is_named(run: Run) -> None:
     for table, columns in NEEDS.items():
         for column in columns:
-            other = Column.of(["zz" if run[table][column].dtype.kind != "U" else True] * len(run[table]))
+            other = Column.of(["zz" if run[table][column].dtype.kind != "U" else True] * run[table].n_row)
             wrong = replace(run, tables={**run.tables, table: Table("", {**run[table].columns, column: other})})
             with pytest.raises(ResultFileError, match=f"table {table}, column {column}: it must hold"):
                 check(wrong)
