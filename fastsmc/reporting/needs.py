@@ -108,6 +108,9 @@ def check(run: Run) -> None:
         if name in STUDY_NEEDS and not has_study:
             continue
         table = run[name]
+        if not table.n_row:
+            msg = f"table {name} has no rows"
+            raise ResultFileError(msg)
         for column, needed in columns.items():
             if column not in table.columns:
                 msg = f"table {name} has no column {column!r}; it has {few(table.columns)}"
@@ -124,7 +127,7 @@ def _holds(values: NDArray[np.generic], needed: str) -> bool:
         return values.dtype.kind == ("U" if needed == TEXT else "b")
     if values.dtype.kind not in ("i" if needed == COUNT else "if"):
         return False
-    least = values.min() if values.size else -1
+    least = values.min()
     return bool(least > 0 if needed == ABOVE_0 else least >= (1 if needed == COUNT else 0))
 
 

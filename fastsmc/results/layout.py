@@ -7,12 +7,10 @@ coloured, so the same bytes go to a terminal, a file and a pipe.
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastsmc.results.headings import cell, heading, kinds_line
@@ -96,9 +94,12 @@ def drawn(heads: Sequence[Head], rows: Sequence[Sequence[object]], *, columns: i
     ]
     lines: list[str] = []
     for block in _blocks(heads, needs, limit):
+        chosen = [heads[at] for at in block]
+        widths = _widths(chosen, [needs[at] for at in block], limit)
         lines += [""] * bool(lines)
-        lines += _block([heads[at] for at in block], [[row[at] for at in block] for row in texts],
-                        [needs[at] for at in block], limit)  # fmt: skip
+        lines += _row([head.title for head in chosen], chosen, widths, is_head=True)
+        for row in texts:
+            lines += _row([row[at] for at in block], chosen, widths)
     return lines
 
 
@@ -120,7 +121,10 @@ def _blocks(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[l
     least = [_least(head, need) + _GAP for head, need in zip(heads, needs, strict=True)]
     if sum(least) - _GAP <= limit:
         return [list(range(len(heads)))]
-    names = [at for at, head in enumerate(heads) if head.names_row] or [0]
+    names: list[int] = []
+    for at in [at for at, head in enumerate(heads) if head.names_row] or [0]:
+        if not names or sum(least[name] for name in [*names, at]) <= limit // 2:
+            names.append(at)
     blocks, used = [names[:]], sum(least[at] for at in names)
     taken = used
     for at in range(len(heads)):
@@ -134,28 +138,49 @@ def _blocks(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[l
     return [sorted(block) for block in blocks]
 
 
-def _block(heads: Sequence[Head], rows: Sequence[Sequence[str]], needs: Sequence[_Need], limit: int) -> list[str]:
-    from rich.console import Console
-    from rich.table import Table as Drawing
-    from rich.text import Text
+def _widths(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[int]:
+    """Columns of each: what it needs where all have room, else the least, and of what is left the texts their part."""
+    whole = [max(need.title, need.cell) for need in needs]
+    room = limit - _GAP * (len(heads) - 1)
+    if sum(whole) <= room:
+        return whole
+    widths = [_least(head, need) for head, need in zip(heads, needs, strict=True)]
+    left = max(room - sum(widths), 0)
+    wanting = sorted((at for at, head in enumerate(heads) if not head.is_number), key=lambda at: whole[at] - widths[at])
+    for n, at in enumerate(wanting):
+        more = min(whole[at] - widths[at], left // (len(wanting) - n))
+        widths[at] += more
+        left -= more
+    return widths
 
-    is_roomy = sum(max(need.title, need.cell) + _GAP for need in needs) - _GAP <= limit
-    drawing = Drawing(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for head, need in zip(heads, needs, strict=True):
-        least = max(need.title, need.cell) if is_roomy else _least(head, need)
-        title = head.title if is_roomy else textwrap.fill(head.title, max(least, 1), break_long_words=False)
-        drawing.add_column(
-            Text(title), justify="right" if head.is_number else "left", vertical="bottom", min_width=least,
-            no_wrap=head.is_number, overflow="fold",
-        )  # fmt: skip
-    for row in rows:
-        drawing.add_row(*map(Text, row))
-    out = io.StringIO()
-    Console(
-        file=out, width=max(limit, sum(_least(*pair) + _GAP for pair in zip(heads, needs, strict=True))),
-        color_system=None, force_terminal=False, legacy_windows=False, _environ={},
-    ).print(drawing)  # fmt: skip
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+def _row(cells: Sequence[str], heads: Sequence[Head], widths: Sequence[int], *, is_head: bool = False) -> list[str]:
+    """The lines of one row; a heading that is broken stands at the bottom."""
+    from rich.cells import cell_len
+
+    parts = [
+        [text] if cell_len(text) <= width or (head.is_number and not is_head) else _folded(text, width)
+        for text, head, width in zip(cells, heads, widths, strict=True)
+    ]
+    height = max(map(len, parts))
+    lines = []
+    for at in range(height):
+        line = []
+        for part, head, width in zip(parts, heads, widths, strict=True):
+            k = at - (height - len(part)) * is_head
+            text = part[k] if 0 <= k < len(part) else ""
+            space = " " * (width - cell_len(text))
+            line.append(space + text if head.is_number else text + space)
+        lines.append((" " * _GAP).join(line).rstrip())
+    return lines
+
+
+def _folded(text: str, columns: int) -> list[str]:
+    """A text in lines; letters that take two columns are all taken for such."""
+    from rich.cells import cell_len
+
+    at_most = columns if cell_len(text) == len(text) else columns // 2
+    return textwrap.wrap(text, max(at_most, 1), break_on_hyphens=False) or [""]
 
 
 def text(table: Table, *, columns: int | None = None, most: int | None = SHOWN_ROWS) -> str:
@@ -173,7 +198,7 @@ def text(table: Table, *, columns: int | None = None, most: int | None = SHOWN_R
     ]
     if all(head.names_row for head in heads):
         heads = [head._replace(names_row=at == 0) for at, head in enumerate(heads)]
-    rows = [[cell(value) for value in row.values()] for row in islice(table.rows(), most)]
+    rows = [[cell(value) for value in row.values()] for row in table.head(most).rows()]
     lines = textwrap.wrap(cell(table.meaning), limit) + drawn(heads, rows, columns=limit)
     if len(rows) < table.n_row:
         lines.append(f"and {number_of(table.n_row - len(rows), 'more row')}")

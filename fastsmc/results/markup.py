@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from fastsmc.checks import escaped
@@ -49,7 +48,7 @@ def to_html(table: Table, *, most: int | None = None) -> str:
     heads = "".join(_head(name, column) for name, column in table.columns.items())
     right = [' style="text-align:right"' * _is_number(column) for column in table.columns.values()]
     lines = [f"<tr>{heads}</tr></thead>", "<tbody>"]
-    for row in islice(table.rows(), most):
+    for row in table.head(most).rows():
         cells = (f"<td{how}>{html.escape(cell(value))}</td>" for how, value in zip(right, row.values(), strict=True))
         lines.append(f"<tr>{''.join(cells)}</tr>")
     left = table.n_row - (table.n_row if most is None else min(most, table.n_row))

@@ -113,7 +113,7 @@ class Column:
         values: list[Any] = self.values.tolist()
         return [None if value != value else value for value in values] if self.unknown else values
 
-    def at(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Column:
+    def at(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Column:
         """The column of these rows only."""
         values = self.values[rows]
         values.flags.writeable = False
@@ -220,7 +220,14 @@ class Table(dict[str, NDArray[Any]]):
         if not keep.any():
             msg = f"no row with {equals} in a table of {few(self.columns)}"
             raise ResultFileError(msg)
-        return Table(self.meaning, {name: column.at(keep) for name, column in self.columns.items()})
+        return self._at(keep)
+
+    def head(self, n_row: int | None) -> Table:
+        """The first rows; all of them for None."""
+        return self._at(slice(n_row))
+
+    def _at(self, rows: NDArray[np.bool_] | slice) -> Table:
+        return Table(self.meaning, {name: column.at(rows) for name, column in self.columns.items()})
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Each row as a dict of plain Python values; None is a number that is not known."""

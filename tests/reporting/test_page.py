@@ -319,6 +319,21 @@ def test_a_column_of_another_type_or_below_zero_is_named(run: Run) -> None:
                     check(changed(run, table, column, 0, -1))
 
 
+def test_a_table_without_rows_and_an_unknown_number_are_not_drawn(run: Run) -> None:
+    for table in NEEDS:
+        none = {name: column.at(np.zeros(0, np.int64)) for name, column in run[table].columns.items()}
+        with pytest.raises(ResultFileError, match=f"table {table} has no rows"):
+            check(replace(run, tables={**run.tables, table: Table("A row.", none)}))
+    for table, columns in NEEDS.items():
+        for name in columns:
+            values, kind = run[table][name], run[table].columns[name].kind
+            if values.dtype.kind == "f":
+                unknown = Column.of([None, *values.tolist()[1:]], kind, unknown=True)
+                wrong = Table("", {**run[table].columns, name: unknown})
+                with pytest.raises(ResultFileError, match=f"table {table}, column {name}: it must hold"):
+                    check(replace(run, tables={**run.tables, table: wrong}))
+
+
 def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
     with pytest.raises(ResultFileError, match="table payload: two rows have the same n_reg, n_vcpu, codec"):
         check(changed(run, "payload", "n_reg", slice(None), 8))
