@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
     from fastsmc.plan.fits import max_vcpus
+    from fastsmc.plan.inventory.inventory import Inventory
 
 _HOME = {
+    "Inventory": "plan.inventory.inventory",
     "added_register": "plan.added",
     "claim": "migrate.growth.global_map",
     "map_savings": "migrate.growth.global_map",
@@ -24,6 +26,14 @@ _HOME = {
     "registers_to_reach": "migrate.growth.global_map",
 }
 
-__all__ = ["added_register", "claim", "map_savings", "max_vcpus", "register_table", "registers_to_reach"]
+__all__ = [
+    "Inventory",
+    "added_register",
+    "claim",
+    "map_savings",
+    "max_vcpus",
+    "register_table",
+    "registers_to_reach",
+]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

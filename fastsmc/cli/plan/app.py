@@ -1,0 +1,13 @@
+"""`fastsmc plan`: questions about fleets and shapes; each command is a function of `fastsmc.plan`."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="plan",
+    help="Answer a planner's question: one sentence, a table, and what it rests on.\n\n"
+    "Exit code 4: what was asked for cannot be had; 5: what is unknown decides.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)

@@ -1,0 +1,55 @@
+"""Inventories: columns of any kind in, each VM's host found, each kernel known or unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastsmc.errors import InputError
+from fastsmc.plan.inventory.inventory import Inventory, places
+
+HOSTS = {"name": ["h1", "h2", "h3"], "kernel": ["6.12.107", "", "6.12.107"]}
+VMS = {"name": ["a", "b"], "host": ["h3", "gone"], "vcpus": [4, 8]}
+
+
+def test_each_vm_has_its_host_and_each_kernel_its_rules() -> None:
+    inventory = Inventory.of(hosts=HOSTS, vms=VMS)
+    assert inventory.host_of_vm.tolist() == [2, -1]
+    assert inventory.kernels.values.tolist() == ["", "6.12.107"]
+    assert inventory.kernels.of_row.tolist() == [1, 0, 1]
+    none, known = inventory.releases
+    assert none is None
+    assert str(known).startswith("Linux 6.12") or "6.12" in str(known)
+
+
+def test_what_is_not_told_is_unknown_and_nothing_can_be_written() -> None:
+    inventory = Inventory.of(hosts=HOSTS, vms={**VMS, "memory_gib": [None, 2]})
+    assert np.isnan(inventory.vms["memory_gib"]).tolist() == [True, False]
+    assert inventory.hosts["cpu"].tolist() == ["", "", ""]
+    assert inventory.hosts["cores"].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="read-only"):
+        inventory.vms["vcpus"][0] = 1
+
+
+@pytest.mark.parametrize(
+    ("hosts", "vms", "words"),
+    [
+        ({"kernel": []}, VMS, "hosts: the column name is missing"),
+        (HOSTS, {**VMS, "ram": [1, 2]}, "vms: no column is called 'ram'"),
+        (HOSTS, {**VMS, "vcpus": [1]}, "vms: vcpus has 1 values where name has 2"),
+        (HOSTS, {**VMS, "vcpus": ["1", "2"]}, "vms: vcpus holds"),
+        (HOSTS, {**VMS, "vcpus": [1.5, 2]}, "a count is a whole number"),
+        (HOSTS, {**VMS, "vcpus": [[1], [2]]}, "2 dimensions"),
+    ],
+)
+def test_columns_that_are_none_are_refused(hosts: object, vms: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Inventory.of(hosts=hosts, vms=vms)
+
+
+@given(st.lists(st.text("abc", max_size=2)), st.lists(st.text("abc", max_size=2)))
+def test_places_are_those_a_loop_finds(names: list[str], among: list[str]) -> None:
+    found = places(np.array(names, "U3"), np.array(among, "U3"))
+    assert found.tolist() == [among.index(name) if name in among else -1 for name in names]
