@@ -13,15 +13,15 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
-    from fastsmc.plan.fits import max_vcpus
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.shapes import largest_shape
 
 _HOME = {
     "Inventory": "plan.inventory.inventory",
     "added_register": "plan.added",
     "claim": "migrate.growth.global_map",
+    "largest_shape": "plan.shapes",
     "map_savings": "migrate.growth.global_map",
-    "max_vcpus": "plan.fits",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
 }
@@ -30,8 +30,8 @@ __all__ = [
     "Inventory",
     "added_register",
     "claim",
+    "largest_shape",
     "map_savings",
-    "max_vcpus",
     "register_table",
     "registers_to_reach",
 ]
