@@ -1,4 +1,4 @@
-"""Planners' questions about register state: how many vCPUs fit a downtime, what a register adds, what a map saves.
+"""Planners' questions: which VMs fit a downtime, how long they take to move, what a register adds, what a map saves.
 
 Everything here is modelled: bytes and ioctl counts in closed form, times from a link and an assumed cost per ioctl.
 Names are loaded when first used.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.migrations import migration_table
     from fastsmc.plan.shapes import largest_shape
 
 _HOME = {
@@ -22,6 +23,7 @@ _HOME = {
     "claim": "migrate.growth.global_map",
     "largest_shape": "plan.shapes",
     "map_savings": "migrate.growth.global_map",
+    "migration_table": "plan.migrations",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
 }
@@ -32,6 +34,7 @@ __all__ = [
     "claim",
     "largest_shape",
     "map_savings",
+    "migration_table",
     "register_table",
     "registers_to_reach",
 ]

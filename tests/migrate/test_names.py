@@ -64,6 +64,9 @@ def results() -> dict[str, Any]:
         "modelled step": downtimes.step("encode"),
         "plan": shapes,
         "cube": shapes.cube,
+        "migrations": smc.plan.migration_table(
+            registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link="10G", downtime_ms=[100, 300]
+        ),
         "shapes": smc.plan.largest_shape(registers=[182, 9], link="10G", downtime_ms=[0.1, 300]),
         "added": smc.plan.added_register(smc.register_set("7.3"), n_vcpu=[64, 512]),
         "table": smc.plan.register_table()[0],
