@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
     from fastsmc.plan.fits import max_vcpus
+    from fastsmc.plan.inventory.asked import problems
     from fastsmc.plan.inventory.inventory import Inventory
 
 _HOME = {
@@ -22,6 +23,7 @@ _HOME = {
     "claim": "migrate.growth.global_map",
     "map_savings": "migrate.growth.global_map",
     "max_vcpus": "plan.fits",
+    "problems": "plan.inventory.asked",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
 }
@@ -32,6 +34,7 @@ __all__ = [
     "claim",
     "map_savings",
     "max_vcpus",
+    "problems",
     "register_table",
     "registers_to_reach",
 ]
