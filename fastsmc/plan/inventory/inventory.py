@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,6 +76,70 @@ class Inventory:
                 raise InputError(msg)
         return inventory
 
+    @classmethod
+    def from_kubectl(cls, json: Any) -> Inventory:
+        """An inventory from `kubectl get nodes,vmi -A -o json`: a path, or what the JSON holds.
+
+        Nodes that are not arm64 and VMs that are on no node are left out, which `notes` says.
+
+        Raises:
+            InputError: a file that cannot be read, or objects that are not as the API of Kubernetes has them.
+
+        >>> node = {"kind": "Node", "metadata": {"name": "n1"}, "status": {"nodeInfo": {"kernelVersion": "6.12.48"}}}
+        >>> Inventory.from_kubectl({"items": [node]}).kernels.values.tolist()
+        ['6.12.48']
+        """
+        from fastsmc.plan.inventory.kubectl import UNTOLD, tables_of_kubectl
+
+        hosts, vms, notes = tables_of_kubectl(json)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_libvirt(cls, folder: str | os.PathLike[str]) -> Inventory:
+        """An inventory from a folder with a folder per host, each with `virsh dumpxml` of its domains as .xml files.
+
+        Beside these may be .txt files with what `virsh domstats --dirtyrate`, `uname -r`, `virsh nodeinfo` and `virsh
+        version` print there.
+
+        Raises:
+            InputError: no such folder, no domain in it, or a file that cannot be read.
+        """
+        from fastsmc.plan.inventory.libvirt import UNTOLD, tables_of_libvirt
+
+        hosts, vms, notes = tables_of_libvirt(folder)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_proxmox(cls, json: Any, nodes: Mapping[str, Any] | None = None) -> Inventory:
+        """An inventory from `pvesh get /cluster/resources --output-format json`: a path, or what the JSON holds.
+
+        Args:
+            nodes: by node, the JSON of /nodes/NODE/status, which tells the kernel; paths or what they hold.
+
+        Raises:
+            InputError: a file that cannot be read, or entries that are not as the API has them.
+        """
+        from fastsmc.plan.inventory.proxmox import UNTOLD, tables_of_proxmox
+
+        hosts, vms, notes = tables_of_proxmox(json, nodes or {})
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_openstack(cls, json: Any, *, kernels: Any, flavors: Any = None) -> Inventory:
+        """An inventory from `openstack server list --all-projects --long -f json`: a path, or what the JSON holds.
+
+        Args:
+            kernels: a table of hosts as `read` takes it, with each host's name and kernel: OpenStack has no kernels.
+            flavors: `openstack flavor list --all -f json`, which tells the sizes of VMs.
+
+        Raises:
+            InputError: a file that cannot be read, or entries that are not as the client prints them.
+        """
+        from fastsmc.plan.inventory.openstack import UNTOLD, tables_of_openstack
+
+        hosts, vms, notes = tables_of_openstack(json, kernels, flavors)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
     @property
     def n_host(self) -> int:
         """Hosts."""
@@ -144,6 +209,11 @@ class Inventory:
             lines.append(f"  {n:>9,}  {kernel}{known}")
         lines += [f"assumed {column}: {text}" for column, text in self.assumed.items()]
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
+
+
+def _unknown(columns: Mapping[str, str]) -> tuple[str, ...]:
+    """What a source does not tell, as notes."""
+    return tuple(f"{column} unknown: {why}" for column, why in columns.items())
 
 
 def _host(kernel: str) -> Host | None:
