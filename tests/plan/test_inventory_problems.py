@@ -51,7 +51,7 @@ def one_by_one(hosts: dict[str, list[Any]], vms: dict[str, list[Any]]) -> set[tu
     taken = Counter[int]()
     apart = set[tuple[int, str]]()
     for row, name in enumerate(vms["host"]):
-        wrong("vms", row, "host", name not in place)
+        wrong("vms", row, "host", name not in place or name == "")
         wrong("vms", row, "vcpus", vms["vcpus"][row] == 0, "unknown")
         wrong("vms", row, "vcpus", vms["vcpus"][row] > 512)
         wrong("vms", row, "dirty_mib_per_s", vms["dirty_mib_per_s"][row] < 0 or vms["dirty_mib_per_s"][row] == INF)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from fastsmc.plan.inventory.codes import Distinct, distinct, places
 from fastsmc.plan.inventory.columns import Columns
 from fastsmc.plan.inventory.problems import Problems
 from fastsmc.plan.inventory.tables import Told, told
+
+if TYPE_CHECKING:
+    from fastsmc.plan.inventory.like import Placement
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +142,63 @@ class Inventory:
 
         hosts, vms, notes = tables_of_openstack(json, kernels, flavors)
         return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def like(
+        cls,
+        name: str,
+        *,
+        n_host: int,
+        seed: int,
+        n_vm: int | None = None,
+        cores: int = 64,
+        memory_gib: float = 256.0,
+        fill: float = 0.8,
+        kernels: str | Mapping[str, float] = "6.12",
+        placement: Placement = "first-fit",
+    ) -> Inventory:
+        """A fleet drawn like a known one: the shapes of its VMs by their shares, all else assumed (`assumed` lists it).
+
+        Args:
+            name: "azure-2017", first-party VMs of Azure (Cortez et al., 2017).
+            seed: draws are the same for the same seed.
+            n_vm: VMs; None fills the hosts' cores up to `fill`, or until the first VM that finds no host.
+            cores, memory_gib: of each host.
+            kernels: of all hosts, or shares of the hosts by kernel.
+            placement: "first-fit", or "spread": where the most cores are free.
+
+        Raises:
+            InputError: a name or number that is none; VMs that do not fit the hosts.
+
+        >>> fleet = Inventory.like("azure-2017", n_host=10, seed=1, kernels={"6.12": 0.5, "6.18": 0.5})
+        >>> fleet.hosts["kernel"].tolist().count("6.18"), int(fleet.vms["vcpus"].sum())
+        (5, 512)
+        """
+        from fastsmc.plan.inventory.like import fleet_like
+
+        hosts, vms, assumed, notes = fleet_like(
+            name,
+            n_host=n_host,
+            seed=seed,
+            n_vm=n_vm,
+            cores=cores,
+            memory_gib=memory_gib,
+            fill=fill,
+            kernels=kernels,
+            placement=placement,
+        )
+        return cls.of(hosts=hosts, vms=vms, assumed=assumed, notes=notes)
+
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """JSON Schema of an inventory as lists of hosts and VMs; docs/planning/inventory.schema.json is the same.
+
+        Raises:
+            InputError: pydantic is not installed: fastsmc[schema].
+        """
+        from fastsmc.plan.inventory.schema import schema
+
+        return schema()
 
     @property
     def n_host(self) -> int:
