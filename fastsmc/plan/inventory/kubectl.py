@@ -108,7 +108,10 @@ def _why_not(part: Part) -> str:
     conditions = list(part.at("status", "conditions").entries())
     told = [one for one in conditions if one["type"].text() == "LiveMigratable"]
     if told and told[0]["status"].text() == "False":
-        return ": ".join(filter(None, (told[0]["reason"].text(), told[0]["message"].text()))) or "not LiveMigratable"
+        return (
+            ": ".join(filter(None, (told[0]["reason"].text(), told[0]["message"].words())))[:250]
+            or "not LiveMigratable"
+        )
     devices = spec.at("domain", "devices")
     passed = [one["name"].text() for name in ("hostDevices", "gpus") for one in devices[name].entries()]
     if passed and not told:

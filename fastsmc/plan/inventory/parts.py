@@ -17,6 +17,8 @@ from fastsmc.files.packed import Refused
 from fastsmc.files.source import name_of, opened
 from fastsmc.plan.inventory.columns import MOST_ROWS, Spec
 
+_SENTENCE = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -59,6 +61,12 @@ class Part:
         if not isinstance(self.value, str) or len(self.value) > MOST_FIELD or "\0" in self.value:
             raise _not(self, f"text of at most {MOST_FIELD} characters")
         return self.value.strip()
+
+    def words(self) -> str:
+        """A sentence, cut after some 200 characters; "" where there is none."""
+        if isinstance(self.value, str):
+            return " ".join(self.value.replace("\0", " ")[:_SENTENCE].split())
+        return self.text()
 
     def number(self) -> float:
         """A number of 0 or more; NaN where there is none."""
