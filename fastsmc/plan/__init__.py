@@ -13,6 +13,7 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
+    from fastsmc.plan.inventory.asked import problems
     from fastsmc.plan.inventory.inventory import Inventory
     from fastsmc.plan.migrations import migration_table
     from fastsmc.plan.shapes import largest_shape
@@ -24,6 +25,7 @@ _HOME = {
     "largest_shape": "plan.shapes",
     "map_savings": "migrate.growth.global_map",
     "migration_table": "plan.migrations",
+    "problems": "plan.inventory.asked",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
 }
@@ -35,6 +37,7 @@ __all__ = [
     "largest_shape",
     "map_savings",
     "migration_table",
+    "problems",
     "register_table",
     "registers_to_reach",
 ]
