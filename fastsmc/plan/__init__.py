@@ -13,13 +13,17 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
+    from fastsmc.plan.evacuation.evacuate import evacuate
     from fastsmc.plan.fits import max_vcpus
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.limits import Limits
 
 _HOME = {
     "Inventory": "plan.inventory.inventory",
+    "Limits": "plan.limits",
     "added_register": "plan.added",
     "claim": "migrate.growth.global_map",
+    "evacuate": "plan.evacuation.evacuate",
     "map_savings": "migrate.growth.global_map",
     "max_vcpus": "plan.fits",
     "register_table": "plan.added",
@@ -28,8 +32,10 @@ _HOME = {
 
 __all__ = [
     "Inventory",
+    "Limits",
     "added_register",
     "claim",
+    "evacuate",
     "map_savings",
     "max_vcpus",
     "register_table",

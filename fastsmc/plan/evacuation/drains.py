@@ -50,7 +50,6 @@ class Drained:
 
     Attributes:
         found: of the kernel, by replica, drained host and VM (kernels.draining.Found).
-        n_migration: migrations that ended, in all replicas.
     """
 
     found: Found
@@ -84,14 +83,13 @@ class Drained:
         return {CAUSES[i]: float(seconds[i] / seconds.sum()) for i in order if seconds[i]}
 
 
-def simulate(drains: Drains, rules: Rules, *, n_replica: int, seed: int) -> Drained:
+def simulate(drains: Drains, rules: Rules, n_drained: int, *, n_replica: int, seed: int) -> Drained:
     """Every drain by itself, in every replica.
 
     Equal seeds give equal replicas: what is drawn for VM i in replica r depends on (seed, r, i) and nothing else.
     """
     moves, n_host = drains.moves, len(drains.nic)
     n = len(moves.source)
-    n_drained = int(moves.drained.max(initial=-1)) + 1
     work = Work(
         np.zeros(n_host),
         np.zeros(n_host, np.int64),

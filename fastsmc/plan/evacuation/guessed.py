@@ -1,0 +1,129 @@
+"""What an inventory does not tell of VMs and links, and the range that stands in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsmc.checks import F64Array, I64Array
+from fastsmc.errors import FastsmcError
+from fastsmc.migrate.link import Link
+from fastsmc.migrate.switchover.modelled import downtime
+from fastsmc.plan.inventory.inventory import Inventory
+from fastsmc.results.units import number_of
+
+GIB, MIB = float(1 << 30), float(1 << 20)
+GBIT = 1e9 / 8
+
+
+class Range(NamedTuple):
+    """A figure that nobody told: its least and greatest value, and why these."""
+
+    figure: str
+    low: float
+    high: float
+    why: str
+
+
+MEMORY = Range(
+    "memory of VMs that is not told, GiB per vCPU",
+    *(0.75, 7.0),
+    "the least and the most that a first-party VM of Azure had in 2017 (Cortez et al.), 0.01 % of the VMs left out",
+)
+WRITES = Range("memory that VMs write and nobody told, MiB/s", 1.0, 256.0, "nobody has published it for a fleet")
+NIC = Range("line rate of hosts that is not told, Gb/s", 10.0, 25.0, "what such hosts are sold with")
+IOCTL = "cost of one ioctl"
+_FEWEST, _USUAL, _MOST = 167, 218, 269
+"""Registers that QEMU carries per vCPU, of recorded kernels."""
+
+
+class Guessed(NamedTuple):
+    """Figures with their low and high ends, and how many rows have no figure of their own.
+
+    Attributes:
+        memory: bytes, float64[n_vm, 2]. rate: bytes/s written, float64[n_vm, 2]. nic: bytes/s, float64[n_host, 2].
+        n_unknown: rows by the Range's figure; those with none are left out.
+    """
+
+    memory: F64Array
+    rate: F64Array
+    nic: F64Array
+    n_unknown: Mapping[str, int]
+
+    def at(self, figure: str, end: int) -> Guessed:
+        """With a figure, or with "" all of them, at their low (0) or high (1) end."""
+        arrays = {MEMORY.figure: "memory", WRITES.figure: "rate", NIC.figure: "nic"}
+        changed = {
+            name: np.ascontiguousarray(np.repeat(getattr(self, name)[:, end : end + 1], 2, axis=1))
+            for its, name in arrays.items()
+            if figure in ("", its)
+        }
+        return self._replace(**changed)
+
+    def middle(self) -> F64Array:
+        """float64[n_vm]: the memory that room is kept for: what is told, or the middle of its range."""
+        return np.sqrt(self.memory[:, 0] * self.memory[:, 1])
+
+
+def guessed(inventory: Inventory, link: Link | None) -> Guessed:
+    """The figures of all VMs and hosts; what is not told is not counted yet."""
+    vms, hosts = inventory.vms, inventory.hosts
+    vcpus = np.maximum(vms["vcpus"], 1)
+    memory = _ends(vms["memory_gib"] * GIB, MEMORY.low * vcpus * GIB, MEMORY.high * vcpus * GIB)
+    rate = _ends(vms["dirty_mib_per_s"] * MIB, np.array(WRITES.low * MIB), np.array(WRITES.high * MIB))
+    ends = (NIC.low, NIC.high) if link is None else (link.gbit_per_s,) * 2
+    nic = _ends(hosts["nic_gbit_per_s"] * GBIT, *(np.array(end * GBIT) for end in ends))
+    return Guessed(memory, rate, nic, {})
+
+
+def counted(inventory: Inventory, vm: I64Array, host: I64Array, link: Link | None) -> dict[str, int]:
+    """By figure, of how many of these VMs and hosts it is not told; figures that all have are left out."""
+    vms = inventory.vms
+    counts = {
+        MEMORY.figure: int(np.isnan(vms["memory_gib"][vm]).sum()),
+        WRITES.figure: int(np.isnan(vms["dirty_mib_per_s"][vm]).sum()),
+        NIC.figure: 0 if link else int(np.isnan(inventory.hosts["nic_gbit_per_s"][host]).sum()),
+    }
+    return {figure: n for figure, n in counts.items() if n}
+
+
+def _ends(told: F64Array, low: F64Array, high: F64Array) -> F64Array:
+    is_told = ~np.isnan(told)
+    return np.ascontiguousarray(np.stack([np.where(is_told, told, low), np.where(is_told, told, high)], axis=1))
+
+
+def texts(found: Guessed, n_vm: int) -> list[str]:
+    """What was assumed of these figures, a sentence each."""
+    said = []
+    for each in (WRITES, MEMORY, NIC):
+        if n := found.n_unknown.get(each.figure):
+            whose = number_of(n, "host") if each is NIC else f"{n:,} of {number_of(n_vm, 'VM')}"
+            said.append(f"{each.figure}: {each.low:g} to {each.high:g} for {whose} (assumed: {each.why})")
+    return said
+
+
+def registers_s(inventory: Inventory, vm: I64Array, nic: F64Array, rtt_us: float) -> tuple[F64Array, int]:
+    """Seconds of each VM's downtime that are not memory's, low, middle and high: float64[n, 3]; and of how many VMs
+    the registers are not known. Asked once per distinct (kernel, features, vCPUs, link)."""
+    host = inventory.host_of_vm[vm]
+    features, feature = np.unique(inventory.vms["features"][vm], return_inverse=True)
+    gbit = nic[host, 0] / GBIT
+    rows = np.stack([inventory.kernels.of_row[host], feature.reshape(-1), inventory.vms["vcpus"][vm], gbit], axis=1)
+    kinds, of_vm = np.unique(rows, axis=0, return_inverse=True)
+    of_vm = of_vm.reshape(-1)
+    spans, unknown = np.zeros((len(kinds), 3)), np.zeros(len(kinds), np.bool_)
+    for i, (kernel, its, vcpus, rate) in enumerate(kinds.tolist()):
+        name, link = str(inventory.kernels.values[int(kernel)]), Link(rate, rtt_us)
+        n_vcpu = max(int(vcpus), 1)
+        named = f"{name}+{features[int(its)]}" if features[int(its)] else name
+        try:
+            spans[i] = list(downtime(named, n_vcpu=n_vcpu, link=link).total_ms) if name else np.nan
+        except FastsmcError:
+            spans[i] = np.nan
+        unknown[i] = np.isnan(spans[i, 0])
+        if unknown[i]:
+            counted = [list(downtime(n, n_vcpu=n_vcpu, link=link).total_ms) for n in (_FEWEST, _USUAL, _MOST)]
+            spans[i] = counted[0][0], counted[1][1], counted[2][2]
+    return np.ascontiguousarray(spans[of_vm] / 1e3), int(unknown[of_vm].sum())
