@@ -85,7 +85,7 @@ def _hosts(inventory: Inventory, drain: I64Array, found: Fates, memory_bytes: F6
     first = np.searchsorted(pool[ring], np.arange(len(pools) + 1)).astype(np.int64)
     at = inventory.host_of_vm
     used = np.bincount(at[at >= 0], memory_bytes[at >= 0], minlength=inventory.n_host)
-    free = np.nan_to_num(hosts["memory_gib"] * GIB - used, nan=np.inf, posinf=np.inf)
+    free: F64Array = np.nan_to_num(hosts["memory_gib"] * GIB - used, nan=np.inf, posinf=np.inf)
     is_open = (hosts["state"] == "").astype(np.int64)
     return placing.Hosts(ring, first, pool, found.of_host, is_open, drain, free, np.zeros(len(pools), np.int64))
 

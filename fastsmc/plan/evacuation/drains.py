@@ -62,7 +62,8 @@ class Drained:
     @property
     def all_s(self) -> F64Array:
         """float64[n_replica]: when the last host was empty, or would not become so."""
-        return self.found.ended_s.max(axis=1)
+        last: F64Array = self.found.ended_s.max(axis=1, initial=0)
+        return last
 
     def is_late(self, within_s: float) -> BoolArray:
         """bool[n_replica, n_drained]: a host is not empty in time, or a migration out of it was aborted."""
@@ -147,10 +148,11 @@ def rules(
     is_shuffled: bool = True,
 ) -> Rules:
     """Limits as the kernel takes them; None is no limit."""
-    most = [NONE if limit is None else int(limit) for limit in (outbound, inbound, cluster)]
     timeout = np.inf if timeout_s_per_gib is None else float(timeout_s_per_gib)
     return Rules(
-        *most,
+        _most(outbound),
+        _most(inbound),
+        _most(cluster),
         float(cap_bytes_per_s),
         stop_ms / 1e3,
         timeout,
@@ -159,3 +161,7 @@ def rules(
         bool(is_batch),
         bool(is_shuffled),
     )
+
+
+def _most(limit: int | None) -> int:
+    return NONE if limit is None else int(limit)

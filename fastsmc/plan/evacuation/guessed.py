@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Guessed(NamedTuple):
     def at(self, figure: str, end: int) -> Guessed:
         """With a figure, or with "" all of them, at their low (0) or high (1) end."""
         arrays = {MEMORY.figure: "memory", WRITES.figure: "rate", NIC.figure: "nic"}
-        changed = {
+        changed: dict[str, Any] = {
             name: np.ascontiguousarray(np.repeat(getattr(self, name)[:, end : end + 1], 2, axis=1))
             for its, name in arrays.items()
             if figure in ("", its)

@@ -108,15 +108,16 @@ def judged(drains: Drains, guesses: Guessed, rules: Rules, asked: Asked, found: 
 
 
 def _weakest(outcome: Outcome, ends: dict[str, tuple[Outcome, Outcome]], miss_share: float) -> Weakest:
-    """The figure whose ends differ most: in the verdict, then in the shares that miss, then in time."""
+    """The figure whose ends differ most: in the verdict, then in the shares that miss and the time that drains take."""
 
-    def differs(figure: str) -> tuple[bool, float, float]:
+    def differs(figure: str) -> tuple[bool, float]:
         low, high = ends[figure]
         shares = abs(high.late_share - low.late_share) + abs(high.over_share[1] - low.over_share[1])
-        return low.is_met(miss_share) != high.is_met(miss_share), shares, abs(high.p90_s - low.p90_s)
+        times = abs(high.p90_s - low.p90_s) / max(high.p90_s, low.p90_s, 1e-9)
+        return low.is_met(miss_share) != high.is_met(miss_share), shares + times
 
     ioctls = outcome.is_met(miss_share, 0) != outcome.is_met(miss_share, 2)
-    by_ioctls = (ioctls, outcome.over_share[2] - outcome.over_share[0], 0.0)
+    by_ioctls = (ioctls, outcome.over_share[2] - outcome.over_share[0])
     figure = max(ends, key=differs, default="")
     if not figure or by_ioctls > differs(figure):
         low, _, high = costs.IOCTL_NS

@@ -164,7 +164,7 @@ def queue(work: Work, first: int, last: int, word: np.uint64, is_shuffled: bool)
     if is_shuffled:
         for i in range(n - 1, 0, -1):
             word += STEP
-            k = min(np.int64(unit(word) * (i + 1)), i)
+            k: int = min(int(unit(word) * (i + 1)), i)
             work.active[i], work.active[k] = work.active[k], work.active[i]
     at = work.after.size - 1
     for i in range(n):
@@ -228,9 +228,11 @@ def share(moves: Moves, work: Work, rules: Rules, guests: Guests, progress: Prog
 @inner_kernel
 def leaves_at(progress: Progress, work: Work, rules: Rules, vm: int) -> float:
     """When a migration ends or is aborted, if all rates stay."""
-    if progress.ends_at[vm] < np.inf:
-        return min(progress.ends_at[vm], work.gives_up[vm])
-    return min(work.gives_up[vm], max(rules.give_up_s, progress.at[vm]))
+    ends_at: float = progress.ends_at[vm]
+    if ends_at == np.inf:
+        ends_at = max(rules.give_up_s, progress.at[vm])
+    gives_up: float = work.gives_up[vm]
+    return min(ends_at, gives_up)
 
 
 @inner_kernel

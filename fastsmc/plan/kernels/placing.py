@@ -81,7 +81,7 @@ def find(hosts: Hosts, guests: Guests, fates: I8Array, i: int, wanted: int) -> i
     why = NO_HOST
     for step in range(n):
         turn = (hosts.turn[pool] + step) % n
-        host = hosts.ring[first + turn]
+        host: int = hosts.ring[first + turn]
         if not hosts.is_open[host] or hosts.drain[host] == drain:
             continue
         if fates[guests.kind[i], hosts.kind[host]] < wanted:

@@ -68,7 +68,8 @@ def written(guests: Guests, vm: int, seconds: float) -> float:
     hot = guests.hot[vm]
     if seconds < guests.hot_s[vm]:
         hot *= seconds / guests.hot_s[vm]
-    return min(guests.memory[vm], guests.dirty[vm] * seconds + hot)
+    size: float = min(guests.memory[vm], guests.dirty[vm] * seconds + hot)
+    return size
 
 
 @inner_kernel
