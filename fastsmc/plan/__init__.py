@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastsmc.plan.added import added_register, register_table
     from fastsmc.plan.evacuation.evacuate import evacuate
     from fastsmc.plan.fits import max_vcpus
+    from fastsmc.plan.inventory.asked import problems
     from fastsmc.plan.inventory.inventory import Inventory
     from fastsmc.plan.limits import Limits
 
@@ -26,6 +27,7 @@ _HOME = {
     "evacuate": "plan.evacuation.evacuate",
     "map_savings": "migrate.growth.global_map",
     "max_vcpus": "plan.fits",
+    "problems": "plan.inventory.asked",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "evacuate",
     "map_savings",
     "max_vcpus",
+    "problems",
     "register_table",
     "registers_to_reach",
 ]

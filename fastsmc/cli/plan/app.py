@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from fastsmc.cli.plan import problems
+
 app = typer.Typer(
     name="plan",
     help="Answer a planner's question: one sentence, a table, and what it rests on.\n\n"
@@ -11,3 +13,11 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def plan() -> None:
+    """Options of every command."""
+
+
+app.command(epilog=problems.EPILOG)(problems.problems)
