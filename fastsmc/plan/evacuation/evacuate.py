@@ -14,10 +14,11 @@ from fastsmc.facts import costs
 from fastsmc.migrate.link import Link, require_number
 from fastsmc.plan.evacuation.destinations import Placed, placed
 from fastsmc.plan.evacuation.drains import Drains, rules
-from fastsmc.plan.evacuation.guessed import Guessed, counted, guessed, registers_s
+from fastsmc.plan.evacuation.guessed import Guessed, counted, guessed, registers_s, require_possible
 from fastsmc.plan.evacuation.judged import Asked, judged
 from fastsmc.plan.evacuation.told import told
-from fastsmc.plan.inventory.inventory import Inventory, places
+from fastsmc.plan.inventory.inventory import Inventory
+from fastsmc.plan.inventory.codes import places
 from fastsmc.plan.kernels.draining import Moves, Rules
 from fastsmc.plan.limits import Limits
 from fastsmc.plan.result import Plan
@@ -62,7 +63,7 @@ def evacuate(
     It is not met where a VM cannot leave. Where what is not known decides, it is neither.
 
     Raises:
-        InputError: no such host, a number out of range, no such limits or discipline.
+        InputError: no such host, a number out of range, also one of the inventory, no such limits or discipline.
 
     >>> inventory = Inventory.of(
     ...     hosts={"name": ["h1", "h2"], "kernel": ["6.12.107"] * 2, "nic_gbit_per_s": [10.0, 10.0]},
@@ -81,6 +82,7 @@ def evacuate(
         whole("seed", seed, first=0, last=(1 << 63) - 1),
         require_number(miss_share, "miss_share", least=0),
     )
+    require_possible(inventory)
     drained, is_each = _drained(inventory, hosts)
     found = _prepared(inventory, drained, is_each, asked, link)
     allowed = _rules(limits, asked, is_batch=discipline == "batches")

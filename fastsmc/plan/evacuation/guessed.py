@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastsmc.checks import F64Array, I64Array
-from fastsmc.errors import FastsmcError
+from fastsmc.checks import F64Array, I64Array, shown
+from fastsmc.errors import FastsmcError, InputError
+from fastsmc.migrate.carried import carried
 from fastsmc.migrate.link import Link
-from fastsmc.migrate.switchover.modelled import downtime
+from fastsmc.migrate.span import ioctl_costs
+from fastsmc.migrate.switchover.arrays import Vms, total_ms
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.results.units import number_of
 
@@ -35,8 +37,8 @@ MEMORY = Range(
 WRITES = Range("memory that VMs write and nobody told, MiB/s", 1.0, 256.0, "nobody has published it for a fleet")
 NIC = Range("line rate of hosts that is not told, Gb/s", 10.0, 25.0, "what such hosts are sold with")
 IOCTL = "cost of one ioctl"
-_FEWEST, _USUAL, _MOST = 167, 218, 269
-"""Registers that QEMU carries per vCPU, of recorded kernels."""
+_REGISTERS = (167, 218, 269)
+"""Registers that QEMU carries per vCPU: the fewest of a recorded kernel, the middle, the most."""
 
 
 class Guessed(NamedTuple):
@@ -89,6 +91,24 @@ def counted(inventory: Inventory, vm: I64Array, host: I64Array, link: Link | Non
     return {figure: n for figure, n in counts.items() if n}
 
 
+_POSITIVE = {"hosts": ("nic_gbit_per_s",), "vms": ("downtime_ms",)}
+_NOT_NEGATIVE = {"hosts": ("memory_gib",), "vms": ("memory_gib", "dirty_mib_per_s", "hot_set_mib")}
+
+
+def require_possible(inventory: Inventory) -> None:
+    """Raises InputError where a number of the inventory cannot be: negative, infinite, or a rate or time of 0."""
+    for what, table in (("hosts", inventory.hosts), ("vms", inventory.vms)):
+        for name in (*_POSITIVE[what], *_NOT_NEGATIVE[what]):
+            least = "above 0" if name in _POSITIVE[what] else "of 0 or more"
+            column = table[name]
+            wrong = np.flatnonzero((column < 0) | np.isinf(column) | ((column == 0) & (least == "above 0")))
+            if len(wrong):
+                row = wrong[0]
+                its = f"{what}: {name} of {shown(str(table['name'][row]))} is {column[row]:g}"
+                msg = f"{its}: it must be a number {least}, or left empty where it is not known"
+                raise InputError(msg)
+
+
 def _ends(told: F64Array, low: F64Array, high: F64Array) -> F64Array:
     is_told = ~np.isnan(told)
     return np.ascontiguousarray(np.stack([np.where(is_told, told, low), np.where(is_told, told, high)], axis=1))
@@ -106,24 +126,32 @@ def texts(found: Guessed, n_vm: int) -> list[str]:
 
 def registers_s(inventory: Inventory, vm: I64Array, nic: F64Array, rtt_us: float) -> tuple[F64Array, int]:
     """Seconds of each VM's downtime that are not memory's, low, middle and high: float64[n, 3]; and of how many VMs
-    the registers are not known. Asked once per distinct (kernel, features, vCPUs, link)."""
+    the registers are not known."""
     host = inventory.host_of_vm[vm]
     features, feature = np.unique(inventory.vms["features"][vm], return_inverse=True)
-    gbit = nic[host, 0] / GBIT
-    rows = np.stack([inventory.kernels.of_row[host], feature.reshape(-1), inventory.vms["vcpus"][vm], gbit], axis=1)
-    kinds, of_vm = np.unique(rows, axis=0, return_inverse=True)
-    of_vm = of_vm.reshape(-1)
-    spans, unknown = np.zeros((len(kinds), 3)), np.zeros(len(kinds), np.bool_)
-    for i, (kernel, its, vcpus, rate) in enumerate(kinds.tolist()):
-        name, link = str(inventory.kernels.values[int(kernel)]), Link(rate, rtt_us)
-        n_vcpu = max(int(vcpus), 1)
-        named = f"{name}+{features[int(its)]}" if features[int(its)] else name
-        try:
-            spans[i] = list(downtime(named, n_vcpu=n_vcpu, link=link).total_ms) if name else np.nan
-        except FastsmcError:
-            spans[i] = np.nan
-        unknown[i] = np.isnan(spans[i, 0])
-        if unknown[i]:
-            counted = [list(downtime(n, n_vcpu=n_vcpu, link=link).total_ms) for n in (_FEWEST, _USUAL, _MOST)]
-            spans[i] = counted[0][0], counted[1][1], counted[2][2]
-    return np.ascontiguousarray(spans[of_vm] / 1e3), int(unknown[of_vm].sum())
+    kinds, of_vm = np.unique(
+        np.stack([inventory.kernels.of_row[host], feature.reshape(-1)], axis=1), axis=0, return_inverse=True
+    )
+    listed = [_listed(str(inventory.kernels.values[kernel]), str(features[its])) for kernel, its in kinds.tolist()]
+    known = np.array(listed, np.int64).reshape(-1, 2)[of_vm.reshape(-1)]
+    spans = np.zeros((len(vm), 3))
+    for k, usual in enumerate(_REGISTERS):
+        vms = Vms(
+            n_reg=np.where(known[:, 0] > 0, known[:, 0], usual),
+            n_vcpu=np.maximum(inventory.vms["vcpus"][vm], 1),
+            has_sve=known[:, 1] > 0,
+            gbit_per_s=nic[host, 0] / GBIT,
+            rtt_us=np.array(rtt_us),
+            ioctl_ns=ioctl_costs(None),
+        )
+        spans[:, k] = total_ms(vms)[:, k] / 1e3
+    return spans, int((known[:, 0] == 0).sum())
+
+
+def _listed(kernel: str, features: str) -> tuple[int, int]:
+    """Registers that QEMU carries per vCPU, 0 where that is not known, and whether there is SVE among them."""
+    try:
+        found = carried(f"{kernel}+{features}" if features else kernel) if kernel else None
+    except FastsmcError:
+        found = None
+    return (0, 0) if found is None else (found.n_reg, int(found.has_sve))
