@@ -17,8 +17,8 @@ from fastsmc.plan.evacuation.drains import Drains, rules
 from fastsmc.plan.evacuation.guessed import Guessed, counted, guessed, registers_s, require_possible
 from fastsmc.plan.evacuation.judged import Asked, judged
 from fastsmc.plan.evacuation.told import told
-from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.inventory.codes import places
+from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.kernels.draining import Moves, Rules
 from fastsmc.plan.limits import Limits
 from fastsmc.plan.result import Plan
