@@ -109,10 +109,14 @@ def _excuses(inventory: Inventory, stays: I64Array, vm: I64Array, dest: I64Array
         if len(where):
             excuses.append(Excuse(why, len(where), _row(inventory, vm[where[0]])))
     fails = np.flatnonzero(dest == placing.FAILS)
+    pool = inventory.hosts["pool"]
     for kind in np.unique(found.of_vm[fails]).tolist():
         its = fails[found.of_vm[fails] == kind]
-        reasons = [why for (row, _), why in found.why.items() if row == kind and found.codes[row, _] == 0]
-        why = f"it restores on no other host in service: {reasons[0] if reasons else 'none is left'}"
+        home = inventory.host_of_vm[vm[its[0]]]
+        near = (pool == pool[home]) & (inventory.hosts["state"] == "")
+        near[home] = False
+        reasons = [found.why.get((kind, its), "") for its in np.unique(found.of_host[near]).tolist()]
+        why = f"it restores on no other host of its pool: {next(filter(None, reasons), 'none is left')}"
         excuses.append(Excuse(why, len(its), _row(inventory, vm[its[0]])))
     return tuple(sorted(excuses, key=lambda excuse: -excuse.n_row))
 

@@ -66,7 +66,12 @@ def evacuate(
         InputError: no such host, a number out of range, also one of the inventory, no such limits or discipline.
 
     >>> inventory = Inventory.of(
-    ...     hosts={"name": ["h1", "h2"], "kernel": ["6.12.107"] * 2, "nic_gbit_per_s": [10.0, 10.0]},
+    ...     hosts={
+    ...         "name": ["h1", "h2"],
+    ...         "kernel": ["6.12.107"] * 2,
+    ...         "vmm": ["qemu:10.1"] * 2,
+    ...         "nic_gbit_per_s": [10.0, 10.0],
+    ...     },
     ...     vms={"name": ["a"], "host": ["h1"], "vcpus": [4], "memory_gib": [8.0], "dirty_mib_per_s": [50.0]},
     ... )
     >>> plan = evacuate(inventory, hosts=["h1"], within_s=60, replicas=10)

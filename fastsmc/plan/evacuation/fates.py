@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.errors import FastsmcError
+from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import Outlook
 from fastsmc.plan.inventory.inventory import Inventory
 
-DEFAULT_VMM = Vmm.QEMU.value
 CODES = {Outlook.FAILS: 0, Outlook.UNKNOWN: 1, Outlook.RESTORES: 2}
 
 
@@ -81,19 +81,25 @@ def _distinct(columns: list[NDArray[np.str_]]) -> tuple[list[tuple[str, ...]], N
 @lru_cache(maxsize=4096)
 def fate(source: HostKind, dest: HostKind, features: str, vmm: str) -> Fate:
     """What becomes of a VM that moves; `vmm` is its own where that is not its host's."""
-    ours, theirs = (vmm or source.vmm or DEFAULT_VMM), (dest.vmm or DEFAULT_VMM)
-    if _name(ours) != _name(theirs) and not (vmm and not dest.vmm):
-        return Fate(Outlook.FAILS, f"{ours} does not restore on {theirs}: another VMM")
-    if source.cpu != dest.cpu and source.cpu and dest.cpu:
-        return Fate(Outlook.UNKNOWN, f"from {source.cpu} to {dest.cpu}: another CPU, whose registers are not known")
-    if source.kernel == dest.kernel and source.kernel:
+    ours, theirs = vmm or source.vmm, vmm or dest.vmm
+    if not ours or not theirs:
+        return Fate(Outlook.UNKNOWN, "the VMM is not told")
+    families = _family(ours), _family(theirs)
+    if None not in families and families[0] != families[1]:
+        return Fate(Outlook.FAILS, f"{families[1]} restores no VM of {families[0]}")
+    if None in families:
+        return Fate(Outlook.UNKNOWN, f"no VMM or version that is known: {ours if families[0] is None else theirs}")
+    if source.cpu != dest.cpu:
+        told = dest.cpu or "one not told", source.cpu or "one not told"
+        return Fate(Outlook.UNKNOWN, f"CPU {told[0]} in place of {told[1]}: MIDR_EL1 may differ")
+    if source.kernel == dest.kernel and source.kernel and ours == theirs:
         return Fate(Outlook.RESTORES, "")
     if not source.kernel or not dest.kernel:
         return Fate(Outlook.UNKNOWN, "the kernel of a host is not known")
     try:
         way = check(
             *(source.kernel, dest.kernel),
-            vmm=dest.vmm if _name(theirs) == _name(ours) and dest.vmm else ours,
+            vmm=theirs,
             source_features=features or None,
             dest_features=features or None,
         ).forward
@@ -102,5 +108,8 @@ def fate(source: HostKind, dest: HostKind, features: str, vmm: str) -> Fate:
     return Fate(way.outlook, "" if way.outlook is Outlook.RESTORES else way.summary)
 
 
-def _name(vmm: str) -> str:
-    return vmm.partition(":")[0]
+def _family(vmm: str) -> Vmm | None:
+    try:
+        return VmmVersion.of(vmm, tuple(Vmm)).vmm
+    except FastsmcError:
+        return None

@@ -71,6 +71,8 @@ def _answer(inventory: Inventory, drained: I64Array, verdict: Verdict, asked: As
         return f"{names} {'has' if is_one else 'have'} no VMs: nothing has to move"
     replicas = "the one replica" if asked.replicas == 1 else f"{asked.replicas:,} replicas"
     empty = f"{names} {'is' if is_one else 'are'} empty"
+    if n_stay == n_vm:
+        return f"{names} cannot be emptied: none of {number_of(n_vm, 'VM')} can leave"
     if n_stay:
         empty = f"{names} cannot be emptied: {n_stay:,} of {number_of(n_vm, 'VM')} cannot leave; the others have left"
     said = f"{empty} within {within} in {percent(1 - outcome.late_share)} of {replicas}"
