@@ -26,7 +26,7 @@ from fastsmc.plan.result import Plan
 Discipline = Literal["window", "batches"]
 DISCIPLINES = ("window", "batches")
 EACH = "each"
-_MOST_REPLICAS = 100_000
+_MOST_REPLICAS, _SEARCHED = 100_000, 10_000
 _MIB = float(1 << 20)
 
 
@@ -125,12 +125,13 @@ def _drained(inventory: Inventory, hosts: Iterable[str] | str) -> tuple[I64Array
         msg = f'hosts: none is given; name those to empty, or "{EACH}"'
         raise InputError(msg)
     rows = places(np.array(names, np.str_), inventory.hosts["name"])
-    for name, row in zip(names, rows.tolist(), strict=True):
-        if row < 0:
-            near = difflib.get_close_matches(str(name), inventory.hosts["name"].tolist()[:10_000], 1)
-            meant = f"; did you mean {shown(near[0])}?" if near else ""
-            msg = f"hosts: the inventory has no host {shown(name)}{meant}"
-            raise InputError(msg)
+    if (rows < 0).any():
+        name = str(names[int((rows < 0).argmax())])
+        by_key = {known.lower(): known for known in inventory.hosts["name"].tolist()[:_SEARCHED]}
+        near = difflib.get_close_matches(name.lower(), by_key, 1)
+        meant = f"; did you mean {shown(by_key[near[0]])}?" if near else ""
+        msg = f"hosts: the inventory has no host {shown(name)}{meant}"
+        raise InputError(msg)
     return np.unique(rows), False
 
 

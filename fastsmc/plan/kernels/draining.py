@@ -241,7 +241,7 @@ def waits_for(moves: Moves, work: Work, rules: Rules, progress: Progress, vm: in
     source, dest = moves.source[vm], moves.dest[vm]
     out, into = work.nic[source] / work.n_out[source], work.nic[dest] / work.n_in[dest]
     waiting = work.after[work.after.size - 1]
-    if progress.ends_at[vm] == np.inf and (waiting < 0 or rules.is_batch):
+    if progress.ends_at[vm] == np.inf:
         return NEVER
     if min(out, into) <= rules.cap:
         return SOURCE_NIC if out <= into else DEST_NIC
