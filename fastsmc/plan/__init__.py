@@ -13,16 +13,20 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
+    from fastsmc.plan.evacuation.evacuate import evacuate
     from fastsmc.plan.inventory.asked import problems
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.limits import Limits
     from fastsmc.plan.migrations import migration_table
     from fastsmc.plan.shapes import largest_shape
 
 _HOME = {
     "Inventory": "plan.inventory.inventory",
+    "Limits": "plan.limits",
     "added_register": "plan.added",
     "claim": "migrate.growth.global_map",
     "largest_shape": "plan.shapes",
+    "evacuate": "plan.evacuation.evacuate",
     "map_savings": "migrate.growth.global_map",
     "migration_table": "plan.migrations",
     "problems": "plan.inventory.asked",
@@ -32,8 +36,10 @@ _HOME = {
 
 __all__ = [
     "Inventory",
+    "Limits",
     "added_register",
     "claim",
+    "evacuate",
     "largest_shape",
     "map_savings",
     "migration_table",

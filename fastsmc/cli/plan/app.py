@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastsmc.cli.plan import problems
+from fastsmc.cli.plan import evacuate, problems
 
 app = typer.Typer(
     name="plan",
@@ -21,3 +21,4 @@ def plan() -> None:
 
 
 app.command(epilog=problems.EPILOG)(problems.problems)
+app.command(epilog=evacuate.EPILOG)(evacuate.evacuate)
