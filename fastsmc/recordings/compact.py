@@ -150,7 +150,8 @@ def _packed(recording: Recording, kind: str) -> bytes:
         for line, record in recording.records(kind):  # noqa: B007 - the handler below names it
             yield record
 
-    packer, packed = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME), []
+    packed: list[bytes] = []
+    packer = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
     try:
         # One by one: what is kept of 512 MiB of records is no text in memory.
         kept = (f"{json.dumps(record, separators=(',', ':'))}\n" for record in _kept(numbered(), kind))
