@@ -121,10 +121,13 @@ def test_a_result_is_short_in_a_session_and_readable_when_printed(words: tuple[s
     assert max(map(len, str(result).splitlines())) < 4000
 
 
+TIMES = {"created", "date_utc", "seconds", "wall_s"}
+
+
 def without_times(told: Any) -> Any:
     """The same without what differs from run to run: when it was made, and how long that took."""
     if isinstance(told, dict):
-        return {key: without_times(value) for key, value in told.items() if key not in {"created", "seconds", "wall_s"}}
+        return {key: without_times(value) for key, value in told.items() if key not in TIMES}
     return [without_times(one) for one in told] if isinstance(told, list) else told
 
 
