@@ -13,13 +13,19 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.growth.global_map import claim, map_savings, registers_to_reach
     from fastsmc.plan.added import added_register, register_table
+    from fastsmc.plan.common.asked import baseline
+    from fastsmc.plan.filters import filter_cost
     from fastsmc.plan.fits import max_vcpus
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.result import Plan
 
 _HOME = {
     "Inventory": "plan.inventory.inventory",
+    "Plan": "plan.result",
     "added_register": "plan.added",
+    "baseline": "plan.common.asked",
     "claim": "migrate.growth.global_map",
+    "filter_cost": "plan.filters",
     "map_savings": "migrate.growth.global_map",
     "max_vcpus": "plan.fits",
     "register_table": "plan.added",
@@ -28,8 +34,11 @@ _HOME = {
 
 __all__ = [
     "Inventory",
+    "Plan",
     "added_register",
+    "baseline",
     "claim",
+    "filter_cost",
     "map_savings",
     "max_vcpus",
     "register_table",

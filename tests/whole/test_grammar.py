@@ -53,6 +53,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
     ),
+    ("plan", "filter-cost"): (
+        ("--ranges", "0,100", "--no-measure"),
+        lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
+    ),
 }
 """By command: its arguments, and the call of the library that means the same."""
 NO_JSON = {("report",)}
