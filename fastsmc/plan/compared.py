@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fastsmc.checks import escaped, shown
 from fastsmc.errors import InputError
-from fastsmc.plan.frames import cell
 from fastsmc.plan.result import Plan, plain
+from fastsmc.results.headings import cell
 from fastsmc.results.tables import Table
 from fastsmc.results.units import significant
 
@@ -142,7 +142,7 @@ def compare(first: Plan, second: Plan) -> Comparison:
 def _keys(first: Table, second: Table) -> list[str]:
     """The columns that name a row: chosen by whoever asked, in both tables, and not the same in all rows."""
     chosen = [name for name, column in first.columns.items() if column.kind == "input" and name in second.columns]
-    return [name for name in chosen if any((t[name] != t[name][0]).any() for t in (first, second))]
+    return [name for name in chosen if any((t[name] != t[name][:1]).any() for t in (first, second))]
 
 
 def _paired(first: Table, second: Table, keys: list[str]) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -161,7 +161,7 @@ def _paired(first: Table, second: Table, keys: list[str]) -> tuple[list[int], li
 
 
 def _names(table: Table, keys: list[str]) -> list[Any]:
-    return list(zip(*(table[key].tolist() for key in keys), strict=True)) if keys else list(range(len(table)))
+    return list(zip(*(table[key].tolist() for key in keys), strict=True)) if keys else list(range(table.n_row))
 
 
 def _named(table: Table, keys: list[str], i: int) -> dict[str, Any]:

@@ -17,6 +17,10 @@ from fastsmc.results.runs import Provenance, provenance
 from fastsmc.results.tables import ColumnKind, Table
 
 if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+    import xarray
+
     from fastsmc.plan.compared import Comparison
 
 
@@ -94,6 +98,17 @@ class Cube:
                 for name, one in self.values.items()
             },
         }
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The cube as a labelled dataset, each variable's kind and meaning among its attributes. Needs xarray."""
+        from fastsmc.results.export import library
+
+        variables = {
+            name: (tuple(self.coords), one.values, {"kind": one.kind, "meaning": one.meaning})
+            for name, one in self.values.items()
+        }
+        made: xarray.Dataset = library("xarray").Dataset(variables, coords=dict(self.coords))
+        return made
 
 
 def _plain(values: NDArray[Any]) -> Any:
@@ -236,30 +251,22 @@ class Plan:
 
     def to_csv(self) -> str:
         """The table as CSV, numbers in full precision."""
-        from fastsmc.plan import frames
-
-        return frames.to_csv(self.table)
+        return self.table.to_csv()
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
-        from fastsmc.plan import frames
+        """The answer, the table and what it rests on, as Markdown."""
+        from fastsmc.plan.text import markdown
 
-        return frames.to_markdown(self.table)
+        return markdown(self)
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """The table as a data frame. Needs pandas."""
-        from fastsmc.plan import frames
+        return self.table.to_pandas()
 
-        return frames.to_pandas(self.table)
+    def to_arrow(self) -> pyarrow.Table:
+        """The table for Arrow, which writes Parquet. Needs pyarrow."""
+        return self.table.to_arrow()
 
-    def to_arrow(self) -> Any:
-        """The table as a table of Arrow, which writes Parquet. Needs pyarrow."""
-        from fastsmc.plan import frames
-
-        return frames.to_arrow(self.table)
-
-    def to_xarray(self) -> Any:
-        """The cube, or the table where there is none, as a labelled dataset, which writes NetCDF. Needs xarray."""
-        from fastsmc.plan import frames
-
-        return frames.to_xarray(self.table) if self.cube is None else frames.cube_to_xarray(self.cube, self.answer)
+    def to_xarray(self) -> xarray.Dataset:
+        """The cube, or the table where there is none, as a labelled dataset. Needs xarray."""
+        return self.table.to_xarray() if self.cube is None else self.cube.to_xarray()

@@ -28,7 +28,7 @@ from fastsmc.files import strict_json
 from fastsmc.files.limits import RESULT
 from fastsmc.files.packed import Refused
 from fastsmc.plan.result import Cube, Excuse, Plan, Values, Weakest
-from fastsmc.results.files import item, provenance_of, table_json, table_of, write_each
+from fastsmc.results.files import item, provenance_of, table_of, write_each
 from fastsmc.results.tables import KINDS
 
 SCHEMA = 1
@@ -57,7 +57,7 @@ def to_json(plan: Plan) -> str:
         **{key: told[key] for key in ("answer", "met", "bottleneck", "weakest", "excuses", "assumptions", "cube")},
     }
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in members.items()]
-    return "{" + ",\n".join([*lines, f'"table": {table_json(plan.table)}']) + "}\n"
+    return "{" + ",\n".join([*lines, f'"table": {plan.table.to_json()}']) + "}\n"
 
 
 def save(plan: Plan, path: str | os.PathLike[str]) -> None:

@@ -41,14 +41,14 @@ Hosts = Annotated[Path, typer.Option(help="Hosts, a row each: CSV or Parquet.")]
 Vms = Annotated[Path, typer.Option(help="VMs, a row each: CSV or Parquet.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown.")]
 Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
         "-o",
         callback=_checked,
-        help="Save it too: the plan as .json, its table as .csv or .md, by the ending.",
+        help="Save it too: as .json, which is read back, .md, or the table as .csv.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only, one sentence.")]
@@ -77,7 +77,7 @@ def show(
             if out.suffix == ".json":
                 plan.save(out)
             else:
-                text = plan.to_csv() if out.suffix == ".csv" else f"{plan.to_markdown()}\n"
+                text = plan.to_csv() if out.suffix == ".csv" else plan.to_markdown()
                 write_asked({out: text.encode()})
     if plan.exit_code:
         raise typer.Exit(plan.exit_code)
@@ -86,7 +86,7 @@ def show(
 def _print(plan: Plan, as_json: bool, csv: bool, markdown: bool, quiet: bool) -> None:
     if as_json:
         print(json.dumps(plan.as_dict(), indent=1, allow_nan=False))
-    elif csv:
-        print(plan.to_csv(), end="")
+    elif csv or markdown:
+        print(plan.to_csv() if csv else plan.to_markdown(), end="")
     else:
-        print(plan.answer if quiet else plan.to_markdown() if markdown else plan)
+        print(plan.answer if quiet else plan)
