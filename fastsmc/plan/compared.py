@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
     Attributes:
         row: what names its row: the values of the columns that were chosen ("input") and differ between rows.
-        first, second: its value in either plan.
+        first, second: its value in either plan; None where it is not known.
         ratio: second over first; None where one of them is no number, or first is 0.
     """
 
@@ -165,7 +165,7 @@ def _names(table: Table, keys: list[str]) -> list[Any]:
 
 
 def _named(table: Table, keys: list[str], i: int) -> dict[str, Any]:
-    return {key: table[key][i].item() for key in keys} if keys else {"row": i}
+    return {key: plain(table[key][i]) for key in keys} if keys else {"row": i}
 
 
 def _changes(
@@ -177,7 +177,7 @@ def _changes(
             continue
         ones, others = column.values[at_first], second[name][at_second]
         for i in np.flatnonzero(_differ(ones, others)):
-            one, other = ones[i].item(), others[i].item()
+            one, other = plain(ones[i]), plain(others[i])
             row = _named(first, keys, at_first[i])
             found.append((at_first[i], Change(row, name, one, other, _ratio(one, other))))
     return tuple(change for _, change in sorted(found, key=lambda pair: pair[0]))
@@ -186,7 +186,10 @@ def _changes(
 def _differ(ones: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
     if (ones.dtype.kind == "U") != (others.dtype.kind == "U"):
         return np.ones(len(ones), np.bool_)
-    return np.asarray(ones != others, np.bool_)
+    is_same = ones == others
+    if ones.dtype.kind == others.dtype.kind == "f":
+        is_same |= np.isnan(ones) & np.isnan(others)
+    return np.asarray(~is_same, np.bool_)
 
 
 def _ratio(one: Any, other: Any) -> float | None:

@@ -45,7 +45,7 @@ def test_each_form_prints_what_the_plan_says() -> None:
     assert printed() == f"{plan}\n"
     assert printed("-q") == f"{plan.answer}\n"
     assert printed("--csv") == plan.to_csv()
-    assert printed("--markdown") == f"{plan.to_markdown()}\n"
+    assert printed("--markdown") == plan.to_markdown()
     assert json.loads(printed("--json"))["rows"] == plan.as_dict()["rows"]
 
 
@@ -57,9 +57,7 @@ def test_a_file_is_saved_beside_what_is_printed(tmp_path: Path, ending: str) -> 
     if ending == ".json":
         assert Plan.load(path).compare(a_plan()).is_same
     else:
-        assert path.read_text().rstrip("\n") == (
-            a_plan().to_csv().rstrip("\n") if ending == ".csv" else a_plan().to_markdown()
-        )
+        assert path.read_text() == (a_plan().to_csv() if ending == ".csv" else a_plan().to_markdown())
 
 
 def test_forms_that_exclude_each_other_are_a_usage_error() -> None:

@@ -19,6 +19,7 @@ def a_table(link: list[int], n_vcpu: list[int], bound_by: list[str]) -> Table:
             "n_vcpu": Column.of(n_vcpu, "modelled", "largest shape"),
             "downtime_ms": Column.of([n * 0.75 for n in n_vcpu], "assumed"),
             "bound_by": Column.of(bound_by),
+            "perhaps_ms": Column.of([None, *n_vcpu[1:]], "modelled", unknown=True),
             "is_hypothetical": Column.of([n > 512 for n in n_vcpu]),
         },
     )
