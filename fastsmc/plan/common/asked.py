@@ -23,7 +23,6 @@ _COLUMNS: dict[str, tuple[ColumnKind | None, str]] = {
     "name": ("input", "Linux' name, a register's without KVM_REG_ARM_"),
     "in_common": (None, "whether every host in service has it"),
     "set_to": (None, "the register's value with which a VM restores on every host; empty where none does"),
-    "n_host_with": ("modelled", "hosts that have it"),
     "n_host_without": ("modelled", "hosts that lack it"),
     "n_host_unknown": ("modelled", "hosts of which it is not known"),
     "lowered_by": (None, "the kernel that lacks it, of several the one on most hosts"),
@@ -88,14 +87,14 @@ def _table(pools: list[Pool]) -> Table:
         values = {("register", name): f"{value:#x}" for name, value in one.registers().items()}
         per_vm = one.tally.vms.n[one.vms][:, None]
         losing, perhaps = ((of * per_vm).sum(axis=0) for of in (one.lose, one.may_lose))
-        with_it, without, unknown = (one.n_host_of(state) for state in (YES, NO, MAYBE))
+        without, unknown = (one.n_host_of(state) for state in (NO, MAYBE))
         for i, item in enumerate(ITEMS):
-            if with_it[i] + unknown[i] == 0 and not losing[i]:
+            if without[i] == one.n_host and not losing[i]:
                 continue
             kernel = one.lowered_by(i)
             told = (
                 *(one.name, item.what, item.name, WORDS[one.common[i]], values.get((item.what, item.name), "")),
-                *(int(with_it[i]), int(without[i]), int(unknown[i])),
+                *(int(without[i]), int(unknown[i])),
                 "" if kernel is None else kernel_text(one, kernel),
                 *(int(losing[i]), int(perhaps[i])),
             )
