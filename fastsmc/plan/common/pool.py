@@ -94,7 +94,7 @@ class Pool:
 
     @property
     def n_vm_refused(self) -> int:
-        """VMs that carry a firmware register that some host has not, and so do not restore there."""
+        """VMs that carry a firmware register that some host has not, so that its KVM refuses it."""
         return int(self.tally.vms.n[self.vms][self.lose[:, IS_REGISTER].any(axis=1)].sum())
 
     @property

@@ -76,7 +76,7 @@ def _of_hosts(one: Pool) -> Iterator[Excuse]:
 def _of_vms(one: Pool) -> Iterator[Excuse]:
     on = f"on {{kernel}}{of_pool(one)}"
     yield from _grouped(one, one.lose & IS_SEEN & ~IS_FEATURE, f"VMs {on} would lose {{names}}")
-    refused = f"VMs {on} carry {{names}}, which some host has not: they do not restore there, whatever its value"
+    refused = f"VMs {on} carry {{names}}, which some host has not: KVM refuses it there, and few VMMs pass over it"
     yield from _grouped(one, one.lose & IS_REGISTER, refused)
     yield from _grouped(one, one.lose & IS_FEATURE, f"VMs {on} use {{names}}, which some host has not")
     open_ = f"VMs {on} use {{names}}, and of some host's CPU or kernel it is not known whether it has that"
