@@ -13,7 +13,7 @@ MUTANTS_PLAN = [
     ),
     *in_file(
         "plan/saving.py",
-        ("    if low > high:", "    if low >= high + 1:"),
+        ("    if low > high:", "    if low > high + 1:"),
         ("if made.seed != (seed if type(seed) is int else 0):", "if False:"),
         ("if not isinstance(one, list) or len(one) != length:", "if not isinstance(one, list):"),
     ),
