@@ -34,6 +34,7 @@ LOG = Kind("a log of QEMU", 64 * MIB, "a migration writes some 100 lines of trac
 MONITOR = Kind("an answer of the monitor", 1 * MIB, "an answer to query-migrate has less than 2000 bytes")
 TOML = Kind("a TOML file", 1 * MIB, "a filter of 3,000 ranges has 200 kB")
 RESULT = Kind("a saved result", 32 * MIB, "the largest report saves 0.3 MB")
+PLAN = Kind("a saved plan", 64 * MIB, "a cube of a million cells takes up to 20 MB a variable")
 META = Kind("a recording's meta.json", 1 * MIB, "the recorder writes 2 kB")
 RECORDS = Kind("a recording's records", 512 * MIB, "the largest recorded host has 30 MB of one kind")
 MAX_RECORD = MIB

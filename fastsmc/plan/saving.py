@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from fastsmc.checks import shown
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.files import strict_json
-from fastsmc.files.limits import RESULT
+from fastsmc.files.limits import PLAN
 from fastsmc.files.packed import Refused
 from fastsmc.plan.result import Cube, Excuse, Plan, Values, Weakest
 from fastsmc.results.files import item, provenance_of, table_of, write_each
@@ -68,8 +68,8 @@ def save(plan: Plan, path: str | os.PathLike[str]) -> None:
     """
     text = to_json(plan)
     try:
-        if len(text) > RESULT.most_bytes:
-            msg = f"{len(text) >> 20} MiB, of which {RESULT.most_bytes >> 20} are read"
+        if len(text) > PLAN.most_bytes:
+            msg = f"{len(text) >> 20} MiB, of which {PLAN.most_bytes >> 20} are read"
             raise Refused(msg)
         plan_of(strict_json.parse(text, "the plan"))
     except InputError as error:
@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> Plan:
         ResultFileError: missing, unreadable, damaged, of another schema, or no plan.
     """
     try:
-        content = strict_json.read(path, RESULT)
+        content = strict_json.read(path, PLAN)
     except Refused as error:
         remedy = "expected a saved plan" if "cannot be read" in str(error) else "save or copy the plan again"
         msg = f"{path}: {error}; {remedy}"
@@ -235,9 +235,15 @@ def _nested(given: list[Any], shape: tuple[int, ...], where: str) -> NDArray[Any
                 raise InputError(msg)
         flat = [entry for one in flat for entry in one]
     types = set(map(type, flat))
-    if type(None) in types and types <= {int, float, type(None)}:
+    if types <= {int, float, type(None)} and types != {int}:
         return np.array([np.nan if value is None else value for value in flat], np.float64).reshape(shape)
-    if list in types or dict in types or type(None) in types:
-        msg = f"{where}: its entries must be numbers, null for unknown ones, or all text, or all true and false"
-        raise InputError(msg)
-    return _labels(flat, where).reshape(shape)
+    if types == {int}:
+        try:
+            return np.array(flat, np.int64).reshape(shape)
+        except OverflowError as error:
+            msg = f"{where}: a number does not fit 64 bits with a sign"
+            raise InputError(msg) from error
+    if types == {bool} or types == {str}:
+        return _labels(flat, where).reshape(shape)
+    msg = f"{where}: its entries must be numbers, null for unknown ones, or all text, or all true and false"
+    raise InputError(msg)

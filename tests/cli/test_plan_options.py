@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, show
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.files.limits import RESULT
+from fastsmc.files.limits import PLAN
 from fastsmc.plan.result import Plan
 from tests.support.plans import a_plan
 
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> Non
 
 
 def test_a_plan_that_cannot_be_saved_is_printed_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("fastsmc.plan.saving.RESULT", RESULT._replace(most_bytes=10))
+    monkeypatch.setattr("fastsmc.plan.saving.PLAN", PLAN._replace(most_bytes=10))
     done = CliRunner().invoke(app, ["--out", str(tmp_path / "plan.json")])
     assert isinstance(done.exception, ResultFileError)
     assert done.stdout == f"{a_plan(is_met=True)}\n"
