@@ -116,7 +116,7 @@ def _encoded(table: Table) -> Iterator[str]:
         yield from unlike(table, "payload_bytes", *_bytes(table["codec"], sent))
         yield from unlike(table, "least_save_ioctls", sent, "n_reg and n_vcpu, by codec")
         for way in ("save_ioctls", "load_ioctls"):
-            yield from _ioctls(table, way, sent, np.zeros(len(table)))
+            yield from _ioctls(table, way, sent, np.zeros(table.n_row))
 
 
 def _sent(codec: NDArray[Any], n_reg: Any, n_global: Any, n_vcpu: NDArray[Any]) -> NDArray[np.float64]:
@@ -165,7 +165,7 @@ def _ioctls(table: Table, way: str, sent: NDArray[np.float64], group: NDArray[An
     """
     if not are_numbers(table, way):
         return
-    n_vcpu, best, most = table["n_vcpu"].astype(np.float64), np.zeros(len(table)), -1
+    n_vcpu, best, most = table["n_vcpu"].astype(np.float64), np.zeros(table.n_row), -1
     for each in range(1, _MOST_IOCTLS + 1):
         besides = (table[way] - each * sent) / n_vcpu
         usual = np.empty_like(besides)

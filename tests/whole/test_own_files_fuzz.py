@@ -19,6 +19,8 @@ import pytest
 import fastsmc as smc
 from bench import compare
 from fastsmc.errors import InputError, RecordingError, ResultFileError
+from fastsmc.plan.result import Plan
+from fastsmc.plan.saving import to_json as plan_json
 from fastsmc.recordings.compact import compact
 from fastsmc.reporting import agree, needs
 from fastsmc.results.files import load, to_json
@@ -28,12 +30,21 @@ from tests.migrate.test_read_fuzz import mutated
 from tests.support.json_mutants import tree_mutant
 from tests.support.memory import forget_peak, peak_mib
 from tests.support.places import ROOT
+from tests.support.plans import a_plan
 from tests.support.scenarios import CLOSED
 from tests.support.small_recording import pack, records, small_recording
 
-N_SOAK = {"saved": 40_000, "report": 300, "bench": 34_000, "profile": 25_500, "description": 185, "records": 15}
+N_SOAK = {
+    "saved": 30_000,
+    "plan": 10_000,
+    "report": 300,
+    "bench": 34_000,
+    "profile": 25_500,
+    "description": 185,
+    "records": 15,
+}
 """Mutants of each kind of file: 100,000; replays take the longest."""
-N_QUICK = {"saved": 300, "report": 60, "bench": 300, "profile": 200, "description": 40, "records": 6}
+N_QUICK = {"saved": 300, "plan": 300, "report": 60, "bench": 300, "profile": 200, "description": 40, "records": 6}
 MOST_MIB = 256
 
 Check = Callable[[Path], bool]
@@ -113,6 +124,21 @@ def check_report(path: Path) -> bool:
     return True
 
 
+def check_plan(path: Path) -> bool:
+    """What is read is saved again, and read again, as the same."""
+    try:
+        plan = Plan.load(path)
+    except ResultFileError as error:
+        return is_sentence(error)
+    str(plan).encode()
+    plan._repr_html_().encode()
+    assert plan.compare(plan).is_same
+    copy = path.with_name("copy.json")
+    plan.save(copy)
+    assert Plan.load(copy).as_dict() == plan.as_dict()
+    return True
+
+
 def check_bench(path: Path) -> bool:
     try:
         content = compare.load(path)
@@ -188,6 +214,7 @@ def mutants(kind: str, folder: Path, draw: random.Random) -> tuple[Path, Callabl
         return host / "mutant.txt", changed, check_records
     text, check = {
         "saved": (simulated, check_saved),
+        "plan": (lambda: plan_json(a_plan()), check_plan),
         "report": (report_data, check_report),
         "bench": (lambda: json.dumps(measured_result()), check_bench),
         "description": (lambda: description(folder), check_description),
@@ -240,7 +267,7 @@ def test_some_damaged_files(kind: str, folder: Path) -> None:
     run(kind, N_QUICK[kind], folder)
 
 
-@pytest.mark.soak(f"{sum(N_SOAK.values()):,} damaged files of six kinds; make test tries {sum(N_QUICK.values())}")
+@pytest.mark.soak(f"{sum(N_SOAK.values()):,} damaged files of seven kinds; make test tries {sum(N_QUICK.values())}")
 @pytest.mark.parametrize("kind", N_SOAK)
 def test_damaged_files(kind: str, folder: Path) -> None:
     run(kind, N_SOAK[kind], folder)

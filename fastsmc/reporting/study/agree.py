@@ -122,7 +122,7 @@ def _rates(table: Table, figures: dict[str, float], *, is_alike: bool) -> Iterat
 
 def _has_some(table: Table) -> NDArray[np.bool_]:
     """Which rows forwarded calls; a table without the column has none that did not."""
-    return table["n_forwarded"] > 0 if are_numbers(table, "n_forwarded") else np.ones(len(table), np.bool_)
+    return table["n_forwarded"] > 0 if are_numbers(table, "n_forwarded") else np.ones(table.n_row, np.bool_)
 
 
 def _round(table: Table, think_ns: float) -> NDArray[np.float64]:
