@@ -26,6 +26,7 @@ HOST = TESTS / "recordings" / "linux-6.12.107-max"
 SCENARIO = ROOT / "examples" / "trng_to_vmm.toml"
 STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
 OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
+FLEET = TESTS / "plan" / "fleet"
 LINK = smc.Link(gbit_per_s=10)
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
@@ -38,6 +39,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("explain",): (("0x86000001", "STD_BMAP"), lambda: smc.explain(["0x86000001", "STD_BMAP"])),
     ("scope",): (("--release", "6.18", "--vcpus", "1,3-4"), lambda: smc.scope("6.18", n_vcpu=[1, 3, 4])),
     ("simulate",): ((SCENARIO,), lambda: smc.simulate(SCENARIO)),
+    ("plan", "problems"): (
+        ("--hosts", FLEET / "hosts.csv", "--vms", FLEET / "vms.csv"),
+        lambda: smc.plan.problems(hosts=FLEET / "hosts.csv", vms=FLEET / "vms.csv"),
+    ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
@@ -52,6 +57,12 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("migrate", "add-registers"): (
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
+    ),
+    ("plan", "baseline"): (
+        ("--hosts", FLEET / "pool-hosts.csv", "--vms", FLEET / "pool-vms.csv"),
+        lambda: smc.plan.baseline(
+            smc.plan.Inventory.read(hosts=FLEET / "pool-hosts.csv", vms=FLEET / "pool-vms.csv"),
+        ),
     ),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),

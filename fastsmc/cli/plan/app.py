@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from fastsmc.cli.plan import problems
 from fastsmc.cli.plan.baseline import baseline
 from fastsmc.cli.plan.filter_cost import filter_cost
 
@@ -25,3 +26,4 @@ app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.c
 app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
     filter_cost
 )
+app.command(epilog=problems.EPILOG)(problems.problems)

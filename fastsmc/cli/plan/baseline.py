@@ -27,5 +27,5 @@ def baseline(
     """
     from fastsmc import plan
 
-    inventory = plan.Inventory.read(hosts=hosts, vms=vms)  # type: ignore[attr-defined]
+    inventory = plan.Inventory.read(hosts=hosts, vms=vms)
     show(plan.baseline(inventory, pool=pool), as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)

@@ -37,8 +37,8 @@ def _checked(path: Path | None) -> Path | None:
     return path
 
 
-Hosts = Annotated[Path, typer.Option(help="Hosts, a row each: CSV or Parquet.")]
-Vms = Annotated[Path, typer.Option(help="VMs, a row each: CSV or Parquet.")]
+Hosts = Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")]
+Vms = Annotated[Path, typer.Option(help="VMs, the same way.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown.")]
