@@ -43,6 +43,18 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         ("--hosts", FLEET / "hosts.csv", "--vms", FLEET / "vms.csv"),
         lambda: smc.plan.problems(hosts=FLEET / "hosts.csv", vms=FLEET / "vms.csv"),
     ),
+    ("plan", "evacuate"): (
+        (
+            *("--hosts", FLEET / "hosts.csv", "--vms", FLEET / "vms.csv", "--drain", "n1,n3", "--within", "30min"),
+            *("--replicas", 20),
+        ),
+        lambda: smc.plan.evacuate(
+            smc.plan.Inventory.read(hosts=FLEET / "hosts.csv", vms=FLEET / "vms.csv"),
+            hosts=["n1", "n3"],
+            within_s=1800,
+            replicas=20,
+        ),
+    ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),

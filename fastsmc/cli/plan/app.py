@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastsmc.cli.plan import problems
+from fastsmc.cli.plan import evacuate, problems
 from fastsmc.cli.plan.baseline import baseline
 from fastsmc.cli.plan.filter_cost import filter_cost
 
@@ -22,8 +22,9 @@ def plan() -> None:
     """Options of every command."""
 
 
+app.command(epilog=problems.EPILOG)(problems.problems)
+app.command(epilog=evacuate.EPILOG)(evacuate.evacuate)
 app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.csv --pool rack-7")(baseline)
 app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
     filter_cost
 )
-app.command(epilog=problems.EPILOG)(problems.problems)
