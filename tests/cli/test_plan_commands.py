@@ -65,3 +65,52 @@ def test_a_filters_cost_is_printed_for_the_ranges_that_are_asked_about() -> None
     done = CliRunner().invoke(app, ["plan", "filter-cost", "--ranges", "some"])
     assert isinstance(done.exception, InputError)
     assert "--ranges 'some': give whole numbers" in str(done.exception)
+
+
+def test_the_largest_shape_of_several_lists_links_and_budgets_has_a_row_each() -> None:
+    asked = [
+        "plan",
+        "largest-shape",
+        "--registers",
+        "182,6.18+pmu",
+        "--line-rate",
+        "10G, 25G",
+        "--downtime-ms",
+        "30,300",
+    ]
+    done = CliRunner().invoke(app, [*asked, "--csv"])
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1 + 2 * 2 * 2
+    assert CliRunner().invoke(app, [*asked[:-1], "0.001", "-q"]).exit_code == 4
+
+
+def test_a_migration_that_never_ends_is_missed() -> None:
+    asked = ["plan", "migration-table", "--registers", "6.18", "--vcpus", "8", "--memory-gib", "16"]
+    assert CliRunner().invoke(app, [*asked, "--dirty-mib-per-s", "10"]).exit_code == 0
+    assert CliRunner().invoke(app, [*asked, "--dirty-mib-per-s", "900000"]).exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            ["largest-shape", "--registers", "6.18", "--downtime-ms", "a,3"],
+            "--downtime-ms 'a,3': give numbers joined by",
+        ),
+        (["largest-shape", "--registers", "6.18", "--line-rate", "10G,,"], "line rate ''"),
+        (["largest-shape", "--registers", "6.99"], "6.99"),
+        (["largest-shape", "--registers", "6.18", "--vmm", "crosvm"], "crosvm"),
+    ],
+)
+def test_what_cannot_be_asked_about_shapes_is_one_sentence(asked: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["plan", *asked])
+    assert isinstance(done.exception, InputError), done.output
+    assert words in str(done.exception)
+    assert done.stdout == ""
+
+
+def test_a_table_of_migrations_is_of_one_vm() -> None:
+    asked = ["plan", "migration-table", "--registers", "6.18,7.3", "--vcpus", "1", "--memory-gib", "1"]
+    done = CliRunner().invoke(app, [*asked, "--dirty-mib-per-s", "1"])
+    assert isinstance(done.exception, InputError)
+    assert "a table is of one VM" in str(done.exception)
