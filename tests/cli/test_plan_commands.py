@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from fastsmc.cli.app import app
+from fastsmc.cli.plan.app import app as plan
 from fastsmc.errors import InputError
 from fastsmc.plan import Plan
 from tests.support.places import TESTS
@@ -36,6 +39,18 @@ def test_the_exit_code_says_whether_vms_keep_what_they_use(
     tmp_path: Path, kernels: list[str], features: str, code: int
 ) -> None:
     assert CliRunner().invoke(app, baseline(tmp_path, kernels, features)).exit_code == code
+
+
+def test_every_question_takes_the_same_options_of_output() -> None:
+    commands: Any = typer.main.get_command(plan)
+    takes = {
+        name: {word for parameter in command.params for word in parameter.opts}
+        for name, command in commands.commands.items()
+        if name != "problems"  # which answers with no plan
+    }
+    assert len(takes) >= 5
+    common = {"--json", "--csv", "--markdown", "--out", "-o", "--quiet", "-q"}
+    assert {name: common - words for name, words in takes.items()} == dict.fromkeys(takes, set())
 
 
 def test_one_pool_is_asked_about_and_the_plan_is_saved(tmp_path: Path) -> None:
