@@ -50,7 +50,7 @@ def test_every_question_takes_the_same_options_of_output() -> None:
     }
     assert len(takes) >= 5
     common = {"--json", "--csv", "--markdown", "--out", "-o", "--quiet", "-q"}
-    assert {name: common - words for name, words in takes.items()} == dict.fromkeys(takes, set())
+    assert {name: common - words for name, words in takes.items()} == {name: set() for name in takes}
 
 
 def test_one_pool_is_asked_about_and_the_plan_is_saved(tmp_path: Path) -> None:
