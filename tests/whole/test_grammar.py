@@ -70,6 +70,24 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
     ),
+    ("plan", "baseline"): (
+        ("--hosts", FLEET / "pool-hosts.csv", "--vms", FLEET / "pool-vms.csv"),
+        lambda: smc.plan.baseline(
+            smc.plan.Inventory.read(hosts=FLEET / "pool-hosts.csv", vms=FLEET / "pool-vms.csv"),
+        ),
+    ),
+    ("plan", "largest-shape"): (
+        ("--registers", "182,6.18+pmu", "--line-rate", "10G,25G", "--rtt", "80us", "--downtime-ms", "100,300"),
+        lambda: smc.plan.largest_shape(
+            registers=[182, "6.18+pmu"], link=[smc.Link(10, 80), smc.Link(25, 80)], downtime_ms=[100.0, 300.0]
+        ),
+    ),
+    ("plan", "migration-table"): (
+        ("--registers", "6.18", "--vcpus", 64, "--memory-gib", 64, "--dirty-mib-per-s", 200, "--line-rate", "1G,10G"),
+        lambda: smc.plan.migration_table(
+            registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link=["1G", "10G"]
+        ),
+    ),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
         lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
