@@ -67,7 +67,7 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
         )
-        if _SURROGATE.search(text):
+        if ("\\u" in text or not text.isascii()) and _SURROGATE.search(text):  # the search alone takes as long as all
             _check_strings(value)
         return value
     except UnicodeDecodeError as error:
