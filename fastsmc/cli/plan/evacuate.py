@@ -18,7 +18,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 def evacuate(
-    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")],
+    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet, as plan problems reads them.")],
     vms: Annotated[Path, typer.Option(help="VMs, the same way.")],
     drain: Annotated[str, typer.Option(help="Hosts to empty at the same time, joined by commas; each: one by one.")],
     within: Annotated[str, typer.Option(help="The time, with its unit: 30min, 900s, 2h.")],
