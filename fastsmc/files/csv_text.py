@@ -23,8 +23,8 @@ _BLOCK = 1 << 22
 """Bytes that are looked at together: arrays of positions are a few times as large."""
 _MOST_RECORD = 1 << 16
 """Bytes of one row: a row of 12 fields has some 100."""
-MOST_FIELD = 1024
-"""Bytes of one field, of which every other field of its column takes the room: names have at most 253."""
+MOST_FIELD = 256
+"""Bytes of one field, of which every other field of its column takes the room: names of hosts have at most 253."""
 _COMMA, _END, _QUOTE = ord(","), ord("\n"), ord('"')
 Strings = NDArray[np.bytes_]
 

@@ -100,8 +100,7 @@ class _Ahead:
             except (json.JSONDecodeError, RecursionError, ValueError) as error:
                 if len(self._held) - self._at > _MOST_ENTRY or self._is_whole:
                     raise self._refused(error) from error
-            if not self.more() and self._is_whole:
-                continue
+            self.more()
         text, place = self._held[self._at : end], self.place()
         if len(text) > _MOST_ENTRY:
             msg = f"{place}: an entry of more than {_MOST_ENTRY // MIB} MiB"

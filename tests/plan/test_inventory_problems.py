@@ -51,7 +51,7 @@ def one_by_one(hosts: dict[str, list[Any]], vms: dict[str, list[Any]]) -> set[tu
     taken = Counter[int]()
     apart = set[tuple[int, str]]()
     for row, name in enumerate(vms["host"]):
-        wrong("vms", row, "host", name not in place)
+        wrong("vms", row, "host", name not in place or name == "")
         wrong("vms", row, "vcpus", vms["vcpus"][row] == 0, "unknown")
         wrong("vms", row, "vcpus", vms["vcpus"][row] > 512)
         wrong("vms", row, "dirty_mib_per_s", vms["dirty_mib_per_s"][row] < 0 or vms["dirty_mib_per_s"][row] == INF)
@@ -116,7 +116,7 @@ def test_the_rules_on_columns_are_those_on_rows(
     assert len(repr(found)) <= 200
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["wrong"] == found.n_wrong
     assert (found.table is None) == (not len(found))
-    assert found.table is None or len(found.table) == len(found)
+    assert found.table is None or found.table.n_row == len(found)
     if found.n_wrong:
         with pytest.raises(InputError):
             inventory.check()

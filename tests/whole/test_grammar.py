@@ -70,6 +70,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
     ),
+    ("plan", "filter-cost"): (
+        ("--ranges", "0,100", "--no-measure"),
+        lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
+    ),
 }
 """By command: its arguments, and the call of the library that means the same."""
 NO_JSON = {("report",)}
@@ -138,10 +142,13 @@ def test_a_result_is_short_in_a_session_and_readable_when_printed(words: tuple[s
     assert max(map(len, str(result).splitlines())) < 4000
 
 
+TIMES = {"created", "date_utc", "seconds", "wall_s"}
+
+
 def without_times(told: Any) -> Any:
     """The same without what differs from run to run: when it was made, and how long that took."""
     if isinstance(told, dict):
-        return {key: without_times(value) for key, value in told.items() if key not in {"created", "seconds", "wall_s"}}
+        return {key: without_times(value) for key, value in told.items() if key not in TIMES}
     return [without_times(one) for one in told] if isinstance(told, list) else told
 
 

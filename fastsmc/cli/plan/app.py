@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from fastsmc.cli.plan import evacuate, problems
+from fastsmc.cli.plan.baseline import baseline
+from fastsmc.cli.plan.filter_cost import filter_cost
 
 app = typer.Typer(
     name="plan",
@@ -22,3 +24,7 @@ def plan() -> None:
 
 app.command(epilog=problems.EPILOG)(problems.problems)
 app.command(epilog=evacuate.EPILOG)(evacuate.evacuate)
+app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.csv --pool rack-7")(baseline)
+app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
+    filter_cost
+)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from fastsmc.plan.inventory.codes import Distinct, distinct, places
 from fastsmc.plan.inventory.columns import Columns
 from fastsmc.plan.inventory.problems import Problems
 from fastsmc.plan.inventory.tables import Told, told
+
+if TYPE_CHECKING:
+    from fastsmc.plan.inventory.like import Placement
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,127 @@ class Inventory:
                 msg = f"{table.place(one.row)}, {one.column} {one.text!r}: {one.what}; {one.remedy}{more}"
                 raise InputError(msg)
         return inventory
+
+    @classmethod
+    def from_kubectl(cls, json: Any) -> Inventory:
+        """An inventory from `kubectl get nodes,vmi -A -o json`: a path, or what the JSON holds.
+
+        Nodes that are not arm64 and VMs that are on no node are left out, which `notes` says.
+
+        Raises:
+            InputError: a file that cannot be read, or objects that are not as the API of Kubernetes has them.
+
+        >>> node = {"kind": "Node", "metadata": {"name": "n1"}, "status": {"nodeInfo": {"kernelVersion": "6.12.48"}}}
+        >>> Inventory.from_kubectl({"items": [node]}).kernels.values.tolist()
+        ['6.12.48']
+        """
+        from fastsmc.plan.inventory.kubectl import UNTOLD, tables_of_kubectl
+
+        hosts, vms, notes = tables_of_kubectl(json)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_libvirt(cls, folder: str | os.PathLike[str]) -> Inventory:
+        """An inventory from a folder with a folder per host, each with `virsh dumpxml` of its domains as .xml files.
+
+        Beside these may be .txt files with what `virsh domstats --dirtyrate`, `uname -r`, `virsh nodeinfo` and `virsh
+        version` print there.
+
+        Raises:
+            InputError: no such folder, no domain in it, or a file that cannot be read.
+        """
+        from fastsmc.plan.inventory.libvirt import UNTOLD, tables_of_libvirt
+
+        hosts, vms, notes = tables_of_libvirt(folder)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_proxmox(cls, json: Any, nodes: Mapping[str, Any] | None = None) -> Inventory:
+        """An inventory from `pvesh get /cluster/resources --output-format json`: a path, or what the JSON holds.
+
+        Args:
+            nodes: by node, the JSON of /nodes/NODE/status, which tells the kernel; paths or what they hold.
+
+        Raises:
+            InputError: a file that cannot be read, or entries that are not as the API has them.
+        """
+        from fastsmc.plan.inventory.proxmox import UNTOLD, tables_of_proxmox
+
+        hosts, vms, notes = tables_of_proxmox(json, nodes or {})
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def from_openstack(cls, json: Any, *, kernels: Any, flavors: Any = None) -> Inventory:
+        """An inventory from `openstack server list --all-projects --long -f json`: a path, or what the JSON holds.
+
+        Args:
+            kernels: a table of hosts as `read` takes it, with each host's name and kernel: OpenStack has no kernels.
+            flavors: `openstack flavor list --all -f json`, which tells the sizes of VMs.
+
+        Raises:
+            InputError: a file that cannot be read, or entries that are not as the client prints them.
+        """
+        from fastsmc.plan.inventory.openstack import UNTOLD, tables_of_openstack
+
+        hosts, vms, notes = tables_of_openstack(json, kernels, flavors)
+        return cls.of(hosts=hosts, vms=vms, notes=(*notes, *_unknown(UNTOLD)))
+
+    @classmethod
+    def like(
+        cls,
+        name: str,
+        *,
+        n_host: int,
+        seed: int,
+        n_vm: int | None = None,
+        cores: int = 64,
+        memory_gib: float = 256.0,
+        fill: float = 0.8,
+        kernels: str | Mapping[str, float] = "6.12",
+        placement: Placement = "first-fit",
+    ) -> Inventory:
+        """A fleet drawn like a known one: the shapes of its VMs by their shares, all else assumed (`assumed` lists it).
+
+        Args:
+            name: "azure-2017", first-party VMs of Azure (Cortez et al., 2017).
+            seed: draws are the same for the same seed.
+            n_vm: VMs; None fills the hosts' cores up to `fill`, or until the first VM that finds no host.
+            cores, memory_gib: of each host.
+            kernels: of all hosts, or shares of the hosts by kernel.
+            placement: "first-fit", or "spread": where the most cores are free.
+
+        Raises:
+            InputError: a name or number that is none; VMs that do not fit the hosts.
+
+        >>> fleet = Inventory.like("azure-2017", n_host=10, seed=1, kernels={"6.12": 0.5, "6.18": 0.5})
+        >>> fleet.hosts["kernel"].tolist().count("6.18"), int(fleet.vms["vcpus"].sum())
+        (5, 512)
+        """
+        from fastsmc.plan.inventory.like import fleet_like
+
+        hosts, vms, assumed, notes = fleet_like(
+            name,
+            n_host=n_host,
+            seed=seed,
+            n_vm=n_vm,
+            cores=cores,
+            memory_gib=memory_gib,
+            fill=fill,
+            kernels=kernels,
+            placement=placement,
+        )
+        return cls.of(hosts=hosts, vms=vms, assumed=assumed, notes=notes)
+
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """JSON Schema of an inventory as lists of hosts and VMs; docs/planning/inventory.schema.json is the same.
+
+        Raises:
+            InputError: pydantic is not installed: fastsmc[schema].
+        """
+        from fastsmc.plan.inventory.schema import schema
+
+        return schema()
 
     @property
     def n_host(self) -> int:
@@ -144,6 +269,11 @@ class Inventory:
             lines.append(f"  {n:>9,}  {kernel}{known}")
         lines += [f"assumed {column}: {text}" for column, text in self.assumed.items()]
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
+
+
+def _unknown(columns: Mapping[str, str]) -> tuple[str, ...]:
+    """What a source does not tell, as notes."""
+    return tuple(f"{column} unknown: {why}" for column, why in columns.items())
 
 
 def _host(kernel: str) -> Host | None:

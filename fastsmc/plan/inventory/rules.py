@@ -108,7 +108,7 @@ def _word(name: str, text: str, spec: Spec) -> Verdict | None:
 
 
 def _without_host(hosts: Columns, vms: Columns, host_of_vm: NDArray[np.int64]) -> Iterator[Group]:
-    rows = np.flatnonzero(host_of_vm < 0)
+    rows = np.flatnonzero((host_of_vm < 0) | (vms["host"] == ""))
     names = vms["host"][rows]
     remedy = "write the name of the host it runs on; leave out VMs that run nowhere"
     yield Group("wrong", "vms", "host", "no host was told", remedy, rows[names == ""])
