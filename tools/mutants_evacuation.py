@@ -14,7 +14,6 @@ MUTANTS_EVACUATION = [
             "at + left / rate + guests.registers_s[vm]\n        return\n    before",
             "at + left / rate\n        return\n    before",
         ),
-        ("        if left >= sent * (1.0 - _SAME):", "        if left >= sent * 2.0:"),
     ),
     *in_file(
         "plan/kernels/draining.py",
