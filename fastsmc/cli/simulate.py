@@ -30,12 +30,12 @@ INTERRUPTED = 130
 
 def _list_profiles(value: bool) -> None:
     if value:
+        from fastsmc.results.layout import drawn, words
         from fastsmc.scenario.profiles import load_profile, profiles
 
-        for name in profiles():
-            profile = load_profile(name)
-            weakest, figure = profile.weakest
-            print(f"{name:20} {profile.title}; weakest figure: {weakest} {figure}")
+        found = [load_profile(name) for name in profiles()]
+        rows = [(one.name, one.title, f"{one.weakest[0]} {one.weakest[1]}") for one in found]
+        print(*drawn([words("profile"), words("machine"), words("weakest figure")], rows), sep="\n")
         raise typer.Exit
 
 

@@ -27,7 +27,7 @@ def heading(name: str) -> str:
     """
     words = name.removesuffix("_per_s").split("_")
     if words[0] == "n" and words[1:]:
-        words = [_COUNTED.get(words[1], words[1] + "s"), *words[2:]]
+        words = [_COUNTED.get(words[1], words[1]), *words[2:]]
     told = " ".join(_WORDS.get(word, word) for word in words if word)
     return cell(told + "/s" * name.endswith("_per_s"))
 
