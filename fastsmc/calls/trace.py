@@ -151,7 +151,7 @@ class Trace:
         lines = []
         for row in rows:
             name = row["function"] + (f" (hvc #{row['immediate']:#x})" if row["immediate"] else "")
-            rate = "-" if row["per_second"] is None else _rate(row["per_second"])
+            rate = "-" if row["per_second"] is None else row["per_second"]
             cells = list(row["vcpus"].values())
             if not has_columns:
                 called = [n for n in cells if n]
@@ -189,7 +189,3 @@ class Trace:
         skips = f"{number_of(self.n_skipped, 'line')} skipped ({number_of(self.n_skipped_call, 'call')})"
         losses = how_many(self.n_lost, is_least=self.is_lost_least) or "0"
         return f"Trace({shown(self.name)}, {number_of(len(self), 'call')}, {losses} lost, {skips})"
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"

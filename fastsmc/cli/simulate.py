@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,22 +40,18 @@ def _list_profiles(value: bool) -> None:
 
 def _show_profile(value: str | None) -> None:
     if value is not None:
+        from fastsmc.results.layout import drawn, number, words
         from fastsmc.scenario.profiles import load_profile
 
         profile = load_profile(value)
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")
-        for name, figure in profile.figures().items():
-            print(f"{name:15} {figure.value:6g} {figure.unit}  {figure.kind}")
-            print(textwrap.indent("\n".join(_wrapped(figure.source)), "    "))
-        print(f"weakest figure: {profile.weakest[0]}")
+        rows = [
+            (name, f"{figure.value:g}", figure.unit, figure.kind, figure.source)
+            for name, figure in profile.figures().items()
+        ]
+        heads = (words("figure"), number("value"), words("unit"), words("kind"), words("source"))
+        print(*drawn(heads, rows), f"weakest figure: {profile.weakest[0]}", sep="\n")
         raise typer.Exit
-
-
-def _wrapped(text: str) -> list[str]:
-    columns = width()
-    if columns is None:
-        return [text]
-    return textwrap.wrap(text, columns - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def simulate(

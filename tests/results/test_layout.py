@@ -170,7 +170,7 @@ def test_the_width_is_100_or_what_is_said() -> None:
         ("calls_per_s", "calls/s"),
         ("share_percent", "share %"),
         ("memory_gib", "memory GiB"),
-        ("rtt_us", "rtt µs"),
+        ("rtt_us", "rtt us"),
         ("n", "n"),
         ("\x1b[31m", "\\x1b[31m"),
     ],
