@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from fastsmc.results.headings import UNKNOWN, cell, heading, kinds_line
@@ -99,6 +100,7 @@ def drawn(
     from rich.cells import cell_len
 
     limit = (columns or width()) - len(indent)
+    heads = [head._replace(title=cell(head.title)) for head in heads]
     texts = _texts(rows, len(heads))
     needs = [
         _Need(
@@ -127,7 +129,7 @@ def _texts(rows: Sequence[Sequence[object] | str], n_column: int) -> list[list[s
     full = [row for row in rows if not isinstance(row, str)]
     is_long = [any(type(row[at]) is int and abs(cast(int, row[at])) >= _LONG for row in full) for at in range(n_column)]
     return [
-        row
+        cell(row)
         if isinstance(row, str)
         else [
             "" if value is None else f"{value:,d}" if long and type(value) is int else cell(value)
@@ -228,18 +230,18 @@ def _folded(text: str, columns: int) -> list[str]:
 def text(table: Table, *, columns: int | None = None, most: int | None = SHOWN_ROWS) -> str:
     """A table of results as text: what a row is, the rows, and in one line how the columns came about.
 
+    The columns before the first that was found out name the row.
+
     Args:
         columns: how wide the lines may be; `width()` by default.
         most: rows that are shown; None for all.
     """
     limit = columns or width()
-    is_number = {name: column.values.dtype.kind in "if" for name, column in table.columns.items()}
+    first = list(takewhile(lambda item: not item[1].kind or item[1].kind == "input", table.columns.items()))
+    names = {name for name, _ in first} if len(first) < len(table) else {next(iter(table))}
     heads = [
-        Head(heading(name), is_number[name], column.kind == "input" or not is_number[name])
-        for name, column in table.columns.items()
+        Head(heading(name), column.values.dtype.kind in "if", name in names) for name, column in table.columns.items()
     ]
-    if all(head.names_row for head in heads):
-        heads = [head._replace(names_row=at == 0) for at, head in enumerate(heads)]
     rows = [[UNKNOWN if value is None else value for value in row.values()] for row in table.head(most).rows()]
     lines = textwrap.wrap(cell(table.meaning), limit) + drawn(heads, rows, columns=limit)
     if len(rows) < table.n_row:

@@ -65,6 +65,31 @@ def test_columns_that_have_no_room_go_on_below_with_what_names_their_row() -> No
     ]
 
 
+def test_the_columns_before_the_first_that_was_found_out_name_the_row() -> None:
+    columns = {
+        "vm": Column.of(["web-1", "db-1"]),
+        "n_vcpu": Column.of([64, 512], "input"),
+        "downtime_ms": Column.of([11.4, 452.0], "modelled"),
+        "why": Column.of(["it fits the limit", "registers alone take as long"], "modelled"),
+        "remedy": Column.of(["", "fewer vCPUs per VM"]),
+    }
+    assert text(Table("A row per VM.", columns), columns=44).splitlines() == [
+        "A row per VM.",
+        "              downtime",
+        "VM     vCPUs        ms  why",
+        "web-1     64      11.4  it fits the limit",
+        "db-1     512       452  registers alone take",
+        "                        as long",
+        "",
+        "VM     vCPUs  remedy",
+        "web-1     64",
+        "db-1     512  fewer vCPUs per VM",
+        "input: vCPUs; modelled: downtime ms, why",
+    ]
+    some = {name: columns[name] for name in ("vm", "n_vcpu")}
+    assert text(Table("", some), columns=80).splitlines()[0] == "VM     vCPUs"
+
+
 def test_a_text_goes_on_below_and_a_line_stands_between_rows() -> None:
     rows = ["all of QEMU:", ("saving, wire and loading at once", 17.023), ("pause", None)]
     assert drawn([words("step"), number("ms")], rows, columns=28, indent="  ") == [
@@ -147,6 +172,7 @@ def test_letters_that_take_two_columns_are_counted_as_two() -> None:
 def test_what_a_terminal_would_obey_is_shown() -> None:
     lines = drawn([words("name")], [("\x1b[31mred\r\u202e\n",)])
     assert lines == ["name", r"\x1b[31mred\r\u202e\n"]
+    assert drawn([number("\x1b[31m"), number("b")], ["\x9b\n", (1, 2)]) == [r"\x1b[31m  b", r"\x9b\n", "       1  2"]
 
 
 def test_the_width_is_100_or_what_is_said() -> None:
