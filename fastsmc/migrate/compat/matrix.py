@@ -20,6 +20,7 @@ from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES, assumed
 from fastsmc.progress import Progress, silent
+from fastsmc.results.layout import drawn, number, words
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
@@ -156,12 +157,12 @@ class Matrix:
 
     def __str__(self) -> str:
         names, cells = self.grouped()
-        width = max(len("source"), *map(len, names))
         what = "registers in the way, source down, destination across (modelled)"
         lines = [f"{self.by}, vCPUs with {self.features}: {what}"]
-        lines += [f"{'source':{width}}" + "".join(f" {name.partition(' ')[0]:>5}" for name in names)]
-        for name, row in zip(names, cells, strict=True):
-            lines += [f"{name:{width}}" + "".join(f" {cell.mark:>5}" for cell in row)]
+        lines += drawn(
+            [words("source"), *(number(name.partition(" ")[0]) for name in names)],
+            [(name, *(cell.mark for cell in row)) for name, row in zip(names, cells, strict=True)],
+        )
         lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
             lines += [f"{REFUSED}: {self.by} refuses such a vCPU before it writes a register"]
