@@ -14,7 +14,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -31,6 +31,8 @@ from fastsmc.results.tables import Column, Table
 SCHEMA = 1
 _MOST_LETTERS = 1 << 24
 """Of a column's texts, each taken as long as the longest."""
+_COMPUTED = re.compile(r"\s*[=+\-@].", re.DOTALL)
+"""Texts of which a spreadsheet makes a formula; a sign alone is none. Source: OWASP, CSV injection."""
 T = TypeVar("T")
 
 
@@ -149,12 +151,26 @@ def to_csv(table: Table) -> str:
     >>> to_csv(Table("", {"n_vcpu": Column.of([1, 2], "input"), "is_hypothetical": Column.of([False, True])}))
     'n_vcpu,is_hypothetical\\n1,false\\n2,true\\n'
     """
+    return csv_text(table.columns, (row.values() for row in table.rows()))
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV. A text that a spreadsheet would compute, as it begins with = + - or @, gets an apostrophe before it.
+
+    >>> csv_text(["name", "n"], [["=1+2", -3]])
+    "name,n\\n'=1+2,-3\\n"
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    for row in table.rows():
-        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in row.values())
+    for row in (header, *rows):
+        writer.writerow(map(_cell, row))
     return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return f"'{value}" if _COMPUTED.match(value) else value
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
