@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
     from fastsmc.scopes.compare import scope
+    from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.traces.text import trace
     from fastsmc.usage import services
     from fastsmc.verification import verify
@@ -57,6 +58,7 @@ _HOME = {
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
+    "open_sweep": "sweeping.run",
     "register": "facts.registers",
     "register_set": "facts.register_sets",
     "register_sets": "facts.register_sets",
@@ -67,6 +69,7 @@ _HOME = {
     "scope": "scopes.compare",
     "services": "usage",
     "simulate": "latency",
+    "sweep": "sweeping.run",
     "switch": "dispatcher.power",
     "trace": "traces.text",
     "verdicts": "dispatcher.batch",
@@ -90,6 +93,7 @@ __all__ = [
     "load_profile",
     "migrate",
     "mix",
+    "open_sweep",
     "plan",
     "register",
     "register_set",
@@ -101,6 +105,7 @@ __all__ = [
     "scope",
     "services",
     "simulate",
+    "sweep",
     "switch",
     "trace",
     "verdicts",
