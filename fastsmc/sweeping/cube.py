@@ -94,7 +94,7 @@ def merged(
     design = journal.design
     shape, dims = shape_of(design), dims_of(design)
     left = [axis for axis, name in enumerate(dims) if name not in set(_known(over, dims, "over"))]
-    wanted = {dims.index(name): _label(design, name, label) for name, label in where.items()}
+    wanted = {dims.index(name): _label(design, name, where[name]) for name in _known(where, dims, "coordinate")}
     found: dict[tuple[int, ...], tuple[NDArray[np.int64], list[float]]] = {}
     for cell, content in journal.contents(done=True):
         place = tuple(int(i) for i in np.unravel_index(cell, shape))
@@ -135,7 +135,6 @@ def _known(names: Iterable[str], dims: tuple[str, ...], what: str) -> list[str]:
 
 
 def _label(design: Design, name: str, label: object) -> int:
-    _known([name], dims_of(design), "coordinate")
     labels = np.asarray(coords_of(design)[name]).tolist()
     if label not in labels:
         msg = f"{name} is {shown(label)}: it must be one of {shown(labels)}"

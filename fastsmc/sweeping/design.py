@@ -64,14 +64,15 @@ class Design:
             "sources of fastsmc": self.sources,
             "scenario": {"name": self.name, "table": self.table},
             "files": self.files,
-            "grid": [[axis.name, list(axis.path), list(axis.values)] for axis in grid.axes],
+            "grid": [[axis.name, list(axis.values)] for axis in grid.axes],
             "where": self.where,
             "points": _runs(grid.points),
             "repeats": grid.repeats,
             "seed": grid.seed,
             "measures": list(self.measures),
         }
-        return {name: json.dumps(value, sort_keys=name != "grid", allow_nan=False) for name, value in texts.items()}
+        # Keys stay in their order: that of a mix says which random numbers draw which call.
+        return {name: json.dumps(value, allow_nan=False) for name, value in texts.items()}
 
     def as_json(self) -> str:
         """All that a worker needs."""
@@ -87,15 +88,18 @@ class Design:
         """Undoes `parts`.
 
         Raises:
-            ValueError, KeyError, TypeError: not what it gives.
+            InputError, ValueError, KeyError, TypeError, AttributeError: not what it gives.
         """
         of = {name: json.loads(text) for name, text in parts.items()}
-        axes = tuple(Axis(name, tuple(path), tuple(values)) for name, path, values in of["grid"])
-        grid = Grid(axes, _unrun(of["points"]), int(of["repeats"]), int(of["seed"]))
         scenario = of["scenario"]
-        kept = tuple(map(str, of["measures"]))
+        axes = axes_of({name: values for name, values in of["grid"]}, scenario["table"])
+        n_point, repeats = n_point_of(axes, of["repeats"])
+        points = _unrun(of["points"], n_point)
+        kept = measures.checked(of["measures"], [str(name).rpartition(".")[0] for name in of["measures"]])
+        files = {str(name): str(content) for name, content in of["files"].items()}
+        grid = Grid(axes, points, repeats, whole("seed", of["seed"], last=MOST_SEED))
         sources = str(of["sources of fastsmc"])
-        return cls(str(scenario["name"]), scenario["table"], of["files"], grid, str(of["where"]), kept, sources)
+        return cls(str(scenario["name"]), scenario["table"], files, grid, str(of["where"]), kept, sources)
 
     def cell_table(self, cell: int) -> dict[str, Any]:
         """The scenario's table for a cell, with its repeat's seed."""
@@ -107,8 +111,20 @@ class Design:
 
 
 def unpacked(text: str) -> bytes:
-    """The content of one of a design's files."""
-    return zlib.decompress(base64.b64decode(text))
+    """The content of one of a design's files.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    inflated = zlib.decompressobj()
+    try:
+        content = inflated.decompress(base64.b64decode(text), TRACE.most_bytes)
+    except (ValueError, zlib.error):
+        content = b""
+    if not inflated.eof:
+        msg = f"a file of a sweep is damaged, or larger than {TRACE.most_bytes >> 20} MiB: sweep again"
+        raise InputError(msg)
+    return content
 
 
 def named_files(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -256,6 +272,11 @@ def _runs(points: I64Array) -> list[list[int]]:
     return [[int(points[a]), int(points[b])] for a, b in zip(first, last, strict=True)]
 
 
-def _unrun(runs: list[list[int]]) -> I64Array:
-    points: I64Array = np.concatenate([np.arange(first, last + 1, dtype=np.int64) for first, last in runs])
+def _unrun(runs: list[list[int]], n_point: int) -> I64Array:
+    """Undoes `_runs`, for some of n points."""
+    edges = [edge for first, last in runs for edge in (whole("point", first, last=n_point - 1), last)]
+    if not edges or edges != sorted(edges) or whole("point", edges[-1], last=n_point - 1) != edges[-1]:
+        msg = "points are no runs of whole numbers"
+        raise ValueError(msg)
+    points: I64Array = np.unique(np.concatenate([np.arange(first, last + 1, dtype=np.int64) for first, last in runs]))
     return points

@@ -63,11 +63,14 @@ class Journal:
             try:
                 held = _held(file)
                 _checked(database, file, may_be_new=True)
+                has_tables = _has_tables(database)
+                if has_tables:
+                    _require_same(_parts(database), design, file)
                 database.execute("PRAGMA journal_mode=WAL")
                 database.execute("PRAGMA synchronous=NORMAL")
-                if not _has_tables(database):
+                if not has_tables:
                     _fill(database, design)
-                _require_same(_parts(database), design, file)
+                _check_cells(database, design, file)
             except BaseException:
                 database.close()
                 if held is not None:
@@ -95,7 +98,8 @@ class Journal:
                 _checked(database, file, may_be_new=False)
                 parts = _parts(database)
                 design = Design.from_parts(parts)
-            except (ValueError, KeyError, TypeError) as error:
+                _check_cells(database, design, file)
+            except (InputError, ValueError, KeyError, TypeError, AttributeError) as error:
                 database.close()
                 msg = f"{file}: damaged: its design is none ({shown(str(error))}): sweep again, to another file"
                 raise ResultFileError(msg) from error
@@ -201,6 +205,14 @@ def _checked(database: sqlite3.Connection, file: Path, *, may_be_new: bool) -> N
         return
     if application != _APPLICATION or found != _TABLES:
         msg = f"{file}: it is no journal of a sweep: give another file"
+        raise ResultFileError(msg)
+
+
+def _check_cells(database: sqlite3.Connection, design: Design, file: Path) -> None:
+    """Refuses a journal with cells that its sweep does not have."""
+    last = int(design.grid.cells[-1])
+    if database.execute("SELECT count(*) FROM cells WHERE cell < 0 OR cell > ?", (last,)).fetchone()[0]:
+        msg = f"{file}: damaged: it has cells that its sweep does not have: sweep again, to another file"
         raise ResultFileError(msg)
 
 
