@@ -24,7 +24,7 @@ from fastsmc.sweeping.tasks import Queue, warm_up
 
 _BATCH_S = 0.5
 """A task costs the scheduler 1 to 3 ms, a cell takes some 10."""
-_CONNECT_S, _LOOK_S, _NO_WORKER_S = 10.0, 1.0, 30.0
+_CONNECT_S, _LOOK_S, _NO_WORKER_S = 10.0, 1.0, 60.0
 _AHEAD = 2
 _LOUD = ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado.application", "asyncio")
 Told = tuple[str, list[tuple[int, bool, bytes]]]
@@ -118,7 +118,7 @@ class _Run:
 
     def outcomes(self) -> Iterator[list[Outcome]]:
         """The outcomes of all cells, as they come."""
-        workers = self._workers(wait_s=_CONNECT_S)
+        workers = self._workers(wait_s=_NO_WORKER_S)
         n_thread = sum(int(worker["nthreads"]) for worker in workers.values())
         queue = Queue(self.cells, batch_s=_BATCH_S, n_worker=n_thread)
         with self._told():

@@ -92,7 +92,7 @@ class Design:
         """
         of = {name: json.loads(text) for name, text in parts.items()}
         scenario = of["scenario"]
-        axes = axes_of({name: values for name, values in of["grid"]}, scenario["table"])
+        axes = axes_of(dict(of["grid"]), scenario["table"])
         n_point, repeats = n_point_of(axes, of["repeats"])
         points = _unrun(of["points"], n_point)
         kept = measures.checked(of["measures"], [str(name).rpartition(".")[0] for name in of["measures"]])
