@@ -61,7 +61,8 @@ def cluster(design: Design, cells: list[int], run_on: Any) -> Iterator[list[Outc
     Raises:
         FastsmcError: there is no such cluster, it has no worker, one has other sources, or the connection is lost.
     """
-    with _quiet(), _connected(run_on) as client:
+    kind = _client_class()  # first, as importing it sets the levels of its loggers
+    with _quiet(), _connected(run_on, kind) as client:
         yield from _Run(client, design, cells).outcomes()
 
 
@@ -79,21 +80,25 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-@contextmanager
-def _connected(run_on: Any) -> Iterator[Any]:
+def _client_class() -> Any:
     try:
         from distributed import Client
     except ImportError as error:
         msg = f"a cluster needs Dask, which is not installed ({error}): pip install 'fastsmc[dask]'"
         raise InputError(msg) from error
-    if isinstance(run_on, Client):
+    return Client
+
+
+@contextmanager
+def _connected(run_on: Any, kind: Any) -> Iterator[Any]:
+    if isinstance(run_on, kind):
         yield run_on
         return
     if not isinstance(run_on, str):
         msg = f"run_on is {shown(run_on)}: give 'processes', a number of processes, tcp://HOST:PORT or a Client"
         raise InputError(msg)
     try:
-        client: Any = Client(run_on, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = kind(run_on, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         msg = f"{run_on}: no scheduler answers ({shown(str(error))}): start one (docs/cluster.md), or give its address"
         raise InputError(msg) from error
