@@ -62,7 +62,7 @@ class Prepared:
         table = self.design.cell_table(cell)
         for path, name in list(named_files(table)) if self._places else ():
             table = put(table, path, self._places.get(name, name))
-        return Scenario.of(table, name=self.design.name, folder=Path())
+        return Scenario.of(table, name=self.design.name, folder=Path(), text="")
 
     def _named(self, text: str) -> str:
         for name, place in self._places.items():
