@@ -176,7 +176,7 @@ def _list_failed(found: Sweep, as_json: bool) -> None:
 
 def _show(done: Sweep, as_json: bool, as_csv: bool) -> None:
     if as_csv:
-        from fastsmc.results.files import to_csv
+        from fastsmc.results.export import to_csv
 
         if done.done:
             sys.stdout.write(escaped(to_csv(done.table())))
