@@ -75,13 +75,7 @@ def evacuate(
     """
     limits = Limits.preset(limits) if isinstance(limits, str) else limits
     word_of("discipline", discipline, DISCIPLINES)
-    asked = Asked(
-        require_number(within_s, "within_s", above=0),
-        require_number(downtime_ms, "downtime_ms", least=1),
-        whole("replicas", replicas, first=1, last=_MOST_REPLICAS),
-        whole("seed", seed, first=0, last=(1 << 63) - 1),
-        require_number(miss_share, "miss_share", least=0),
-    )
+    asked = _asked(within_s, downtime_ms, replicas, seed, miss_share)
     require_possible(inventory)
     drained, is_each = _drained(inventory, hosts)
     found = _prepared(inventory, drained, is_each, asked, link)
@@ -95,6 +89,16 @@ def evacuate(
         "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
     }
     return told(inventory, drained, found, verdict, asked, limits, inputs)
+
+
+def _asked(within_s: float, downtime_ms: float, replicas: int, seed: int, miss_share: float) -> Asked:
+    return Asked(
+        require_number(within_s, "within_s", above=0),
+        require_number(downtime_ms, "downtime_ms", least=1),
+        whole("replicas", replicas, first=1, last=_MOST_REPLICAS),
+        whole("seed", seed, first=0, last=(1 << 63) - 1),
+        require_number(miss_share, "miss_share", least=0),
+    )
 
 
 class Prepared(NamedTuple):
