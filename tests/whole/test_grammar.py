@@ -70,6 +70,28 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
     ),
+    ("plan", "largest-shape"): (
+        ("--release", "6.18,7.3+sve", "--line-rate", "10G,25G", "--rtt", "80us", "--downtime-ms", "100,300"),
+        lambda: smc.plan.largest_shape(
+            registers=["6.18", "7.3+sve"], link=[smc.Link(10, 80), smc.Link(25, 80)], downtime_ms=[100, 300]
+        ),
+    ),
+    ("plan", "migration-table"): (
+        (
+            *("--registers", 182, "--sve", "--vcpus", 64, "--memory-gib", 64, "--dirty-mib-per-s", 200),
+            *("--line-rate", "1G,10G", "--downtime-ms", "100,300", "--ioctl-ns", "400"),
+        ),
+        lambda: smc.plan.migration_table(
+            registers=182,
+            has_sve=True,
+            n_vcpu=64,
+            memory_gib=64,
+            dirty_mib_per_s=200,
+            link=["1G", "10G"],
+            downtime_ms=[100, 300],
+            ioctl_ns=400,
+        ),
+    ),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
         lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastsmc.cli.plan import evacuate, problems
+from fastsmc.cli.plan import evacuate, largest_shape, migration_table, problems
 from fastsmc.cli.plan.baseline import baseline
 from fastsmc.cli.plan.filter_cost import filter_cost
 
@@ -28,3 +28,5 @@ app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.c
 app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
     filter_cost
 )
+app.command("largest-shape", epilog=largest_shape.EPILOG)(largest_shape.largest_shape)
+app.command("migration-table", epilog=migration_table.EPILOG)(migration_table.migration_table)

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastsmc.checks import shown, whole_numbers
 from fastsmc.cli.migrate.options import check_writable, write_asked
 from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
+    from fastsmc.migrate.link import Link
     from fastsmc.plan.result import Plan
 
 _ENDINGS = (".json", ".csv", ".md")
@@ -52,6 +54,51 @@ Out = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only, one sentence.")]
+
+
+def lists(release: str | None, registers: str | None, *, sve: bool) -> list[str] | list[int]:
+    """Register lists by releases or by numbers of registers, of which exactly one is given, joined by commas.
+
+    Raises:
+        BadParameter: both, none, or --sve beside releases.
+        InputError: numbers that are none.
+    """
+    if (release is None) == (registers is None):
+        msg = "give either --release, whose list is taken, or --registers, how many QEMU carries per vCPU"
+        raise typer.BadParameter(msg)
+    if release is None:
+        return whole_numbers("--registers", str(registers))
+    if sve:
+        msg = "--sve belongs to --registers; a release says it itself: --release 6.18+sve"
+        raise typer.BadParameter(msg)
+    return release.split(",")
+
+
+def links(rate: str, rtt: str) -> list[Link]:
+    """Network paths of line rates that are joined by commas, all with one round trip.
+
+    Raises:
+        InputError: a rate or a time that cannot be read.
+    """
+    from fastsmc.migrate.link import Link
+
+    return [Link(one, rtt) for one in rate.split(",")]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers joined by commas.
+
+    Raises:
+        InputError: one that is none.
+
+    >>> numbers("--downtime-ms", "100,300.5")
+    [100.0, 300.5]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        msg = f"{option} {shown(text)}: give numbers joined by commas, such as 100,300"
+        raise InputError(msg) from None
 
 
 def show(
