@@ -73,19 +73,24 @@ def migration_table(
     [{'link': '1 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '-'}, \
 {'link': '10 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '66.1 s'}]
     """
-    moving = Moving(
-        carried(registers, has_sve=has_sve),
-        whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="KVM runs up to 512"),
-        require_number(memory_gib, "memory_gib", above=0),
-        require_number(dirty_mib_per_s, "dirty_mib_per_s", least=0),
-        require_number(hot_set_mib, "hot_set_mib", least=0),
-        require_number(hot_set_s, "hot_set_s", least=0),
-        as_links(link),
-        axis("downtime_ms", downtime_ms),
-        np.array(tuple(ioctl_span(ioctl_ns))),
+    return _plan(
+        Moving(
+            carried(registers, has_sve=has_sve),
+            whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="KVM runs up to 512"),
+            require_number(memory_gib, "memory_gib", above=0),
+            require_number(dirty_mib_per_s, "dirty_mib_per_s", least=0),
+            require_number(hot_set_mib, "hot_set_mib", least=0),
+            require_number(hot_set_s, "hot_set_s", least=0),
+            as_links(link),
+            axis("downtime_ms", downtime_ms),
+            np.array(tuple(ioctl_span(ioctl_ns))),
+        )
     )
+
+
+def _plan(moving: Moving) -> Plan:
     if moving.hot_set_mib * MIB > moving.memory_gib * GIB:
-        msg = f"hot_set_mib is {hot_set_mib:g}: it must be at most the memory, {memory_gib:g} GiB"
+        msg = f"hot_set_mib is {moving.hot_set_mib:g}: it must be at most the memory, {moving.memory_gib:g} GiB"
         raise InputError(msg)
     found = moved(moving)
     is_some = ~np.isnan(found.total_s)
