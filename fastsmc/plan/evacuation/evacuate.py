@@ -66,12 +66,7 @@ def evacuate(
         InputError: no such host, a number out of range, also one of the inventory, no such limits or discipline.
 
     >>> inventory = Inventory.of(
-    ...     hosts={
-    ...         "name": ["h1", "h2"],
-    ...         "kernel": ["6.12.107"] * 2,
-    ...         "vmm": ["qemu:10.1"] * 2,
-    ...         "nic_gbit_per_s": [10.0, 10.0],
-    ...     },
+    ...     hosts={"name": ["h1", "h2"], "kernel": ["6.12.107"] * 2, "nic_gbit_per_s": [10, 10]},
     ...     vms={"name": ["a"], "host": ["h1"], "vcpus": [4], "memory_gib": [8.0], "dirty_mib_per_s": [50.0]},
     ... )
     >>> plan = evacuate(inventory, hosts=["h1"], within_s=60, replicas=10)
@@ -94,14 +89,10 @@ def evacuate(
     verdict = judged(found.drains, found.guessed, allowed, asked, found.placed)
     inputs = {
         "hosts": EACH if is_each else inventory.hosts["name"][drained].tolist(),
-        "within_s": asked.within_s,
-        "downtime_ms": asked.downtime_ms,
+        **asked._asdict(),
         "limits": limits.as_dict(),
         "discipline": discipline,
-        "replicas": asked.replicas,
-        "seed": asked.seed,
         "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
-        "miss_share": asked.miss_share,
     }
     return told(inventory, drained, found, verdict, asked, limits, inputs)
 
