@@ -55,6 +55,14 @@ def test_kubectl_tells_kernels_sizes_and_what_does_not_move(tmp_path: Path) -> N
         assert "vms.features unknown" in str(inventory)
 
 
+def test_what_kubevirt_can_migrate_moves_whatever_its_devices(tmp_path: Path) -> None:
+    cluster = copy.deepcopy(CLUSTER)
+    gpu = next(one for one in cluster["items"] if one["metadata"]["name"] == "gpu")
+    gpu["status"]["conditions"] = [{"type": "LiveMigratable", "status": "True"}]
+    inventory = Inventory.from_kubectl(cluster)
+    assert inventory.vms["moves"][inventory.vms["name"] == "data/gpu"].tolist() == [""]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -175,6 +183,7 @@ def test_libvirt_tells_a_folder_per_host(tmp_path: Path) -> None:
         "1 domain left out: not arm64",
         "no dirty rate of 2 VMs: virsh domdirtyrate-calc, then domstats",
     )
+    (tmp_path / "h1" / "web.xml").write_text(DOMAIN.replace("<emulator>", "<disk/>" * 100 + "<emulator>"), "utf-8")
     one = Inventory.from_libvirt(tmp_path / "h1")
     assert one.vms["name"].tolist() == ["db", "web"]
     assert one.hosts["name"].tolist() == ["h1"]
