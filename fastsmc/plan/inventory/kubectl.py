@@ -98,7 +98,7 @@ def _vcpus(now: Part, asked: Part, *amounts: Part) -> int:
     for topology in (now, asked):
         counts = [topology[name].count() for name in ("cores", "sockets", "threads")]
         if any(counts):
-            return math.prod(max(count, 1) for count in counts)
+            return min(math.prod(max(count, 1) for count in counts), 1 << 53)
     return next((math.ceil(_quantity(one) or 0) for one in amounts if one.value is not None), 1)
 
 
