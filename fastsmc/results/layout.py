@@ -203,8 +203,7 @@ def _row(cells: Sequence[str], heads: Sequence[Head], widths: Sequence[int], *, 
     from rich.cells import cell_len
 
     parts = [
-        [text] if cell_len(text) <= width or (head.is_number and not is_head) else _folded(text, width)
-        for text, head, width in zip(cells, heads, widths, strict=True)
+        [text] if cell_len(text) <= width else _folded(text, width) for text, width in zip(cells, widths, strict=True)
     ]
     height = max(map(len, parts))
     lines = []
