@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from fastsmc.checks import cut, shown
@@ -26,13 +28,13 @@ MOST_DEEP = 64
 """Lists and objects within each other in a file of ours, so that whoever walks through one need not fear its depth."""
 
 
-def read(path: str | os.PathLike[str], kind: Kind) -> Any:
-    """The value of a JSON file, which may be packed.
+def read(path: str | os.PathLike[str], kind: Kind, *, is_named: bool = True) -> Any:
+    """The value of a JSON file, which may be packed; `is_named` as `files.source.opened` has it.
 
     Raises:
         Refused: as `files.source.opened` and `parse`; or over MOST_DEEP lists and objects lie in each other.
     """
-    with opened(path, kind) as source:
+    with opened(path, kind, is_named=is_named) as source:
         text = text_of(source.all())
     value = parse(text.removeprefix("\ufeff"), "the file")
     level, depth = [value], 0
@@ -64,10 +66,11 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
         room = _room_for_numbers(text)
         is_plain = room >= text.count(",") and not _LONG.search(text)
         parse_int = None if is_plain else _numbers(room)  # a call per number, of which snapshots have millions
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
-        )
-        if _SURROGATE.search(text):
+        with _uncollected():
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
+            )
+        if ("\\u" in text or not text.isascii()) and _SURROGATE.search(text):
             _check_strings(value)
         return value
     except UnicodeDecodeError as error:
@@ -79,6 +82,18 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
     except _Wrong as error:
         msg = f"byte {offset}, {what}: {error}"
     raise Refused(msg)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: new lists have none, and looking at a million of them takes most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Wrong(ValueError):

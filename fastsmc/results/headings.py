@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 _COUNTED = {"vcpu": "vCPUs", "vm": "VMs", "host": "hosts", "reg": "registers", "call": "calls", "range": "ranges"}
 _WORDS = {
     "vcpu": "vCPU", "vcpus": "vCPUs", "vm": "VM", "vms": "VMs", "vmm": "VMM", "gib": "GiB", "mib": "MiB", "kib": "KiB",
-    "gbit": "Gbit", "mbit": "Mbit", "percent": "%", "hz": "Hz",
+    "gbit": "Gbit", "mbit": "Mbit", "percent": "%", "hz": "Hz", "kvm": "KVM",
 }  # fmt: skip
 
 

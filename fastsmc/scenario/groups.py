@@ -62,7 +62,7 @@ def _group(value: object, path: Path, plans: Mapping[str, Draft], profile: Profi
     lock, workers = _vmm(row.get("vmm", {"lock": "vm"}), (*path, "vmm"), vcpus, problems)
     n_problem = len(problems.found)
     group = VmGroup(
-        name=problems.text(row.get("name", f"vms[{path[-1]}]"), (*path, "name")),
+        name=problems.one_line(row.get("name", f"vms[{path[-1]}]"), (*path, "name")),
         count=problems.whole(row.get("count", 1), (*path, "count"), first=1, last=_MAX, default=1),
         vcpus=vcpus,
         release=_release(row.get("release", _NEWEST), (*path, "release"), problems),

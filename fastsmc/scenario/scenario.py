@@ -138,6 +138,8 @@ def _read(
     workloads = problems.table(table.get("workloads"), ("workloads",))
     if not problems.no_more_than(workloads, MAX_WORKLOADS, ("workloads",), "leave out those that no group has"):
         problems.raise_any()
+    for key in workloads:
+        problems.one_line(key or "w", ("workloads", key))
     plans = {
         key: read_workload(key, value, problems, folder) for key, value in workloads.items() if not problems.is_full
     }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import product
 from typing import Any
 
@@ -20,6 +18,7 @@ from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES, assumed
 from fastsmc.progress import Progress, silent
+from fastsmc.results.csv_rows import csv_text
 from fastsmc.results.layout import drawn, number, words
 
 REFUSED = "no"
@@ -120,11 +119,7 @@ class Matrix:
 
     def as_csv(self) -> str:
         """A row per direction, under COLUMNS."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(self.table())
-        return text.getvalue()
+        return csv_text(COLUMNS, self.table())
 
     def grouped(self) -> tuple[list[str], list[list[Cell]]]:
         """Names of groups of like releases, and a cell for each pair: of a group with itself, the worst one."""

@@ -1,0 +1,1 @@
+"""The commands of `fastsmc plan`: one question each."""

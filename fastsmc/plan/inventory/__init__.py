@@ -1,0 +1,1 @@
+"""Fleets of hosts and VMs as columns: read from what operators have, checked, or drawn like a known one."""

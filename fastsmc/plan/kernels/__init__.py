@@ -1,0 +1,1 @@
+"""Loops of plans: migrations that share links, simulated an event at a time, and where evacuated VMs go."""
