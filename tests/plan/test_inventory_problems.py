@@ -17,6 +17,7 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import feature_bits
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.inventory.words import of_features, of_kernel, of_vmm
+from fastsmc.results.layout import laid_out_for
 
 NAN, INF = float("nan"), float("inf")
 
@@ -250,7 +251,8 @@ def test_kinds_are_counted_and_what_is_not_told_is_said() -> None:
     )
     found = inventory.problems()
     assert [len(group.rows) for group in found.groups] == [n - 1, 1]
-    assert len(str(found).splitlines()) == 5
+    with laid_out_for(240):
+        assert len(str(found).splitlines()) == 6
     assert found.untold["vms.memory_gib"] == n
     assert "hosts.kernel" not in found.untold
     assert found.overcommitted == (1, 1.5)
