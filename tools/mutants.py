@@ -8,6 +8,7 @@ from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_results import MUTANTS_RESULTS
+from tools.mutants_sweeping import MUTANTS_SWEEPING
 
 MUTANTS = [
     *in_file(
@@ -352,4 +353,5 @@ MUTANTS = [
     *MUTANTS_EVACUATION,
     *MUTANTS_PLAN,
     *MUTANTS_RESULTS,
+    *MUTANTS_SWEEPING,
 ]
