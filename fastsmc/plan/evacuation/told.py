@@ -88,7 +88,8 @@ def _answer(inventory: Inventory, drained: I64Array, verdict: Verdict, asked: As
     stopped = downtimes(verdict)
     if stopped.n:
         low, high = (milliseconds(stopped.quantile(share) / 1e6) for share in (0.5, 0.99))
-        said += f"; downtime p50 {low}, p99 {high}, over what is tolerated in {percent(outcome.over_share[1])} of migrations"
+        over = percent(outcome.over_share[1])
+        said += f"; downtime p50 {low}, p99 {high}, over what is tolerated in {over} of migrations"
     return said + ("; what is not known decides whether that will do" if verdict.is_met is None else "")
 
 
