@@ -6,6 +6,7 @@ from tools.mutant import in_file
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
+from tools.mutants_results import MUTANTS_RESULTS
 
 MUTANTS = [
     *in_file(
@@ -348,4 +349,5 @@ MUTANTS = [
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
     *MUTANTS_PLAN,
+    *MUTANTS_RESULTS,
 ]
