@@ -1,0 +1,114 @@
+"""`upgrade`: the waves of a rolling kernel upgrade, the VMs that block it and why, before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal, get_args
+
+import numpy as np
+
+from fastsmc.checks import shown, whole
+from fastsmc.errors import InputError
+from fastsmc.facts.releases import release
+from fastsmc.migrate.compat.outlooks import version
+from fastsmc.plan.inventory.inventory import Inventory
+from fastsmc.plan.result import Plan
+from fastsmc.plan.rolling.fate import judged
+from fastsmc.plan.rolling.pools import Asked, Fleet, fleet_of
+from fastsmc.plan.rolling.schedule import Schedule, merged
+from fastsmc.plan.rolling.search import Found, Pool, filled, upgraded
+from fastsmc.plan.rolling.told import plan_of
+
+Pins = Literal["suggest", "none"]
+Method = Literal["greedy", "optimal"]
+
+
+def upgrade(
+    inv: Inventory,
+    *,
+    to: str,
+    hosts_at_once: int = 1,
+    per_tenant_at_once: int | None = None,
+    spare_hosts: int = 0,
+    vcpus_per_core: float = 1.0,
+    vmm: str = "",
+    to_vmm: str = "",
+    pins: Pins = "suggest",
+    method: Method = "greedy",
+) -> Plan:
+    """A rolling kernel upgrade: which hosts in which wave, where their VMs go, which must stop, and what stands in the way.
+
+    In a wave up to `hosts_at_once` hosts are emptied and upgraded. Their VMs move live to other hosts of their pool
+    where they restore, have room and meet no VM of their `apart` group; upgraded hosts come first, so that a VM moves
+    once. A VM that can go nowhere stops, and starts again on its own host after the upgrade. A plan is the better the
+    fewer VMs stop, then the fewer waves it has. Pools of up to 7 hosts are searched through where no order reaches the
+    bounds.
+
+    Args:
+        to: the kernel that hosts get. Hosts that have it, an update of it where it names a series, or a newer one,
+            need no upgrade.
+        hosts_at_once: hosts in a wave at most, of all pools together.
+        per_tenant_at_once: VMs of a tenant that move at once at most: the moves of a wave are made in as many rounds.
+        spare_hosts: empty hosts that each pool is given beforehand, with the new kernel, like its most common host.
+        vcpus_per_core: vCPUs that a core may carry.
+        vmm: the VMM of hosts that name none, "qemu:10.1". Without it nothing is known of their VMs.
+        to_vmm: the VMM that a host has after its upgrade, where it gets another one.
+        pins: "suggest" names remedies: a firmware register to pin, a vCPU feature to leave out, a newer VMM.
+        method: "greedy", or "optimal" for CP-SAT on pools of up to 50 hosts (`pip install fastsmc[optimal]`).
+
+    Raises:
+        InputError: an unknown kernel or VMM, a limit below 1, or no host in service.
+
+    Returns:
+        A plan with a row per wave. `tables` has "blocking" (why VMs cannot go live, by register), "vms" (those that
+        stop or are unknown), "hosts" and "moves".
+
+    >>> hosts = {"name": ["a", "b"], "kernel": ["6.12.107"] * 2, "cores": [8, 8], "memory_gib": [32.0, 32.0]}
+    >>> vms = {"name": ["v"], "host": ["a"], "vcpus": [4], "memory_gib": [8.0], "features": ["psci02+pmu"]}
+    >>> inv = Inventory.of(hosts=hosts, vms=vms)
+    >>> print(upgrade(inv, to="6.18", vmm="qemu:11.1").answer)
+    2 hosts reach 6.18 in 2 waves: 1 VM moves live, none must stop
+    >>> plan = upgrade(inv, to="6.18", vmm="qemu:10.1")
+    >>> plan.is_met, plan.tables["blocking"]["register"].tolist()
+    (False, ['TCR2_EL1', 'PIRE0_EL1', 'PIR_EL1'])
+    """
+    asked = _asked(to, hosts_at_once, per_tenant_at_once, spare_hosts, vcpus_per_core, vmm, to_vmm)
+    for what, given, known in (("pins", pins, get_args(Pins)), ("method", method, get_args(Method))):
+        if given not in known:
+            msg = f"{what} is {shown(given)}: it must be one of {', '.join(known)}"
+            raise InputError(msg)
+    fleet = fleet_of(inv, asked)
+    fates = judged(fleet, inv)
+    pools = [_pool(fleet, rows, fates.kind, fates.goes) for rows in _rows(fleet)]
+    found = []
+    for (pool, _, _), number in zip(pools, range(len(pools)), strict=True):
+        pool = pool._replace(may=fates.kinds.may, then=fates.kinds.then)
+        best = upgraded(pool, asked.hosts_at_once, seed=number)
+        found.append(_optimal(pool, best, asked) if method == "optimal" else best)
+    schedule = merged(fleet, [(each, *rows[1:]) for each, rows in zip(found, pools, strict=True)], asked, inv)
+    inputs = {**asdict(asked), "pins": pins, "method": method, "hosts": inv.n_host, "vms": inv.n_vm}
+    return plan_of(inv, fleet, fates, schedule, asked, inputs, has_pins=pins == "suggest")
+
+
+def _asked(
+    to: str,
+    hosts_at_once: int,
+    per_tenant_at_once: int | None,
+    spare_hosts: int,
+    vcpus_per_core: float,
+    vmm: str,
+    to_vmm: str,
+) -> Asked:
+    """What is asked with, checked."""
+    release(to)
+    for text in (vmm, to_vmm):
+        if text:
+            version(text)
+    whole("hosts_at_once", hosts_at_once, first=1, last=1 << 20)
+    whole("spare_hosts", spare_hosts, last=1 << 20)
+    if per_tenant_at_once is not None:
+        whole("per_tenant_at_once", per_tenant_at_once, first=1, last=1 << 30)
+    if not 0 < vcpus_per_core <= 1000:  # noqa: PLR2004 - a sanity bound
+        msg = f"vcpus_per_core is {shown(vcpus_per_core)}: it must be above 0 and at most 1000"
+        raise InputError(msg)
+    return Asked(to.strip(), hosts_at_once, per_tenant_at_once, spare_hosts, float(vcpus_per_core), vmm, to_vmm)
