@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher.power import switch
     from fastsmc.errors import FastsmcError
     from fastsmc.explanation import explain
-    from fastsmc.facts.register_sets import register_set, register_sets
+    from fastsmc.facts.register_sets import register_sets
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
+    from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
@@ -58,7 +59,7 @@ _HOME = {
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
     "register": "facts.registers",
-    "register_set": "facts.register_sets",
+    "register_set": "migrate.carried",
     "register_sets": "facts.register_sets",
     "release": "facts.releases",
     "replay": "calls.workload",

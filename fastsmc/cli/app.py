@@ -24,6 +24,7 @@ from fastsmc.cli.report import report
 from fastsmc.cli.scope import scope
 from fastsmc.cli.simulate import simulate
 from fastsmc.errors import FastsmcError
+from fastsmc.results.layout import laid_out_for
 
 EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted."
 
@@ -41,7 +42,7 @@ app.add_typer(migrate, name="migrate")
 def main() -> None:
     """Runs the command line; errors of ours end in one sentence and their exit code."""
     code: str | int | None = 0
-    with terminal.shown():
+    with terminal.shown(), laid_out_for(terminal.columns()):
         try:
             code = _ended()
             if sys.stdout is not None:  # closed from the start: fastsmc … >&-

@@ -116,13 +116,13 @@ def simulate(
 
 def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path]:
     """Writes the files that were asked for, and returns which they are."""
-    from fastsmc.results import files
+    from fastsmc.results import export, files
 
     contents: dict[Path, str] = {}
     if out is not None:
         contents[out] = files.to_json(done.run())
     if per_vm is not None and (table := done.vm_table()) is not None:
-        contents[per_vm] = escaped(files.to_csv(table))
+        contents[per_vm] = escaped(export.to_csv(table))
     files.write_each({path: content.encode() for path, content in contents.items()})
     return list(contents)
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from fastsmc.checks import escaped
-
-_LEAST_WIDTH = 40
+from fastsmc.results.layout import NARROWEST, WIDTH
 
 
 class Shown:
@@ -54,8 +53,13 @@ def shown() -> Iterator[None]:
         yield
 
 
+def columns() -> int:
+    """Columns that a table may take: the terminal's; where the output is none, COLUMNS says how many, or it is 100."""
+    return max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST)
+
+
 def width() -> int | None:
     """Columns of the terminal; None where the output is none, and lines stay whole for the next program."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
-    return max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
+    return max(shutil.get_terminal_size().columns, NARROWEST)

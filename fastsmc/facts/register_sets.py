@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,9 @@ def bitmap_ids(n_reg: int) -> NDArray[np.uint64]:
     return np.arange(n_reg, dtype=np.uint64) + np.uint64(ARCH_ARM64 | SIZE_U64 | CLASS_FW_FEAT_BMAP)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RegisterSet:
-    """The registers one vCPU has.
+    """The registers one vCPU has. What follows from the ids is found out when it is first asked for, once.
 
     Attributes:
         name: such as "linux-6.12.107-max psci02".
@@ -129,28 +129,30 @@ class RegisterSet:
         """Registers KVM lists per vCPU."""
         return int(self.ids.size)
 
-    @property
+    @cached_property
     def value_bytes(self) -> int:
         """Bytes of all values at their true sizes, per vCPU."""
         return sum(map(reg_size, self.ids.tolist()))
 
-    @property
+    @cached_property
     def n_global(self) -> int:
         """Registers that `is_vm_global` calls VM-global; all of them are in `cpreg_ids`."""
         return int(np.count_nonzero(vm_global_mask(self.ids)))
 
-    @property
+    @cached_property
     def cpreg_ids(self) -> NDArray[np.uint64]:
         """What QEMU carries in its cpreg array: every class but core and SVE. Source: QEMU target/arm/kvm.c."""
         by_hand = [reg_class(reg) in (CLASS_CORE, CLASS_SVE) for reg in self.ids.tolist()]
-        return self.ids[~np.array(by_hand, np.bool_)]
+        ids = self.ids[~np.array(by_hand, np.bool_)]
+        ids.flags.writeable = False
+        return ids
 
-    @property
+    @cached_property
     def qemu_cpregs(self) -> int:
         """How many registers QEMU's cpreg array has."""
         return int(self.cpreg_ids.size)
 
-    @property
+    @cached_property
     def has_sve(self) -> bool:
         """Whether the list has SVE registers."""
         return any(reg_class(reg) == CLASS_SVE for reg in self.ids.tolist())

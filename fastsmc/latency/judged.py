@@ -80,7 +80,7 @@ def _check_columns(name: str, table: Table, columns: dict[str, str]) -> None:
     for column, kind in columns.items():
         values = table[column]
         is_right = values.dtype.kind in ("if" if kind == "f" else kind)
-        if not is_right or (kind != "U" and values.min() < 0):
+        if not is_right or (kind != "U" and not (values >= 0).all()):
             msg = f"table {name}, column {column}: it must hold {_HOLDS[kind]}"
             raise ResultFileError(msg)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastsmc.migrate.qemu.size import size
     from fastsmc.migrate.read.detect import inspect
     from fastsmc.migrate.read.differences import diff
+    from fastsmc.migrate.switchover.many import downtimes
     from fastsmc.migrate.switchover.measured import with_logs, with_query
     from fastsmc.migrate.switchover.modelled import downtime
     from fastsmc.migrate.switchover.query_migrate import read_query_migrate
@@ -37,6 +38,7 @@ _HOME = {
     "decode": "migrate.payload",
     "diff": "migrate.read.differences",
     "downtime": "migrate.switchover.modelled",
+    "downtimes": "migrate.switchover.many",
     "encode": "migrate.payload",
     "inspect": "migrate.read.detect",
     "ioctls": "migrate.counts",
@@ -58,6 +60,7 @@ __all__ = [
     "decode",
     "diff",
     "downtime",
+    "downtimes",
     "encode",
     "inspect",
     "ioctls",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from fastsmc.checks import I64Array, one_of
+from fastsmc.checks import BoolArray, I64Array, one_of
 from fastsmc.facts import costs
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate._checks import brief, checked_counts
@@ -53,7 +54,7 @@ def ioctls(
     n_vcpu: ArrayLike,
     n_global: ArrayLike = 0,
     vmm: Vmm | str = Vmm.QEMU,
-    has_sve: bool = False,
+    has_sve: bool | BoolArray = False,
 ) -> IoctlCount:
     """Ioctls that saving and loading a VM's registers take. Counts broadcast.
 
@@ -65,6 +66,7 @@ def ioctls(
         n_reg: registers in QEMU's cpreg array (`RegisterSet.qemu_cpregs`); for the minimal VMM all it moves.
         n_global: VM-global registers among them that are touched on vCPU 0 only. No VMM does that today; QEMU has 0.
         vmm: qemu or minimal.
+        has_sve: whether the vCPUs have SVE; an array broadcasts too.
 
     Raises:
         InputError: a count that is no integer or out of range, or a VMM whose ioctls are not counted.
@@ -77,8 +79,8 @@ def ioctls(
     touched = shared + (reg - shared) * vcpu
     if vmm is Vmm.MINIMAL:
         return IoctlCount(touched, touched)
-    core = costs.QEMU_CORE_GETS_SVE if has_sve else costs.QEMU_CORE_GETS
-    fixed = int(core.value + costs.QEMU_STATE_GETS.value) * vcpu
+    core = np.where(has_sve, int(costs.QEMU_CORE_GETS_SVE.value), int(costs.QEMU_CORE_GETS.value))
+    fixed = (core + int(costs.QEMU_STATE_GETS.value)) * vcpu
     return IoctlCount(
         fixed + int(costs.QEMU_CPREG_GETS.value) * touched, fixed + int(costs.QEMU_CPREG_SETS.value) * touched
     )

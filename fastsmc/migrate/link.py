@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,16 +24,23 @@ _US = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 class Link:
     """A network path: nominal line rate and round-trip time, nothing else on it.
 
+    Either may be written as on the command line: `Link("25G", "80us")`.
+
     Raises:
-        InputError: a rate that is not above 0, or a negative round trip.
+        InputError: a rate that is not above 0, a negative round trip, or text that cannot be read.
+
+    >>> Link("25G", "80us") == Link(25, 80)
+    True
     """
 
     gbit_per_s: float
-    rtt_us: float = 0.0
+    rtt_us: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "gbit_per_s", require_number(self.gbit_per_s, "gbit_per_s", above=0))
-        object.__setattr__(self, "rtt_us", require_number(self.rtt_us, "rtt_us", least=0))
+    def __init__(self, gbit_per_s: float | str, rtt_us: float | str = 0.0) -> None:
+        rate = line_rate(gbit_per_s) if isinstance(gbit_per_s, str) else gbit_per_s
+        rtt = microseconds(rtt_us) if isinstance(rtt_us, str) else rtt_us
+        object.__setattr__(self, "gbit_per_s", require_number(rate, "gbit_per_s", above=0))
+        object.__setattr__(self, "rtt_us", require_number(rtt, "rtt_us", least=0))
 
     def transfer_ms(self, size: ArrayLike) -> F64Array:
         """Time until `size` bytes are acknowledged: one round trip plus the bytes at line rate. Broadcasts.
@@ -40,10 +48,49 @@ class Link:
         >>> float(Link(10).transfer_ms(8 << 20).round(2))
         6.71
         """
-        return self.rtt_us / 1e3 + np.asarray(size, np.float64) * (8 / (self.gbit_per_s * 1e6))
+        return transfer_ms(size, gbit_per_s=self.gbit_per_s, rtt_us=self.rtt_us)
 
     def __str__(self) -> str:
         return f"{self.gbit_per_s:g} Gbit/s" + (f", {self.rtt_us:g} us round trip" if self.rtt_us else "")
+
+
+Links = Link | str | Sequence["Link | str"]
+"""A path, a written line rate such as "25G", or several of either."""
+
+
+def transfer_ms(size: ArrayLike, *, gbit_per_s: ArrayLike, rtt_us: ArrayLike) -> F64Array:
+    """As `Link.transfer_ms`, of rates and round trips that broadcast."""
+    rate, rtt = np.asarray(gbit_per_s, np.float64), np.asarray(rtt_us, np.float64)
+    return np.asarray(rtt / 1e3 + np.asarray(size, np.float64) * (8 / (rate * 1e6)))
+
+
+def as_link(link: object) -> Link:
+    """The path, or the one whose line rate is written.
+
+    Raises:
+        InputError: neither, or text that cannot be read.
+    """
+    if isinstance(link, Link):
+        return link
+    if isinstance(link, str):
+        return Link(link)
+    msg = f"link is {shown(link)}: give a Link, or a line rate such as 25G"
+    raise InputError(msg)
+
+
+def as_links(links: object) -> list[Link]:
+    """One path or several, as a list.
+
+    Raises:
+        InputError: none, or one that is no path.
+    """
+    if not isinstance(links, Iterable) or isinstance(links, str):
+        return [as_link(links)]
+    found = [as_link(one) for one in links]
+    if not found:
+        msg = "link is empty: give at least one"
+        raise InputError(msg)
+    return found
 
 
 def line_rate(text: str) -> float:

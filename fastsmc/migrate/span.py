@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from fastsmc.checks import shown
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastsmc.checks import F64Array, shown
 from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.migrate.link import require_number
@@ -56,7 +60,7 @@ def longest(spans: Iterable[Span]) -> Span:
 
 
 MAX_IOCTL_NS = 1e9
-IoctlNs = float | tuple[float, ...] | None
+IoctlNs = float | Sequence[float] | Span | None
 """Nanoseconds of one ioctl: a number, or low, mid and high; None stands for `costs.IOCTL_NS`."""
 
 
@@ -68,13 +72,32 @@ def ioctl_span(ioctl_ns: IoctlNs) -> Span:
     """
     if ioctl_ns is None:
         return Span.of(costs.IOCTL_NS)
-    given = ioctl_ns if isinstance(ioctl_ns, tuple) else (ioctl_ns,) * 3
-    for number in given:
-        require_number(number, "ioctl_ns", least=0)
-    if len(given) != 3 or list(given) != sorted(given):
-        msg = f"ioctl_ns is {shown(given)}: it must be one number, or low, mid and high in ascending order"
+    is_several = isinstance(ioctl_ns, Iterable) and not isinstance(ioctl_ns, str)
+    several: tuple[object, ...] = tuple(cast(Iterable[object], ioctl_ns)) if is_several else (ioctl_ns,) * 3
+    given = [require_number(number, "ioctl_ns", least=0) for number in several]
+    if len(given) != 3 or given != sorted(given):
+        msg = f"ioctl_ns is {shown(ioctl_ns)}: it must be one number, or low, mid and high in ascending order"
         raise InputError(msg)
     if max(given) > MAX_IOCTL_NS:
         msg = f"ioctl_ns is {max(given)!r}: it must be at most {MAX_IOCTL_NS:g}, a second"
         raise InputError(msg)
-    return Span(*map(float, given))
+    return Span(*given)
+
+
+def ioctl_costs(ioctl_ns: IoctlNs | ArrayLike) -> F64Array:
+    """As `ioctl_span`, or many of them: float64[..., 3], whose last axis is low, mid and high.
+
+    Raises:
+        InputError: as `ioctl_span`, or an array whose last axis is none of three.
+    """
+    if np.ndim(cast(Any, ioctl_ns)) < 2:
+        return np.array(tuple(ioctl_span(cast(IoctlNs, ioctl_ns))))
+    given = np.asarray(ioctl_ns)
+    if given.dtype.kind not in "iuf" or given.shape[-1] != 3 or not given.size:
+        msg = f"ioctl_ns is {shown(ioctl_ns)}: many costs are numbers whose last axis is low, mid and high"
+        raise InputError(msg)
+    given = given.astype(np.float64)
+    wrong = np.argwhere(~((given >= 0) & (given <= MAX_IOCTL_NS)).all(-1) | (np.diff(given) < 0).any(-1))
+    for place in wrong[:1]:
+        ioctl_span(tuple(given[tuple(place)].tolist()))
+    return given

@@ -121,7 +121,7 @@ def _caption(run: Run) -> str:
         f"which makes it {twice}. The dashed lines bound what recorded kernels have today, at any number of vCPUs. The "
         "grid itself is an experiment of thought: as many firmware registers as the axis says, all VM-global, so that "
         "sending them once means one vCPU's values. Nothing is only computed: each point was written into a buffer in "
-        f"four formats, read back and compared bit for bit, {count(exact)} of {count(len(table))} without a "
+        f"four formats, read back and compared bit for bit, {count(exact)} of {count(table.n_row)} without a "
         "difference. The hatched part cannot run on arm64 KVM today."
     )
 

@@ -108,6 +108,9 @@ def check(run: Run) -> None:
         if name in STUDY_NEEDS and not has_study:
             continue
         table = run[name]
+        if not table.n_row:
+            msg = f"table {name} has no rows"
+            raise ResultFileError(msg)
         for column, needed in columns.items():
             if column not in table.columns:
                 msg = f"table {name} has no column {column!r}; it has {few(table.columns)}"
@@ -131,7 +134,7 @@ def _holds(values: NDArray[np.generic], needed: str) -> bool:
 def _check_rows(name: str, table: Table, keys: tuple[str, ...]) -> None:
     columns = {key: table[key].tolist() for key in keys}
     rows = set(zip(*columns.values(), strict=True))
-    if len(rows) < len(table):
+    if len(rows) < table.n_row:
         msg = f"table {name}: two rows have the same {', '.join(keys)}"
         raise ResultFileError(msg)
     if name not in _GRIDS:

@@ -18,7 +18,8 @@ from fastsmc.errors import ResultFileError
 from fastsmc.reporting import agree, heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, to_png, to_svg
-from fastsmc.results.files import to_csv, to_json, write_files
+from fastsmc.results.export import to_csv
+from fastsmc.results.files import to_json, write_files
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import KINDS
 

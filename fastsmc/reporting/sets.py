@@ -91,7 +91,7 @@ def _ioctl_span(run: Run) -> str:
 
 def _per_vcpu(ax: Axes, sets: Table) -> None:
     """Horizontal bars: bytes per vCPU, the part that is VM-global set off."""
-    y = np.arange(len(sets))[::-1]
+    y = np.arange(sets.n_row)[::-1]
     shared = sets["payload_bytes"] * sets["n_global"] / sets["n_cpreg"]
     ax.barh(y, shared, color=SKY, height=0.66, label="VM-global")
     ax.barh(y, sets["payload_bytes"] - shared, left=shared, color=BLUE, height=0.66, label="per vCPU")
@@ -160,7 +160,7 @@ def _bytes_caption(run: Run) -> str:
         "are recorded, one per Linux release and vCPU features. The light part is registers that have one value per VM "
         f"by our classification: {first['n_global'][0]} of {first['n_cpreg'][0]} for {reference(run)}, {share}. Right: "
         f"the same for all vCPUs of a VM. Lines are {reference(run)}, the bands behind the solid lines span all "
-        f"{len(sets)} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. A "
+        f"{sets.n_row} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. A "
         "register takes 16 bytes with its id and 8 without."
     )
 

@@ -132,7 +132,7 @@ def latency_picture(run: Run) -> Picture:
 
 def _latency_panel(ax: Axes, replay: Table) -> None:
     y = np.arange(len(STATISTICS))[::-1].astype(np.float64)
-    offsets = np.linspace(0.17, -0.17, len(replay)) if len(replay) > 1 else np.zeros(1)
+    offsets = np.linspace(0.17, -0.17, replay.n_row) if replay.n_row > 1 else np.zeros(1)
     for row, offset, colour in zip(replay.rows(), offsets, (BLUE, RED, GREEN, PURPLE), strict=False):
         values = np.array([row[column] for column in STATISTICS.values()]) / 1e3
         face = "white" if row["is_hypothetical"] else colour

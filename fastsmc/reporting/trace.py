@@ -38,7 +38,7 @@ def picture(run: Run) -> Picture:
     service, most = next(iter(totals.items()))
     title = f"The guest made {count(total)} hypercalls in {len(totals)} services, {count(most)} of them to {service}"
     with styled():
-        figure, (ax,) = new_figure(title, TAG, height_in=1.9 + 0.235 * len(trace))
+        figure, (ax,) = new_figure(title, TAG, height_in=1.9 + 0.235 * trace.n_row)
         _draw(ax, trace, totals)
         handles = [Patch(color=COLOURS.get(name, GREY), label=f"{name}: {n}") for name, n in totals.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.2)

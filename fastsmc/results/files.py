@@ -1,16 +1,16 @@
-"""Runs as files: one JSON file that can be read back, CSV of a table, and files that are there complete or not at all.
+"""Runs as files: one JSON file that can be read back, and files that are there complete or not at all.
 
 The JSON file, schema 1:
 
     {"schema": 1,
      "provenance": {"fastsmc": "0.1.0", ..., "seed": 1, "inputs": {...}},
      "tables": {NAME: {"meaning": TEXT, "columns": {NAME: {"kind": KIND, "meaning": TEXT, "values": [...]}}}}}
+
+A table is what `export.to_json` writes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -19,12 +19,16 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastsmc.checks import shown
 from fastsmc.disk.staged import staged
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.files import strict_json
 from fastsmc.files.limits import RESULT
 from fastsmc.files.packed import Refused
+from fastsmc.results import export
 from fastsmc.results.runs import Provenance, Run
 from fastsmc.results.tables import Column, Table
 
@@ -36,15 +40,7 @@ T = TypeVar("T")
 
 def to_json(run: Run) -> str:
     """The file's text, a line per column, so that a diff of two files shows which column changed."""
-    tables = []
-    for name, table in run.tables.items():
-        columns = [
-            f"{json.dumps(key)}: "
-            + json.dumps({"kind": c.kind, "meaning": c.meaning, "values": c.values.tolist()}, allow_nan=False)
-            for key, c in table.columns.items()
-        ]
-        head = f'{json.dumps(name)}: {{"meaning": {json.dumps(table.meaning)}, "columns": {{\n'
-        tables.append(head + ",\n".join(columns) + "}}")
+    tables = [f"{json.dumps(name)}: {export.to_json(table)}" for name, table in run.tables.items()]
     of = json.dumps(asdict(run.provenance), allow_nan=False)
     head = f'{{"schema": {SCHEMA},\n"provenance": {of},\n"tables": {{\n'
     return head + ",\n".join(tables) + "}}\n"
@@ -120,7 +116,9 @@ def _table(name: str, table: object) -> Table:
             raise InputError(msg)
         _check_texts(where, values)
         try:
-            columns[key] = Column.of(values, cast(Any, kind), _item(column, "meaning", str, where))
+            given = values if values else _empty(where, column)
+            unknown = "unknown" in column and _item(column, "unknown", bool, where)
+            columns[key] = Column.of(given, cast(Any, kind), _item(column, "meaning", str, where), unknown=unknown)
         except (InputError, ValueError, OverflowError) as error:
             msg = f"{where}: {error}"
             raise InputError(msg) from error
@@ -129,6 +127,15 @@ def _table(name: str, table: object) -> Table:
     except InputError as error:
         msg = f"table {name}: {error}"
         raise InputError(msg) from error
+
+
+def _empty(where: str, column: object) -> NDArray[Any]:
+    """No values, of the type that the file names."""
+    name = _item(column, "type", str, where)
+    if name not in export.TYPES:
+        msg = f"{where}: type {shown(name)}; it must be one of {', '.join(export.TYPES)}"
+        raise InputError(msg)
+    return np.zeros(0, name)
 
 
 def _check_texts(where: str, values: list[Any]) -> None:
@@ -141,20 +148,6 @@ def _check_texts(where: str, values: list[Any]) -> None:
     if longest * len(values) > _MOST_LETTERS:
         msg = f"{where}: {len(values)} texts, one of {longest} letters, are more than a column may hold"
         raise InputError(msg)
-
-
-def to_csv(table: Table) -> str:
-    """The table as CSV: a header, then a row per line; numbers in full precision, booleans as true and false.
-
-    >>> to_csv(Table("", {"n_vcpu": Column.of([1, 2], "input"), "is_hypothetical": Column.of([False, True])}))
-    'n_vcpu,is_hypothetical\\n1,false\\n2,true\\n'
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    for row in table.rows():
-        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in row.values())
-    return out.getvalue()
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -58,6 +58,10 @@ WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
     "a quantile": (scaled("response_p99_ns", 0.9), "response_p99_ns is .* by its histogram it is"),
     "quantiles out of order": (scaled("response_p50_ns", 100), "response_p50_ns is"),
     "a negative time": (put("waiting_mean_ns", -1.0), "column waiting_mean_ns: it must hold numbers, 0 or more"),
+    "an unknown time": (
+        lambda t: t["calls"]["columns"]["waiting_mean_ns"].update(values=[None, 1.0], unknown=True),
+        "column waiting_mean_ns: it must hold numbers, 0 or more",
+    ),
     "calls as floats": (
         lambda t: t["calls"]["columns"]["calls"].update(values=[1.0, 2.0]),
         "column calls: it must hold whole numbers",

@@ -23,7 +23,8 @@ from fastsmc.errors import ResultFileError
 from fastsmc.reporting import page as pages
 from fastsmc.reporting import style
 from fastsmc.reporting.needs import NEEDS, check
-from fastsmc.results.files import load, save, to_csv, to_json
+from fastsmc.results.export import to_csv
+from fastsmc.results.files import load, save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from fastsmc.traces.text import traced_calls as read_trace
@@ -309,13 +310,28 @@ def test_every_column_that_is_drawn_is_asked_for(run: Run) -> None:
 def test_a_column_of_another_type_or_below_zero_is_named(run: Run) -> None:
     for table, columns in NEEDS.items():
         for column in columns:
-            other = Column.of(["zz" if run[table][column].dtype.kind != "U" else True] * len(run[table]))
+            other = Column.of(["zz" if run[table][column].dtype.kind != "U" else True] * run[table].n_row)
             wrong = replace(run, tables={**run.tables, table: Table("", {**run[table].columns, column: other})})
             with pytest.raises(ResultFileError, match=f"table {table}, column {column}: it must hold"):
                 check(wrong)
             if run[table][column].dtype.kind in "if":
                 with pytest.raises(ResultFileError, match=f"table {table}, column {column}: it must hold"):
                     check(changed(run, table, column, 0, -1))
+
+
+def test_a_table_without_rows_and_an_unknown_number_are_not_drawn(run: Run) -> None:
+    for table in NEEDS:
+        none = {name: column.at(np.zeros(0, np.int64)) for name, column in run[table].columns.items()}
+        with pytest.raises(ResultFileError, match=f"table {table} has no rows"):
+            check(replace(run, tables={**run.tables, table: Table("A row.", none)}))
+    for table, columns in NEEDS.items():
+        for name in columns:
+            values, kind = run[table][name], run[table].columns[name].kind
+            if values.dtype.kind == "f":
+                unknown = Column.of([None, *values.tolist()[1:]], kind, unknown=True)
+                wrong = Table("", {**run[table].columns, name: unknown})
+                with pytest.raises(ResultFileError, match=f"table {table}, column {name}: it must hold"):
+                    check(replace(run, tables={**run.tables, table: wrong}))
 
 
 def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:

@@ -48,7 +48,7 @@ def paragraphs(run: Run) -> dict[str, str]:
 def changed(run: Run, table: str, column: str, value: object, **where: object) -> Run:
     """The run with a column's values replaced in the rows that match."""
     old = run[table].columns[column]
-    keep = np.ones(len(run[table]), np.bool_)
+    keep = np.ones(run[table].n_row, np.bool_)
     for key, wanted in where.items():
         keep &= run[table][key] == wanted
     assert keep.any()

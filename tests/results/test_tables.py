@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
+import operator
 import os
+import pickle
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from fastsmc.errors import InputError, ResultFileError
-from fastsmc.results.files import load, save, to_csv, to_json, write_files
+from fastsmc.results.export import to_csv
+from fastsmc.results.files import load, save, to_json, write_files
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.runs import _cpu_model as cpu_model
 from fastsmc.results.tables import KINDS, Column, Table
@@ -71,9 +76,8 @@ def test_the_file_is_the_documented_json() -> None:
         ([1, 2], "", "column of numbers is one of measured, recorded, modelled"),
         ([1.5], "guessed", "kind 'guessed'"),
         (["a"], "guessed", "kind 'guessed'"),
-        ([], "input", "at least one"),
-        ([[1]], "input", "at least one"),
-        ([None], "input", "numbers, booleans or text"),
+        ([[1]], "input", "one dimension"),
+        ([None], "input", "dimension of numbers, booleans or text"),
         (["a", 1], "", "mixed"),
         ([1.0, float("nan")], "measured", "not finite"),
         (np.array([1 << 63], np.uint64), "modelled", "does not fit"),
@@ -82,6 +86,87 @@ def test_the_file_is_the_documented_json() -> None:
 def test_a_column_that_is_not_right_is_refused(values: Any, kind: Any, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Column.of(values, kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"), [(["a"], "only numbers can be unknown"), ([True], "only numbers"), ([1.0, np.inf], "finite")]
+)
+def test_unknown_is_said_of_finite_numbers_only(values: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        Column.of(values, "modelled", unknown=True)
+
+
+def test_a_number_that_is_not_known_stays_so_in_rows_and_files(tmp_path: Path) -> None:
+    column = Column.of([1, None, float("nan"), 4.5], "modelled", unknown=True)
+    table = Table("A row per VM.", {"vm": Column.of([0, 1, 2, 3], "input"), "downtime_ms": column})
+    assert [row["downtime_ms"] for row in table.rows()] == [1.0, None, None, 4.5]
+    assert table.where(downtime_ms=None)["vm"].tolist() == [1, 2]
+    assert to_csv(table) == "vm,downtime_ms\n0,1.0\n1,\n2,\n3,4.5\n"
+    run = replace(a_run(), tables={"downtime": table})
+    save(run, tmp_path / "data.json")
+    told = json.loads((tmp_path / "data.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert told["tables"]["downtime"]["columns"]["downtime_ms"]["values"] == [1.0, None, None, 4.5]
+    assert load(tmp_path / "data.json")["downtime"] == table
+
+
+def test_a_table_without_rows_says_what_a_row_is(tmp_path: Path) -> None:
+    columns = {
+        "vm": Column.of(np.zeros(0, np.int64), "input"),
+        "ms": Column.of([], "modelled"),
+        "is_late": Column.of(np.zeros(0, np.bool_)),
+        "name": Column.of([]),
+    }
+    with pytest.raises(InputError, match="must say what a row is; it has the columns vm, ms, is_late, name"):
+        Table("", columns)
+    table = Table("A row per VM that blocks the upgrade.", columns)
+    assert (table.n_row, len(table), list(table.rows())) == (0, 4, [])
+    save(replace(a_run(), tables={"blocked": table}), tmp_path / "data.json")
+    assert load(tmp_path / "data.json")["blocked"] == table
+    assert to_csv(table) == "vm,ms,is_late,name\n"
+
+
+def test_a_table_is_a_mapping_that_cannot_be_changed() -> None:
+    table = a_run()["payload"]
+    assert isinstance(table, Mapping)
+    assert list(table) == ["codec", "payload_bytes", "encode_ms", "is_hypothetical"]
+    assert (len(table), table.n_row) == (4, 2)
+    assert {name: values.tolist() for name, values in table.items()} == {name: table[name].tolist() for name in table}
+    assert "codec" in table
+    assert "speed" not in table
+    assert table.get("speed") is None
+    before = table.to_json()
+    for change in (
+        lambda: table.update(codec=[1, 2]),
+        lambda: table.pop("codec"),
+        lambda: table.popitem(),
+        lambda: table.clear(),
+        lambda: table.setdefault("speed", np.zeros(2)),
+        lambda: operator.setitem(table, "codec", np.zeros(2)),
+        lambda: operator.delitem(table, "codec"),
+        lambda: operator.ior(table, {"codec": np.zeros(2)}),
+        lambda: operator.setitem(cast(Any, table.columns), "codec", table.columns["codec"]),
+    ):
+        with pytest.raises(TypeError):
+            change()
+    assert table.to_json() == before
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))])
+def test_a_copy_is_equal_and_another_table_is_not(again: Callable[[Table], Table]) -> None:
+    table = a_run()["payload"]
+    assert again(table) == table
+    kept = dict(table.columns)
+    for other in (
+        Table("Another row.", kept),
+        Table(table.meaning, {name: kept[name] for name in reversed(kept)}),
+        Table(table.meaning, kept | {"payload_bytes": Column.of([8, 9], "modelled")}),
+        Table(table.meaning, kept | {"payload_bytes": Column.of([8, 1 << 53], "assumed")}),
+        Table(table.meaning, kept | {"payload_bytes": Column.of([8, 1 << 53], "modelled", "of one vCPU")}),
+        Table(table.meaning, kept | {"payload_bytes": Column.of([8.0, float(1 << 53)], "modelled")}),
+        table.where(payload_bytes=8),
+    ):
+        assert other != table
+    assert table != {name: table[name] for name in table}
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -117,6 +202,9 @@ def test_where_keeps_the_rows_that_match() -> None:
         a_run()["speed"]
 
 
+EMPTY = {"kind": "input", "values": [], "meaning": "", "type": "float64"}
+
+
 def damaged(**change: Any) -> str:
     return json.dumps(json.loads(to_json(a_run())) | change)
 
@@ -142,6 +230,19 @@ def damaged(**change: Any) -> str:
         (damaged(provenance=asdict(a_run().provenance) | {"seed": None}), "provenance: 'seed' is NoneType where int"),
         (damaged(provenance=asdict(a_run().provenance) | {"inputs": []}), "provenance: 'inputs' is list where dict"),
         (damaged(provenance=asdict(a_run().provenance) | {"x": 1}), "provenance: there is no 'x'"),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a": {"kind": "input", "values": [], "meaning": ""}}}}),
+            "table t, column a: 'type' is missing",
+        ),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a": {**EMPTY, "type": "O"}}}}),
+            "type 'O'; it must be one of bool, int64, float64, str",
+        ),
+        (damaged(tables={"t": {"meaning": "", "columns": {"a": EMPTY}}}), "must say what a row is"),
+        (
+            damaged(tables={"t": {"meaning": "", "columns": {"a": {**EMPTY, "values": [None], "unknown": 1}}}}),
+            "'unknown' is int where bool",
+        ),
         (damaged(schema=True), "schema True, this version of fastsmc reads 1"),
         (damaged(schema=1.0), "schema 1.0, this version"),
         (damaged(tables={"../t": {}}), "table '../t': a name is made of"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"llvmlite", "matplotlib", "numba", "pandas", "scipy", "xarray"}
+HEAVY = {"llvmlite", "matplotlib", "numba", "pandas", "polars", "pyarrow", "scipy", "xarray"}
 
 IMPORT = "import fastsmc"
 HELP = """

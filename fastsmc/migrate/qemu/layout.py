@@ -12,8 +12,13 @@ import json
 from functools import cache
 from typing import Any
 
+import numpy as np
+
+from fastsmc.checks import I64Array
 from fastsmc.facts.packaged import packaged
 
+Count = int | I64Array
+"""One count, or an array of them."""
 Layout = dict[str, Any]
 """A described section, subsection, structure or field; keys and their order are QEMU's own."""
 
@@ -22,6 +27,7 @@ SECTION_HEAD = 1 + 4 + 1 + 4 + 4
 migration/savevm.c."""
 SECTION_FOOT = 1 + 4
 """Bytes of a section's footer: type, and the section id once more."""
+_POWERS = tuple(10**n for n in range(1, 7))
 SUBSECTION_HEAD = 1 + 1 + 4
 """Bytes of a subsection's head beside its name: type, length of the name, version. Source: QEMU migration/vmstate.c."""
 
@@ -95,15 +101,19 @@ def text_bytes(layout: Layout) -> int:
     return len(json.dumps(layout))
 
 
-def digits_up_to(n: int) -> int:
-    """Decimal digits of the numbers 0 to n - 1, all together.
+def n_digit(n: Count) -> I64Array:
+    """Decimal digits of a number below 10**7, or of each in an array: int64.
 
-    >>> digits_up_to(12)  # 0 to 9, 10, 11
+    >>> [int(n_digit(n)) for n in (0, 9, 10, 65536)]
+    [1, 1, 2, 5]
+    """
+    return np.asarray(1 + sum(np.asarray(n) >= power for power in _POWERS), np.int64)
+
+
+def digits_up_to(n: Count) -> I64Array:
+    """Decimal digits of the numbers 0 to n - 1, all together; n is at most 10**7, or an array of such.
+
+    >>> int(digits_up_to(12))  # 0 to 9, 10, 11
     14
     """
-    total, bound, width = 0, 10, 1
-    low = 0
-    while low < n:
-        total += (min(n, bound) - low) * width
-        low, bound, width = bound, bound * 10, width + 1
-    return total
+    return np.asarray(n + sum(np.maximum(n - power, 0) for power in _POWERS))
