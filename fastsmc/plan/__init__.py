@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastsmc.plan.added import added_register, register_table
     from fastsmc.plan.fits import max_vcpus
     from fastsmc.plan.inventory.inventory import Inventory
+    from fastsmc.plan.rolling.question import upgrade
 
 _HOME = {
     "Inventory": "plan.inventory.inventory",
@@ -24,6 +25,7 @@ _HOME = {
     "max_vcpus": "plan.fits",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
+    "upgrade": "plan.rolling.question",
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "max_vcpus",
     "register_table",
     "registers_to_reach",
+    "upgrade",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

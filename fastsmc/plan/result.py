@@ -112,6 +112,7 @@ class Plan:
         weakest: the assumed figure that it depends on most.
         inputs: what was asked with, as plain values.
         assumptions: what the answer rests on, weakest first.
+        tables: further tables by name, such as what blocks an upgrade.
     """
 
     question: str
@@ -124,6 +125,7 @@ class Plan:
     weakest: Weakest | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -162,4 +164,5 @@ class Plan:
             "kinds": self.table.kinds,
             "rows": list(self.table.rows()),
             "cube": None if self.cube is None else self.cube.as_dict(),
+            "tables": {name: list(table.rows()) for name, table in self.tables.items()},
         }

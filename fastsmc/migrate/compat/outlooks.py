@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastsmc.checks import I64Array
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.vmm_versions import VmmVersion
+from fastsmc.migrate.compat.check import direction
 from fastsmc.migrate.compat.named import normal_features
-from fastsmc.migrate.compat.prepared import verdict
-from fastsmc.migrate.compat.result import Outlook, shown_name
+from fastsmc.migrate.compat.prepared import named, verdict
+from fastsmc.migrate.compat.result import Direction, Outlook, shown_name
+from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES, assumed
 
 RESTORES, FAILS, UNKNOWN = range(3)
@@ -169,6 +171,21 @@ def judged(source: str, dest: str, features: str, vmm: str) -> Cause:
     except FastsmcError as error:
         return Cause(Outlook.UNKNOWN, (), str(error))
     return Cause(found.outlook, found.unjudged if found.outlook is Outlook.UNKNOWN else found.failing, found.why)
+
+
+@lru_cache(maxsize=1024)
+def explained(source: str, dest: str, features: str, vmm: str) -> Direction:
+    """The same direction with all that `check` says of it: reasons, values, remedies.
+
+    Raises:
+        FastsmcError: what `check` refuses.
+    """
+    by = version(vmm)
+    wanted = _features(features) if features else assumed(by)[0]
+    one, other = named(source, wanted), named(dest, wanted)
+    if one.side is None or other.side is None:
+        raise InputError(one.refused or other.refused)
+    return direction(*paired(one.side, other.side), by)
 
 
 _features = lru_cache(maxsize=256)(normal_features)

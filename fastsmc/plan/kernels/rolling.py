@@ -26,14 +26,14 @@ class Pool(NamedTuple):
 
     hosts: int64[n_host, 10], vms: int64[n_vm, 10], columns as below.
     may: bool[n_kind, n_place], a VM of that kind restores there. then: int64[n_kind, n_place], its kind once it does.
-    count: int64[10], see _N_DONE and those after it. log: int64[n, 4], (wave, VM, host it left, host it came to).
+    counts: int64[10], see _N_DONE and those after it. log: int64[n, 4], (wave, VM, host it left, host it came to).
     """
 
     hosts: I64Array
     vms: I64Array
     may: BoolArray
     then: I64Array
-    count: I64Array
+    counts: I64Array
     log: I64Array
 
 
@@ -46,8 +46,8 @@ AT, KIND, NEEDS_VCPUS, NEEDS_MIB, GOES, APART, RANK, _AFTER, _BEFORE, _MINE = ra
 group of which no host has two, -1 for none; its number among VMs by size, the largest first; its neighbours on the
 host's list. The last is a list: the VMs of the host that is being emptied."""
 _N_DONE, _N_TURN, _N_LOG, _FIRST_DONE, _LAST_TURN, _NOW, _BEST, _LEAST_VCPUS, _LEAST_MIB = range(9)
-"""In count: hosts in the two lists, rows of the log, where searches begin in the lists, the wave, whether the best fit is
-looked for and not the first, the least VM."""
+"""In counts: hosts in the two lists, rows of the log, where searches begin in the lists, the wave, whether the best fit
+is looked for and not the first, the least VM."""
 
 
 @inner_kernel
@@ -94,7 +94,7 @@ def fits(pool: Pool, vm: int, host: int) -> bool:
 @inner_kernel
 def is_full(pool: Pool, host: int) -> bool:
     """Whether not even the least VM has room."""
-    room, count = pool.hosts[host], pool.count
+    room, count = pool.hosts[host], pool.counts
     return bool(room[VCPUS] < count[_LEAST_VCPUS] or room[MIB] < count[_LEAST_MIB])
 
 
@@ -109,7 +109,7 @@ def better(pool: Pool, vm: int, host: int, best: int) -> int:
 @inner_kernel
 def found_place(pool: Pool, vm: int, source: int) -> int:
     """A host for a VM, or -1: among upgraded hosts first, then among those whose turn comes last."""
-    hosts, count, best = pool.hosts, pool.count, -1
+    hosts, count, best = pool.hosts, pool.counts, -1
     while count[_FIRST_DONE] < count[_N_DONE] and is_full(pool, hosts[count[_FIRST_DONE], _DONE]):
         count[_FIRST_DONE] += 1
     for k in range(count[_FIRST_DONE], count[_N_DONE]):
@@ -147,18 +147,18 @@ def carry(pool: Pool, vm: int, host: int) -> None:
 @inner_kernel
 def write_down(pool: Pool, vm: int, source: int, host: int) -> None:
     """Adds a row to the log."""
-    row = pool.log[pool.count[_N_LOG]]
-    row[0], row[1], row[2], row[3] = pool.count[_NOW], vm, source, host
-    pool.count[_N_LOG] += 1
+    row = pool.log[pool.counts[_N_LOG]]
+    row[0], row[1], row[2], row[3] = pool.counts[_NOW], vm, source, host
+    pool.counts[_N_LOG] += 1
 
 
 @inner_kernel
 def undo(pool: Pool, first: int) -> None:
     """Takes moves back, the last one first."""
-    for n in range(pool.count[_N_LOG] - 1, first - 1, -1):
+    for n in range(pool.counts[_N_LOG] - 1, first - 1, -1):
         if pool.log[n, 3] != STOPS:
             carry(pool, pool.log[n, 1], pool.log[n, 2])
-    pool.count[_N_LOG] = first
+    pool.counts[_N_LOG] = first
 
 
 @inner_kernel
@@ -180,8 +180,8 @@ def gathered(pool: Pool, host: int) -> int:
 @inner_kernel
 def emptied(pool: Pool, host: int, most: int) -> int:
     """Moves a host's VMs away; how many found no place. With more than `most` of them all moves are taken back."""
-    first, n_stop = pool.count[_N_LOG], 0
-    kept = pool.count[_FIRST_DONE], pool.count[_LAST_TURN]
+    first, n_stop = pool.counts[_N_LOG], 0
+    kept = pool.counts[_FIRST_DONE], pool.counts[_LAST_TURN]
     for k in range(gathered(pool, host)):
         vm = pool.vms[k, _MINE]
         to = found_place(pool, vm, host)
@@ -192,7 +192,7 @@ def emptied(pool: Pool, host: int, most: int) -> int:
         n_stop += 1
         if n_stop > most:
             undo(pool, first)
-            pool.count[_FIRST_DONE], pool.count[_LAST_TURN] = kept
+            pool.counts[_FIRST_DONE], pool.counts[_LAST_TURN] = kept
             return n_stop
         write_down(pool, vm, host, STOPS)
     return n_stop
@@ -201,25 +201,25 @@ def emptied(pool: Pool, host: int, most: int) -> int:
 @inner_kernel
 def join(pool: Pool, host: int, first: int) -> None:
     """Puts an emptied host into the wave; hosts that took its VMs cannot join it any more."""
-    pool.hosts[host, _WAVE] = pool.count[_NOW]
-    for n in range(first, pool.count[_N_LOG]):
+    pool.hosts[host, _WAVE] = pool.counts[_NOW]
+    for n in range(first, pool.counts[_N_LOG]):
         if pool.log[n, 3] != STOPS:
-            pool.hosts[pool.log[n, 3], _TOUCHED] = pool.count[_NOW]
+            pool.hosts[pool.log[n, 3], _TOUCHED] = pool.counts[_NOW]
 
 
 @inner_kernel
 def fewest(pool: Pool, tries: int) -> int:
     """The host that leaves fewest VMs without a place, of those that are tried."""
     best, least, n = -1, np.int64(1) << 62, 0
-    for k in range(pool.count[_N_TURN]):
+    for k in range(pool.counts[_N_TURN]):
         host = pool.hosts[k, _TURN]
-        if pool.hosts[host, _WAVE] >= 0 or pool.hosts[host, _TOUCHED] == pool.count[_NOW]:
+        if pool.hosts[host, _WAVE] >= 0 or pool.hosts[host, _TOUCHED] == pool.counts[_NOW]:
             continue
-        first, kept = pool.count[_N_LOG], (pool.count[_FIRST_DONE], pool.count[_LAST_TURN])
+        first, kept = pool.counts[_N_LOG], (pool.counts[_FIRST_DONE], pool.counts[_LAST_TURN])
         n_stop = emptied(pool, host, pool.vms.shape[0])
-        n_moved = pool.count[_N_LOG] - first - n_stop
+        n_moved = pool.counts[_N_LOG] - first - n_stop
         undo(pool, first)
-        pool.count[_FIRST_DONE], pool.count[_LAST_TURN] = kept
+        pool.counts[_FIRST_DONE], pool.counts[_LAST_TURN] = kept
         if n_stop * 1024 - min(n_moved, 1023) < least:
             best, least = host, n_stop * 1024 - min(n_moved, 1023)
         n += 1
@@ -239,8 +239,8 @@ def forced(pool: Pool, at_once: int, tries: int) -> int:
         host = fewest(pool, tries)
         if host < 0:
             break
-        first = pool.count[_N_LOG]
-        n_moved = -emptied(pool, host, pool.vms.shape[0]) + pool.count[_N_LOG] - first
+        first = pool.counts[_N_LOG]
+        n_moved = -emptied(pool, host, pool.vms.shape[0]) + pool.counts[_N_LOG] - first
         if n and n_moved:
             undo(pool, first)
             break
@@ -255,11 +255,11 @@ def forced(pool: Pool, at_once: int, tries: int) -> int:
 def wave_of(pool: Pool, at_once: int, tries: int) -> int:
     """Fills one wave; how many hosts are in it."""
     n, failed = 0, 0
-    for k in range(pool.count[_N_TURN]):
+    for k in range(pool.counts[_N_TURN]):
         host = pool.hosts[k, _TURN]
-        if pool.hosts[host, _WAVE] >= 0 or pool.hosts[host, _TOUCHED] == pool.count[_NOW]:
+        if pool.hosts[host, _WAVE] >= 0 or pool.hosts[host, _TOUCHED] == pool.counts[_NOW]:
             continue
-        first = pool.count[_N_LOG]
+        first = pool.counts[_N_LOG]
         if emptied(pool, host, 0) == 0:
             join(pool, host, first)
             n += 1
@@ -275,17 +275,17 @@ def wave_of(pool: Pool, at_once: int, tries: int) -> int:
 @inner_kernel
 def settle(pool: Pool, first: int) -> None:
     """Ends a wave: its VMs are of the kind that they became, its hosts are upgraded."""
-    for n in range(first, pool.count[_N_LOG]):
+    for n in range(first, pool.counts[_N_LOG]):
         vm, host = pool.log[n, 1], pool.log[n, 3]
         if host != STOPS:
             pool.vms[vm, KIND] = pool.then[pool.vms[vm, KIND], pool.hosts[host, PLACE]]
-    for k in range(pool.count[_N_TURN]):
+    for k in range(pool.counts[_N_TURN]):
         host = pool.hosts[k, _TURN]
-        if pool.hosts[host, _WAVE] == pool.count[_NOW]:
+        if pool.hosts[host, _WAVE] == pool.counts[_NOW]:
             pool.hosts[host, PLACE] = pool.hosts[host, NEW]
             if pool.hosts[host, TAKES]:
-                pool.hosts[pool.count[_N_DONE], _DONE] = host
-                pool.count[_N_DONE] += 1
+                pool.hosts[pool.counts[_N_DONE], _DONE] = host
+                pool.counts[_N_DONE] += 1
 
 
 @kernel
@@ -295,7 +295,7 @@ def started(pool: Pool, turn: I64Array) -> None:
     Args:
         turn: int64[n], the hosts to upgrade, in the order in which they are tried.
     """
-    hosts, vms, count = pool.hosts, pool.vms, pool.count
+    hosts, vms, count = pool.hosts, pool.vms, pool.counts
     for column in (_HEAD, _WAVE, _TOUCHED):
         hosts[:, column] = -1
     for vm in range(vms.shape[0]):
@@ -351,7 +351,7 @@ def rolled(
     log = np.zeros((2 * n_vm + 16, 4), np.int64)
     pool = Pool(hosts.copy(), vms.copy(), may, then, np.zeros(10, np.int64), log)
     started(pool, turn)
-    count, n_left = pool.count, turn.size
+    count, n_left = pool.counts, turn.size
     count[_BEST] = 1 if is_best_fit else 0
     while n_left > 0:
         first = count[_N_LOG]

@@ -114,13 +114,13 @@ class _Search:
             key=lambda vm: (-self.vms[vm][NEEDS_VCPUS], -self.vms[vm][NEEDS_MIB], self.vms[vm][APART], node.at[vm], vm),
         )
         room = [[row[VCPUS], row[MIB]] for row in self.hosts]
-        for vm, at in enumerate(node.at):
-            if at != self.vms[vm][AT]:
-                self._shift(room, vm, self.vms[vm][AT], at)
+        for vm, host in enumerate(node.at):
+            if host != self.vms[vm][AT]:
+                self._shift(room, vm, self.vms[vm][AT], host)
         at, kind, moves = list(node.at), list(node.kind), list[Move]()
         done = node.done
-        for host in hosts:
-            done |= 1 << host
+        for each in hosts:
+            done |= 1 << each
 
         def place(k: int, stops: int) -> Iterator[_Node]:
             if node.stops + stops > self.known[0]:

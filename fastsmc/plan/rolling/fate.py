@@ -15,7 +15,9 @@ from fastsmc.plan.rolling.ways import Kinds, Ways, kinds, ways
 
 PINNED = Cause(Outlook.FAILS, (), "it cannot be migrated (moves: no)")
 UNSIZED = Cause(Outlook.UNKNOWN, (), "its vCPUs or memory are not told")
-ROOMLESS = Cause(Outlook.UNKNOWN, (), "the hosts that it restores on do not tell cores and memory, or what their VMs use")
+ROOMLESS = Cause(
+    Outlook.UNKNOWN, (), "the hosts that it restores on do not tell cores and memory, or what their VMs use"
+)
 NOBODY = Cause(Outlook.FAILS, (), "no host of its pool takes VMs")
 FULL = Cause(Outlook.FAILS, (), "no host of its pool has room for it in any wave that was found")
 PERHAPS = Cause(Outlook.UNKNOWN, (), "no host that it is known to restore on has room, and of others it is not known")
@@ -73,10 +75,7 @@ def _by_class(
     classes, of_vm = np.unique(np.stack([fleet.guest, here, fleet.pool[fleet.at]], 1), axis=0, return_inverse=True)
     takes = fleet.is_open & fleet.is_known
     ends = [
-        {
-            pool: np.unique(rows[:, 1])
-            for pool, rows in _by_pool(np.stack([fleet.pool, fleet.new], 1)[mask])
-        }
+        {pool: np.unique(rows[:, 1]) for pool, rows in _by_pool(np.stack([fleet.pool, fleet.new], 1)[mask])}
         for mask in (takes, fleet.is_open & ~takes)
     ]
     none = np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""An inventory as the pools that are upgraded: hosts and VMs as columns of whole numbers, what is not told set apart."""
+"""An inventory as the pools that are upgraded: columns of whole numbers, and what is not told set apart."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
     cap = np.stack([np.floor(cores * asked.vcpus_per_core), np.floor(np.where(told, memory, 0) * MIB)], 1)
     vmms = np.where(hosts["vmm"][kept] == "", asked.vmm, hosts["vmm"][kept])
     now = list(zip(hosts["kernel"][kept].tolist(), hosts["cpu"][kept].tolist(), vmms.tolist(), strict=True))
-    new = [each if is_new else (asked.to, each[1], asked.to_vmm or each[2]) for each, is_new in zip(now, done, strict=True)]
+    new = [
+        each if is_new else (asked.to, each[1], asked.to_vmm or each[2]) for each, is_new in zip(now, done, strict=True)
+    ]
     numbers = {key: k for k, key in enumerate(dict.fromkeys([*now, *new]))}
     columns = (
         np.array([numbers[each] for each in now], np.int64),
@@ -113,7 +115,9 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
     n_spare = len(spares)
     place_now, place_new, room, is_told, pool_of = (np.concatenate([each, each[spares]]) for each in columns)
     place_now[len(kept) :] = place_new[len(kept) :]
-    names = [f"spare {k % asked.spare_hosts + 1} of {pools[pool_of[len(kept) + k]] or 'the pool'}" for k in range(n_spare)]
+    names = [
+        f"spare {k % asked.spare_hosts + 1} of {pools[pool_of[len(kept) + k]] or 'the pool'}" for k in range(n_spare)
+    ]
     vm, at = _vms(inv, kept)
     size, is_sized = _sizes(inv, vm)
     is_known = is_told.copy()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Literal, get_args
 
 import numpy as np
 
-from fastsmc.checks import shown, whole
+from fastsmc.checks import I64Array, shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import release
 from fastsmc.migrate.compat.outlooks import version
 from fastsmc.plan.inventory.inventory import Inventory
+from fastsmc.plan.kernels.rolling import STOPS
 from fastsmc.plan.result import Plan
-from fastsmc.plan.rolling.fate import judged
+from fastsmc.plan.rolling.fate import Fates, crowded_out, judged
 from fastsmc.plan.rolling.pools import Asked, Fleet, fleet_of
-from fastsmc.plan.rolling.schedule import Schedule, merged
-from fastsmc.plan.rolling.search import Found, Pool, filled, upgraded
-from fastsmc.plan.rolling.told import plan_of
+from fastsmc.plan.rolling.schedule import merged
+from fastsmc.plan.rolling.search import Pool, filled, upgraded
+from fastsmc.plan.rolling.told import Upgrade, plan_of
 
 Pins = Literal["suggest", "none"]
 Method = Literal["greedy", "optimal"]
@@ -36,7 +38,7 @@ def upgrade(
     pins: Pins = "suggest",
     method: Method = "greedy",
 ) -> Plan:
-    """A rolling kernel upgrade: which hosts in which wave, where their VMs go, which must stop, and what stands in the way.
+    """A rolling kernel upgrade: the waves of hosts, where their VMs go, which VMs must stop, and what is in the way.
 
     In a wave up to `hosts_at_once` hosts are emptied and upgraded. Their VMs move live to other hosts of their pool
     where they restore, have room and meet no VM of their `apart` group; upgraded hosts come first, so that a VM moves
@@ -78,16 +80,35 @@ def upgrade(
             msg = f"{what} is {shown(given)}: it must be one of {', '.join(known)}"
             raise InputError(msg)
     fleet = fleet_of(inv, asked)
-    fates = judged(fleet, inv)
-    pools = [_pool(fleet, rows, fates.kind, fates.goes) for rows in _rows(fleet)]
+    fates = judged(fleet)
     found = []
-    for (pool, _, _), number in zip(pools, range(len(pools)), strict=True):
-        pool = pool._replace(may=fates.kinds.may, then=fates.kinds.then)
-        best = upgraded(pool, asked.hosts_at_once, seed=number)
-        found.append(_optimal(pool, best, asked) if method == "optimal" else best)
-    schedule = merged(fleet, [(each, *rows[1:]) for each, rows in zip(found, pools, strict=True)], asked, inv)
+    for number, (hosts, vms) in enumerate(_rows(fleet)):
+        pool = _pool(fleet, fates, hosts, vms)
+        found.append((upgraded(pool, asked.hosts_at_once, seed=number), hosts, vms))
+    schedule = merged(fleet, found, fates.goes, asked.hosts_at_once)
+    stopped = schedule.moves[(schedule.moves[:, 3] == STOPS) & fates.goes[schedule.moves[:, 1]], 1]
+    fates = crowded_out(fleet, fates, stopped)
     inputs = {**asdict(asked), "pins": pins, "method": method, "hosts": inv.n_host, "vms": inv.n_vm}
-    return plan_of(inv, fleet, fates, schedule, asked, inputs, has_pins=pins == "suggest")
+    return plan_of(Upgrade(inv, fleet, fates, schedule, asked), inputs, has_pins=pins == "suggest")
+
+
+def _rows(fleet: Fleet) -> Iterator[tuple[I64Array, I64Array]]:
+    """The rows of each pool's hosts and VMs."""
+    n = len(fleet.pools)
+    parts = []
+    for pool in (fleet.pool, fleet.pool[fleet.at]):
+        order = np.argsort(pool, kind="stable")
+        parts.append(np.split(order, np.cumsum(np.bincount(pool, minlength=n))[:-1]))
+    yield from zip(*parts, strict=True)
+
+
+def _pool(fleet: Fleet, fates: Fates, hosts: I64Array, vms: I64Array) -> Pool:
+    """One pool's columns."""
+    own = np.stack([np.searchsorted(hosts, fleet.at[vms]), fates.kind[vms], *fleet.size[vms].T], 1)
+    takes = (fleet.is_open & fleet.is_known)[hosts]
+    places = fleet.now[hosts], fleet.new[hosts]
+    columns = filled(places, takes, fleet.cap[hosts], (own, fleet.apart[vms], fates.goes[vms]))
+    return Pool(*columns, fates.kinds.may, fates.kinds.then, np.flatnonzero(fleet.is_due[hosts]))
 
 
 def _asked(
@@ -108,7 +129,7 @@ def _asked(
     whole("spare_hosts", spare_hosts, last=1 << 20)
     if per_tenant_at_once is not None:
         whole("per_tenant_at_once", per_tenant_at_once, first=1, last=1 << 30)
-    if not 0 < vcpus_per_core <= 1000:  # noqa: PLR2004 - a sanity bound
+    if not 0 < vcpus_per_core <= 1000:
         msg = f"vcpus_per_core is {shown(vcpus_per_core)}: it must be above 0 and at most 1000"
         raise InputError(msg)
     return Asked(to.strip(), hosts_at_once, per_tenant_at_once, spare_hosts, float(vcpus_per_core), vmm, to_vmm)

@@ -33,9 +33,7 @@ class Schedule:
     is_proven: bool
 
 
-def merged(
-    fleet: Fleet, pools: Sequence[tuple[Found, I64Array, I64Array]], goes: BoolArray, at_once: int
-) -> Schedule:
+def merged(fleet: Fleet, pools: Sequence[tuple[Found, I64Array, I64Array]], goes: BoolArray, at_once: int) -> Schedule:
     """The waves of all pools as waves of the fleet: pools with most waves left come first.
 
     A pool's wave may be made in parts, as its VMs go to hosts outside the wave.
@@ -108,7 +106,9 @@ def rounds(moves: I64Array, tenant: NDArray[np.int64], at_once: int | None) -> I
     mine = np.flatnonzero((tenant[moves[:, 1]] >= 0) & (moves[:, 3] != STOPS))
     key = np.stack([moves[mine, 0], tenant[moves[mine, 1]]], 1)
     order = np.lexsort((key[:, 1], key[:, 0]))
-    starts = np.concatenate([[True], (np.diff(key[order], axis=0) != 0).any(axis=1)]) if len(mine) else np.zeros(0, bool)
+    starts = (
+        np.concatenate([[True], (np.diff(key[order], axis=0) != 0).any(axis=1)]) if len(mine) else np.zeros(0, bool)
+    )
     first = np.maximum.accumulate(np.where(starts, np.arange(len(mine)), 0)) if len(mine) else np.zeros(0, np.int64)
     found[mine[order]] = (np.arange(len(mine)) - first) // at_once
     return found
