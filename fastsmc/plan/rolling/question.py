@@ -16,6 +16,7 @@ from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.kernels.rolling import STOPS
 from fastsmc.plan.result import Plan
 from fastsmc.plan.rolling.fate import Fates, crowded_out, judged
+from fastsmc.plan.rolling.optimal import optimal
 from fastsmc.plan.rolling.pools import Asked, Fleet, fleet_of
 from fastsmc.plan.rolling.schedule import merged
 from fastsmc.plan.rolling.search import Pool, filled, upgraded
@@ -84,7 +85,10 @@ def upgrade(
     found = []
     for number, (hosts, vms) in enumerate(_rows(fleet)):
         pool = _pool(fleet, fates, hosts, vms)
-        found.append((upgraded(pool, asked.hosts_at_once, seed=number), hosts, vms))
+        best = upgraded(pool, asked.hosts_at_once, seed=number)
+        if method == "optimal":
+            best = optimal(pool, best, asked.hosts_at_once)
+        found.append((best, hosts, vms))
     schedule = merged(fleet, found, fates.goes, asked.hosts_at_once)
     stopped = schedule.moves[(schedule.moves[:, 3] == STOPS) & fates.goes[schedule.moves[:, 1]], 1]
     fates = crowded_out(fleet, fates, stopped)
