@@ -70,7 +70,7 @@ def upgrade(
     >>> vms = {"name": ["v"], "host": ["a"], "vcpus": [4], "memory_gib": [8.0], "features": ["psci02+pmu"]}
     >>> inv = Inventory.of(hosts=hosts, vms=vms)
     >>> print(upgrade(inv, to="6.18", vmm="qemu:11.1").answer)
-    2 hosts reach 6.18 in 2 waves: 1 VM moves live, none must stop
+    2 hosts reach 6.18 in 2 waves: 1 VM moves live, of which 0 could go back, none must stop
     >>> plan = upgrade(inv, to="6.18", vmm="qemu:10.1")
     >>> plan.is_met, plan.tables["blocking"]["register"].tolist()
     (False, ['TCR2_EL1', 'PIRE0_EL1', 'PIR_EL1'])

@@ -44,7 +44,8 @@ def plan_of(found: Upgrade, inputs: Mapping[str, Any], *, has_pins: bool) -> Pla
     moved = np.unique(schedule.moves[schedule.moves[:, 3] != STOPS, 1])
     moved = moved[fates.code[moved] == RESTORES]
     is_met = False if n["stops"] else None if n["unknown"] or lost else True
-    waves, moves = _waves(found), _moves(found)
+    waves, back = _waves(found), _back(found, moved)
+    n["back"] = int(back["vms"][back["verdict"] == "restores"].sum())
     return Plan(
         question="upgrade",
         answer=_answer(found, n, moved, why, lost),
@@ -57,9 +58,9 @@ def plan_of(found: Upgrade, inputs: Mapping[str, Any], *, has_pins: bool) -> Pla
         tables={
             "blocking": _blocking(found, why),
             "vms": _held(found, why),
-            "back": _back(found, moved),
+            "back": back,
             "hosts": _hosts(found),
-            "moves": moves,
+            "moves": _moves(found),
         },
     )
 
@@ -73,7 +74,7 @@ def _answer(found: Upgrade, n: Mapping[str, int], moved: I64Array, why: Sequence
     if not n_due:
         return f"no host needs the upgrade to {found.asked.to}"
     head = f"{_some(n_due, 'host')} reach{'es' * (n_due == 1)} {found.asked.to} in {_some(schedule.n_wave, 'wave')}: "
-    parts = [f"{_some(len(moved), 'VM')} move{'s' * (len(moved) == 1)} live"]
+    parts = [f"{_some(len(moved), 'VM')} move{'s' * (len(moved) == 1)} live, of which {n['back']:,} could go back"]
     first = next((block for block in why if not block.is_unknown), None)
     named = "" if first is None else f" ({first.cause})"
     parts.append(f"{n['stops']:,} must stop{named}" if n["stops"] else "none must stop")
