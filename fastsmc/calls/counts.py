@@ -55,19 +55,20 @@ class Counts:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the counts lack."""
+        total = self.total  # a sum over all functions, so not once for each of them
         rows = [
             {
                 "service": service_and_name(func_id)[0],
                 "function": service_and_name(func_id)[1],
                 "func_id": f"0x{func_id:08x}",
                 "calls": n,
-                "percent": 100 * n / self.total,
+                "percent": 100 * n / total,
             }
             for func_id, n in zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
         ]
         return {
             "kind": self.kind,
-            "calls": self.total,
+            "calls": total,
             **lost_as_dict(self.n_lost, is_least=self.is_lost_least),
             "skipped": self.n_skipped,
             "skipped_calls": None if self.is_skipped_least else self.n_skipped_call,
@@ -77,9 +78,8 @@ class Counts:
 
     def __str__(self) -> str:
         head = f"{'service':12} {'function':32} {'calls':>10} {'calls%':>7}"
-        rows = [
-            f"{service:12} {name:32} {n:10d} {n / self.total:7.2%}" for (service, name), n in self.by_service().items()
-        ]
+        total = self.total
+        rows = [f"{service:12} {name:32} {n:10d} {n / total:7.2%}" for (service, name), n in self.by_service().items()]
         return "\n".join([head, *rows, *self._notes()])
 
     def _notes(self) -> list[str]:

@@ -20,6 +20,7 @@ from fastsmc.cli import terminal
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
 from fastsmc.cli.migrate.app import app as migrate
+from fastsmc.cli.plan.app import app as plan
 from fastsmc.cli.report import report
 from fastsmc.cli.scope import scope
 from fastsmc.cli.simulate import simulate
@@ -37,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(migrate, name="migrate")
+app.add_typer(plan, name="plan")
 
 
 def main() -> None:

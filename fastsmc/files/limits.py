@@ -34,10 +34,18 @@ LOG = Kind("a log of QEMU", 64 * MIB, "a migration writes some 100 lines of trac
 MONITOR = Kind("an answer of the monitor", 1 * MIB, "an answer to query-migrate has less than 2000 bytes")
 TOML = Kind("a TOML file", 1 * MIB, "a filter of 3,000 ranges has 200 kB")
 RESULT = Kind("a saved result", 32 * MIB, "the largest report saves 0.3 MB")
+INVENTORY = Kind("a table of hosts or VMs", 512 * MIB, "1,000,000 VMs take 80 MB as CSV, read some megabytes at a time")
+CLUSTER = Kind("a cluster's objects", 2 << 30, "100,000 VMs of KubeVirt take 1 GB, read one at a time")
+DOMAIN = Kind("a domain's XML", 1 * MIB, "`virsh dumpxml` writes 5 to 30 kB")
+DOMSTATS = Kind("an answer of virsh", 16 * MIB, "`virsh domstats --dirtyrate` writes 300 bytes a domain")
+PLAN = Kind("a saved plan", 64 * MIB, "a cube of a million cells takes up to 20 MB a variable")
 META = Kind("a recording's meta.json", 1 * MIB, "the recorder writes 2 kB")
 RECORDS = Kind("a recording's records", 512 * MIB, "the largest recorded host has 30 MB of one kind")
 MAX_RECORD = MIB
 """Bytes of a record's line; those of a whole register list have 20 kB."""
+AS_PACKED = Kind("a packed file of a recording", 16 * MIB, "the largest that is copied as it is has 7 kB")
+COPY = Kind("a compact copy", 64 * MIB, "ten hosts have 1 MB; copy fewer of them at once")
+"""All its files together, packed: they are held until the last of them is made, and written at once."""
 PAYLOAD = Kind("a recorded payload", 16 * MIB, "421 registers take 7 kB")
 
 XZ_MEMORY_BYTES = 128 * MIB

@@ -59,9 +59,7 @@ class Source:
             data = told_by_the_system(self._rest.read, n)
         self._n_read += len(data)
         if self._n_read > self.kind.most_bytes:
-            what, most, why = self.kind
-            msg = f"more than {_size(most)}, which is more than {what} has here ({why})"
-            raise Refused(msg)
+            raise too_much(self.kind)
         return data
 
     def all(self) -> bytes:
@@ -135,6 +133,25 @@ def opened(where: str | os.PathLike[str], kind: Kind, *, packed_kind: Kind | Non
         return
     with _file(path) as file:
         yield Source(_Unwaiting(file), kind, packed_kind=packed_kind)
+
+
+def as_it_is(where: str | os.PathLike[str], kind: Kind) -> bytes:
+    """The bytes of a file, packed as it may be.
+
+    Raises:
+        Refused: as `opened`; more than the kind's most bytes.
+    """
+    with _file(os.fspath(where)) as file:
+        content: bytes = told_by_the_system(file.read, kind.most_bytes + 1)
+    if len(content) > kind.most_bytes:
+        raise too_much(kind)
+    return content
+
+
+def too_much(kind: Kind) -> Refused:
+    """What is said of a file that is larger than its kind may be."""
+    what, most, why = kind
+    return Refused(f"more than {_size(most)}, which is more than {what} has here ({why})")
 
 
 def _file(path: str) -> BinaryIO:

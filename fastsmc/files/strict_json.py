@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from fastsmc.checks import cut, shown
@@ -64,10 +66,11 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
         room = _room_for_numbers(text)
         is_plain = room >= text.count(",") and not _LONG.search(text)
         parse_int = None if is_plain else _numbers(room)  # a call per number, of which snapshots have millions
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
-        )
-        if _SURROGATE.search(text):
+        with _uncollected():
+            value = json.loads(
+                text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
+            )
+        if ("\\u" in text or not text.isascii()) and _SURROGATE.search(text):
             _check_strings(value)
         return value
     except UnicodeDecodeError as error:
@@ -79,6 +82,18 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
     except _Wrong as error:
         msg = f"byte {offset}, {what}: {error}"
     raise Refused(msg)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: new lists have none, and looking at a million of them takes most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Wrong(ValueError):

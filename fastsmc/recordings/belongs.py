@@ -17,7 +17,7 @@ from fastsmc.checks import shown
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.files.limits import RECORDS
 from fastsmc.files.packed import Refused
-from fastsmc.files.source import Source
+from fastsmc.files.source import Source, opened
 from fastsmc.recordings.folder import PROBE, Recording
 
 _FILE = re.compile(r"[A-Za-z0-9_]{1,40}\.jsonl\.xz|payload-[A-Za-z0-9_+]{1,80}\.bin\.xz|" + re.escape(PROBE))
@@ -72,13 +72,16 @@ def amount(name: str, content: bytes) -> dict[str, int]:
         RecordingError: it cannot be unpacked.
     """
     try:
-        unpacked = Source(io.BytesIO(content), RECORDS)
-        if name.endswith(".bin.xz"):
-            return {"registers": int.from_bytes(unpacked.head[:8], "little")}
-        n_line = sum(part.count(b"\n") for part in iter(lambda: unpacked.read(_CHUNK), b""))
+        return _amount(name, Source(io.BytesIO(content), RECORDS))
     except Refused as error:
         msg = f"{name}: cannot be read ({error}); is the file whole?"
         raise RecordingError(msg) from error
+
+
+def _amount(name: str, unpacked: Source) -> dict[str, int]:
+    if name.endswith(".bin.xz"):
+        return {"registers": int.from_bytes(unpacked.head[:8], "little")}
+    n_line = sum(part.count(b"\n") for part in iter(lambda: unpacked.read(_CHUNK), b""))
     return {"lines" if name == PROBE else "records": n_line}
 
 
@@ -114,12 +117,10 @@ def is_known_whole(recording: Recording, kinds: Container[str] | None = None) ->
 
 def _check_amount(path: Path, told: object) -> None:
     try:
-        found = amount(path.name, path.read_bytes())
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror or error})"
-        raise RecordingError(msg) from error
-    except RecordingError as error:
-        msg = f"{path.parent}/{error}"
+        with opened(path, RECORDS) as unpacked:
+            found = _amount(path.name, unpacked)
+    except Refused as error:
+        msg = f"{path}: cannot be read ({error}); is the file whole?"
         raise RecordingError(msg) from error
     if told != found:
         msg = f"{path}: it holds {_told(found)}, but meta.json lists it with {_told(told)}; copy it again"

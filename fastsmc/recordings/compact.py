@@ -11,6 +11,8 @@ from typing import Any
 from fastsmc.disk.staged import staged
 from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHIFT, is_psci_allowed
+from fastsmc.files.limits import AS_PACKED, COPY
+from fastsmc.files.source import as_it_is, too_much
 from fastsmc.progress import Progress
 from fastsmc.recordings.belongs import amount, feature_set, host_name, is_known_whole, require_inside
 from fastsmc.recordings.folder import (
@@ -55,6 +57,9 @@ def compact(paths: Iterable[Path | str], destination: Path, *, progress: Progres
         if progress is not None:
             progress(recording.name, done, len(recordings))
         files |= _copy(recording, destination)
+        if sum(map(len, files.values())) > COPY.most_bytes:
+            msg = f"{recording.folder}: with it the copy has {too_much(COPY)}"
+            raise RecordingError(msg)
     try:
         with staged() as writing:
             writing.folder(destination, files, without=frozenset(_stale(recordings, destination, files)))
@@ -90,10 +95,10 @@ def _copy(recording: Recording, destination: Path) -> dict[str, bytes]:
     }
     try:
         if (recording.folder / PROBE).exists():
-            files[PROBE] = (recording.folder / PROBE).read_bytes()
+            files[PROBE] = as_it_is(recording.folder / PROBE, AS_PACKED)
         for features in map(feature_set, recording.payloads()):
             path = payload_path(recording.folder, features)
-            files[path.name] = path.read_bytes()
+            files[path.name] = as_it_is(path, AS_PACKED)
     except (OSError, InputError) as error:
         msg = f"{recording.folder}: cannot be copied ({error})"
         raise RecordingError(msg) from error
@@ -120,10 +125,10 @@ def _payloads_restored(recording: Recording, destination: Path) -> Iterator[tupl
         require_inside(source, recording)
         copy = payload_path(destination / name, features)
         try:
-            content = source.read_bytes()
-            is_there = copy.is_file() and copy.read_bytes() == content
-        except OSError as error:
-            msg = f"{source}: cannot be copied to {copy} ({error.strerror or error})"
+            content = as_it_is(source, AS_PACKED)
+            is_there = copy.is_file() and as_it_is(copy, AS_PACKED) == content
+        except InputError as error:
+            msg = f"{source}: cannot be copied to {copy} ({error})"
             raise RecordingError(msg) from error
         if not is_there:
             yield f"{name}/{copy.name}", content
@@ -145,11 +150,15 @@ def _packed(recording: Recording, kind: str) -> bytes:
         for line, record in recording.records(kind):  # noqa: B007 - the handler below names it
             yield record
 
+    packed: list[bytes] = []
+    packer = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
     try:
-        text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in _kept(numbered(), kind))
+        # One by one: what is kept of 512 MiB of records is no text in memory.
+        kept = (f"{json.dumps(record, separators=(',', ':'))}\n" for record in _kept(numbered(), kind))
+        packed.extend(packer.compress(line.encode()) for line in kept)
     except FORMAT_ERRORS as error:
         raise recording.malformed(kind, line, error) from error
-    return lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+    return b"".join((*packed, packer.flush()))
 
 
 def _kept(records: Iterator[Record], kind: str) -> Iterator[Record]:

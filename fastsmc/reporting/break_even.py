@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from fastsmc.reporting.style import INK, RED, new_figure, styled
+from fastsmc.reporting.style import INK, RED, new_figure, short, styled
 from fastsmc.results.units import count
 
 TAG = "modelled; cost of an ioctl assumed"
@@ -52,7 +52,7 @@ def picture(
             ax.clabel(lines, fmt=lambda value: f"{value * 100:g} % of the limit", fontsize=8)
         for name, repeat in points:
             ax.axhline(repeat, color=INK, linewidth=0.7, linestyle=(0, (3, 2)))
-            ax.text(ioctl_ns[0] * 1.06, repeat, f"{name}: {count(repeat)}", va="center", fontsize=7.5, bbox=_BOX)
+            ax.text(ioctl_ns[0] * 1.06, repeat, f"{short(name)}: {count(repeat)}", va="center", fontsize=7.5, bbox=_BOX)
         marked = [ns for ns in marked_ns if ioctl_ns[0] < ns < ioctl_ns[-1]]
         ax.xaxis.set_major_locator(FixedLocator([float(ioctl_ns[0]), *marked, float(ioctl_ns[-1])]))
         ax.xaxis.set_minor_locator(NullLocator())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from fastsmc.reporting.style import INK, new_figure, styled
+from fastsmc.reporting.style import INK, new_figure, short, styled
 
 TAG = "modelled"
 _PASS, _UNKNOWN = "#9CC8E3", "#ECECEC"
@@ -26,7 +26,7 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
         marks: str[n_name, n_name], from row to column: "ok", "?" unknown, or what a direction that fails shows.
         n_failing: int64[n_name, n_name], registers in the way; 0 where the VMM refuses before it writes one.
     """
-    n = len(names)
+    n, labels = len(names), [short(name, 20) for name in names]
     colours = {"ok": _PASS, "?": _UNKNOWN}
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=_HEADROOM + 0.3 * n)
@@ -37,10 +37,10 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
                 colour = colours.get(mark) or _FAILING(norm(count) if count else 1.0)
                 ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
                 if mark != "ok":
-                    ax.text(column, row, mark, ha="center", va="center", fontsize=7, color=INK)
+                    ax.text(column, row, short(mark, 4), ha="center", va="center", fontsize=7, color=INK)
         ax.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
-        ax.set_xticks(range(n), names, rotation=90)
-        ax.set_yticks(range(n), names)
+        ax.set_xticks(range(n), labels, rotation=90)
+        ax.set_yticks(range(n), labels)
         ax.set(xlabel="destination (Linux)", ylabel="source (Linux)")
         ax.grid(visible=False)
         figure.legend(handles=_legend(), loc="outside lower center", ncols=3)

@@ -17,7 +17,7 @@ from fastsmc.checks import escaped
 from fastsmc.errors import ResultFileError
 from fastsmc.reporting import agree, heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
-from fastsmc.reporting.style import Picture, to_png, to_svg
+from fastsmc.reporting.style import Picture, of_drawn, to_png, to_svg
 from fastsmc.results.export import to_csv
 from fastsmc.results.files import to_json, write_files
 from fastsmc.results.runs import Run
@@ -45,14 +45,15 @@ def write(run: Run, folder: Path) -> Path:
     if "columns" in run.tables:
         msg = "table columns: columns.csv is the list of all columns, so no table may have that name"
         raise ResultFileError(msg)
+    shown = of_drawn(run)
     pictures = [
-        heatmap.picture(run),
-        sets.bytes_picture(run),
-        sets.ioctls_picture(run),
-        timing.dispatch_picture(run),
-        trace.picture(run),
-        timing.latency_picture(run),
-        *study.pictures(run),
+        heatmap.picture(shown),
+        sets.bytes_picture(shown),
+        sets.ioctls_picture(shown),
+        timing.dispatch_picture(shown),
+        trace.picture(shown),
+        timing.latency_picture(shown),
+        *study.pictures(shown),
     ]
     svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
     texts = {f"{name}.svg": svg for name, svg in svgs.items()}

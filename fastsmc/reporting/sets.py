@@ -10,7 +10,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fastsmc.reporting import style
-from fastsmc.reporting.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Picture, limit, new_figure, styled
+from fastsmc.reporting.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Picture,
+    limit,
+    new_figure,
+    short,
+    styled,
+)
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
 from fastsmc.results.units import count, microseconds, milliseconds, percent, size
@@ -97,7 +110,7 @@ def _per_vcpu(ax: Axes, sets: Table) -> None:
     ax.barh(y, sets["payload_bytes"] - shared, left=shared, color=BLUE, height=0.66, label="per vCPU")
     for place, n_byte, n_reg in zip(y, sets["payload_bytes"], sets["n_cpreg"], strict=True):
         ax.text(n_byte * 0.985, place, f"{n_reg} registers", ha="right", va="center", color="white", fontsize=7.5)
-    ax.set_yticks(y, [name.replace("Linux ", "") for name in sets["register_set"]])
+    ax.set_yticks(y, [short(name.replace("Linux ", "")) for name in sets["register_set"]])
     ax.set_title("one vCPU, by Linux release and features")
     ax.set_xlabel("id+value of QEMU's register array (bytes)")
     ax.xaxis.set_major_formatter(lambda value, _: size(value))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from fastsmc.checks import escaped
 from fastsmc.results.runs import Run
+from fastsmc.results.tables import Column, Table
 from fastsmc.results.units import count
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
@@ -30,10 +34,14 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
 """Okabe and Ito's palette, which colour-blind readers can tell apart. Source: jfly.uni-koeln.de/color, 2008."""
 
 WIDTH_IN = 8.0
+_FONT = "DejaVu Sans"
+_TITLE = 240
+"""Characters of a title that are drawn; those of the report have 150."""
 _RC: Any = {
     # Text stays text: it can be searched and copied. DejaVu is wider than what a browser may put in its place.
     "svg.fonttype": "none",
-    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.family": [_FONT, "sans-serif"],
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9,
@@ -89,10 +97,48 @@ def styled() -> Any:
     return mpl.rc_context(_RC)
 
 
+@cache
+def _glyphs() -> frozenset[int]:
+    """The characters that the font has; it comes with Matplotlib."""
+    return frozenset(get_font(findfont(_FONT)).get_charmap())
+
+
+def drawn(text: str) -> str:
+    """A text as a figure shows it: on one line, and what the font lacks or no reader should be given is escaped.
+
+    >>> drawn("SMC\x1b[31m\u4e2d")
+    'SMC\\x1b[31m\\u4e2d'
+    """
+    return "".join(
+        one if ord(one) in _glyphs() and one not in "\t\n" else one.encode("unicode_escape").decode("ascii")
+        for one in escaped(text)
+    )
+
+
+def short(text: str, most: int = 44) -> str:
+    """A name beside an axis: as `drawn`, cut where it would leave the figure no room."""
+    name = drawn(text[: 2 * most])
+    return name if len(name) <= most else f"{name[:most]}…"
+
+
+def of_drawn(run: Run) -> Run:
+    """The run as figures show it, its texts as `drawn`."""
+    tables = {}
+    for name, table in run.tables.items():
+        columns = {
+            key: replace(column, values=Column.of([drawn(text) for text in column.values.tolist()]).values)
+            if column.values.dtype.kind == "U"
+            else column
+            for key, column in table.columns.items()
+        }
+        tables[name] = Table(table.meaning, columns)
+    return replace(run, tables=tables)
+
+
 def new_figure(title: str, tag: str, *, height_in: float, n_panel: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure with its title at the top left, its tag at the top right, and panels side by side."""
     figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08, wspace=0.04))
-    text = "\n".join(_lines(title, int(86 - 0.8 * len(tag))))
+    text = "\n".join(_lines(drawn(title[:_TITLE]), int(86 - 0.8 * len(tag))))
     figure.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#F2F2F2", "edgecolor": GREY, "linewidth": 0.7}
     figure.text(0.987, 1 - 0.12 / height_in, tag, ha="right", va="top", fontsize=8, bbox=box)
@@ -102,8 +148,8 @@ def new_figure(title: str, tag: str, *, height_in: float, n_panel: int = 1) -> t
 
 def _lines(text: str, width: int) -> list[str]:
     """Lines of about equal length, broken at spaces that allow it."""
-    lines = wrap(text, width, break_long_words=False)
-    return wrap(text, max(width * 2 // 3, len(text) // len(lines) + 8), break_long_words=False) if lines[1:] else lines
+    lines = wrap(text, width)
+    return wrap(text, max(width * 2 // 3, len(text) // len(lines) + 8)) if lines[1:] else lines
 
 
 def limit(run: Run, name: str) -> float:

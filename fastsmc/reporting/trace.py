@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, styled
+from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, short, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
 from fastsmc.results.units import count, percent
@@ -36,11 +36,13 @@ def picture(run: Run) -> Picture:
     total = int(trace["calls"].sum())
     totals = by_service(trace)
     service, most = next(iter(totals.items()))
-    title = f"The guest made {count(total)} hypercalls in {len(totals)} services, {count(most)} of them to {service}"
+    title = (
+        f"The guest made {count(total)} hypercalls in {len(totals)} services, {count(most)} of them to {short(service)}"
+    )
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=1.9 + 0.235 * trace.n_row)
         _draw(ax, trace, totals)
-        handles = [Patch(color=COLOURS.get(name, GREY), label=f"{name}: {n}") for name, n in totals.items()]
+        handles = [Patch(color=COLOURS.get(name, GREY), label=f"{short(name)}: {n}") for name, n in totals.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.2)
     return Picture("5-trace", "A real guest's calls", title, TAG, _caption(run, totals), figure, *_table(run))
 
@@ -59,10 +61,10 @@ def _draw(ax: Axes, trace: Table, totals: dict[str, int]) -> None:
     calls = np.array([row["calls"] for row in rows])
     ax.barh(y, calls, color=[COLOURS.get(row["service"], GREY) for row in rows], height=0.7)
     for place, row in zip(y, rows, strict=True):
-        text = f"{row['calls']}  {VERDICTS.get(row['verdict'], row['verdict'])}"
+        text = f"{row['calls']}  {VERDICTS.get(row['verdict'], short(row['verdict']))}"
         weight = "normal" if row["verdict"] == "HANDLED" else "bold"
         ax.text(row["calls"] + calls.max() * 0.008, place, text, va="center", fontsize=8, fontweight=weight)
-    ax.set_yticks(y, [row["function"] for row in rows], fontsize=8)
+    ax.set_yticks(y, [short(row["function"]) for row in rows], fontsize=8)
     ax.set_xlim(0, calls.max() * 1.14)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.tick_params(axis="y", length=0)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, styled
+from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, short, styled
 from fastsmc.results.units import significant
 
 _COLOURS = {"measured": GREEN, "modelled": BLUE, "assumed": ORANGE}
@@ -56,7 +56,9 @@ def _frame(ax: Axes, bars: Sequence[Bar], end: float, limit_ms: float) -> None:
     ax.axvline(limit_ms, color=RED, linewidth=1.2, linestyle=(0, (4, 2)))
     ax.text(limit_ms, -0.75, f" limit {limit_ms:g} ms", color=INK, fontsize=8, va="center")
     ax.axvline(end, color=GREY, linewidth=0.8)
-    ax.set_yticks(range(len(bars)), [bar.name + (" (in the estimate)" if bar.is_budgeted else "") for bar in bars])
+    ax.set_yticks(
+        range(len(bars)), [short(bar.name) + (" (in the estimate)" if bar.is_budgeted else "") for bar in bars]
+    )
     ax.set(ylim=(len(bars) - 0.4, -1.1), xlabel="ms since the guest was stopped (middle; line: low to high)")
     ax.set_xlim(left=0, right=1.12 * max(end, limit_ms, ax.get_xlim()[1]))
     ax.grid(axis="y", visible=False)

@@ -31,7 +31,12 @@ TYPES = tuple(_TYPE_OF.values())
 """What a column's values are, as JSON tells it of a column without any."""
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """A library that is imported when it is asked for.
+
+    Raises:
+        InputError: it is not installed; the message names the extra that brings it.
+    """
     try:
         return import_module(name)
     except ImportError as error:
@@ -45,7 +50,7 @@ def to_pandas(table: Table) -> pandas.DataFrame:
     Raises:
         InputError: pandas is not installed.
     """
-    frame: pandas.DataFrame = _library("pandas").DataFrame(dict(table))
+    frame: pandas.DataFrame = library("pandas").DataFrame(dict(table))
     frame.attrs = {"meaning": table.meaning, "columns": {name: _told(c) for name, c in table.columns.items()}}
     return frame
 
@@ -60,7 +65,7 @@ def to_polars(table: Table, *, kind_in_name: bool = False) -> polars.DataFrame:
     Raises:
         InputError: polars is not installed.
     """
-    frame: polars.DataFrame = _library("polars").DataFrame(
+    frame: polars.DataFrame = library("polars").DataFrame(
         {
             f"{name} ({column.kind})" if kind_in_name and column.kind else name: column.plain()
             if column.unknown
@@ -79,7 +84,7 @@ def to_arrow(table: Table) -> pyarrow.Table:
     Raises:
         InputError: pyarrow is not installed.
     """
-    arrow = _library("pyarrow")
+    arrow = library("pyarrow")
     columns = {name: arrow.array(c.values, from_pandas=c.unknown) for name, c in table.columns.items()}
     fields = [
         arrow.field(name, values.type, nullable=table.columns[name].unknown, metadata=_told(table.columns[name]))
@@ -100,7 +105,7 @@ def to_xarray(table: Table, dims: Sequence[str] = ()) -> xarray.Dataset:
     Raises:
         InputError: xarray is not installed, there is no such column, or two rows have the same labels.
     """
-    xr = _library("xarray")
+    xr = library("xarray")
     attributes = {"meaning": table.meaning}
     if missing := [name for name in dims if name not in table]:
         msg = f"no column {shown(missing[0])} to make a dimension of; the table has {few(table)}"

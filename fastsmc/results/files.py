@@ -75,15 +75,19 @@ def load(path: str | os.PathLike[str]) -> Run:
         msg = f"{path}: schema {shown(schema)}, this version of fastsmc reads {SCHEMA}"
         raise ResultFileError(msg)
     try:
-        tables = {name: _table(name, table) for name, table in _item(content, "tables", dict, "the file").items()}
-        return Run(tables, _provenance(_item(content, "provenance", dict, "the file")))
+        tables = {name: table_of(name, table) for name, table in item(content, "tables", dict, "the file").items()}
+        return Run(tables, provenance_of(item(content, "provenance", dict, "the file")))
     except InputError as error:
         msg = f"{path}: damaged: {error}"
         raise ResultFileError(msg) from error
 
 
-def _item(parent: object, key: str, kind: type[T], where: str) -> T:
-    """A member of a JSON object that has the type it should have."""
+def item(parent: object, key: str, kind: type[T], where: str) -> T:
+    """A member of a JSON object that has the type it should have.
+
+    Raises:
+        InputError: it is missing, or has another.
+    """
     if not isinstance(parent, dict) or key not in parent:
         msg = f"{where}: {key!r} is missing"
         raise InputError(msg)
@@ -94,36 +98,46 @@ def _item(parent: object, key: str, kind: type[T], where: str) -> T:
     return value
 
 
-def _provenance(given: dict[str, Any]) -> Provenance:
+def provenance_of(given: dict[str, Any]) -> Provenance:
+    """The provenance of a file.
+
+    Raises:
+        InputError: something is missing, of another type, or unknown.
+    """
     kinds = {"n_core": int, "seed": int, "inputs": dict}
     names = [field.name for field in fields(Provenance)]
     if unknown := sorted(given.keys() - set(names)):
         msg = f"provenance: there is no {', '.join(map(shown, unknown[:3]))}"
         raise InputError(msg)
-    return Provenance(**{name: _item(given, name, kinds.get(name, str), "provenance") for name in names})
+    return Provenance(**{name: item(given, name, kinds.get(name, str), "provenance") for name in names})
 
 
-def _table(name: str, table: object) -> Table:
+def table_of(name: str, table: object) -> Table:
+    """The table of a file.
+
+    Raises:
+        InputError: no table, with what is wrong and where.
+    """
     if not re.fullmatch("[A-Za-z0-9_]+", name):
         msg = f"table {shown(name)}: a name is made of letters, digits and _, as it names a file of the report"
         raise InputError(msg)
     columns = {}
-    for key, column in _item(table, "columns", dict, f"table {name}").items():
+    for key, column in item(table, "columns", dict, f"table {name}").items():
         where = f"table {name}, column {key if key.isidentifier() else shown(key)}"
-        values, kind = _item(column, "values", list, where), _item(column, "kind", str, where)
+        values, kind = item(column, "values", list, where), item(column, "kind", str, where)
         if len({bool if isinstance(value, bool) else object for value in values}) > 1:
             msg = f"{where}: booleans mixed with other values"
             raise InputError(msg)
         _check_texts(where, values)
         try:
             given = values if values else _empty(where, column)
-            unknown = "unknown" in column and _item(column, "unknown", bool, where)
-            columns[key] = Column.of(given, cast(Any, kind), _item(column, "meaning", str, where), unknown=unknown)
+            unknown = "unknown" in column and item(column, "unknown", bool, where)
+            columns[key] = Column.of(given, cast(Any, kind), item(column, "meaning", str, where), unknown=unknown)
         except (InputError, ValueError, OverflowError) as error:
             msg = f"{where}: {error}"
             raise InputError(msg) from error
     try:
-        return Table(_item(table, "meaning", str, f"table {name}"), columns)
+        return Table(item(table, "meaning", str, f"table {name}"), columns)
     except InputError as error:
         msg = f"table {name}: {error}"
         raise InputError(msg) from error
@@ -131,7 +145,7 @@ def _table(name: str, table: object) -> Table:
 
 def _empty(where: str, column: object) -> NDArray[Any]:
     """No values, of the type that the file names."""
-    name = _item(column, "type", str, where)
+    name = item(column, "type", str, where)
     if name not in export.TYPES:
         msg = f"{where}: type {shown(name)}; it must be one of {', '.join(export.TYPES)}"
         raise InputError(msg)

@@ -16,6 +16,7 @@ _COUNTED = {"vcpu": "vCPUs", "vm": "VMs", "host": "hosts", "reg": "registers", "
 _WORDS = {
     "vcpu": "vCPU", "vcpus": "vCPUs", "vm": "VM", "vms": "VMs", "vmm": "VMM", "gib": "GiB", "mib": "MiB", "kib": "KiB",
     "us": "µs", "gbit": "Gbit", "mbit": "Mbit", "percent": "%", "hz": "Hz",
+    "kvm": "KVM",
 }  # fmt: skip
 
 

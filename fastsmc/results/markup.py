@@ -33,10 +33,10 @@ def to_markdown(table: Table) -> str:
     input: vCPUs
     """
     rows = [map(heading, table), *(map(cell, row.values()) for row in table.rows())]
-    lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(plain, row)) + " |" for row in rows]
     lines.insert(1, "|" + "".join("--:|" if _is_number(column) else "---|" for column in table.columns.values()))
     kinds = kinds_line(table)
-    return "\n".join([*lines, *(["", _plain(kinds)] if kinds else [])]) + "\n"
+    return "\n".join([*lines, *(["", plain(kinds)] if kinds else [])]) + "\n"
 
 
 def to_html(table: Table, *, most: int | None = None) -> str:
@@ -74,8 +74,9 @@ def _head(name: str, column: Column) -> str:
     return f'<th scope="col"{side} title="{title}">{html.escape(heading(name))}</th>'
 
 
-def _plain(text: str) -> str:
-    return html.escape(_MEANS_SOMETHING.sub(r"\\\g<0>", text), quote=False)
+def plain(text: str) -> str:
+    """A text as Markdown that shows it as it is."""
+    return html.escape(_MEANS_SOMETHING.sub(r"\\\g<0>", escaped(text)), quote=False)
 
 
 def _is_number(column: Column) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import io
 import json
@@ -11,6 +12,7 @@ import os
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,18 @@ def test_what_never_ends_and_holds_nothing_is_refused(name: str, is_padding: boo
         Refused, match=f"{name}: nothing but padding or empty packed streams after 40000 unpacked bytes"
     ):
         Source(raw, SMALL).all()
+
+
+@pytest.mark.parametrize("text", ["[[], []]", "[[],", '{"a": 1, "a": 2}', "[" * 100_000])
+def test_what_searches_for_cycles_goes_on_after_a_text(text: str) -> None:
+    assert gc.isenabled()
+    with suppress(Refused):
+        strict_json.parse(text, "it")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with suppress(Refused):
+            strict_json.parse(text, "it")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -39,6 +39,14 @@ def put(column: str, value: Any, table: str = "calls", at: int = 0) -> Callable[
     return lambda tables: tables[table]["columns"][column]["values"].__setitem__(at, value)
 
 
+def spread_to(name: str, value: float) -> Callable[[Any], None]:
+    def change(tables: Any) -> None:
+        for what in ("least", "mean", "most"):
+            put(f"{name}_{what}", value, "groups")(tables)
+
+    return change
+
+
 def twice(table: str) -> Callable[[Any], None]:
     return lambda tables: [c["values"].append(c["values"][0]) for c in tables[table]["columns"].values()] and None
 
@@ -83,6 +91,18 @@ WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
     "more forwarded than called": (put("forwarded", 10**9, "groups"), "forwarded is 1000000000, of calls"),
     "more VMs counted than there are": (put("vms_counted", 5, "groups"), "vms_counted is 5, of vms 4"),
     "utilisation out of order": (put("utilisation_least", 1e9, "groups"), "utilisation has least 1e"),
+    "a utilisation": (spread_to("utilisation", 7.5), "utilisation_mean is 7.5, by throughput_hz and the responses"),
+    "a queue": (spread_to("queue_length", 1e6), "queue_length_mean is 1e.06, by throughput_hz and the waiting"),
+    "a utilisation's most alone": (put("utilisation_most", 7.5, "groups"), "utilisation has least .* over 4 VMs"),
+    "a utilisation's mean alone": (scaled("utilisation_mean", 0.1, "groups"), "utilisation has least"),
+    "no throughput": (put("throughput_hz", 0.0, "groups"), "throughput_hz is 0, of 600 calls"),
+    "little throughput": (scaled("throughput_hz", 0.01, "groups"), "utilisation_mean is .* at most"),
+    "forwarded but not called": (put("forwarded", 1, "groups"), "forwarded is 1, in table calls .* went to the VMM"),
+    "VMs that were not counted": (put("vms_counted", 3, "groups"), "of 3 counted VMs of 4, though the run is whole"),
+    "no VMs counted": (put("vms_counted", 0, "groups"), "calls is 600, of vms_counted 0"),
+    "a lock that there is not": (put("lock", "padlock", "groups"), "lock is none of vm, workers, none"),
+    "two workers under one lock": (put("workers", 2, "groups"), "workers is 2, with one lock"),
+    "more calls than anybody has": (put("calls", 2**62), "column calls: 4611686018427387904 is more than any run has"),
     "a column less": (lacks("response_max_ns"), "no column 'response_max_ns'"),
     "no calls": (lacks("calls"), "no column 'calls'"),
 }
@@ -98,6 +118,51 @@ def test_what_contradicts_itself_is_refused(what: str, tmp_path: Path) -> None:
         smc.saved_times(tmp_path / "run.json")
     assert error.value.exit_code == 3
     assert "\n" not in str(error.value)
+
+
+def test_a_rate_that_nothing_forwarded_can_have(tmp_path: Path) -> None:
+    row = {"name": "g", "count": 2, "vcpus": 3, "workload": "w"}
+    content = json.loads(to_json(smc.simulate(smc.Scenario.of({"vms": [row], "workloads": {"w": CLOSED}})).run()))
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    assert smc.saved_times(tmp_path / "run.json").n_call
+    spread_to("utilisation", 0.5)(content["tables"])
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ResultFileError, match=r"utilisation_most is 0\.5, though no call went to the VMM"):
+        smc.saved_times(tmp_path / "run.json")
+
+
+def test_of_one_vm_the_mean_of_its_queue_is_known(tmp_path: Path) -> None:
+    """Little's law: the queue is the calls a second times their mean waiting."""
+    row = {"name": "g", "vcpus": 3, "workload": "w", "filter": [{"base": "TRNG_RND64", "action": "FWD_TO_USER"}]}
+    done = smc.simulate(smc.Scenario.of({"calls": 500, "vms": [row], "workloads": {"w": CLOSED}}))
+    content = json.loads(to_json(done.run()))
+    groups = {name: column["values"][0] for name, column in content["tables"]["groups"]["columns"].items()}
+    calls = {name: column["values"][0] for name, column in content["tables"]["calls"]["columns"].items()}
+    queue = groups["throughput_hz"] * calls["waiting_mean_ns"] / 1e9
+    assert groups["queue_length_mean"] == pytest.approx(queue, rel=1e-9)
+    spread_to("queue_length", queue * 1.01)(content["tables"])
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(ResultFileError, match=r"queue_length_mean is .* by throughput_hz and the waiting"):
+        smc.saved_times(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("calls", [1, 7, 40])
+@pytest.mark.parametrize("kind", ["closed", "open"])
+def test_few_calls_agree_with_themselves_too(kind: str, calls: int) -> None:
+    """A window that ends with calls under way makes a lock look busier than it can be; that is no damage."""
+    workload = CLOSED if kind == "closed" else {
+        "kind": "open", "arrivals": {"law": "poisson", "rate_hz": 3000.0}, "mix": {"TRNG_RND64": 1.0}
+    }  # fmt: skip
+    most = 0.0
+    for n_vm, vmm in ((1, {"lock": "vm"}), (3, {"lock": "workers", "workers": 3}), (5, {"lock": "none"})):
+        row = {"count": n_vm, "vcpus": 8, "workload": "w", "vmm": vmm, "service": {"law": "exponential", "mean_us": 30}}
+        row["filter"] = [{"base": "TRNG_RND64", "action": "FWD_TO_USER"}]
+        for host in ({}, {"host": {"cores": 9}}):
+            table = {"calls": calls, "warmup": 0, "vms": [row], "workloads": {"w": workload}} | host
+            run = smc.simulate(smc.Scenario.of(table)).run()
+            assert smc.saved_times(run).n_call == n_vm * 8 * calls
+            most = max(most, float(run["groups"]["utilisation_most"][0]))
+    assert calls > 1 or most > 1
 
 
 @pytest.mark.parametrize("lock", ["vm", "workers", "none"])

@@ -35,6 +35,8 @@ def results() -> dict[str, Any]:
     more = smc.migrate.add_registers("6.18+pmu", n_new=1, n_vcpu=[8, 512], link=LINK)
     downtime = smc.migrate.downtime("6.18+sve", n_vcpu=64, link=LINK)
     size = smc.migrate.size("6.18", n_vcpu=4)
+    downtimes = smc.migrate.downtimes("6.18", n_vcpu=[8, 512], link="10G")
+    shapes = smc.plan.largest_shape(registers="7.3", link=LINK)
     return {
         "check": check,
         "direction": check.forward,
@@ -58,8 +60,14 @@ def results() -> dict[str, Any]:
         "ioctls": ioctls(n_reg=182, n_vcpu=[1, 512]),
         "cost": payload_cost("values", n_reg=[[1], [2]], n_vcpu=[1, 512]),
         "machine": smc.migrate.QemuMachine(),
-        "plan": smc.plan.max_vcpus("7.3", link=LINK),
-        "fit": smc.plan.max_vcpus(182, link=LINK).fits[0],
+        "downtimes": downtimes,
+        "modelled step": downtimes.step("encode"),
+        "plan": shapes,
+        "cube": shapes.cube,
+        "migrations": smc.plan.migration_table(
+            registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link="10G", downtime_ms=[100, 300]
+        ),
+        "shapes": smc.plan.largest_shape(registers=[182, 9], link="10G", downtime_ms=[0.1, 300]),
         "added": smc.plan.added_register(smc.register_set("7.3"), n_vcpu=[64, 512]),
         "table": smc.plan.register_table()[0],
         "claim": smc.plan.claim(link=LINK)[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,9 +19,11 @@ from fastsmc.migrate.read.qemu import framing, ram, sections
 from fastsmc.migrate.read.result import RegisterFile
 from tests.support import hostile
 from tests.support.memory import forget_peak, peak_mib
+from tests.support.places import TESTS
 from tests.support.read_samples import described_stream, fingerprint, small_stream
 
 SMALL = 2000
+RECORDINGS = TESTS / "recordings"
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def test_memory_is_skipped_in_runs_whatever_kinds_of_pages_alternate() -> None:
         (b'{"a":' * 400_000, 40, "400000 objects"),
         (b'{"a":"' + b"a" * 15_000_000 + "😀".encode() + b'"}', 40, "letters that take 4 bytes each"),
         (b"\0" * 10_000_000, 40, "like no known format"),
-        (b'{"feat":"a","regs":["' + b"a " * 5_000_000 + b'"]}', 60, "is not .id, value"),
+        (b'{"feat":"a","regs":["' + b"a " * 4_000_000 + b'"]}', 60, "is not .id, value"),
     ],
 )
 def test_texts_take_memory_as_their_length_does(
@@ -150,7 +153,7 @@ def test_packed_texts_take_no_more(packing: str) -> None:
     [
         (b"vcpu 0:\n" + b"0x1 0x1\n" * 4_000_000, "more than 1048576 lines"),
         (b"ARM64_SYS_REG(3,0,0,0,0)\n" + b"a:\n" * 11_000_000, "more than 1048576 lines"),
-        (b"".join(b'{"feat":"%d","regs":[%s[]]}\n' % (n, b"[]," * 1_000_000) for n in range(10)), "is not .id, value"),
+        (b"".join(b'{"feat":"%d","regs":[%s[]]}\n' % (n, b"[]," * 250_000) for n in range(10)), "is not .id, value"),
         (b'{"sys_regs":[' + b'"ab",' * 1_600_000 + b"1]}", "must be an object"),
         (b"{" + b",".join(b'"%07d":1' % n for n in range(690_000)) + b"}", "no known shape"),
         (b"vcpu 0:\n" + b"a" * 100_000_000, "more than 33554432 bytes"),
@@ -175,6 +178,18 @@ def test_what_vcpus_list_is_bounded_altogether(monkeypatch: pytest.MonkeyPatch) 
     refuse(listed(9, lambda v: range(10 * v, 10 * v + 10)), "list 90 different registers: at most 80")
     refuse(listed(41, lambda _: range(1)), "where vcpu 40 would come")
     refuse(listed(1, lambda _: range(40), 0x6080000000150000), "more than 8192 bytes of registers over 64 bits")
+
+
+def test_lists_of_nothing_end_at_the_limit_of_lists() -> None:
+    """Every line of a list is parsed, so 32 MiB of them would be ten lines of the most that one text may hold."""
+    line = b'{"feat":"a%d","regs":[' + b"[]," * 300_000 + b"[]]}\n"
+    refuse(b"".join(line % n for n in range(12)), "more than 8 MiB of register lists; those of a recorded host have")
+    refuse(b"".join(line % n for n in range(2)), r"line 1, regs\[0\]: \[\] is not \[id, value, errno\]")
+
+
+def test_a_recorded_host_is_far_below_the_limit_of_lists() -> None:
+    largest = max(len(lzma.decompress(path.read_bytes())) for path in RECORDINGS.glob("*/reglist.jsonl.xz"))
+    assert 0 < largest < limits.MAX_LIST_BYTES // 8
 
 
 def test_all_limits_are_above_what_512_vcpus_have() -> None:

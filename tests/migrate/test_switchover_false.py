@@ -286,3 +286,46 @@ def test_some_mutants_tell_nothing_impossible(form: str, tmp_path: Path) -> None
 def test_mutants_tell_nothing_impossible(form: str, tmp_path: Path) -> None:
     n = N_MUTATED // len(FORMS)
     assert 0 < run(form, n, tmp_path / "mutant") < n
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (START + STOPPED + SAVED, "no section; 3 checkpoints without a time (-msg timestamp=on gives it)"),
+        (checkpoint("dst-precopy-loadvm-completed", 0), "no section; 1 checkpoint with a time, none of which ends"),
+        (
+            section("load", 5, name="timer") + checkpoint("dst-precopy-loadvm-completed"),
+            "1 section, none of them of vCPUs; 1 checkpoint without a time",
+        ),
+    ],
+)
+def test_a_log_that_measures_nothing_says_so(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "q.log").write_text("a line of something else\n" + text)
+    found = with_logs(MODELLED, [read_downtime_log(tmp_path / "q.log")])
+    assert found.steps == MODELLED.steps
+    told = [note for note in found.notes if "nothing was measured, every step is modelled or assumed" in note]
+    assert len(told) == 1
+    assert says in told[0]
+
+
+def test_a_log_that_measures_something_does_not_say_so(tmp_path: Path) -> None:
+    (tmp_path / "q.log").write_text(
+        checkpoint("dst-precopy-loadvm-completed", 1) + checkpoint("dst-precopy-bh-vm-started", 2)
+    )
+    found = with_logs(MODELLED, [read_downtime_log(tmp_path / "q.log")])
+    assert not [note for note in found.notes if "nothing was measured" in note]
+
+
+@pytest.mark.parametrize("stamp", ["1@99999999999999.000000:", "1@-5.000000:", "1@1.5:", "9" * 90 + "@1.000000:"])
+def test_a_time_that_cannot_be_read_is_refused(stamp: str, tmp_path: Path) -> None:
+    (tmp_path / "q.log").write_text("other\n" + stamp + STOPPED)
+    with pytest.raises(TraceError, match=r"q\.log: line 2: .*:vmstate_dow.* is no event as QEMU writes it"):
+        read_downtime_log(tmp_path / "q.log")
+
+
+def test_a_command_line_that_names_the_events_is_another_line(tmp_path: Path) -> None:
+    line = (
+        "qemu-system-aarch64 " + "-device virtio-net " * 9 + "-trace vmstate_downtime_save -trace vmstate_downtime_*\n"
+    )
+    (tmp_path / "q.log").write_text(line + START + STOPPED + SAVED)
+    assert read_downtime_log(tmp_path / "q.log").n_skipped == 1

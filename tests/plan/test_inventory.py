@@ -37,9 +37,9 @@ def test_what_is_not_told_is_unknown_and_nothing_can_be_written() -> None:
     ("hosts", "vms", "words"),
     [
         ({"kernel": []}, VMS, "hosts: the column name is missing"),
-        (HOSTS, {**VMS, "ram": [1, 2]}, "vms: no column is called 'ram'"),
+        (HOSTS, {**VMS, "ram": [1, 2]}, "vms: column 4 is 'ram': it must be one of"),
         (HOSTS, {**VMS, "vcpus": [1]}, "vms: vcpus has 1 values where name has 2"),
-        (HOSTS, {**VMS, "vcpus": ["1", "2"]}, "vms: vcpus holds"),
+        (HOSTS, {**VMS, "vcpus": ["1", "2"]}, "vms: vcpus: row 0 holds '1'"),
         (HOSTS, {**VMS, "vcpus": [1.5, 2]}, "a count is a whole number"),
         (HOSTS, {**VMS, "vcpus": [[1], [2]]}, "2 dimensions"),
     ],

@@ -19,14 +19,16 @@ MIB = 1024
 
 @cache
 def verdict(source: str, dest: str, features: str, vmm: str) -> str:
-    """"restores", "fails" or "unknown", by `check`; unknown is also what it refuses."""
+    """ "restores", "fails" or "unknown", by `check`; unknown is also what it refuses."""
     try:
         return check(source, dest, source_features=features, dest_features=features, vmm=vmm).forward.outlook.value
     except FastsmcError:
         return "unknown"
 
 
-def drawn(seed: int, *, most_hosts: int = 7, vms_per_host: float = 1.5, kernels: tuple[str, ...] = ("6.12.107",)) -> Inventory:
+def drawn(
+    seed: int, *, most_hosts: int = 7, vms_per_host: float = 1.5, kernels: tuple[str, ...] = ("6.12.107",)
+) -> Inventory:
     """A pool at random, well filled, with hosts and VMs of few sizes, some groups, and one VMM."""
     dice = random.Random(seed)
     n_host = dice.randint(2, most_hosts)
@@ -40,7 +42,9 @@ def drawn(seed: int, *, most_hosts: int = 7, vms_per_host: float = 1.5, kernels:
         "memory_gib": [float(each[1]) for each in free],
         "state": [dice.choice(("", "", "", "", "", "", "", "cordoned")) for _ in range(n_host)],
     }
-    vms: dict[str, list[Any]] = {name: [] for name in ("name", "host", "vcpus", "memory_gib", "features", "apart", "moves")}
+    vms: dict[str, list[Any]] = {
+        name: [] for name in ("name", "host", "vcpus", "memory_gib", "features", "apart", "moves")
+    }
     groups: dict[tuple[int, str], int] = {}
     for number in range(round(n_host * vms_per_host)):
         host, vcpus, memory = dice.randrange(n_host), dice.choice((1, 2, 3, 4)), dice.choice((4, 8, 12))

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import RecordingError
+from fastsmc.files.limits import Kind
+from fastsmc.recordings import compact as compacting
 from fastsmc.recordings.compact import compact
 from fastsmc.verification import verify
 from tests.support.command import fastsmc
+from tests.support.memory import forget_peak, peak_mib
 from tests.support.small_recording import NEIGHBOUR, SOURCE, pack, records, small_recording
 
 
@@ -236,3 +239,36 @@ def test_the_sample_is_of_the_recordings(source: Path) -> None:
     assert lzma.decompress((source / "misc.jsonl.xz").read_bytes()).count(b"\n") == 3
     assert source.name == SOURCE.name
     assert len(records("restore", 9, source)) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["trace_probe_hvc_only.txt.xz", "payload-none.bin.xz", "../linux-6.16.12-max/payload-none.bin.xz"]
+)
+def test_a_file_that_is_copied_as_it_is_has_a_limit(name: str, source: Path, tmp_path: Path) -> None:
+    """Nothing unpacks it, so that no limit of what it holds is met; a hole of 1 GiB takes no room on the disk."""
+    with (source / name).open("ab") as file:
+        file.truncate(1 << 30)
+    start = forget_peak()
+    with pytest.raises(
+        RecordingError, match="more than 16 MiB, which is more than a packed file of a recording has here"
+    ):
+        compact([source], tmp_path / "copy")
+    assert peak_mib() - start < 160  # xz takes 64 of it
+    assert not (tmp_path / "copy").exists()
+
+
+def test_all_files_of_a_copy_have_a_limit(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compacting, "COPY", Kind("a compact copy", 1 << 10, "copy fewer"))
+    with pytest.raises(RecordingError, match=rf"{source.name}: with it the copy has more than 1024 bytes.*copy fewer"):
+        compact([source], tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_listed_file_is_counted_without_being_held(copy: Path) -> None:
+    """Whatever lies behind the packed data of a listed file is met at the limit of the records, not of memory."""
+    with (copy / "calls.jsonl.xz").open("ab") as file:
+        file.truncate(1 << 30)
+    start = forget_peak()
+    with pytest.raises(RecordingError, match="nothing but padding"):
+        verify(copy)
+    assert peak_mib() - start < 64

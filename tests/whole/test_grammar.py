@@ -26,6 +26,7 @@ HOST = TESTS / "recordings" / "linux-6.12.107-max"
 SCENARIO = ROOT / "examples" / "trng_to_vmm.toml"
 STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
 OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
+FLEET = TESTS / "plan" / "fleet"
 LINK = smc.Link(gbit_per_s=10)
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
@@ -38,6 +39,22 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("explain",): (("0x86000001", "STD_BMAP"), lambda: smc.explain(["0x86000001", "STD_BMAP"])),
     ("scope",): (("--release", "6.18", "--vcpus", "1,3-4"), lambda: smc.scope("6.18", n_vcpu=[1, 3, 4])),
     ("simulate",): ((SCENARIO,), lambda: smc.simulate(SCENARIO)),
+    ("plan", "problems"): (
+        ("--hosts", FLEET / "hosts.csv", "--vms", FLEET / "vms.csv"),
+        lambda: smc.plan.problems(hosts=FLEET / "hosts.csv", vms=FLEET / "vms.csv"),
+    ),
+    ("plan", "evacuate"): (
+        (
+            *("--hosts", FLEET / "hosts.csv", "--vms", FLEET / "vms.csv", "--drain", "n1,n3", "--within", "30min"),
+            *("--replicas", 20),
+        ),
+        lambda: smc.plan.evacuate(
+            smc.plan.Inventory.read(hosts=FLEET / "hosts.csv", vms=FLEET / "vms.csv"),
+            hosts=["n1", "n3"],
+            within_s=1800,
+            replicas=20,
+        ),
+    ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
@@ -52,6 +69,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("migrate", "add-registers"): (
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
+    ),
+    ("plan", "filter-cost"): (
+        ("--ranges", "0,100", "--no-measure"),
+        lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
     ),
 }
 """By command: its arguments, and the call of the library that means the same."""
@@ -121,10 +142,13 @@ def test_a_result_is_short_in_a_session_and_readable_when_printed(words: tuple[s
     assert max(map(len, str(result).splitlines())) < 4000
 
 
+TIMES = {"created", "date_utc", "seconds", "wall_s"}
+
+
 def without_times(told: Any) -> Any:
     """The same without what differs from run to run: when it was made, and how long that took."""
     if isinstance(told, dict):
-        return {key: without_times(value) for key, value in told.items() if key not in {"created", "seconds", "wall_s"}}
+        return {key: without_times(value) for key, value in told.items() if key not in TIMES}
     return [without_times(one) for one in told] if isinstance(told, list) else told
 
 

@@ -19,6 +19,8 @@ import pytest
 import fastsmc as smc
 from bench import compare
 from fastsmc.errors import InputError, RecordingError, ResultFileError
+from fastsmc.plan.result import Plan
+from fastsmc.plan.saving import to_json as plan_json
 from fastsmc.recordings.compact import compact
 from fastsmc.reporting import agree, needs
 from fastsmc.results.files import load, to_json
@@ -28,12 +30,21 @@ from tests.migrate.test_read_fuzz import mutated
 from tests.support.json_mutants import tree_mutant
 from tests.support.memory import forget_peak, peak_mib
 from tests.support.places import ROOT
+from tests.support.plans import a_plan
 from tests.support.scenarios import CLOSED
 from tests.support.small_recording import pack, records, small_recording
 
-N_SOAK = {"saved": 40_000, "report": 300, "bench": 34_000, "profile": 25_500, "description": 185, "records": 15}
+N_SOAK = {
+    "saved": 30_000,
+    "plan": 10_000,
+    "report": 300,
+    "bench": 34_000,
+    "profile": 25_500,
+    "description": 185,
+    "records": 15,
+}
 """Mutants of each kind of file: 100,000; replays take the longest."""
-N_QUICK = {"saved": 300, "report": 60, "bench": 300, "profile": 200, "description": 40, "records": 6}
+N_QUICK = {"saved": 300, "plan": 300, "report": 60, "bench": 300, "profile": 200, "description": 40, "records": 6}
 MOST_MIB = 256
 
 Check = Callable[[Path], bool]
@@ -58,13 +69,17 @@ def simulated() -> str:
     return to_json(replace(done, provenance=replace(done.provenance, inputs=few)))
 
 
+_WHOLE = ("payload", "set_cost", "limits", "trace", "verdicts", "sets", "study", "study_share")
+"""Tables that others are compared with, row by row."""
+
+
 @cache
 def report_data() -> str:
     """A saved main job, the tables whose rows may be left out without most of them."""
     content = json.loads((ROOT / "reports" / "scaling" / "data.json").read_text())
     for name, table in content["tables"].items():
         for column in table["columns"].values():
-            if name not in ("payload", "set_cost", "limits"):
+            if name not in _WHOLE:
                 del column["values"][3:]
     for name in ("payload", "set_cost"):
         columns = content["tables"][name]["columns"]
@@ -101,7 +116,26 @@ def check_report(path: Path) -> bool:
     assert (replay["batch_p50_ns"] <= replay["batch_p99_ns"]).all()
     assert (replay["batch_p99_9_ns"] <= replay["batch_max_ns"]).all()
     assert (replay["n_vm"] * replay["n_vcpu_per_vm"] == replay["n_vcpu"]).all()
+    called = sum(run["trace"]["calls"].tolist())
+    assert sum(run["verdicts"]["calls"].tolist()) == called * sum(replay["n_vcpu"].tolist()) < 2**53
+    for study in ("study_vcpus", "study_share", "study_lock", "study_boot"):
+        assert (run[study]["utilisation"] <= 2).all()
     to_json(run).encode()
+    return True
+
+
+def check_plan(path: Path) -> bool:
+    """What is read is saved again, and read again, as the same."""
+    try:
+        plan = Plan.load(path)
+    except ResultFileError as error:
+        return is_sentence(error)
+    str(plan).encode()
+    plan._repr_html_().encode()
+    assert plan.compare(plan).is_same
+    copy = path.with_name("copy.json")
+    plan.save(copy)
+    assert Plan.load(copy).as_dict() == plan.as_dict()
     return True
 
 
@@ -180,6 +214,7 @@ def mutants(kind: str, folder: Path, draw: random.Random) -> tuple[Path, Callabl
         return host / "mutant.txt", changed, check_records
     text, check = {
         "saved": (simulated, check_saved),
+        "plan": (lambda: plan_json(a_plan()), check_plan),
         "report": (report_data, check_report),
         "bench": (lambda: json.dumps(measured_result()), check_bench),
         "description": (lambda: description(folder), check_description),
@@ -232,7 +267,7 @@ def test_some_damaged_files(kind: str, folder: Path) -> None:
     run(kind, N_QUICK[kind], folder)
 
 
-@pytest.mark.soak(f"{sum(N_SOAK.values()):,} damaged files of six kinds; make test tries {sum(N_QUICK.values())}")
+@pytest.mark.soak(f"{sum(N_SOAK.values()):,} damaged files of seven kinds; make test tries {sum(N_QUICK.values())}")
 @pytest.mark.parametrize("kind", N_SOAK)
 def test_damaged_files(kind: str, folder: Path) -> None:
     run(kind, N_SOAK[kind], folder)

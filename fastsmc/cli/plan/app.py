@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import typer
 
+from fastsmc.cli.plan import evacuate, problems, upgrade
+from fastsmc.cli.plan.baseline import baseline
+from fastsmc.cli.plan.filter_cost import filter_cost
+
 app = typer.Typer(
     name="plan",
     help="Answer a planner's question: one sentence, a table, and what it rests on.\n\n"
     "Exit code 4: what was asked for cannot be had; 5: what is unknown decides.",
     no_args_is_help=True,
     rich_markup_mode=None,
+)
+
+
+@app.callback()
+def plan() -> None:
+    """Options of every command."""
+
+
+app.command(epilog=problems.EPILOG)(problems.problems)
+app.command(epilog=upgrade.EPILOG)(upgrade.upgrade)
+app.command(epilog=evacuate.EPILOG)(evacuate.evacuate)
+app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.csv --pool rack-7")(baseline)
+app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
+    filter_cost
 )

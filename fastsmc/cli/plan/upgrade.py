@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import show
+from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
 
 if TYPE_CHECKING:
     from fastsmc.plan.rolling.question import Method, Pins
@@ -16,8 +15,8 @@ EPILOG = "Example: fastsmc plan upgrade --hosts hosts.csv --vms vms.csv --to 6.1
 
 
 def upgrade(
-    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet.")],
-    vms: Annotated[Path, typer.Option(help="VMs, the same way.")],
+    hosts: Hosts,
+    vms: Vms,
     to: Annotated[str, typer.Option(help="The kernel that hosts get: a release, or what `uname -r` prints.")],
     hosts_at_once: Annotated[int, typer.Option(help="Hosts in a wave at most, of all pools together.")] = 1,
     per_tenant_at_once: Annotated[int | None, typer.Option(help="VMs of a tenant that move at once at most.")] = None,
@@ -27,12 +26,17 @@ def upgrade(
     to_vmm: Annotated[str, typer.Option(help="The VMM that hosts have after the upgrade, if another.")] = "",
     pins: Annotated[str, typer.Option(help="suggest: name what would let blocked VMs move; none: do not.")] = "suggest",
     method: Annotated[str, typer.Option(help="greedy; optimal: CP-SAT on pools of up to 50 hosts.")] = "greedy",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every host, every move.")] = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
 ) -> None:
     """Plan a rolling kernel upgrade, and tell beforehand which VMs block it: register, value, remedy (modelled).
 
     In a wave hosts are emptied and upgraded. Their VMs move live to hosts of their pool where they restore and have
-    room, or stop until their host is upgraded. A VM of which it cannot be known is planned to stop.
+    room, or stop until their host is upgraded. A VM of which it cannot be known is planned to stop. JSON has all hosts,
+    moves, and VMs that stop.
 
     Exit code 4: VMs must stop; 5: of some VMs it cannot be known.
     """
@@ -52,4 +56,4 @@ def upgrade(
         pins=cast("Pins", pins),
         method=cast("Method", method),
     )
-    show(found, as_json=as_json, tables=("blocking", "back"))
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)

@@ -30,6 +30,9 @@ MAX_LINES = 1 << 20
 """Lines of a text: 512 vCPUs in snapshot-editor's have 217,088."""
 MAX_FEATURE_SETS = 1 << 10
 """Lines of a recorded list: a host has some 30."""
+MAX_LIST_BYTES = 8 << 20
+"""Bytes of a recorded list, every line of which is parsed: those of a host have 0.6 MB. The 32 MiB that another text
+may have take 10 s where all of it is lists that hold nothing."""
 MAX_DEVICE_BYTES = 48 << 20
 """Bytes of a QEMU stream from the first section that is no guest memory to the end, held at once: 512 vCPUs have 9 MB,
 and 38 MB while all of them use SME."""

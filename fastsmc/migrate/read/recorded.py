@@ -15,7 +15,7 @@ from fastsmc.errors import RegisterFileError
 from fastsmc.facts.registers import MAX_VALUE_BYTES, reg_size
 from fastsmc.files.strict_json import parse
 from fastsmc.migrate.read.banks import Registers
-from fastsmc.migrate.read.limits import MAX_FEATURE_SETS, MAX_REGISTERS
+from fastsmc.migrate.read.limits import MAX_FEATURE_SETS, MAX_LIST_BYTES, MAX_REGISTERS
 from fastsmc.migrate.read.lines import printable
 from fastsmc.migrate.read.members import hexadecimal, member
 from fastsmc.migrate.read.result import Format
@@ -37,6 +37,9 @@ def read_list(text: bytes, features: str | None) -> Told:
     Raises:
         RegisterFileError: not recorded with these features, refused by that kernel, or another shape.
     """
+    if len(text) > MAX_LIST_BYTES:
+        msg = f"more than {MAX_LIST_BYTES >> 20} MiB of register lists; those of a recorded host have less than 1"
+        raise RegisterFileError(msg)
     found: dict[str, tuple[int, int, int]] = {}
     for number, start, end in _lines(text):
         value = _line(text, number, start, end)

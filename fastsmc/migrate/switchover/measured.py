@@ -21,7 +21,7 @@ from fastsmc.migrate.switchover.trace_order import (
     STARTED,
     STOPPED,
 )
-from fastsmc.results.units import significant
+from fastsmc.results.units import number_of, significant
 
 Sections = Mapping[tuple[str, int], int]
 
@@ -47,7 +47,7 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
     notes = [f"{log.path}: {log.n_event} events, {log.n_skipped} other lines skipped"]
     if log.n_earlier:
         notes.append(f"{log.path}: the last of {log.n_earlier + 1} migrations")
-    if not log.checkpoints:
+    if not log.checkpoints and (log.save or log.load):
         notes.append(f"{log.path}: no checkpoint with a time (-msg timestamp=on): sections only")
     instead: dict[str, DowntimeStep | None] = {}
     extra = []
@@ -71,7 +71,21 @@ def with_logs(waterfall: Waterfall, logs: Sequence[DowntimeLog]) -> Waterfall:
     if end is not None and log.last_load_us is not None and end >= log.last_load_us:
         what = f"last section loaded to {LOADED}; skipping the description is in it"
         instead[names.SETS_AGAIN] = _measured(names.SETS_AGAIN, Stage.AFTER, end - log.last_load_us, what)
+    if not extra and not any(instead.values()):
+        notes.append(_nothing(log))
     return waterfall.having(instead=instead, first=extra, notes=notes)
+
+
+def _nothing(log: DowntimeLog) -> str:
+    """The sentence on a log of which no step is known: what it has, and what a step would take."""
+    timed, sections = len(log.checkpoints), len(log.save) + len(log.load)
+    untimed = len(log.lines) - timed
+    found = [f"{number_of(sections, 'section')}, none of them of vCPUs"] if sections else ["no section"]
+    found += [f"{number_of(timed, 'checkpoint')} with a time, none of which ends a step that another begins"] * bool(
+        timed
+    )
+    found += [f"{number_of(untimed, 'checkpoint')} without a time (-msg timestamp=on gives it)"] * bool(untimed)
+    return f"{log.path}: nothing was measured, every step is modelled or assumed: the log has {'; '.join(found)}"
 
 
 def _measured(name: str, stage: Stage, us: float, what: str, *, is_budgeted: bool = False) -> DowntimeStep:

@@ -29,6 +29,12 @@ MAX_EVENTS = 1 << 20
 _EVENT = re.compile(
     rb"(?:\d{1,10}@(?P<s>\d{1,12})\.(?P<us>\d{6}):\s?)?vmstate_downtime_(?P<what>save|load|checkpoint)\s(?P<rest>.*)"
 )
+_BEFORE = 48
+_EVENT_IN = re.compile(
+    rb"^.{0,%d}vmstate_downtime_|vmstate_downtime_(?:(?:save|load) type=|checkpoint (?:src|dst)-)" % _BEFORE
+)
+"""An event that is none as QEMU writes it, behind whatever another program put before it; far behind, it must have
+more than its name, as a command line with -trace has the names."""
 _PART = re.compile(
     rb"type=(?P<type>iterable|non-iterable) idstr=(?P<name>.{1,256}?) instance_id=(?P<instance>-?\d{1,10}) "
     rb"downtime=(?P<us>\d{1,13})"
@@ -140,8 +146,8 @@ def merged(logs: Sequence[DowntimeLog]) -> DowntimeLog:
 def _read(log: DowntimeLog, order: Order, line: bytes, number: int) -> None:
     where, match = f"{log.path}: line {number}", _EVENT.fullmatch(line)
     if match is None:
-        if b"vmstate_downtime_" in line[:64]:
-            msg = f"{where}: {_shown(line)} is no event as QEMU writes it"
+        if found := _EVENT_IN.search(line):
+            msg = f"{where}: {_shown(line[max(0, found.start() - _BEFORE) :])} is no event as QEMU writes it"
             raise TraceError(msg)
         log.n_skipped += 1
         return

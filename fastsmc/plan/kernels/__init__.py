@@ -1,1 +1,1 @@
-"""Loops of plans: hosts drained one after another, VMs packed onto those that are left."""
+"""Loops of plans: migrations that share links, an event at a time; where evacuated VMs go; hosts upgraded in waves."""

@@ -58,7 +58,7 @@ def optimal(pool: Pool, known: Found, at_once: int, *, seconds: float = SECONDS)
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = 2
-    status = solver.Solve(model.model)
+    status = solver.solve(model.model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return known
     found = model.told(solver)._replace(is_proven=status == cp_model.OPTIMAL)
@@ -78,7 +78,7 @@ class _Model:
         self.goers = np.flatnonzero(pool.vms[:, GOES] == 1).tolist()
         self.due = set(pool.due.tolist())
         waves, hosts = range(self.n_wave), range(self.n_host)
-        yes = model.NewBoolVar
+        yes = model.new_bool_var
         self.turn: Any = [[yes("") if h in self.due else 0 for h in hosts] for _ in waves]
         self.place: Any = {vm: [[yes("") for _ in hosts] for _ in waves] for vm in self.goers}
         self.stops: Any = {vm: yes("") for vm in self.goers}
@@ -88,7 +88,7 @@ class _Model:
             self._moves(vm)
         self._room()
         self._hints()
-        model.Minimize((self.n_wave + 1) * sum(self.stops.values()) + sum(self.used))
+        model.minimize((self.n_wave + 1) * sum(self.stops.values()) + sum(self.used))
 
     def _before(self, vm: int, wave: int, host: int) -> Any:
         """Whether a VM is on a host before a wave."""
@@ -96,17 +96,17 @@ class _Model:
 
     def _waves(self) -> None:
         for host in self.due:
-            self.model.AddExactlyOne(self.turn[wave][host] for wave in range(self.n_wave))
+            self.model.add_exactly_one(self.turn[wave][host] for wave in range(self.n_wave))
         for wave in range(self.n_wave):
-            self.model.Add(sum(self.turn[wave]) <= self.at_once * self.used[wave])
+            self.model.add(sum(self.turn[wave]) <= self.at_once * self.used[wave])
             if wave:
-                self.model.AddImplication(self.used[wave], self.used[wave - 1])
+                self.model.add_implication(self.used[wave], self.used[wave - 1])
 
     def _moves(self, vm: int) -> None:
         """A VM moves only off a host of the wave, to one that is not in it and where it restores; or it stops."""
-        kind, add = self.pool.vms[vm, KIND], self.model.Add
+        kind, add = self.pool.vms[vm, KIND], self.model.add
         for wave in range(self.n_wave):
-            self.model.AddExactlyOne(self.place[vm][wave])
+            self.model.add_exactly_one(self.place[vm][wave])
             for host in range(self.n_host):
                 now, was = self.place[vm][wave][host], self._before(vm, wave, host)
                 turn, row = self.turn[wave][host], self.pool.hosts[host]
@@ -119,7 +119,12 @@ class _Model:
                 elif host not in self.due:
                     add(now <= was + int(self.pool.may[kind, row[PLACE]]))
                 else:
-                    add(now <= was + int(self.pool.may[kind, row[NEW]]) * done + int(self.pool.may[kind, row[PLACE]]) * (1 - done))
+                    add(
+                        now
+                        <= was
+                        + int(self.pool.may[kind, row[NEW]]) * done
+                        + int(self.pool.may[kind, row[PLACE]]) * (1 - done)
+                    )
 
     def _room(self) -> None:
         vms, groups = self.pool.vms, dict[int, list[int]]()
@@ -132,40 +137,40 @@ class _Model:
             for wave in range(self.n_wave):
                 for room, needs in ((VCPUS, NEEDS_VCPUS), (MIB, NEEDS_MIB)):
                     cap = int(self.pool.hosts[host, room] + vms[own, needs].sum())
-                    self.model.Add(sum(int(vms[vm, needs]) * self.place[vm][wave][host] for vm in self.goers) <= cap)
+                    self.model.add(sum(int(vms[vm, needs]) * self.place[vm][wave][host] for vm in self.goers) <= cap)
                 for group, members in groups.items():
                     most = 0 if group in held else 1
-                    self.model.Add(sum(self.place[vm][wave][host] for vm in members) <= most)
+                    self.model.add(sum(self.place[vm][wave][host] for vm in members) <= most)
 
     def _hints(self) -> None:
         """The plan that is known."""
         at = self.pool.vms[:, AT].copy()
         stops = set(self.known.moves[self.known.moves[:, 3] == STOPS, 1].tolist())
         for wave in range(self.n_wave):
-            self.model.AddHint(self.used[wave], 1)
+            self.model.add_hint(self.used[wave], 1)
             for _, vm, _, host in self.known.moves[self.known.moves[:, 0] == wave].tolist():
                 at[vm] = host if host != STOPS else at[vm]
             for host in range(self.n_host):
                 if host in self.due:
-                    self.model.AddHint(self.turn[wave][host], int(self.known.wave[host] == wave))
+                    self.model.add_hint(self.turn[wave][host], int(self.known.wave[host] == wave))
                 for vm in self.goers:
-                    self.model.AddHint(self.place[vm][wave][host], int(at[vm] == host))
+                    self.model.add_hint(self.place[vm][wave][host], int(at[vm] == host))
         for vm in self.goers:
-            self.model.AddHint(self.stops[vm], int(vm in stops))
+            self.model.add_hint(self.stops[vm], int(vm in stops))
 
     def told(self, solver: CpSolver) -> Found:
         """The plan that was found."""
         wave = np.full(self.n_host, -1, np.int64)
         for number in range(self.n_wave):
             for host in self.due:
-                if solver.Value(self.turn[number][host]):
+                if solver.value(self.turn[number][host]):
                     wave[host] = number
         rows, at = list[tuple[int, int, int, int]](), self.pool.vms[:, AT].copy()
         for number in range(self.n_wave):
             for vm in self.goers:
                 if wave[at[vm]] != number:
                     continue
-                to = next(host for host in range(self.n_host) if solver.Value(self.place[vm][number][host]))
+                to = next(host for host in range(self.n_host) if solver.value(self.place[vm][number][host]))
                 rows.append((number, vm, int(at[vm]), STOPS if to == at[vm] else to))
                 at[vm] = to
         return Found(wave, np.array(rows, np.int64).reshape(-1, 4), False)

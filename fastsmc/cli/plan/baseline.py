@@ -1,0 +1,31 @@
+"""`fastsmc plan baseline`: what the hosts of a pool have in common, and what its VMs would lose if pinned to it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
+
+
+def baseline(
+    hosts: Hosts,
+    vms: Vms,
+    pool: Annotated[str | None, typer.Option(help="The one pool that is asked about. [default: each]")] = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what all hosts of a pool have in common, and what its VMs would lose if they were pinned to that (modelled).
+
+    Services, firmware registers, bits, PSCI versions and vCPU features. `set_to` has the values of firmware registers
+    with which a VM restores on every host. Exit code 4: a VM uses a feature that some host lacks; 5: an unknown kernel,
+    a release in doubt or an unknown CPU decides.
+    """
+    from fastsmc import plan
+
+    inventory = plan.Inventory.read(hosts=hosts, vms=vms)
+    show(plan.baseline(inventory, pool=pool), as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)

@@ -1,0 +1,82 @@
+"""`fastsmc plan evacuate`: are these hosts empty within a time, and if not, what holds it up?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastsmc.checks import shown
+from fastsmc.cli.plan.options import show
+from fastsmc.errors import InputError
+
+EPILOG = "Example: fastsmc plan evacuate --hosts hosts.csv --vms vms.csv --drain h7 --within 30min"
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(s|min|h)", re.ASCII)
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+def evacuate(
+    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")],
+    vms: Annotated[Path, typer.Option(help="VMs, the same way.")],
+    drain: Annotated[str, typer.Option(help="Hosts to empty at the same time, joined by commas; each: one by one.")],
+    within: Annotated[str, typer.Option(help="The time, with its unit: 30min, 900s, 2h.")],
+    downtime_ms: Annotated[
+        float, typer.Option(help="Longest downtime tolerated, where a VM has none of its own.")
+    ] = 300,
+    limits: Annotated[str, typer.Option(help="Whose limits: kubevirt-1.6, hco-1.19, …; none.")] = "kubevirt-1.6",
+    outbound: Annotated[int | None, typer.Option(help="Migrations at once out of a host, instead.")] = None,
+    inbound: Annotated[int | None, typer.Option(help="Migrations at once into a host, instead.")] = None,
+    cluster: Annotated[int | None, typer.Option(help="Migrations at once in all, instead.")] = None,
+    discipline: Annotated[str, typer.Option(help="window: the next when one ends; batches: when all have.")] = "window",
+    replicas: Annotated[int, typer.Option(help="How often all is simulated.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
+    rate: Annotated[
+        str | None, typer.Option("--line-rate", help="Of hosts that do not tell theirs: 10Gb/s, 25G. [default: drawn]")
+    ] = None,
+    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us; with --line-rate.")] = "0",
+    miss_share: Annotated[float, typer.Option(help="Share of replicas, and of migrations, that may miss.")] = 0.1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell whether hosts are empty within a time, by live migration, and what holds it up (modelled).
+
+    Migrations share the hosts' network cards; an orchestrator's limits say how many run at once and when one is
+    aborted. What the tables do not tell is drawn from ranges that are named, and where it decides, that is said.
+
+    Exit code 4: a VM cannot leave, or too many replicas are late or migrations over their downtime; 5: what is not
+    known decides.
+    """
+    from fastsmc import plan
+    from fastsmc.migrate.link import Link, line_rate, microseconds
+
+    own = {"outbound": outbound, "inbound": inbound, "cluster": cluster}
+    allowed = plan.Limits() if limits == "none" else plan.Limits.preset(limits)
+    if changed := {name: value for name, value in own.items() if value is not None}:
+        allowed = allowed.having(**changed)
+    found = plan.evacuate(
+        plan.Inventory.read(hosts=hosts, vms=vms),
+        hosts=drain if drain == "each" else drain.split(","),
+        within_s=_seconds(within),
+        downtime_ms=downtime_ms,
+        limits=allowed,
+        discipline=discipline,  # type: ignore[arg-type]  # it says so itself
+        replicas=replicas,
+        seed=seed,
+        link=None if rate is None else Link(line_rate(rate), microseconds(rtt)),
+        miss_share=miss_share,
+    )
+    show(found, as_json=as_json)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a written time.
+
+    >>> _seconds("30min"), _seconds("1.5 h"), _seconds("90s")
+    (1800.0, 5400.0, 90.0)
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        msg = f"--within {shown(text)}: give a time with its unit, such as 30min, 900s or 2h"
+        raise InputError(msg)
+    return float(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,1 @@
+"""What the hosts of a pool have in common: services, registers, bits, PSCI versions and features."""

@@ -1,0 +1,52 @@
+"""What tools/mutate.py breaks in plans and the questions that lead to them."""
+
+from __future__ import annotations
+
+from tools.mutant import in_file
+
+MUTANTS_PLAN = [
+    *in_file(
+        "plan/result.py",
+        ("key=lambda excuse: -excuse.n_row", "key=lambda excuse: excuse.n_row"),
+        ("tuple(dict.fromkeys(self.assumptions))", "self.assumptions"),
+        ("None: UnknownError.exit_code}", "None: 0}"),
+    ),
+    *in_file(
+        "plan/saving.py",
+        ("    if low > high:", "    if low > high + 1:"),
+        ("if made.seed != (seed if type(seed) is int else 0):", "if False:"),
+        ("if not isinstance(one, list) or len(one) != length:", "if not isinstance(one, list):"),
+    ),
+    *in_file(
+        "plan/compared.py",
+        ("if any((t[name] != t[name][:1]).any() for t in (first, second))]", "]"),
+        ("is_same |= np.isnan(ones) & np.isnan(others)", "pass"),
+        ("return other / one if", "return one / other if"),
+    ),
+    *in_file(
+        "plan/common/items.py",
+        ("MAYBE if len(told) > 1 else", "YES if len(told) > 1 else"),
+        ("bits.bit_length() <= release.n_vcpu_feature", "bits.bit_length() < release.n_vcpu_feature"),
+        ("word == release.psci_versions[-1]", "word in release.psci_versions"),
+    ),
+    *in_file(
+        "plan/common/tally.py",
+        ("np.where(self._seen[cpu] | ~_NEEDS_CPU, YES, MAYBE)", "np.where(self._seen[cpu] | ~_NEEDS_CPU, YES, YES)"),
+        ('seen & (self.cpus != "")[:, None]', "seen"),
+        ('serves = columns["state"] != "down"', 'serves = columns["state"] != "gone"'),
+    ),
+    *in_file(
+        "plan/common/pool.py",
+        ("self.tally.of_hosts[self.hosts].min(axis=0)", "self.tally.of_hosts[self.hosts].max(axis=0)"),
+        ("found[row.name] = max(shared)", "found[row.name] = min(shared)"),
+        ("if self.common[i] == YES]", "if self.common[i] >= MAYBE]"),
+        ("return None if self.unknown or is_open", "return None if is_open"),
+        ("is_open = len(self.kernels) > 1 and", "is_open ="),
+    ),
+    *in_file(
+        "plan/filters.py",
+        ("[ns - bare for ns in modelled]", "[ns for ns in modelled]"),
+        ("figure.value / 2,", "figure.value,"),
+        ('"simulator_ratio": Column.of(ratios, "measured"', '"simulator_ratio": Column.of(ratios, "modelled"'),
+    ),
+]
