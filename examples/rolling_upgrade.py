@@ -16,5 +16,3 @@ vms |= {"tenant": np.char.add("t", dice.integers(0, 2000, 10_000).astype(str))}
 
 plan = smc.plan.upgrade(smc.plan.Inventory.of(hosts=hosts, vms=vms), to="6.18", hosts_at_once=20, per_tenant_at_once=1)
 print(plan)
-for row in plan.tables["blocking"].rows():
-    print(f"{row['vms']} VMs on {row['kernel']}, {row['vmm']}: {row['register']} {row['why']} -> {row['remedy']}")

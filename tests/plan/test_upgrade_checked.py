@@ -1,4 +1,4 @@
-"""Plans of rolling upgrades gone through move by move in plain Python, and compared with all other plans of small pools."""
+"""Plans of rolling upgrades gone through move by move, and compared with all other plans of small pools."""
 
 from __future__ import annotations
 

@@ -132,7 +132,8 @@ def replayed(inv: Inventory, plan: Plan, to: str, *, at_once: int, per_tenant: i
                 continue
             assert move["what"] == "moves" or vm in stopped_later(moves, wave, vm)
             assert dest not in hosts
-            assert world.hosts[dest]["state"] == "" and world.hosts[dest]["pool"] == world.pool(vm)
+            assert world.hosts[dest]["state"] == ""
+            assert world.hosts[dest]["pool"] == world.pool(vm)
             assert world.restores(vm, history[vm], dest, done), (vm, history[vm], dest)
             both = at | {f"{vm} there": dest}  # it has its room on both sides until it is there
             assert world.has_room(dest, {name: host for name, host in both.items() if name in world.vms}, vm)

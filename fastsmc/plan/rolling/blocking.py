@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ENOENT
 from typing import NamedTuple
 
 import numpy as np
@@ -112,7 +113,8 @@ def _reasons(cause: Cause, told: Direction | None, *, has_pins: bool) -> Iterato
 
 
 def _of_register(fate: RegisterFate, told: Direction, *, has_pins: bool) -> Reason:
-    value = "" if fate.value is None else f"{fate.value:#x}"
+    is_refused = fate.value is not None and fate.errno != ENOENT  # of a register that is missing no value would do
+    value = f"{fate.value:#x}" if is_refused else ""
     helps = next((each for each in told.remedies if fate.reg in each.registers), None) if has_pins else None
     name = fate.name or f"{fate.reg:#x}"
     return Reason(name, value, fate.reason, helps.text if helps else "", helps.command if helps else "")

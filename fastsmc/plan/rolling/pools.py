@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,22 +96,7 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
         np.bool_,
     )[inv.kernels.of_row[kept]]
     pools, pool = np.unique(hosts["pool"][kept], return_inverse=True)
-    cores, memory = hosts["cores"][kept].astype(np.float64), hosts["memory_gib"][kept]
-    told = (cores > 0) & (memory > 0)
-    cap = np.stack([np.floor(cores * asked.vcpus_per_core), np.floor(np.where(told, memory, 0) * MIB)], 1)
-    vmms = np.where(hosts["vmm"][kept] == "", asked.vmm, hosts["vmm"][kept])
-    now = list(zip(hosts["kernel"][kept].tolist(), hosts["cpu"][kept].tolist(), vmms.tolist(), strict=True))
-    new = [
-        each if is_new else (asked.to, each[1], asked.to_vmm or each[2]) for each, is_new in zip(now, done, strict=True)
-    ]
-    numbers = {key: k for k, key in enumerate(dict.fromkeys([*now, *new]))}
-    columns = (
-        np.array([numbers[each] for each in now], np.int64),
-        np.array([numbers[each] for each in new], np.int64),
-        cap.astype(np.int64),
-        told,
-        pool.reshape(-1).astype(np.int64),
-    )
+    columns, places = _hosts(inv, asked, kept, done, pool)
     spares = _spares(columns, asked.spare_hosts, len(pools))
     n_spare = len(spares)
     place_now, place_new, room, is_told, pool_of = (np.concatenate([each, each[spares]]) for each in columns)
@@ -131,7 +117,7 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
         pools=tuple(pools.tolist()),
         now=place_now,
         new=place_new,
-        places=tuple(Place(*key) for key in numbers),
+        places=places,
         is_due=np.concatenate([~done, np.zeros(n_spare, np.bool_)]),
         is_open=np.concatenate([hosts["state"][kept] != "cordoned", np.ones(n_spare, np.bool_)]),
         is_known=is_known,
@@ -145,6 +131,30 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
         apart=apart,
         may_move=inv.vms["moves"][vm] != "no",
     )
+
+
+def _hosts(
+    inv: Inventory, asked: Asked, kept: I64Array, done: BoolArray, pool: NDArray[np.intp]
+) -> tuple[tuple[NDArray[Any], ...], tuple[Place, ...]]:
+    """Columns of hosts (place before, place after, room, whether it is told, pool), and the places."""
+    hosts = {name: column[kept] for name, column in inv.hosts.items()}
+    cores, memory = hosts["cores"].astype(np.float64), hosts["memory_gib"]
+    told = (cores > 0) & (memory > 0)
+    cap = np.stack([np.floor(cores * asked.vcpus_per_core), np.floor(np.where(told, memory, 0) * MIB)], 1)
+    vmms = np.where(hosts["vmm"] == "", asked.vmm, hosts["vmm"])
+    now = list(zip(hosts["kernel"].tolist(), hosts["cpu"].tolist(), vmms.tolist(), strict=True))
+    new = [
+        each if is_new else (asked.to, each[1], asked.to_vmm or each[2]) for each, is_new in zip(now, done, strict=True)
+    ]
+    numbers = {key: k for k, key in enumerate(dict.fromkeys([*now, *new]))}
+    columns = (
+        np.array([numbers[each] for each in now], np.int64),
+        np.array([numbers[each] for each in new], np.int64),
+        cap.astype(np.int64),
+        told,
+        pool.reshape(-1).astype(np.int64),
+    )
+    return columns, tuple(Place(*key) for key in numbers)
 
 
 def _spares(columns: tuple[NDArray[np.generic], ...], n_spare: int, n_pool: int) -> I64Array:

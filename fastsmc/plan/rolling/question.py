@@ -18,7 +18,7 @@ from fastsmc.plan.result import Plan
 from fastsmc.plan.rolling.fate import Fates, crowded_out, judged
 from fastsmc.plan.rolling.optimal import optimal
 from fastsmc.plan.rolling.pools import Asked, Fleet, fleet_of
-from fastsmc.plan.rolling.schedule import merged
+from fastsmc.plan.rolling.schedule import Schedule, merged
 from fastsmc.plan.rolling.search import Pool, filled, upgraded
 from fastsmc.plan.rolling.told import Upgrade, plan_of
 
@@ -82,6 +82,15 @@ def upgrade(
             raise InputError(msg)
     fleet = fleet_of(inv, asked)
     fates = judged(fleet)
+    schedule = _schedule(fleet, fates, asked, method)
+    stopped = schedule.moves[(schedule.moves[:, 3] == STOPS) & fates.goes[schedule.moves[:, 1]], 1]
+    fates = crowded_out(fleet, fates, stopped)
+    inputs = {**asdict(asked), "pins": pins, "method": method, "hosts": inv.n_host, "vms": inv.n_vm}
+    return plan_of(Upgrade(inv, fleet, fates, schedule, asked), inputs, has_pins=pins == "suggest")
+
+
+def _schedule(fleet: Fleet, fates: Fates, asked: Asked, method: Method) -> Schedule:
+    """Each pool upgraded by itself, and the waves of all together."""
     found = []
     for number, (hosts, vms) in enumerate(_rows(fleet)):
         pool = _pool(fleet, fates, hosts, vms)
@@ -89,11 +98,7 @@ def upgrade(
         if method == "optimal":
             best = optimal(pool, best, asked.hosts_at_once)
         found.append((best, hosts, vms))
-    schedule = merged(fleet, found, fates.goes, asked.hosts_at_once)
-    stopped = schedule.moves[(schedule.moves[:, 3] == STOPS) & fates.goes[schedule.moves[:, 1]], 1]
-    fates = crowded_out(fleet, fates, stopped)
-    inputs = {**asdict(asked), "pins": pins, "method": method, "hosts": inv.n_host, "vms": inv.n_vm}
-    return plan_of(Upgrade(inv, fleet, fates, schedule, asked), inputs, has_pins=pins == "suggest")
+    return merged(fleet, found, fates.goes, asked.hosts_at_once)
 
 
 def _rows(fleet: Fleet) -> Iterator[tuple[I64Array, I64Array]]:
