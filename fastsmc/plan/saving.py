@@ -155,7 +155,7 @@ def _tables(content: dict[str, Any]) -> dict[str, Table]:
     if strange := [name for name in given if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name)]:
         msg = f"tables: {shown(strange[0])} is no name of a table, such as blocking"
         raise InputError(msg)
-    return {name: table_of(f"tables, {name}", table) for name, table in given.items()}
+    return {name: table_of(name, table) for name, table in given.items()}
 
 
 def _only(given: dict[str, Any], keys: tuple[str, ...], where: str) -> None:

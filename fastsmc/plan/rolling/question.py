@@ -43,13 +43,11 @@ def upgrade(
 
     In a wave up to `hosts_at_once` hosts are emptied and upgraded. Their VMs move live to other hosts of their pool
     where they restore, have room and meet no VM of their `apart` group; upgraded hosts come first, so that a VM moves
-    once. A VM that can go nowhere stops, and starts again on its own host after the upgrade. A plan is the better the
-    fewer VMs stop, then the fewer waves it has. Pools of up to 7 hosts are searched through where no order reaches the
-    bounds.
+    once. A VM that can go nowhere stops, and starts again on its own host after the upgrade. Of two plans that with
+    fewer VMs stopped is better, then that with fewer waves; small pools are searched through.
 
     Args:
-        to: the kernel that hosts get. Hosts that have it, an update of it where it names a series, or a newer one,
-            need no upgrade.
+        to: the kernel that hosts get. Hosts that have it, an update of that series, or a newer one, need none.
         hosts_at_once: hosts in a wave at most, of all pools together.
         per_tenant_at_once: VMs of a tenant that move at once at most: the moves of a wave are made in as many rounds.
         spare_hosts: empty hosts that each pool is given beforehand, with the new kernel, like its most common host.
