@@ -21,7 +21,7 @@ os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
 # Typer looks once, too: a CI service's variables would draw colours into what a test compares.
 for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
-os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "120"}
+os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100"}
 
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and tests send it to programs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

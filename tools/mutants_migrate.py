@@ -104,14 +104,15 @@ MUTANTS_MIGRATE = [
     *in_file(
         "migrate/switchover/most.py",
         ("last + 1, last * 10", "last + 1, last * 100"),
-        ("(after <= budget) & (most < limit)", "after <= budget"),
-        ("(after <= budget)", "(after < budget)"),
+        ("[rows, figure] <= budget", "[rows, figure] < budget"),
+        ("np.where(fits, most, middle - 1)", "np.where(fits, most, middle)"),
     ),
     *in_file(
         "migrate/precopy.py",
         ("n += after(n) > target", "pass"),
         ("is_stuck = ~is_one & (second >= memory)", "is_stuck = ~is_one & (second > memory)"),
-        ("is_reached = np.where(factor == 0, end <= target, end < target)", "is_reached = end < target"),
+        ("np.where(is_one, memory, sent)", "sent"),
+        ("n -= (n > 1) & (after(n - 1) <= target)", "pass"),
     ),
     *in_file(
         "migrate/switchover/measured.py",

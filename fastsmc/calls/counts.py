@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsmc.calls.missing import lost, lost_as_dict, of_what, skipped
 from fastsmc.checks import shown
 from fastsmc.facts.other_calls import service_and_name
+from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.units import number_of
 
 
@@ -77,10 +78,10 @@ class Counts:
         }
 
     def __str__(self) -> str:
-        head = f"{'service':12} {'function':32} {'calls':>10} {'calls%':>7}"
+        heads = [words("service"), words("function"), number("calls"), number("calls%")]
         total = self.total
-        rows = [f"{service:12} {name:32} {n:10d} {n / total:7.2%}" for (service, name), n in self.by_service().items()]
-        return "\n".join([head, *rows, *self._notes()])
+        rows = [(service, name, n, f"{n / total:.2%}") for (service, name), n in self.by_service().items()]
+        return "\n".join([*drawn(heads, rows), *self._notes()])
 
     def _notes(self) -> list[str]:
         """What there was besides the rows, and what is missing."""

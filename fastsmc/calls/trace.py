@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastsmc.calls.missing import how_many, lost, lost_as_dict, skipped
 from fastsmc.checks import cut, shown
 from fastsmc.facts.other_calls import service_and_name
+from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.units import number_of
 
 _MOST_COLUMNS = 8
@@ -145,21 +146,18 @@ class Trace:
         rows = self.rows()
         labels = list(rows[0]["vcpus"]) if rows else []
         has_columns = len(labels) <= _MOST_COLUMNS
-        widths = [max(8, len(label)) for label in labels]
-        heads = [f"{label:>{width}}" for label, width in zip(labels, widths, strict=True)]
-        if not has_columns:
-            heads = [f"{'vCPUs':>6} {'least':>8} {'most':>8}"]
-        lines = [f"{'service':12} {'function':32} {'calls':>8} {'calls%':>7} {'calls/s':>9} {' '.join(heads)}"]
+        heads = [words("service"), words("function", names_row=True), *map(number, ("calls", "calls%", "calls/s"))]
+        heads += map(number, labels if has_columns else ("vCPUs", "least", "most"))
+        lines = []
         for row in rows:
             name = row["function"] + (f" (hvc #{row['immediate']:#x})" if row["immediate"] else "")
-            rate = "-" if row["per_second"] is None else _rate(row["per_second"])
-            cells = [f"{n:{width}d}" for n, width in zip(row["vcpus"].values(), widths, strict=True)]
+            rate = "-" if row["per_second"] is None else row["per_second"]
+            cells = list(row["vcpus"].values())
             if not has_columns:
-                called = [n for n in row["vcpus"].values() if n]
-                cells = [f"{len(called):6d} {min(called):8d} {max(called):8d}"]
-            head = f"{row['service']:12} {name:32} {row['calls']:8d} {row['percent']:6.2f}% {rate:>9}"
-            lines.append(f"{head} {' '.join(cells)}")
-        return "\n".join([*lines, *self._notes()])
+                called = [n for n in cells if n]
+                cells = [len(called), min(called), max(called)]
+            lines.append((row["service"], name, row["calls"], f"{row['percent']:.2f}%", rate, *cells))
+        return "\n".join([*drawn(heads, lines), *self._notes()])
 
     def _notes(self) -> list[str]:
         """What there was besides the rows, and what is missing."""
@@ -191,7 +189,3 @@ class Trace:
         skips = f"{number_of(self.n_skipped, 'line')} skipped ({number_of(self.n_skipped_call, 'call')})"
         losses = how_many(self.n_lost, is_least=self.is_lost_least) or "0"
         return f"Trace({shown(self.name)}, {number_of(len(self), 'call')}, {losses} lost, {skips})"
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"

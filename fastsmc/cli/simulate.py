@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,33 +29,29 @@ INTERRUPTED = 130
 
 def _list_profiles(value: bool) -> None:
     if value:
+        from fastsmc.results.layout import drawn, words
         from fastsmc.scenario.profiles import load_profile, profiles
 
-        for name in profiles():
-            profile = load_profile(name)
-            weakest, figure = profile.weakest
-            print(f"{name:20} {profile.title}; weakest figure: {weakest} {figure}")
+        found = [load_profile(name) for name in profiles()]
+        rows = [(one.name, one.title, f"{one.weakest[0]} {one.weakest[1]}") for one in found]
+        print(*drawn([words("profile"), words("machine"), words("weakest figure")], rows), sep="\n")
         raise typer.Exit
 
 
 def _show_profile(value: str | None) -> None:
     if value is not None:
+        from fastsmc.results.layout import drawn, number, words
         from fastsmc.scenario.profiles import load_profile
 
         profile = load_profile(value)
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")
-        for name, figure in profile.figures().items():
-            print(f"{name:15} {figure.value:6g} {figure.unit}  {figure.kind}")
-            print(textwrap.indent("\n".join(_wrapped(figure.source)), "    "))
-        print(f"weakest figure: {profile.weakest[0]}")
+        rows = [
+            (name, f"{figure.value:g}", figure.unit, figure.kind, figure.source)
+            for name, figure in profile.figures().items()
+        ]
+        heads = (words("figure"), number("value"), words("unit"), words("kind"), words("source"))
+        print(*drawn(heads, rows), f"weakest figure: {profile.weakest[0]}", sep="\n")
         raise typer.Exit
-
-
-def _wrapped(text: str) -> list[str]:
-    columns = width()
-    if columns is None:
-        return [text]
-    return textwrap.wrap(text, columns - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def simulate(

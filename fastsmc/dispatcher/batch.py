@@ -24,6 +24,7 @@ from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
 from fastsmc.reference.doubts import Touched
+from fastsmc.results.layout import drawn, number, words
 from fastsmc.vm import Fleet
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
@@ -70,7 +71,8 @@ class Dispatched:
             if self.by_service.size
             else {("all", Verdict(v).name): int(verdicts[v]) for v in range(N_VERDICT)}
         )
-        lines = [f"{n:>14,}  {service:10}  {name}" for (service, name), n in rows.items() if n]
+        heads = [number("calls"), words("service"), words("verdict")]
+        lines = drawn(heads, [(n, service, name) for (service, name), n in rows.items() if n])
         return "\n".join([f"{self.verdict.size:,} calls", *lines, *(f"not certain: {doubt}" for doubt in self.doubts)])
 
 

@@ -95,7 +95,7 @@ class _Ahead:
         while True:
             try:
                 _, end = _SCAN.raw_decode(self._held, self._at)
-                if end < len(self._held) or self._is_whole:  # a number may go on
+                if self._is_whole or (end < len(self._held) and self._held[end] not in ".eE"):  # a number may go on
                     break
             except (json.JSONDecodeError, RecursionError, ValueError) as error:
                 if len(self._held) - self._at > _MOST_ENTRY or self._is_whole:

@@ -115,16 +115,24 @@ def _size(n: int) -> str:
 
 
 @contextmanager
-def opened(where: str | os.PathLike[str], kind: Kind, *, packed_kind: Kind | None = None) -> Iterator[Source]:
+def opened(
+    where: str | os.PathLike[str], kind: Kind, *, packed_kind: Kind | None = None, is_named: bool = True
+) -> Iterator[Source]:
     """A file, a pipe, or standard input ("-"), at its beginning. A pipe is opened and read once.
 
     Args:
         packed_kind: what to take it for if it is packed, as unpacking costs time.
+        is_named: a person named it, who may mean a pipe. One that is found in a folder must be a plain file: nobody
+            may ever write to a pipe there.
 
     Raises:
         Refused: missing, a folder, not readable; damaged.
     """
     path = os.fspath(where)
+    if not is_named:
+        with _file(path, is_plain=True) as file:
+            yield Source(file, kind, packed_kind=packed_kind)
+        return
     if path in _STDIN:
         if sys.stdin is None or sys.stdin.closed:
             msg = "standard input is closed; give a path, or something on standard input"
@@ -136,12 +144,12 @@ def opened(where: str | os.PathLike[str], kind: Kind, *, packed_kind: Kind | Non
 
 
 def as_it_is(where: str | os.PathLike[str], kind: Kind) -> bytes:
-    """The bytes of a file, packed as it may be.
+    """The bytes of a plain file, packed as it may be.
 
     Raises:
         Refused: as `opened`; more than the kind's most bytes.
     """
-    with _file(os.fspath(where)) as file:
+    with _file(os.fspath(where), is_plain=True) as file:
         content: bytes = told_by_the_system(file.read, kind.most_bytes + 1)
     if len(content) > kind.most_bytes:
         raise too_much(kind)
@@ -154,10 +162,14 @@ def too_much(kind: Kind) -> Refused:
     return Refused(f"more than {_size(most)}, which is more than {what} has here ({why})")
 
 
-def _file(path: str) -> BinaryIO:
+def _file(path: str, *, is_plain: bool = False) -> BinaryIO:
     try:
-        if stat.S_ISDIR(Path(path).stat().st_mode):
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
             msg = "is a folder; give a file in it"
+            raise Refused(msg)
+        if is_plain and not stat.S_ISREG(mode):
+            msg = "is a pipe or a device, where a plain file is needed"
             raise Refused(msg)
         return Path(path).open("rb")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name

@@ -28,13 +28,13 @@ MOST_DEEP = 64
 """Lists and objects within each other in a file of ours, so that whoever walks through one need not fear its depth."""
 
 
-def read(path: str | os.PathLike[str], kind: Kind) -> Any:
-    """The value of a JSON file, which may be packed.
+def read(path: str | os.PathLike[str], kind: Kind, *, is_named: bool = True) -> Any:
+    """The value of a JSON file, which may be packed; `is_named` as `files.source.opened` has it.
 
     Raises:
         Refused: as `files.source.opened` and `parse`; or over MOST_DEEP lists and objects lie in each other.
     """
-    with opened(path, kind) as source:
+    with opened(path, kind, is_named=is_named) as source:
         text = text_of(source.all())
     value = parse(text.removeprefix("\ufeff"), "the file")
     level, depth = [value], 0

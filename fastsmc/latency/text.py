@@ -7,11 +7,11 @@ import textwrap
 from typing import Any
 
 from fastsmc.latency.summary import LABELS
+from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.units import column_unit, number_of, prefixed, significant, three_digits
 
 _LABEL = {label.replace(".", "_"): label for label in ("mean", *LABELS, "max")}
 _KEYS = tuple(_LABEL)
-_WIDTH = {key: max(9, len(label) + 4) for key, label in _LABEL.items()}
 _TIMES = ("service", "waiting", "response")
 _LOCKS = {"vm": "one lock per VM", "none": "no lock, a thread per vCPU"}
 
@@ -121,18 +121,15 @@ def _figure(figure: dict[str, Any]) -> str:
 def _table(parts: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """Mean, quantiles and maximum of the three times of each part; a unit per column."""
     units = [column_unit([part[f"{time}_ns"][key] for _, part in parts for time in _TIMES]) for key in _KEYS]
-    heads = "".join(f"{f'{_LABEL[key]} {unit}':>{_WIDTH[key]}}" for key, (unit, _) in zip(_KEYS, units, strict=True))
-    lines = [" " * 11 + heads]
+    heads = [words("time"), *(number(f"{_LABEL[key]} {unit}") for key, (unit, _) in zip(_KEYS, units, strict=True))]
+    rows: list[str | tuple[str, ...]] = []
     for title, part in parts:
-        lines.append(f"  {title}, {number_of(part['calls'], 'call')}")
+        rows.append(f"{title}, {number_of(part['calls'], 'call')}")
         for time in _TIMES:
             told = part[f"{time}_ns"]
-            cells = [
-                f"{three_digits(told[key] / scale):>{_WIDTH[key]}}"
-                for key, (_, scale) in zip(_KEYS, units, strict=True)
-            ]
-            lines.append(f"  {time:>9}" + "".join(cells))
-    return lines
+            cells = (three_digits(told[key] / scale) for key, (_, scale) in zip(_KEYS, units, strict=True))
+            rows.append((f"  {time}", *cells))
+    return drawn(heads, rows, indent="  ")
 
 
 def _spread(spread: dict[str, float], n_vm: int) -> str:

@@ -144,7 +144,7 @@ class _Series(NamedTuple):
 
 def _series(first: F64Array, factor: F64Array, end: F64Array, target: F64Array) -> _Series:
     """The series from `first`, of at least one round; factor < 1 and end < first are taken for granted."""
-    is_reached = np.where(factor == 0, end <= target, end < target)
+    is_reached = end < target
     log = np.log(factor)
 
     def after(n: F64Array) -> F64Array:

@@ -85,6 +85,10 @@ def migration_table(
     if moving.hot_set_mib * MIB > moving.memory_gib * GIB:
         msg = f"hot_set_mib is {hot_set_mib:g}: it must be at most the memory, {memory_gib:g} GiB"
         raise InputError(msg)
+    return _planned(moving)
+
+
+def _planned(moving: Moving) -> Plan:
     found = moved(moving)
     is_some = ~np.isnan(found.total_s)
     return Plan(

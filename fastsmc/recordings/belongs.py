@@ -117,7 +117,7 @@ def is_known_whole(recording: Recording, kinds: Container[str] | None = None) ->
 
 def _check_amount(path: Path, told: object) -> None:
     try:
-        with opened(path, RECORDS) as unpacked:
+        with opened(path, RECORDS, is_named=False) as unpacked:
             found = _amount(path.name, unpacked)
     except Refused as error:
         msg = f"{path}: cannot be read ({error}); is the file whole?"

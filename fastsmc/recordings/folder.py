@@ -84,7 +84,7 @@ class Recording:
         path = self.folder / f"{kind}.jsonl.xz"
         number = 0
         try:
-            with opened(path, RECORDS) as source:
+            with opened(path, RECORDS, is_named=False) as source:
                 for number, line in enumerate(source.lines(MAX_RECORD), 1):
                     record = json.loads(line)
                     if not isinstance(record, dict):
@@ -131,7 +131,7 @@ def read_payload(path: Path) -> bytes:
         RecordingError: missing, truncated or damaged.
     """
     try:
-        with opened(path, PAYLOAD) as source:
+        with opened(path, PAYLOAD, is_named=False) as source:
             return source.all()
     except Refused as error:
         msg = f"{path}: {error}; is the file whole?"
@@ -155,7 +155,7 @@ def open_recording(folder: Path) -> Recording:
     """
     path = folder / "meta.json"
     try:
-        meta = strict_json.read(path, META)
+        meta = strict_json.read(path, META, is_named=False)
     except Refused as error:
         msg = f"{path}: {error}"
         raise RecordingError(msg) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from importlib.resources import files
@@ -18,6 +16,7 @@ from fastsmc.errors import ResultFileError
 from fastsmc.reporting import agree, heatmap, needs, sets, study, timing, trace
 from fastsmc.reporting.lead import lead
 from fastsmc.reporting.style import Picture, of_drawn, to_png, to_svg
+from fastsmc.results.csv_rows import csv_text
 from fastsmc.results.export import to_csv
 from fastsmc.results.files import to_json, write_files
 from fastsmc.results.runs import Run
@@ -67,12 +66,9 @@ def write(run: Run, folder: Path) -> Path:
 
 def columns_csv(run: Run) -> str:
     """What every column of every table is: its kind and its meaning."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("table", "column", "kind", "meaning"))
-    for name, table in run.tables.items():
-        writer.writerows((name, key, column.kind, column.meaning) for key, column in table.columns.items())
-    return out.getvalue()
+    columns = [(name, key, column) for name, table in run.tables.items() for key, column in table.columns.items()]
+    rows = ((name, key, column.kind, column.meaning) for name, key, column in columns)
+    return csv_text(("table", "column", "kind", "meaning"), rows)
 
 
 def render(run: Run, pictures: list[Picture], svgs: dict[str, str]) -> str:

@@ -5,8 +5,6 @@ No library is imported before it is asked for; one that is missing is named with
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError
+from fastsmc.results.csv_rows import csv_text
 from fastsmc.results.tables import Column, Table, few
 
 if TYPE_CHECKING:
@@ -160,12 +159,7 @@ def to_csv(table: Table) -> str:
     >>> to_csv(Table("", {"n_vcpu": Column.of([1, 2], "input"), "is_hypothetical": Column.of([False, True])}))
     'n_vcpu,is_hypothetical\\n1,false\\n2,true\\n'
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table)
-    for row in table.rows():
-        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in row.values())
-    return out.getvalue()
+    return csv_text(table, (row.values() for row in table.rows()))
 
 
 def to_json(table: Table) -> str:

@@ -15,8 +15,7 @@ UNKNOWN = "unknown"
 _COUNTED = {"vcpu": "vCPUs", "vm": "VMs", "host": "hosts", "reg": "registers", "call": "calls", "range": "ranges"}
 _WORDS = {
     "vcpu": "vCPU", "vcpus": "vCPUs", "vm": "VM", "vms": "VMs", "vmm": "VMM", "gib": "GiB", "mib": "MiB", "kib": "KiB",
-    "us": "µs", "gbit": "Gbit", "mbit": "Mbit", "percent": "%", "hz": "Hz",
-    "kvm": "KVM",
+    "gbit": "Gbit", "mbit": "Mbit", "percent": "%", "hz": "Hz", "kvm": "KVM",
 }  # fmt: skip
 
 
@@ -28,7 +27,7 @@ def heading(name: str) -> str:
     """
     words = name.removesuffix("_per_s").split("_")
     if words[0] == "n" and words[1:]:
-        words = [_COUNTED.get(words[1], words[1] + "s"), *words[2:]]
+        words = [_COUNTED.get(words[1], words[1]), *words[2:]]
     told = " ".join(_WORDS.get(word, word) for word in words if word)
     return cell(told + "/s" * name.endswith("_per_s"))
 

@@ -8,12 +8,13 @@ coloured, so the same bytes go to a terminal, a file and a pipe.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from fastsmc.results.headings import cell, heading, kinds_line
+from fastsmc.results.headings import UNKNOWN, cell, heading, kinds_line
 from fastsmc.results.units import number_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ NARROWEST = 40
 SHOWN_ROWS = 60
 """Rows of a table that are printed; more are counted."""
 _GAP = 2
+_LONG = 10_000
 _LEAST_TEXT = 16
 """Columns that a text has at least before it is broken further."""
+_MOST_WORD = 32
+"""Columns of a word that is not broken."""
 _width: ContextVar[int] = ContextVar("width", default=WIDTH)
 
 
@@ -67,12 +71,25 @@ def words(title: str, *, names_row: bool = False) -> Head:
     return Head(title, False, names_row)
 
 
-def drawn(heads: Sequence[Head], rows: Sequence[Sequence[object]], *, columns: int | None = None) -> list[str]:
+def starred(values: Sequence[object], marks: Sequence[bool]) -> list[str]:
+    """Cells of numbers of which some have a mark, with the digits of the others above one another all the same.
+
+    >>> starred([64, 1024], [False, True])
+    ['64 ', '1024*']
+    """
+    return [cell(value) + ("*" if mark else " " * any(marks)) for value, mark in zip(values, marks, strict=True)]
+
+
+def drawn(
+    heads: Sequence[Head], rows: Sequence[Sequence[object] | str], *, columns: int | None = None, indent: str = ""
+) -> list[str]:
     """The lines of a table.
 
     Args:
-        rows: a cell per heading. Numbers are written as `headings.cell` does, text as it is, None as nothing.
+        rows: a cell per heading. Numbers are written as `headings.cell` does, text as it is, None as nothing. A row
+            that is one text is a line between rows.
         columns: how wide the lines may be; `width()` by default.
+        indent: what each line begins with.
 
     >>> for line in drawn([words("VMM"), number("bytes")], [("QEMU", 225792), ("crosvm", 80)]):
     ...     print(line)
@@ -82,13 +99,17 @@ def drawn(heads: Sequence[Head], rows: Sequence[Sequence[object]], *, columns: i
     """
     from rich.cells import cell_len
 
-    limit = columns or width()
-    texts = [["" if value is None else cell(value) for value in row] for row in rows]
+    limit = (columns or width()) - len(indent)
+    heads = [head._replace(title=cell(head.title)) for head in heads]
+    texts = _texts(rows, len(heads))
     needs = [
         _Need(
             cell_len(head.title),
-            max(map(cell_len, head.title.split()), default=0),
-            max((cell_len(row[at]) for row in texts), default=0),
+            _longest(head.title.split()),
+            _longest(row[at] for row in texts if not isinstance(row, str)),
+            _longest(
+                word for row in texts if not isinstance(row, str) and not head.is_number for word in row[at].split()
+            ),
         )
         for at, head in enumerate(heads)
     ]
@@ -99,21 +120,44 @@ def drawn(heads: Sequence[Head], rows: Sequence[Sequence[object]], *, columns: i
         lines += [""] * bool(lines)
         lines += _row([head.title for head in chosen], chosen, widths, is_head=True)
         for row in texts:
-            lines += _row([row[at] for at in block], chosen, widths)
-    return lines
+            lines += [row] if isinstance(row, str) else _row([row[at] for at in block], chosen, widths)
+    return [f"{indent}{line}" if line else "" for line in lines]
+
+
+def _texts(rows: Sequence[Sequence[object] | str], n_column: int) -> list[list[str] | str]:
+    """The cells as text. Whole numbers of a column are grouped alike: all of them, if one is long."""
+    full = [row for row in rows if not isinstance(row, str)]
+    is_long = [any(type(row[at]) is int and abs(cast(int, row[at])) >= _LONG for row in full) for at in range(n_column)]
+    return [
+        cell(row)
+        if isinstance(row, str)
+        else [
+            "" if value is None else f"{value:,d}" if long and type(value) is int else cell(value)
+            for value, long in zip(row, is_long, strict=True)
+        ]
+        for row in rows
+    ]
 
 
 class _Need(NamedTuple):
-    """Columns that a heading takes, the longest word of it, and the longest cell below."""
+    """Columns that a heading takes and the longest word of it, and so for the cells below."""
 
     title: int
-    word: int
+    title_word: int
     cell: int
+    word: int
+
+
+def _longest(texts: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, texts), default=0)
 
 
 def _least(head: Head, need: _Need) -> int:
     """The fewest columns that will do."""
-    return max(need.word, need.cell if head.is_number else min(need.cell, _LEAST_TEXT))
+    least = need.cell if head.is_number else min(need.cell, max(_LEAST_TEXT, min(need.word, _MOST_WORD)))
+    return max(need.title_word, least)
 
 
 def _blocks(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[list[int]]:
@@ -186,19 +230,19 @@ def _folded(text: str, columns: int) -> list[str]:
 def text(table: Table, *, columns: int | None = None, most: int | None = SHOWN_ROWS) -> str:
     """A table of results as text: what a row is, the rows, and in one line how the columns came about.
 
+    The columns before the first that was found out name the row.
+
     Args:
         columns: how wide the lines may be; `width()` by default.
         most: rows that are shown; None for all.
     """
     limit = columns or width()
-    is_number = {name: column.values.dtype.kind in "if" for name, column in table.columns.items()}
+    first = list(takewhile(lambda item: not item[1].kind or item[1].kind == "input", table.columns.items()))
+    names = {name for name, _ in first} if len(first) < len(table) else {next(iter(table))}
     heads = [
-        Head(heading(name), is_number[name], column.kind == "input" or not is_number[name])
-        for name, column in table.columns.items()
+        Head(heading(name), column.values.dtype.kind in "if", name in names) for name, column in table.columns.items()
     ]
-    if all(head.names_row for head in heads):
-        heads = [head._replace(names_row=at == 0) for at, head in enumerate(heads)]
-    rows = [[cell(value) for value in row.values()] for row in table.head(most).rows()]
+    rows = [[UNKNOWN if value is None else value for value in row.values()] for row in table.head(most).rows()]
     lines = textwrap.wrap(cell(table.meaning), limit) + drawn(heads, rows, columns=limit)
     if len(rows) < table.n_row:
         lines.append(f"and {number_of(table.n_row - len(rows), 'more row')}")

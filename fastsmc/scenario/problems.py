@@ -127,10 +127,20 @@ class Problems:
         self.add(path, f"it is {brief(value)}", "it must be text")
         return default
 
+    def one_line(self, value: object, path: KeyPath) -> str:
+        """Text that is one line, as what is printed of it stands among lines of ours; or "" and a note."""
+        text = self.text(value, path)
+        if text and text.splitlines() != [text]:
+            self.add(path, f"it is {brief(text)}", "it must be one line")
+        return text
+
 
 def shown(path: KeyPath) -> str:
     """A path as it is read: vms[0].filter[1].base."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_KEY]}" for part in path)
+    keys = (part if isinstance(part, int) else part[:_LONGEST_KEY] for part in path)
+    text = "".join(
+        f"[{key}]" if isinstance(key, int) else f".{key if key.isprintable() else ascii(key)}" for key in keys
+    )
     return text.removeprefix(".") or "the file"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.migrate.compat.named import listed
+from fastsmc.results.layout import drawn, number, starred, words
 from fastsmc.scopes.cost import ASSUMED, NOTES, ScopeRow, compare_scopes
 
 
@@ -40,19 +41,29 @@ class ScopeComparison:
         """What `fastsmc scope` prints."""
         lines = [
             f"{self.registers.name}: {self.registers.qemu_cpregs} registers carried per vCPU (modelled)",
-            f"{'vCPUs':>7}  {'VMM':7}  {'scope':54} {'once':>4} {'save':>9} {'load':>9} {'bytes':>11} {'of today':>8}",
-            *map(_line, self.rows),
+            *_table(self.rows),
         ]
         lines += ["* hypothetical: arm64 KVM stops at 512 vCPUs per VM"] * any(row.is_hypothetical for row in self.rows)
         lines += [f"{scope.value}: {note}." for scope, note in NOTES.items()]
         return "\n".join([*lines, f"assumes: {ASSUMED}."])
 
 
-def _line(row: ScopeRow) -> str:
-    what = row.scope + f": {row.marked}" * bool(row.marked)
-    mark = "*" if row.is_hypothetical else " "
-    counts = f"{row.n_marked:4d} {row.save_ioctls:9d} {row.load_ioctls:9d} {row.payload_bytes:11d}"
-    return f"{row.n_vcpu:6d}{mark}  {row.vmm:7}  {what:54} {counts} {row.of_today:8.1%}"
+def _table(rows: tuple[ScopeRow, ...]) -> list[str]:
+    vcpus = starred([row.n_vcpu for row in rows], [row.is_hypothetical for row in rows])
+    heads = (
+        number("vCPUs", names_row=True),
+        words("VMM", names_row=True),
+        words("scope", names_row=True),
+        *map(number, ("once", "save", "load", "bytes", "of today")),
+    )
+    cells = [
+        (
+            *(n_vcpu, row.vmm, row.scope + f": {row.marked}" * bool(row.marked), row.n_marked),
+            *(row.save_ioctls, row.load_ioctls, row.payload_bytes, f"{row.of_today:.1%}"),
+        )
+        for n_vcpu, row in zip(vcpus, rows, strict=True)
+    ]
+    return drawn(heads, cells)
 
 
 def scope(

@@ -7,15 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastsmc.facts.smccc import FilterAction
+from fastsmc.results.layout import drawn, number, width, words
 from fastsmc.results.units import number_of
 
 if TYPE_CHECKING:
     from fastsmc.usage.used import Used
-
-_WIDTH = 80
-"""Columns of a terminal."""
-_MOST_SERVICE, _MOST_FUNCTION, _LEAST_GATE = 12, 28, 17
-"""Characters that these columns may, or have to, take. What is longer is cut and ends in "…", or goes on below."""
 
 
 def text_of(used: Used) -> str:
@@ -37,35 +33,25 @@ def _head(used: Used) -> list[str]:
     calls, functions = number_of(used.n_call, "call"), number_of(len(used.rows), "function")
     services = number_of(len({row.service for row in used.rows}), "service")
     told = f"{used.name}: {calls} of {functions} in {services} (recorded); verdicts of Linux {used.release} (modelled)"
-    return textwrap.wrap(told, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(told, width(), subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _rows(used: Used) -> Iterator[str]:
-    """The table. Its columns are as wide as what is in them; the last has what is left, and goes on below."""
-    cells = [
-        (row.service, row.function, str(row.n_call), f"{row.n_call / used.n_call:.2%}", row.verdict.name)
-        for row in used.rows
-    ]
-    heads = ("service", "function", "calls", "calls%", "verdict")
-    most = (_MOST_SERVICE, _MOST_FUNCTION, _WIDTH, _WIDTH, _WIDTH)
-    widths = [
-        min(limit, max(map(len, column))) for limit, column in zip(most, zip(heads, *cells, strict=True), strict=True)
-    ]
-    left = _WIDTH - sum(widths) - len(widths)
-    if left < _LEAST_GATE:  # a long count and a long verdict beside long names: these give way
-        widths[1] -= _LEAST_GATE - left
-        left = _LEAST_GATE
-    for row, gate in zip([heads, *cells], ["let through by", *(row.gate or "-" for row in used.rows)], strict=True):
-        texts = [
-            text if len(text) <= width else f"{text[: width - 1]}…" for text, width in zip(row, widths, strict=True)
-        ]
-        padded = [
-            text.rjust(width) if 2 <= at <= 3 else text.ljust(width)
-            for at, (text, width) in enumerate(zip(texts, widths, strict=True))
-        ]
-        first, *rest = textwrap.wrap(gate, left)
-        yield " ".join([*padded, first])
-        yield from (" " * (_WIDTH - left) + more for more in rest)
+def _rows(used: Used) -> list[str]:
+    heads = [words("service"), words("function"), number("calls"), number("calls%")]
+    return drawn(
+        [*heads, words("verdict"), words("let through by")],
+        [
+            (
+                row.service,
+                row.function,
+                row.n_call,
+                f"{row.n_call / used.n_call:.2%}",
+                row.verdict.name,
+                row.gate or "-",
+            )
+            for row in used.rows
+        ],
+    )
 
 
 def _unanswered(used: Used) -> Iterator[str]:
@@ -82,12 +68,12 @@ def _bits(used: Used) -> Iterator[str]:
         yield f"bits used: Linux {used.release} has no bitmaps; every service is on"
         return
     words = [f"{name} {used.bits[name]:#x} of {word:#x}" for name, word in used.shown.items()]
-    yield from textwrap.wrap(f"bits used: {', '.join(words)}", _WIDTH, subsequent_indent=" " * 11)
+    yield from textwrap.wrap(f"bits used: {', '.join(words)}", width(), subsequent_indent=" " * 11)
 
 
 def _least(used: Used) -> Iterator[str]:
     calls = number_of(used.n_call, "call")
-    yield from textwrap.wrap(f"the least under which no verdict changes (checked: {calls} dispatched)", _WIDTH)
+    yield from textwrap.wrap(f"the least under which no verdict changes (checked: {calls} dispatched)", width())
     if used.least.bitmaps:
         words = ", ".join(f"{name} {word:#x}" for name, word in used.least.bitmaps)
         yield from _wrapped("bitmaps", [words], indent="  ")
@@ -121,7 +107,7 @@ def _wrapped(label: str, texts: tuple[str, ...] | list[str], *, indent: str = ""
     for text in texts:
         yield from textwrap.wrap(
             text,
-            _WIDTH,
+            width(),
             initial_indent=f"{indent}{label:8} ",
             subsequent_indent=" " * (len(indent) + 9),
             break_on_hyphens=False,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from fastsmc.results.layout import drawn, number, words
+
 MAX_DIFFERENCES = 5
 """Differences kept per host and kind; the rest are counted."""
 
@@ -113,11 +115,13 @@ class Verification:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        width = max([4, *(len(tally.host) for tally in self.tallies)])
-        yield f"{'host':{width}}  {'kind':11} {'records':>9} {'match':>9} {'not judged':>10}"
-        for tally in self.tallies:
-            unjudged = sum(tally.unjudged.values())
-            yield f"{tally.host:{width}}  {tally.kind:11} {tally.n_record:9d} {tally.n_match:9d} {unjudged:10d}"
+        yield from drawn(
+            [words("host"), words("kind"), *map(number, ("records", "match", "not judged"))],
+            [
+                (tally.host, tally.kind, tally.n_record, tally.n_match, sum(tally.unjudged.values()))
+                for tally in self.tallies
+            ],
+        )
         for tally in self.tallies:
             yield from tally.told()
         for note in sorted({note for tally in self.tallies for note in tally.notes}):

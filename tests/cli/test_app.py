@@ -56,7 +56,7 @@ def test_verify_ends_in_n_of_n() -> None:
     assert done.returncode == 0
     n = int(lines[-1].split()[0])
     assert lines[-1] == f"{n} of {n} records match"
-    assert n == sum(int(line.split()[2]) for line in lines[1:] if line.startswith("linux-"))
+    assert n == sum(int(line.split()[2].replace(",", "")) for line in lines[1:] if line.startswith("linux-"))
 
 
 def test_verify_as_json_adds_up() -> None:

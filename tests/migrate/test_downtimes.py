@@ -42,6 +42,12 @@ def test_each_of_many_is_the_waterfall_of_one() -> None:
             assert tuple(step.ms) == tuple(np.broadcast_to(same.ms, (n, 3))[i].tolist())
 
 
+def test_the_description_follows_the_state_without_a_round_trip_of_its_own() -> None:
+    near, far = (downtimes(182, n_vcpu=8, link=Link(10, rtt)) for rtt in (0, 80))
+    waits = {step.name: (far.step(step.name).ms - step.ms).round(9).tolist() for step in near.steps}
+    assert {name: wait for name, wait in waits.items() if any(wait)} == {"wire, state": [0.08] * 3}
+
+
 @pytest.mark.parametrize("version", ["7.2", "10.0"])
 @pytest.mark.parametrize("has_sve", [False, True])
 def test_bytes_of_arrays_are_those_of_the_sections_one_by_one(version: str, has_sve: bool) -> None:

@@ -87,6 +87,14 @@ def test_steady_writing_is_a_geometric_series() -> None:
     assert float(found.total_s) == pytest.approx(31.75)  # 16 + 8 + 4 + … + 0.25
 
 
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 10, 29, 31, 39])
+def test_a_limit_that_is_a_round_to_the_last_bit_is_met_and_one_below_is_not(n: int) -> None:
+    limit = 8000 * 0.5**n  # ms; halves are exact
+    for downtime_ms, rounds in ((limit, n), (math.nextafter(limit, 0), n + 1), (math.nextafter(limit, 9000), n)):
+        found = precopy(memory_bytes=8192, bandwidth_bytes_per_s=1024, dirty_bytes_per_s=512, downtime_ms=downtime_ms)
+        assert int(found.rounds) == rounds
+
+
 @pytest.mark.parametrize(
     ("dirty", "hot", "hot_s", "left_ms"),
     [

@@ -249,7 +249,7 @@ def test_several_vcpus_make_a_table() -> None:
     done = run("--vcpus", "1,64,1024", "--registers", "258")
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[3:6]] == ["1", "64", "1024*"]
-    assert "403662" in lines[4]
+    assert "403,662" in lines[4]
     assert lines[6].startswith("* hypothetical")
 
 

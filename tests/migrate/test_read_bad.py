@@ -338,7 +338,7 @@ def test_inspect_prints_parts_that_add_up() -> None:
     assert "   58 registers equal on all vCPUs and declared VM-global\n      REVIDR_EL1; " in text
     assert "and 42 more (--json has all)" in " ".join(text.split())
     assert "64 vCPUs with 258 registers, 58 VM-global" in text
-    assert ["cpu", "64", "5404", "345856"] in [line.split() for line in text.splitlines()]
+    assert ["cpu", "64", "5,404", "345,856"] in [line.split() for line in text.splitlines()]
 
 
 def test_inspect_flags_a_conflict_and_ends_in_3_for_bad_files(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_an_unknown_kernel_makes_its_pools_baseline_unknown_and_is_counted() -> 
     counted = {excuse.why: excuse.n_row for excuse in plan.excuses}
     assert counted["hosts of pool 'b' whose kernel was not told"] == 2
     assert counted["hosts of pool 'b' whose kernel 'homemade' is none that fastsmc knows"] == 1
+    assert baseline(an_inventory(["homemade"] * 2, ["a"] * 2, [])).is_met is None
     assert "is not known, as the kernel of 3 hosts is not" in baseline(inventory, pool="b").answer
 
 
@@ -169,6 +170,8 @@ def test_a_release_in_doubt_decides_only_where_it_meets_another() -> None:
     assert both.is_met is None
     assert any("may have" in excuse.why and "VENDOR_HYP_BMAP_2" in excuse.why for excuse in both.excuses)
     assert "VENDOR_HYP_BMAP_2" not in both.answer
+    assert both.table.where(name="PSCI 1.3")["in_common"].tolist() == ["unknown"]
+    assert both.table.where(name="PSCI_VERSION")["set_to"].tolist() == ["0x10001"]
 
 
 def test_the_kernel_that_lowers_a_pool_is_named_with_what_it_costs() -> None:
@@ -196,7 +199,7 @@ def test_hosts_that_are_down_are_left_out_and_vms_of_no_host_are_unknown() -> No
         ({}, "", "c", "pool is 'c': it must be one of a, b"),
         ({"state": ["down", "down"]}, "", None, "no host is in service"),
         ({"state": ["down", ""]}, "", "a", "no host of pool 'a' is in service"),
-        ({}, "psci02+wings", None, "vms, row 0, 'v0': features 'psci02.wings': vCPU feature 'wings' is not one of"),
+        ({}, "psci02+wings", None, "vms row 0, 'v0': vCPU feature 'wings' is not one of"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(hosts: Any, features: str, pool: str | None, words: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.errors import InputError
+from fastsmc.plan.inventory.codes import distinct, repeated
 from fastsmc.plan.inventory.inventory import Inventory, places
 
 HOSTS = {"name": ["h1", "h2", "h3"], "kernel": ["6.12.107", "", "6.12.107"]}
@@ -53,3 +56,22 @@ def test_columns_that_are_none_are_refused(hosts: object, vms: object, words: st
 def test_places_are_those_a_loop_finds(names: list[str], among: list[str]) -> None:
     found = places(np.array(names, "U3"), np.array(among, "U3"))
     assert found.tolist() == [among.index(name) if name in among else -1 for name in names]
+
+
+@given(st.lists(st.text("ab", max_size=2)))
+def test_distinct_values_and_repeated_ones_are_those_that_sorting_finds(names: list[str]) -> None:
+    column = np.array(names, "U3")
+    values, of_row = distinct(column)
+    expected, rows = np.unique(column, return_inverse=True)
+    assert values.tolist() == expected.tolist()
+    assert of_row.tolist() == rows.reshape(-1).tolist()
+    assert repeated(column).tolist() == [row for row, name in enumerate(names) if name in names[:row]]
+
+
+def test_columns_that_are_put_in_others_places_are_the_ones_that_are_checked() -> None:
+    inventory = Inventory.of(hosts=HOSTS, vms={**VMS, "host": ["h1", "h2"]})
+    assert not len(inventory.problems())
+    other = dataclasses.replace(inventory, vms={**inventory.vms, "host": np.array(["h1", "gone"])})
+    assert [str(one) for one in other.problems()] == [
+        "vms row 1, host 'gone': no host has that name; add the host, or correct the name"
+    ]

@@ -11,6 +11,7 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts.orchestrators import PRESETS
 from fastsmc.plan import Limits
+from tests.support.places import ROOT
 
 FIELDS = {field.name for field in dataclasses.fields(Limits)} - {"name", "settings"}
 
@@ -29,6 +30,17 @@ def test_every_figure_of_a_preset_is_dated_and_sourced(name: str) -> None:
     assert limits.name == name
     assert len(repr(limits)) <= 200
     assert str(limits).count("\n") == len(PRESETS[name])
+
+
+def test_the_page_has_every_figure() -> None:
+    page = (ROOT / "docs" / "planning" / "evacuate.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
+    told = {(row[0], row[1].strip("`"), row[2], row[3].split()[0], row[4]) for row in rows if len(row) == 6}
+    assert told - {("preset", "limit", "its name", "value", "since"), ("---",) * 5} == {
+        (name, each.limit, each.name, "none" if each.value is None else f"{each.value:g}", each.since)
+        for name, settings in PRESETS.items()
+        for each in settings
+    }
 
 
 def test_presets_say_what_was_read() -> None:

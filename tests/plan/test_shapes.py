@@ -59,12 +59,13 @@ def test_the_same_of_many_cells(seed: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 10, 11, 100, 101, 500, 1000, 1001])
 def test_a_budget_that_is_a_downtime_to_the_last_bit_is_met_and_one_below_is_not(n: int) -> None:
+    """A round trip of months among them, beside which a vCPU is a billionth."""
     vms = Vms(
         n_reg=np.array([[182], [1]]),
         n_vcpu=np.array([[n]]),
         has_sve=np.array([[False], [True]]),
         gbit_per_s=np.array([[0.3, 10, 25]]),
-        rtt_us=np.array([[0, 80, 1e7]]),
+        rtt_us=np.array([[0, 80, 1e13]]),
         ioctl_ns=np.array([200.0, 500, 1000]),
     )
     exact = total_ms(vms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,12 +12,14 @@ import pytest
 import fastsmc as smc
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import register_set
+from fastsmc.results.layout import WIDTH
 from fastsmc.scopes import compare_scopes
 
 
 def printed(*arguments: str) -> str:
     command = [sys.executable, "-m", "fastsmc", "scope", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    environment = {**os.environ, "COLUMNS": str(WIDTH)}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300, env=environment).stdout
 
 
 def test_the_command_prints_what_the_library_returns() -> None:

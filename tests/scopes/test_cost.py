@@ -93,14 +93,14 @@ def test_the_command_prints_the_table() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "linux-6.18.15-max psci02: 182 registers carried per vCPU (modelled)"
-    assert lines[2].split() == [
+    assert lines[3].split() == [
         "512",
         "qemu",
         *str(Scope.VM_GLOBAL).split(),
         "0",
-        "225792",
-        "225792",
-        "1490944",
+        "225,792",
+        "225,792",
+        "1,490,944",
         "100.0%",
     ]
     assert sum(line.lstrip().startswith("1024*") for line in lines) == 10

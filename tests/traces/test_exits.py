@@ -83,7 +83,7 @@ def test_calls_are_told_as_perf_kvm_stat_does_by_part_rate_and_vcpu() -> None:
     assert second["vcpus"] == {"CPU 0/KVM-71": 1, "CPU 1/KVM-72": 0}
     head, row, *_ = str(trace).splitlines()
     assert head.split()[2:] == ["calls", "calls%", "calls/s", "CPU", "0/KVM-71", "CPU", "1/KVM-72"]
-    assert row.split()[2:] == ["3", "75.00%", "1.5", "2", "1"]
+    assert row.split()[2:] == ["3", "75.00%", "1.50", "2", "1"]
 
 
 def test_many_vcpus_have_their_least_and_most() -> None:

@@ -17,6 +17,7 @@ from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, FilterAction, Verdict
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
+from fastsmc.results.layout import laid_out_for
 from fastsmc.traces.text import parse_trace
 from fastsmc.traces.text import trace as read_trace
 from fastsmc.usage import Policy, Used, services
@@ -298,17 +299,21 @@ def test_what_is_printed_fits_a_terminal(guest: str, name: str) -> None:
     else:
         seen = counts_of([0x8600_0041]) if guest == "one" else read_trace(GUESTS / guest)  # type: ignore[assignment]
     asked = {"deny": [0xC500_0020, "ptp"], "forward": ["0x84000050-0x84000060"]} if release(name).has_filter else {}
-    lines = str(services(seen, release=name, **asked)).splitlines()  # type: ignore[arg-type]
-    assert max(map(len, lines)) <= 80
-    assert not [line for line in lines if line != line.rstrip()]
+    found = services(seen, release=name, **asked)  # type: ignore[arg-type]
+    for columns in (60, 80, 140):
+        with laid_out_for(columns):
+            lines = str(found).splitlines()
+        assert max(map(len, lines)) <= columns
+        assert not [line for line in lines if line != line.rstrip()]
 
 
-def test_a_name_that_is_shortened_is_marked() -> None:
+def test_no_name_is_shortened() -> None:
     seen = Counts("x", "made", np.array(LONG, np.uint32), np.arange(1, len(LONG) + 1) * 100)
-    rows = str(services(seen, release="5.10")).splitlines()
-    assert any("…" in row for row in rows)
-    for row in services(seen, release="5.10").rows:
-        assert any(row.function in line or ("…" in line and row.function[:12] in line) for line in rows), row.function
+    found = services(seen, release="5.10")
+    with laid_out_for(80):
+        lines = str(found).splitlines()
+    for row in found.rows:  # a name of more than 32 letters goes on below
+        assert any(row.function[:32] in line for line in lines), row.function
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             replicas=20,
         ),
     ),
+    ("sweep",): (
+        (SCENARIO, "--over", "vms[0].count=1,2", "--over", "calls=5", "--workers", 1),
+        lambda: smc.sweep(SCENARIO, over={"vms[0].count": [1, 2], "calls": [5]}, run_on=1),
+    ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
@@ -69,6 +73,24 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("migrate", "add-registers"): (
         (2, "--vcpus", "64,512"),
         lambda: smc.migrate.add_registers("7.3", n_new=2, n_vcpu=[64, 512], link=LINK),
+    ),
+    ("plan", "baseline"): (
+        ("--hosts", FLEET / "pool-hosts.csv", "--vms", FLEET / "pool-vms.csv"),
+        lambda: smc.plan.baseline(
+            smc.plan.Inventory.read(hosts=FLEET / "pool-hosts.csv", vms=FLEET / "pool-vms.csv"),
+        ),
+    ),
+    ("plan", "largest-shape"): (
+        ("--registers", "182,6.18+pmu", "--line-rate", "10G,25G", "--rtt", "80us", "--downtime-ms", "100,300"),
+        lambda: smc.plan.largest_shape(
+            registers=[182, "6.18+pmu"], link=[smc.Link(10, 80), smc.Link(25, 80)], downtime_ms=[100.0, 300.0]
+        ),
+    ),
+    ("plan", "migration-table"): (
+        ("--registers", "6.18", "--vcpus", 64, "--memory-gib", 64, "--dirty-mib-per-s", 200, "--line-rate", "1G,10G"),
+        lambda: smc.plan.migration_table(
+            registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link=["1G", "10G"]
+        ),
     ),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
@@ -175,7 +197,7 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 32
+    assert len(smc.__all__) <= 34
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 

@@ -7,6 +7,8 @@ import typer
 from fastsmc.cli.plan import evacuate, problems, upgrade
 from fastsmc.cli.plan.baseline import baseline
 from fastsmc.cli.plan.filter_cost import filter_cost
+from fastsmc.cli.plan.largest_shape import largest_shape
+from fastsmc.cli.plan.migration_table import migration_table
 
 app = typer.Typer(
     name="plan",
@@ -29,3 +31,11 @@ app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.c
 app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(
     filter_cost
 )
+app.command(
+    "largest-shape",
+    epilog="Example: fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downtime-ms 300",
+)(largest_shape)
+app.command(
+    "migration-table",
+    epilog="Example: fastsmc plan migration-table --registers 6.18 --vcpus 64 --memory-gib 64 --dirty-mib-per-s 200",
+)(migration_table)

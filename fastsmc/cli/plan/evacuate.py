@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fastsmc.checks import shown
-from fastsmc.cli.plan.options import show
+from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
 from fastsmc.errors import InputError
 
 EPILOG = "Example: fastsmc plan evacuate --hosts hosts.csv --vms vms.csv --drain h7 --within 30min"
@@ -18,8 +17,8 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 def evacuate(
-    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")],
-    vms: Annotated[Path, typer.Option(help="VMs, the same way.")],
+    hosts: Hosts,
+    vms: Vms,
     drain: Annotated[str, typer.Option(help="Hosts to empty at the same time, joined by commas; each: one by one.")],
     within: Annotated[str, typer.Option(help="The time, with its unit: 30min, 900s, 2h.")],
     downtime_ms: Annotated[
@@ -37,7 +36,11 @@ def evacuate(
     ] = None,
     rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us; with --line-rate.")] = "0",
     miss_share: Annotated[float, typer.Option(help="Share of replicas, and of migrations, that may miss.")] = 0.1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
 ) -> None:
     """Tell whether hosts are empty within a time, by live migration, and what holds it up (modelled).
 
@@ -66,7 +69,7 @@ def evacuate(
         link=None if rate is None else Link(line_rate(rate), microseconds(rtt)),
         miss_share=miss_share,
     )
-    show(found, as_json=as_json)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
 
 
 def _seconds(text: str) -> float:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import check_writable, write_asked
+from fastsmc.checks import shown
+from fastsmc.cli.migrate.options import check_writable, link_given, write_asked
 from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
+    from fastsmc.migrate.link import Link
     from fastsmc.plan.result import Plan
 
 _ENDINGS = (".json", ".csv", ".md")
@@ -37,8 +39,8 @@ def _checked(path: Path | None) -> Path | None:
     return path
 
 
-Hosts = Annotated[Path, typer.Option(help="Hosts, a row each: CSV or Parquet.")]
-Vms = Annotated[Path, typer.Option(help="VMs, a row each: CSV or Parquet.")]
+Hosts = Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")]
+Vms = Annotated[Path, typer.Option(help="VMs, the same way.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the plan as Markdown.")]
@@ -52,6 +54,36 @@ Out = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only, one sentence.")]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers joined by commas.
+
+    Raises:
+        InputError: written otherwise.
+
+    >>> numbers("--downtime-ms", "100, 300.5")
+    [100.0, 300.5]
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        msg = f"{option} {shown(text)}: give numbers joined by commas, such as 100,300"
+        raise InputError(msg) from None
+
+
+def links(rates: str, rtt: str) -> list[Link]:
+    """Network paths, by line rates joined by commas, all with one round trip.
+
+    Raises:
+        InputError: a rate or a time that cannot be read.
+    """
+    return [link_given(rate.strip(), rtt) for rate in rates.split(",")]
+
+
+def register_lists(text: str) -> list[int | str]:
+    """What QEMU carries per vCPU: releases such as 6.18+pmu, or numbers, joined by commas."""
+    return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",")]
 
 
 def show(

@@ -223,8 +223,14 @@ def _templated(asked: _Asked, features: str | None, template: CpuTemplate) -> Si
 
 
 def is_file(what: str | Path | RegisterFile) -> bool:
-    """Whether a user's word for a side names a file: one of that name comes before a release or host."""
-    return isinstance(what, RegisterFile) or str(what) == "-" or Path(str(what)).is_file()
+    """Whether a user's word for a side names a file: one of that name comes before a release or host.
+
+    So does a pipe, as a shell has for <(zcat …).
+    """
+    if isinstance(what, RegisterFile) or str(what) == "-":
+        return True
+    path = Path(str(what))
+    return path.is_file() or path.is_fifo() or path.is_char_device()
 
 
 def from_word(what: str | Path | RegisterFile, features: str | None, kernel: str | None) -> Side:

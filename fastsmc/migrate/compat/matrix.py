@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import product
 from typing import Any
 
@@ -20,6 +18,8 @@ from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES, assumed
 from fastsmc.progress import Progress, silent
+from fastsmc.results.csv_rows import csv_text
+from fastsmc.results.layout import drawn, number, words
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
@@ -119,11 +119,7 @@ class Matrix:
 
     def as_csv(self) -> str:
         """A row per direction, under COLUMNS."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(self.table())
-        return text.getvalue()
+        return csv_text(COLUMNS, self.table())
 
     def grouped(self) -> tuple[list[str], list[list[Cell]]]:
         """Names of groups of like releases, and a cell for each pair: of a group with itself, the worst one."""
@@ -156,12 +152,12 @@ class Matrix:
 
     def __str__(self) -> str:
         names, cells = self.grouped()
-        width = max(len("source"), *map(len, names))
         what = "registers in the way, source down, destination across (modelled)"
         lines = [f"{self.by}, vCPUs with {self.features}: {what}"]
-        lines += [f"{'source':{width}}" + "".join(f" {name.partition(' ')[0]:>5}" for name in names)]
-        for name, row in zip(names, cells, strict=True):
-            lines += [f"{name:{width}}" + "".join(f" {cell.mark:>5}" for cell in row)]
+        lines += drawn(
+            [words("source"), *(number(name.partition(" ")[0]) for name in names)],
+            [(name, *(cell.mark for cell in row)) for name, row in zip(names, cells, strict=True)],
+        )
         lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
             lines += [f"{REFUSED}: {self.by} refuses such a vCPU before it writes a register"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastsmc.migrate.growth.result import MoreRegisters, VmmRow
+from fastsmc.results.layout import drawn, number, starred, words
 from fastsmc.results.units import significant
 
 ASSUMES = "the cost of an ioctl, QEMU's second write at load, crosvm's bytes; no VMM was traced"
@@ -17,28 +18,41 @@ def told(found: MoreRegisters) -> str:
 
 def _rows(found: MoreRegisters) -> list[str]:
     s = "s" * (found.n_new != 1)
-    titles = f"{'bytes':>9} {'+':>8} {'ioctls':>8} {'+':>7} {'ms (low to high)':>18} {'+ ms (low to high)':>18}"
     lines = [
         f"{found.subject}: {found.n_reg} registers carried by QEMU, and {found.n_new} more {found.size_bits}-bit "
         f"firmware register{s} ({found.family.value}), {found.link} (modelled)",
-        f"{'vCPUs':>7}  {'VMM':17} {titles}",
     ]
-    for row in found.rows:
-        mark = "*" if row.is_hypothetical else " "
-        lines += [f"{row.n_vcpu:6d}{mark}  {row.vmm:17} {row.n_byte.mid:9.0f} {_added(row)}"]
+    vcpus = starred([row.n_vcpu for row in found.rows], [row.is_hypothetical for row in found.rows])
+    lines += drawn(
+        (
+            *(
+                number("vCPUs", names_row=True),
+                words("VMM", names_row=True),
+                number("bytes"),
+                number("+ bytes"),
+                number("ioctls"),
+                number("+ ioctls"),
+            ),
+            *(number("ms, low to high"), number("+ ms, low to high")),
+        ),
+        [(n_vcpu, row.vmm, round(row.n_byte.mid), *_added(row)) for n_vcpu, row in zip(vcpus, found.rows, strict=True)],
+    )
+    lines += [
+        f"{row.vmm}, {row.n_vcpu} vCPUs: {row.refused}" for row in found.rows if row.ms_after is None and row.refused
+    ]
     if any(row.is_hypothetical for row in found.rows):
         runs = "more vCPUs than the VMM runs (QEMU 512, Cloud Hypervisor 255, Firecracker 32) or KVM (512)"
         lines += [f"* hypothetical: {runs}"]
     return lines
 
 
-def _added(row: VmmRow) -> str:
+def _added(row: VmmRow) -> tuple[object, ...]:
     before = f"{significant(row.ms.low)} to {significant(row.ms.high)}"
     if row.n_byte_after is None or row.ioctls_after is None or row.ms_after is None:
-        return f"{'-':>8} {row.ioctls:8d} {'-':>7} {before:>18} {row.refused}"
+        return "-", row.ioctls, "-", before, "-"
     more = f"{significant(row.ms_after.low - row.ms.low)} to {significant(row.ms_after.high - row.ms.high)}"
-    n_byte = row.n_byte_after.mid - row.n_byte.mid
-    return f"{n_byte:8.0f} {row.ioctls:8d} {row.ioctls_after - row.ioctls:7d} {before:>18} {more:>18}"
+    n_byte = round(row.n_byte_after.mid - row.n_byte.mid)
+    return n_byte, row.ioctls, row.ioctls_after - row.ioctls, before, more
 
 
 def _limits(found: MoreRegisters) -> list[str]:
@@ -57,10 +71,13 @@ def _map(found: MoreRegisters) -> list[str]:
     reach = f"{found.share_percent:g} % of {found.limit_ms:g} ms from so many VM-global registers on"
     lines = [
         f"a map of {found.savings[0].n_global} VM-global registers would save QEMU (modelled)",
-        f"{'vCPUs':>7} {'bytes':>10} {'ioctls':>8} {'low ms':>9} {'mid ms':>9} {'high ms':>9}  {reach}",
     ]
-    for saved, least in zip(found.savings, found.needed, strict=True):
-        columns = " ".join(f"{ms:9.3f}" for ms in saved.ms)
-        from_on = "never" if saved.n_vcpu == 1 else f"{least.low:,.0f} to {least.high:,.0f}"
-        lines += [f"{saved.n_vcpu:7d} {saved.n_byte:10d} {saved.ioctls:8d} {columns}  {from_on}"]
-    return lines
+    heads = (*map(number, ("vCPUs", "bytes", "ioctls", "low ms", "mid ms", "high ms")), words(reach))
+    rows = [
+        (
+            *(saved.n_vcpu, saved.n_byte, saved.ioctls, *(f"{ms:.3f}" for ms in saved.ms)),
+            "never" if saved.n_vcpu == 1 else f"{least.low:,.0f} to {least.high:,.0f}",
+        )
+        for saved, least in zip(found.savings, found.needed, strict=True)
+    ]
+    return [*lines, *drawn(heads, rows)]

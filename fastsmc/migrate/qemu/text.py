@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fastsmc.migrate.qemu.result import LEFT_OUT, StreamSize
+from fastsmc.results.layout import drawn, number, starred, words
 
 _GIC = ("arm_gic", "arm_gicv3", "arm_gicv3_its")
 
@@ -18,12 +19,15 @@ def sections(size: StreamSize) -> str:
         row[1] += part.bytes
     described = {} if size.suppress_vmdesc else {row.name: row.bytes for row in size.description}
     lines = [_head(size), f"command line: {size.command_line}"]
-    lines += [f"{'section':24} {'count':>6} {'each':>8} {'bytes':>11} {'description':>11}"]
-    for name, (count, total) in rows.items():
-        lines += [f"{name:24} {count:6d} {total // count:8d} {total:11d} {described.get(name, 0):11d}"]
+    cells: list[tuple[object, ...]] = [
+        (name, count, total // count, total, described.get(name, 0)) for name, (count, total) in rows.items()
+    ]
     other = sum(count for _, count in size.other)
-    lines += [f"{'other':24} {'':6} {'':8} {other:11d} {described.get('frame', 0):11d}"]
-    lines += [f"{'sum':24} {'':6} {'':8} {size.device_bytes + other:11d} {size.description_bytes:11d}"]
+    cells += [
+        ("other", None, None, other, described.get("frame", 0)),
+        ("sum", None, None, size.device_bytes + other, size.description_bytes),
+    ]
+    lines += drawn([words("section"), *map(number, ("count", "each", "bytes", "description"))], cells)
     lines += [f"total {size.total_bytes} B{'*' * size.is_hypothetical}; {_saved(size)}"]
     return "\n".join([*lines, *_foot([size])])
 
@@ -33,15 +37,15 @@ def table(sizes: Sequence[StreamSize]) -> str:
     first = sizes[0]
     titles = ("cpu", "GIC", "other dev.", "description", "other", "total")
     lines = [_head(first), f"command line: {first.machine.command_line(n_vcpu='<vCPUs>', sve=first.has_sve)}"]
-    lines += [f"{'vCPUs':>7} " + " ".join(f"{title:>11}" for title in titles) + "  suppress-vmdesc"]
-    for size in sizes:
+    cells = []
+    vcpus = starred([size.n_vcpu for size in sizes], [size.is_hypothetical for size in sizes])
+    for n_vcpu, size in zip(vcpus, sizes, strict=True):
         cpu = sum(part.bytes for part in size.parts if part.name == "cpu")
         gic = sum(part.bytes for part in size.parts if part.name in _GIC)
         other = sum(count for _, count in size.other)
         counts = (cpu, gic, size.device_bytes - cpu - gic, size.description_bytes, other, size.total_bytes)
-        mark = "*" if size.is_hypothetical else " "
-        saved = _saved(size).removeprefix("suppress-vmdesc ")
-        lines += [f"{size.n_vcpu:6d}{mark} " + " ".join(f"{count:11d}" for count in counts) + f"  {saved}"]
+        cells.append((n_vcpu, *counts, _saved(size).removeprefix("suppress-vmdesc ")))
+    lines += drawn([number("vCPUs"), *map(number, titles), words("suppress-vmdesc")], cells)
     return "\n".join([*lines, *_foot(sizes)])
 
 

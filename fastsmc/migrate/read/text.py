@@ -12,6 +12,7 @@ from fastsmc.facts.registers import COUNTERS
 from fastsmc.migrate.read.listing import listing
 from fastsmc.migrate.read.result import Part, RegisterFile
 from fastsmc.migrate.read.scopes import Scopes, scopes
+from fastsmc.results.layout import drawn, number, words
 
 _SHOWN_PARTS, _SHOWN_IDS, _SHOWN_NAMES, _SHOWN_WAYS = 40, 20, 16, 64
 _SCOPE_WORDS = {
@@ -38,8 +39,11 @@ def _head(file: RegisterFile) -> list[str]:
         n_vcpu, registers = bank.vcpus.size, bank.registers
         s = "s" * (n_vcpu != 1)
         lines += [f"{n_vcpu} vCPU{s} with {registers.n_reg} registers, {registers.n_global} VM-global:"]
-        for name, (count, size) in registers.by_class().items():
-            lines += [f"  {name:16} {count:5d} registers {size:7d} B per vCPU"]
+        lines += drawn(
+            [words("class"), number("registers"), number("bytes per vCPU")],
+            [(name, count, size) for name, (count, size) in registers.by_class().items()],
+            indent="  ",
+        )
         lines += ["  ids only, no values"] if bank.values is None else []
     left = file.banks[_SHOWN_WAYS:]
     if left:
@@ -48,16 +52,18 @@ def _head(file: RegisterFile) -> list[str]:
 
 
 def _parts(file: RegisterFile) -> list[str]:
-    lines = ["", f"{'part':32} {'sections':>8} {'bytes each':>16} {'bytes':>12}"]
     rows = _by_name(file.parts)
-    for name, count, smallest, largest, size in rows[:_SHOWN_PARTS]:
-        each = str(smallest) if smallest == largest else f"{smallest}..{largest}"
-        lines += [f"{name:32} {count:8d} {each:>16} {size:12d}"]
+    cells: list[tuple[object, ...]] = [
+        (name, count, smallest if smallest == largest else f"{smallest:,} to {largest:,}", size)
+        for name, count, smallest, largest, size in rows[:_SHOWN_PARTS]
+    ]
     if rows[_SHOWN_PARTS:]:
-        lines += [f"{len(rows) - _SHOWN_PARTS} more names {sum(row[4] for row in rows[_SHOWN_PARTS:]):38d}"]
+        more = rows[_SHOWN_PARTS:]
+        cells.append((f"{len(more)} more names", sum(row[1] for row in more), None, sum(row[4] for row in more)))
     if file.description_bytes:
-        lines += [f"{'description (JSON)':32} {1:8d} {file.description_bytes:16d} {file.description_bytes:12d}"]
-    return [*lines, f"{'total':32} {'':8} {'':16} {file.total_bytes:12d}"]
+        cells.append(("description (JSON)", 1, file.description_bytes, file.description_bytes))
+    cells.append(("total", None, None, file.total_bytes))
+    return ["", *drawn([words("part"), *map(number, ("sections", "bytes each", "bytes"))], cells)]
 
 
 def _by_name(parts: tuple[Part, ...]) -> list[tuple[str, int, int, int, int]]:
@@ -77,10 +83,10 @@ def _scopes(file: RegisterFile) -> list[str]:
     if file.n_vcpu == 1:
         return ["", "one vCPU: nothing to compare its values with"]
     lines, found = [""], scopes(file)
-    for key, words in _SCOPE_WORDS.items():
+    for key, meaning in _SCOPE_WORDS.items():
         ids = getattr(found, key)
         if ids or key in ("equal_global", "conflicts"):
-            lines += [f"{len(ids):5d} registers {words}"]
+            lines += [f"{len(ids):5d} registers {meaning}"]
         if key in ("equal_global", "equal_undeclared"):
             lines += _names(ids)
         if key in ("conflicts", "different", "not_everywhere"):

@@ -67,7 +67,7 @@ def _block(found: I64Array, vms: Vms, downtime_ms: F64Array, limit: int) -> None
     found[...] = sums[0]
     is_close = sums[0] != sums[1]
     if is_close.any():
-        _decide(found, is_close, vms, downtime_ms, limit)
+        found[is_close] = _decided(found[is_close], sums[1][is_close].astype(np.int64), is_close, vms, downtime_ms)
 
 
 def _lines(limit: int) -> Iterator[tuple[int, int]]:
@@ -89,15 +89,15 @@ def _total_ms(vms: Vms, n_vcpu: int) -> F64Array:
     return total
 
 
-def _decide(found: I64Array, is_close: BoolArray, vms: Vms, downtime_ms: F64Array, limit: int) -> None:
-    """Takes the answers that are close from the model itself: each is the last number that fits, or one beside it."""
+def _decided(least: I64Array, most: I64Array, is_close: BoolArray, vms: Vms, downtime_ms: F64Array) -> I64Array:
+    """Answers between `least` and `most`, which rounding cannot tell apart, from the downtimes themselves."""
     *place, figure = np.nonzero(is_close)
-    shape = found.shape[:-1]
+    shape = is_close.shape[:-1]
     chosen = {name: np.broadcast_to(getattr(vms, name), shape)[tuple(place)] for name in _GIVEN}
     some = Vms(n_vcpu=_ANY, ioctl_ns=np.broadcast_to(vms.ioctl_ns, (*shape, 3))[tuple(place)], **chosen)
     budget, rows = np.broadcast_to(downtime_ms, shape)[tuple(place)], np.arange(figure.size)
-    most = np.maximum(found[is_close] - 1, 0)
-    for _ in range(3):
-        after = total_ms(replace(some, n_vcpu=most + 1))[rows, figure]
-        most += (after <= budget) & (most < limit)
-    found[is_close] = most
+    while (least < most).any():
+        middle = (least + most + 1) // 2
+        fits = total_ms(replace(some, n_vcpu=np.maximum(middle, 1)))[rows, figure] <= budget
+        least, most = np.where(fits, middle, least), np.where(fits, most, middle - 1)
+    return least

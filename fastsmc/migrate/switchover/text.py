@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastsmc.migrate.span import Span
 from fastsmc.migrate.switchover.steps import Waterfall
+from fastsmc.results.layout import drawn, number, words
 
 
 def steps(found: Waterfall) -> str:
@@ -11,19 +12,8 @@ def steps(found: Waterfall) -> str:
     lines = [
         f"QEMU, {found.subject}: {found.n_vcpu} vCPUs{'*' * found.is_hypothetical}, {found.n_reg} registers carried "
         f"per vCPU{', SVE' * found.has_sve}, {found.link} ({', '.join(found.kinds)})",
-        f"{'step':26} {'stage':6} {'ioctls':>8} {'bytes':>10} {'low ms':>9} {'mid ms':>9} {'high ms':>9}  kind",
+        *_table(found),
     ]
-    for step in found.steps:
-        counts = f"{step.ioctls or '':>8} {step.n_byte or '':>10}"
-        lines += [f"{step.name:26} {step.stage.value:6} {counts} {_columns(step.ms)}  {step.kind}"]
-    for name, span in (
-        ("one after another", found.total_ms),
-        ("saving, wire and loading at once", found.overlapped_ms),
-        ("not in QEMU's estimate", found.unseen_ms),
-    ):
-        lines += [f"{name:52} {_columns(span)}"]
-    shares = " ".join(f"{one:9.1%}" for one in found.share_of_limit)
-    lines += [f"{f'of the {found.limit_ms:g} ms limit':52} {shares}"]
     lines += [f"not in QEMU's estimate: {found.unseen_share:.1%} of the middle sum"]
     lines += [f"left out: {text}" for text in found.left_out]
     lines += _sources(found)
@@ -31,6 +21,25 @@ def steps(found: Waterfall) -> str:
     if found.is_hypothetical:
         lines += ["* hypothetical: QEMU's virt and arm64 KVM stop at 512 vCPUs per VM"]
     return "\n".join(lines)
+
+
+def _table(found: Waterfall) -> list[str]:
+    heads = (
+        *(words("step"), words("stage"), number("ioctls"), number("bytes")),
+        *(number("low ms"), number("mid ms"), number("high ms"), words("kind")),
+    )
+    rows: list[tuple[object, ...]] = [
+        (step.name, step.stage.value, step.ioctls or None, step.n_byte or None, *_columns(step.ms), step.kind)
+        for step in found.steps
+    ]
+    for name, span in (
+        ("one after another", found.total_ms),
+        ("saving, wire and loading at once", found.overlapped_ms),
+        ("not in QEMU's estimate", found.unseen_ms),
+    ):
+        rows.append((name, None, None, None, *_columns(span), None))
+    shares = (f"{one:.1%}" for one in found.share_of_limit)
+    return drawn(heads, [*rows, (f"of the {found.limit_ms:g} ms limit", None, None, None, *shares, None)])
 
 
 def _sources(found: Waterfall) -> list[str]:
@@ -41,5 +50,5 @@ def _sources(found: Waterfall) -> list[str]:
     return [f"{'; '.join(steps)}: {source}" for source, steps in names.items()]
 
 
-def _columns(span: Span) -> str:
-    return " ".join(f"{one:9.3f}" for one in span)
+def _columns(span: Span) -> tuple[str, ...]:
+    return tuple(f"{one:.3f}" for one in span)

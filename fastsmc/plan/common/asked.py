@@ -154,4 +154,5 @@ def _assumptions(counted: Tally) -> tuple[str, ...]:
     ]
     if n_untold:
         told.insert(1, f"{number_of(n_untold, 'VM')} whose features nobody told have psci02 only")
-    return (*told, *(f"{column}: {text}" for column, text in counted.inventory.assumed.items()))
+    inventory = counted.inventory
+    return (*told, *(f"{column}: {text}" for column, text in inventory.assumed.items()), *inventory.notes)

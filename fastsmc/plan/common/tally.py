@@ -162,5 +162,5 @@ def _check_features(inventory: Inventory, features: NDArray[np.str_], of_vm: NDA
             _bits(text)
         except InputError as error:
             row = int(np.flatnonzero(of_vm.reshape(-1) == i)[0])
-            msg = f"vms, row {row}, {shown(inventory.vms['name'][row].item())}: features {shown(text)}: {error}"
+            msg = f"{inventory.tables['vms'].place(row)}, {shown(inventory.vms['name'][row].item())}: {error}"
             raise InputError(msg) from error

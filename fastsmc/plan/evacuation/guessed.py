@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsmc.checks import F64Array, I64Array, shown
 from fastsmc.errors import FastsmcError, InputError
@@ -126,28 +128,38 @@ def texts(found: Guessed, n_vm: int) -> list[str]:
 
 def registers_s(inventory: Inventory, vm: I64Array, nic: F64Array, rtt_us: float) -> tuple[F64Array, int]:
     """Seconds of each VM's downtime that are not memory's, low, middle and high: float64[n, 3]; and of how many VMs
-    the registers are not known."""
+    the registers are not known. Computed once per distinct (kernel, features, vCPUs, line rate)."""
     host = inventory.host_of_vm[vm]
-    features, feature = np.unique(inventory.vms["features"][vm], return_inverse=True)
-    kinds, of_vm = np.unique(
-        np.stack([inventory.kernels.of_row[host], feature.reshape(-1)], axis=1), axis=0, return_inverse=True
-    )
-    listed = [_listed(str(inventory.kernels.values[kernel]), str(features[its])) for kernel, its in kinds.tolist()]
-    known = np.array(listed, np.int64).reshape(-1, 2)[of_vm.reshape(-1)]
-    spans = np.zeros((len(vm), 3))
+    features, feature = _distinct(inventory.vms["features"][vm])
+    rates, rate = _distinct(nic[:, 0])
+    counts, count = _distinct(np.maximum(inventory.vms["vcpus"][vm], 1))
+    shape = len(inventory.kernels.values), len(features), len(counts), len(rates)
+    number = np.ravel_multi_index((inventory.kernels.of_row[host], feature, count, rate[host]), shape)
+    numbers, kind = _distinct(number)
+    kernel, feature, count, rate = np.unravel_index(numbers, shape)
+    names = zip(inventory.kernels.values[kernel].tolist(), features[feature].tolist(), strict=True)
+    known = np.array([_listed(*each) for each in names], np.int64).reshape(-1, 2)
+    spans = np.zeros((len(numbers), 3))
     for k, usual in enumerate(_REGISTERS):
         vms = Vms(
             n_reg=np.where(known[:, 0] > 0, known[:, 0], usual),
-            n_vcpu=np.maximum(inventory.vms["vcpus"][vm], 1),
+            n_vcpu=counts[count],
             has_sve=known[:, 1] > 0,
-            gbit_per_s=nic[host, 0] / GBIT,
+            gbit_per_s=rates[rate] / GBIT,
             rtt_us=np.array(rtt_us),
             ioctl_ns=ioctl_costs(None),
         )
         spans[:, k] = total_ms(vms)[:, k] / 1e3
-    return spans, int((known[:, 0] == 0).sum())
+    return np.ascontiguousarray(spans[kind]), int((known[kind, 0] == 0).sum())
 
 
+def _distinct(values: NDArray[Any]) -> tuple[NDArray[Any], I64Array]:
+    """Distinct values, and which of them each is."""
+    found, of_row = np.unique(values, return_inverse=True)
+    return found, of_row.reshape(-1)
+
+
+@lru_cache(maxsize=4096)
 def _listed(kernel: str, features: str) -> tuple[int, int]:
     """Registers that QEMU carries per vCPU, 0 where that is not known, and whether there is SVE among them."""
     try:

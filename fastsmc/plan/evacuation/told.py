@@ -69,23 +69,27 @@ def _answer(inventory: Inventory, drained: I64Array, verdict: Verdict, asked: As
     is_one, outcome, within = len(drained) == 1, verdict.outcome, time_text(asked.within_s)
     if not n_vm:
         return f"{names} {'has' if is_one else 'have'} no VMs: nothing has to move"
-    replicas = "the one replica" if asked.replicas == 1 else f"{asked.replicas:,} replicas"
+    n_good = int((~verdict.drained.is_late(asked.within_s).any(axis=1)).sum())
     empty = f"{names} {'is' if is_one else 'are'} empty"
     if n_stay == n_vm:
         return f"{names} cannot be emptied: none of {number_of(n_vm, 'VM')} can leave"
     if n_stay:
         empty = f"{names} cannot be emptied: {n_stay:,} of {number_of(n_vm, 'VM')} cannot leave; the others have left"
-    said = f"{empty} within {within} in {percent(1 - outcome.late_share)} of {replicas}"
+    said = f"{empty} within {within} in {n_good:,} of {_replicas(asked)}"
     times = verdict.drained.all_s
     if verdict.is_each:
         late = verdict.drained.is_late(asked.within_s).mean(axis=0)
-        n_good = int(((late <= asked.miss_share) & (verdict.n_stay == 0)).sum())
-        said = f"{n_good:,} of {len(drained):,} hosts, each by itself, are empty within {within}"
-        said += f" in at least {percent(1 - asked.miss_share)} of {replicas}"
+        n_host = int(((late <= asked.miss_share) & (verdict.n_stay == 0)).sum())
+        said = f"{n_host:,} of {len(drained):,} hosts, each by itself, are empty within {within}"
+        said += f" in at least {percent(1 - asked.miss_share)} of {_replicas(asked)}"
         times = verdict.drained.found.ended_s
     p50, p90, p99 = (time_text(float(np.quantile(times, share))) for share in (0.5, 0.9, 0.99))
     said += f" (p50 {p50}, p90 {p90}, p99 {p99}); {percent(outcome.over_share[1])} of migrations exceed their downtime"
     return said + ("; what is not known decides whether that will do" if verdict.is_met is None else "")
+
+
+def _replicas(asked: Asked) -> str:
+    return f"{asked.replicas:,} replica{'s' * (asked.replicas != 1)}"
 
 
 def _table(

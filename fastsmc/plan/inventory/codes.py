@@ -36,7 +36,7 @@ def distinct(column: NDArray[Any]) -> Distinct:
 
 def is_empty(column: NDArray[Any]) -> bool:
     """Whether a column of text holds nothing but ""."""
-    return not column.view(np.uint32).any() if len(column) else True
+    return not (column != "").any()
 
 
 def places(names: NDArray[np.str_], among: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -187,12 +187,15 @@ def _typed(values: Any, spec: Spec, what: str) -> NDArray[Any]:
 def _without_none(array: NDArray[Any], spec: Spec, what: str) -> NDArray[Any]:
     """An array of objects as one of text or numbers; None and its like are unknown."""
     none: Any = {"text": "", "number": np.nan, "count": 0}[spec.type]
-    told = [none if _is_none(value) else value for value in array.tolist()]
-    kind: tuple[type, ...] = (str,) if spec.type == "text" else (int, float, np.integer, np.floating)
-    for row, value in enumerate(told):
-        if not isinstance(value, kind) or isinstance(value, bool):
-            msg = f"{what}: row {row} holds {shown(value)}: it must hold {'text' if spec.type == 'text' else 'numbers'}"
-            raise InputError(msg)
+    told = array.tolist()
+    if not set(map(type, told)) <= ({str} if spec.type == "text" else {int}):
+        told = [none if _is_none(value) else value for value in told]
+        kind: tuple[type, ...] = (str,) if spec.type == "text" else (int, float, np.integer, np.floating)
+        for row, value in enumerate(told):
+            if not isinstance(value, kind) or isinstance(value, bool):
+                wanted = "text" if spec.type == "text" else "numbers"
+                msg = f"{what}: row {row} holds {shown(value)}: it must hold {wanted}"
+                raise InputError(msg)
     try:
         return np.array(told) if told else np.zeros(0)
     except (ValueError, OverflowError) as error:
@@ -201,4 +204,6 @@ def _without_none(array: NDArray[Any], spec: Spec, what: str) -> NDArray[Any]:
 
 
 def _is_none(value: object) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value)) or str(value) in ("<NA>", "NaT")
+    if type(value) in (str, int):  # nearly always
+        return False
+    return value is None or (isinstance(value, float) and value != value) or str(value) in ("<NA>", "NaT")

@@ -239,7 +239,10 @@ class Inventory:
         """
         from fastsmc.plan.inventory.rules import problems_of
 
-        tables = self.tables or {"hosts": Told(self.hosts, "hosts"), "vms": Told(self.vms, "vms")}
+        tables = dict(self.tables)
+        for name, columns in (("hosts", self.hosts), ("vms", self.vms)):
+            if name not in tables or tables[name].columns is not columns:  # columns that were put in another's place
+                tables[name] = Told(columns, name)
         return problems_of(tables, self.host_of_vm)
 
     def check(self) -> Inventory:

@@ -94,10 +94,15 @@ def _texts(table: str, name: str, spec: Spec, column: NDArray[Any]) -> Iterator[
     if (judge is None and not spec.words) or is_empty(column):
         return
     values, of_row = distinct(column)
-    for number, text in enumerate(values.tolist()):
+    for text, rows in zip(values.tolist(), _rows_of(of_row, len(values)), strict=True):
         verdict = judge(text) if judge is not None else _word(name, text, spec)
         if verdict is not None:
-            yield Group(verdict.severity, table, name, verdict.what, verdict.remedy, np.flatnonzero(of_row == number))
+            yield Group(verdict.severity, table, name, verdict.what, verdict.remedy, rows)
+
+
+def _rows_of(of_row: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
+    """The rows of each of n values, each in order."""
+    return np.split(np.argsort(of_row, kind="stable"), np.cumsum(np.bincount(of_row, minlength=n))[:-1])
 
 
 def _word(name: str, text: str, spec: Spec) -> Verdict | None:
@@ -121,11 +126,9 @@ def _without_host(hosts: Columns, vms: Columns, host_of_vm: NDArray[np.int64]) -
     has_near = np.array([bool(name) for name in near])[of_row]
     remedy = "add the host, or correct the name"
     yield Group("wrong", "vms", "host", "no host has that name", remedy, rows[~has_near])
-    for number, name in enumerate(near):
+    for name, which in zip(near, _rows_of(of_row, len(values)), strict=True):
         if name:
-            yield Group(
-                "wrong", "vms", "host", "no host has that name", f"did you mean {name!r}?", rows[of_row == number]
-            )
+            yield Group("wrong", "vms", "host", "no host has that name", f"did you mean {name!r}?", rows[which])
 
 
 def _plain(name: str) -> str:

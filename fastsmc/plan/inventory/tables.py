@@ -89,7 +89,8 @@ def _csv(source: Source, specs: Mapping[str, Spec], file: str) -> Told:
         check_size(widths, n, file)
         if len(unread) > MOST_UNREAD:
             one = unread[0]
-            msg = f"{file}: over {MOST_UNREAD:,} fields hold no value, the first {one.column} {one.text!r}: {one.what}"
+            place = f"line {np.concatenate(lines)[one.row]}, {one.column} {one.text!r}"
+            msg = f"{file}: over {MOST_UNREAD:,} fields hold no value, the first in {place}: {one.what}; {one.remedy}"
             raise InputError(msg)
     empty: Strings = np.zeros(0, "S1")
     none = np.zeros(0, np.int64)
