@@ -16,6 +16,7 @@ from fastsmc.lazy import lazily
 if TYPE_CHECKING:
     from fastsmc.migrate.compat.check import check
     from fastsmc.migrate.compat.matrix import matrix
+    from fastsmc.migrate.compat.outlooks import outlooks
     from fastsmc.migrate.counts import ioctls
     from fastsmc.migrate.growth.by_vmm import add_registers
     from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
@@ -42,6 +43,7 @@ _HOME = {
     "inspect": "migrate.read.detect",
     "ioctls": "migrate.counts",
     "matrix": "migrate.compat.matrix",
+    "outlooks": "migrate.compat.outlooks",
     "payload_bytes": "migrate.payload",
     "read_downtime_log": "migrate.switchover.trace_log",
     "read_query_migrate": "migrate.switchover.query_migrate",
@@ -63,6 +65,7 @@ __all__ = [
     "inspect",
     "ioctls",
     "matrix",
+    "outlooks",
     "payload_bytes",
     "read_downtime_log",
     "read_query_migrate",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastsmc.plan.limits import Limits
     from fastsmc.plan.migrations import migration_table
     from fastsmc.plan.result import Plan
+    from fastsmc.plan.rolling.question import upgrade
     from fastsmc.plan.shapes import largest_shape
 
 _HOME = {
@@ -38,6 +39,7 @@ _HOME = {
     "problems": "plan.inventory.asked",
     "register_table": "plan.added",
     "registers_to_reach": "migrate.growth.global_map",
+    "upgrade": "plan.rolling.question",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "problems",
     "register_table",
     "registers_to_reach",
+    "upgrade",
 ]
 
 __getattr__, __dir__ = lazily(__name__, _HOME)

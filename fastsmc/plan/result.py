@@ -156,6 +156,7 @@ class Plan:
         assumptions: what the answer rests on, weakest first, each once.
         provenance: the versions and the machine that found it, and when; no host name and no path. Its seed and inputs
             are those of `inputs`.
+        tables: further tables by name, such as what blocks an upgrade.
     """
 
     question: str
@@ -169,6 +170,7 @@ class Plan:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=lambda: provenance(seed=0, inputs={}), repr=False)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         inputs = plain(self.inputs)
@@ -215,6 +217,7 @@ class Plan:
             "kinds": self.table.kinds,
             "rows": list(self.table.rows()),
             "cube": None if self.cube is None else self.cube.as_dict(),
+            "tables": {name: list(table.rows()) for name, table in self.tables.items()},
             "provenance": {name: value for name, value in asdict(self.provenance).items() if name != "inputs"},
         }
 

@@ -7,7 +7,10 @@ Schema 1 of a plan:
      "answer": TEXT, "met": true | false | null, "bottleneck": TEXT, "weakest": {...} | null,
      "excuses": [{"why": TEXT, "rows": 3, "example": {...}}], "assumptions": [TEXT],
      "cube": {"coords": {NAME: [...]}, "values": {NAME: {"kind": KIND, "meaning": TEXT, "values": [[...]]}}} | null,
+     "tables": {NAME: TABLE},
      "table": {"meaning": TEXT, "columns": {NAME: {"kind": KIND, "meaning": TEXT, "values": [...]}}}}
+
+A plan without further tables has no member "tables".
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from fastsmc.files.limits import PLAN
 from fastsmc.files.packed import Refused
 from fastsmc.plan.result import Cube, Excuse, Plan, Values, Weakest
 from fastsmc.results.files import item, provenance_of, table_of, write_each
-from fastsmc.results.tables import KINDS
+from fastsmc.results.tables import KINDS, Table
 
 SCHEMA = 1
 _KEYS = (
@@ -43,6 +46,7 @@ _KEYS = (
     "excuses",
     "assumptions",
     "cube",
+    "tables",
     "table",
 )
 
@@ -57,6 +61,8 @@ def to_json(plan: Plan) -> str:
         **{key: told[key] for key in ("answer", "met", "bottleneck", "weakest", "excuses", "assumptions", "cube")},
     }
     lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in members.items()]
+    more = [f"{json.dumps(name)}: {table.to_json()}" for name, table in plan.tables.items()]
+    lines += [f'"tables": {{{", ".join(more)}}}'] if more else []
     return "{" + ",\n".join([*lines, f'"table": {plan.table.to_json()}']) + "}\n"
 
 
@@ -139,7 +145,17 @@ def plan_of(content: dict[str, Any]) -> Plan:
         inputs=made.inputs,
         assumptions=tuple(assumptions),
         provenance=made,
+        tables=_tables(content),
     )
+
+
+def _tables(content: dict[str, Any]) -> dict[str, Table]:
+    """Further tables; none where the file has no such member."""
+    given = item(content, "tables", dict, "the plan") if "tables" in content else {}
+    if strange := [name for name in given if not re.fullmatch("[a-z][a-z0-9_]{0,39}", name)]:
+        msg = f"tables: {shown(strange[0])} is no name of a table, such as blocking"
+        raise InputError(msg)
+    return {name: table_of(name, table) for name, table in given.items()}
 
 
 def _only(given: dict[str, Any], keys: tuple[str, ...], where: str) -> None:

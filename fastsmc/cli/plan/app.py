@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastsmc.cli.plan import evacuate, problems
+from fastsmc.cli.plan import evacuate, problems, upgrade
 from fastsmc.cli.plan.baseline import baseline
 from fastsmc.cli.plan.filter_cost import filter_cost
 from fastsmc.cli.plan.largest_shape import largest_shape
@@ -25,6 +25,7 @@ def plan() -> None:
 
 
 app.command(epilog=problems.EPILOG)(problems.problems)
+app.command(epilog=upgrade.EPILOG)(upgrade.upgrade)
 app.command(epilog=evacuate.EPILOG)(evacuate.evacuate)
 app.command(epilog="Example: fastsmc plan baseline --hosts hosts.csv --vms vms.csv --pool rack-7")(baseline)
 app.command("filter-cost", epilog="Example: fastsmc plan filter-cost --ranges 0,1,10,100 --profile neoverse-n1")(

@@ -142,7 +142,7 @@ def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
         to_know=to_know(source, dest, unjudged) if not failing else (),
         open_question=_open_question(source, dest),
         stopped_by="" if tcg else stopped.where,
-        reason=tcg or _other_width(source, dest),
+        reason=tcg or other_width(source, dest),
         error=() if tcg else stopped.error,
         cautions=() if tcg else cautions(source, dest, vmm, found),
         remedies=() if tcg and tcg != TCG else remedies(source, dest, by, failing),
@@ -169,7 +169,7 @@ def _open_question(source: Side, dest: Side) -> str:
     return f"{source.name} does not tell its kernel, so whether it holds all registers is not known (--source-release)"
 
 
-def _other_width(source: Side, dest: Side) -> str:
+def other_width(source: Side, dest: Side) -> str:
     """Why a guest whose EL1 is AArch32 goes to no vCPU with AArch64, nor back; "" where both have the same.
 
     A VMM that carries PSTATE apart writes it to KVM all the same. Source: Linux arch/arm64/kvm/guest.c, set_core_reg.

@@ -52,19 +52,27 @@ def fates(source: Side, dest: Side, apart: Collection[int], *, is_vls_early: boo
     for reg, value in source.values.items():
         if reg not in carried:
             continue
-        errno, why = _fate(reg, source, dest, told, is_vls_early=is_vls_early)
+        errno, why = fate_of(reg, source, dest, told, is_vls_early=is_vls_early)
         if is_same and errno is None:
             errno, why = _SAME_MACHINE
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
             why = firmware_reason(reg, value, dest, host)
         found.append(RegisterFate(reg, value, errno, why))
     unsure = set() if source.release == dest.release else set(source.doubtful)
-    besides = [] if is_same else sorted((source.left_out | source.perhaps_lost.keys() | unsure) - source.values.keys())
-    besides = [reg for reg in besides if reg_class(reg) not in apart]
-    return found + [RegisterFate(reg, None, *_besides(reg, source, dest)) for reg in besides]
+    more = [] if is_same else sorted((source.left_out | source.perhaps_lost.keys() | unsure) - source.values.keys())
+    more = [reg for reg in more if reg_class(reg) not in apart]
+    return found + [RegisterFate(reg, None, *besides(reg, source, dest)) for reg in more]
 
 
-def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vls_early: bool) -> Fate:
+def fate_of(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vls_early: bool) -> Fate:
+    """The fate of one register of the source.
+
+    Of the source it looks at nothing but the register's value, whether it is doubtful there, the release, and whether
+    workaround levels are assumed: `prepared` keeps fates by these.
+
+    Args:
+        told: what the restore rules say of it.
+    """
     value = source.values[reg]
     is_same_kernel = source.release == dest.release
     if reg in dest.doubtful and not (is_same_kernel and reg in source.doubtful):
@@ -84,7 +92,7 @@ def _fate(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_vl
     return _without_values(reg, value, dest)
 
 
-def _besides(reg: int, source: Side, dest: Side) -> Fate:
+def besides(reg: int, source: Side, dest: Side) -> Fate:
     """The fate of a register that is not in the payload and might be."""
     is_taken = reg in dest.values and reg_class(reg) not in FIRMWARE_CLASSES and takes_any_value(reg)
     if is_taken and reg not in dest.doubtful:
@@ -102,13 +110,13 @@ def _predicted(source: Side, dest: Side, carried: Collection[int], host: Host) -
         for reg, value in source.values.items()
         if value is not None
         and reg in carried
-        and (_has_rule(reg, host) if reg_class(reg) in FIRMWARE_CLASSES else reg in fresh)
+        and (has_rule(reg, host) if reg_class(reg) in FIRMWARE_CLASSES else reg in fresh)
     }
     told = predict(RegisterDump(source.features, known), host, RegisterDump(dest.features, fresh))
     return {p.reg: (p.errno, p.why) for p in told}
 
 
-def _has_rule(reg: int, host: Host) -> bool:
+def has_rule(reg: int, host: Host) -> bool:
     """Whether a firmware register is one that this release is known to have: a file may list newer ones."""
     return reg in FW_BY_ID and FW_BY_ID[reg].name in host.release.fw_registers
 

@@ -52,7 +52,7 @@ def stop(source: Side, dest: Side, by: VmmVersion, failing: Sequence[RegisterFat
     Args:
         failing: registers that are missing or refused, in the payload's order.
     """
-    lacking = Stop() if source.is_emulated or dest.is_emulated else _cannot_have(source, dest, by)
+    lacking = Stop() if source.is_emulated or dest.is_emulated else cannot_have(source, dest, by)
     if lacking.where:
         return lacking
     if by.vmm is Vmm.QEMU:
@@ -80,7 +80,7 @@ def features_of(side: Side) -> tuple[str, ...]:
     return side.features, shown
 
 
-def _cannot_have(source: Side, dest: Side, by: VmmVersion) -> Stop:
+def cannot_have(source: Side, dest: Side, by: VmmVersion) -> Stop:
     """Which vCPUs a VMM's version does not have, or cannot save, whatever the registers."""
     features = (*features_of(source), *features_of(dest))
     if by.vmm is Vmm.FIRECRACKER and any(feature_bits(each) & FEATURE_PMU for each in features):

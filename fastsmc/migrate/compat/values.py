@@ -6,7 +6,6 @@ changes beside others too. On every host that reproduces the recorded vCPU with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -135,6 +134,7 @@ def _recorded_folder(rules: Release) -> Path | None:
     return _folders().get(series if rules.stable is None else f"{series}.{rules.stable}")
 
 
+@cache
 def _recorded_release(folder: Path) -> Release:
     """The release of a packaged host, from its folder's name."""
     return release(folder.name.split("-")[1])
@@ -148,25 +148,31 @@ def _between(rules: Release, features: str) -> Known:
     registers are left out: the release's rules tell them, and workaround levels are the machine's.
     """
     wanted, before = _age(rules), None
-    after: list[tuple[Path, Mapping[int, int | None]]] = []
+    after: list[Path] = []
     for folder in sorted(set(_folders().values()), key=lambda one: _age(_recorded_release(one))):
-        found = payload(folder, features) or _composed(folder, features)
-        if not found:
+        if not (payload(folder, features) or _composed(folder, features)):
             continue
         if _age(_recorded_release(folder)) < wanted:
-            before = folder, found
+            before = folder
         elif not after or not rules.is_mainline:
-            after.append((folder, found))
+            after.append(folder)
     if before is None or not after:
         return Known({}, "its values are not known")
-    alike: Values = {
+    others = after[0].name if len(after) == 1 else "all later ones"
+    alike = dict(_alike(before, tuple(after), features))
+    return Known(alike, f"its values are known where {before.name} and {others} have the same")
+
+
+@cache
+def _alike(before: Path, after: tuple[Path, ...], features: str) -> Values:
+    """The values that recorded hosts agree on."""
+    first, *others = (payload(folder, features) or _composed(folder, features) for folder in (before, *after))
+    return {
         reg: value
-        for reg, value in before[1].items()
+        for reg, value in first.items()
         if value is not None and reg_class(reg) not in FIRMWARE_CLASSES
-        if all(later.get(reg) == value for _, later in after)
+        if all(later.get(reg) == value for later in others)
     }
-    others = after[0][0].name if len(after) == 1 else "all later ones"
-    return Known(alike, f"its values are known where {before[0].name} and {others} have the same")
 
 
 def _age(rules: Release) -> tuple[int, int, float]:

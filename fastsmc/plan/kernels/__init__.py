@@ -1,1 +1,1 @@
-"""Loops of plans: migrations that share links, simulated an event at a time, and where evacuated VMs go."""
+"""Loops of plans: migrations that share links, an event at a time; where evacuated VMs go; hosts upgraded in waves."""

@@ -1,0 +1,1 @@
+"""Rolling upgrades: where VMs may go, in which order hosts are upgraded, and which VMs stand in the way."""

@@ -1,0 +1,31 @@
+"""Plans of rolling upgrades gone through move by move, and compared with all other plans of small pools."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastsmc.plan import upgrade
+from tests.support.upgrades import drawn, is_beaten, replayed
+
+KERNELS = ("6.12.107", "6.16.12", "6.18", "5.10.252")
+ONE = ("6.12.107",)
+
+
+def compared(seed: int, kernels: tuple[str, ...], vms_per_host: float = 1.5) -> bool | None:
+    """Checks the plan of a pool at random; whether any plan is better."""
+    inv, at_once = drawn(seed, kernels=kernels, vms_per_host=vms_per_host), seed % 3 + 1
+    plan = upgrade(inv, to="6.18", hosts_at_once=at_once)
+    cost = replayed(inv, plan, "6.18", at_once=at_once)
+    return is_beaten(inv, "6.18", at_once=at_once, cost=cost, most=20_000)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_no_plan_of_a_small_pool_is_better(seed: int) -> None:
+    assert not compared(seed, ONE if seed % 2 else KERNELS)
+
+
+@pytest.mark.soak("600 pools of up to 7 hosts; make test searches 24")
+def test_no_plan_of_many_small_pools_is_better() -> None:
+    told = [compared(seed, ONE if seed % 2 else KERNELS, 1 + seed % 4 / 2) for seed in range(100, 700)]
+    assert not any(told)
+    assert told.count(False) > 500
