@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
     from fastsmc.scopes.compare import scope
+    from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.traces.text import trace
     from fastsmc.usage import services
     from fastsmc.verification import verify
@@ -58,6 +59,7 @@ _HOME = {
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
+    "open_sweep": "sweeping.run",
     "register": "facts.registers",
     "register_set": "migrate.carried",
     "register_sets": "facts.register_sets",
@@ -68,6 +70,7 @@ _HOME = {
     "scope": "scopes.compare",
     "services": "usage",
     "simulate": "latency",
+    "sweep": "sweeping.run",
     "switch": "dispatcher.power",
     "trace": "traces.text",
     "verdicts": "dispatcher.batch",
@@ -91,6 +94,7 @@ __all__ = [
     "load_profile",
     "migrate",
     "mix",
+    "open_sweep",
     "plan",
     "register",
     "register_set",
@@ -102,6 +106,7 @@ __all__ = [
     "scope",
     "services",
     "simulate",
+    "sweep",
     "switch",
     "trace",
     "verdicts",

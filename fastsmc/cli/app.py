@@ -16,6 +16,7 @@ import typer
 
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import services as cli_services
+from fastsmc.cli import sweep as cli_sweep
 from fastsmc.cli import terminal
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
@@ -117,4 +118,5 @@ app.command(epilog=cli_explain.EPILOG)(cli_explain.explain)
 
 app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")(scope)
 app.command(epilog="Example: fastsmc simulate examples/trng_to_vmm.toml")(simulate)
+app.command(epilog=cli_sweep.EPILOG)(cli_sweep.sweep)
 app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")(report)

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,12 +29,26 @@ def source_digest(package: Path) -> str:
     be served stale from a shared folder; a folder per digest cannot be.
     """
     digest = hashlib.blake2b(digest_size=12)
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
+    _add_files(digest, package, "*.py")
     cpu = f"{numba.config.CPU_NAME} {numba.config.CPU_FEATURES} {numba.config.ENABLE_AVX}"
     digest.update(f"{numba.__version__} {platform.python_version()} {cpu}".encode())
     return digest.hexdigest()
+
+
+@cache
+def sources_digest() -> str:
+    """Names what results depend on, whatever the machine: the sources of this package and its packaged data."""
+    digest = hashlib.blake2b(digest_size=12)
+    package = Path(__file__).parents[1]
+    for kind in ("*.py", "*.toml", "*.json", "*.txt"):
+        _add_files(digest, package, kind)
+    return digest.hexdigest()
+
+
+def _add_files(digest: hashlib.blake2b, package: Path, kind: str) -> None:
+    for path in sorted(package.rglob(kind)):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
 
 
 _WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")

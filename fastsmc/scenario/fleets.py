@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_BY_NAME
+from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.model import VmGroup
 from fastsmc.scenario.toml_lines import Path
 from fastsmc.vm import Fleet
 
+SETUPS = 64
+"""Setups of which is remembered what KVM makes of them; a filter of 4,096 ranges takes 0.5 MB."""
 
-def fleet_of(group: VmGroup, *, n_vcpu: int = 1) -> Fleet:
+
+class Setup(NamedTuple):
+    """All of a VM group that decides what KVM refuses and what becomes of a call, as a key to remember that by."""
+
+    release: str
+    features: int
+    psci: int
+    bitmaps: tuple[tuple[str, int], ...]
+    filter: tuple[FilterRange, ...]
+
+    @classmethod
+    def of(cls, group: VmGroup) -> Setup:
+        """The setup of a group."""
+        return cls(group.release, group.features, group.psci, group.bitmaps, group.filter)
+
+
+def fleet_of(group: VmGroup | Setup, *, n_vcpu: int = 1) -> Fleet:
     """One VM of the group, with its registers and filter, ready to run.
 
     Args:
@@ -25,7 +47,13 @@ def fleet_of(group: VmGroup, *, n_vcpu: int = 1) -> Fleet:
     return fleet
 
 
-def configured(group: VmGroup, *, n_vcpu: int = 1) -> tuple[Fleet | None, list[tuple[Path, FastsmcError]]]:
+@lru_cache(SETUPS)
+def refused_of(setup: Setup) -> tuple[tuple[Path, str], ...]:
+    """What KVM refuses of a setup: (key under the group, message). Groups that differ in numbers only share a setup."""
+    return tuple((path, str(error)) for path, error in configured(setup)[1])
+
+
+def configured(group: VmGroup | Setup, *, n_vcpu: int = 1) -> tuple[Fleet | None, list[tuple[Path, FastsmcError]]]:
     """One VM of the group as far as it can be set up, and what was refused: (key under the group, error)."""
     refusals: list[tuple[Path, FastsmcError]] = []
     try:
@@ -51,7 +79,7 @@ def configured(group: VmGroup, *, n_vcpu: int = 1) -> tuple[Fleet | None, list[t
     return fleet, refusals
 
 
-def _refused(fleet: Fleet, group: VmGroup) -> list[tuple[Path, FastsmcError]]:
+def _refused(fleet: Fleet, group: VmGroup | Setup) -> list[tuple[Path, FastsmcError]]:
     """Inserts the ranges one by one, so that each that is refused is named."""
     refusals: list[tuple[Path, FastsmcError]] = []
     for index, one in enumerate(group.filter):

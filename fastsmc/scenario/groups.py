@@ -12,7 +12,7 @@ from fastsmc.facts.releases import release
 from fastsmc.facts.smccc import FilterAction
 from fastsmc.facts.versions import NEWEST
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.scenario.fleets import configured
+from fastsmc.scenario.fleets import Setup, refused_of
 from fastsmc.scenario.laws import law
 from fastsmc.scenario.model import Law, Lock, VmGroup, Workload
 from fastsmc.scenario.names import feature_word, function_id, psci_word
@@ -79,9 +79,9 @@ def _group(value: object, path: Path, plans: Mapping[str, Draft], profile: Profi
         service_is_from_profile="service" not in row,
     )
     if len(problems.found) == n_problem:
-        for key, error in configured(group)[1]:
+        for key, error in refused_of(Setup.of(group)):
             # It is VM 0 of a fleet made for this check, which no reader has heard of.
-            problems.add((*path, *key), re.sub(r" o[fn] VM 0\b", "", str(error)))
+            problems.add((*path, *key), re.sub(r" o[fn] VM 0\b", "", error))
     return group
 
 

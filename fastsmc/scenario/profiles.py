@@ -154,12 +154,18 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     """
     text = os.fspath(name_or_path)
     if text in profiles():
-        return _read(_FOLDER / f"{text}.toml", text, text)
+        return _packaged(text)
     path = Path(text)
     if path.suffix != ".toml" and not os.path.isfile(path):  # noqa: PTH113 - a name too long is no file
         message = f"no profile is called {text!r}: {meant(text, list(profiles()))} (or give a path that ends in .toml)"
         raise InputError(message)
     return _read(path, path.stem, text)
+
+
+@cache
+def _packaged(name: str) -> Profile:
+    """A packaged profile, read once: reading takes longer than many a simulation."""
+    return _read(_FOLDER / f"{name}.toml", name, name)
 
 
 def _read(path: Path, name: str, where: str) -> Profile:

@@ -101,11 +101,19 @@ class Scenario:
         return _read(table, Problems(os.fspath(path), text), file.parent, name=file.stem, text=text, path=path)
 
     @classmethod
-    def of(cls, table: Mapping[str, Any], *, name: str = "scenario", folder: str | os.PathLike[str] = ".") -> Scenario:
+    def of(
+        cls,
+        table: Mapping[str, Any],
+        *,
+        name: str = "scenario",
+        folder: str | os.PathLike[str] = ".",
+        text: str | None = None,
+    ) -> Scenario:
         """The scenario of a mapping, as TOML would give it.
 
         Args:
             folder: what relative paths of profiles and traces start from.
+            text: its `source_text`, where that is known; None: the table as JSON.
 
         Raises:
             InputError: every problem there is, a line each.
@@ -117,7 +125,7 @@ class Scenario:
         'VENDOR_HYP_PTP'
         """
         try:
-            text = json.dumps(table, indent=1, default=str)
+            text = json.dumps(table, indent=1, default=str) if text is None else text
         except (ValueError, RecursionError) as error:
             msg = f"{name}: no table as TOML would give it: {error}"
             raise InputError(msg) from None

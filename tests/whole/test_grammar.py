@@ -55,6 +55,10 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             replicas=20,
         ),
     ),
+    ("sweep",): (
+        (SCENARIO, "--over", "vms[0].count=1,2", "--over", "calls=5", "--workers", 1),
+        lambda: smc.sweep(SCENARIO, over={"vms[0].count": [1, 2], "calls": [5]}, run_on=1),
+    ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
@@ -193,7 +197,7 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 32
+    assert len(smc.__all__) <= 34
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 

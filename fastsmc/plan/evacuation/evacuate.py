@@ -66,12 +66,7 @@ def evacuate(
         InputError: no such host, a number out of range, also one of the inventory, no such limits or discipline.
 
     >>> inventory = Inventory.of(
-    ...     hosts={
-    ...         "name": ["h1", "h2"],
-    ...         "kernel": ["6.12.107"] * 2,
-    ...         "vmm": ["qemu:10.1"] * 2,
-    ...         "nic_gbit_per_s": [10.0, 10.0],
-    ...     },
+    ...     hosts={"name": ["h1", "h2"], "kernel": ["6.12.107"] * 2, "nic_gbit_per_s": [10, 10]},
     ...     vms={"name": ["a"], "host": ["h1"], "vcpus": [4], "memory_gib": [8.0], "dirty_mib_per_s": [50.0]},
     ... )
     >>> plan = evacuate(inventory, hosts=["h1"], within_s=60, replicas=10)
@@ -80,13 +75,7 @@ def evacuate(
     """
     limits = Limits.preset(limits) if isinstance(limits, str) else limits
     word_of("discipline", discipline, DISCIPLINES)
-    asked = Asked(
-        require_number(within_s, "within_s", above=0),
-        require_number(downtime_ms, "downtime_ms", least=1),
-        whole("replicas", replicas, first=1, last=_MOST_REPLICAS),
-        whole("seed", seed, first=0, last=(1 << 63) - 1),
-        require_number(miss_share, "miss_share", least=0),
-    )
+    asked = _asked(within_s, downtime_ms, replicas, seed, miss_share)
     require_possible(inventory)
     drained, is_each = _drained(inventory, hosts)
     found = _prepared(inventory, drained, is_each, asked, link)
@@ -94,16 +83,22 @@ def evacuate(
     verdict = judged(found.drains, found.guessed, allowed, asked, found.placed)
     inputs = {
         "hosts": EACH if is_each else inventory.hosts["name"][drained].tolist(),
-        "within_s": asked.within_s,
-        "downtime_ms": asked.downtime_ms,
+        **asked._asdict(),
         "limits": limits.as_dict(),
         "discipline": discipline,
-        "replicas": asked.replicas,
-        "seed": asked.seed,
         "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
-        "miss_share": asked.miss_share,
     }
     return told(inventory, drained, found, verdict, asked, limits, inputs)
+
+
+def _asked(within_s: float, downtime_ms: float, replicas: int, seed: int, miss_share: float) -> Asked:
+    return Asked(
+        require_number(within_s, "within_s", above=0),
+        require_number(downtime_ms, "downtime_ms", least=1),
+        whole("replicas", replicas, first=1, last=_MOST_REPLICAS),
+        whole("seed", seed, first=0, last=(1 << 63) - 1),
+        require_number(miss_share, "miss_share", least=0),
+    )
 
 
 class Prepared(NamedTuple):

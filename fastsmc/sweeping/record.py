@@ -1,0 +1,86 @@
+"""What came of a cell, as bytes: numbers in JSON, histograms as arrays. None of it is code, and nothing is unpickled.
+
+{"values": [1.5, ...], "histograms": [[GROUP, TIME, BUCKETS IN USE, TOTAL NS, LARGEST NS], ...]}\\n
+and of each histogram the buckets in use as little-endian uint16, then what they count as little-endian int64
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from fastsmc.errors import InputError, ResultFileError
+from fastsmc.results.histogram import Histogram
+from fastsmc.results.log_linear import N_BUCKET
+
+_BUCKET, _COUNT = np.dtype("<u2"), np.dtype("<i8")
+
+
+class Outcome(NamedTuple):
+    """What came of one cell.
+
+    Attributes:
+        content: of a cell that is done, what `packed` gives; of one that failed, the message as UTF-8.
+    """
+
+    cell: int
+    is_done: bool
+    content: bytes
+
+
+class Record(NamedTuple):
+    """A cell that is done: its measures, and histograms by (group, time)."""
+
+    values: list[float]
+    histograms: dict[tuple[str, str], Histogram]
+
+
+def packed(values: list[float], histograms: Mapping[tuple[str, str], Histogram]) -> bytes:
+    """A record as bytes, the same for the same record."""
+    rows, parts = [], []
+    for (group, time), histogram in histograms.items():
+        used = np.flatnonzero(histogram.counts)
+        rows.append([group, time, int(used.size), histogram.total_ns, histogram.max_ns])
+        parts += [used.astype(_BUCKET).tobytes(), histogram.counts[used].astype(_COUNT).tobytes()]
+    told = {"values": values, "histograms": rows}
+    return b"".join([json.dumps(told, allow_nan=False).encode(), b"\n", *parts])
+
+
+def unpacked(content: bytes, n_value: int) -> Record:
+    """Undoes `packed`.
+
+    Raises:
+        ResultFileError: not what it gives.
+    """
+    try:
+        return _unpacked(content, n_value)
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, InputError) as error:
+        msg = f"damaged: the record of a cell is none ({error}): remove the journal and sweep again"
+        raise ResultFileError(msg) from error
+
+
+def _unpacked(content: bytes, n_value: int) -> Record:
+    head, _, rest = content.partition(b"\n")
+    told = json.loads(head)
+    values = [float(value) for value in told["values"]]
+    if len(values) != n_value or not all(map(math.isfinite, values)):
+        msg = f"{len(values)} numbers where {n_value} finite ones belong"
+        raise ValueError(msg)
+    histograms, at = {}, 0
+    for group, time, n_used, total_ns, max_ns in told["histograms"]:
+        if not 0 <= n_used <= N_BUCKET:
+            msg = f"a histogram of {n_used} buckets"
+            raise ValueError(msg)
+        used = np.frombuffer(rest, _BUCKET, n_used, at)
+        counts = np.zeros(N_BUCKET, np.int64)
+        counts[used] = np.frombuffer(rest, _COUNT, n_used, at + used.nbytes)
+        at += n_used * (_BUCKET.itemsize + _COUNT.itemsize)
+        histograms[str(group), str(time)] = Histogram(counts, float(total_ns), float(max_ns))
+    if at != len(rest):
+        msg = f"{len(rest) - at} bytes too many"
+        raise ValueError(msg)
+    return Record(values, histograms)

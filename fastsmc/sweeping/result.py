@@ -1,0 +1,264 @@
+"""A sweep as its user has it: what is done, failed and left, labelled arrays, merged quantiles, a table, files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from fastsmc.checks import shown
+from fastsmc.errors import InputError
+from fastsmc.progress import Progress, silent
+from fastsmc.results.files import write_each
+from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
+from fastsmc.results.tables import Column, Table
+from fastsmc.sweeping import cube
+from fastsmc.sweeping.design import Design
+from fastsmc.sweeping.journal import Journal
+from fastsmc.sweeping.record import unpacked
+
+_MOST_FAILED_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCell:
+    """A cell that failed; the next sweep with the same journal tries it again.
+
+    Attributes:
+        coordinates: labels by the names of the axes, and "repeat". seed: of its repeat.
+        error: what was wrong.
+    """
+
+    coordinates: dict[str, Any]
+    seed: int
+    error: str
+
+    def __str__(self) -> str:
+        return f"{told(self.coordinates)}: {self.error}"
+
+    def __repr__(self) -> str:
+        return f"<FailedCell {told(self.coordinates)[:80]}: {shown(self.error)}>"
+
+
+class Sweep:
+    """The cells of a sweep, read from its journal. Everything in it is modelled.
+
+    Attributes:
+        computed: cells that this call computed, failed ones included. reused: cells that were done before.
+    """
+
+    def __init__(self, journal: Journal, *, computed: int = 0, reused: int = 0) -> None:
+        self._journal = journal
+        self.computed, self.reused = computed, reused
+
+    @property
+    def design(self) -> Design:
+        """What is swept."""
+        return self._journal.design
+
+    @property
+    def path(self) -> Path | None:
+        """The journal's file; None for one in memory."""
+        return self._journal.path
+
+    @cached_property
+    def _states(self) -> tuple[int, int, int]:
+        n_done, n_failed = (len(self._journal.cells(done=is_done)) for is_done in (True, False))
+        return n_done, n_failed, int(self.design.grid.cells.size) - n_done - n_failed
+
+    @property
+    def done(self) -> int:
+        """Cells that are done."""
+        return self._states[0]
+
+    @property
+    def left(self) -> int:
+        """Cells that are neither done nor failed, of a sweep that was stopped."""
+        return self._states[2]
+
+    @cached_property
+    def failed(self) -> tuple[FailedCell, ...]:
+        """The cells that failed, with what was wrong."""
+        grid = self.design.grid
+        rows = self._journal.contents(done=False)
+        return tuple(
+            FailedCell(found := grid.coordinates(cell), grid.seed_of(found["repeat"]), content.decode(errors="replace"))
+            for cell, content in rows
+        )
+
+    @cached_property
+    def dataset(self) -> Any:
+        """An xarray.Dataset over the axes and `repeat`: a float64 variable per measure, NaN where a cell is not done.
+
+        Its variable `state` says which cells are left (0), done (1), failed (2), left out by `where` (3).
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        return cube.dataset(self._journal)
+
+    def quantile(
+        self, share: float, *, over: str | Iterable[str] = "repeat", time: str = "response", group: str = ""
+    ) -> Any:
+        """A quantile in ns, by the dimensions that are left: an xarray.DataArray, NaN where no cell is done.
+
+        Histograms are merged along `over` before the quantile is read; quantiles are never averaged.
+
+        Args:
+            share: such as 0.99. over: names of dimensions. time: response, waiting or service.
+            group: one that a measure names; "" is the fleet.
+
+        Raises:
+            InputError: a share outside 0..1, no such dimension, time or group, or xarray is not installed.
+        """
+        Histogram.of([0.0]).quantile(share)
+        return cube.quantiles(self._journal, share, time, group, [over] if isinstance(over, str) else over)
+
+    def histogram(self, *, time: str = "response", group: str = "", where: dict[str, Any] | None = None) -> Histogram:
+        """The histogram of times of all cells that are done, or of those with the given labels, merged.
+
+        Args:
+            where: labels by dimension, such as {"vms[0].vcpus": 64}.
+
+        Raises:
+            InputError: no such dimension, label, time or group.
+        """
+        of_all = cube.dims_of(self.design)
+        found = [histogram for _, histogram in cube.merged(self._journal, time, group, of_all, where or {})]
+        return Histogram.merged(found)
+
+    def table(self) -> Table:
+        """A row per cell that is done: labels, repeat, seed, measures.
+
+        Raises:
+            InputError: no cell is done.
+        """
+        design, grid = self.design, self.design.grid
+        labels: list[dict[str, Any]] = []
+        values: list[list[float]] = []
+        for cell, content in self._journal.contents(done=True):
+            labels.append(grid.coordinates(cell))
+            values.append(unpacked(content, len(design.measures)).values)
+        if not labels:
+            msg = f"{self!r}: no cell is done, so there is no table"
+            raise InputError(msg)
+        columns = {name: Column.of([row[name] for row in labels], "input") for name in labels[0]}
+        columns["seed"] = Column.of([grid.seed_of(row["repeat"]) for row in labels], "input")
+        for i, name in enumerate(design.measures):
+            columns[name] = Column.of([row[i] for row in values], "modelled")
+        return Table("A row per cell that is done.", columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Inputs and cells as plain values, as `fastsmc sweep --json` prints them; the same however the sweep ran."""
+        design, grid = self.design, self.design.grid
+        cells = []
+        for cell, content in self._journal.contents(done=True):
+            record = unpacked(content, len(design.measures))
+            cells.append({"at": grid.coordinates(cell), **dict(zip(design.measures, record.values, strict=True))})
+        return {
+            "scenario": design.name,
+            "kind": "modelled",
+            "seed": grid.seed,
+            "seeds": [grid.seed_of(repeat) for repeat in range(grid.repeats)],
+            "over": {axis.name: list(axis.values) for axis in grid.axes},
+            "where": design.where,
+            "repeats": grid.repeats,
+            "measures": list(design.measures),
+            "relative_error": RELATIVE_ERROR,
+            "cells": int(grid.cells.size),
+            "done": self.done,
+            "left": self.left,
+            "failed": [{"at": one.coordinates, "seed": one.seed, "error": one.error} for one in self.failed],
+            "results": cells,
+        }
+
+    def to_json(self) -> str:
+        """`as_dict` as JSON; the same bytes however the sweep ran."""
+        return json.dumps(self.as_dict(), indent=1, allow_nan=False)
+
+    def to_netcdf(self, path: str | os.PathLike[str]) -> None:
+        """Writes `dataset` as NetCDF-4; the same bytes however the sweep ran.
+
+        Raises:
+            InputError: xarray or h5netcdf is not installed. ResultFileError: the file cannot be written.
+        """
+        write_each({Path(path): cube.as_netcdf(self.dataset)})
+
+    def resume(
+        self, *, run_on: Any = "processes", on_error: Literal["keep", "raise"] = "keep", progress: Progress = silent
+    ) -> Sweep:
+        """Goes on with the sweep by its journal alone, failed cells included, and returns it; this one is closed.
+
+        Args:
+            As for `sweep`.
+
+        Raises:
+            InputError: it is in memory, so all of it was computed. Else as `sweep`.
+        """
+        from fastsmc.sweeping.run import resumed
+
+        if self.path is None:
+            msg = f"{self!r}: it has no journal to go on with: sweep with to=FILE"
+            raise InputError(msg)
+        self.close()
+        return resumed(self.path, run_on=run_on, on_error=on_error, progress=progress)
+
+    def close(self) -> None:
+        """Closes the journal; nothing can be asked of the sweep then."""
+        self._journal.close()
+
+    def __enter__(self) -> Sweep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        n_cell = int(self.design.grid.cells.size)
+        told = f"{n_cell} cells, {self.done} done, {len(self.failed)} failed, {self.left} left"
+        return f"<Sweep of {self.design.name[:60]}: {told} (modelled)>"
+
+    def __str__(self) -> str:
+        """What was swept, and of each measure the least and the most with where it was found."""
+        design, grid = self.design, self.design.grid
+        n_cell = int(grid.cells.size)
+        over = " x ".join(f"{len(axis.values)} of {axis.name}" for axis in grid.axes) or "no axis"
+        lines = [
+            f"{design.name}: {n_cell} cells ({over}, {grid.repeats} repeats, seed {grid.seed}), modelled",
+            f"{self.done} done, {len(self.failed)} failed, {self.left} left"
+            f" ({self.computed} computed now, {self.reused} reused)",
+        ]
+        lines += self._ranges()
+        lines += [f"failed: {shown_cell(one)}" for one in self.failed[:_MOST_FAILED_SHOWN]]
+        if len(self.failed) > _MOST_FAILED_SHOWN:
+            lines.append(f"and {len(self.failed) - _MOST_FAILED_SHOWN} more failed: --list-failed shows all")
+        return "\n".join(lines)
+
+    def _ranges(self) -> list[str]:
+        """A line per measure: the least and the most over all cells, and where."""
+        best: dict[str, list[tuple[float, int]]] = {name: [] for name in self.design.measures}
+        for cell, content in self._journal.contents(done=True):
+            for name, value in zip(best, unpacked(content, len(best)).values, strict=True):
+                best[name] = [min([*best[name][:1], (value, cell)]), max([*best[name][1:], (value, cell)])]
+        if not self.done:
+            return []
+        at = self.design.grid.coordinates
+        width = max(map(len, best))
+        return [
+            f"{name:{width}}  {low[0]:.6g} at {told(at(low[1]))} to {high[0]:.6g} at {told(at(high[1]))}"
+            for name, (low, high) in best.items()
+        ]
+
+
+def told(coordinates: dict[str, Any]) -> str:
+    """Coordinates as text: vms[0].vcpus=64, repeat=0."""
+    return ", ".join(f"{name}={value}" for name, value in coordinates.items())
+
+
+def shown_cell(cell: FailedCell) -> str:
+    """A failed cell on one line."""
+    return " ".join(str(cell).split())
