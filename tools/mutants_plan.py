@@ -49,4 +49,24 @@ MUTANTS_PLAN = [
         ("figure.value / 2,", "figure.value,"),
         ('"simulator_ratio": Column.of(ratios, "measured"', '"simulator_ratio": Column.of(ratios, "modelled"'),
     ),
+    *in_file(
+        "plan/shapes_told.py",
+        ("is_met=False if missed.any() else None if unsure.any() else True", "is_met=False if missed.any() else True"),
+        ("parts[4] + round_trip", "parts[4]"),
+        ("if n == cell.grid.limit:", "if False:"),
+    ),
+    *in_file(
+        "plan/migrations.py",
+        ("True if is_some.all(-1).any() else None if is_some.any() else False", "bool(is_some.any())"),
+    ),
+    *in_file(
+        "plan/moving.py",
+        ("self.memory.converges & (self.left_ms >= 0)", "self.memory.converges"),
+        ("self.memory.total_s + self.registers_ms / 1e3", "self.memory.total_s"),
+    ),
+    *in_file(
+        "plan/grid.py",
+        ("np.isfinite(array) & (array > 0)", "np.isfinite(array)"),
+        ("each.ndim == 2", "True"),
+    ),
 ]
