@@ -235,6 +235,12 @@ def test_each_host_by_itself_is_what_one_host_is() -> None:
     assert asked(inventory, hosts="each", limits=limits, within_s=999, replicas=1).is_met is True
 
 
+def test_the_next_drain_finds_room_that_the_one_before_took() -> None:
+    vms = {"host": ["h0", "h2"], "memory_gib": [8.0, 8.0]}
+    plan = asked(fleet(vms, memory_gib=[64.0, 9.0, 64.0], state=["cordoned", "", "cordoned"]), hosts="each")
+    assert plan.table["leave"].tolist() == [1, 0, 1]
+
+
 def test_several_hosts_at_once_take_no_vms() -> None:
     vms = {"host": ["h0"] * 3 + ["h1"] * 3}
     plan = asked(fleet(vms), hosts=["h0", "h1"])

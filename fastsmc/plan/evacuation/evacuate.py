@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -75,33 +75,30 @@ def evacuate(
     """
     limits = Limits.preset(limits) if isinstance(limits, str) else limits
     word_of("discipline", discipline, DISCIPLINES)
-    asked = Asked(
+    asked = _asked(within_s, downtime_ms, replicas, seed, miss_share)
+    require_possible(inventory)
+    drained, is_each = _drained(inventory, hosts)
+    found = _prepared(inventory, drained, is_each, asked, link)
+    allowed = _rules(limits, asked, is_batch=discipline == "batches")
+    verdict = judged(found.drains, found.guessed, allowed, asked, found.placed)
+    inputs = {
+        "hosts": EACH if is_each else inventory.hosts["name"][drained].tolist(),
+        **asked._asdict(),
+        "limits": limits.as_dict(),
+        "discipline": discipline,
+        "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
+    }
+    return told(inventory, drained, found, verdict, asked, limits, inputs)
+
+
+def _asked(within_s: float, downtime_ms: float, replicas: int, seed: int, miss_share: float) -> Asked:
+    return Asked(
         require_number(within_s, "within_s", above=0),
         require_number(downtime_ms, "downtime_ms", least=1),
         whole("replicas", replicas, first=1, last=_MOST_REPLICAS),
         whole("seed", seed, first=0, last=(1 << 63) - 1),
         require_number(miss_share, "miss_share", least=0),
     )
-    require_possible(inventory)
-    drained, is_each = _drained(inventory, hosts)
-    found = _prepared(inventory, drained, is_each, asked, link)
-    allowed = _rules(limits, asked, is_batch=discipline == "batches")
-    verdict = judged(found.drains, found.guessed, allowed, asked, found.placed)
-    inputs = _inputs(inventory, EACH if is_each else drained, asked, limits, discipline, link)
-    return told(inventory, drained, found, verdict, asked, limits, inputs)
-
-
-def _inputs(
-    inventory: Inventory, hosts: str | I64Array, asked: Asked, limits: Limits, discipline: str, link: Link | None
-) -> dict[str, Any]:
-    """What was asked with, as plain values."""
-    return {
-        "hosts": hosts if isinstance(hosts, str) else inventory.hosts["name"][hosts].tolist(),
-        **asked._asdict(),
-        "limits": limits.as_dict(),
-        "discipline": discipline,
-        "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
-    }
 
 
 class Prepared(NamedTuple):
