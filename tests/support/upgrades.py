@@ -99,7 +99,7 @@ class World:
         row = self.hosts[host]
         on = [self.vms[vm] for vm, place in at.items() if place == host and vm != more] + [self.vms[more]]
         memory = sum(-(-vm["memory_gib"] * MIB // 1) for vm in on)
-        return sum(vm["vcpus"] for vm in on) <= row["cores"] and memory <= row["memory_gib"] * MIB
+        return bool(sum(vm["vcpus"] for vm in on) <= row["cores"] and memory <= row["memory_gib"] * MIB)
 
     def is_apart(self, host: str, at: dict[str, str], more: str) -> bool:
         group = self.vms[more]["apart"]
