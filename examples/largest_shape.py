@@ -12,7 +12,7 @@ print(smc.plan.largest_shape(registers=KERNELS, link=LINKS, downtime_ms=[100, 30
 
 budgets = np.geomspace(10, 1000, 1000)
 plan = smc.plan.largest_shape(registers=KERNELS, link=LINKS, downtime_ms=budgets)
-print(plan)
+print(plan.answer)
 axes = Figure().subplots()
 for kernel, (low, mid, high) in zip(KERNELS, np.moveaxis(plan.cube.values["n_vcpu"].values[:, 1], 2, 1), strict=True):
     axes.plot(budgets, mid, label=kernel)

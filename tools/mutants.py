@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tools.mutant import in_file
 from tools.mutants_evacuation import MUTANTS_EVACUATION
+from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_results import MUTANTS_RESULTS
+from tools.mutants_sweeping import MUTANTS_SWEEPING
 
 MUTANTS = [
     *in_file(
@@ -346,8 +348,10 @@ MUTANTS = [
     ),
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
+    *MUTANTS_INVENTORY,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
     *MUTANTS_PLAN,
     *MUTANTS_RESULTS,
+    *MUTANTS_SWEEPING,
 ]

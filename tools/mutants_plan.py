@@ -19,7 +19,8 @@ MUTANTS_PLAN = [
     ),
     *in_file(
         "plan/compared.py",
-        ("if any((t[name] != t[name][:1]).any() for t in (first, second))]", "]"),
+        ("for name in chosen if any((t[name] != t[name][:1]).any() for t in (first, second))]", "for name in chosen]"),
+        ("all(len(np.unique(t[name])) == t.n_row for t in (first, second))", "True"),
         ("is_same |= np.isnan(ones) & np.isnan(others)", "pass"),
         ("return other / one if", "return one / other if"),
     ),
@@ -48,5 +49,25 @@ MUTANTS_PLAN = [
         ("[ns - bare for ns in modelled]", "[ns for ns in modelled]"),
         ("figure.value / 2,", "figure.value,"),
         ('"simulator_ratio": Column.of(ratios, "measured"', '"simulator_ratio": Column.of(ratios, "modelled"'),
+    ),
+    *in_file(
+        "plan/shapes_told.py",
+        ("is_met=False if missed.any() else None if unsure.any() else True", "is_met=False if missed.any() else True"),
+        ("parts[4] + round_trip", "parts[4]"),
+        ("if n == cell.grid.limit:", "if False:"),
+    ),
+    *in_file(
+        "plan/migrations.py",
+        ("True if is_some.all(-1).any() else None if is_some.any() else False", "bool(is_some.any())"),
+    ),
+    *in_file(
+        "plan/moving.py",
+        ("self.memory.converges & (self.left_ms >= 0)", "self.memory.converges"),
+        ("self.memory.total_s + self.registers_ms / 1e3", "self.memory.total_s"),
+    ),
+    *in_file(
+        "plan/grid.py",
+        ("np.isfinite(array) & (array > 0)", "np.isfinite(array)"),
+        ("each.ndim == 2", "True"),
     ),
 ]

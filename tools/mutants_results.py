@@ -23,7 +23,6 @@ MUTANTS_RESULTS = [
         ("_width.reset(token)", "pass"),
         ("if sum(least) - _GAP <= limit:", "if sum(least) <= limit + 40:"),
         ("if taken + least[at] - _GAP > limit and", "if taken > limit and"),
-        ("(head.is_number and not is_head) else _folded", "False else _folded"),
         ("space + text if head.is_number else text + space", "text + space"),
         ("k = at - (height - len(part)) * is_head", "k = at"),
         ("cell_len(text) == len(text) else columns // 2", "cell_len(text) == len(text) else columns"),

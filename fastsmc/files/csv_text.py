@@ -23,6 +23,8 @@ _BLOCK = 1 << 22
 """Bytes that are looked at together: arrays of positions are a few times as large."""
 _MOST_RECORD = 1 << 16
 """Bytes of one row: a row of 12 fields has some 100."""
+_FIRST = 2 * _MOST_RECORD
+"""Bytes that are looked at first, for the header."""
 MOST_FIELD = 256
 """Bytes of one field, of which every other field of its column takes the room: names of hosts have at most 253."""
 _COMMA, _END, _QUOTE = ord(","), ord("\n"), ord('"')
@@ -58,7 +60,7 @@ def blocks(source: Source) -> Iterator[Block]:
             rest, line = rest[n_empty:], line + n_empty
         if is_last:
             rest += b"\n" if rest and not rest.endswith(b"\n") else b""
-        elif len(rest) < (_BLOCK if n_column else 2 * _MOST_RECORD):
+        elif len(rest) < (_BLOCK if n_column else _FIRST):
             continue
         at, used = _separators(rest, line, is_last=is_last)
         text, rest = rest[:used], rest[used:]

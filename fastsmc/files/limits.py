@@ -2,7 +2,8 @@
 
 All are sanity bounds of ours, far above what real systems write. What a reader keeps of a file is some times its size,
 so the bounds hold whatever is read below 256 MiB and some 10 s; a reader that knows more about its files has further
-limits beside itself.
+limits beside itself. An inventory is larger: its rows stay, a million in some 700 MiB, and a cluster's objects, one of
+which is held at a time, are read at 10 MB a second.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _bounds(row: dict[str, Any], entries: list[tuple[str, Times]], *, is_whole: 
     n_vm, throughput = row["vms_counted"], row["throughput_hz"]
     responses = [times.response for verdict, times in entries if verdict in _IN_VMM]
     waitings = [times.waiting for _, times in entries]
-    response, waiting = (max(times.max_ns for times in some) / 1e9 for some in (responses, waitings))
+    response, waiting = (max((times.max_ns for times in some), default=0) / 1e9 for some in (responses, waitings))
     per_response, per_waiting = response, waiting
     if n_vm == 1:  # then rates are the sums themselves over the window: Little's law
         per_response, per_waiting = (

@@ -26,7 +26,8 @@ class Change(NamedTuple):
     """A cell of the table that differs.
 
     Attributes:
-        row: what names its row: the values of the columns that were chosen ("input") and differ between rows.
+        row: what names its row: the values of the columns that were chosen ("input") and differ between rows, or of
+            the first text that names each row, or its number.
         first, second: its value in either plan; None where it is not known.
         ratio: second over first; None where one of them is no number, or first is 0.
     """
@@ -140,9 +141,17 @@ def compare(first: Plan, second: Plan) -> Comparison:
 
 
 def _keys(first: Table, second: Table) -> list[str]:
-    """The columns that name a row: chosen by whoever asked, in both tables, and not the same in all rows."""
-    chosen = [name for name, column in first.columns.items() if column.kind == "input" and name in second.columns]
-    return [name for name in chosen if any((t[name] != t[name][:1]).any() for t in (first, second))]
+    """The columns that name a row: chosen by whoever asked, in both tables, and not the same in all rows.
+
+    Where there is none, the first column of text that names each row of both tables by itself; else none, and rows
+    are told by their numbers.
+    """
+    both = [(name, column) for name, column in first.columns.items() if name in second]
+    chosen = [name for name, column in both if column.kind == "input"]
+    if varying := [name for name in chosen if any((t[name] != t[name][:1]).any() for t in (first, second))]:
+        return varying
+    texts = [name for name, _ in both if all(t[name].dtype.kind == "U" for t in (first, second))]
+    return [name for name in texts if all(len(np.unique(t[name])) == t.n_row for t in (first, second))][:1]
 
 
 def _paired(first: Table, second: Table, keys: list[str]) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -173,7 +182,7 @@ def _changes(
 ) -> tuple[Change, ...]:
     found: list[tuple[int, Change]] = []
     for name, column in first.columns.items():
-        if column.kind == "input" or name not in second.columns:
+        if column.kind == "input" or name in keys or name not in second:
             continue
         ones, others = column.values[at_first], second[name][at_second]
         for i in np.flatnonzero(_differ(ones, others)):

@@ -71,14 +71,14 @@ class Grid:
         }
 
 
-def grid_of(registers: Any, link: Any, downtime_ms: Any, ioctl_ns: Any, limit: Any) -> Grid:
+def grid_of(registers: Any, has_sve: bool, link: Any, downtime_ms: Any, ioctl_ns: Any, limit: Any) -> Grid:
     """The grid of arguments as `largest_shape` takes them, checked.
 
     Raises:
         InputError: a number out of range, a release or features that fastsmc does not know, or an empty list.
     """
     is_one = isinstance(registers, RegisterSet | str) or not isinstance(registers, Iterable)
-    some = [carried(one) for one in ([registers] if is_one else registers)]
+    some = [carried(one, has_sve=has_sve) for one in ([registers] if is_one else registers)]
     if not some:
         msg = "registers is empty: give at least one list, release or number"
         raise InputError(msg)

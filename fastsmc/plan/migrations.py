@@ -37,6 +37,7 @@ def migration_table(
     dirty_mib_per_s: float,
     hot_set_mib: float = 0.0,
     hot_set_s: float = 0.0,
+    has_sve: bool = False,
     link: Links = ("1G", "10G", "25G", "100G"),
     downtime_ms: ArrayLike = (50.0, 100.0, 300.0, 1000.0),
     ioctl_ns: IoctlNs = None,
@@ -52,6 +53,7 @@ def migration_table(
         dirty_mib_per_s: memory that the guest writes, beyond the hot set.
         hot_set_mib: memory that the guest writes again and again.
         hot_set_s: how long it takes to write the hot set once; 0: every round finds all of it written.
+        has_sve: of a number of registers: the vCPUs have SVE.
         link: network paths, or their line rates as text.
         downtime_ms: the limits.
         ioctl_ns: of one ioctl, or low, mid and high; without it `costs.IOCTL_NS`.
@@ -71,19 +73,24 @@ def migration_table(
     [{'link': '1 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '-'}, \
 {'link': '10 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '66.1 s'}]
     """
-    moving = Moving(
-        carried(registers),
-        whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="KVM runs up to 512"),
-        require_number(memory_gib, "memory_gib", above=0),
-        require_number(dirty_mib_per_s, "dirty_mib_per_s", least=0),
-        require_number(hot_set_mib, "hot_set_mib", least=0),
-        require_number(hot_set_s, "hot_set_s", least=0),
-        as_links(link),
-        axis("downtime_ms", downtime_ms),
-        np.array(tuple(ioctl_span(ioctl_ns))),
+    return _plan(
+        Moving(
+            carried(registers, has_sve=has_sve),
+            whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU, remark="KVM runs up to 512"),
+            require_number(memory_gib, "memory_gib", above=0),
+            require_number(dirty_mib_per_s, "dirty_mib_per_s", least=0),
+            require_number(hot_set_mib, "hot_set_mib", least=0),
+            require_number(hot_set_s, "hot_set_s", least=0),
+            as_links(link),
+            axis("downtime_ms", downtime_ms),
+            np.array(tuple(ioctl_span(ioctl_ns))),
+        )
     )
+
+
+def _plan(moving: Moving) -> Plan:
     if moving.hot_set_mib * MIB > moving.memory_gib * GIB:
-        msg = f"hot_set_mib is {hot_set_mib:g}: it must be at most the memory, {memory_gib:g} GiB"
+        msg = f"hot_set_mib is {moving.hot_set_mib:g}: it must be at most the memory, {moving.memory_gib:g} GiB"
         raise InputError(msg)
     return _planned(moving)
 
@@ -109,6 +116,7 @@ def _inputs(moving: Moving) -> dict[str, Any]:
     return {
         "registers": moving.registers.subject,
         "registers_per_vcpu": moving.registers.n_reg,
+        "sve": moving.registers.has_sve,
         "vcpus": moving.n_vcpu,
         "memory_gib": moving.memory_gib,
         "dirty_mib_per_s": moving.dirty_mib_per_s,

@@ -23,6 +23,7 @@ from fastsmc.plan.shapes_told import told
 def largest_shape(
     *,
     registers: Registers | Iterable[Registers],
+    has_sve: bool = False,
     link: Links,
     downtime_ms: ArrayLike = costs.QEMU_DOWNTIME_LIMIT_MS.value,
     ioctl_ns: IoctlNs | Sequence[Sequence[float]] = None,
@@ -37,6 +38,7 @@ def largest_shape(
 
     Args:
         registers: what QEMU carries per vCPU: a register set, a release such as "6.18+pmu", or a number; or several.
+        has_sve: of numbers of registers: the vCPUs have SVE.
         link: a network path, or its line rate as text; or several.
         downtime_ms: the budget, or several.
         ioctl_ns: of one ioctl, or low, mid and high; or several of these triples. Without it `costs.IOCTL_NS`.
@@ -55,7 +57,7 @@ def largest_shape(
     [748, 394, 191]
     """
     Vmm.among(vmm, (Vmm.QEMU,))
-    grid = grid_of(registers, link, downtime_ms, ioctl_ns, limit)
+    grid = grid_of(registers, has_sve, link, downtime_ms, ioctl_ns, limit)
     n_vcpu = most_vcpus(grid.vms, grid.budgets, grid.limit)
     return told(grid, n_vcpu, _cube(grid, n_vcpu))
 

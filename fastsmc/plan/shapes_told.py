@@ -92,6 +92,7 @@ def told(grid: Grid, n_vcpu: I64Array, cube: Cube) -> Plan:
         inputs={
             "registers": grid.names,
             "registers_per_vcpu": [one.n_reg for one in grid.registers],
+            "sve": [one.has_sve for one in grid.registers],
             "link": [str(one) for one in grid.links],
             "downtime_ms": grid.downtime_ms.tolist(),
             "ioctl_ns": grid.ioctl_ns.tolist(),
@@ -121,7 +122,7 @@ def _answer(grid: Grid, n_vcpu: I64Array, middle: Cell) -> str:
     none = f"; with all figures high not even one fits in {count(n_none)} cells, with all low in {count(n_missed)}"
     return (
         f"{mids.min():,} to {mids.max():,} vCPUs over {count(n_cell)} cells at the middle figures, "
-        f"{int(np.median(mids)):,} in the median cell{none * bool(n_none)}{above}"
+        f"{middle.n_vcpu[MID]:,} in the middle one{none * bool(n_none)}{above}"
     )
 
 

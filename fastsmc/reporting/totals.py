@@ -56,7 +56,7 @@ def _of_trace(run: Run) -> Iterator[str]:
     told = run.provenance.inputs.get("n_trace_call")
     if type(told) is int and told != total:
         yield f"table trace: its calls add up to {total}, input n_trace_call is {shown(told)}"
-    if len(set(trace["function"].tolist())) < len(trace):
+    if len(set(trace["function"].tolist())) < trace.n_row:
         yield "table trace: two rows have the same function"
     by = f"n_vcpu and the {total} calls of table trace"
     for wrong in (
@@ -65,7 +65,7 @@ def _of_trace(run: Run) -> Iterator[str]:
         *untold(replay, "shape", np.array(_shapes(replay)), "n_vm and n_vcpu_per_vm"),
     ):
         yield f"table replay, {wrong}"
-    if len(set(_shapes(replay))) < len(replay):
+    if len(set(_shapes(replay))) < replay.n_row:
         yield "table replay: two rows have the same shape"
 
 

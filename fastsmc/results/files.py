@@ -35,7 +35,6 @@ from fastsmc.results.tables import Column, Table
 SCHEMA = 1
 _MOST_LETTERS = 1 << 24
 """Of a column's texts, each taken as long as the longest."""
-"""Texts of which a spreadsheet makes a formula; a sign alone is none. Source: OWASP, CSV injection."""
 T = TypeVar("T")
 
 

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from fastsmc.results.headings import UNKNOWN, cell, heading, kinds_line
@@ -183,7 +183,7 @@ def _blocks(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[l
 
 
 def _widths(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[int]:
-    """Columns of each: what it needs where all have room, else the least, and of what is left the texts their part."""
+    """Columns of each: what it needs where all have room, else the least. What is left goes to texts, then headings."""
     whole = [max(need.title, need.cell) for need in needs]
     room = limit - _GAP * (len(heads) - 1)
     if sum(whole) <= room:
@@ -195,7 +195,17 @@ def _widths(heads: Sequence[Head], needs: Sequence[_Need], limit: int) -> list[i
         more = min(whole[at] - widths[at], left // (len(wanting) - n))
         widths[at] += more
         left -= more
-    return widths
+    tall = max(len(head.title.split()) for head in heads)
+    titles = (
+        [_title_width(head.title, at_least, n) for head, at_least in zip(heads, widths, strict=True)]
+        for n in range(1, tall + 1)
+    )
+    return next((wider for wider in titles if sum(wider) <= sum(widths) + left), widths)
+
+
+def _title_width(title: str, at_least: int, n_line: int) -> int:
+    """The fewest columns in which a heading takes so many lines."""
+    return next(n for n in count(at_least) if len(_folded(title, max(n, 1))) <= n_line)
 
 
 def _row(cells: Sequence[str], heads: Sequence[Head], widths: Sequence[int], *, is_head: bool = False) -> list[str]:
@@ -203,8 +213,7 @@ def _row(cells: Sequence[str], heads: Sequence[Head], widths: Sequence[int], *, 
     from rich.cells import cell_len
 
     parts = [
-        [text] if cell_len(text) <= width or (head.is_number and not is_head) else _folded(text, width)
-        for text, head, width in zip(cells, heads, widths, strict=True)
+        [text] if cell_len(text) <= width else _folded(text, width) for text, width in zip(cells, widths, strict=True)
     ]
     height = max(map(len, parts))
     lines = []

@@ -35,6 +35,7 @@ TRACE = RECORDINGS / "guest-traces" / "7.3-7.3.ftrace.txt"
         ["migrate", "check"],
         ["migrate", "downtime"],
         ["migrate", "add-registers"],
+        ["plan", "problems"],
     ],
 )
 def test_help_names_exit_codes_or_ends_with_an_example(command: list[str]) -> None:

@@ -23,7 +23,7 @@ def read(data: bytes, block: int = 1 << 22, piece: int = 1 << 18) -> tuple[list[
     """Rows and lines, as they come out of blocks and pieces of some size."""
     rows: list[list[str]] = []
     lines: list[int] = []
-    with mock.patch.object(csv_text, "_BLOCK", block), mock.patch.object(csv_text, "_PIECE", piece):
+    with mock.patch.multiple(csv_text, _BLOCK=block, _FIRST=min(block, 1 << 17), _PIECE=piece):
         for one in blocks(Source(io.BytesIO(data), KIND)):
             columns = [text_of_strings(column, one.lines).tolist() for column in one.columns]
             rows += [list(row) for row in zip(*columns, strict=True)]
@@ -89,7 +89,9 @@ def test_other_encodings_are_told_from_the_start(encoding: str) -> None:
         (b'a,b\n1,"2"x\n', "line 2: a quote inside a field"),
         (b"a,b\n1,\0\n", "line 2: a zero byte"),
         (b"a,b\n1," + b"x" * 300 + b"\n", "line 2: a field of 300 bytes"),
-        (b"a,b\n1," + b"x" * 200_000, "line 2: a"),
+        (b"a,b\n1," + b"x" * 200_000, "line 2: a row of more than 65536 bytes"),
+        (b'a,b\n1,"x",' + b"x" * 200_000, "line 2: a row of more than 65536 bytes"),
+        (b'a,b\n1,"' + b"x\n" * 200_000, "line 2: a quote that is not closed"),
         (b"a,b\n1,\xff\n", "line 2: b'.xff' is not UTF-8"),
         ("name,b\nä,ab\n".encode("utf-16")[:-1], "not UTF-16 text"),
     ],

@@ -98,6 +98,10 @@ WRONG: dict[str, tuple[Callable[[Any], None], str]] = {
     "no throughput": (put("throughput_hz", 0.0, "groups"), "throughput_hz is 0, of 600 calls"),
     "little throughput": (scaled("throughput_hz", 0.01, "groups"), "utilisation_mean is .* at most"),
     "forwarded but not called": (put("forwarded", 1, "groups"), "forwarded is 1, in table calls .* went to the VMM"),
+    "forwarded by no entry": (
+        lambda t: t["calls"]["columns"]["verdict"].update(values=["HANDLED"] * 2),
+        "forwarded is .*, in table calls 0 went to the VMM",
+    ),
     "VMs that were not counted": (put("vms_counted", 3, "groups"), "of 3 counted VMs of 4, though the run is whole"),
     "no VMs counted": (put("vms_counted", 0, "groups"), "calls is 600, of vms_counted 0"),
     "a lock that there is not": (put("lock", "padlock", "groups"), "lock is none of vm, workers, none"),

@@ -184,6 +184,18 @@ def test_the_kernel_that_lowers_a_pool_is_named_with_what_it_costs() -> None:
     assert ("VMs on kernel 6.18.15 would lose TRNG, VENDOR_HYP, PSCI 1.3", 5) in {e[:2] for e in plan.excuses}
 
 
+def test_of_what_an_inventory_assumes_a_plan_says_what_it_rests_on() -> None:
+    assumed = {"hosts.kernel": "drawn", "vms.dirty_mib_per_s": "10 each"}
+    hosts = {"name": ["h"], "kernel": ["6.18.15"]}
+    inventory = Inventory.of(
+        hosts=hosts, vms={"name": ["a"], "host": ["h"], "vcpus": [1]}, assumed=assumed, notes=("two VMs were left out",)
+    )
+    told = baseline(inventory).assumptions
+    assert told[-2:] == ("hosts.kernel: drawn", "two VMs were left out")
+    assert not any("10 each" in text for text in told)
+    assert "1 VM whose features nobody told have psci02 only" in told
+
+
 def test_hosts_that_are_down_are_left_out_and_vms_of_no_host_are_unknown() -> None:
     down = {"state": ["", "down"]}
     inventory = an_inventory(["6.18.15", "5.10.218"], ["", ""], [(0, "")], **down)

@@ -45,6 +45,13 @@ def test_what_is_not_told_is_unknown_and_nothing_can_be_written() -> None:
         (HOSTS, {**VMS, "vcpus": ["1", "2"]}, "vms: vcpus: row 0 holds '1'"),
         (HOSTS, {**VMS, "vcpus": [1.5, 2]}, "a count is a whole number"),
         (HOSTS, {**VMS, "vcpus": [[1], [2]]}, "2 dimensions"),
+        (HOSTS, {**VMS, "vcpus": [[1], 2]}, r"vcpus: row 0 holds \[1\]"),
+        (HOSTS, {**VMS, "vcpus": [10**30, 2]}, "vms: vcpus holds a number that does not fit 64 bits"),
+        (HOSTS, {**VMS, "vcpus": np.array([1 << 63, 2], np.uint64)}, "64 bits with a sign"),
+        (HOSTS, {**VMS, "vcpus": [1e300, 2]}, "a count is a whole number"),
+        (HOSTS, {**VMS, "vcpus": [True, False]}, "row 0 holds True"),
+        (HOSTS, {**VMS, "vcpus": np.array([True, False])}, "vcpus holds bool"),
+        (HOSTS, {**VMS, "memory_gib": ["1", None]}, "memory_gib: row 0 holds '1'"),
     ],
 )
 def test_columns_that_are_none_are_refused(hosts: object, vms: object, words: str) -> None:

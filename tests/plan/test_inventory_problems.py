@@ -17,6 +17,7 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import feature_bits
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.inventory.words import of_features, of_kernel, of_vmm
+from fastsmc.results.layout import laid_out_for
 
 NAN, INF = float("nan"), float("inf")
 
@@ -71,7 +72,7 @@ def one_by_one(hosts: dict[str, list[Any]], vms: dict[str, list[Any]]) -> set[tu
 
 
 SIZES = st.sampled_from([NAN, NAN, 1.0, 2.0, 4.0, 8.0, 0.0, -1.0, INF])
-COUNTS = st.sampled_from([0, 1, 2, 4, 8, -1, 600])
+COUNTS = st.sampled_from([0, 1, 2, 4, 8, -1, 512, 513])
 NAMES = st.sampled_from(["h1", "h2", "h3", "h4", "h5", ""])
 
 
@@ -250,7 +251,8 @@ def test_kinds_are_counted_and_what_is_not_told_is_said() -> None:
     )
     found = inventory.problems()
     assert [len(group.rows) for group in found.groups] == [n - 1, 1]
-    assert len(str(found).splitlines()) == 5
+    with laid_out_for(240):
+        assert len(str(found).splitlines()) == 6
     assert found.untold["vms.memory_gib"] == n
     assert "hosts.kernel" not in found.untold
     assert found.overcommitted == (1, 1.5)
@@ -263,3 +265,22 @@ def test_an_inventory_of_nothing_has_no_problem() -> None:
     assert str(nothing.problems()).splitlines()[0] == "nothing wrong, 0 unknown in 0 hosts and 0 VMs"
     assert nothing.problems().overcommitted == (0, 0)
     assert np.array_equal(nothing.host_of_vm, [])
+
+
+def test_sizes_that_are_none_make_no_room() -> None:
+    vms = {"name": ["a", "b", "c"], "host": ["h"] * 3, "vcpus": [1, 1, 1], "memory_gib": [8.0, 1.0, -1.0]}
+    found = Inventory.of(hosts={"name": ["h"], "memory_gib": [8.0]}, vms=vms).problems()
+    assert [(one.file, one.row, one.value) for one in found if one.column == "memory_gib"] == [
+        ("vms", 2, "-1.0"),
+        ("hosts", 0, "VMs of 9 GiB on 8 GiB"),
+    ]
+
+
+def test_the_rows_of_one_kind_are_in_order() -> None:
+    kernels = ["6.99", "6.12", "5.99"] * 100
+    found = Inventory.of(
+        hosts={"name": [f"h{i}" for i in range(300)], "kernel": kernels}, vms={"name": [], "host": [], "vcpus": []}
+    ).problems()
+    assert [one.row for one in found if one.value == "6.99"] == list(range(0, 300, 3))
+    assert [one.row for one in found if one.value == "5.99"] == list(range(2, 300, 3))
+    assert len(found) == 200

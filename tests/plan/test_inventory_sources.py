@@ -6,6 +6,7 @@ import copy
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.inventory.quantities import GIB, bytes_of, quantity
-from tests.support.fleets import CLUSTER, DOMAIN, DOMSTATS, FLAVORS, HOST_TEXTS, NODE_STATUS, RESOURCES, SERVERS, folder
+from tests.support.fleets import CLUSTER, DOMAIN, FLAVORS, HOST_TEXTS, NODE_STATUS, RESOURCES, SERVERS, folder
 
 
 def rows(inventory: Inventory, table: str, *names: str) -> list[tuple[Any, ...]]:
@@ -46,13 +47,21 @@ def test_kubectl_tells_kernels_sizes_and_what_does_not_move(tmp_path: Path) -> N
             "",
         ]
         assert inventory.notes[:3] == (
-            "1 node left out: not arm64, with 1 VMs",
+            "1 node left out: not arm64, with their VMs (1)",
             "2 VMs left out: on no node, or ended",
             "1 object left out: neither Node nor VirtualMachineInstance",
         )
         assert not inventory.problems().n_wrong
         assert np.isnan(inventory.vms["dirty_mib_per_s"]).all()
         assert "vms.features unknown" in str(inventory)
+
+
+def test_what_kubevirt_can_migrate_moves_whatever_its_devices(tmp_path: Path) -> None:
+    cluster = copy.deepcopy(CLUSTER)
+    gpu = next(one for one in cluster["items"] if one["metadata"]["name"] == "gpu")
+    gpu["status"]["conditions"] = [{"type": "LiveMigratable", "status": "True"}]
+    inventory = Inventory.from_kubectl(cluster)
+    assert inventory.vms["moves"][inventory.vms["name"] == "data/gpu"].tolist() == [""]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,9 @@ def test_units_are_those_of_libvirt(unit: str, size: int) -> None:
         ((3, "spec", "domain", "cpu", "cores"), "4", "entry 3 .*spec.domain.cpu.cores is '4': it must be a number"),
         ((3, "spec", "domain", "cpu", "cores"), 1.5, "must be a whole number"),
         ((3, "spec", "domain", "cpu", "cores"), True, "must be a number"),
+        ((3, "spec", "domain", "cpu", "cores"), float("inf"), "must be a number"),
+        ((3, "spec", "domain", "cpu", "cores"), 10**400, "must be a number"),
+        ((0, "status", "allocatable", "cpu"), "9e30", "it must be a quantity"),
         ((3, "spec", "domain"), [], r"spec.domain is \[\]: it must be an object"),
         ((3, "status", "conditions"), {}, "status.conditions is {}: it must be a list"),
         ((3, "spec", "domain", "memory", "guest"), "16GB", "memory.guest is '16GB': it must be a quantity"),
@@ -173,8 +185,9 @@ def test_libvirt_tells_a_folder_per_host(tmp_path: Path) -> None:
     assert inventory.vms["why_not"].tolist() == ["passed-through device (pci)", "", "passed-through network interface"]
     assert inventory.notes[:2] == (
         "1 domain left out: not arm64",
-        "no dirty rate of 2 VMs: virsh domdirtyrate-calc, then domstats",
+        "VMs without a dirty rate: 2; virsh domdirtyrate-calc, then domstats",
     )
+    (tmp_path / "h1" / "web.xml").write_text(DOMAIN.replace("<emulator>", "<disk/>" * 100 + "<emulator>"), "utf-8")
     one = Inventory.from_libvirt(tmp_path / "h1")
     assert one.vms["name"].tolist() == ["db", "web"]
     assert one.hosts["name"].tolist() == ["h1"]
@@ -208,7 +221,12 @@ def test_a_folder_without_domains_is_refused(tmp_path: Path) -> None:
         Inventory.from_libvirt(tmp_path)
     with pytest.raises(InputError, match="is no folder that can be read"):
         Inventory.from_libvirt(tmp_path / "none")
-    assert "calc_status=2" in DOMSTATS
+    folder(tmp_path)
+    with (
+        mock.patch.object(Path, "iterdir", side_effect=PermissionError("no")),
+        pytest.raises(InputError, match="is no folder that can be read"),
+    ):
+        Inventory.from_libvirt(tmp_path)
 
 
 def test_proxmox_tells_kernels_in_the_status_of_nodes(tmp_path: Path) -> None:
@@ -227,11 +245,11 @@ def test_proxmox_tells_kernels_in_the_status_of_nodes(tmp_path: Path) -> None:
             ("102", "pve2", 2, 4.0, ""),
         ]
         assert inventory.notes[:3] == (
-            "1 node left out: not arm64, with 1 VMs",
+            "1 node left out: not arm64, with their VMs (1)",
             "2 VMs left out: not running, or a template",
             "1 container left out: no VM",
         )
-    assert "no kernel of 3 nodes: give nodes=" in str(Inventory.from_proxmox(RESOURCES))
+    assert "nodes without a kernel: 3; give nodes=" in str(Inventory.from_proxmox(RESOURCES))
     with pytest.raises(InputError, match="has no node 'pve9': it has pve1, pve2, pve3"):
         Inventory.from_proxmox(RESOURCES, {"pve9": NODE_STATUS})
 
@@ -248,7 +266,7 @@ def test_openstack_is_joined_with_a_table_of_kernels(tmp_path: Path) -> None:
     ]
     assert inventory.notes[:4] == (
         "kernels joined by the host's name from a table, as OpenStack does not tell them",
-        "no kernel of 1 hosts that the table lacks, the first c2",
+        "hosts without a kernel, which the table lacks: 1, the first c2",
         "1 server left out: not running",
         "1 server left out: on no host: only an administrator is shown the column Host",
     )
@@ -256,4 +274,4 @@ def test_openstack_is_joined_with_a_table_of_kernels(tmp_path: Path) -> None:
     bare = Inventory.from_openstack(SERVERS, kernels={"name": ["c1", "c2"], "kernel": ["6.12", "6.18"]})
     assert bare.vms["vcpus"].tolist() == [0, 0, 4]
     assert bare.problems().n_unknown == 2
-    assert any("no size of 2 VMs: give flavors=" in note for note in bare.notes)
+    assert any("VMs without a size: 2; give flavors=" in note for note in bare.notes)

@@ -214,6 +214,22 @@ def test_rows_of_equal_names_are_paired_in_order() -> None:
     assert (n_vcpu.column, n_vcpu.first, n_vcpu.second) == ("n_vcpu", 2, 4)
 
 
+def test_rows_that_nobody_chose_are_named_by_the_first_text_that_tells_them_apart_or_by_number() -> None:
+    def table(names: list[str]) -> Table:
+        columns = {
+            "zone": Column.of(["a"] * len(names)),
+            "host": Column.of(names),
+            "n": Column.of([3] * len(names), "modelled"),
+        }
+        return Table("Hosts.", columns)
+
+    found = a_plan(table=table(["h1", "h2"])).compare(a_plan(table=table(["h2", "h3"])))
+    assert (found.changes, found.gone, found.new) == ((), ({"host": "h1"},), ({"host": "h3"},))
+    found = a_plan(table=table(["h1", "h1"])).compare(a_plan(table=table(["h1", "h2", "h3"])))
+    assert [(dict(c.row), c.column, c.second) for c in found.changes] == [({"row": 1}, "host", "h2")]
+    assert found.new == ({"row": 2},)
+
+
 def test_frames_have_the_values_of_the_table_and_labels_of_the_cube() -> None:
     plan = a_plan()
     rows = list(csv.DictReader(io.StringIO(plan.to_csv())))

@@ -108,6 +108,7 @@ def test_whole_numbers_of_a_column_are_grouped_alike() -> None:
         "  99  225,792",
     ]
     assert starred([64, 128], [False, False]) == ["64", "128"]
+    assert starred([64, 225_792], [False, True]) == ["64 ", "225,792*"]
 
 
 def test_more_rows_than_are_shown_are_counted() -> None:

@@ -200,7 +200,7 @@ NODE_STATUS: dict[str, Any] = {
 SERVERS: list[dict[str, Any]] = [
     {
         **{"ID": "11", "Name": "web", "Status": "ACTIVE", "Task State": None, "Power State": 1, "Networks": {}},
-        **{"Flavor Name": "m1.small", "Flavor ID": "f1", "Availability Zone": "nova", "Host": "c1", "Project ID": "p1"},
+        **{"Flavor Name": "renamed", "Flavor ID": "f1", "Availability Zone": "nova", "Host": "c1", "Project ID": "p1"},
     },
     {"ID": "12", "Name": "db", "Status": "PAUSED", "Flavor": "m1.large", "Host": "c2", "Properties": {}},
     {"ID": "13", "Name": "new", "Status": "ACTIVE", "Flavor": {"vcpus": 4, "ram": 8192}, "Host": "c1"},

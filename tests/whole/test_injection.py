@@ -34,7 +34,7 @@ def spoilt() -> Run:
             key: Column(column.values, column.kind, HOSTILE + column.meaning) for key, column in table.columns.items()
         }
         for key in FREE.get(name, ()):
-            values = [f"{HOSTILE}{row}" for row in range(len(table))]
+            values = [f"{HOSTILE}{row}" for row in range(table.n_row)]
             columns[key] = replace(columns[key], values=Column.of(values).values)
         tables[name] = Table(HOSTILE, columns)
     inputs = {**run.provenance.inputs, "trace": HOSTILE, "host": HOSTILE, HOSTILE: HOSTILE}

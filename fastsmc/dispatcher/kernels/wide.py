@@ -366,11 +366,9 @@ def decide(
     """The verdict of every call of at least 64, arguments not looked at; how many were decided before a bad vCPU.
 
     A last step of fewer than 64 calls is moved back over calls decided before, which get the same verdicts again.
-
     As `kernels.decide` has it, with all of rows.Rows; whether verdicts are better written around the caches; scratch:
     uint64[n_chunk or 1, 2], with one of each chunk if all vCPUs are to be looked at before the first verdict is
-    written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM], unsigned[COUNTED] of the type of
-    `vcpu` -> uint8[n_call].
+    written, uint8[5, ROOM], uint16[ROOM], uint32[3, ROOM], `vcpu`'s type[COUNTED] -> uint8[n_call].
     """
     by = Division(magic, magic_shift)
     rows = RowIndex(Groups(by, row_of_group), run_of_group, Groups(by, bit_row_of_group))

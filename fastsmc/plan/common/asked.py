@@ -15,7 +15,6 @@ from fastsmc.plan.common.tally import Tally, tally
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.result import Plan
 from fastsmc.results.tables import Column, ColumnKind, Table
-from fastsmc.results.units import number_of
 
 _COLUMNS: dict[str, tuple[ColumnKind | None, str]] = {
     "pool": ("input", "its name; empty where the inventory has none"),
@@ -29,6 +28,8 @@ _COLUMNS: dict[str, tuple[ColumnKind | None, str]] = {
     "n_vm_losing": ("modelled", "VMs that have it today and would lose it"),
     "n_vm_perhaps": ("modelled", "VMs that might, for all that is known"),
 }
+_RESTS_ON = ("hosts.kernel", "hosts.cpu", "hosts.pool", "hosts.state", "vms.host", "vms.features")
+"""The columns that a baseline depends on."""
 
 
 def baseline(inv: Inventory, *, pool: str | None = None) -> Plan:
@@ -119,9 +120,9 @@ def _answer(pools: list[Pool], verdicts: list[bool | None]) -> str:
         least = f"pool {shown(worst.name)} has least in common, {int((worst.common == YES).sum())} things"
         return f"Of {len(known)} of {len(pools)} pools all kernels are known; of these {least}; {vms}."
     (one,) = pools
-    hosts = f"{number_of(one.n_host, 'host')} with {number_of(len(one.kernels), 'kernel')}"
+    hosts = f"{_many(one.n_host, 'host')} with {_many(len(one.kernels), 'kernel')}"
     if one.unknown:
-        n = number_of(sum(one.unknown.values()), "host")
+        n = _many(sum(one.unknown.values()), "host")
         return f"What {hosts} have in common is not known, as the kernel of {n} is not; as far as is known {vms}."
     n_item = int((one.tally.of_hosts[one.hosts].max(axis=0) > NO).sum())
     have = f"{hosts} have {int((one.common == YES).sum())} of {n_item} things in common"
@@ -133,13 +134,17 @@ def _answer(pools: list[Pool], verdicts: list[bool | None]) -> str:
     return f"{have}: set {values or 'no register'}; {vms}{rest}."
 
 
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def _bottleneck(pools: list[Pool]) -> str:
     """The kernel without which a pool would have most more in common."""
     found = [(one, kernel, one.only_lowered_by(kernel)) for one in pools for kernel in one.kernels]
     one, kernel, gained = max(found, key=lambda each: len(each[2]))
     if not gained:
         return ""
-    hosts = number_of(one.kernels[kernel], "host")
+    hosts = _many(one.kernels[kernel], "host")
     return f"{kernel_named(one, kernel)} on {hosts}{of_pool(one)}: all others have {names_of(gained)} in common"
 
 
@@ -153,6 +158,7 @@ def _assumptions(counted: Tally) -> tuple[str, ...]:
         "a release that was not recorded has the changes between those that were",
     ]
     if n_untold:
-        told.insert(1, f"{number_of(n_untold, 'VM')} whose features nobody told have psci02 only")
+        told.insert(1, f"{_many(n_untold, 'VM')} whose features nobody told have psci02 only")
     inventory = counted.inventory
-    return (*told, *(f"{column}: {text}" for column, text in inventory.assumed.items()), *inventory.notes)
+    assumed = (f"{name}: {text}" for name, text in inventory.assumed.items() if name in _RESTS_ON)
+    return (*told, *assumed, *inventory.notes)

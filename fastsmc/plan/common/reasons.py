@@ -79,7 +79,7 @@ def _of_vms(one: Pool) -> Iterator[Excuse]:
     refused = f"VMs {on} carry {{names}}, which some host has not: KVM refuses it there, and few VMMs pass over it"
     yield from _grouped(one, one.lose & IS_REGISTER, refused)
     yield from _grouped(one, one.lose & IS_FEATURE, f"VMs {on} use {{names}}, which some host has not")
-    open_ = f"VMs {on} use {{names}}, and of some host's CPU or kernel it is not known whether it has that"
+    open_ = f"VMs {on} use {{names}}, and it is not known whether all hosts have that: tell their cpu and kernel"
     yield from _grouped(one, one.may_lose & IS_FEATURE, open_)
 
 

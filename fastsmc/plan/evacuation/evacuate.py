@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -66,15 +66,10 @@ def evacuate(
         InputError: no such host, a number out of range, also one of the inventory, no such limits or discipline.
 
     >>> inventory = Inventory.of(
-    ...     hosts={
-    ...         "name": ["h1", "h2"],
-    ...         "kernel": ["6.12.107"] * 2,
-    ...         "vmm": ["qemu:10.1"] * 2,
-    ...         "nic_gbit_per_s": [10.0, 10.0],
-    ...     },
+    ...     hosts={"name": ["h1", "h2"], "kernel": ["6.12.107"] * 2, "vmm": ["qemu:10.1"] * 2},
     ...     vms={"name": ["a"], "host": ["h1"], "vcpus": [4], "memory_gib": [8.0], "dirty_mib_per_s": [50.0]},
     ... )
-    >>> plan = evacuate(inventory, hosts=["h1"], within_s=60, replicas=10)
+    >>> plan = evacuate(inventory, hosts=["h1"], within_s=60, replicas=10, link=Link(10))
     >>> plan.is_met, plan.bottleneck.partition(" (")[0]
     (True, 'source NIC')
     """
@@ -92,18 +87,21 @@ def evacuate(
     found = _prepared(inventory, drained, is_each, asked, link)
     allowed = _rules(limits, asked, is_batch=discipline == "batches")
     verdict = judged(found.drains, found.guessed, allowed, asked, found.placed)
-    inputs = {
-        "hosts": EACH if is_each else inventory.hosts["name"][drained].tolist(),
-        "within_s": asked.within_s,
-        "downtime_ms": asked.downtime_ms,
+    inputs = _inputs(inventory, EACH if is_each else drained, asked, limits, discipline, link)
+    return told(inventory, drained, found, verdict, asked, limits, inputs)
+
+
+def _inputs(
+    inventory: Inventory, hosts: str | I64Array, asked: Asked, limits: Limits, discipline: str, link: Link | None
+) -> dict[str, Any]:
+    """What was asked with, as plain values."""
+    return {
+        "hosts": hosts if isinstance(hosts, str) else inventory.hosts["name"][hosts].tolist(),
+        **asked._asdict(),
         "limits": limits.as_dict(),
         "discipline": discipline,
-        "replicas": asked.replicas,
-        "seed": asked.seed,
         "link": None if link is None else {"gbit_per_s": link.gbit_per_s, "rtt_us": link.rtt_us},
-        "miss_share": asked.miss_share,
     }
-    return told(inventory, drained, found, verdict, asked, limits, inputs)
 
 
 class Prepared(NamedTuple):

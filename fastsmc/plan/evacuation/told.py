@@ -16,7 +16,7 @@ from fastsmc.plan.limits import Limits
 from fastsmc.plan.result import Cube, Excuse, Plan, Values
 from fastsmc.results.histogram import Histogram
 from fastsmc.results.tables import Column, ColumnKind, Table
-from fastsmc.results.units import number_of, percent
+from fastsmc.results.units import milliseconds, number_of, percent
 
 if TYPE_CHECKING:
     from fastsmc.plan.evacuation.evacuate import Prepared
@@ -84,7 +84,12 @@ def _answer(inventory: Inventory, drained: I64Array, verdict: Verdict, asked: As
         said += f" in at least {percent(1 - asked.miss_share)} of {_replicas(asked)}"
         times = verdict.drained.found.ended_s
     p50, p90, p99 = (time_text(float(np.quantile(times, share))) for share in (0.5, 0.9, 0.99))
-    said += f" (p50 {p50}, p90 {p90}, p99 {p99}); {percent(outcome.over_share[1])} of migrations exceed their downtime"
+    said += f" (p50 {p50}, p90 {p90}, p99 {p99})"
+    stopped = downtimes(verdict)
+    if stopped.n:
+        low, high = (milliseconds(stopped.quantile(share) / 1e6) for share in (0.5, 0.99))
+        over = percent(outcome.over_share[1])
+        said += f"; downtime p50 {low}, p99 {high}, over what is tolerated in {over} of migrations"
     return said + ("; what is not known decides whether that will do" if verdict.is_met is None else "")
 
 

@@ -196,11 +196,11 @@ def _without_none(array: NDArray[Any], spec: Spec, what: str) -> NDArray[Any]:
                 wanted = "text" if spec.type == "text" else "numbers"
                 msg = f"{what}: row {row} holds {shown(value)}: it must hold {wanted}"
                 raise InputError(msg)
-    try:
-        return np.array(told) if told else np.zeros(0)
-    except (ValueError, OverflowError) as error:
+    found = np.array(told) if told else np.zeros(0)
+    if found.dtype == object:
         msg = f"{what} holds a number that does not fit 64 bits"
-        raise InputError(msg) from error
+        raise InputError(msg)
+    return found
 
 
 def _is_none(value: object) -> bool:

@@ -17,6 +17,7 @@ from fastsmc.plan.inventory.codes import Distinct, distinct, places
 from fastsmc.plan.inventory.columns import Columns
 from fastsmc.plan.inventory.problems import Problems
 from fastsmc.plan.inventory.tables import Told, told
+from fastsmc.results.layout import drawn, number, words
 
 if TYPE_CHECKING:
     from fastsmc.plan.inventory.like import Placement
@@ -267,9 +268,11 @@ class Inventory:
         values, of_row = self.kernels
         counts = np.bincount(of_row, minlength=len(values)).tolist() if self.n_host else []
         rows = zip(values.tolist(), counts, self.releases, strict=True)
-        for kernel, n, rules in sorted(rows, key=lambda row: -row[1])[:8]:
-            known = "not told" if not kernel else "" if rules is not None else ", which is not known"
-            lines.append(f"  {n:>9,}  {kernel}{known}")
+        told = [
+            (n, kernel + ("not told" if not kernel else "" if rules is not None else ", which is not known"))
+            for kernel, n, rules in sorted(rows, key=lambda row: -row[1])[:8]
+        ]
+        lines += drawn((number("hosts"), words("kernel")), told, indent="  ") if told else []
         lines += [f"assumed {column}: {text}" for column, text in self.assumed.items()]
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
 

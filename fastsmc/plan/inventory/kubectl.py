@@ -50,7 +50,7 @@ def tables_of_kubectl(json: Any) -> tuple[dict[str, Any], dict[str, Any], tuple[
         raise InputError(msg + "kubectl get nodes,vmi -A -o json")
     gone = {row for row, host in enumerate(vms.columns["host"]) if host in elsewhere}
     notes = (
-        *counted(len(elsewhere), "node", f"not arm64, with {len(gone):,} VMs" if gone else "not arm64"),
+        *counted(len(elsewhere), "node", f"not arm64, with their VMs ({len(gone):,})" if gone else "not arm64"),
         *counted(n_nowhere, "VM", "on no node, or ended"),
         *counted(n_other, "object", "neither Node nor VirtualMachineInstance"),
     )
@@ -98,7 +98,7 @@ def _vcpus(now: Part, asked: Part, *amounts: Part) -> int:
     for topology in (now, asked):
         counts = [topology[name].count() for name in ("cores", "sockets", "threads")]
         if any(counts):
-            return math.prod(max(count, 1) for count in counts)
+            return min(math.prod(max(count, 1) for count in counts), 1 << 53)
     return next((math.ceil(_quantity(one) or 0) for one in amounts if one.value is not None), 1)
 
 

@@ -58,16 +58,12 @@ def tables_of_libvirt(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], d
         InputError: no such folder; no domain in it; a file that cannot be read, is no domain's, or is damaged.
     """
     root = Path(folder)
-    try:
-        entries = sorted(root.iterdir())
-    except (OSError, ValueError) as error:
-        msg = f"{shown(str(folder))} is no folder that can be read: give one with what virsh printed on each host"
-        raise InputError(msg) from error
+    entries = _entries(root)
     is_host = any(entry.suffix == ".xml" for entry in entries)
     folders = [root] if is_host else [entry for entry in entries if entry.is_dir()]
     hosts, vms, n_other = Rows(HOSTS), Rows(VMS), 0
     for one in folders:
-        files = sorted(one.iterdir())
+        files = _entries(one)
         name = one.resolve().name
         texts = _texts(one.name, [file for file in files if file.suffix == ".txt"])
         xmls = [file for file in files if file.suffix == ".xml"]
@@ -86,9 +82,17 @@ def tables_of_libvirt(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], d
     unmeasured = sum(rate is None for rate in vms.columns["dirty_mib_per_s"])
     notes = (
         *counted(n_other, "domain", "not arm64"),
-        *((f"no dirty rate of {unmeasured:,} VMs: virsh domdirtyrate-calc, then domstats",) if unmeasured else ()),
+        *((f"VMs without a dirty rate: {unmeasured:,}; virsh domdirtyrate-calc, then domstats",) if unmeasured else ()),
     )
     return hosts.columns, vms.columns, notes
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (OSError, ValueError) as error:
+        msg = f"{shown(str(folder))} is no folder that can be read: give one with what virsh printed on each host"
+        raise InputError(msg) from error
 
 
 def _read(file: Path, folder: str, kind: Kind, how: Any) -> Any:

@@ -45,8 +45,12 @@ def tables_of_openstack(servers: Any, kernels: Any, flavors: Any) -> tuple[Told,
     unsized = sum(not vcpus for vcpus in vms.columns["vcpus"])
     notes = (
         "kernels joined by the host's name from a table, as OpenStack does not tell them",
-        *((f"no kernel of {len(new):,} hosts that the table lacks, the first {new[0]}",) if new else ()),
-        *((f"no size of {unsized:,} VMs: give flavors=, `openstack flavor list --all -f json`",) if unsized else ()),
+        *((f"hosts without a kernel, which the table lacks: {len(new):,}, the first {new[0]}",) if new else ()),
+        *(
+            (f"VMs without a size: {unsized:,}; give flavors=, `openstack flavor list --all -f json`",)
+            if unsized
+            else ()
+        ),
         *counted(n_stopped, "server", "not running"),
         *counted(n_nowhere, "server", "on no host: only an administrator is shown the column Host"),
     )

@@ -18,6 +18,8 @@ from fastsmc.files.source import name_of, opened
 from fastsmc.plan.inventory.columns import MOST_ROWS, Spec
 
 _SENTENCE = 200
+_LARGEST = 1 << 64
+"""Above all sizes and counts, in bytes too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class Part:
         """A number of 0 or more; NaN where there is none."""
         if self.value is None:
             return math.nan
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or self.value < 0:
+        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if not is_number or not 0 <= self.value < _LARGEST:
             raise _not(self, "a number of 0 or more")
         return float(self.value)
 

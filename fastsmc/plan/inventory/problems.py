@@ -14,6 +14,7 @@ from fastsmc.checks import shown
 from fastsmc.errors import CheckError, UnknownError
 from fastsmc.plan.inventory.tables import Told
 from fastsmc.plan.inventory.words import Severity
+from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.tables import Column, Table
 
 _SHOWN = 20
@@ -164,9 +165,10 @@ class Problems(Sequence[Problem]):
 
     def __str__(self) -> str:
         lines = [self._head]
-        lines += [
-            f"  {group.severity:7}  {len(group.rows):>7,}  {self._problem(group, 0)}" for group in self.groups[:_SHOWN]
-        ]
+        if self.groups:
+            heads = (words("severity"), number("rows"), words("the first of them"))
+            told = [(group.severity, len(group.rows), self._problem(group, 0)) for group in self.groups[:_SHOWN]]
+            lines += drawn(heads, told, indent="  ")
         if len(self.groups) > _SHOWN:
             n_more = sum(len(group.rows) for group in self.groups[_SHOWN:])
             lines.append(f"  and {n_more:,} more of {len(self.groups) - _SHOWN:,} kinds: --json tells all of them")

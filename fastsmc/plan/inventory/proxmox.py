@@ -59,10 +59,10 @@ def tables_of_proxmox(
     gone = {row for row, host in enumerate(vms.columns["host"]) if host in elsewhere}
     untold = sum(not kernel for kernel in hosts.columns["kernel"])
     notes = (
-        *counted(len(elsewhere), "node", f"not arm64, with {len(gone):,} VMs" if gone else "not arm64"),
+        *counted(len(elsewhere), "node", f"not arm64, with their VMs ({len(gone):,})" if gone else "not arm64"),
         *counted(n_stopped, "VM", "not running, or a template"),
         *counted(n_container, "container", "no VM"),
-        *((f"no kernel of {untold:,} nodes: give nodes={{name: JSON of /nodes/NAME/status}}",) if untold else ()),
+        *((f"nodes without a kernel: {untold:,}; give nodes={{name: JSON of /nodes/NAME/status}}",) if untold else ()),
     )
     return hosts.columns, vms.without(gone), notes
 

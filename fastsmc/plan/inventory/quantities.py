@@ -36,7 +36,7 @@ def quantity(text: str, place: str) -> float:
     found = _QUANTITY.fullmatch(text.strip())
     if found is not None and (found[3] or "") in _SUFFIXES:
         value = float(found[1] + (found[2] or "")) * _SUFFIXES[found[3] or ""]
-        if 0 <= value < 1e30:
+        if 0 <= value < 1 << 62:
             return value
     msg = f"{place} is {shown(text)}: it must be a quantity, such as 16Gi, 500M or 1500m"
     raise InputError(msg)

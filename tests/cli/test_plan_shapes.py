@@ -1,0 +1,71 @@
+"""`fastsmc plan largest-shape` and `migration-table`: what is typed is what the library is asked, and wrong words."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+import fastsmc as smc
+from fastsmc.cli.app import app
+from fastsmc.errors import InputError
+
+SHAPE = ("plan", "largest-shape")
+TABLE = ("plan", "migration-table", "--vcpus", "64", "--memory-gib", "64", "--dirty-mib-per-s", "200")
+
+
+def test_a_grid_is_typed_with_commas() -> None:
+    typed = (*SHAPE, "--registers", "182,6.18+sve", "--line-rate", "10G,128MiB/s", "--rtt", "0.2ms", "--limit", "100")
+    done = CliRunner().invoke(app, [*typed, "--downtime-ms", "30,300.5", "--ioctl-ns", "1,2,3", "--csv"])
+    asked = smc.plan.largest_shape(
+        registers=[182, "6.18+sve"],
+        link=[smc.Link("10G", 200), smc.Link("128MiB/s", 200)],
+        downtime_ms=[30, 300.5],
+        ioctl_ns=(1, 2, 3),
+        limit=100,
+    )
+    assert (done.exit_code, done.stdout) == (0, asked.to_csv())
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ((*SHAPE, "--registers", "7.3"), 0),
+        ((*SHAPE, "--registers", "7.3", "--downtime-ms", "300,0.1"), 4),
+        ((*SHAPE, "--registers", "7.3", "--downtime-ms", "1"), 5),
+        ((*TABLE, "--registers", "6.18"), 0),
+        ((*TABLE, "--registers", "6.18", "--line-rate", "1G"), 4),
+        ((*TABLE, "--registers", "6.18", "--line-rate", "10G", "--downtime-ms", "50"), 5),
+    ],
+)
+def test_the_exit_code_tells_whether_it_can_be_had(command: tuple[str, ...], code: int) -> None:
+    done = CliRunner().invoke(app, [*command, "-q"])
+    assert done.exit_code == code
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (
+            (*SHAPE, "--registers", "7.3", "--downtime-ms", "fast"),
+            "--downtime-ms 'fast': give numbers joined by commas",
+        ),
+        ((*SHAPE, "--registers", "7.3", "--downtime-ms", "nan"), "downtime_ms is nan: it must be a number above 0"),
+        ((*SHAPE, "--registers", "7.3", "--line-rate", "10G,fast"), "line rate 'fast': give it as 10Gb/s"),
+        ((*SHAPE, "--registers", "7.3", "--line-rate", "0G"), "gbit_per_s is 0.0: it must be a number above 0"),
+        ((*SHAPE, "--registers", "7.3", "--rtt", "80"), "time '80': give it with its unit"),
+        ((*SHAPE, "--registers", "7.3", "--vmm", "crosvm"), "vmm is 'crosvm': it must be one of qemu"),
+        ((*SHAPE, "--registers", "7.3,6.99"), "6.99"),
+        ((*SHAPE, "--registers", "0"), "n_reg is 0"),
+        ((*TABLE, "--registers", "182,9"), "a table is of one VM: give one release or number"),
+        (
+            (*TABLE, "--registers", "182", "--hot-set-mib", "1e6"),
+            "hot_set_mib is 1e\\+06: it must be at most the memory",
+        ),
+    ],
+)
+def test_wrong_words_are_told(command: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(app, list(command))
+    assert isinstance(done.exception, InputError)
+    with pytest.raises(InputError, match=message):
+        raise done.exception
