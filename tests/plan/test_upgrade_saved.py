@@ -41,7 +41,8 @@ def test_a_file_without_them_is_read_and_a_damaged_one_is_not(plan: Plan, tmp_pa
     content = json.loads(path.read_text())
     path.write_text(json.dumps({key: value for key, value in content.items() if key != "tables"}))
     assert Plan.load(path).tables == {}
-    for damaged in ([], {"a b": content["table"]}, {"blocking": {}}):
+    damages: tuple[object, ...] = ([], {"a b": content["table"]}, {"blocking": {}})
+    for damaged in damages:
         path.write_text(json.dumps(content | {"tables": damaged}))
         with pytest.raises(ResultFileError, match="damaged"):
             Plan.load(path)

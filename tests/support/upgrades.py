@@ -70,6 +70,7 @@ class World:
         hosts, vms = ({n: c.tolist() for n, c in columns.items()} for columns in (inv.hosts, inv.vms))
         self.hosts = {name: {c: hosts[c][k] for c in hosts} for k, name in enumerate(hosts["name"])}
         self.vms = {name: {c: vms[c][k] for c in vms} for k, name in enumerate(vms["name"])}
+        self.vms = {name: row for name, row in self.vms.items() if self.hosts[row["host"]]["state"] != "down"}
         self.due = tuple(name for name, row in self.hosts.items() if row["kernel"] != to and row["state"] != "down")
 
     def kernel(self, host: str, done: frozenset[str]) -> str:
@@ -98,7 +99,7 @@ class World:
         row = self.hosts[host]
         on = [self.vms[vm] for vm, place in at.items() if place == host and vm != more] + [self.vms[more]]
         memory = sum(-(-vm["memory_gib"] * MIB // 1) for vm in on)
-        return sum(vm["vcpus"] for vm in on) <= row["cores"] and memory <= row["memory_gib"] * MIB
+        return bool(sum(vm["vcpus"] for vm in on) <= row["cores"] and memory <= row["memory_gib"] * MIB)
 
     def is_apart(self, host: str, at: dict[str, str], more: str) -> bool:
         group = self.vms[more]["apart"]
@@ -109,7 +110,7 @@ class World:
 def replayed(inv: Inventory, plan: Plan, to: str, *, at_once: int, per_tenant: int | None = None) -> tuple[int, int]:
     """Goes through a plan move by move and checks each; returns (VMs stopped, waves)."""
     world = World(inv, to)
-    at = {vm: row["host"] for vm, row in world.vms.items() if world.hosts[row["host"]]["state"] != "down"}
+    at = {vm: row["host"] for vm, row in world.vms.items()}
     history = {vm: frozenset({world.hosts[host]["kernel"]}) for vm, host in at.items()}
     done: frozenset[str] = frozenset()
     waves = {row["host"]: row["wave"] for row in plan.tables["hosts"].rows()}
@@ -217,3 +218,36 @@ def placed(
                 yield from go(k + 1, at | {vm: host}, past | {vm: there}, stops)
 
     yield from go(0, start, history, 0)
+
+
+def odd(seed: int) -> Inventory:
+    """Several pools of mixed kernels, CPUs and VMMs, in which some of everything is not told."""
+    dice = random.Random(seed)
+    n_host, n_vm = dice.randint(1, 24), dice.randint(0, 60)
+    nan = float("nan")
+
+    def some(values: tuple[Any, ...], n: int) -> list[Any]:
+        return [dice.choice(values) for _ in range(n)]
+
+    hosts = {
+        "name": [f"h{k}" for k in range(n_host)],
+        "kernel": some(("6.12.107", "6.12.107", "6.16.12", "5.10.252", "6.18", "6.6.31", "", "none"), n_host),
+        "cpu": some(("one",) * 8 + ("two", ""), n_host),
+        "vmm": some(("qemu:11.1",) * 6 + ("qemu:10.1", "firecracker", ""), n_host),
+        "cores": some((4, 8, 16, 32, 32, 0), n_host),
+        "memory_gib": some((16.0, 32.0, 64.0, 64.0, 64.0, nan), n_host),
+        "pool": some(("a", "a", "a", "b", ""), n_host),
+        "state": some(("",) * 9 + ("cordoned", "down"), n_host),
+    }
+    vms = {
+        "name": [f"v{k}" for k in range(n_vm)],
+        "host": some(tuple(hosts["name"]), n_vm),
+        "vcpus": some((1, 1, 2, 2, 4, 4, 0) if seed % 3 else (1, 2), n_vm),
+        "memory_gib": some((1.0, 2.0, 4.5, nan) if seed % 3 else (1.0, 2.0), n_vm),
+        "features": some(("psci02", "psci02+pmu", "psci02+pmu"), n_vm),
+        "vmm": some(("",) * 9 + ("qemu:11.1",), n_vm),
+        "tenant": some(("", "t", "u"), n_vm),
+        "apart": some(("",) * 6 + ("x", "y"), n_vm),
+        "moves": some(("",) * 12 + ("no",), n_vm),
+    }
+    return Inventory.of(hosts=hosts, vms=vms)

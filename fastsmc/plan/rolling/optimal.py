@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_HOSTS = 50
 """Hosts of a pool that is given to the solver; what is larger stays as it was found."""
+MORE_WAVES = 4
+"""Waves that the solver may use beyond those of the known plan, where VMs stop: more waves may stop fewer."""
 SECONDS = 60.0
 """How long the solver may take for a pool."""
 
@@ -61,7 +63,9 @@ def optimal(pool: Pool, known: Found, at_once: int, *, seconds: float = SECONDS)
     status = solver.solve(model.model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return known
-    found = model.told(solver)._replace(is_proven=status == cp_model.OPTIMAL)
+    found = model.told(solver)
+    has_all_waves = found.cost[0] == 0 or model.n_wave == len(pool.due)
+    found = found._replace(is_proven=status == cp_model.OPTIMAL and has_all_waves)
     return found if found.cost[:2] < known.cost[:2] else known._replace(is_proven=found.is_proven)
 
 
@@ -74,7 +78,9 @@ class _Model:
 
     def __init__(self, pool: Pool, known: Found, at_once: int, model: CpModel) -> None:
         self.pool, self.known, self.at_once, self.model = pool, known, at_once, model
-        self.n_wave, self.n_host = known.cost[1], len(pool.hosts)
+        n_stop, n_wave, _ = known.cost
+        self.n_wave = min(n_wave + MORE_WAVES, len(pool.due)) if n_stop else n_wave
+        self.n_host = len(pool.hosts)
         self.goers = np.flatnonzero(pool.vms[:, GOES] == 1).tolist()
         self.due = set(pool.due.tolist())
         waves, hosts = range(self.n_wave), range(self.n_host)
@@ -147,7 +153,7 @@ class _Model:
         at = self.pool.vms[:, AT].copy()
         stops = set(self.known.moves[self.known.moves[:, 3] == STOPS, 1].tolist())
         for wave in range(self.n_wave):
-            self.model.add_hint(self.used[wave], 1)
+            self.model.add_hint(self.used[wave], int(wave < self.known.cost[1]))
             for _, vm, _, host in self.known.moves[self.known.moves[:, 0] == wave].tolist():
                 at[vm] = host if host != STOPS else at[vm]
             for host in range(self.n_host):
