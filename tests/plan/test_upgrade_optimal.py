@@ -23,9 +23,9 @@ def cost(inv: Inventory, at_once: int, **asked: Any) -> tuple[int, int]:
     return replayed(inv, plan, TO, at_once=at_once)
 
 
-def only_the_last_order(pool: search.Pool, seed: int) -> Iterator[tuple[Any, bool]]:
+def only_the_last_order(pool: search.Pool, seed: int, n_order: int) -> Iterator[tuple[Any, bool]]:
     """One order, and a bad one: the most loaded host first."""
-    usual = next(iter(ORDERS(pool, seed)), None)
+    usual = next(iter(ORDERS(pool, seed, n_order)), None)
     if usual is not None:
         yield usual[0][::-1].copy(), False
 
