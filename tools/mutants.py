@@ -9,6 +9,7 @@ from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_results import MUTANTS_RESULTS
 from tools.mutants_sweeping import MUTANTS_SWEEPING
+from tools.mutants_upgrade import MUTANTS_UPGRADE
 
 MUTANTS = [
     *in_file(
@@ -354,4 +355,5 @@ MUTANTS = [
     *MUTANTS_PLAN,
     *MUTANTS_RESULTS,
     *MUTANTS_SWEEPING,
+    *MUTANTS_UPGRADE,
 ]

@@ -76,6 +76,13 @@ def test_each_row_is_what_check_says() -> None:
     assert all(counts.values())
 
 
+def test_a_register_that_a_vendor_may_hide_is_not_taken_for_listed() -> None:
+    """RHEL 10 may hide TCR2_EL1 and its like, which 6.12 lists: any value is taken only of a register that is there."""
+    rhel = "6.12.0-211.4.el10nv.aarch64"
+    assert compared([("6.12.107", rhel, "psci02", "qemu:10.1"), (rhel, "6.12.107", "psci02", "kvm")])["unknown"] == 2
+    assert "TCR2_EL1" in outlooks("6.12.107", rhel, "psci02", vmm="qemu:10.1")[0].names
+
+
 @pytest.mark.soak("1,000 pairs; make test compares 120")
 def test_a_thousand_rows_are_what_check_says() -> None:
     counts = compared(drawn(1000, seed=2))

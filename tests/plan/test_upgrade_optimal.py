@@ -23,9 +23,9 @@ def cost(inv: Inventory, at_once: int, **asked: Any) -> tuple[int, int]:
     return replayed(inv, plan, TO, at_once=at_once)
 
 
-def only_the_last_order(pool: search.Pool, seed: int) -> Iterator[tuple[Any, bool]]:
+def only_the_last_order(pool: search.Pool, seed: int, n_order: int) -> Iterator[tuple[Any, bool]]:
     """One order, and a bad one: the most loaded host first."""
-    usual = next(iter(ORDERS(pool, seed)), None)
+    usual = next(iter(ORDERS(pool, seed, n_order)), None)
     if usual is not None:
         yield usual[0][::-1].copy(), False
 
@@ -66,14 +66,14 @@ def test_many_small_pools_are_upgraded_as_the_solver_does(monkeypatch: pytest.Mo
 @pytest.mark.soak("pools of 50 hosts, a minute of the solver each")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_fifty_hosts_are_within_a_tenth_of_the_solvers_plan(seed: int) -> None:
-    """Filled to the brim, so that no order reaches the bounds."""
+    """Filled to the brim, so that no order reaches the bounds; of fewer than ten waves one is more than a tenth."""
     inv = next(
         inv for inv in (drawn(1000 * seed + k, most_hosts=50, vms_per_host=6) for k in range(500)) if inv.n_host == 50
     )
     stops, waves = cost(inv, 10)
     best = cost(inv, 10, method="optimal")
     assert stops <= 1.1 * best[0]
-    assert stops > best[0] or waves <= 1.1 * best[1]
+    assert stops > best[0] or waves <= max(best[1] + 1, 1.1 * best[1])
 
 
 def test_without_the_solver_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

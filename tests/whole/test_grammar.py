@@ -80,6 +80,14 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             smc.plan.Inventory.read(hosts=FLEET / "pool-hosts.csv", vms=FLEET / "pool-vms.csv"),
         ),
     ),
+    ("plan", "upgrade"): (
+        ("--hosts", FLEET / "pool-hosts.csv", "--vms", FLEET / "pool-vms.csv", "--to", "6.18", "--vmm", "qemu:11.1"),
+        lambda: smc.plan.upgrade(
+            smc.plan.Inventory.read(hosts=FLEET / "pool-hosts.csv", vms=FLEET / "pool-vms.csv"),
+            to="6.18",
+            vmm="qemu:11.1",
+        ),
+    ),
     ("plan", "largest-shape"): (
         ("--registers", "182,6.18+pmu", "--line-rate", "10G,25G", "--rtt", "80us", "--downtime-ms", "100,300"),
         lambda: smc.plan.largest_shape(

@@ -92,7 +92,7 @@ def _schedule(fleet: Fleet, fates: Fates, asked: Asked, method: Method) -> Sched
     found = []
     for number, (hosts, vms) in enumerate(_rows(fleet)):
         pool = _pool(fleet, fates, hosts, vms)
-        best = upgraded(pool, asked.hosts_at_once, seed=number)
+        best = upgraded(pool, asked.hosts_at_once, seed=number, n_pool=len(fleet.pools))
         if method == "optimal":
             best = optimal(pool, best, asked.hosts_at_once)
         found.append((best, hosts, vms))

@@ -33,8 +33,10 @@ SMALL = 7
 """Hosts of a pool that is searched through where an order does not reach the bounds."""
 _MANY = 64
 """Hosts up to which a pool is upgraded in many orders."""
-_ORDERS = 48
-"""Random orders that are tried on such a pool."""
+_ORDERS = 20_000
+"""Random orders that are tried on all such pools together where they do not reach the bounds, some 3 s."""
+_FEWEST, _MOST = 48, 4000
+"""Random orders on one of them."""
 _TRIES = 64
 """Hosts that are tried in vain before a wave of a larger pool is taken for full."""
 
@@ -102,12 +104,16 @@ def filled(
     return hosts, table
 
 
-def upgraded(pool: Pool, at_once: int, seed: int = 0) -> Found:
-    """The best upgrade that is found of a pool."""
+def upgraded(pool: Pool, at_once: int, seed: int = 0, *, n_pool: int = 1) -> Found:
+    """The best upgrade that is found of a pool.
+
+    Args:
+        n_pool: pools that share the orders which are tried.
+    """
     n_due, best = len(pool.due), None
     least = 0, -(-n_due // at_once)
     tries = n_due + 1 if n_due <= _MANY else _TRIES
-    for order, is_best_fit in _orders(pool, seed):
+    for order, is_best_fit in _orders(pool, seed, max(_FEWEST, min(_MOST, _ORDERS // n_pool))):
         found = Found(*rolled(*pool[:4], order, at_once, tries, is_best_fit), False)
         if best is None or found.cost < best.cost:
             best = found
@@ -122,7 +128,7 @@ def upgraded(pool: Pool, at_once: int, seed: int = 0) -> Found:
     return best
 
 
-def _orders(pool: Pool, seed: int) -> Iterator[tuple[I64Array, bool]]:
+def _orders(pool: Pool, seed: int, n_order: int) -> Iterator[tuple[I64Array, bool]]:
     """Orders of the hosts to upgrade, each with whether the best fit is looked for; the first is the usual one."""
     due, hosts, vms = pool.due, pool.hosts, pool.vms
     if not len(due):
@@ -139,5 +145,5 @@ def _orders(pool: Pool, seed: int) -> Iterator[tuple[I64Array, bool]]:
     for is_best_fit in (True, False):
         yield up, is_best_fit
         yield up[::-1].copy(), is_best_fit
-    for number in range(_ORDERS):
+    for number in range(n_order):
         yield dice.permutation(due), bool(number & 1)
