@@ -51,9 +51,8 @@ MUTANTS_EVACUATION = [
     ),
     *in_file(
         "plan/evacuation/fates.py",
-        ("    if source.cpu != dest.cpu:", "    if False:"),
-        ('return Fate(Outlook.UNKNOWN, "the VMM is not told")', 'return Fate(Outlook.RESTORES, "")'),
-        ("if source.kernel == dest.kernel and source.kernel and", "if source.kernel == dest.kernel and"),
+        ("if source == dest and source.kernel and family", "if source == dest and family"),
+        ("and family(vmm or source.vmm) is not None:", ":"),
     ),
     *in_file(
         "plan/evacuation/evacuate.py",

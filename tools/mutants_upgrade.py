@@ -17,7 +17,7 @@ MUTANTS_UPGRADE = [
         ("if vms[other, APART] == group:", "if False:"),
         ("hosts[host, MIB] < vms[vm, NEEDS_MIB]", "False"),
     ),
-    *in_file("plan/rolling/ways.py", ("if source.cpu != dest.cpu:", "if False:")),
+    *in_file("plan/ways.py", ("if source.cpu != dest.cpu:", "if False:")),
     *in_file(
         "plan/rolling/fate.py",
         (

@@ -8,22 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.errors import FastsmcError
-from fastsmc.facts.vmm_versions import VmmVersion
-from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.check import check
 from fastsmc.migrate.compat.result import Outlook
 from fastsmc.plan.inventory.inventory import Inventory
+from fastsmc.plan.ways import Guest, Place, family, way
 
 CODES = {Outlook.FAILS: 0, Outlook.UNKNOWN: 1, Outlook.RESTORES: 2}
-
-
-class HostKind(NamedTuple):
-    """What of a host decides whether a VM restores on it, as the inventory has it."""
-
-    kernel: str
-    cpu: str
-    vmm: str
 
 
 class Fate(NamedTuple):
@@ -59,9 +48,9 @@ def fates(inventory: Inventory, vms: NDArray[np.int64]) -> Fates:
     codes = np.zeros((len(sources), len(kinds)), np.int8)
     why = {}
     for i, (kind, features, vmm) in enumerate(sources):
-        source = HostKind(*kinds[int(kind)])
+        source = Place(*kinds[int(kind)])
         for k, dest in enumerate(kinds):
-            found = fate(source, HostKind(*dest), features, vmm)
+            found = fate(source, Place(*dest), features, vmm)
             codes[i, k] = CODES[found.outlook]
             if found.why:
                 why[i, k] = found.why
@@ -79,37 +68,13 @@ def _distinct(columns: list[NDArray[np.str_]]) -> tuple[list[tuple[str, ...]], N
 
 
 @lru_cache(maxsize=4096)
-def fate(source: HostKind, dest: HostKind, features: str, vmm: str) -> Fate:
+def fate(source: Place, dest: Place, features: str, vmm: str) -> Fate:
     """What becomes of a VM that moves; `vmm` is its own where that is not its host's."""
-    ours, theirs = vmm or source.vmm, vmm or dest.vmm
-    if not ours or not theirs:
-        return Fate(Outlook.UNKNOWN, "the VMM is not told")
-    families = _family(ours), _family(theirs)
-    if None not in families and families[0] != families[1]:
-        return Fate(Outlook.FAILS, f"{families[1]} restores no VM of {families[0]}")
-    if None in families:
-        return Fate(Outlook.UNKNOWN, f"no VMM or version that is known: {ours if families[0] is None else theirs}")
-    if source.cpu != dest.cpu:
-        told = dest.cpu or "one not told", source.cpu or "one not told"
-        return Fate(Outlook.UNKNOWN, f"CPU {told[0]} in place of {told[1]}: MIDR_EL1 may differ")
-    if source.kernel == dest.kernel and source.kernel and ours == theirs:
-        return Fate(Outlook.RESTORES, "")
-    if not source.kernel or not dest.kernel:
-        return Fate(Outlook.UNKNOWN, "the kernel of a host is not known")
-    try:
-        way = check(
-            *(source.kernel, dest.kernel),
-            vmm=theirs,
-            source_features=features or None,
-            dest_features=features or None,
-        ).forward
-    except FastsmcError as error:
-        return Fate(Outlook.UNKNOWN, str(error))
-    return Fate(way.outlook, "" if way.outlook is Outlook.RESTORES else way.summary)
-
-
-def _family(vmm: str) -> Vmm | None:
-    try:
-        return VmmVersion.of(vmm, tuple(Vmm)).vmm
-    except FastsmcError:
-        return None
+    if source == dest and source.kernel and family(vmm or source.vmm) is not None:
+        return Fate(Outlook.RESTORES, "")  # whatever the kernel is: it runs there
+    found = way(Guest(features, vmm), source, dest)
+    if found.outlook is Outlook.RESTORES:
+        return Fate(found.outlook, "")
+    if found.registers:
+        return Fate(found.outlook, f"{source.kernel} to {dest.kernel} with {vmm or dest.vmm}, {found}")
+    return Fate(found.outlook, str(found))

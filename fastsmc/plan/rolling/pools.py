@@ -13,7 +13,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.versions import bare
 from fastsmc.plan.inventory.inventory import Inventory
-from fastsmc.plan.rolling.ways import Guest, Place
+from fastsmc.plan.ways import Guest, Place
 
 MIB = 1024
 

@@ -13,28 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.checks import BoolArray, I64Array
-from fastsmc.errors import FastsmcError
-from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.outlooks import FAILS, RESTORES, UNKNOWN, Cause, judged, version
+from fastsmc.migrate.compat.outlooks import FAILS, RESTORES, UNKNOWN, Cause
 from fastsmc.migrate.compat.result import Outlook
+from fastsmc.plan.ways import Guest, Place, way
 
 MOST_KINDS = 2048
 """Kinds that are told apart; VMs that would be of another one move to upgraded hosts only."""
-
-
-class Place(NamedTuple):
-    """What of a host decides which VMs restore on it."""
-
-    kernel: str
-    cpu: str
-    vmm: str
-
-
-class Guest(NamedTuple):
-    """What of a VM decides where it restores: its vCPU features, and its VMM where it is not the host's."""
-
-    features: str
-    vmm: str
 
 
 class Ways(NamedTuple):
@@ -69,37 +53,6 @@ def ways(guests: Sequence[Guest], places: Sequence[Place], needed: BoolArray) ->
             code[g, i, j] = words[found.outlook]
             cause[g, i, j] = numbers.setdefault(found, len(numbers))
     return Ways(code, cause, tuple(numbers))
-
-
-def way(guest: Guest, source: Place, dest: Place) -> Cause:
-    """What becomes of a VM that moves from one place to another.
-
-    A stream is loaded by the destination's VMM; that the source's saves such a vCPU is asked besides.
-    """
-    mine, theirs = guest.vmm or source.vmm, guest.vmm or dest.vmm
-    if not mine or not theirs:
-        return Cause(Outlook.UNKNOWN, (), "the VMM is not told")
-    families = _family(mine), _family(theirs)
-    if None not in families and families[0] != families[1]:
-        return Cause(Outlook.FAILS, (), f"{families[1]} restores no VM of {families[0]}")
-    found = judged(source.kernel, dest.kernel, guest.features, theirs)
-    if found.outlook is Outlook.FAILS:
-        return found
-    if mine != theirs:
-        saved = judged(source.kernel, source.kernel, guest.features, mine)
-        if saved.outlook is not Outlook.RESTORES:
-            return saved
-    if source.cpu != dest.cpu:
-        why = f"CPU {dest.cpu or 'not told'} in place of {source.cpu or 'one not told'}: MIDR_EL1 may differ"
-        return Cause(Outlook.UNKNOWN, (), why)
-    return found
-
-
-def _family(vmm: str) -> Vmm | None:
-    try:
-        return version(vmm).vmm
-    except FastsmcError:
-        return None
 
 
 class Kinds(NamedTuple):
