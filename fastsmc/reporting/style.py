@@ -106,8 +106,8 @@ def _glyphs() -> frozenset[int]:
 def drawn(text: str) -> str:
     """A text as a figure shows it: on one line, and what the font lacks or no reader should be given is escaped.
 
-    >>> drawn("SMC\x1b[31m\u4e2d")
-    'SMC\\x1b[31m\\u4e2d'
+    >>> print(drawn("SMC\\x1b[31m\\u4e2d"))
+    SMC\\x1b[31m\\u4e2d
     """
     return "".join(
         one if ord(one) in _glyphs() and one not in "\t\n" else one.encode("unicode_escape").decode("ascii")

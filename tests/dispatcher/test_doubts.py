@@ -25,7 +25,7 @@ def test_a_batch_by_a_release_known_well_says_nothing_of_it() -> None:
     calls = smc.Calls.one_each(0x8400_0000, n_vcpu=2)
     found = smc.dispatch(fleet, calls, by="vm")
     assert found.doubts == ()
-    assert str(found).split() == ["2", "calls", "2", "all", "HANDLED"]
+    assert str(found).split() == ["2", "calls", "calls", "service", "verdict", "2", "all", "HANDLED"]
     assert repr(smc.switch(fleet, calls, found.verdict)) == "Switched(2 calls, 2 made)"
 
 

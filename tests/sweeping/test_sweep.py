@@ -15,7 +15,7 @@ import pytest
 import fastsmc as smc
 from fastsmc.errors import InputError
 from fastsmc.latency import Times
-from fastsmc.results.files import to_csv
+from fastsmc.results.export import to_csv
 from fastsmc.results.histogram import Histogram
 from fastsmc.sweeping.cube import STATES
 from fastsmc.sweeping.measures import NAMES
