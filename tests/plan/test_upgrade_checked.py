@@ -25,11 +25,11 @@ def test_no_plan_of_a_small_pool_is_better(seed: int) -> None:
     assert not compared(seed, ONE if seed % 2 else KERNELS)
 
 
-@pytest.mark.soak("600 pools of up to 7 hosts; make test searches 24")
+@pytest.mark.soak("200 pools of up to 7 hosts; make test searches 24")
 def test_no_plan_of_many_small_pools_is_better() -> None:
-    told = [compared(seed, ONE if seed % 2 else KERNELS, 1 + seed % 4 / 2) for seed in range(100, 700)]
+    told = [compared(seed, ONE if seed % 2 else KERNELS, 1 + seed % 4 / 2) for seed in range(100, 300)]
     assert not any(told)
-    assert told.count(False) > 500
+    assert told.count(False) > 160
 
 
 def held(seed: int) -> tuple[int, int, int]:
@@ -52,6 +52,6 @@ def test_plans_of_odd_fleets_hold_move_by_move() -> None:
     assert all(sum(column) for column in zip(*told, strict=True))
 
 
-@pytest.mark.soak("1,000 odd fleets; make test goes through 40")
+@pytest.mark.soak("300 odd fleets; make test goes through 40")
 def test_plans_of_many_odd_fleets_hold_move_by_move() -> None:
-    assert sum(sum(held(seed)) for seed in range(1000, 2000))
+    assert sum(sum(held(seed)) for seed in range(1000, 1300))

@@ -58,13 +58,13 @@ def test_small_pools_are_upgraded_as_the_solver_does(monkeypatch: pytest.MonkeyP
     solved(range(3101, 3102), monkeypatch)
 
 
-@pytest.mark.soak("200 small pools; make test solves 12")
+@pytest.mark.soak("60 small pools; make test solves 12")
 def test_many_small_pools_are_upgraded_as_the_solver_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert solved(range(3000, 3200), monkeypatch) > 20
+    assert solved(range(3000, 3060), monkeypatch) > 6
 
 
-@pytest.mark.soak("pools of 50 hosts, a minute of the solver each")
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.soak("a pool of 50 hosts, a minute of the solver")
+@pytest.mark.parametrize("seed", [1])
 def test_fifty_hosts_are_within_a_tenth_of_the_solvers_plan(seed: int) -> None:
     """Filled to the brim, so that no order reaches the bounds; of fewer than ten waves one is more than a tenth."""
     inv = next(
