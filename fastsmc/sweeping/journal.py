@@ -7,15 +7,17 @@ code, and nothing is unpickled.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from fastsmc.checks import near_file, shown
+from fastsmc.checks import escaped, near_file, shown
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.record import Outcome
@@ -29,6 +31,8 @@ _TABLES = {
 _MOST_BYTES = 256 << 20
 """Of one value: a trace of 64 MiB takes less, packed."""
 _WAIT_S = 10.0
+_SUM = 4
+"""Bytes of the checksum behind a cell's content, over design, cell and content."""
 
 
 class Journal:
@@ -41,6 +45,7 @@ class Journal:
     def __init__(self, database: sqlite3.Connection, design: Design, path: Path | None, held: socket.socket | None):
         self.design, self.path = design, path
         self._database, self._held = database, held
+        self._begin = zlib.crc32(json.dumps(sorted(design.parts.items())).encode())
 
     @classmethod
     def to_write(cls, path: str | os.PathLike[str] | None, design: Design) -> Journal:
@@ -114,7 +119,9 @@ class Journal:
         Raises:
             ResultFileError: the disk is full, or the file cannot be written; what was committed before stays.
         """
-        rows = [(one.cell, one.is_done, one.content) for one in outcomes]
+        rows = [
+            (one.cell, one.is_done, one.content + self._sum(one.cell, one.is_done, one.content)) for one in outcomes
+        ]
         with _told(self.path), self._database:
             self._database.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?, ?)", rows)
 
@@ -125,11 +132,23 @@ class Journal:
             return [int(cell) for (cell,) in rows]
 
     def contents(self, *, done: bool) -> Iterator[tuple[int, bytes]]:
-        """Number and content of the cells that are done, or of those that failed, ascending."""
+        """Number and content of the cells that are done, or of those that failed, ascending.
+
+        Raises:
+            ResultFileError: a cell's content is not what was written for that cell of that sweep.
+        """
         with _told(self.path):
             rows = self._database.execute("SELECT cell, content FROM cells WHERE is_done = ? ORDER BY cell", (done,))
             for cell, content in rows:
-                yield int(cell), bytes(content)
+                told = bytes(content[:-_SUM])
+                if content[-_SUM:] != self._sum(cell, done, told):
+                    msg = f"{self.path}: damaged: cell {cell} is not what was written: sweep again, to another file"
+                    raise ResultFileError(msg)
+                yield int(cell), told
+
+    def _sum(self, cell: int, is_done: bool, content: bytes) -> bytes:
+        """What stands behind a cell's content. SQLite itself sees no damage within a value."""
+        return zlib.crc32(content, zlib.crc32(f"{cell} {int(is_done)}".encode(), self._begin)).to_bytes(_SUM, "little")
 
     def close(self) -> None:
         """Ends the writing or reading; what was written is one file then, if nobody else reads it."""
@@ -147,13 +166,13 @@ def _told(path: Path | None) -> Iterator[None]:
     where = path or "the journal in memory"
     try:
         yield
-    except sqlite3.OperationalError as error:
-        msg = (
-            f"{where}: {error}; a journal needs room, and a folder of this machine that can be written; its cells stay"
-        )
-        raise ResultFileError(msg) from error
     except sqlite3.DatabaseError as error:
-        msg = f"{where}: {error}: it is no journal of a sweep, or a damaged one: give another file"
+        told = escaped(str(error))
+        if isinstance(error, sqlite3.OperationalError) and not told.startswith("Could not decode"):
+            needs = "a journal needs room, and a folder of this machine that can be written; its cells stay"
+            msg = f"{where}: {told}; {needs}"
+        else:
+            msg = f"{where}: {told}: it is no journal of a sweep, or a damaged one: give another file"
         raise ResultFileError(msg) from error
     except OSError as error:
         msg = f"{where}: {error.strerror or error}; a journal needs a file that can be written"
@@ -209,9 +228,11 @@ def _checked(database: sqlite3.Connection, file: Path, *, may_be_new: bool) -> N
 
 
 def _check_cells(database: sqlite3.Connection, design: Design, file: Path) -> None:
-    """Refuses a journal with cells that its sweep does not have."""
+    """Refuses a journal with cells that its sweep does not have, or whose values are of other types."""
     last = int(design.grid.cells[-1])
-    if database.execute("SELECT count(*) FROM cells WHERE cell < 0 OR cell > ?", (last,)).fetchone()[0]:
+    strange = "typeof(cell) != 'integer' OR cell < 0 OR cell > ?"
+    untyped = "is_done NOT IN (0, 1) OR typeof(is_done) != 'integer' OR typeof(content) != 'blob'"
+    if database.execute(f"SELECT count(*) FROM cells WHERE {strange} OR {untyped}", (last,)).fetchone()[0]:
         msg = f"{file}: damaged: it has cells that its sweep does not have: sweep again, to another file"
         raise ResultFileError(msg)
 

@@ -1,0 +1,105 @@
+"""Journals damaged by bytes and by rows: what is read is what was written, or one sentence says that it is damaged."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import fastsmc as smc
+from fastsmc.errors import ResultFileError
+from tests.support.sweeps import OVER, TABLE
+
+N_QUICK, N_SOAK = 100, 2_000
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A journal of which every cell is done."""
+    path = tmp_path_factory.mktemp("journal") / "whole.db"
+    with smc.sweep(TABLE, over=OVER, seed=1, to=path, run_on=1):
+        pass
+    return path.read_bytes()
+
+
+def damaged(whole: bytes, draw: random.Random) -> bytes:
+    """A few bytes changed, a stretch repeated, left out or made zero, or the end cut off."""
+    data = bytearray(whole)
+    kind, at = draw.randrange(5), draw.randrange(len(whole))
+    n = draw.choice((1, 2, 16, 512, 4096))
+    if kind == 0:
+        for _ in range(draw.randrange(1, 6)):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+    elif kind == 1:
+        del data[at:]
+    elif kind == 2:
+        data[at : at + n] = bytes(min(n, len(data) - at))
+    elif kind == 3:
+        del data[at : at + n]
+    else:
+        data[at:at] = data[at : at + n]
+    return bytes(data)
+
+
+def rewritten(path: Path, draw: random.Random) -> None:
+    """A row changed by SQL, as a well-formed database may be wrong."""
+    with closing(sqlite3.connect(path)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        table = draw.choice(tables)
+        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        value = draw.choice(
+            (None, -1, 1 << 40, 0.5, "", "wrong", "9" * 400, b"", b"\xff" * 9, '{"a": 1}', "[]", "\x1b[31m")
+        )
+        rows = [row for (row,) in database.execute(f"SELECT rowid FROM {table}")]
+        try:
+            database.execute(
+                f"UPDATE {table} SET {draw.choice(columns)} = ? WHERE rowid = ?", (value, draw.choice(rows or [1]))
+            )
+            database.commit()
+        except sqlite3.Error:  # the table's own constraint refuses it
+            return
+
+
+def asked(path: Path) -> str:
+    """All that a journal is asked for; empty where it is refused."""
+    try:
+        with smc.open_sweep(path) as found:
+            told = str(found) + repr(found)
+            assert found.done + len(found.failed) + found.left == 6
+            return told + found.to_json() + json.dumps(found.as_dict(), allow_nan=False)
+    except ResultFileError as error:
+        refused = str(error)
+    assert refused.isprintable()
+    assert len(refused) < 2000
+    return ""
+
+
+def run(whole: bytes, n: int, seed: int, path: Path) -> int:
+    """Asks n damaged journals; how many were read all the same. What is read is what was written, to the letter."""
+    path.write_bytes(whole)
+    draw, n_read, right = random.Random(seed), 0, asked(path)
+    for _ in range(n):
+        for rest in path.parent.glob(f"{path.name}*"):
+            rest.unlink()
+        if draw.random() < 0.6:
+            path.write_bytes(damaged(whole, draw))
+        else:
+            path.write_bytes(whole)
+            rewritten(path, draw)
+        told = asked(path)
+        assert told in ("", right)
+        n_read += bool(told)
+    return n_read
+
+
+def test_some_damaged_journals(whole: bytes, tmp_path: Path) -> None:
+    assert 0 < run(whole, N_QUICK, 1, tmp_path / "j.db") < N_QUICK
+
+
+@pytest.mark.soak(f"{N_SOAK:,} damaged journals; make test tries {N_QUICK}")
+def test_damaged_journals(whole: bytes, tmp_path: Path) -> None:
+    assert 0 < run(whole, N_SOAK, 2, tmp_path / "j.db") < N_SOAK
