@@ -228,7 +228,7 @@ class Sweep:
         n_cell = int(grid.cells.size)
         over = " x ".join(f"{len(axis.values)} of {axis.name}" for axis in grid.axes) or "no axis"
         lines = [
-            f"{design.name}: {n_cell} cells ({over}, {grid.repeats} repeats, seed {grid.seed}), modelled",
+            f"{design.name}: {n_cell} cells ({over}, {grid.repeats} repeat{'s' * (grid.repeats > 1)}, seed {grid.seed}), modelled",
             f"{self.done} done, {len(self.failed)} failed, {self.left} left"
             f" ({self.computed} computed now, {self.reused} reused)",
         ]
