@@ -227,8 +227,9 @@ class Sweep:
         design, grid = self.design, self.design.grid
         n_cell = int(grid.cells.size)
         over = " x ".join(f"{len(axis.values)} of {axis.name}" for axis in grid.axes) or "no axis"
+        repeats = f"{grid.repeats} repeat{'s' * (grid.repeats > 1)}"
         lines = [
-            f"{design.name}: {n_cell} cells ({over}, {grid.repeats} repeat{'s' * (grid.repeats > 1)}, seed {grid.seed}), modelled",
+            f"{design.name}: {n_cell} cells ({over}, {repeats}, seed {grid.seed}), modelled",
             f"{self.done} done, {len(self.failed)} failed, {self.left} left"
             f" ({self.computed} computed now, {self.reused} reused)",
         ]
