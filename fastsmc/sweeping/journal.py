@@ -167,7 +167,7 @@ def _told(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        told = escaped(str(error))
+        told = escaped(" ".join(str(error).split()))
         if isinstance(error, sqlite3.OperationalError) and not told.startswith("Could not decode"):
             needs = "a journal needs room, and a folder of this machine that can be written; its cells stay"
             msg = f"{where}: {told}; {needs}"

@@ -14,7 +14,7 @@ import fastsmc as smc
 from fastsmc.errors import ResultFileError
 from tests.support.sweeps import OVER, TABLE
 
-N_QUICK, N_SOAK = 100, 2_000
+N_QUICK, N_SOAK = 100, 10_000
 
 
 @pytest.fixture(scope="module")
