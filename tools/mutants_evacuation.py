@@ -51,8 +51,7 @@ MUTANTS_EVACUATION = [
     ),
     *in_file(
         "plan/evacuation/fates.py",
-        ("if source == dest and source.kernel and family", "if source == dest and family"),
-        ("and family(vmm or source.vmm) is not None:", ":"),
+        ("if found.outlook is Outlook.RESTORES:", "if found.outlook is not Outlook.FAILS:"),
     ),
     *in_file(
         "plan/evacuation/evacuate.py",

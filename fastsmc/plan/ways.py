@@ -33,7 +33,7 @@ def way(guest: Guest, source: Place, dest: Place) -> Cause:
     mine, theirs = guest.vmm or source.vmm, guest.vmm or dest.vmm
     if not mine or not theirs:
         return Cause(Outlook.UNKNOWN, (), "the VMM is not told")
-    families = family(mine), family(theirs)
+    families = _family(mine), _family(theirs)
     if None not in families and families[0] != families[1]:
         return Cause(Outlook.FAILS, (), f"{families[1]} restores no VM of {families[0]}")
     found = judged(source.kernel, dest.kernel, guest.features, theirs)
@@ -49,7 +49,7 @@ def way(guest: Guest, source: Place, dest: Place) -> Cause:
     return found
 
 
-def family(vmm: str) -> Vmm | None:
+def _family(vmm: str) -> Vmm | None:
     """Which VMM a text names; None where neither it nor its version is known."""
     try:
         return version(vmm).vmm

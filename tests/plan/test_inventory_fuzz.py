@@ -23,6 +23,7 @@ from fastsmc.plan.inventory.columns import DTYPES, TABLES
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.inventory.problems import Problems
 from tests.support import fleets
+from tests.support.damaged import damaged
 from tests.support.json_mutants import tree_mutant
 from tests.support.memory import forget_peak, peak_mib
 from tests.support.places import TESTS
@@ -123,30 +124,6 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
 }
 
 
-def damaged(data: bytes, draw: random.Random) -> bytes:
-    """One to four of: a flipped bit, a word put in or over, a cut, a piece lost, twice, many times, or random bytes."""
-    new = bytearray(data)
-    for _ in range(draw.choice((1, 1, 1, 2, 4))):
-        at = draw.randrange(len(new) + 1)
-        piece = slice(at, at + draw.choice((1, 2, 4, 8, 16, 64, 1024)))
-        match draw.randrange(8):
-            case 0 | 1:
-                if at < len(new):
-                    new[at] ^= 1 << draw.randrange(8)
-            case 2 | 3:
-                word = draw.choice(WORDS)
-                new[at : at + draw.choice((0, len(word)))] = word
-            case 4:
-                del new[at:]
-            case 5:
-                del new[piece]
-            case 6:
-                new[at:at] = new[piece] * draw.choice((1, 1, 1, 1, 1, 50))
-            case 7:
-                new[at:at] = draw.randbytes(draw.choice((1, 4, 16)))
-    return bytes(new)
-
-
 def rearranged(data: bytes, draw: random.Random) -> bytes:
     """A table or a document with fields, rows or elements changed, lost, swapped or there twice."""
     if data[:1] in (b"{", b"["):
@@ -198,7 +175,7 @@ def run(source: str, n: int, seed: int, folder: Path) -> int:
         start = time.process_time()
         for _ in range(N_BATCH):
             data = draw.choice(seeds)
-            n_read += check(read, (damaged if draw.random() < 0.5 else rearranged)(data, draw))
+            n_read += check(read, damaged(data, draw, WORDS) if draw.random() < 0.5 else rearranged(data, draw))
         assert time.process_time() - start < MOST_S
     assert peak_mib() - begin < MOST_MIB
     return n_read

@@ -65,8 +65,8 @@ def test_many_small_pools_are_upgraded_as_the_solver_does(monkeypatch: pytest.Mo
 
 @pytest.mark.soak("a pool of 50 hosts, a minute of the solver")
 @pytest.mark.parametrize("seed", [1])
-def test_fifty_hosts_are_within_a_tenth_of_the_solvers_plan(seed: int) -> None:
-    """Filled to the brim, so that no order reaches the bounds; of fewer than ten waves one is more than a tenth."""
+def test_fifty_hosts_take_a_wave_or_a_tenth_more_than_the_solver_at_most(seed: int) -> None:
+    """Filled to the brim, so that no order reaches the bounds. A tenth is the aim; of 8 waves one is more."""
     inv = next(
         inv for inv in (drawn(1000 * seed + k, most_hosts=50, vms_per_host=6) for k in range(500)) if inv.n_host == 50
     )

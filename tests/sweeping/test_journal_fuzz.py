@@ -12,9 +12,11 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import ResultFileError
+from tests.support.damaged import damaged
 from tests.support.sweeps import OVER, TABLE
 
 N_QUICK, N_SOAK = 100, 10_000
+WORDS = (bytes(1), bytes(16), bytes(512), b"\xff" * 8)
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +26,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     with smc.sweep(TABLE, over=OVER, seed=1, to=path, run_on=1):
         pass
     return path.read_bytes()
-
-
-def damaged(whole: bytes, draw: random.Random) -> bytes:
-    """A few bytes changed, a stretch repeated, left out or made zero, or the end cut off."""
-    data = bytearray(whole)
-    kind, at = draw.randrange(5), draw.randrange(len(whole))
-    n = draw.choice((1, 2, 16, 512, 4096))
-    if kind == 0:
-        for _ in range(draw.randrange(1, 6)):
-            data[draw.randrange(len(data))] = draw.randrange(256)
-    elif kind == 1:
-        del data[at:]
-    elif kind == 2:
-        data[at : at + n] = bytes(min(n, len(data) - at))
-    elif kind == 3:
-        del data[at : at + n]
-    else:
-        data[at:at] = data[at : at + n]
-    return bytes(data)
 
 
 def rewritten(path: Path, draw: random.Random) -> None:
@@ -86,7 +69,7 @@ def run(whole: bytes, n: int, seed: int, path: Path) -> int:
         for rest in path.parent.glob(f"{path.name}*"):
             rest.unlink()
         if draw.random() < 0.6:
-            path.write_bytes(damaged(whole, draw))
+            path.write_bytes(damaged(whole, draw, WORDS))
         else:
             path.write_bytes(whole)
             rewritten(path, draw)

@@ -17,6 +17,7 @@ import pytest
 from fastsmc.calls.counts import Counts
 from fastsmc.errors import TraceError
 from fastsmc.traces.text import trace as read_trace
+from tests.support.damaged import damaged
 from tests.support.memory import forget_peak, peak_mib
 from tests.traces.test_counted import HIST, KVM_STAT, MAP
 from tests.traces.test_exits import EXITS, event
@@ -76,30 +77,6 @@ def seeds() -> list[bytes]:
     return [*data, *packed, whole.encode("utf-16"), whole.encode("utf-8-sig")]
 
 
-def mutated(data: bytes, draw: random.Random) -> bytes:
-    """One to four of: a flipped bit, a word put in or over, a cut, a piece lost, twice, many times, or random bytes."""
-    new = bytearray(data)
-    for _ in range(draw.choice((1, 1, 1, 2, 4))):
-        at = draw.randrange(len(new) + 1)
-        piece = slice(at, at + draw.choice((1, 2, 4, 8, 16, 64, 1024)))
-        match draw.randrange(8):
-            case 0 | 1:
-                if at < len(new):
-                    new[at] ^= 1 << draw.randrange(8)
-            case 2 | 3:
-                word = draw.choice(WORDS)
-                new[at : at + draw.choice((0, len(word)))] = word
-            case 4:
-                del new[at:]
-            case 5:
-                del new[piece]
-            case 6:
-                new[at:at] = new[piece] * draw.choice((1, 1, 1, 1, 1, 50))
-            case 7:
-                new[at:at] = draw.randbytes(draw.choice((1, 4, 16)))
-    return bytes(new)
-
-
 def check(data: bytes, *, lenient: bool) -> bool:
     """Whether it was read from a pipe; if so, its columns belong together and hold what they may."""
     try:
@@ -135,7 +112,7 @@ def run(n: int, seed: int) -> int:
     for _ in range(n // N_BATCH):
         start = time.process_time()
         for _ in range(N_BATCH):
-            n_read += check(mutated(draw.choice(originals), draw), lenient=draw.random() < 0.5)
+            n_read += check(damaged(draw.choice(originals), draw, WORDS), lenient=draw.random() < 0.5)
         assert time.process_time() - start < MOST_S
     assert peak_mib() - begin < MOST_MIB
     return n_read

@@ -40,5 +40,5 @@ def test_an_example_is_10_to_20_lines_without_a_loop_over_vcpus(script: Path) ->
     assert not re.search(r"for \w*vcpu", text)
 
 
-def test_there_are_several() -> None:
-    assert len(SCRIPTS) >= 5
+def test_there_are_nine() -> None:
+    assert len(SCRIPTS) == 9

@@ -16,6 +16,7 @@ from fastsmc.checks import BoolArray, not_among, shown
 from fastsmc.errors import InputError
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, feature_bits
 from fastsmc.plan.common.items import IS_FEATURE, IS_VERSION, ITEMS, MAYBE, NO, YES, States, states
+from fastsmc.plan.inventory.codes import distinct
 from fastsmc.plan.inventory.inventory import Inventory
 
 _BITS = np.array([item.bits for item in ITEMS], np.int64)
@@ -124,8 +125,8 @@ def tally(inventory: Inventory, pool: str | None) -> Tally:
     """
     columns = inventory.hosts
     serves = columns["state"] != "down"
-    pools, pool_of = np.unique(columns["pool"], return_inverse=True)
-    cpus, cpu_of = np.unique(columns["cpu"], return_inverse=True)
+    pools, pool_of = distinct(columns["pool"])
+    cpus, cpu_of = distinct(columns["cpu"])
     if pool is not None:
         if pool not in pools:
             raise InputError(not_among("pool", pool, pools.tolist()))
@@ -137,7 +138,7 @@ def tally(inventory: Inventory, pool: str | None) -> Tally:
     hosts = _groups([pool_of, kernel_of, cpu_of], np.flatnonzero(serves))
     served = np.unique(hosts.keys[:, 0])
 
-    features, features_of = np.unique(inventory.vms["features"], return_inverse=True)
+    features, features_of = distinct(inventory.vms["features"])
     _check_features(inventory, features, features_of)
     at = inventory.host_of_vm
     placed = np.flatnonzero((at >= 0) & np.isin(pool_of[at], served)) if len(at) else np.zeros(0, np.int64)

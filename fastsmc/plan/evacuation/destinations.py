@@ -8,6 +8,7 @@ import numpy as np
 
 from fastsmc.checks import BoolArray, F64Array, I64Array
 from fastsmc.plan.evacuation.fates import Fates, fates
+from fastsmc.plan.inventory.codes import distinct
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.kernels import placing
 from fastsmc.plan.result import Excuse
@@ -79,7 +80,7 @@ def placed(inventory: Inventory, drained: I64Array, drain_of_host: I64Array, mem
 
 def _hosts(inventory: Inventory, drain: I64Array, found: Fates, memory_bytes: F64Array) -> placing.Hosts:
     hosts = inventory.hosts
-    pools, pool = np.unique(hosts["pool"], return_inverse=True)
+    pools, pool = distinct(hosts["pool"])
     pool = pool.reshape(-1)
     ring = np.argsort(pool, kind="stable")
     first = np.searchsorted(pool[ring], np.arange(len(pools) + 1)).astype(np.int64)
@@ -91,7 +92,7 @@ def _hosts(inventory: Inventory, drain: I64Array, found: Fates, memory_bytes: F6
 
 
 def _guests(inventory: Inventory, vm: I64Array, found: Fates, memory_bytes: F64Array) -> placing.Guests:
-    names, group = np.unique(inventory.vms["apart"], return_inverse=True)
+    names, group = distinct(inventory.vms["apart"])
     group = np.where(inventory.vms["apart"] == "", -1, group.reshape(-1))
     members = np.argsort(group, kind="stable")
     first = np.searchsorted(group[members], np.arange(len(names) + 1)).astype(np.int64)

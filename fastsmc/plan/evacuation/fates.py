@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.migrate.compat.result import Outlook
+from fastsmc.plan.inventory.codes import distinct
 from fastsmc.plan.inventory.inventory import Inventory
-from fastsmc.plan.ways import Guest, Place, family, way
+from fastsmc.plan.ways import Guest, Place, way
 
 CODES = {Outlook.FAILS: 0, Outlook.UNKNOWN: 1, Outlook.RESTORES: 2}
 
@@ -61,8 +62,8 @@ def _distinct(columns: list[NDArray[np.str_]]) -> tuple[list[tuple[str, ...]], N
     """Distinct rows of columns of text, and which of them each row is."""
     number = np.zeros(len(columns[0]), np.int64)
     for column in columns:
-        values, of_row = np.unique(column, return_inverse=True)
-        number = number * len(values) + of_row.reshape(-1)
+        values, of_row = distinct(column)
+        number = number * len(values) + of_row
     _, first, of_row = np.unique(number, return_index=True, return_inverse=True)
     return list(zip(*(column[first].tolist() for column in columns), strict=True)), of_row.reshape(-1)
 
@@ -70,8 +71,6 @@ def _distinct(columns: list[NDArray[np.str_]]) -> tuple[list[tuple[str, ...]], N
 @lru_cache(maxsize=4096)
 def fate(source: Place, dest: Place, features: str, vmm: str) -> Fate:
     """What becomes of a VM that moves; `vmm` is its own where that is not its host's."""
-    if source == dest and source.kernel and family(vmm or source.vmm) is not None:
-        return Fate(Outlook.RESTORES, "")  # whatever the kernel is: it runs there
     found = way(Guest(features, vmm), source, dest)
     if found.outlook is Outlook.RESTORES:
         return Fate(found.outlook, "")

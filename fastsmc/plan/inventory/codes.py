@@ -48,8 +48,4 @@ def places(names: NDArray[np.str_], among: NDArray[np.str_]) -> NDArray[np.int64
 
 def repeated(names: NDArray[np.str_]) -> NDArray[np.int64]:
     """The rows whose name a row before has. text[n] -> int64[m]."""
-    texts = names.tolist()
-    if len(set(texts)) == len(texts):
-        return np.zeros(0, np.int64)
-    seen = set[str]()
-    return np.array([row for row, text in enumerate(texts) if text in seen or seen.add(text)], np.int64)  # type: ignore[func-returns-value]
+    return np.flatnonzero(places(names, names) != np.arange(len(names)))

@@ -12,6 +12,7 @@ from fastsmc.checks import BoolArray, I64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.versions import bare
+from fastsmc.plan.inventory.codes import distinct
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.ways import Guest, Place
 
@@ -95,7 +96,7 @@ def fleet_of(inv: Inventory, asked: Asked) -> Fleet:
         ],
         np.bool_,
     )[inv.kernels.of_row[kept]]
-    pools, pool = np.unique(hosts["pool"][kept], return_inverse=True)
+    pools, pool = distinct(hosts["pool"][kept])
     columns, places = _hosts(inv, asked, kept, done, pool)
     spares = _spares(columns, asked.spare_hosts, len(pools))
     n_spare = len(spares)

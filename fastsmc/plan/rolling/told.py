@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastsmc.checks import I64Array
 from fastsmc.migrate.compat.outlooks import FAILS, RESTORES, UNKNOWN
+from fastsmc.plan.inventory.codes import distinct
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.kernels.rolling import STOPS
 from fastsmc.plan.result import Excuse, Plan
@@ -97,7 +98,7 @@ def _count(values: Any, meaning: str = "") -> Column:
 
 
 def _tenants(found: Upgrade) -> NDArray[np.int64]:
-    names, number = np.unique(found.inv.vms["tenant"][found.fleet.vm], return_inverse=True)
+    names, number = distinct(found.inv.vms["tenant"][found.fleet.vm])
     number = number.reshape(-1).astype(np.int64)
     return np.where(number == 0, -1, number) if len(names) and names[0] == "" else number
 
