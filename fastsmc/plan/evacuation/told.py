@@ -34,7 +34,7 @@ _RESTS_ON = (
     "no time passes between two migrations: no scheduling, no start of a pod or a process at the destination",
     "registers and ioctls are sent once memory is, at the whole line rate of the source",
     "a hot set that is told takes all that a VM writes; without one a VM writes all over its memory",
-    "hosts of one CPU text are alike, and a VM restores on the kernel that it comes from",
+    "hosts of one CPU text are alike, and so are those of none: whether their CPUs differ is not told",
 )
 
 
