@@ -6,12 +6,13 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from fastsmc.files.limits import MIB
 from fastsmc.files.packed import Refused
 from fastsmc.files.source import Source
-from fastsmc.files.strict_json import parse
+from fastsmc.files.strict_json import parse, uncollected
 from fastsmc.files.text import encoding_of
 
 _PIECE = 1 << 18
@@ -53,11 +54,11 @@ class _Ahead:
         self._decoder = codecs.getincrementaldecoder(encoding_of(source.head[:64]))()
         self._held, self._at, self._before, self._is_whole = "", 0, 0, False
 
-    def more(self) -> bool:
-        """Reads on; whether there was more."""
+    def more(self, n: int = _PIECE) -> bool:
+        """Reads on, at most n bytes; whether there was more."""
         if self._is_whole:
             return False
-        piece = self._source.read(_PIECE)
+        piece = self._source.read(n)
         try:
             decoded = self._decoder.decode(piece, not piece)
         except UnicodeError as error:
@@ -92,15 +93,17 @@ class _Ahead:
     def value(self) -> Any:
         """Takes the next value."""
         self.sign()
+        is_long = False
         while True:
             try:
-                _, end = _SCAN.raw_decode(self._held, self._at)
+                with uncollected() if is_long else nullcontext():
+                    _, end = _SCAN.raw_decode(self._held, self._at)
                 if self._is_whole or (end < len(self._held) and self._held[end] not in ".eE"):  # a number may go on
                     break
             except (json.JSONDecodeError, RecursionError, ValueError) as error:
                 if len(self._held) - self._at > _MOST_ENTRY or self._is_whole:
                     raise self._refused(error) from error
-            self.more()
+            is_long = self.more(max(_PIECE, len(self._held) - self._at))  # as much again, as all is scanned anew
         text, place = self._held[self._at : end], self.place()
         if len(text) > _MOST_ENTRY:
             msg = f"{place}: an entry of more than {_MOST_ENTRY // MIB} MiB"

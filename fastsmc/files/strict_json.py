@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
 from fastsmc.checks import cut, shown
@@ -26,6 +26,8 @@ _DIGITS = "0123456789"
 _RUN = re.compile(r"\d+", re.ASCII)
 
 
+_LONG_TEXT = 1 << 12
+"""Letters from which on it pays to hold back the search for cycles."""
 MOST_DEEP = 64
 """Lists and objects within each other in a file of ours, so that whoever walks through one need not fear its depth."""
 
@@ -68,7 +70,7 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
         room = _room_for_numbers(text)
         is_plain = room >= text.count(",") and not has_long_number(text)
         parse_int = None if is_plain else _numbers(room)  # a call per number, of which snapshots have millions
-        with _uncollected():
+        with uncollected() if len(text) > _LONG_TEXT else nullcontext():
             value = json.loads(
                 text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=parse_int
             )
@@ -87,7 +89,7 @@ def parse(text: bytes | memoryview | str, what: str, offset: int = 0) -> Any:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No search for cycles meanwhile: new lists have none, and looking at a million of them takes most of the time."""
     was_on = gc.isenabled()
     gc.disable()

@@ -81,7 +81,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         "row 40: dispatch_ns .* is above dispatch_p75_ns 0.5",
     ),
     "more policies than VMs": (put("dispatch_by_vm", "n_policy", 9, 0), "row 1: n_policy 9 is above n_vm 1"),
-    "a longest batch": (put("replay", "batch_max_ns", 1.0), "batch_p99_9_ns 42330.0 is above batch_max_ns 1.0"),
+    "a longest batch": (
+        put("replay", "batch_max_ns", 1.0),
+        r"batch_p99_9_ns [0-9.e+]+ is above batch_max_ns 1\.0: damaged",
+    ),
     "a batch of another size": (times("dispatch_by_vm", "n_call", 2), "table dispatch_by_vm, row 55: n_call is 524288"),
     "another fleet": (times("dispatch_by_vm", "n_vcpu", 2), "table dispatch_by_vm, row 55: n_vcpu is 2048, by row 1"),
     "half a vCPU": (put("dispatch_by_vcpu", "n_vcpu", 65535), "n_vcpu is 65535, by n_vm, each with whole vCPUs"),
