@@ -1,4 +1,4 @@
-"""Figures 4 and 6: what dispatching costs this simulator, per call and per batch."""
+"""What dispatching costs this simulator, per call and per batch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def dispatch_picture(run: Run) -> Picture:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return Picture(
-        "4-dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
+        "dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
     )
 
 
@@ -127,7 +127,7 @@ def latency_picture(run: Run) -> Picture:
         figure, (ax,) = new_figure(title, TAG, height_in=3.6)
         _latency_panel(ax, replay)
         figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return Picture("6-latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
+    return Picture("latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
 
 
 def _latency_panel(ax: Axes, replay: Table) -> None:

@@ -1,4 +1,4 @@
-"""Figure 5: which services a real guest called, and what becomes of the calls."""
+"""Which services a real guest called, and what becomes of the calls."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def picture(run: Run) -> Picture:
         _draw(ax, trace, totals)
         handles = [Patch(color=COLOURS.get(name, GREY), label=f"{short(name)}: {n}") for name, n in totals.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.2)
-    return Picture("5-trace", "A real guest's calls", title, TAG, _caption(run, totals), figure, *_table(run))
+    return Picture("trace", "A real guest's calls", title, TAG, _caption(run, totals), figure, *_table(run))
 
 
 def by_service(trace: Table) -> dict[str, int]:

@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from fastsmc.reporting.forms import is_small
 from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, RED, new_figure, short, styled
 from fastsmc.results.units import significant
 
 _COLOURS = {"measured": GREEN, "modelled": BLUE, "assumed": ORANGE}
+_HATCHES = {"measured": "\\\\", "modelled": "", "assumed": "///"}
 
 
 class Bar(NamedTuple):
@@ -42,14 +44,19 @@ def _drawn(bars: Sequence[Bar], title: str, limit_ms: float) -> Figure:
         figure, (ax,) = new_figure(title, ", ".join(kinds), height_in=1.9 + 0.27 * len(bars))
         for y, (bar, start) in enumerate(zip(bars, starts, strict=False)):
             low, middle, high = bar.ms
-            ax.barh(y, middle, left=start, color=_COLOURS[bar.kind], height=0.62)
+            ax.barh(y, middle, left=start, height=0.62, **_filling(bar.kind))
             if high > low:
                 ax.plot([start + low, start + high], [y, y], color=INK, linewidth=0.9)
-            ax.text(start + max(middle, high), y, f"  {significant(middle)} ms", va="center", fontsize=7.5)
+            text = f" {significant(middle)}{'' if is_small() else ' ms'}"
+            ax.text(start + max(middle, high), y, text, va="center", fontsize=8)
         _frame(ax, bars, float(starts[-1]), limit_ms)
-        handles = [Patch(facecolor=_COLOURS[kind], label=kind) for kind in kinds]
+        handles = [Patch(label=kind, **_filling(kind)) for kind in kinds]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
+
+
+def _filling(kind: str) -> dict[str, str]:
+    return {"facecolor": _COLOURS[kind], "hatch": _HATCHES[kind], "edgecolor": "white"}
 
 
 def _frame(ax: Axes, bars: Sequence[Bar], end: float, limit_ms: float) -> None:
@@ -59,6 +66,6 @@ def _frame(ax: Axes, bars: Sequence[Bar], end: float, limit_ms: float) -> None:
     ax.set_yticks(
         range(len(bars)), [short(bar.name) + (" (in the estimate)" if bar.is_budgeted else "") for bar in bars]
     )
-    ax.set(ylim=(len(bars) - 0.4, -1.1), xlabel="ms since the guest was stopped (middle; line: low to high)")
+    ax.set(ylim=(len(bars) - 0.4, -1.1), xlabel="time since the guest was stopped (ms); line: low to high")
     ax.set_xlim(left=0, right=1.12 * max(end, limit_ms, ax.get_xlim()[1]))
     ax.grid(axis="y", visible=False)

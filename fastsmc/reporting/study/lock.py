@@ -12,8 +12,6 @@ from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
     TAG,
-    basis,
-    closing,
     lock_name,
     one,
     time_axis,
@@ -60,7 +58,7 @@ def picture(run: Run) -> Picture:
         handles.append(Line2D([], [], color=SHADE, linewidth=6, label="asymptotes, closed form"))
         figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.4)
     return Picture(
-        "10-load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
+        "load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
     )
 
 
@@ -97,7 +95,7 @@ def _caption(run: Run) -> str:
         "thread is the same as one lock per VM. Left: calls per second of the whole VM, "
         f"{percent(float(table['share'][0]))} of which are forwarded, with the asymptotes behind it: as many as the "
         "threads can serve, or as if nobody waited. Right: response time of the forwarded ones. "
-        f"{basis(run)} Hollow points are hypothetical: KVM has no such VM."
+        "Hollow points are hypothetical: KVM has no such VM."
     )
 
 
@@ -117,7 +115,7 @@ def _takeaway(run: Run) -> str:
         "Until there are enough threads, each doubling doubles the calls per second and more than halves the wait; "
         f"after that, threads change nothing. {' '.join(sentences)} So a small pool does what a thread per vCPU does, "
         "as long as its threads share nothing: a lock inside the service makes one thread of them all. The threads "
-        f"that are enough are in proportion to the VMM's work. {closing(run)}"
+        "that are enough are in proportion to the VMM's work."
     )
 
 
