@@ -55,7 +55,7 @@ def picture(run: Run) -> Picture:
     names = list(dict.fromkeys(run["moves"]["by"].tolist()))
     with styled():
         figure, axes = new_figure(
-            title, TAG, height_in=3.55, n_panel=len(names), small_in=6.3, small_columns=min(2, len(names))
+            title, TAG, height_in=3.2, n_panel=len(names), small_in=6.3, small_columns=min(2, len(names))
         )
         for at, (ax, name) in enumerate(zip(axes, names, strict=False)):
             _panel(ax, run, name)
@@ -104,9 +104,9 @@ def _caption(run: Run) -> str:
         f"{row['features']} with {vmm_name(row['by'])}" for row in _first_rows(moves) if row["features"]
     )
     return (
-        "A row per kernel that a VM leaves, a column per kernel that it moves to. A number is how many of its registers "
-        "the destination lacks or refuses; one is enough for the whole migration to fail. A question mark is no yes: "
-        "nothing is known to fail, and not every register's value is known. Register lists and values of "
+        "A row per kernel that a VM leaves, a column per kernel that it moves to. A number is how many of its "
+        "registers the destination lacks or refuses; one is enough for the whole migration to fail. A question mark is "
+        "no yes: nothing is known to fail, and not every register's value is known. Register lists and values of "
         f"{', '.join(recorded) or 'no kernel'} are recorded, on QEMU's max CPU; between them rules are folded from "
         f"dated changes. vCPU features: {features}."
     )
@@ -131,12 +131,12 @@ def note(run: Run) -> Note:
     """The failures that people reported, asked again."""
     failures = run["failures"]
     n_fail = int((failures["outlook"] == "fails").sum())
-    title = f"{n_fail} of the {failures.n_row} failures that people hit most are told before the move"
+    title = f"{n_fail} of the {failures.n_row} failures that people hit are told before the move"
     text = (
-        "Each was reported in public and is asked of migrate check here. Two hosts of one kernel can differ as well: in "
-        "the CPU (MIDR_EL1, github.com/yunionio/cloudpods, issue 21203) or in the firmware's workarounds "
-        "(SMCCC_ARCH_WORKAROUND_3, github.com/firecracker-microvm/firecracker, commit 2551a1e4a). docs/field-log.md has "
-        "53 such reports."
+        "Each was reported in public and is asked of migrate check here. Two hosts of one kernel can differ as well: "
+        "in the CPU (MIDR_EL1, github.com/yunionio/cloudpods, issue 21203) or in the firmware's workarounds "
+        "(SMCCC_ARCH_WORKAROUND_3, github.com/firecracker-microvm/firecracker, commit 2551a1e4a). docs/field-log.md "
+        "has 53 such reports."
     )
     header = ("failure", "move", "in the way (modelled)", "the VMM prints (modelled)", "what helps", "reported")
     return Note("failures", title, text, header, [_failure(row) for row in failures.rows()])

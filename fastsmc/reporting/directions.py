@@ -35,9 +35,7 @@ def picture(names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np
     return figure
 
 
-def draw(
-    ax: Axes, names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np.int64], *, most: int
-) -> None:
+def draw(ax: Axes, names: Sequence[str], marks: NDArray[np.str_], n_failing: NDArray[np.int64], *, most: int) -> None:
     """The cells of a map and the names beside them; the colour of `most` registers is the strongest."""
     n, labels, norm = len(names), [short(name, 20) for name in names], LogNorm(1, max(2, most))
     colours = {"ok": _PASS, "?": _UNKNOWN}

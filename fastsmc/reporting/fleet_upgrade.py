@@ -11,11 +11,24 @@ from matplotlib.patches import Patch
 from fastsmc.reporting.breaks import vmm_name
 from fastsmc.reporting.style import BLUE, GREY, ORANGE, Note, Picture, new_figure, short, styled
 from fastsmc.results.runs import Run
-from fastsmc.results.units import count, percent
+from fastsmc.results.units import count, in_si, percent
 
 TAG = "modelled, on a drawn fleet"
-COLUMNS = {"moved": ("move live", BLUE, ""), "stopped": ("must stop", ORANGE, "///"), "unknown": ("unknown", GREY, "\\\\")}
+COLUMNS = {"moved": ("move live", BLUE), "stopped": ("must stop", ORANGE), "unknown": ("unknown", GREY)}
 """Columns of a wave: what their VMs do, and how they are drawn."""
+PARTS = {
+    "hosts.kernel": "kernels",
+    "hosts.vmm": "VMM of the hosts",
+    "hosts.cores": "cores of a host",
+    "hosts.memory_gib": "memory of a host",
+    "hosts.nic_gbit_per_s": "network of a host",
+    "vms.host": "places of the VMs",
+    "vms.features": "vCPU features",
+    "vms.tenant": "tenants",
+    "vms.dirty_mib_per_s": "memory that a VM writes",
+    "vms.hot_set_mib": "memory that is written again and again",
+}
+"""Columns of an inventory, in words."""
 
 
 def as_before(run: Run) -> dict[str, Any]:
@@ -42,7 +55,7 @@ def picture(run: Run) -> Picture:
             ax.sharey(axes[0]) if ax is not axes[0] else None
         axes[0].set_ylabel("VMs of the wave (count)")
         used = [column for column in COLUMNS if run["upgrade_waves"][column].any()]
-        handles = [Patch(facecolor=COLUMNS[one][1], hatch=COLUMNS[one][2], label=COLUMNS[one][0]) for one in used]
+        handles = [Patch(facecolor=COLUMNS[one][1], label=COLUMNS[one][0]) for one in used]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return Picture("upgrade", "A fleet's upgrade", title, TAG, _caption(run), figure, *_table(run))
 
@@ -54,12 +67,10 @@ def _stop(row: dict[str, Any]) -> str:
 def _panel(ax: Axes, run: Run, vmm: str) -> None:
     waves = run["upgrade_waves"].where(vmm=vmm)
     edges, bottom = np.append(waves["wave"] - 0.5, waves["wave"][-1] + 0.5), np.zeros(waves.n_row)
-    for column, (_, colour, hatch) in COLUMNS.items():
+    for column, (_, colour) in COLUMNS.items():
         if waves[column].any():
             top = bottom + waves[column]
-            ax.stairs(
-                top, edges, baseline=bottom, fill=True, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0
-            )
+            ax.stairs(top, edges, baseline=bottom, fill=True, facecolor=colour, linewidth=0)
             bottom = top
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(bottom=0)
@@ -73,7 +84,7 @@ def told(run: Run) -> str:
     had = as_before(run)
     text = (
         f"{count(had['hosts'])} hosts reach Linux {had['to']} in {count(had['waves'])} waves; with "
-        f"{vmm_name(had['vmm'].replace(':', ' '))} {_stop(had)} of {count(had['n_vm'])} VMs must stop"
+        f"{vmm_name(had['vmm'].replace(':', ' '))}, {_stop(had)} of {count(had['n_vm'])} VMs must stop"
     )
     if had["stopped"]:
         text += f", {percent(had['stopped'] / had['n_vm'])} of them"
@@ -85,16 +96,18 @@ def told(run: Run) -> str:
 
 def _caption(run: Run) -> str:
     return (
-        f"{told(run)} A rolling upgrade empties some hosts at a time; a VM that restores on no upgraded host of its pool "
-        "stops for the wave and starts again on the new kernel. Each VM is judged in its direction, as in the first "
-        "figure. The fleet is drawn, not observed: VM sizes have the shares of a public trace, all else is assumed, as "
-        "listed below."
+        f"{told(run)} A rolling upgrade empties some hosts at a time; a VM that restores on no upgraded host of its "
+        "pool stops for the wave and starts again on the new kernel. Each VM is judged in its direction, as in the "
+        "first figure. The fleet is drawn, not observed: VM sizes have the shares of a public trace, all else is "
+        "assumed, as listed below."
     )
 
 
 def note(run: Run) -> Note:
     """What the drawn fleet rests on."""
-    rows = [(row["what"], row["assumed"]) for row in run["upgrade_assumed"].rows()]
+    rows: list[tuple[str, ...]] = [
+        (PARTS.get(row["what"], row["what"]), in_si(row["assumed"])) for row in run["upgrade_assumed"].rows()
+    ]
     title = f"The fleet is drawn, and {len(rows)} of its parts are assumed"
     return Note("assumed", title, "", ("part", "assumed"), rows)
 

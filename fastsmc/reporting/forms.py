@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 SMALL_IN, SMALL_PT, WIDE_PT = 4.7, 9.0, 8.0
-"""Width of the small form in inches, and the least size of text in points. At 390 CSS pixels a page has 358 for a figure
-of 338 points, so that 9 points are 9.5 pixels; the wide form is shown from 720 on, where 8 points are more than that."""
+"""Width of the small form in inches, and the least size of text in points. At 390 CSS pixels a page has 358 for a
+figure of 338 points, so that 9 points are 9.5 pixels; the wide form is shown from 720 on, where 8 points are that."""
 _GAP_PT = 2.0
 TITLE, TAG = "title", "tag"
 """The ids of what a figure says in words of its own, which `bare` hides."""
@@ -57,6 +57,11 @@ def is_small() -> bool:
     return _small.get()
 
 
+def columns(n: int) -> int:
+    """How many columns a legend of n has: two at most in the small form."""
+    return min(n, 2) if is_small() else n
+
+
 def legible(figure: Figure) -> None:
     """Enlarges all text that is smaller than its form allows."""
     least_pt = SMALL_PT if figure.get_figwidth() == SMALL_IN else WIDE_PT
@@ -64,7 +69,7 @@ def legible(figure: Figure) -> None:
         for ax in figure.axes:
             ax.tick_params(labelsize=least_pt)
     for text in figure.findobj(Text):
-        if isinstance(text, Text) and text.get_fontsize() < least_pt:
+        if isinstance(text, Text) and float(text.get_fontsize()) < least_pt:
             text.set_fontsize(least_pt)
 
 

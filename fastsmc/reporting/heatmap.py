@@ -63,9 +63,12 @@ def _draw(figure: Figure, ax: Axes, run: Run) -> None:
     decades = [10.0**k for k in range(1, 8) if low < 10.0**k < high]
     if decades:
         ax.contour(vcpus, regs, n_byte, levels=decades, colors=INK, linewidths=0.9)
-        for k in decades:
-            side = (k / 8) ** 0.5  # as many vCPUs as registers
-            ax.text(side, side, size(k), ha="center", va="center", fontsize=8.5, bbox=_BOX, clip_on=True)
+        for k in (k for k in decades if k > 30):  # below, a label would lie across the corner
+            side = (k / 8) ** 0.5  # as many vCPUs as registers; in the small form one would lie below a point's name
+            aside = 2.5 if is_small() and k == 1e3 else 1.0
+            ax.text(
+                side / aside, side * aside, size(k), ha="center", va="center", fontsize=8.5, bbox=_BOX, clip_on=True
+            )
     _bands(ax, run["sets"], float(vcpus[0]))
     _points(ax, run)
     bar = figure.colorbar(filled, ax=ax, pad=0.02, aspect=32, location="bottom" if is_small() else "right")

@@ -147,7 +147,9 @@ def check(run: Run) -> None:
         ResultFileError: naming the table and the column that is missing or holds what cannot be.
     """
     if "moves" not in run.tables and "trace" in run.tables:
-        msg = "the run has no table 'moves': an earlier fastsmc saved it, for another page; fastsmc report measures again"
+        msg = (
+            "the run has no table 'moves': an earlier fastsmc saved it, for another page; fastsmc report measures again"
+        )
         raise ResultFileError(msg)
     for name, columns in NEEDS.items():
         table = run[name]

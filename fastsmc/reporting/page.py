@@ -23,6 +23,7 @@ from fastsmc.results.export import to_csv
 from fastsmc.results.files import to_json, write_files
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import KINDS
+from fastsmc.results.units import in_si
 
 PAGE, DATA, MAIL = "index.html", "data.json", "report.md"
 PAGES = {
@@ -68,7 +69,8 @@ def write(run: Run, folder: Path) -> Path:
     if "columns" in run.tables:
         msg = "table columns: columns.csv is the list of all columns, so no table may have that name"
         raise ResultFileError(msg)
-    shown, content, texts = of_drawn(run), {}, {DATA: to_json(run), "columns.csv": columns_csv(run)}
+    shown, texts = of_drawn(run), {DATA: to_json(run), "columns.csv": columns_csv(run)}
+    content: dict[str, bytes] = {}
     for page, (template, stands) in PAGES.items():
         parts = stands(shown)
         pictures = [picture for part in parts for picture in part.pictures]
@@ -163,15 +165,22 @@ def _marked(text: str) -> Markup:
     return Markup(html)
 
 
+_MOST_OF_NUMBER = 24
+"""Characters: "8.39 MB (8,388,608)"."""
+
+
 def _is_number(rows: Sequence[Sequence[str]]) -> list[bool]:
     """Which columns of a table hold numbers, and are set flush right."""
     columns = list(zip(*rows, strict=True))
-    return [at > 0 and all(cell[:1].isdigit() for cell in column) for at, column in enumerate(columns)]
+    return [
+        at > 0 and all(cell[:1].isdigit() and len(cell) <= _MOST_OF_NUMBER for cell in column)
+        for at, column in enumerate(columns)
+    ]
 
 
 def _limits(run: Run) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = [
-        (row["limit"], f"{row['value']:,.10g}", row["unit"], row["obtained"], row["source"])
+    rows: list[tuple[str, ...]] = [
+        (row["limit"], f"{row['value']:,.10g}", row["unit"], row["obtained"], in_si(row["source"]))
         for row in run["limits"].rows()
     ]
     return ("what", "value", "unit", "how it was obtained", "source"), rows
@@ -183,7 +192,5 @@ def _provenance(run: Run) -> list[tuple[str, str]]:
     rows = [
         (labels.get(key, key), str(getattr(run.provenance, key))) for key in run.provenance.__slots__ if key != "inputs"
     ]
-    for name in ("trace", "host"):
-        if isinstance(told := run.provenance.inputs.get(name), str):
-            rows.append((name, told))
-    return rows
+    told = ((name, run.provenance.inputs.get(name)) for name in ("trace", "host"))
+    return [*rows, *((name, text) for name, text in told if isinstance(text, str))]

@@ -10,8 +10,8 @@ from fastsmc.results.runs import Run
 
 HEADING = "What do a VM's registers cost when it moves, and what breaks?"
 ABOUT = (
-    "fastsmc simulates how KVM on arm64 answers its guests' hypercalls, and what the registers that steer those answers "
-    "cost when a VM migrates."
+    "fastsmc simulates how KVM on arm64 answers its guests' hypercalls, and what the registers that steer those "
+    "answers cost when a VM migrates."
 )
 """What fastsmc is, in one line."""
 
@@ -39,7 +39,10 @@ def report(run: Run) -> list[Section]:
         ),
         Section("grid", "Registers against vCPUs", (), (heatmap.picture(run),)),
         Section(
-            "load", "What a guest waits for its VMM, up to 1024 vCPUs", tuple(study.intro(run)), tuple(study.pictures(run))
+            "load",
+            "What a guest waits for its VMM, up to 1024 vCPUs",
+            tuple(study.intro(run)),
+            tuple(study.pictures(run)),
         ),
         Section("upgrade", "A fleet's upgrade", (), (fleet_upgrade.picture(run),), (fleet_upgrade.note(run),)),
     ]
@@ -55,6 +58,8 @@ def load(run: Run) -> list[Section]:
 def simulator(run: Run) -> list[Section]:
     """The simulator's own speed, and the calls that it was timed with."""
     return [
-        Section("speed", "How fast verdicts are found", (), (timing.dispatch_picture(run), timing.latency_picture(run))),
+        Section(
+            "speed", "How fast verdicts are found", (), (timing.dispatch_picture(run), timing.latency_picture(run))
+        ),
         Section("calls", "The calls that are replayed", (), (trace.picture(run),)),
     ]

@@ -23,8 +23,8 @@ def picture(run: Run) -> Picture:
     budget = limit(run, "QEMU default downtime")
     n_vcpu = int(steps["n_vcpu"][0])
     title = (
-        f"{count(n_vcpu)} vCPUs stand still for {milliseconds(low)} to {milliseconds(high)}, most likely "
-        f"{milliseconds(mid)}, with a limit of {budget:g} ms"
+        f"{count(n_vcpu)} vCPUs stand still for {milliseconds(low)} to {milliseconds(high)}, at the middle "
+        f"costs {milliseconds(mid)}, with a limit of {budget:g} ms"
     )
     bars = [
         (row["step"], (row["low_ms"], row["mid_ms"], row["high_ms"]), row["obtained"], row["is_budgeted"])
@@ -41,9 +41,10 @@ def _caption(run: Run) -> str:
     wire_ms = float(steps["mid_ms"][steps["bytes"] > 0].sum())
     unseen = float(steps["mid_ms"][~steps["is_budgeted"]].sum())
     return (
-        f"One move of a VM with {count(steps['n_reg'][0])} registers per vCPU that QEMU carries, from the moment it is "
-        f"stopped until it runs elsewhere, without guest memory. At the middle costs ioctls are {percent(ioctl_ms / mid)} "
-        f"of the {milliseconds(mid)}, and the wire at {steps['line_rate'][0]} is {percent(wire_ms / mid)}. QEMU stops the "
+        "Bars are the middle times, lines go from low to high. One move of a VM with "
+        f"{count(steps['n_reg'][0])} registers per vCPU that QEMU carries, from the moment it is stopped until it runs "
+        f"elsewhere, without guest memory. At the middle costs ioctls are {percent(ioctl_ms / mid)} of the "
+        f"{milliseconds(mid)}, and the wire at {steps['line_rate'][0]} is {percent(wire_ms / mid)}. QEMU stops the "
         f"guest when it expects the rest of memory to fit its limit; {percent(unseen / mid)} of these steps are not in "
         "that estimate, so they come on top. One after another is an upper side, as saving, sending and loading may "
         "overlap. Encoding and decoding rest on figures measured with QEMU under TCG on another machine."

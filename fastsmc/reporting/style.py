@@ -211,7 +211,7 @@ def shade_hypothetical(ax: Axes, first: float, last: float, *, y: float = 0.03, 
     note = ax.text(
         (first * last) ** 0.5,
         y,
-        f"hypothetical: KVM stops at {first:g}",
+        "hypothetical" if is_small() else f"hypothetical: KVM stops at {first:g}",
         transform=ax.get_xaxis_transform(),
         rotation=90,
         ha="center",
@@ -228,6 +228,7 @@ def to_svg(figure: Figure, name: str) -> str:
     forms.legible(figure)
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.set_layout_engine("none")  # all is in its place, for a PNG as well
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)

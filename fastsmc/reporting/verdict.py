@@ -51,8 +51,8 @@ def _bytes(run: Run) -> Sentence:
     exact = run["origin"]["is_round_trip_exact"].all() and run["payload"]["is_round_trip_exact"].all()
     text = (
         f"VM-global registers sent once per vCPU are {size(large['encoded_bytes'][0])} (measured) for "
-        f"{count(large['n_reg'][0])} on {count(large['n_vcpu'][0])} vCPUs, and all {first['n_cpreg'][0]} that QEMU "
-        f"carries of {reference(run)} are {size(row['payload_bytes'])} (modelled) on {row['n_vcpu']}, "
+        f"{count(large['n_reg'][0])} registers on {count(large['n_vcpu'][0])} vCPUs, and all {first['n_cpreg'][0]} "
+        f"that QEMU carries of {reference(run)} are {size(row['payload_bytes'])} (modelled) on {row['n_vcpu']}, "
         f"{milliseconds(wire_ms)} of a {budget:g}{NBSP}ms downtime limit at QEMU's default rate"
     )
     text += "." if exact else ", BUT NOT ALL OF IT came back bit for bit."
@@ -98,10 +98,10 @@ def _breaks(run: Run) -> Sentence:
     every, back = breaks.counted(run, by), breaks.counted(run, by, is_back=True)
     vmm = breaks.vmm_name(had["vmm"].replace(":", " "))
     text = (
-        f"with {breaks.vmm_name(by)} {every.n_fail} of {every.n_move} moves between {len(breaks.kernels(run))} kernels "
-        f"fail and {every.n_unknown} cannot be known (modelled), {back.n_fail} of the {back.n_move} that go back to an "
-        f"older kernel among them; of {count(had['n_vm'])} drawn VMs with {vmm} {count(had['stopped'])} must stop on "
-        f"the way to Linux {had['to']} (modelled)."
+        f"with {breaks.vmm_name(by)}, {every.n_fail} of {every.n_move} moves between {len(breaks.kernels(run))} "
+        f"kernels fail and {every.n_unknown} cannot be known (modelled), {back.n_fail} of the {back.n_move} that go "
+        f"back to an older kernel among them; of {count(had['n_vm'])} VMs of a drawn fleet with {vmm}, "
+        f"{count(had['stopped'])} must stop on the way to Linux {had['to']} (modelled)."
     )
     numbers = {
         "kernels": (len(breaks.kernels(run)), "input"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 NBSP = "\N{NO-BREAK SPACE}"
 """The space between a number and its unit, which no line break may part."""
@@ -30,6 +31,16 @@ def size(n_byte: float) -> str:
         if n_byte >= power:
             return f"{significant(n_byte / power)}{NBSP}{name}"
     return f"{n_byte:,.0f}{NBSP}B"
+
+
+def in_si(text: str) -> str:
+    """A text whose sizes in powers of two are told as `size` does.
+
+    >>> in_si("256 GiB on each host, 128 MiB/s").replace(NBSP, " ")
+    '275 GB on each host, 134 MB/s'
+    """
+    powers = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+    return re.sub(r"(\d+(?:\.\d+)?) ([KMGT]iB)\b", lambda found: size(float(found[1]) * 2.0 ** powers[found[2]]), text)
 
 
 def duration(ns: float) -> str:

@@ -36,7 +36,9 @@ class Failure(NamedTuple):
 FAILURES = (
     Failure("back to an older kernel", "6.18", "6.12", "qemu:10.1", None, _AUGER),
     Failure("to a kernel that hides registers", "6.12", "6.13", "qemu:10.1", None, _AUGER),
-    Failure("a list that lost the PMU", "5.11", "5.13", "qemu:10.1", "psci02", "kvmarm, 18 September 2021: 236 against 162"),
+    Failure(
+        "a list that lost the PMU", "5.11", "5.13", "qemu:10.1", "psci02", "kvmarm, 18 September 2021: 236 against 162"
+    ),
     Failure(
         *("a VMM that cannot save the vCPU", "6.12+sve", "6.12+sve", "cloud-hypervisor:v52", None),
         "github.com/cloud-hypervisor/cloud-hypervisor, issue 8057",
@@ -92,7 +94,11 @@ def _failures() -> Table:
     return table("Failures that people reported, asked again; a row per failure.", _FAILURES, rows)
 
 
-_OUTLOOK: Heading = ("outlook", "modelled", "restores, fails, or unknown: nothing is known to fail, and not all is known")
+_OUTLOOK: Heading = (
+    "outlook",
+    "modelled",
+    "restores, fails, or unknown: nothing is known to fail, but not all is",
+)
 _FAILING: Heading = ("n_failing", "modelled", "registers in the way; 0 where the VMM stops before it writes one")
 _MOVES: tuple[Heading, ...] = (
     ("vmm", "input", "who saves and restores the registers"),

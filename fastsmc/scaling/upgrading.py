@@ -48,10 +48,13 @@ def fleet_upgrade(sizes: FleetSizes | None = None, *, seed: int = 1) -> dict[str
         totals.append((vmm, not to_vmm, KERNELS[-1], len(fleet.vms["name"]), *sums, plan.table.n_row, failing))
         columns = (plan.table[name].tolist() for name in ("wave", *_SUMMED))
         waves += [(vmm, *row) for row in zip(*columns, strict=True)]
+    drawn = list(fleet.assumed.items())
     return {
         "upgrade": table("A drawn fleet's upgrade; a row per VMM after it.", _UPGRADE, totals),
         "upgrade_waves": table("Its waves; a row per VMM and wave.", _WAVES, waves),
-        "upgrade_assumed": table("What the drawn fleet rests on; a row per assumption.", _ASSUMED, list(fleet.assumed.items())),
+        "upgrade_assumed": table(
+            "What the drawn fleet rests on; a row per assumption.", _ASSUMED, list(fleet.assumed.items())
+        ),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.study.common import PALETTE, TAG, most_real, one, time_axis, vcpu_panel
 from fastsmc.reporting.style import Picture, new_figure, styled
 from fastsmc.results.runs import Run
@@ -39,10 +40,10 @@ def picture(run: Run) -> Picture:
         time_axis(right, "longest response time of a call")
         for ax, y in ((left, 0.015), (right, 0.385)):
             vcpu_panel(ax, run, np.unique(table["n_vcpu"]).tolist(), y=y)
-        figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=2.4)
-    return Picture(
-        "load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
-    )
+        figure.legend(
+            *right.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2), handlelength=2.4
+        )
+    return Picture("load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run))
 
 
 def _row(run: Run, case: tuple[str, str], n_vcpu: int) -> dict[str, float]:

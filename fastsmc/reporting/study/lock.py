@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from fastsmc.reporting import style
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
@@ -56,10 +57,8 @@ def picture(run: Run) -> Picture:
             style.vcpu_axis(ax, threads, "threads that take forwarded calls (count)", every=2)
         handles += [Line2D([], [], color=INK, linestyle=dash, label=name) for name, dash in QUANTILES.values()]
         handles.append(Line2D([], [], color=SHADE, linewidth=6, label="asymptotes, closed form"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.4)
-    return Picture(
-        "load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
-    )
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns(3), handlelength=2.4)
+    return Picture("load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run))
 
 
 def _million(row: dict[str, float]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
@@ -47,7 +48,7 @@ def picture(run: Run) -> Picture:
         for name, dash in list(QUANTILES.values())[:2]:
             handles.append(Line2D([], [], color=INK, linestyle=dash, label=name))
         handles.append(Line2D([], [], color=INK, linestyle=KNEE, linewidth=1.1, label="knee, closed form"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=2.4)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns(4), handlelength=2.4)
     return Picture(
         "load-share", "Response time against the share of forwarded calls", title, TAG, _caption(run), figure,
         *_table(run), takeaway=_takeaway(run),

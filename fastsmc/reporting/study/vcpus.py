@@ -37,7 +37,7 @@ def picture(run: Run) -> Picture:
     if (most := int(table["n_vcpu"].max())) > real["n_vcpu"]:
         title += f", {duration(one(table, n_vcpu=most, lock='vm')['p50_ns'])} at a hypothetical {most}"
     with styled():
-        figure, axes = new_figure(title, TAG, height_in=5.1, n_panel=3, small_in=8.4)
+        figure, axes = new_figure(title, TAG, height_in=5.1, n_panel=3, small_in=9.6)
         for ax, lock, colour in zip(axes, LOCKS, PALETTE, strict=False):
             _panel(ax, run, lock, colour)
         low = min(float(table["p50_ns"].min()), real["alone_ns"]) / 2.5
