@@ -99,7 +99,11 @@ def _end_of_group(svg: str, first: int) -> int:
 
 
 def turning(svg: str) -> str:
-    """An SVG whose colours are CSS variables, which `colours` defines; in a page it is light or dark as that is."""
+    """An SVG whose colours are CSS variables, which `colours` defines, and whose font is the page's to choose.
+
+    In a page it is light or dark as that is.
+    """
+    svg = re.sub("font-family: [^;]*; ?", "", svg)
     return _COLOUR.sub(lambda found: f"{found[1]}: var({_name(found[2])})", svg)
 
 

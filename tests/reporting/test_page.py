@@ -231,7 +231,7 @@ def test_text_of_a_figure_is_large_enough_where_it_is_shown(folder: Path) -> Non
         for svg in re.findall(r"<svg .*?</svg>", (folder / name).read_text("utf-8"), re.DOTALL):
             width = float(re.search(r'viewBox="0 [0-9.]+ ([0-9.]+)', svg)[1])  # type: ignore[index]
             wide = width > 400
-            sizes = [float(size) for size in re.findall(r"font: (?:bold )?([0-9.]+)px", svg)]
+            sizes = [float(size) for size in re.findall(r"font-size: ([0-9.]+)px", svg)]
             assert sizes
             assert min(sizes) * (680 if wide else 358) / width >= 9
 

@@ -107,7 +107,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
 }
 """By command: its arguments, and the call of the library that means the same."""
 NO_JSON = {("report",)}
-"""Commands that print one line, the path of what they wrote."""
+"""Commands whose JSON is compared elsewhere, as they take a minute: tests/cli/test_report.py."""
 
 
 @cache
