@@ -58,9 +58,9 @@ def is_small() -> bool:
     return _small.get()
 
 
-def columns(n: int) -> int:
-    """How many columns a legend of n has: two at most in the small form."""
-    return min(n, 2) if is_small() else n
+def columns(n: int, *, small: int = 2) -> int:
+    """How many columns a legend of n has: two at most in the small form, or as many as are said."""
+    return min(n, small) if is_small() else n
 
 
 def legible(figure: Figure) -> None:

