@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from numpy.typing import NDArray
 
 from fastsmc.reporting import style
-from fastsmc.reporting.forms import columns
+from fastsmc.reporting.forms import columns, is_small
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -42,7 +42,7 @@ def dispatch_picture(run: Run) -> Picture:
         left.set_title("more vCPUs: VMs of 64, all alike")
         right.set_title(f"more VMs, no two alike: {count(by_vm['n_vcpu'][0])} vCPUs in all")
         left.set_ylabel("dispatch time per call (ns)")
-        right.tick_params(labelleft=False)
+        right.tick_params(labelleft=is_small())
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=columns(3))
     return Picture(
@@ -69,7 +69,7 @@ def _panel(ax: Axes, table: Table, axis: str, label: str) -> None:
     values = np.unique(table[axis]).tolist()
     style.vcpu_axis(ax, values, label, every=2)
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
+    ax.yaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="y", which="minor", length=0)
