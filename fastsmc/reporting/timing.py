@@ -88,12 +88,12 @@ def _dispatch_caption(run: Run) -> str:
     named = [key for key in LINES if not key[0].startswith("random 32")]
     return (
         "How long this simulator takes to find the verdict of one hypercall, on one core of the machine named below: "
-        "what simulating costs. What filtering costs inside KVM was not timed. Left, all VMs share one policy; right, "
-        f"every VM has a policy of its own, {count(int(by_vm['n_policy'].max()))} of them at the end. A function KVM "
-        f"has a name for takes {span(*named)}, and a filter would add nothing: it is folded into a table per policy. "
-        f"An id without a name has to search the filter's ranges: {span(longest)} with {longest[1]} ranges that deny "
-        f"half of all ids, where no branch can be guessed. Points are medians over repeated batches of "
-        f"{count(by_vcpu['n_call'][0])} calls, bands their middle half. A hollow point is a fleet with a VM larger "
+        "what simulating costs. What filtering costs inside KVM was not timed. In the first panel all VMs share one "
+        f"policy, in the second every VM has a policy of its own, {count(int(by_vm['n_policy'].max()))} of them at the "
+        f"end. A function KVM has a name for takes {span(*named)}, and a filter would add nothing: it is folded into a "
+        f"table per policy. An id without a name has to search the filter's ranges: {span(longest)} with {longest[1]} "
+        "ranges that deny half of all ids, where no branch can be guessed. Points are medians over repeated batches "
+        f"of {count(by_vcpu['n_call'][0])} calls, bands their middle half. A hollow point is a fleet with a VM larger "
         "than KVM allows."
     )
 
