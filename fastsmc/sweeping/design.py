@@ -227,6 +227,8 @@ def _checked(design: Design) -> Design:
         try:
             design.subject.check(design.cell_table(point * grid.repeats), design.name, held.places)
         except InputError as error:
+            if not values:
+                raise InputError(held.named(str(error))) from error
             for value in set(values) - good:
                 n_refused[value] += 1
                 if n_refused[value] >= min(_TRIES, n_point[value]):
