@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fastsmc.sweeping.answers import MEASURES
 from fastsmc.sweeping.design import Design, design_of
 from fastsmc.sweeping.result import Sweep
 from tests.support.command import fastsmc
+from tests.support.places import ROOT
 from tests.support.processes import cluster, descendants, kill
 from tests.support.questions import HOSTS, VMS, csv, files, numbers
 
@@ -340,6 +342,17 @@ def test_what_cannot_be_asked_is_refused_before_anything_runs(
         smc.sweep(table, over=over, to=tmp_path / "j.db", run_on=1, **more)
     assert told in str(refused.value)
     assert not (tmp_path / "j.db").exists()
+
+
+def test_the_page_names_every_measure_and_shows_what_a_sweep_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "sweeps.md").read_text("utf-8")
+    names = {name for its in MEASURES.values() for name in its}
+    assert [name for name in names if f"`{name}`" not in page] == []
+    code, _, rest = page.partition("    import fastsmc as smc\n")[2].partition("to_pandas())\n")
+    exec("import fastsmc as smc\n" + textwrap.dedent(code) + "to_pandas())", {})
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.strip() for line in rest.strip().splitlines()][: len(printed)] == printed
+    assert len(printed) == 5
 
 
 def test_a_question_has_no_histograms() -> None:
