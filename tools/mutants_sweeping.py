@@ -52,7 +52,6 @@ MUTANTS_SWEEPING = [
     *in_file("sweeping/held.py", ("text = text.replace(place, name)", "pass")),
     *in_file(
         "sweeping/questions.py",
-        ("if len(self._inventories) >= _MOST_INVENTORIES:", "if key:"),
         ("        key = json.dumps(given)", '        key = ""'),
         ("._replace(file=Path(given).name)", ""),
         (
