@@ -367,6 +367,23 @@ def test_the_page_names_every_measure_and_shows_what_a_sweep_prints(capsys: pyte
     assert len(printed) == 5
 
 
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ("hco-1.19", Limits.preset("hco-1.19")),
+        ("none", Limits()),
+        ({"preset": "hco-1.19"}, Limits.preset("hco-1.19")),
+        ({"preset": "hco-1.19", "outbound": 7}, Limits.preset("hco-1.19").having(outbound=7)),
+        ({"outbound": 7}, Limits.preset("kubevirt-1.6").having(outbound=7)),
+        ({"preset": "none", "cluster": 3}, Limits(cluster=3)),
+    ],
+)
+def test_limits_are_a_preset_with_some_changed(given: object, limits: Limits) -> None:
+    table = DRAIN | {"limits": given}
+    assert asking.arguments("evacuate", table)["limits"] == limits
+    assert asking.arguments("evacuate", asking.with_tables(table))["limits"] == limits
+
+
 def test_a_question_has_no_histograms() -> None:
     with smc.sweep(UPGRADE, over={"hosts_at_once": [1]}, run_on=1) as done:
         for asked in (lambda: done.quantile(0.5), done.histogram):
