@@ -147,8 +147,8 @@ class _Team:
         self.workers += (_Worker(self.design, []) for _ in range(n_more))
 
     def start_again(self, i: int) -> None:
-        """Puts another in the place of a worker that has ended."""
-        self.workers[i] = _Worker(self.design, self.some if i == 0 and not self.workers[i].is_ready else [])
+        """Puts another in the place of one that has ended. It compiles nothing: that may be what ended the first."""
+        self.workers[i] = _Worker(self.design, [])
 
 
 def _hand_out(queue: Queue, workers: list[_Worker]) -> None:
