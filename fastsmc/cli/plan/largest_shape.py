@@ -9,11 +9,14 @@ import typer
 from fastsmc.cli.migrate.options import ioctl_cost
 from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, links, numbers, register_lists, show
 
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
+
 
 def largest_shape(
     registers: Annotated[
         str, typer.Option(help="What QEMU carries per vCPU: a release such as 6.18+pmu, or a number; or several.")
     ],
+    sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
     rate: Annotated[str, typer.Option("--line-rate", help="Of the network: 10G, 10Gb/s; or several.")] = "10Gb/s",
     rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us.")] = "0",
     downtime_ms: Annotated[str, typer.Option(help="The budget; or several.")] = "300",
@@ -35,8 +38,12 @@ def largest_shape(
     """
     from fastsmc import plan
 
+    lists = register_lists(registers)
+    if sve and not all(isinstance(each, int) for each in lists):
+        raise typer.BadParameter(_SVE)
     found = plan.largest_shape(
-        registers=register_lists(registers),
+        registers=lists,
+        has_sve=sve,
         link=links(rate, rtt),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),

@@ -11,6 +11,8 @@ from fastsmc.cli.migrate.options import ioctl_cost
 from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, links, numbers, register_lists, show
 from fastsmc.errors import InputError
 
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
+
 
 def migration_table(
     registers: Annotated[
@@ -19,6 +21,7 @@ def migration_table(
     vcpus: Annotated[int, typer.Option(help="vCPUs of the VM.")],
     memory_gib: Annotated[float, typer.Option(help="Guest memory that has to be sent.")],
     dirty_mib_per_s: Annotated[float, typer.Option(help="Memory that the guest writes, beyond the hot set.")],
+    sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
     hot_set_mib: Annotated[float, typer.Option(help="Memory that the guest writes again and again.")] = 0.0,
     hot_set_s: Annotated[float, typer.Option(help="How long it takes to write the hot set once.")] = 0.0,
     rate: Annotated[str, typer.Option("--line-rate", help="Of the network, several.")] = "1G,10G,25G,100G",
@@ -44,8 +47,11 @@ def migration_table(
     if len(lists) != 1:
         msg = f"--registers {shown(registers)}: a table is of one VM: give one release or number"
         raise InputError(msg)
+    if sve and not isinstance(lists[0], int):
+        raise typer.BadParameter(_SVE)
     found = plan.migration_table(
         registers=lists[0],
+        has_sve=sve,
         n_vcpu=vcpus,
         memory_gib=memory_gib,
         dirty_mib_per_s=dirty_mib_per_s,
