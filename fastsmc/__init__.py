@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastsmc import migrate, plan
     from fastsmc.calls.grouped import GroupedCalls
     from fastsmc.calls.workload import Calls, mix, replay
+    from fastsmc.comparing import compare
     from fastsmc.dispatcher.answers import answers
     from fastsmc.dispatcher.batch import dispatch, verdicts
     from fastsmc.dispatcher.power import switch
@@ -55,6 +56,7 @@ _HOME = {
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
+    "compare": "comparing",
     "dispatch": "dispatcher.batch",
     "explain": "explanation",
     "load_profile": "scenario.profiles",
@@ -89,6 +91,7 @@ __all__ = [
     "Scenario",
     "Verdict",
     "answers",
+    "compare",
     "dispatch",
     "explain",
     "load_profile",
