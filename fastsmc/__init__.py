@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastsmc.calls.workload import Calls, mix, replay
     from fastsmc.comparing import compare
     from fastsmc.dispatcher.answers import answers
-    from fastsmc.dispatcher.batch import dispatch, verdicts
+    from fastsmc.dispatcher.batch import verdicts
     from fastsmc.dispatcher.power import switch
     from fastsmc.errors import FastsmcError
     from fastsmc.explanation import explain
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.traces.text import trace
-    from fastsmc.usage import services
+    from fastsmc.usage import dispatch, services
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -57,7 +57,7 @@ _HOME = {
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
     "compare": "comparing",
-    "dispatch": "dispatcher.batch",
+    "dispatch": "usage",
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",

@@ -8,10 +8,10 @@ import typer
 
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
-EPILOG = """Examples:
-
+EXAMPLES = """
 fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz --csv"""
+fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz --csv
+"""
 
 
 def compare(
@@ -28,8 +28,8 @@ def compare(
 
     It reads simulations (simulate --out), plans (plan … --out), benchmarks (bench --out, pytest-benchmark) and files of
     registers. A ratio whose interval holds 1 is the same, otherwise higher or lower; where no spread is saved it is
-    unknown. --fail-if is about ratios: 'p99 > +5%' about every p99, 'response_p99 > +5%' about one, 'change > +5%' about
-    all figures.
+    unknown. --fail-if is about ratios: 'p99 > +5%' about every p99, 'response_p99 > +5%' about one, 'change > +5%'
+    about all figures.
     """
     from fastsmc.comparing import compare as compared
 

@@ -47,9 +47,8 @@ def test_a_threshold_of_a_ratio_ends_with_its_exit_code(text: str, code: int, sa
 
 
 def test_a_threshold_of_what_comes_from_nothing_holds(tmp_path: Path) -> None:
-    done = fastsmc(
-        "compare", bench(tmp_path / "a.json", 0.0), bench(tmp_path / "b.json", 1.5), "--fail-if", "call > 5%"
-    )
+    a, b = bench(tmp_path / "a.json", 0.0), bench(tmp_path / "b.json", 1.5)
+    done = fastsmc("compare", a, b, "--fail-if", "call > 5%")
     assert (done.returncode, "inf" in done.stderr) == (4, True)
 
 
