@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from fastsmc import migrate, plan
     from fastsmc.calls.grouped import GroupedCalls
     from fastsmc.calls.workload import Calls, mix, replay
+    from fastsmc.comparing import compare
     from fastsmc.dispatcher.answers import answers
-    from fastsmc.dispatcher.batch import dispatch, verdicts
+    from fastsmc.dispatcher.batch import verdicts
     from fastsmc.dispatcher.power import switch
     from fastsmc.errors import FastsmcError
     from fastsmc.explanation import explain
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.traces.text import trace
-    from fastsmc.usage import services
+    from fastsmc.usage import dispatch, services
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -55,7 +56,8 @@ _HOME = {
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
-    "dispatch": "dispatcher.batch",
+    "compare": "comparing",
+    "dispatch": "usage",
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
@@ -89,6 +91,7 @@ __all__ = [
     "Scenario",
     "Verdict",
     "answers",
+    "compare",
     "dispatch",
     "explain",
     "load_profile",

@@ -12,7 +12,7 @@ from fastsmc.latency.saving import run_of, vm_table
 from fastsmc.latency.summary import Findings, summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.results.files import save
+from fastsmc.results.files import save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
 from fastsmc.scenario import Scenario
@@ -90,3 +90,7 @@ class Simulation:
             ResultFileError: the file cannot be written.
         """
         save(self.run(), path)
+
+    def file_text(self) -> str:
+        """The text that `save` writes."""
+        return to_json(self.run())

@@ -100,6 +100,11 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link=["1G", "10G"]
         ),
     ),
+    ("dispatch",): (
+        ("TRNG_RND64=3", "PTP", "--release", "6.12", "--bitmap", "STD_BMAP=0", "--forward", "ptp"),
+        lambda: smc.dispatch(["TRNG_RND64=3", "PTP"], release="6.12", bitmaps={"STD_BMAP": 0}, forward=["ptp"]),
+    ),
+    ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
         lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
@@ -205,7 +210,7 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 34
+    assert len(smc.__all__) <= 40
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 

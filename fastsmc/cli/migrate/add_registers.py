@@ -14,9 +14,8 @@ from fastsmc.cli.migrate.options import (
     ioctl_cost,
     link_given,
     registers_of,
-    show,
-    write_asked,
 )
+from fastsmc.cli.output import show, write_asked
 from fastsmc.cli.printing import printed_all_the_same
 
 

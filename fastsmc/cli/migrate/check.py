@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import check_figure, check_writable, drawn, show, write_asked
+from fastsmc.cli.migrate.options import check_figure, drawn
+from fastsmc.cli.output import check_writable, show, write_asked
 from fastsmc.cli.printing import printed_all_the_same
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, UnknownError

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import show
+from fastsmc.cli.output import show
 from fastsmc.errors import CheckError, UnknownError
 
 

@@ -14,9 +14,8 @@ from fastsmc.cli.migrate.options import (
     link_given,
     only_qemu,
     registers_given,
-    show,
-    write_asked,
 )
+from fastsmc.cli.output import show, write_asked
 from fastsmc.cli.printing import printed_all_the_same
 
 

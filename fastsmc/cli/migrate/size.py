@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from fastsmc.checks import whole_numbers
-from fastsmc.cli.migrate.options import only_qemu, registers_given, show
+from fastsmc.cli.migrate.options import only_qemu, registers_given
+from fastsmc.cli.output import show
 
 
 def size(
