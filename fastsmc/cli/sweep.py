@@ -33,7 +33,7 @@ def sweep(
         Path | None,
         typer.Argument(
             help="A scenario file, or one of a question (docs/sweeps.md); may be left out where a journal has it.",
-            metavar="[FILE.toml]",
+            metavar="FILE.toml",
         ),
     ] = None,
     over: Annotated[

@@ -76,6 +76,11 @@ def _late_share(plan: Plan) -> float:
     return float(plan.table["late_share"].max())
 
 
+def _n_host_late(plan: Plan) -> float:
+    is_late = (plan.table["late_share"] > plan.inputs["miss_share"]) | (plan.table["stay"] > 0)
+    return float(is_late.sum())
+
+
 _EVACUATE = (
     Measure("drain_p50_s", "s", "assumed", "until the last migration of a drain ends", _percentile("drain_s", 50)),
     Measure("drain_p90_s", "s", "assumed", "the same", _percentile("drain_s", 90)),
@@ -87,6 +92,7 @@ _EVACUATE = (
     Measure("downtime_p99_ms", "ms", "assumed", "the same", _of_migrations(_percentile("downtime_ms", 99))),
     Measure("late_share", "", "assumed", "of replicas, of the host that is late most often", _late_share),
     Measure("over_share", "", "assumed", "of migrations, those over their downtime", _of_migrations(_over_share)),
+    Measure("n_host_late", "", "assumed", "hosts that are late too often, or never empty", _n_host_late),
     Measure("n_aborted", "", "assumed", "migrations that are aborted, of a replica on average", _total("aborted")),
     Measure("n_leave", "", "modelled", "VMs that have somewhere to go", _total("leave")),
     Measure("n_stay", "", "modelled", "VMs that cannot leave", _total("stay")),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsmc.checks import whole
+from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
 from fastsmc.files.limits import INVENTORY, TOML
 from fastsmc.plan.inventory.inventory import Inventory
@@ -58,8 +58,11 @@ class Questions:
         own = dict(table)
         if isinstance(inventory := own.get("inventory"), Inventory) and asking.is_of_inventory(self.question):
             del own["inventory"]
+            if both := [key for key in asking.INVENTORY if key in own]:
+                msg = f"{self.question} is given inventory and {both[0]}: give one of them"
+                raise InputError(msg)
             held = files_of(inventory)
-            own = dict(zip(asking.INVENTORY, held, strict=True)) | own
+            own |= dict(zip(asking.INVENTORY, held, strict=True))
         asking.check_keys(self.question, own)
         return asking.with_tables(own), held
 
@@ -119,8 +122,8 @@ class Questions:
 
     def _arguments(self, table: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, Any]:
         its = asking.arguments(self.question, table)
-        if "profile" in its:
-            its["profile"] = places.get(its["profile"], its["profile"])
+        if str(its.get("profile")).endswith(".toml"):
+            its["profile"] = _place(its["profile"], places)
         return its
 
     def _inventory(self, table: Mapping[str, Any], places: Mapping[str, str]) -> Inventory | None:
@@ -140,10 +143,18 @@ class Questions:
         return self._inventories[key]
 
 
+def _place(name: str, places: Mapping[str, str]) -> str:
+    """The path of one of a design's files; what is none of them is never opened, whoever wrote the design."""
+    if name not in places:
+        msg = f"{shown(name)}: the sweep has no such file: sweep again"
+        raise InputError(msg)
+    return places[name]
+
+
 def _table(given: object, what: str, places: Mapping[str, str]) -> Any:
     """A table of hosts or VMs as `Inventory.read` takes it, with the name that its file has in messages."""
     if isinstance(given, str):
-        return told_table(places.get(given, given), what)._replace(file=Path(given).name)
+        return told_table(_place(given, places), what)._replace(file=Path(given).name)
     if isinstance(given, Mapping):
         return given
     msg = f"{what}: give the path of a file, or a table of columns"

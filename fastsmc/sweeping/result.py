@@ -21,7 +21,7 @@ from fastsmc.sweeping import cube
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.journal import Journal
 from fastsmc.sweeping.record import Record, unpacked
-from fastsmc.sweeping.text import answer, told
+from fastsmc.sweeping.text import Summary, answer, summary, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ class Sweep:
         """Number and record of the cells that are done, in their order."""
         n = len(self.design.measures)
         return ((cell, unpacked(content, n)) for cell, content in self._journal.contents(done=True))
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The least and the most of each measure, and how many cells have an exit code."""
+        return summary(self)
 
     @cached_property
     def answer(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,15 +23,29 @@ class Range(NamedTuple):
     high: tuple[float, int]
 
 
-def ranges(sweep: Sweep) -> dict[str, Range | None]:
-    """Of each measure; None where no cell has a number."""
+class Summary(NamedTuple):
+    """All cells that are done, in one pass.
+
+    Attributes:
+        ranges: of each measure; None where no cell has a number. codes: how many cells have an exit code, by it.
+    """
+
+    ranges: dict[str, Range | None]
+    codes: Counter[float]
+
+
+def summary(sweep: Sweep) -> Summary:
+    """What `answer` and `text` say of the cells."""
     best: dict[str, Range | None] = dict.fromkeys(sweep.design.measures)
+    codes: Counter[float] = Counter()
+    at = list(best).index(VERDICT.name) if VERDICT.name in best else -1
     for cell, record in sweep.records():
+        codes.update(record.values[at : at + 1] if at >= 0 else ())
         for name, value in zip(best, record.values, strict=True):
             if not math.isnan(value):
                 one, old = (value, cell), best[name]
                 best[name] = Range(min(old.low, one), max(old.high, one)) if old else Range(one, one)
-    return best
+    return Summary(best, codes)
 
 
 def answer(sweep: Sweep) -> str:
@@ -39,15 +54,10 @@ def answer(sweep: Sweep) -> str:
     said = [f"{sweep.done:,} of {n_cell:,} cell{'s are' if n_cell != 1 else ' is'} done"]
     if sweep.failed:
         said.append(f"{len(sweep.failed):,} failed")
-    names = list(sweep.design.measures)
-    if VERDICT.name in names:
-        at = names.index(VERDICT.name)
-        codes = [record.values[at] for _, record in sweep.records()]
-        said += [f"{codes.count(code):,} {word}" for code, word in _VERDICTS.items() if code in codes]
-        names.remove(VERDICT.name)
+    found, codes = sweep.summary
+    said += [f"{codes[code]:,} {word}" for code, word in _VERDICTS.items() if code in codes]
     head = ", ".join(said)
-    found = ranges(sweep)
-    first = next((name for name in names if found[name] is not None), "")
+    first = next((name for name, its in found.items() if its is not None and name != VERDICT.name), "")
     return f"{head}; {first} {_range(sweep, found[first])}" if first else head
 
 
@@ -58,7 +68,7 @@ def text(sweep: Sweep) -> str:
 
 def _lines(sweep: Sweep) -> Iterator[str]:
     design, grid = sweep.design, sweep.design.grid
-    yield answer(sweep)
+    yield sweep.answer
     over = " x ".join(f"{len(axis.values)} of {axis.name}" for axis in grid.axes) or "no axis"
     seed = f", {grid.repeats} repeat{'s' * (grid.repeats > 1)}, seed {grid.seed}" if design.subject.has_seed else ""
     yield f"{design.name}: {int(grid.cells.size)} cells ({over}{seed}), {design.kind}"
@@ -68,7 +78,7 @@ def _lines(sweep: Sweep) -> Iterator[str]:
     )
     if sweep.done:
         width = max(map(len, design.measures))
-        for name, found in ranges(sweep).items():
+        for name, found in sweep.summary.ranges.items():
             if name != VERDICT.name:  # the answer counts them
                 yield f"{name:{width}}  {_range(sweep, found)}"
     yield from (f"failed: {shown_cell(one)}" for one in sweep.failed[:_MOST_FAILED_SHOWN])

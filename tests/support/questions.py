@@ -55,6 +55,7 @@ def _evacuate(told: dict[str, Any]) -> dict[str, float]:
         **{f"downtime_p{percent}_ms": cube["downtime_ms"][percent] if n_leave else math.nan for percent in (50, 99)},
         "late_share": max(row["late_share"] for row in rows),
         "over_share": over / n_leave if n_leave else math.nan,
+        "n_host_late": sum(row["late_share"] > told["inputs"]["miss_share"] or row["stay"] > 0 for row in rows),
         "n_aborted": math.fsum(row["aborted"] for row in rows),
         "n_leave": n_leave,
         "n_stay": sum(row["stay"] for row in rows),

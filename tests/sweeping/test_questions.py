@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from fastsmc.plan.limits import Limits
 from fastsmc.plan.result import Plan
 from fastsmc.sweeping import asking
 from fastsmc.sweeping.answers import MEASURES
+from fastsmc.sweeping.cell import Prepared
 from fastsmc.sweeping.design import Design, design_of
 from fastsmc.sweeping.result import Sweep
 from tests.support.command import fastsmc
+from tests.support.places import ROOT
 from tests.support.processes import cluster, descendants, kill
 from tests.support.questions import HOSTS, VMS, csv, files, numbers
 
@@ -242,6 +245,16 @@ def test_a_cell_that_fails_is_kept_and_names_files_as_the_question_does(folder: 
         assert found.dataset.answer.values.ravel().tolist()[:2] == ["", ""]
 
 
+def test_no_file_is_opened_that_the_design_does_not_hold(folder: Path) -> None:
+    """A journal that somebody else wrote may name any."""
+    table = {"question": "baseline", "hosts": str(folder / "hosts.csv"), "vms": str(folder / "vms.csv")}
+    parts = design_of(table, {}).parts
+    stripped = Design.from_parts(parts | {"files": "{}"})
+    told = Prepared(stripped).outcome(0)
+    assert not told.is_done
+    assert told.content.decode().endswith(": the sweep has no such file: sweep again")
+
+
 def test_what_a_sweep_says_begins_with_its_answer(folder: Path) -> None:
     with smc.sweep(folder / "upgrade.toml", over={"hosts_at_once": [1, 5]}, run_on=1) as done:
         codes = [one["exit_code"] for one in done.as_dict()["results"]]
@@ -302,6 +315,7 @@ def test_a_command_prints_what_the_function_returns(folder: Path) -> None:
         (UPGRADE | {"host_at_once": 1}, {}, {}, "did you mean hosts_at_once?"),
         (UPGRADE, {"host_at_once": [1]}, {}, "did you mean hosts_at_once?"),
         (UPGRADE, {"inventory": [1]}, {}, "key is 'inventory'"),
+        (UPGRADE | {"inventory": inventory()}, {}, {}, "upgrade is given inventory and hosts: give one of them"),
         (UPGRADE, {"question": ["upgrade"]}, {}, "it is the same in all cells"),
         (UPGRADE, {"hosts_at_once": [1, 0]}, {}, "hosts_at_once is 0"),
         (UPGRADE, {"hosts_at_once": [1, "x"]}, {}, "it must be a number"),
@@ -340,6 +354,17 @@ def test_what_cannot_be_asked_is_refused_before_anything_runs(
         smc.sweep(table, over=over, to=tmp_path / "j.db", run_on=1, **more)
     assert told in str(refused.value)
     assert not (tmp_path / "j.db").exists()
+
+
+def test_the_page_names_every_measure_and_shows_what_a_sweep_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "sweeps.md").read_text("utf-8")
+    names = {name for its in MEASURES.values() for name in its}
+    assert [name for name in names if f"`{name}`" not in page] == []
+    code, _, rest = page.partition("    import fastsmc as smc\n")[2].partition("to_pandas())\n")
+    exec("import fastsmc as smc\n" + textwrap.dedent(code) + "to_pandas())", {})
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.strip() for line in rest.strip().splitlines()][: len(printed)] == printed
+    assert len(printed) == 5
 
 
 def test_a_question_has_no_histograms() -> None:
