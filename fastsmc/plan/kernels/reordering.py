@@ -97,7 +97,7 @@ def reordered(
     """
     turn, vms, n = turn.copy(), vms.copy(), turn.size
     span = np.int64(at_once) * n + 1
-    now = rolled_within(hosts, vms, may, then, turn, at_once, tries, fit, np.int64(1) << 40, np.int64(1) << 40)
+    now = rolled_within(hosts, vms, may, then, turn, at_once, tries, fit, 1 << 40, 1 << 40)
     best, best_turn, best_rank, best_fit = now, turn.copy(), vms[:, RANK].copy(), fit
     draw = np.zeros(3, np.int64)
     for number in range(draws.shape[0]):
