@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher.batch import verdicts
     from fastsmc.dispatcher.power import switch
     from fastsmc.errors import FastsmcError
-    from fastsmc.explanation import explain
+    from fastsmc.explanation import explain, releases
     from fastsmc.facts.register_sets import register_sets
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
@@ -66,6 +66,7 @@ _HOME = {
     "register_set": "migrate.carried",
     "register_sets": "facts.register_sets",
     "release": "facts.releases",
+    "releases": "explanation",
     "replay": "calls.workload",
     "report": "scaling.report",
     "saved_times": "latency",
@@ -103,6 +104,7 @@ __all__ = [
     "register_set",
     "register_sets",
     "release",
+    "releases",
     "replay",
     "report",
     "saved_times",

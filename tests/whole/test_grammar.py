@@ -104,6 +104,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         ("TRNG_RND64=3", "PTP", "--release", "6.12", "--bitmap", "STD_BMAP=0", "--forward", "ptp"),
         lambda: smc.dispatch(["TRNG_RND64=3", "PTP"], release="6.12", bitmaps={"STD_BMAP": 0}, forward=["ptp"]),
     ),
+    ("releases",): ((), lambda: smc.releases()),
     ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
