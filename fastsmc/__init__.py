@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fastsmc.scenario.profiles import load_profile
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
+    from fastsmc.templates import new
     from fastsmc.traces.text import trace
     from fastsmc.usage import dispatch, services
     from fastsmc.verification import verify
@@ -61,6 +62,7 @@ _HOME = {
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
+    "new": "templates",
     "open_sweep": "sweeping.run",
     "register": "facts.registers",
     "register_set": "migrate.carried",
@@ -98,6 +100,7 @@ __all__ = [
     "load_profile",
     "migrate",
     "mix",
+    "new",
     "open_sweep",
     "plan",
     "register",

@@ -54,7 +54,7 @@ ROOMS = (
         "jit/test_threads.py",
     ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
-    ("scopes", "explanation", "usage", "latency", "scaling", "sweeping", "comparing", "cli", "reporting"),
+    ("scopes", "explanation", "usage", "templates", "latency", "scaling", "sweeping", "comparing", "cli", "reporting"),
 )
 """Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
 NEAR = {

@@ -17,6 +17,7 @@ import typer
 from fastsmc.cli import compare as cli_compare
 from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import new as cli_new
 from fastsmc.cli import releases as cli_releases
 from fastsmc.cli import services as cli_services
 from fastsmc.cli import sweep as cli_sweep
@@ -124,5 +125,6 @@ app.command(epilog="Example: fastsmc simulate examples/trng_to_vmm.toml")(simula
 app.command(epilog=cli_sweep.EPILOG)(cli_sweep.sweep)
 app.command(epilog=cli_dispatch.EXAMPLES)(cli_dispatch.dispatch)
 app.command(epilog=cli_releases.EXAMPLES)(cli_releases.releases)
+app.command(epilog=cli_new.EXAMPLES)(cli_new.new)
 app.command(epilog=cli_compare.EXAMPLES)(cli_compare.compare)
 app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")(report)
