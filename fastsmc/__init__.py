@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
+    from fastsmc.measuring import bench
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
     from fastsmc.scaling.report import report
@@ -57,6 +58,7 @@ _HOME = {
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
+    "bench": "measuring",
     "compare": "comparing",
     "dispatch": "usage",
     "explain": "explanation",
@@ -94,6 +96,7 @@ __all__ = [
     "Scenario",
     "Verdict",
     "answers",
+    "bench",
     "compare",
     "dispatch",
     "explain",

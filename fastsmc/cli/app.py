@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import bench as cli_bench
 from fastsmc.cli import compare as cli_compare
 from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
@@ -126,5 +127,6 @@ app.command(epilog=cli_sweep.EPILOG)(cli_sweep.sweep)
 app.command(epilog=cli_dispatch.EXAMPLES)(cli_dispatch.dispatch)
 app.command(epilog=cli_releases.EXAMPLES)(cli_releases.releases)
 app.command(epilog=cli_new.EXAMPLES)(cli_new.new)
+app.command(epilog=cli_bench.EXAMPLES)(cli_bench.bench)
 app.command(epilog=cli_compare.EXAMPLES)(cli_compare.compare)
 app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")(report)

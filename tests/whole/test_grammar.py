@@ -117,8 +117,8 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ),
 }
 """By command: its arguments, and the call of the library that means the same."""
-NO_JSON = {("report",)}
-"""Commands that print one line, the path of what they wrote."""
+NO_JSON = {("report",), ("bench",)}
+"""Commands that print one line, the path of what they wrote, or what a clock says."""
 
 
 @cache
