@@ -10,11 +10,13 @@ from fastsmc.results.layout import drawn, number, words
 def steps(found: Waterfall) -> str:
     """The table of all steps, its sums and its notes."""
     lines = [
+        found.answer,
         f"QEMU, {found.subject}: {found.n_vcpu} vCPUs{'*' * found.is_hypothetical}, {found.n_reg} registers carried "
         f"per vCPU{', SVE' * found.has_sve}, {found.link} ({', '.join(found.kinds)})",
         *_table(found),
     ]
-    lines += [f"not in QEMU's estimate: {found.unseen_share:.1%} of the middle sum"]
+    if found.unseen_share < 1:
+        lines += [f"not in QEMU's estimate: {found.unseen_share:.1%} of the middle sum"]
     lines += [f"left out: {text}" for text in found.left_out]
     lines += _sources(found)
     lines += [f"note: {note}" for note in found.notes]
