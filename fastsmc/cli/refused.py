@@ -67,6 +67,9 @@ def with_options(text: str, context: Any) -> str:
     """
     for parameter in context.command.params:
         word = re.escape(parameter.name)
+        if parameter.param_type_name == "option" and len(parameter.name) > 2:  # a count: n_reg is --registers
+            stem = r"(?<![\w'\"./-])n_(?=[a-z])"
+            text = re.sub(rf"{stem}{word[:3]}\w*", name_of(parameter), text)
         place = r"(?<![\w'\"./-])" if "_" in parameter.name else r"\A"
         text = re.sub(rf"{place}{word}(?![\w'\"./:-])", name_of(parameter), text)
     return text
