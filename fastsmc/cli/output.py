@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import typer
 
@@ -91,6 +91,27 @@ FailIf = Annotated[
 ]
 
 
+class Form(NamedTuple):
+    """What the options of output say, for a command that hands them on."""
+
+    as_json: bool
+    csv: bool
+    markdown: bool
+    out: Path | None
+    quiet: bool
+    fail_if: Sequence[str] | None
+
+    def show(
+        self,
+        result: Result,
+        *,
+        failure: FastsmcError | None = None,
+        files: Callable[[], Mapping[Path, bytes]] = dict,
+    ) -> None:
+        """As the function `show`."""
+        show(result, **self._asdict(), failure=failure, files=files)
+
+
 def show(
     result: Result,
     *,
@@ -102,12 +123,14 @@ def show(
     fail_if: Sequence[str] | None = None,
     failure: FastsmcError | None = None,
     files: Callable[[], Mapping[Path, bytes]] = dict,
+    more: str = "",
 ) -> None:
     """Saves a result where that was asked for, prints it, and ends with its exit code.
 
     Args:
         failure: what the command ends with after it has printed: a CheckError or an UnknownError.
         files: what other options write, such as --figure; they are written together with --out, all or none.
+        more: text that follows the result's own.
 
     Raises:
         BadParameter: two forms to print, or a form that the result does not have.
@@ -119,11 +142,9 @@ def show(
     form = "json" if as_json else "csv" if csv else "md" if markdown else "answer" if quiet else "text"
     end = _end(result, fail_if, failure)
     try:
-        with printed_all_the_same(lambda: _print(result, form)):
-            contents = dict(files())
-            if out is not None:
-                contents[out] = _saved(result, out.suffix[1:])
-            write_asked(contents)
+        with printed_all_the_same(lambda: _print(result, form, more)):
+            saved = {} if out is None else {out: _saved(result, out.suffix[1:])}
+            write_asked(saved | dict(files()))
     except BrokenPipeError:
         end()  # the outcome outlives a reader that has seen enough: | head
         raise
@@ -174,7 +195,7 @@ def table_of(result: Any) -> Table:
     return found
 
 
-def _print(result: Result, form: str) -> None:
+def _print(result: Result, form: str, more: str) -> None:
     if form == "json":
         pieces = json.JSONEncoder(indent=1).iterencode(result.as_dict())
         while some := "".join(islice(pieces, _PIECES)):  # of a text that may have a million, each in memory else
@@ -184,6 +205,8 @@ def _print(result: Result, form: str) -> None:
         print(answer_of(result))
     elif form == "text":
         print(result)
+        if more:
+            print(more)
     else:
         sys.stdout.write(_text(result, form))
 

@@ -3,16 +3,64 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastsmc.checks import shown
+from fastsmc.cli import known, values
 from fastsmc.cli.output import check_writable
 from fastsmc.errors import InputError
 
+NewestRelease = Annotated[
+    str,
+    typer.Option(
+        metavar="RELEASE",
+        help="A release, whose register list is taken: 5.10 to 7.3, recorded or inferred.",
+        autocompletion=known.releases,
+    ),
+]
+Release = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RELEASE",
+        help="A release, whose register list is taken: 5.10 to 7.3, recorded or inferred.",
+        autocompletion=known.releases,
+    ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FEATURES",
+        help=f"vCPU features of that list: {known.FEATURES_HELP}. [default: psci02]",
+        autocompletion=known.features,
+    ),
+]
+Registers = Annotated[
+    int | None,
+    typer.Option("--registers", metavar="COUNT", help="In place of a release: registers in QEMU's cpreg array."),
+]
+Sve = Annotated[bool, typer.Option("--sve", help="With --registers: the vCPUs have SVE.")]
+Vcpus = Annotated[str, typer.Option("--vcpus", metavar=values.COUNTS, help=f"vCPUs of the VM; {values.HOW}")]
+OnlyQemu = Annotated[
+    str, typer.Option(metavar="VMM", help="Whose migration: qemu.", autocompletion=known.one_of("qemu"))
+]
+Rate = Annotated[
+    str, typer.Option("--line-rate", metavar="RATE", help="Line rate of the network: 10Gb/s, 25G, 128MiB/s.")
+]
+Rtt = Annotated[str, typer.Option("--rtt", metavar="TIME", help="Round trip of the network, with its unit: 80us.")]
+IoctlNs = Annotated[
+    str | None,
+    typer.Option(metavar="NS", help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]"),
+]
+LimitMs = Annotated[float, typer.Option(metavar="MS", help="QEMU's downtime-limit, in ms.")]
+Figure = Annotated[
+    Path | None,
+    typer.Option("--figure", metavar="FILE", help="Draw a figure of it there too, as .svg or .png."),
+]
+
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
     from fastsmc.facts.register_sets import RegisterSet
     from fastsmc.migrate.link import Link
@@ -106,7 +154,7 @@ def check_figure(path: Path | None) -> None:
     check_writable("--figure", path)
 
 
-def drawn(figure: Figure, path: Path) -> bytes:
+def drawn(figure: Drawing, path: Path) -> bytes:
     """The figure as SVG or PNG, as the path's ending says."""
     from fastsmc.reporting.style import styled, to_png, to_svg
 

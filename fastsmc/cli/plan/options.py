@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastsmc.checks import shown
+from fastsmc.cli import known
 from fastsmc.cli.migrate.options import link_given
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.errors import InputError
@@ -30,8 +31,19 @@ __all__ = [
     "show",
 ]
 
-Hosts = Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")]
-Vms = Annotated[Path, typer.Option(help="VMs, the same way.")]
+Hosts = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md has the columns.",
+        autocompletion=known.samples,
+    ),
+]
+Vms = Annotated[Path, typer.Option(metavar="FILE", help="VMs, the same way.", autocompletion=known.samples)]
+Rate = Annotated[
+    str, typer.Option("--line-rate", metavar="RATE,…", help="Line rate of the network, several by commas: 10G,25G.")
+]
+DowntimeMs = Annotated[str, typer.Option(metavar="MS,…", help="Downtime budget in ms, several by commas: 100,300.")]
 
 
 def numbers(option: str, text: str) -> list[float]:
