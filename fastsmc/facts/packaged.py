@@ -14,3 +14,19 @@ def packaged(*names: str) -> Path:
 
 GUEST_BOOT_TRACE = packaged("linux-7.3-guest-boot.ftrace.txt")
 """The calls of a real Linux 7.3 guest that boots, as ftrace printed them."""
+
+SAMPLES = {
+    "boot.ftrace.txt": GUEST_BOOT_TRACE,
+    "entropy.toml": packaged("samples", "entropy.toml"),
+    "hosts.csv": packaged("samples", "hosts.csv"),
+    "vms.csv": packaged("samples", "vms.csv"),
+    "vm-6.12.bin.xz": packaged("payloads", "linux-6.12.107-max", "payload-psci02+pmu.bin.xz"),
+    "vm-6.18.bin.xz": packaged("payloads", "linux-6.18.15-max", "payload-psci02+pmu.bin.xz"),
+    "query-migrate.json": packaged("samples", "query-migrate.json"),
+    "recording": packaged("samples", "linux-5.10.218-n1"),
+}
+"""Small inputs to try commands on, which the command line takes as `sample:NAME`.
+
+The trace, the registers of two VMs and the recording are of real kernels, and the answer to query-migrate is that of a
+real QEMU. Hosts, VMs and the scenario are made up.
+"""
