@@ -292,6 +292,17 @@ def test_a_number_that_an_answer_does_not_have_is_unknown_everywhere(folder: Pat
         assert done.answer == "1 of 1 cell is done, 1 not met; converging_share is always 0"
 
 
+def test_where_no_vm_leaves_there_is_no_downtime() -> None:
+    hosts, vms = {"name": ["a", "b"]}, {"name": ["v"], "host": ["a"], "vcpus": [1], "moves": ["no"]}
+    table = DRAIN | {"hosts": hosts, "vms": vms, "drain": ["a"]}
+    with smc.sweep(table, over={"within_s": [60]}, run_on=1) as done:
+        cell = done.as_dict()["results"][0]
+    plan = smc.plan.evacuate(Inventory.of(hosts=hosts, vms=vms), hosts=["a"], within_s=60, replicas=20, seed=7)
+    assert (cell["n_leave"], cell["n_stay"], cell["n_host_late"]) == (0, 1, 1)
+    assert cell["downtime_p50_ms"] is cell["downtime_p99_ms"] is cell["over_share"] is None
+    assert cell["exit_code"] == plan.exit_code == 4
+
+
 def test_a_command_prints_what_the_function_returns(folder: Path) -> None:
     over = ("--over", "hosts_at_once=1,5", "--over", "to='6.12','6.18'", "--workers", "1")
     typed = fastsmc("sweep", "upgrade.toml", *over, "--json", cwd=folder)
