@@ -1,7 +1,7 @@
 """Better orders of a pool's hosts, one small change after another, each judged by the upgrade that it leads to.
 
 A change is kept if its upgrade is no worse than the one before it, or worse by less than what is allowed. That falls
-from a tenth of the largest difference between two upgrades of as many waves to nothing, as in simulated annealing.
+from a fortieth of the largest difference between two upgrades of as many waves to nothing, as in simulated annealing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ KINDS = 10
 """What a change may be, drawn evenly: 0 to 3 a host goes elsewhere in the order, 4 and 5 two hosts change places, 6 and
 7 the best fit is looked for and not the first, or the reverse, 8 and 9 two VMs change their ranks."""
 _TWO_HOSTS, _FIT, _TWO_VMS = 4, 6, 8
-_WARM = 10
+_WARM = 40
 """The share of the largest difference that is allowed at first."""
 
 
@@ -28,7 +28,7 @@ def shifted(turn: I64Array, old: int, new: int) -> None:
     turn[new] = host
 
 
-@inner_kernel
+@kernel
 def changed(turn: I64Array, vms: I64Array, draw: I64Array) -> int:
     """Makes the change that is drawn, or takes it back with the two places exchanged; 1 where the fit is the other."""
     kind, one, other = draw[0], draw[1], draw[2]
