@@ -36,11 +36,10 @@ MUTANTS_UPGRADE = [
         ("least = max(least, -(-int(size[pool.due].sum()) // free) if free else least)", "least = max(least, 1)"),
         ("-(-int(size[pool.due].sum()) // free)", "-(-int(size[pool.due].sum()) // free) + 1"),
         ("int(free.sum()), free + load, ~takes", "int(free.sum()), load, ~takes"),
-        ("if number == 0 or found.cost < best.cost:", "if number == 0:"),
     ),
     *in_file(
         "plan/kernels/reordering.py",
-        ("new[2] + allowed >= now[2]", "new[2] + allowed > -1"),
+        ("turn[new] = host", "turn[old] = host"),
         ("(n_stop == most_stops and least > most_waves)", "(n_stop == most_stops and least >= most_waves)"),
     ),
     *in_file("plan/rolling/optimal.py", ("self.model.add(mine + gone <= free)", "self.model.add(mine + gone < free)")),
@@ -52,7 +51,7 @@ MUTANTS_UPGRADE = [
     *in_file(
         "plan/text.py",
         ("if excuse.why not in told]", "if True]"),
-        ("if CAUSES in plan.tables else ()", "if False else ()"),
+        ("left_out = BY_CAUSE if CAUSES in plan.tables else ()", "left_out = ()"),
     ),
     *in_file("cli/plan/largest_shape.py", ("if sve and not all(", "if sve and not any(")),
     *in_file("cli/plan/migration_table.py", ("has_sve=sve,", "")),

@@ -5,24 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastsmc.checks import I64Array
 from fastsmc.plan import Inventory, upgrade
 from fastsmc.plan.kernels.reordering import KINDS, changed, reordered, rolled_within
 from fastsmc.plan.kernels.rolling import RANK, STOPS, rolled
+from fastsmc.plan.kernels.rolling import Pool as RolledPool
 from fastsmc.plan.rolling import question, search
-from fastsmc.plan.rolling.search import Found, Pool, fewest_waves, filled, upgraded
-from tests.support.upgrades import drawn, replayed
+from fastsmc.plan.rolling.search import Found, Pool, fewest_waves, upgraded
+from tests.support.upgrades import alike, drawn, full, replayed
 
 FAR = 1 << 40
 
 
-def alike(n: int, *, n_closed: int = 0, vcpus: int = 4) -> Pool:
-    """Hosts of 8 cores and 32 GiB, each with one VM of 4 vCPUs and 8 GiB; the last take no VMs."""
-    takes = np.arange(n) < n - n_closed
-    vms = np.stack([np.arange(n), np.zeros(n), np.full(n, vcpus), np.full(n, 8192)], 1).astype(np.int64)
-    cap = np.tile(np.array([[8, 32768]], np.int64), (n, 1))
-    places = np.zeros(n, np.int64), np.ones(n, np.int64)
-    columns = filled(places, takes, cap, (vms, np.full(n, -1, np.int64), np.ones(n, np.bool_)))
-    return Pool(*columns, np.ones((1, 2), np.bool_), np.zeros((1, 2), np.int64), np.arange(n))
+def within(pool: Pool, turn: I64Array, *asked: int) -> tuple[int, int, int]:
+    """What `rolled_within` says of a pool's upgrade in an order."""
+    columns = RolledPool(*pool[:4], np.zeros(10, np.int64), np.zeros((0, 4), np.int64))
+    told: tuple[int, int, int] = rolled_within(columns, turn, *asked)
+    return told
 
 
 def pool_of(inv: Inventory, monkeypatch: pytest.MonkeyPatch) -> Pool:
@@ -37,13 +36,6 @@ def pool_of(inv: Inventory, monkeypatch: pytest.MonkeyPatch) -> Pool:
         patched.setattr(question, "upgraded", watched)
         upgrade(inv, to="6.18")
     return seen[0]
-
-
-def full(seed: int) -> Inventory:
-    """A pool of 50 hosts filled to the brim."""
-    return next(
-        inv for inv in (drawn(1000 * seed + k, most_hosts=50, vms_per_host=6) for k in range(500)) if inv.n_host == 50
-    )
 
 
 @pytest.mark.parametrize("kind", range(KINDS))
@@ -74,16 +66,16 @@ def test_an_order_is_told_as_it_is_upgraded_and_given_up_only_where_it_is_worse(
             seed % 4 + 1,
         )
         turn = dice.permutation(pool.due)
-        asked = *pool[:4], turn, at_once, len(turn) + 1, seed % 2
-        wave, moves = rolled(*asked)
+        asked = at_once, len(turn) + 1, seed % 2
+        wave, moves = rolled(*pool[:4], turn, *asked)
         sizes = np.bincount(wave[wave >= 0])
         told = int((moves[:, 3] == STOPS).sum()), len(sizes), int((sizes**2).sum())
-        assert rolled_within(*asked, FAR, FAR) == told
-        assert rolled_within(*asked, told[0], told[1]) == told
-        assert rolled_within(*asked, told[0], told[1] - 1) == (told[0] + 1, 0, 0)
-        assert rolled_within(*asked, told[0] + 1, 0) == told
+        assert within(pool, turn, *asked, FAR, FAR) == told
+        assert within(pool, turn, *asked, told[0], told[1]) == told
+        assert within(pool, turn, *asked, told[0], told[1] - 1) == (told[0] + 1, 0, 0)
+        assert within(pool, turn, *asked, told[0] + 1, 0) == told
         if told[0]:
-            assert rolled_within(*asked, told[0] - 1, FAR) == (told[0], 0, 0)
+            assert within(pool, turn, *asked, told[0] - 1, FAR) == (told[0], 0, 0)
         n_stopped += told[0] > 0
     assert n_stopped > 5
 
@@ -106,8 +98,8 @@ def test_what_is_searched_from_an_order_is_no_worse_and_no_host_or_rank_is_lost(
         assert sorted(rank) == sorted(pool.vms[:, RANK])
         vms = pool.vms.copy()
         vms[:, RANK] = rank
-        before = rolled_within(*pool[:4], turn, at_once, tries, 0, FAR, FAR)
-        after = rolled_within(pool.hosts, vms, pool.may, pool.then, better, at_once, tries, fit, FAR, FAR)
+        before = within(pool, turn, at_once, tries, 0, FAR, FAR)
+        after = within(pool._replace(vms=vms), better, at_once, tries, fit, FAR, FAR)
         assert after[:2] <= before[:2]
         n_better += after[:2] < before[:2]
     assert n_better > 3
@@ -145,7 +137,7 @@ def test_no_plan_has_fewer_waves_than_the_bound(monkeypatch: pytest.MonkeyPatch)
         bound, dice = fewest_waves(pool, at_once), np.random.default_rng(seed)
         for number in range(20):
             turn = dice.permutation(pool.due)
-            stops, waves, _ = rolled_within(*pool[:4], turn, at_once, len(turn) + 1, number % 2, FAR, FAR)
+            stops, waves, _ = within(pool, turn, at_once, len(turn) + 1, number % 2, FAR, FAR)
             assert stops or waves >= bound
             n_reached += not stops and waves == bound > -(-len(pool.due) // at_once)
     assert n_reached > 20
