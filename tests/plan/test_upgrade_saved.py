@@ -97,7 +97,10 @@ def test_causes_count_each_vm_once_and_excuses_that_are_no_cause_are_still_told(
     assert causes["vms"].tolist() == sorted(causes["vms"], reverse=True)
     assert set(causes["example"]) <= set(plan.tables["vms"]["vm"])
     with laid_out_for(400):
-        assert "why not, 1: its host is not in the inventory" in str(plan)
+        told = str(plan)
+    assert "why not, 1: its host is not in the inventory" in told
+    assert "a row per register" not in told
+    assert "more rows, which JSON has: blocking 6" in told
 
 
 def test_of_many_causes_the_first_are_printed_and_the_rest_counted(plan: Plan) -> None:
