@@ -40,6 +40,7 @@ class Command(TyperCommand):
         with _told(ctx):
             rest: list[str] = super().parse_args(ctx, args)
             _place_samples(ctx)
+            _check_one_stdin(ctx)
             return rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -173,6 +174,14 @@ def _paths(group: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield (*above, name)
         if hasattr(command, "commands"):
             yield from _paths(command, (*above, name))
+
+
+def _check_one_stdin(context: Any) -> None:
+    """Refuses to read two files from standard input, as the second would be empty."""
+    given = [one for value in context.params.values() for one in (value if isinstance(value, list) else [value])]
+    if sum(isinstance(one, str | Path) and str(one) == "-" for one in given) > 1:
+        msg = "- is standard input, which is read once: give a path for the other file"
+        raise typer.BadParameter(msg, ctx=context)
 
 
 def _place_samples(context: Any) -> None:
