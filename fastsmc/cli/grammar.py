@@ -48,6 +48,19 @@ class Command(TyperCommand):
         with _told(ctx):
             return super().invoke(ctx)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line; what must be given stands without braces."""
+        return [re.sub(r"\{([^}]*)\}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes arguments and options in words, not in types of Python."""
+        for kind in ("argument", "option"):
+            told = [one.get_help_record(ctx) for one in self.get_params(ctx) if one.param_type_name == kind]
+            rows = [(re.sub(r" <[^>]*>", "", name), _in_words(text)) for name, text in filter(None, told)]
+            if rows:
+                with formatter.section(f"{kind.capitalize()}s"):
+                    formatter.write_dl(rows)
+
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Writes the examples."""
         _write_examples(self.epilog, formatter)
@@ -139,6 +152,11 @@ def _plain(text: str) -> str:
     text = re.sub(r"Input should be a valid integer[^;]*", "give a whole number", " ".join(text.split()))
     text = re.sub(r"Input should be a valid number[^;]*", "give a number", text)
     return text.replace("Input should be", "it must be")
+
+
+def _in_words(text: str) -> str:
+    """A help text whose bounds read as words: [x>=1] is [1 or more]."""
+    return re.sub(r"\bx>=(\d+)", r"\1 or more", text)
 
 
 def _first_sentence(text: str | None) -> str:
