@@ -111,6 +111,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ),
     ("releases",): ((), lambda: smc.releases()),
     ("new",): (("scenario", BEGUN, "--force"), lambda: smc.new("scenario", BEGUN, force=True)),
+    ("schema",): (("dispatch",), lambda: smc.schema("dispatch")),
     ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
