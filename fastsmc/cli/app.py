@@ -41,7 +41,7 @@ EXIT_CODES = (
 )
 SAMPLES = (
     "Wherever a file is read, - is standard input, and sample:NAME is one that fastsmc brings: boot.ftrace.txt, "
-    "entropy.toml, hosts.csv, vms.csv, vm-6.12.bin.xz, vm-6.18.bin.xz, query-migrate.json, recording."
+    "entropy.toml, hosts.csv, vms.csv, vm6.12.bin.xz, vm6.18.bin.xz, migrated.json, recording."
 )
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt

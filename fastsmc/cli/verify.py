@@ -23,7 +23,7 @@ def verify(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FOLDER...",
+            metavar="FOLDER",
             help="A recorded host's folder, or a folder of such folders.",
             autocompletion=known.samples,
         ),

@@ -20,9 +20,9 @@ SAMPLES = {
     "entropy.toml": packaged("samples", "entropy.toml"),
     "hosts.csv": packaged("samples", "hosts.csv"),
     "vms.csv": packaged("samples", "vms.csv"),
-    "vm-6.12.bin.xz": packaged("payloads", "linux-6.12.107-max", "payload-psci02+pmu.bin.xz"),
-    "vm-6.18.bin.xz": packaged("payloads", "linux-6.18.15-max", "payload-psci02+pmu.bin.xz"),
-    "query-migrate.json": packaged("samples", "query-migrate.json"),
+    "vm6.12.bin.xz": packaged("payloads", "linux-6.12.107-max", "payload-psci02+pmu.bin.xz"),
+    "vm6.18.bin.xz": packaged("payloads", "linux-6.18.15-max", "payload-psci02+pmu.bin.xz"),
+    "migrated.json": packaged("samples", "migrated.json"),
     "recording": packaged("samples", "linux-5.10.218-n1"),
 }
 """Small inputs to try commands on, which the command line takes as `sample:NAME`.
