@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
+    from fastsmc.schemas import schema
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.templates import new
@@ -74,6 +75,7 @@ _HOME = {
     "replay": "calls.workload",
     "report": "scaling.report",
     "saved_times": "latency",
+    "schema": "schemas",
     "scope": "scopes.compare",
     "services": "usage",
     "simulate": "latency",
@@ -114,6 +116,7 @@ __all__ = [
     "replay",
     "report",
     "saved_times",
+    "schema",
     "scope",
     "services",
     "simulate",

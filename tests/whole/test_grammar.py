@@ -65,6 +65,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ),
     ("migrate", "inspect"): ((STREAM,), lambda: smc.migrate.inspect(STREAM)),
     ("migrate", "diff"): ((STREAM, OTHER_STREAM), lambda: smc.migrate.diff(STREAM, OTHER_STREAM)),
+    ("migrate", "encode"): (("6.12", "--vcpus", 4), lambda: smc.migrate.encode("6.12", n_vcpu=4)),
     ("migrate", "check"): (("6.12", "6.18"), lambda: smc.migrate.check("6.12", "6.18")),
     ("migrate", "size"): (
         ("--registers", 182, "--vcpus", 4),
@@ -110,6 +111,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ),
     ("releases",): ((), lambda: smc.releases()),
     ("new",): (("scenario", BEGUN, "--force"), lambda: smc.new("scenario", BEGUN, force=True)),
+    ("schema",): (("dispatch",), lambda: smc.schema("dispatch")),
     ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
