@@ -120,7 +120,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
 }
 """By command: its arguments, and the call of the library that means the same."""
 NO_JSON = {("report",), ("bench",)}
-"""Commands that print one line, the path of what they wrote, or what a clock says."""
+"""Commands whose JSON is compared elsewhere: it is what a clock says, or takes a minute (tests/cli/test_report.py)."""
 
 
 @cache
