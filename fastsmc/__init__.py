@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fastsmc.latency import saved_times, simulate
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
+    from fastsmc.recordings.samples import samples
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -66,6 +67,7 @@ _HOME = {
     "release": "facts.releases",
     "replay": "calls.workload",
     "report": "scaling.report",
+    "samples": "recordings.samples",
     "saved_times": "latency",
     "scope": "scopes.compare",
     "services": "usage",
@@ -102,6 +104,7 @@ __all__ = [
     "release",
     "replay",
     "report",
+    "samples",
     "saved_times",
     "scope",
     "services",

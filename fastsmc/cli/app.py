@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import samples as cli_samples
 from fastsmc.cli import services as cli_services
 from fastsmc.cli import sweep as cli_sweep
 from fastsmc.cli import terminal
@@ -114,6 +115,7 @@ app.command(epilog=cli_verify.EPILOG)(cli_verify.verify)
 app.command(epilog=cli_trace.EPILOG)(cli_trace.trace)
 app.command(epilog=cli_services.EPILOG)(cli_services.services)
 app.command(epilog=cli_explain.EPILOG)(cli_explain.explain)
+app.command(epilog=cli_samples.EPILOG)(cli_samples.samples)
 
 
 app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")(scope)

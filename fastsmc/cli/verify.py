@@ -11,11 +11,14 @@ import typer
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError
 
-EPILOG = "Example: fastsmc verify tests/recordings"
+EPILOG = "Example: fastsmc verify --kind restore"
 
 
 def verify(
-    paths: Annotated[list[Path], typer.Argument(help="A recorded host's folder, or a folder of such folders.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="A recorded host's folder, or a folder of such folders; by default those packaged."),
+    ] = None,
     compact: Annotated[
         Path | None, typer.Option(help="Write a compact copy of the recordings there instead of replaying them.")
     ] = None,
@@ -35,6 +38,9 @@ def verify(
         if kind or as_json:
             msg = "--compact copies every kind and prints one line: leave out --kind and --json"
             raise typer.BadParameter(msg)
+        if not paths:
+            msg = "--compact copies recordings: name their folders"
+            raise typer.BadParameter(msg)
         with progress("copying") as show:
             size = copied(paths, compact, progress=show)
         print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
@@ -42,7 +48,7 @@ def verify(
     from fastsmc.verification import verify as replayed
 
     with progress("replaying") as show:
-        result = replayed(paths, kinds=kind, progress=show)
+        result = replayed(paths or None, kinds=kind, progress=show)
     print(json.dumps(result.as_dict(), indent=1) if as_json else result)
     if not result.ok:
         msg = f"{result.n_record - result.n_match} of {result.n_record} records do not match"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +30,7 @@ STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
 OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
 FLEET = TESTS / "plan" / "fleet"
 LINK = smc.Link(gbit_per_s=10)
+SAMPLES = Path(mkdtemp(prefix="fastsmc-samples-"))
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("verify",): ((HOST, "--kind", "danger"), lambda: smc.verify([HOST], kinds=["danger"])),
@@ -55,6 +58,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             replicas=20,
         ),
     ),
+    ("samples",): ((SAMPLES,), lambda: smc.samples(SAMPLES)),
     ("sweep",): (
         (SCENARIO, "--over", "vms[0].count=1,2", "--over", "calls=5", "--workers", 1),
         lambda: smc.sweep(SCENARIO, over={"vms[0].count": [1, 2], "calls": [5]}, run_on=1),
