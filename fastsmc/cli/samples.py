@@ -1,4 +1,4 @@
-"""`fastsmc samples`: small real files to try the other commands on."""
+"""`fastsmc samples`: small files to try the other commands on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Example: fastsmc samples && cd fastsmc-samples && fastsmc services boot.txt --release 6.12"
+EPILOG = "Example: fastsmc samples && cd fastsmc-samples && fastsmc services boot.ftrace.txt --release 6.12"
 
 
 def samples(
@@ -17,7 +17,7 @@ def samples(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write small real files to try the other commands on: a trace, scenarios, a fleet, registers, a stream, logs.
+    """Write small files to try the other commands on: a trace, scenarios, a fleet, registers, a stream, logs.
 
     They come with the package, so nothing is fetched. The documentation's commands run in the folder they are in.
     """

@@ -29,3 +29,25 @@ GUEST_BOOT_TRACE = packaged("linux-7.3-guest-boot.ftrace.txt")
 
 RECORDINGS = ("recordings", "tests/recordings")
 """The recordings of real kernels that every copy of the package brings, as `shared` takes them."""
+
+SAMPLES = {
+    "boot.ftrace.txt": GUEST_BOOT_TRACE,
+    "entropy.toml": packaged("samples", "entropy.toml"),
+    "hosts.csv": packaged("samples", "hosts.csv"),
+    "vms.csv": packaged("samples", "vms.csv"),
+    "vm-6.12.bin.xz": packaged("payloads", "linux-6.12.107-max", "payload-psci02+pmu.bin.xz"),
+    "vm-6.18.bin.xz": packaged("payloads", "linux-6.18.15-max", "payload-psci02+pmu.bin.xz"),
+    "query-migrate.json": packaged("samples", "query-migrate.json"),
+    "recording": shared("recordings/linux-5.10.218-n1", "tests/recordings/linux-5.10.218-n1"),
+    "thousand_vcpus.toml": shared("samples/thousand_vcpus.toml", "examples/thousand_vcpus.toml"),
+    "boot_storm.toml": shared("samples/boot_storm.toml", "examples/boot_storm.toml"),
+    "trng_to_vmm.toml": shared("samples/trng_to_vmm.toml", "examples/trng_to_vmm.toml"),
+    "stream.xz": shared("samples/stream.xz", "tests/streams/max-4.bin.xz"),
+    "source.log": shared("samples/source.log", "tests/downtime/source.log"),
+    "destination.log": shared("samples/destination.log", "tests/downtime/destination.log"),
+}
+"""Small inputs to try commands on, which the command line takes as `sample:NAME`.
+
+The trace, the registers of two VMs and the recording are of real kernels, the stream and the answer to query-migrate of
+a real QEMU. Hosts, VMs, scenarios and the two logs are made up.
+"""

@@ -10,7 +10,7 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import ResultFileError
-from fastsmc.recordings.samples import SAMPLES, Sample
+from fastsmc.facts.packaged import SAMPLES
 from tests.support.command import fastsmc
 from tests.support.places import ROOT
 
@@ -20,11 +20,14 @@ INSTALLED = "fastsmc/data/samples/"
 
 def test_they_are_written_byte_for_byte_and_others_stay(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    (tmp_path / "boot.txt").write_text("older")
+    (tmp_path / "boot.ftrace.txt").write_text("older")
     written = smc.samples(tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
-    for one in written.files:
-        assert (tmp_path / one.name).read_bytes() == (ROOT / one.source).read_bytes(), one.name
+    assert [one.name for one in written.samples] == list(SAMPLES)
+    for name, source in SAMPLES.items():
+        for path in source.iterdir() if source.is_dir() else [source]:
+            there = tmp_path / name / path.name if source.is_dir() else tmp_path / name
+            assert there.read_bytes() == path.read_bytes(), there
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -36,15 +39,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_the_wheel_takes_each_from_where_it_lies() -> None:
     """By pyproject.toml what lies elsewhere; what lies in the package's own folder comes with it."""
     taken = {place: source for source, place in INCLUDED["force-include"].items() if place.startswith(INSTALLED)}
-    expected = {f"{INSTALLED}{one.name}": one.source for one in SAMPLES}
-    assert taken == {place: source for place, source in expected.items() if not source.startswith("fastsmc/")}
-    assert {str(path.relative_to(ROOT)) for path in (ROOT / INSTALLED).iterdir()} <= set(expected.values())
+    elsewhere = {name: path for name, path in SAMPLES.items() if not path.is_relative_to(ROOT / "fastsmc")}
+    assert elsewhere.pop("recording").is_relative_to(ROOT / "tests" / "recordings")
+    assert taken == {f"{INSTALLED}{name}": str(path.relative_to(ROOT)) for name, path in elsewhere.items()}
+    assert {path.name for path in (ROOT / INSTALLED).iterdir()} <= set(SAMPLES)
 
 
-@pytest.mark.parametrize("one", SAMPLES, ids=lambda one: one.name)
-def test_its_command_reads_it(one: Sample, tmp_path: Path) -> None:
-    smc.samples(tmp_path)
-    done = fastsmc(*shlex.split(one.command)[1:], cwd=tmp_path)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_its_command_reads_it(name: str, tmp_path: Path) -> None:
+    command = next(one.command for one in smc.samples(tmp_path).samples if one.name == name)
+    done = fastsmc(*shlex.split(command)[1:], cwd=tmp_path)
     assert done.returncode in (0, 4, 5), done.stderr
     assert done.stdout
-    assert one.name in one.command
+    assert name in command
