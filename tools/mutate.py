@@ -55,6 +55,7 @@ ROOMS = (
     ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
     ("scopes", "explanation", "usage", "latency", "scaling", "sweeping", "cli", "reporting"),
+    ("comparing", "measuring", "templates", "schemas"),
 )
 """Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
 NEAR = {

@@ -1,4 +1,4 @@
-"""Figures 2 and 3: what today's real register sets cost against vCPUs, in bytes and in ioctls."""
+"""What today's real register sets cost against vCPUs: two figures, in bytes and in ioctls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ from fastsmc.results.tables import Table
 from fastsmc.results.units import count, microseconds, milliseconds, percent, size
 
 QEMU, QEMU_ONCE = "id+value", "id+value, VM-global once"
-CODECS = {QEMU: (BLUE, "-"), "values": (GREEN, "-"), QEMU_ONCE: (BLUE, "--"), "values, VM-global once": (GREEN, "--")}
+CODECS = {
+    QEMU: (BLUE, "-", "o"),
+    "values": (GREEN, "-", "s"),
+    QEMU_ONCE: (BLUE, "--", "^"),
+    "values, VM-global once": (GREEN, "--", "D"),
+}
+"""How bytes are counted, and how their lines are drawn."""
 BYTES_TAG = "modelled from recorded counts"
 IOCTLS_TAG = "counts modelled, times assumed"
 
@@ -57,8 +63,8 @@ def bytes_picture(run: Run) -> Picture:
     with styled():
         figure, (left, right) = new_figure(title, BYTES_TAG, height_in=4.6, n_panel=2)
         _per_vcpu(left, run["sets"])
-        for codec, (colour, dash) in CODECS.items():
-            _band(right, run, codec, "payload_bytes", colour, dash, codec)
+        for codec, look in CODECS.items():
+            _band(right, run, codec, "payload_bytes", look, codec)
         _vcpu_panel(right, run)
         right.set_yscale("log")
         right.set_title("all vCPUs of a VM")
@@ -66,7 +72,7 @@ def bytes_picture(run: Run) -> Picture:
         right.yaxis.set_major_formatter(lambda value, _: size(value))
         _legend(figure, right)
     return Picture(
-        "2-payload", "Today's registers in bytes", title, BYTES_TAG, _bytes_caption(run), figure, *_bytes_table(run)
+        "bytes", "Today's registers in bytes", title, BYTES_TAG, _bytes_caption(run), figure, *_bytes_table(run)
     )
 
 
@@ -79,11 +85,11 @@ def ioctls_picture(run: Run) -> Picture:
     )
     with styled():
         figure, (left, right) = new_figure(title, IOCTLS_TAG, height_in=4.8, n_panel=2)
-        for codec, colour, dash, text in (
-            (QEMU, RED, "-", "as QEMU saves today"),
-            (QEMU_ONCE, PURPLE, "--", "VM-global registers read once"),
+        for codec, look, text in (
+            (QEMU, (RED, "-", "o"), "as QEMU saves today"),
+            (QEMU_ONCE, (PURPLE, "--", "^"), "VM-global registers read once"),
         ):
-            _band(left, run, codec, "save_ioctls", colour, dash, text)
+            _band(left, run, codec, "save_ioctls", look, text)
         left.set_yscale("log")
         left.yaxis.set_major_formatter(lambda value, _: count(value))
         left.set_title("ioctls (modelled)")
@@ -93,7 +99,7 @@ def ioctls_picture(run: Run) -> Picture:
             _vcpu_panel(ax, run)
         _legend(figure, left, right)
     return Picture(
-        "3-ioctls", "Today's registers in ioctls", title, IOCTLS_TAG, _ioctls_caption(run), figure, *_ioctls_table(run)
+        "ioctls", "Today's registers in ioctls", title, IOCTLS_TAG, _ioctls_caption(run), figure, *_ioctls_table(run)
     )
 
 
@@ -126,13 +132,14 @@ def _spread(run: Run, codec: str, column: str) -> tuple[NDArray[np.int64], NDArr
     return vcpus, rows[column].reshape(-1, vcpus.size).astype(np.float64)
 
 
-def _band(ax: Axes, run: Run, codec: str, column: str, colour: str, dash: str, text: str) -> None:
+def _band(ax: Axes, run: Run, codec: str, column: str, look: tuple[str, str, str], text: str) -> None:
     """The reference set as a line, all sets as a band."""
+    colour, dash, marker = look
     vcpus, every = _spread(run, codec, column)
     line = run["set_cost"].where(codec=codec, register_set=reference(run))[column]
     if dash == "-":
         ax.fill_between(vcpus, every.min(axis=0), every.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-    ax.plot(vcpus, line, color=colour, linestyle=dash, label=text, marker="o", markersize=3)
+    ax.plot(vcpus, line, color=colour, linestyle=dash, label=text, marker=marker, markersize=4)
 
 
 def _times(ax: Axes, run: Run, budget: float) -> None:

@@ -1,4 +1,4 @@
-"""Figures 4 and 6: what dispatching costs this simulator, per call and per batch."""
+"""What dispatching costs this simulator, per call and per batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from numpy.typing import NDArray
 
 from fastsmc.reporting import style
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -43,9 +44,9 @@ def dispatch_picture(run: Run) -> Picture:
         left.set_ylabel("dispatch time per call (ns)")
         right.tick_params(labelleft=False)
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns(3))
     return Picture(
-        "4-dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
+        "dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
     )
 
 
@@ -126,8 +127,8 @@ def latency_picture(run: Run) -> Picture:
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=3.6)
         _latency_panel(ax, replay)
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return Picture("6-latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2))
+    return Picture("latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
 
 
 def _latency_panel(ax: Axes, replay: Table) -> None:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fastsmc.cli.app import app
-from fastsmc.errors import InputError
+from fastsmc.errors import InputError, ResultFileError
 from fastsmc.migrate.link import line_rate, microseconds
 from tests.support.places import ROOT
 
@@ -98,8 +98,6 @@ def test_add_registers_prints_what_is_crossed() -> None:
         (("downtime", *HOST, "--rtt", "80"), "time '80': give it with its unit"),
         (("downtime", *HOST, "--ioctl-ns", "1,2"), "--ioctl-ns '1,2'"),
         (("downtime", *HOST, "--ioctl-ns", "x"), "--ioctl-ns 'x'"),
-        (("downtime", *HOST, "--figure", "x.gif"), "ends in .svg or .png"),
-        (("downtime", *HOST, "--figure", "no/such/x.svg"), "cannot be written"),
         (("downtime", *HOST, "--trace", "none.log"), "none.log: cannot be read"),
         (("downtime", *HOST, "--query-migrate", "none.json"), "none.json: cannot be read"),
         (("downtime", "--vcpus", "4", "--release", "2.6"), "release 2.6 is outside 5.10"),
@@ -113,6 +111,15 @@ def test_bad_options_end_in_one_sentence(arguments: tuple[str, ...], message: st
     done = fastsmc(*arguments)
     assert isinstance(done.exception, InputError) or type(done.exception).__name__ == "TraceError"
     assert message in str(done.exception)
+
+
+def test_a_figure_that_cannot_be_is_refused_before_any_work() -> None:
+    wrong = fastsmc("downtime", *HOST, "--figure", "x.gif")
+    assert wrong.exit_code == 2
+    assert "ends in .svg or .png" in wrong.output
+    done = fastsmc("downtime", *HOST, "--figure", "no/such/x.svg")
+    assert isinstance(done.exception, ResultFileError)
+    assert "cannot be written" in str(done.exception)
 
 
 SESSIONS = re.findall(

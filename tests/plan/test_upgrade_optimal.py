@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +22,15 @@ def cost(inv: Inventory, at_once: int, **asked: Any) -> tuple[int, int]:
     return replayed(inv, plan, TO, at_once=at_once)
 
 
-def only_the_last_order(pool: search.Pool, seed: int, n_order: int) -> Iterator[tuple[Any, bool]]:
+def only_the_worst_order(pool: search.Pool) -> list[search._Order]:
     """One order, and a bad one: the most loaded host first."""
-    usual = next(iter(ORDERS(pool, seed, n_order)), None)
-    if usual is not None:
-        yield usual[0][::-1].copy(), False
+    usual = ORDERS(pool)[0]
+    return [usual._replace(turn=usual.turn[::-1].copy())]
+
+
+def as_it_was(pool: search.Pool, at_once: int, best: search.Found, seed: int, n_order: int) -> search.Found:
+    """No better orders."""
+    return best
 
 
 ORDERS = search._orders
@@ -36,7 +39,8 @@ ORDERS = search._orders
 def by_solver_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves nothing but one bad order to begin with."""
     monkeypatch.setattr(search, "SMALL", 0)
-    monkeypatch.setattr(search, "_orders", only_the_last_order)
+    monkeypatch.setattr(search, "_orders", only_the_worst_order)
+    monkeypatch.setattr(search, "_searched", as_it_was)
 
 
 def solved(seeds: range, monkeypatch: pytest.MonkeyPatch) -> int:

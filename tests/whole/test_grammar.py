@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -29,11 +31,13 @@ SCENARIO = ROOT / "examples" / "trng_to_vmm.toml"
 STREAM = TESTS / "streams" / "cortex-a57-2.bin.xz"
 OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
 FLEET = TESTS / "plan" / "fleet"
+BEGUN = Path(tempfile.gettempdir()) / f"fastsmc-new-{os.getpid()}.toml"
 LINK = smc.Link(gbit_per_s=10)
 SAMPLES = Path(mkdtemp(prefix="fastsmc-samples-"))
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("verify",): ((HOST, "--kind", "danger"), lambda: smc.verify([HOST], kinds=["danger"])),
+    ("samples",): ((SAMPLES,), lambda: smc.samples(SAMPLES)),
     ("trace",): ((TRACE,), lambda: smc.trace(TRACE)),
     ("services",): (
         (TRACE, "--release", "6.12", "--bitmap", "STD_BMAP=0", "--deny", "ptp"),
@@ -58,7 +62,6 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             replicas=20,
         ),
     ),
-    ("samples",): ((SAMPLES,), lambda: smc.samples(SAMPLES)),
     ("sweep",): (
         (SCENARIO, "--over", "vms[0].count=1,2", "--over", "calls=5", "--workers", 1),
         lambda: smc.sweep(SCENARIO, over={"vms[0].count": [1, 2], "calls": [5]}, run_on=1),
@@ -104,14 +107,21 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
             registers="6.18", n_vcpu=64, memory_gib=64, dirty_mib_per_s=200, link=["1G", "10G"]
         ),
     ),
+    ("dispatch",): (
+        ("TRNG_RND64=3", "PTP", "--release", "6.12", "--bitmap", "STD_BMAP=0", "--forward", "ptp"),
+        lambda: smc.dispatch(["TRNG_RND64=3", "PTP"], release="6.12", bitmaps={"STD_BMAP": 0}, forward=["ptp"]),
+    ),
+    ("releases",): ((), lambda: smc.releases()),
+    ("new",): (("scenario", BEGUN, "--force"), lambda: smc.new("scenario", BEGUN, force=True)),
+    ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
     ("plan", "filter-cost"): (
         ("--ranges", "0,100", "--no-measure"),
         lambda: smc.plan.filter_cost(n_range=[0, 100], measure=False),
     ),
 }
 """By command: its arguments, and the call of the library that means the same."""
-NO_JSON = {("report",)}
-"""Commands that print one line, the path of what they wrote."""
+NO_JSON = {("report",), ("bench",)}
+"""Commands that print one line, the path of what they wrote, or what a clock says."""
 
 
 @cache
@@ -209,7 +219,7 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 34
+    assert len(smc.__all__) <= 40
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 
