@@ -82,6 +82,11 @@ def commands(block: Block) -> list[Command]:
     return found
 
 
+def _plain(line: str) -> str:
+    """A line as it is pasted: a space that keeps a number and its unit together is one like any."""
+    return line.replace("\N{NO-BREAK SPACE}", " ").rstrip()
+
+
 def agrees(expected: list[str], printed: str) -> bool:
     """Whether what was printed is what the page says, as far as it says it; spaces at the end of a line aside."""
     pattern = "".join(
@@ -90,15 +95,15 @@ def agrees(expected: list[str], printed: str) -> bool:
         else f"{re.escape(line[:-1])}.*\n"
         if line.endswith(REST)
         else f"{re.escape(line)}\n"
-        for line in (line.rstrip() for line in expected)
+        for line in map(_plain, expected)
     )
-    told = "".join(f"{line.rstrip()}\n" for line in printed.rstrip().splitlines())
+    told = "".join(f"{_plain(line)}\n" for line in printed.rstrip().splitlines())
     return re.fullmatch(pattern, told) is not None
 
 
 def renewed(expected: list[str], printed: str) -> list[str]:
     """What the page should say instead: as much of the beginning and of the end as before."""
-    told = [line.rstrip() for line in printed.rstrip().splitlines()]
+    told = [_plain(line) for line in printed.rstrip().splitlines()]
     if REST not in expected:
         return told
     head, tail = expected.index(REST), len(expected) - 1 - expected.index(REST)
