@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastsmc.measuring import bench
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
+    from fastsmc.recordings.samples import samples
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -74,6 +75,7 @@ _HOME = {
     "releases": "explanation",
     "replay": "calls.workload",
     "report": "scaling.report",
+    "samples": "recordings.samples",
     "saved_times": "latency",
     "schema": "schemas",
     "scope": "scopes.compare",
@@ -115,6 +117,7 @@ __all__ = [
     "releases",
     "replay",
     "report",
+    "samples",
     "saved_times",
     "schema",
     "scope",

@@ -20,6 +20,7 @@ from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import new as cli_new
 from fastsmc.cli import releases as cli_releases
+from fastsmc.cli import samples as cli_samples
 from fastsmc.cli import schema as cli_schema
 from fastsmc.cli import scope as cli_scope
 from fastsmc.cli import services as cli_services
@@ -143,5 +144,6 @@ add(app, cli_compare.compare, examples=cli_compare.EXAMPLES)
 add(app, cli_releases.releases, examples=cli_releases.EXAMPLES)
 add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
 add(app, cli_new.new, examples=cli_new.EXAMPLES)
+add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
 add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)
 add(app, report, examples="fastsmc report --out /tmp/scaling")

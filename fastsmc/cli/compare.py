@@ -10,8 +10,8 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz --csv
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz --csv
 """
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any
 
@@ -32,9 +33,11 @@ OTHER_STREAM = TESTS / "streams" / "max-1.bin.xz"
 FLEET = TESTS / "plan" / "fleet"
 BEGUN = Path(tempfile.gettempdir()) / f"fastsmc-new-{os.getpid()}.toml"
 LINK = smc.Link(gbit_per_s=10)
+SAMPLES = Path(mkdtemp(prefix="fastsmc-samples-"))
 
 SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
     ("verify",): ((HOST, "--kind", "danger"), lambda: smc.verify([HOST], kinds=["danger"])),
+    ("samples",): ((SAMPLES,), lambda: smc.samples(SAMPLES)),
     ("trace",): ((TRACE,), lambda: smc.trace(TRACE)),
     ("services",): (
         (TRACE, "--release", "6.12", "--bitmap", "STD_BMAP=0", "--deny", "ptp"),

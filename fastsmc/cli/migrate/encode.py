@@ -11,7 +11,7 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Quiet, check_writable, show
 
 EXAMPLES = """
-fastsmc migrate encode sample:vm-6.18.bin.xz
+fastsmc migrate encode sample:vm6.18.bin.xz
 fastsmc migrate encode 6.18+pmu --vcpus 64 --form firecracker-like --out /tmp/registers.bin
 """
 
