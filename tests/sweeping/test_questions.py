@@ -28,12 +28,12 @@ from tests.support.places import ROOT
 from tests.support.processes import cluster, descendants, kill
 from tests.support.questions import HOSTS, VMS, csv, files, numbers
 
-TABLES = {"hosts": HOSTS, "vms": VMS}
+TABLES: dict[str, Any] = {"hosts": HOSTS, "vms": VMS}
 DRAIN: dict[str, Any] = {
     "question": "evacuate", **TABLES, "drain": ["h0", "h1"], "within_s": 60, "replicas": 20, "link": "5G", "seed": 7,
 }  # fmt: skip
 UPGRADE: dict[str, Any] = {"question": "upgrade", **TABLES, "to": "6.18"}
-MOVING = {"registers": "6.18", "n_vcpu": 64, "memory_gib": 64, "dirty_mib_per_s": 200}
+MOVING: dict[str, Any] = {"registers": "6.18", "n_vcpu": 64, "memory_gib": 64, "dirty_mib_per_s": 200}
 
 
 def inventory() -> Inventory:
@@ -395,40 +395,3 @@ def test_limits_are_a_preset_with_some_changed(given: object, limits: Limits) ->
     table = DRAIN | {"limits": given}
     assert asking.arguments("evacuate", table)["limits"] == limits
     assert asking.arguments("evacuate", asking.with_tables(table))["limits"] == limits
-
-
-def test_a_question_has_no_histograms() -> None:
-    with smc.sweep(UPGRADE, over={"hosts_at_once": [1]}, run_on=1) as done:
-        for asked in (lambda: done.quantile(0.5), done.histogram):
-            with pytest.raises(InputError, match="cells of a question keep no histograms"):
-                asked()
-
-
-ODD: list[Any] = [
-    None, True, -1, 0, 1.5, 1e300, 10**30, "", "x", "6.18", [], {}, [1], ["x"], [[1, 2, 3], [1, 2]], {"a": 1}, [None],
-    {"gbit_per_s": -1}, {"gbit_per_s": 1, "rtt_us": "x"}, {"preset": 3}, {"outbound": "x"}, {"name": "x"}, "each",
-    {"name": [None]}, {"name": ["a"], "host": ["a"], "vcpus": ["x"]},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("question", asking.QUESTIONS)
-def test_whatever_a_keyword_is_given_is_taken_or_a_sentence(question: str) -> None:
-    base = next(table for table, _, _ in CASES if table["question"] == question)
-    n_refused = 0
-    for key in asking.keywords(question):
-        for value in ODD:
-            try:
-                design_of({**base, key: value}, {})
-            except InputError:
-                n_refused += 1
-    assert n_refused > 5 * len(asking.keywords(question))
-
-
-def test_every_keyword_of_a_question_is_known_to_be_a_number_or_is_read_otherwise() -> None:
-    """A keyword that a function gets anew fails here until it is said how its values are read."""
-    plain = {
-        "hosts", "vms", "within_s", "replicas", "seed", "miss_share", "hosts_at_once", "per_tenant_at_once",
-        "spare_hosts", "vcpus_per_core", "limit", "n_vcpu", "memory_gib", "dirty_mib_per_s", "hot_set_mib", "hot_set_s",
-    }  # fmt: skip
-    every = {key for question in asking.QUESTIONS for key in asking.keywords(question)}
-    assert every == plain | set(asking.READERS)
