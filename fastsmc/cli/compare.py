@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,15 +11,15 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz --csv
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz --csv
 """
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="A", autocompletion=known.samples, help="The base of all ratios.")],
+    base: Annotated[Path, typer.Argument(metavar="A", autocompletion=known.samples, help="The base of all ratios.")],
     files: Annotated[
-        list[str],
+        list[Path],
         typer.Argument(
             metavar="B", autocompletion=known.samples, help="What is compared with it; several, file by file."
         ),

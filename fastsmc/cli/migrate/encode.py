@@ -11,7 +11,7 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Quiet, check_writable, show
 
 EXAMPLES = """
-fastsmc migrate encode sample:vm-6.18.bin.xz
+fastsmc migrate encode sample:vm6.18.bin.xz
 fastsmc migrate encode 6.18+pmu --vcpus 64 --form firecracker-like --out /tmp/registers.bin
 """
 
@@ -63,9 +63,13 @@ def encode(
     writes. docs/payload-formats.md has them; each is built for real and read back by the tests.
     """
     from fastsmc.migrate.encoded import encode as encoded
+    from fastsmc.migrate.formats import FORMATS
 
     if (form is None) != (out is None):
         msg = "--form and --out belong together: which bytes to write, and where"
+        raise typer.BadParameter(msg)
+    if form is not None and form not in FORMATS:
+        msg = f"--form {form!r} is none of {', '.join(FORMATS)}"
         raise typer.BadParameter(msg)
     result = encoded(registers, n_vcpu=vcpus, features=features, zstd_level=zstd)
 
