@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +17,9 @@ fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz --csv
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="A", autocompletion=known.samples, help="The base of all ratios.")],
+    base: Annotated[Path, typer.Argument(metavar="A", autocompletion=known.samples, help="The base of all ratios.")],
     files: Annotated[
-        list[str],
+        list[Path],
         typer.Argument(
             metavar="B", autocompletion=known.samples, help="What is compared with it; several, file by file."
         ),

@@ -99,6 +99,9 @@ def dispatch(
     """
     from fastsmc.usage import dispatch as decided
 
+    if not calls and trace is None:
+        msg = "give CALLs, such as TRNG_RND64=3, or --trace FILE"
+        raise typer.BadParameter(msg)
     result = decided(
         calls or [],
         trace=trace,

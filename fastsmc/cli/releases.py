@@ -9,7 +9,7 @@ import typer
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc releases
+fastsmc releases --features
 fastsmc releases --vmms --csv
 """
 

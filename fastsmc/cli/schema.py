@@ -10,7 +10,7 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Json, Quiet, show
 
 EXAMPLES = """
-fastsmc schema
+fastsmc schema --quiet
 fastsmc schema dispatch
 """
 

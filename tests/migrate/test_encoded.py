@@ -97,12 +97,12 @@ def test_the_command_writes_the_bytes_that_the_library_has(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("6.99",), 3, "nor is there a file of that name"),
+        (("6.99",), 2, "nor is there a file of that name"),
         (("6.18", "--form", "values"), 2, "--form and --out belong together"),
-        (("6.18", "--form", "nonsense", "--out", "x.bin"), 3, "must be one of"),
-        (("6.18", "--vcpus", "0"), 3, "0"),
+        (("6.18", "--form", "nonsense", "--out", "x.bin"), 2, "is none of values"),
+        (("6.18", "--vcpus", "0"), 2, "0"),
         ((TESTS / "plan" / "fleet" / "hosts.csv",), 3, "hosts.csv"),
-        (("6.18", "--features", "sve3"), 3, "sve3"),
+        (("6.18", "--features", "sve3"), 2, "sve3"),
     ],
 )
 def test_what_cannot_be_encoded_is_one_sentence(
@@ -110,5 +110,5 @@ def test_what_cannot_be_encoded_is_one_sentence(
 ) -> None:
     done = fastsmc("migrate", "encode", *arguments, cwd=tmp_path)
     assert said in done.stderr
-    assert done.returncode in (code, 2)
+    assert done.returncode == code
     assert not (tmp_path / "x.bin").exists()

@@ -63,9 +63,13 @@ def encode(
     writes. docs/payload-formats.md has them; each is built for real and read back by the tests.
     """
     from fastsmc.migrate.encoded import encode as encoded
+    from fastsmc.migrate.formats import FORMATS
 
     if (form is None) != (out is None):
         msg = "--form and --out belong together: which bytes to write, and where"
+        raise typer.BadParameter(msg)
+    if form is not None and form not in FORMATS:
+        msg = f"--form {form!r} is none of {', '.join(FORMATS)}"
         raise typer.BadParameter(msg)
     result = encoded(registers, n_vcpu=vcpus, features=features, zstd_level=zstd)
 
