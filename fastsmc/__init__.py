@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
+    from fastsmc.schemas import schema
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.templates import new
@@ -76,6 +77,7 @@ _HOME = {
     "report": "scaling.report",
     "samples": "recordings.samples",
     "saved_times": "latency",
+    "schema": "schemas",
     "scope": "scopes.compare",
     "services": "usage",
     "simulate": "latency",
@@ -117,6 +119,7 @@ __all__ = [
     "report",
     "samples",
     "saved_times",
+    "schema",
     "scope",
     "services",
     "simulate",

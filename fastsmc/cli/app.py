@@ -21,6 +21,7 @@ from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import new as cli_new
 from fastsmc.cli import releases as cli_releases
 from fastsmc.cli import samples as cli_samples
+from fastsmc.cli import schema as cli_schema
 from fastsmc.cli import scope as cli_scope
 from fastsmc.cli import services as cli_services
 from fastsmc.cli import simulate as cli_simulate
@@ -41,7 +42,7 @@ EXIT_CODES = (
 )
 SAMPLES = (
     "Wherever a file is read, - is standard input, and sample:NAME is one that fastsmc brings: boot.ftrace.txt, "
-    "entropy.toml, hosts.csv, vms.csv, vm-6.12.bin.xz, vm-6.18.bin.xz, query-migrate.json, recording."
+    "entropy.toml, hosts.csv, vms.csv, vm6.12.bin.xz, vm6.18.bin.xz, migrated.json, recording."
 )
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt
@@ -141,6 +142,7 @@ add(app, cli_scope.scope, examples=cli_scope.EXAMPLES)
 add(app, cli_verify.verify, examples=cli_verify.EXAMPLES)
 add(app, cli_compare.compare, examples=cli_compare.EXAMPLES)
 add(app, cli_releases.releases, examples=cli_releases.EXAMPLES)
+add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
 add(app, cli_new.new, examples=cli_new.EXAMPLES)
 add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
 add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)

@@ -6,17 +6,23 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz
-fastsmc compare sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz --csv
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz
+fastsmc compare sample:vm6.12.bin.xz sample:vm6.18.bin.xz --csv
 """
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="A", help="The base of all ratios.")],
-    files: Annotated[list[str], typer.Argument(metavar="B [C…]", help="What is compared with it, file by file.")],
+    base: Annotated[str, typer.Argument(metavar="A", autocompletion=known.samples, help="The base of all ratios.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="B", autocompletion=known.samples, help="What is compared with it; several, file by file."
+        ),
+    ],
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

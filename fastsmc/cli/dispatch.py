@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.cli.values import bitmap_word
 
@@ -20,22 +21,69 @@ def dispatch(
     calls: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CALL…]",
+            metavar="CALL...",
+            autocompletion=known.functions,
             help="Names or ids, perhaps with x1 to x3 and a weight: TRNG_RND64=3, 'PSCI_FEATURES(PSCI_CPU_ON)'.",
         ),
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="A guest's calls, as `fastsmc trace` reads them; - for standard input.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            autocompletion=known.samples,
+            help="A guest's calls, as `fastsmc trace` reads them; - for standard input.",
+        ),
     ] = None,
-    release: Annotated[str, typer.Option(help="The release whose rules the verdicts follow.")] = "7.3",
-    features: Annotated[str | None, typer.Option(help="vCPU features, joined by +; or none. [default: psci02]")] = None,
-    bitmap: Annotated[list[str] | None, typer.Option(help="Of the VM's policy: NAME=WORD, STD_BMAP=0.")] = None,
-    psci_version: Annotated[str | None, typer.Option(help="Of the VM's policy: 0.2, 1.0 to 1.3.")] = None,
+    release: Annotated[
+        str,
+        typer.Option(
+            metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases
+        ),
+    ] = "7.3",
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FEATURES",
+            autocompletion=known.features,
+            help=f"vCPU features: {known.FEATURES_HELP}.  [default: psci02]",
+        ),
+    ] = None,
+    bitmap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=WORD",
+            help="A firmware bitmap of the VM, such as STD_BMAP=0. May be repeated.",
+            autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
+        ),
+    ] = None,
+    psci_version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="PSCI version of the VM: 0.2, 1.0 to 1.3.",
+            autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
+        ),
+    ] = None,
     deny: Annotated[
-        list[str] | None, typer.Option(help="A range of its filter: an id, a name, FIRST-LAST or BASE+N.")
+        list[str] | None,
+        typer.Option(
+            metavar="RANGE",
+            help="A range of the VM's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
+            autocompletion=known.ids,
+        ),
     ] = None,
-    forward: Annotated[list[str] | None, typer.Option(help="The same, for calls that go to the VMM.")] = None,
-    conduit: Annotated[str, typer.Option(help="How the guest calls: hvc or smc.")] = "hvc",
+    forward: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
+        ),
+    ] = None,
+    conduit: Annotated[
+        str,
+        typer.Option(
+            metavar="CONDUIT", help="How the guest calls: hvc or smc.", autocompletion=known.one_of("hvc", "smc")
+        ),
+    ] = "hvc",
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

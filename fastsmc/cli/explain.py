@@ -19,7 +19,7 @@ def explain(
     ids: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID...",
+            metavar="ID",
             help="Function or register ids: 0x86000001, PSCI_CPU_ON, STD_BMAP.",
             autocompletion=known.ids,
         ),

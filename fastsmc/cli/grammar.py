@@ -40,12 +40,26 @@ class Command(TyperCommand):
         with _told(ctx):
             rest: list[str] = super().parse_args(ctx, args)
             _place_samples(ctx)
+            _check_one_stdin(ctx)
             return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; an error names options, not arguments of Python."""
         with _told(ctx):
             return super().invoke(ctx)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words of the usage line; what must be given stands without braces."""
+        return [re.sub(r"\{([^}]*)\}", r"\1", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes arguments and options in words, not in types of Python."""
+        for kind in ("argument", "option"):
+            told = [one.get_help_record(ctx) for one in self.get_params(ctx) if one.param_type_name == kind]
+            rows = [(re.sub(r" <[^>]*>", "", name), _in_words(text)) for name, text in filter(None, told)]
+            if rows:
+                with formatter.section(f"{kind.capitalize()}s"):
+                    formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Writes the examples."""
@@ -140,6 +154,11 @@ def _plain(text: str) -> str:
     return text.replace("Input should be", "it must be")
 
 
+def _in_words(text: str) -> str:
+    """A help text whose bounds read as words: [x>=1] is [1 or more]."""
+    return re.sub(r"\bx>=(\d+)", r"\1 or more", text)
+
+
 def _first_sentence(text: str | None) -> str:
     """The first paragraph of a help text on one line."""
     return " ".join((text or "").split("\n\n")[0].split())
@@ -173,6 +192,14 @@ def _paths(group: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield (*above, name)
         if hasattr(command, "commands"):
             yield from _paths(command, (*above, name))
+
+
+def _check_one_stdin(context: Any) -> None:
+    """Refuses to read two files from standard input, as the second would be empty."""
+    given = [one for value in context.params.values() for one in (value if isinstance(value, list) else [value])]
+    if sum(isinstance(one, str | Path) and str(one) == "-" for one in given) > 1:
+        msg = "- is standard input, which is read once: give a path for the other file"
+        raise typer.BadParameter(msg, ctx=context)
 
 
 def _place_samples(context: Any) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import known
 from fastsmc.cli.output import Json, Quiet, show
 
 EXAMPLES = """
 fastsmc new scenario /tmp/scenario.toml --force
 fastsmc new inventory /tmp --force
 """
-_KINDS = ("scenario", "inventory", "profile", "question")
 
 
 def new(
@@ -23,12 +23,12 @@ def new(
         typer.Argument(
             metavar="KIND",
             help="scenario, inventory, profile or question.",
-            autocompletion=lambda incomplete: [one for one in _KINDS if one.startswith(incomplete)],
+            autocompletion=known.one_of("scenario", "inventory", "profile", "question"),
         ),
     ],
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Where; a folder for an inventory. By default scenario.toml and so on."),
+        typer.Argument(metavar="FILE", help="Where; a folder for an inventory. By default scenario.toml and so on."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Take the place of files that are there.")] = False,
     as_json: Json = False,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 import typer
 
 from fastsmc.cli.printing import printed_all_the_same
+from fastsmc.cli.terminal import tell
 from fastsmc.errors import CheckError, FastsmcError, InputError, ResultFileError, UnknownError
 
 if TYPE_CHECKING:
@@ -204,9 +205,7 @@ def _print(result: Result, form: str, more: str) -> None:
     elif form == "answer":
         print(answer_of(result))
     elif form == "text":
-        print(result)
-        if more:
-            print(more)
+        tell(str(result) + f"\n{more}" * bool(more), answer_of(result))
     else:
         sys.stdout.write(_text(result, form))
 

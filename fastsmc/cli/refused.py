@@ -29,6 +29,7 @@ from fastsmc.errors import (
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Click's own, or the one of the copy that Typer brings."""
 _OF_FILES = (RegisterFileError, RecordingError, TraceError, ResultFileError)
+_BEFORE, _AFTER = r"(?<![\w'\"./-])", r"(?![\w'\"./:-])"
 _PARTS = re.compile(r"[,+=\s]+")
 
 
@@ -61,18 +62,24 @@ def name_of(parameter: Any) -> str:
 
 
 def with_options(text: str, context: Any) -> str:
-    """The sentence with the option in place of every keyword of the library: where it begins, or has an underscore.
+    """The sentence with the option in place of the library's keyword: of any with an underscore, and of one it begins
+    with, if that option was given.
 
-    Quoted text stays as it is.
+    Quoted text stays as it is. A count that has another word, n_reg, is the option that begins so: --registers.
     """
     for parameter in context.command.params:
-        word = re.escape(parameter.name)
-        if parameter.param_type_name == "option" and len(parameter.name) > 2:  # a count: n_reg is --registers
-            stem = r"(?<![\w'\"./-])n_(?=[a-z])"
-            text = re.sub(rf"{stem}{word[:3]}\w*", name_of(parameter), text)
-        place = r"(?<![\w'\"./-])" if "_" in parameter.name else r"\A"
-        text = re.sub(rf"{place}{word}(?![\w'\"./:-])", name_of(parameter), text)
+        word, name = re.escape(parameter.name), name_of(parameter)
+        if parameter.param_type_name == "option" and len(word) > 2:
+            text = re.sub(rf"{_BEFORE}n_{word[:3]}\w*", name, text)
+        if "_" in parameter.name:
+            text = re.sub(rf"{_BEFORE}{word}{_AFTER}", name, text)
+        elif _is_given(parameter, context):
+            text = re.sub(rf"\A{word}{_AFTER}", name, text)
     return text
+
+
+def _is_given(parameter: Any, context: Any) -> bool:
+    return getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
 
 
 def _names(context: Any) -> Iterator[str]:
@@ -89,15 +96,16 @@ def _files(context: Any) -> Iterator[Path]:
 
 
 def _given(context: Any) -> Iterator[tuple[str, list[str]]]:
-    """Each parameter and what it was given as text: the whole, then its parts, since one of several may be wrong."""
-    for parameter in context.command.params:
+    """Each parameter and what it was given as text: the whole, then its parts, since one of several may be wrong.
+
+    Options come first, as a sentence about one may quote an argument too.
+    """
+    for parameter in sorted(context.command.params, key=lambda one: one.param_type_name != "option"):
         value = context.params.get(parameter.name)
-        source = context.get_parameter_source(parameter.name)
-        if value is None or isinstance(value, bool) or getattr(source, "name", "") != "COMMANDLINE":
+        if value is None or isinstance(value, bool) or not _is_given(parameter, context):
             continue
-        whole = [
-            str(one) for one in (value if isinstance(value, list | tuple) else [value]) if not isinstance(one, Path)
-        ]
+        each = value if isinstance(value, list | tuple) else [value]
+        whole = [str(one) for one in each if not isinstance(one, Path)]
         parts = [part for text in whole for part in _PARTS.split(text) if part and part != text]
         yield name_of(parameter), whole + parts
 

@@ -12,8 +12,7 @@ from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt
-fastsmc trace - --quiet < /dev/null
-  fails: nothing on standard input is no trace (exit code 3)
+fastsmc trace sample:boot.ftrace.txt --csv
 """
 TraceFile = Annotated[
     Path,

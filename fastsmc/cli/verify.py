@@ -24,7 +24,7 @@ def verify(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FOLDER...]",
+            metavar="FOLDER",
             help="A recorded host's folder, or a folder of such folders; by default all that fastsmc brings.",
             autocompletion=known.samples,
         ),

@@ -19,14 +19,14 @@ _TOLD = {
     "entropy.toml": ("a scenario: who answers TRNG, kernel or VMM", "simulate entropy.toml"),
     "hosts.csv": ("4 hosts (made up)", f"plan upgrade {_FLEET} --to 6.18"),
     "vms.csv": ("their 4 VMs (made up)", f"plan problems {_FLEET}"),
-    "vm-6.12.bin.xz": (
+    "vm6.12.bin.xz": (
         "registers of a vCPU on Linux 6.12 (recorded)",
-        "migrate diff vm-6.12.bin.xz vm-6.18.bin.xz",
+        "migrate diff vm6.12.bin.xz vm6.18.bin.xz",
     ),
-    "vm-6.18.bin.xz": ("registers of a vCPU on Linux 6.18 (recorded)", "migrate check vm-6.18.bin.xz 6.6"),
-    "query-migrate.json": (
+    "vm6.18.bin.xz": ("registers of a vCPU on Linux 6.18 (recorded)", "migrate check vm6.18.bin.xz 6.6"),
+    "migrated.json": (
         "what QEMU 10.0 says of a migration (recorded)",
-        "migrate downtime --vcpus 4 --registers 182 --query-migrate query-migrate.json",
+        "migrate downtime --vcpus 4 --registers 182 --query-migrate migrated.json",
     ),
     "recording": ("what Linux 5.10 answered when it was asked (recorded)", "verify recording --kind restore"),
     "thousand_vcpus.toml": ("a scenario: 1024 vCPUs call all the time", "simulate thousand_vcpus.toml"),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import cast
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -57,9 +58,9 @@ def is_small() -> bool:
     return _small.get()
 
 
-def columns(n: int) -> int:
-    """How many columns a legend of n has: two at most in the small form."""
-    return min(n, 2) if is_small() else n
+def columns(n: int, *, small: int = 2) -> int:
+    """How many columns a legend of n has: two at most in the small form, or as many as are said."""
+    return min(n, small) if is_small() else n
 
 
 def legible(figure: Figure) -> None:
@@ -68,8 +69,8 @@ def legible(figure: Figure) -> None:
     if least_pt == SMALL_PT:
         for ax in figure.axes:
             ax.tick_params(labelsize=least_pt)
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and float(text.get_fontsize()) < least_pt:
+    for text in cast(list[Text], figure.findobj(Text)):
+        if float(text.get_fontsize()) < least_pt:
             text.set_fontsize(least_pt)
 
 
@@ -77,8 +78,8 @@ def bare(svg: str, figure: Figure, name: str) -> str:
     """A figure's SVG without its title and tag, and without the room that they took at its top."""
     own = [text for text in figure.texts if text.get_gid() in (TITLE, TAG)]
     for text in own:
-        first = svg.index(f'<g id="{name}-{text.get_gid()}">')
-        svg = svg[:first] + svg[_end_of_group(svg, first) :]
+        first = svg.find(f'<g id="{name}-{text.get_gid()}">')
+        svg = svg[: max(first, 0)] + svg[_end_of_group(svg, first) :]
     width, height = (float(inches) * 72 for inches in figure.get_size_inches())
     below = min((text.get_window_extent().y0 / figure.dpi * 72 for text in own), default=height)
     top = max(0.0, height - below - _GAP_PT)
@@ -86,8 +87,10 @@ def bare(svg: str, figure: Figure, name: str) -> str:
 
 
 def _end_of_group(svg: str, first: int) -> int:
-    """Where the group that begins there has ended."""
+    """Where the group that begins there has ended; 0 where none begins."""
     depth = 0
+    if first < 0:
+        return 0
     for tag in re.compile(r"<g[ >]|</g>").finditer(svg, first):
         depth += 1 if tag[0] != "</g>" else -1
         if not depth:
@@ -96,7 +99,11 @@ def _end_of_group(svg: str, first: int) -> int:
 
 
 def turning(svg: str) -> str:
-    """An SVG whose colours are CSS variables, which `colours` defines; in a page it is light or dark as that is."""
+    """An SVG whose colours are CSS variables, which `colours` defines, and whose font is the page's to choose.
+
+    In a page it is light or dark as that is.
+    """
+    svg = re.sub("font-family: [^;]*; ?", "", svg)
     return _COLOUR.sub(lambda found: f"{found[1]}: var({_name(found[2])})", svg)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Any
+
 import numpy as np
 
 from fastsmc.results.runs import Run
@@ -13,9 +16,10 @@ MOST_LOAD, MOST_SPREAD = 0.25, 0.1
 
 def load_before(run: Run) -> float | None:
     """The load when the run began, averaged over a minute; None where the run does not tell."""
-    told = run.provenance.inputs.get("load_average_before")
-    first = told[0] if isinstance(told, list) and told else None
-    return float(first) if type(first) in (int, float) and first >= 0 else None
+    told: Any = run.provenance.inputs.get("load_average_before")
+    first: Any = told[0] if isinstance(told, list) and told else None
+    is_load = isinstance(first, int | float) and not isinstance(first, bool) and 0 <= first < inf
+    return float(first) if is_load else None
 
 
 def spread(run: Run) -> float:

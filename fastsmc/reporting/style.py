@@ -228,7 +228,7 @@ def to_svg(figure: Figure, name: str) -> str:
     forms.legible(figure)
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    figure.set_layout_engine("none")  # all is in its place, for a PNG as well
+    figure.set_layout_engine(None)  # all is in its place, for a PNG as well
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)

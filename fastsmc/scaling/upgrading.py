@@ -52,9 +52,7 @@ def fleet_upgrade(sizes: FleetSizes | None = None, *, seed: int = 1) -> dict[str
     return {
         "upgrade": table("A drawn fleet's upgrade; a row per VMM after it.", _UPGRADE, totals),
         "upgrade_waves": table("Its waves; a row per VMM and wave.", _WAVES, waves),
-        "upgrade_assumed": table(
-            "What the drawn fleet rests on; a row per assumption.", _ASSUMED, list(fleet.assumed.items())
-        ),
+        "upgrade_assumed": table("What the drawn fleet rests on; a row per assumption.", _ASSUMED, drawn),
     }
 
 

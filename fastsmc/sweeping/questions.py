@@ -97,6 +97,8 @@ class Questions:
         inventory = self._inventory(table, places)
         if inventory is not None:
             inventory = Inventory.of(hosts=inventory.hosts, vms=_NO_VMS)
+            if its.get("hosts") == "each" and inventory.n_host:
+                its["hosts"] = str(inventory.hosts["name"][0])  # each of them would say the same
         if isinstance(its.get("replicas"), int) and _QUICK <= its["replicas"] <= _MOST_REPLICAS:
             its["replicas"] = _QUICK
         asking.asked(self.question, inventory, its)

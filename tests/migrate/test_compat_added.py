@@ -45,5 +45,5 @@ def test_how_many_is_said_once(text: str) -> None:
 def test_a_file_of_such_a_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     smc.samples(tmp_path)
-    (tmp_path / "vm-6.18.bin.xz").rename(tmp_path / "vm+2fw")
+    (tmp_path / "vm6.18.bin.xz").rename(tmp_path / "vm+2fw")
     assert smc.migrate.check("vm+2fw", "6.18").source.n_register == 331

@@ -83,6 +83,7 @@ def test_a_remedy_is_printed_once_for_all_registers_that_it_is_for() -> None:
     assert plan.to_markdown().count("QEMU 11.1 or newer at the destination") == 1
     assert "TCR2_EL1, PIRE0_EL1, PIR_EL1 on 6.18.15" in told
     assert "PMINTENSET_EL1 and 73 more on 6.18.15" in told
+    assert "stored nowhere; give the destination's vCPUs the feature pmu" in told
     assert "why not, " not in told
     assert "more rows, which JSON has: blocking 83" in told
     assert len(plan.as_dict()["tables"]["blocking"]) == 83
@@ -96,7 +97,10 @@ def test_causes_count_each_vm_once_and_excuses_that_are_no_cause_are_still_told(
     assert causes["vms"].tolist() == sorted(causes["vms"], reverse=True)
     assert set(causes["example"]) <= set(plan.tables["vms"]["vm"])
     with laid_out_for(400):
-        assert "why not, 1: its host is not in the inventory" in str(plan)
+        told = str(plan)
+    assert "why not, 1: its host is not in the inventory" in told
+    assert "a row per register" not in told
+    assert "more rows, which JSON has: blocking 6" in told
 
 
 def test_of_many_causes_the_first_are_printed_and_the_rest_counted(plan: Plan) -> None:

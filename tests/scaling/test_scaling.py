@@ -34,6 +34,7 @@ SMALL = scaling.Sizes(
     grid=(1, 4, 1024),
     encodes=1,
     set_vcpus=(1, 512, 1024),
+    fleet=scaling.FleetSizes(n_host=10, hosts_at_once=2),
     study=scaling.StudySizes(
         n_vm=2,
         n_forwarded=200,
@@ -251,6 +252,8 @@ def test_progress_reaches_the_end_of_every_step(run: Run, steps: list[tuple[str,
         "dispatch by VMs",
         "payload",
         "register sets",
+        "moves",
+        "fleet's upgrade",
         "calls under load",
     ]
     assert all(done == total for done, total in last.values())

@@ -27,9 +27,9 @@ JOBS = {
     ),
     # This VM's state: which registers with which values, and why does it not restore on 6.6?
     "vmm-developer": (
-        "fastsmc migrate inspect vm-6.18.bin.xz --registers",
+        "fastsmc migrate inspect vm6.18.bin.xz --registers",
         ["331 registers", "PSCI_VERSION", "0x10003", "ID_AA64PFR0_EL1"],
-        "fastsmc migrate check vm-6.18.bin.xz 6.6",
+        "fastsmc migrate check vm6.18.bin.xz 6.6",
         ["to 6.6 fails", "PSCI version unknown: 1.3 there", "-cpu host,kvm-psci-version=1.1"],
     ),
     # A fleet: in which order, which VMs block it, and how many vCPUs move within 300 ms?

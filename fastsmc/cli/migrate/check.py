@@ -30,14 +30,14 @@ def check(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A release and features (6.12+pmu), a file, a recorded host, or its folder; - for standard input.",
             autocompletion=known.releases,
         ),
     ] = None,
     dest: Annotated[
         str | None,
-        typer.Argument(metavar="[DEST]", help="Where the VM goes; the same kinds.", autocompletion=known.releases),
+        typer.Argument(metavar="DEST", help="Where the VM goes; the same kinds.", autocompletion=known.releases),
     ] = None,
     vmm: Annotated[
         str,

@@ -12,9 +12,9 @@ from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.errors import CheckError, UnknownError
 
 EXAMPLES = """
-fastsmc migrate diff sample:vm-6.12.bin.xz sample:vm-6.18.bin.xz
+fastsmc migrate diff sample:vm6.12.bin.xz sample:vm6.18.bin.xz
   they differ: exit code 4
-fastsmc migrate diff sample:vm-6.12.bin.xz sample:vm-6.12.bin.xz --quiet
+fastsmc migrate diff sample:vm6.12.bin.xz sample:vm6.12.bin.xz --quiet
 """
 
 

@@ -32,7 +32,7 @@ from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet
 
 EXAMPLES = """
 fastsmc migrate downtime --vcpus 512 --release 6.18 --line-rate 25G
-fastsmc migrate downtime --vcpus 4 --registers 182 --query-migrate sample:query-migrate.json
+fastsmc migrate downtime --vcpus 4 --registers 182 --query-migrate sample:migrated.json
 """
 
 

@@ -11,8 +11,8 @@ from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc migrate inspect sample:vm-6.12.bin.xz
-fastsmc migrate inspect sample:vm-6.12.bin.xz --registers
+fastsmc migrate inspect sample:vm6.12.bin.xz
+fastsmc migrate inspect sample:vm6.12.bin.xz --registers
 """
 
 

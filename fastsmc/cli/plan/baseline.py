@@ -10,9 +10,7 @@ from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Qu
 
 EXAMPLES = """
 fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv
-  a VM uses what some host lacks: exit code 4
 fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv --pool blue --quiet
-  as above: exit code 4
 """
 
 

@@ -11,7 +11,7 @@ from fastsmc.cli.plan.options import Csv, FailIf, Json, Markdown, Out, Quiet, sh
 
 EXAMPLES = """
 fastsmc plan filter-cost --ranges 0,1,10,100 --no-measure
-fastsmc plan filter-cost --ranges 1..1024..x4 --no-measure --csv
+fastsmc plan filter-cost --ranges 1..1000..x10 --no-measure --csv
 """
 
 

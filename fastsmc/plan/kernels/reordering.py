@@ -1,7 +1,7 @@
 """Better orders of a pool's hosts, one small change after another, each judged by the upgrade that it leads to.
 
 A change is kept if its upgrade is no worse than the one before it, or worse by less than what is allowed. That falls
-from a tenth of the largest difference between two upgrades of as many waves to nothing, as in simulated annealing.
+from a fortieth of the largest difference between two upgrades of as many waves to nothing, as in simulated annealing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastsmc.jit.compiled import inner_kernel, kernel
-from fastsmc.plan.kernels.rolling import RANK, BoolArray, I64Array, begun, next_wave
+from fastsmc.plan.kernels.rolling import RANK, BoolArray, I64Array, Pool, begun, next_wave
 
 KINDS = 10
 """What a change may be, drawn evenly: 0 to 3 a host goes elsewhere in the order, 4 and 5 two hosts change places, 6 and
 7 the best fit is looked for and not the first, or the reverse, 8 and 9 two VMs change their ranks."""
 _TWO_HOSTS, _FIT, _TWO_VMS = 4, 6, 8
-_WARM = 10
+_WARM = 40
 """The share of the largest difference that is allowed at first."""
 
 
@@ -28,7 +28,7 @@ def shifted(turn: I64Array, old: int, new: int) -> None:
     turn[new] = host
 
 
-@inner_kernel
+@kernel
 def changed(turn: I64Array, vms: I64Array, draw: I64Array) -> int:
     """Makes the change that is drawn, or takes it back with the two places exchanged; 1 where the fit is the other."""
     kind, one, other = draw[0], draw[1], draw[2]
@@ -45,16 +45,7 @@ def changed(turn: I64Array, vms: I64Array, draw: I64Array) -> int:
 
 @kernel
 def rolled_within(
-    hosts: I64Array,
-    vms: I64Array,
-    may: BoolArray,
-    then: I64Array,
-    turn: I64Array,
-    at_once: int,
-    tries: int,
-    fit: int,
-    most_stops: int,
-    most_waves: int,
+    pool: Pool, turn: I64Array, at_once: int, tries: int, fit: int, most_stops: int, most_waves: int
 ) -> tuple[int, int, int]:
     """(VMs that stop, waves, squares: the sum of those of hosts per wave) of an upgrade as `rolled` makes it.
 
@@ -62,7 +53,7 @@ def rolled_within(
     The squares tell which of two upgrades of as many waves is nearer to having one fewer: that with a small wave, and
     fuller ones.
     """
-    state, n_left = begun(hosts, vms, may, then, turn, fit), turn.size
+    state, n_left = begun(pool.hosts, pool.vms, pool.may, pool.then, turn, fit), turn.size
     n_stop, n_wave, squares = 0, 0, 0
     while n_left > 0:
         state, n, stopped = next_wave(state, at_once, tries)
@@ -96,8 +87,11 @@ def reordered(
         least: waves that no upgrade is below; with as many, and no VM stopped, the search ends.
     """
     turn, vms, n = turn.copy(), vms.copy(), turn.size
+    pool = Pool(
+        hosts, vms, may, then, np.zeros(10, np.int64), np.zeros((0, 4), np.int64)
+    )  # its VMs' ranks change below
     span = np.int64(at_once) * n + 1
-    now = rolled_within(hosts, vms, may, then, turn, at_once, tries, fit, 1 << 40, 1 << 40)
+    now = rolled_within(pool, turn, at_once, tries, fit, 1 << 40, 1 << 40)
     best, best_turn, best_rank, best_fit = now, turn.copy(), vms[:, RANK].copy(), fit
     draw = np.zeros(3, np.int64)
     for number in range(draws.shape[0]):
@@ -106,7 +100,7 @@ def reordered(
         of = n if draws[number, 0] < _TWO_VMS else vms.shape[0]
         draw[0], draw[1], draw[2] = draws[number, 0], draws[number, 1] % of, draws[number, 2] % of
         fit ^= changed(turn, vms, draw)
-        new = rolled_within(hosts, vms, may, then, turn, at_once, tries, fit, now[0], now[1])
+        new = rolled_within(pool, turn, at_once, tries, fit, now[0], now[1])
         allowed = span * (draws.shape[0] - number) // (draws.shape[0] * _WARM)
         if new[:2] < now[:2] or (new[:2] == now[:2] and new[2] + allowed >= now[2]):
             now = new

@@ -37,11 +37,11 @@ _MANY = 64
 """Hosts to upgrade up to which all are tried before a wave is taken for full."""
 _TRIES = 64
 """Hosts that are tried in vain before a wave of a larger pool is taken for full."""
-_WORK = 100_000_000
+_WORK = 200_000_000
 """What is spent on better orders of all pools together, some 3 s: an order costs the pool's hosts times its VMs."""
-_FEWEST, _MOST = 48, 20_000
+_FEWEST, _MOST = 48, 40_000
 """Orders that are tried on one pool, whatever they cost."""
-_ROUNDS = 6
+_ROUNDS = 8
 """Searches for better orders, each with its part of them: the first from given orders, the others from the best."""
 
 
@@ -139,15 +139,21 @@ def fewest_waves(pool: Pool, at_once: int) -> int:
     another host takes from it. In a wave the VMs of its hosts, and what is free on these, are no more than that sum.
     """
     least = -(-len(pool.due) // at_once)
-    takes, goes = pool.hosts[:, TAKES] == 1, pool.vms[:, GOES] == 1
+    takes = pool.hosts[:, TAKES] == 1
     if (pool.hosts[takes][:, [VCPUS, MIB]] < 0).any():  # once such a host is emptied, more is free than the sum says
         return least
     for room, needs in ((VCPUS, NEEDS_VCPUS), (MIB, NEEDS_MIB)):
-        free = np.where(takes, pool.hosts[:, room], 0)
-        load = np.bincount(pool.vms[goes, AT], pool.vms[goes, needs], len(pool.hosts)).astype(np.int64)
-        size, total = int((free + load)[pool.due].sum()), int(free.sum())
-        least = max(least, -(-size // total) if total else least)
+        free, size, _ = room_of(pool, room, needs)
+        least = max(least, -(-int(size[pool.due].sum()) // free) if free else least)
     return least
+
+
+def room_of(pool: Pool, room: int, needs: int) -> tuple[int, I64Array, BoolArray]:
+    """What is free on all hosts that take VMs; what each host's VMs use and it has free; which hosts take none."""
+    takes, goes = pool.hosts[:, TAKES] == 1, pool.vms[:, GOES] == 1
+    free = np.where(takes, pool.hosts[:, room], 0)
+    load = np.bincount(pool.vms[goes, AT], pool.vms[goes, needs], len(pool.hosts)).astype(np.int64)
+    return int(free.sum()), free + load, ~takes
 
 
 class _Order(NamedTuple):

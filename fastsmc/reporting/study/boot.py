@@ -41,7 +41,7 @@ def picture(run: Run) -> Picture:
         for ax, y in ((left, 0.015), (right, 0.385)):
             vcpu_panel(ax, run, np.unique(table["n_vcpu"]).tolist(), y=y)
         figure.legend(
-            *right.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2), handlelength=2.4
+            *right.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2, small=1), handlelength=2.4
         )
     return Picture("load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run))
 
