@@ -156,3 +156,18 @@ def test_a_false_page_is_found(tmp_path: Path) -> None:
     for block in blocks(tmp_path / "page.md"):
         reader.console(block)
     assert [one.split(":")[1] for one in reader.wrong] == ["3", "4"]
+
+
+def asked() -> list[str]:
+    """The commands of the README's table of questions."""
+    rows = (line.split("|") for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("| "))
+    return [row[2].strip().strip("`") for row in rows if len(row) == 4 and row[2].strip().startswith("`fastsmc ")]
+
+
+@pytest.mark.soak("every command of the README's table of questions")
+@pytest.mark.parametrize("command", asked())
+def test_a_question_is_answered(command: str, tmp_path: Path) -> None:
+    done = fastsmc(*shlex.split(command)[1:], cwd=tmp_path)
+    assert done.returncode in (0, 4, 5), done.stderr
+    assert done.stdout.strip()
+    assert len(asked()) >= 15
