@@ -131,7 +131,8 @@ def note(run: Run) -> Note:
     """The failures that people reported, asked again."""
     failures = run["failures"]
     n_fail = int((failures["outlook"] == "fails").sum())
-    title = f"{n_fail} of the {failures.n_row} failures that people hit are told before the move"
+    which = f"All {n_fail}" if n_fail == failures.n_row else f"{n_fail} of the {failures.n_row}"
+    title = f"{which} failures that people hit are told before the move"
     text = (
         "Each was reported in public and is asked of migrate check here. Two hosts of one kernel can differ as well: "
         "in the CPU (MIDR_EL1, github.com/yunionio/cloudpods, issue 21203) or in the firmware's workarounds "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsmc.reporting import breaks, fleet_upgrade, heatmap, sets, stopped, study, timing, trace
+from fastsmc.reporting import breaks, fleet_upgrade, heatmap, noise, sets, stopped, study, timing, trace
 from fastsmc.reporting.style import Note, Picture
 from fastsmc.results.runs import Run
 
@@ -37,7 +37,7 @@ def report(run: Run) -> list[Section]:
             (),
             (sets.bytes_picture(run), sets.ioctls_picture(run), stopped.picture(run)),
         ),
-        Section("grid", "Registers against vCPUs", (), (heatmap.picture(run),)),
+        Section("grid", "Registers against vCPUs", _noise(run), (heatmap.picture(run),)),
         Section(
             "load",
             "What a guest waits for its VMM, up to 1024 vCPUs",
@@ -46,6 +46,11 @@ def report(run: Run) -> list[Section]:
         ),
         Section("upgrade", "A fleet's upgrade", (), (fleet_upgrade.picture(run),), (fleet_upgrade.note(run),)),
     ]
+
+
+def _noise(run: Run) -> tuple[str, ...]:
+    """What a noisy run has to say before times that were measured; nothing of a quiet one."""
+    return (noise.told(run),) if noise.is_noisy(run) else ()
 
 
 def load(run: Run) -> list[Section]:
@@ -57,9 +62,8 @@ def load(run: Run) -> list[Section]:
 
 def simulator(run: Run) -> list[Section]:
     """The simulator's own speed, and the calls that it was timed with."""
+    speed = (timing.dispatch_picture(run), timing.latency_picture(run))
     return [
-        Section(
-            "speed", "How fast verdicts are found", (), (timing.dispatch_picture(run), timing.latency_picture(run))
-        ),
+        Section("speed", "How fast verdicts are found", (noise.told(run),), speed),
         Section("calls", "The calls that are replayed", (), (trace.picture(run),)),
     ]

@@ -175,13 +175,13 @@ def _bytes_caption(run: Run) -> str:
     first = sets.where(register_set=reference(run))
     share = percent(float(first["n_global"][0] / first["n_cpreg"][0]))
     return (
-        "What real kernels have instead of 1024 registers. Left: one vCPU, id and value of each register that QEMU "
-        "carries in its array (core and SVE registers travel elsewhere in its stream and are not counted). The lists "
-        "are recorded, one per Linux release and vCPU features. The light part is registers that have one value per VM "
-        f"by our classification: {first['n_global'][0]} of {first['n_cpreg'][0]} for {reference(run)}, {share}. Right: "
-        f"the same for all vCPUs of a VM. Lines are {reference(run)}, the bands behind the solid lines span all "
-        f"{sets.n_row} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. A "
-        "register takes 16 bytes with its id and 8 without."
+        "What real kernels have instead of 1024 registers. First panel: one vCPU, id and value of each register that "
+        "QEMU carries in its array (core and SVE registers travel elsewhere in its stream and are not counted). The "
+        "lists are recorded, one per Linux release and vCPU features. The light part is registers that have one value "
+        f"per VM by our classification: {first['n_global'][0]} of {first['n_cpreg'][0]} for {reference(run)}, {share}. "
+        f"Second panel: the same for all vCPUs of a VM. Lines are {reference(run)}, the bands behind the solid lines "
+        f"span all {sets.n_row} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. "
+        "A register takes 16 bytes with its id and 8 without."
     )
 
 
@@ -213,10 +213,10 @@ def _ioctls_caption(run: Run) -> str:
     saved = percent(1 - once["save_ioctls"] / row["save_ioctls"])
     return (
         "arm64 KVM has no call that reads many registers at once: each is an ioctl of its own, and QEMU reads every "
-        "register of its array twice per save, while the VM stands still. Left: how many ioctls that is, core "
+        "register of its array twice per save, while the VM stands still. First panel: how many ioctls that is, core "
         f"state included; the line is {reference(run)}, the band spans all recorded sets. Reading VM-global registers "
-        f"once, dashed, would save {saved} of them at {row['n_vcpu']} vCPUs. Right: the time they take, one after "
-        "another. What one costs nobody has published for arm64, so the band is an assumption, "
+        f"once, dashed, would save {saved} of them at {row['n_vcpu']} vCPUs. Second panel: the time they take, one "
+        "after another. What one costs nobody has published for arm64, so the band is an assumption, "
         f"{_ioctl_span(run)}, and not a result; the downtime QEMU allows by default is drawn for comparison. The "
         f"destination is believed to write as many again ({count(row['load_ioctls'])}), part of which is assumed too."
     )

@@ -8,7 +8,7 @@ from fastsmc.results.tables import Table
 from fastsmc.scaling._rows import Heading, table
 from fastsmc.scaling.moves import KERNELS
 
-LINE_RATE = "10Gb/s"
+LINE_RATE = "10 Gb/s"
 
 
 def downtime_steps(release: str = KERNELS[-1], *, n_vcpu: int = int(costs.VGIC_V3_MAX_CPUS.value)) -> Table:

@@ -19,6 +19,7 @@ from fastsmc.results.files import load
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from tests.support.places import ROOT
+from tests.support.small_report import changed
 
 SAVED = ROOT / "reports" / "scaling" / "data.json"
 Change = Callable[[dict[str, Any]], None]
@@ -288,8 +289,6 @@ def test_a_run_has_columns_fewer_and_agrees() -> None:
 
 def test_most_numbers_of_a_report_are_held_by_others() -> None:
     """Of all whole numbers and rates but those of clocks, nearly each, made seven times as large, is noticed."""
-    from tests.reporting.test_page import changed
-
     run, free = measured(), []
     for name, table in run.tables.items():
         for column in table.columns:

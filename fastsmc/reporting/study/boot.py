@@ -58,9 +58,9 @@ def _line(ax: Axes, run: Run, case: tuple[str, str], column: str, colour: str, d
 def _caption(run: Run) -> str:
     return (
         "Calls and their times are those of the recorded guest of two vCPUs, which ran under emulation and so slowly; "
-        "that further vCPUs come up as the second did, one after the other, is assumed. Left: how much later the last "
-        "call is over than without a filter. Right: the longest response time of a call. One lock per VM. In the third "
-        "case every vCPU reseeds at the same moments, which no recording shows. "
+        "that further vCPUs come up as the second did, one after the other, is assumed. First panel: how much later "
+        "the last call is over than without a filter. Second panel: the longest response time of a call. One lock per "
+        "VM. In the third case every vCPU reseeds at the same moments, which no recording shows. "
         "The hatched part cannot run on arm64 KVM today."
     )
 

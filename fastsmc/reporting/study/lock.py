@@ -91,9 +91,9 @@ def _caption(run: Run) -> str:
     table = run["study_lock"]
     return (
         "Threads of the VMM take forwarded calls from one queue, first come, first served, and share no lock; one "
-        "thread is the same as one lock per VM. Left: calls per second of the whole VM, "
+        "thread is the same as one lock per VM. First panel: calls per second of the whole VM, "
         f"{percent(float(table['share'][0]))} of which are forwarded, with the asymptotes behind it: as many as the "
-        "threads can serve, or as if nobody waited. Right: response time of the forwarded ones. "
+        "threads can serve, or as if nobody waited. Second panel: response time of the forwarded ones. "
         "Hollow points are hypothetical: KVM has no such VM."
     )
 

@@ -82,8 +82,8 @@ def _caption(run: Run) -> str:
     table = run["study_share"]
     some = table["n_forwarded"][table["n_forwarded"] > 0]
     return (
-        "One lock per VM. Left: response time of the calls that are forwarded, at least "
-        f"{count(int(some.min()))} of them a point. Right: how long the lock is held. Dotted lines are where "
+        "One lock per VM. First panel: response time of the calls that are forwarded, at least "
+        f"{count(int(some.min()))} of them a point. Second panel: how long the lock is held. Dotted lines are where "
         "the asymptotes cross for as many vCPUs; a VM without one cannot fill the lock at that pace. The axis is "
         "logarithmic, and linear below its first share, so that 0 has a place. Hollow points are "
         "hypothetical: KVM has no such VM."
