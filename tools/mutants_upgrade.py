@@ -54,5 +54,5 @@ MUTANTS_UPGRADE = [
         ("left_out = BY_CAUSE if CAUSES in plan.tables else ()", "left_out = ()"),
     ),
     *in_file("cli/plan/largest_shape.py", ("if has_sve and not all(", "if has_sve and not any(")),
-    *in_file("cli/plan/migration_table.py", ("has_sve=sve,", "")),
+    *in_file("cli/plan/migration_table.py", ("has_sve=has_sve,", "")),
 ]
