@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report report-committed test soak lowest newest lint mutants bench bench-pytest bench-compare clean
+.PHONY: help report report-committed test soak lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -46,6 +46,15 @@ lowest: $(VENV)/lowest/.installed  ## tests with the lowest versions that pyproj
 newest: $(VENV)/newest/.installed  ## tests on the newest Python that is installed, with the newest versions allowed
 	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/newest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/newest/cache' \
 	    $(VENV)/newest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
+
+docs: $(VENV)/.installed-docs  ## the pages as a site in build/docs, without a warning
+	@$(RUN) $(PY) -m sphinx -q -W --keep-going -b html docs build/docs $(ARGS)
+	@echo 'wrote build/docs/index.html'
+
+dist: $(VENV)/.installed-test  ## wheel and sdist into dist/
+	@rm -rf dist
+	@$(PY) -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist/*
 
 mutants: $(VENV)/.installed-test  ## break one rule at a time, and see that the tests notice; ARGS=--resume goes on
 	@$(RUN) $(PY) -m tools.mutate $(ARGS)
@@ -94,6 +103,11 @@ $(VENV)/.installed-browser: $(VENV)/.installed-test
 	@echo 'installing what drives a browser into $(VENV) (the first time only)' >&2
 	@$(PIP) install --editable '.[test,browser]' || echo 'it cannot be installed: the pages are not looked at in a browser' >&2
 	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml $(VENV)/.created
+	@echo 'installing fastsmc and Sphinx into $(VENV) (the first time only, about a minute)' >&2
+	@$(PIP) install --editable '.[docs]'
+	@touch $(VENV)/.installed-base $@
 
 $(VENV)/lowest/.installed: pyproject.toml tools/lowest.py $(VENV)/.created
 	@echo 'installing the lowest versions into $(VENV)/lowest (the first time only, about a minute)' >&2

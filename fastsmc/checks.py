@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from enum import Enum
 from itertools import islice, takewhile
@@ -45,7 +45,7 @@ _UNSHOWN = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-_RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999}))?", re.ASCII)
+_RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999})(?:\s*\.\.\s*(x?)(\d{1,999}))?)?", re.ASCII)
 _LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
 """The largest number in a text, and how many it may stand for; more is a slip of the pen such as 1-10000000000."""
 
@@ -212,11 +212,13 @@ def near_file(path: str | os.PathLike[str]) -> str:
 def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _LAST_NUMBER) -> list[int]:
     """The numbers that a text such as "1,2,4-8" or "1..4" stands for, in the order in which they are written.
 
-    Raises:
-        InputError: written otherwise, a range that falls, or a number outside first..last.
+    A range may have a step, "64..1024..64", or a factor, "1..1024..x2"; it then ends with the last number within it.
 
-    >>> whole_numbers("--vcpus", "64,1-3")
-    [64, 1, 2, 3]
+    Raises:
+        InputError: written otherwise, a range that falls, a step that leads nowhere, or a number outside first..last.
+
+    >>> whole_numbers("--vcpus", "64,1-3"), whole_numbers("--vcpus", "1..9..4,1..9..x2")
+    ([64, 1, 2, 3], [1, 5, 9, 1, 2, 4, 8])
     """
     numbers: list[int] = []
     for part in text.split(","):
@@ -229,8 +231,19 @@ def whole_numbers(name: str, text: str, *, first: int = 1, last: int = _LAST_NUM
         if high < low:
             msg = f"{name} {shown(text)}: the range {part.strip()} falls; write the smaller number first"
             raise InputError(msg)
-        if len(numbers) + high - low >= _MOST_NUMBERS:
+        is_factor, step = bool(found[3]), int(found[4] or 1)
+        if step < 1 + is_factor or (is_factor and not low):
+            msg = f"{name} {shown(text)}: {part.strip()} leads nowhere; give steps such as 64..1024..64 or 1..1024..x2"
+            raise InputError(msg)
+        if not is_factor and len(numbers) + (high - low) // step >= _MOST_NUMBERS:
             msg = f"{name} {shown(text)} stands for more than {_MOST_NUMBERS} numbers"
             raise InputError(msg)
-        numbers.extend(range(low, high + 1))
+        numbers += _doubled(low, high, step) if is_factor else range(low, high + 1, step)
     return numbers
+
+
+def _doubled(low: int, high: int, factor: int) -> Iterator[int]:
+    """A number, that number times the factor, and so on, up to another number."""
+    while low <= high:
+        yield low
+        low *= factor

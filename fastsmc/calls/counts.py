@@ -12,6 +12,8 @@ from fastsmc.calls.missing import lost, lost_as_dict, of_what, skipped
 from fastsmc.checks import shown
 from fastsmc.facts.other_calls import service_and_name
 from fastsmc.results.layout import drawn, number, words
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
 
 
@@ -54,6 +56,17 @@ class Counts:
         pairs = zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
         return {service_and_name(func_id): n for func_id, n in pairs}
 
+    @property
+    def answer(self) -> str:
+        """One sentence: how many calls were counted, and what is missing."""
+        return self._notes()[0]
+
+    def table(self) -> Table:
+        """A row per function, most calls first."""
+        columns = ("service", "function", "func_id", "calls", "percent")
+        rows = self.as_dict()["rows"]
+        return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the counts lack."""
         total = self.total  # a sum over all functions, so not once for each of them
@@ -81,10 +94,11 @@ class Counts:
         heads = [words("service"), words("function"), number("calls"), number("calls%")]
         total = self.total
         rows = [(service, name, n, f"{n / total:.2%}") for (service, name), n in self.by_service().items()]
-        return "\n".join([*drawn(heads, rows), *self._notes()])
+        answer, *notes = self._notes()
+        return "\n".join([answer, *drawn(heads, rows), *notes])
 
     def _notes(self) -> list[str]:
-        """What there was besides the rows, and what is missing."""
+        """How many calls there are and what is missing; then what there was besides."""
         missing = lost(self.n_lost, is_least=self.is_lost_least)
         missing += skipped(self.n_skipped, self.first_skipped_line)
         if calls := of_what(self.n_skipped_call, "call", is_least=self.is_skipped_least):

@@ -13,6 +13,8 @@ from fastsmc.calls.missing import how_many, lost, lost_as_dict, skipped
 from fastsmc.checks import cut, shown
 from fastsmc.facts.other_calls import service_and_name
 from fastsmc.results.layout import drawn, number, words
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
 
 _MOST_COLUMNS = 8
@@ -127,6 +129,17 @@ class Trace:
             )
         return rows
 
+    @property
+    def answer(self) -> str:
+        """One sentence: how many calls there are, in which time, and what is missing."""
+        return self._notes()[0]
+
+    def table(self) -> Table:
+        """A row per function id and immediate, most calls first; calls by thread are in `rows`."""
+        rows = [{name: value for name, value in row.items() if name != "vcpus"} for row in self.rows()]
+        columns = ("service", "function", "func_id", "immediate", "calls", "percent", "per_second")
+        return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the trace lacks."""
         return {
@@ -157,10 +170,11 @@ class Trace:
                 called = [n for n in cells if n]
                 cells = [len(called), min(called), max(called)]
             lines.append((row["service"], name, row["calls"], f"{row['percent']:.2f}%", rate, *cells))
-        return "\n".join([*drawn(heads, lines), *self._notes()])
+        answer, *notes = self._notes()
+        return "\n".join([answer, *drawn(heads, lines), *notes])
 
     def _notes(self) -> list[str]:
-        """What there was besides the rows, and what is missing."""
+        """How many calls there are and what is missing; then what there was besides."""
         span = f" in {self.seconds:.6f} s" if self.seconds else ""
         missing = lost(self.n_lost, is_least=self.is_lost_least)
         calls = number_of(self.n_skipped_call, "call") if self.n_skipped_call else ""

@@ -14,29 +14,51 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import bench as cli_bench
+from fastsmc.cli import compare as cli_compare
+from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import new as cli_new
+from fastsmc.cli import releases as cli_releases
+from fastsmc.cli import samples as cli_samples
+from fastsmc.cli import schema as cli_schema
+from fastsmc.cli import scope as cli_scope
 from fastsmc.cli import services as cli_services
+from fastsmc.cli import simulate as cli_simulate
 from fastsmc.cli import sweep as cli_sweep
 from fastsmc.cli import terminal
 from fastsmc.cli import trace as cli_trace
 from fastsmc.cli import verify as cli_verify
+from fastsmc.cli.grammar import SETTINGS, Group, add
 from fastsmc.cli.migrate.app import app as migrate
 from fastsmc.cli.plan.app import app as plan
 from fastsmc.cli.report import report
-from fastsmc.cli.scope import scope
-from fastsmc.cli.simulate import simulate
 from fastsmc.errors import FastsmcError
 from fastsmc.results.layout import laid_out_for
 
-EXIT_CODES = "Exit codes: 0 fine, 1 internal error, 2 usage, 3 bad input, 4 a check failed, 5 unknown, 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 fine, 1 internal error, 2 a wrong command line, 3 a file that cannot be used, 4 a check failed, "
+    "5 unknown, 130 interrupted."
+)
+SAMPLES = (
+    "Wherever a file is read, - is standard input, and sample:NAME is one that fastsmc brings: boot.ftrace.txt, "
+    "entropy.toml, hosts.csv, vms.csv, vm6.12.bin.xz, vm6.18.bin.xz, migrated.json, recording."
+)
+EXAMPLES = """
+fastsmc trace sample:boot.ftrace.txt
+fastsmc migrate check 6.12 6.18
+"""
 
 app = typer.Typer(
     name="fastsmc",
-    help=f"How KVM on arm64 answers its guests' hypercalls, simulated for thousands of vCPUs.\n\n{EXIT_CODES}",
+    cls=Group,
+    help=f"How KVM on arm64 answers its guests' hypercalls, simulated for thousands of vCPUs.\n\n{SAMPLES}"
+    f"\n\n{EXIT_CODES}",
+    epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 app.add_typer(migrate, name="migrate")
 app.add_typer(plan, name="plan")
@@ -104,19 +126,24 @@ def _version(value: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and end.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and end.")
     ] = False,
 ) -> None:
     """Options of every command."""
 
 
-app.command(epilog=cli_verify.EPILOG)(cli_verify.verify)
-app.command(epilog=cli_trace.EPILOG)(cli_trace.trace)
-app.command(epilog=cli_services.EPILOG)(cli_services.services)
-app.command(epilog=cli_explain.EPILOG)(cli_explain.explain)
-
-
-app.command(epilog="Example: fastsmc scope --release 6.18 --vcpus 64,512")(scope)
-app.command(epilog="Example: fastsmc simulate examples/trng_to_vmm.toml")(simulate)
-app.command(epilog=cli_sweep.EPILOG)(cli_sweep.sweep)
-app.command(epilog="Example: fastsmc report --trace boot.txt --out /tmp/scaling")(report)
+add(app, cli_explain.explain, examples=cli_explain.EXAMPLES)
+add(app, cli_trace.trace, examples=cli_trace.EXAMPLES)
+add(app, cli_services.services, examples=cli_services.EXAMPLES)
+add(app, cli_dispatch.dispatch, examples=cli_dispatch.EXAMPLES)
+add(app, cli_simulate.simulate, examples=cli_simulate.EXAMPLES)
+add(app, cli_sweep.sweep, examples=cli_sweep.EPILOG)
+add(app, cli_scope.scope, examples=cli_scope.EXAMPLES)
+add(app, cli_verify.verify, examples=cli_verify.EXAMPLES)
+add(app, cli_compare.compare, examples=cli_compare.EXAMPLES)
+add(app, cli_releases.releases, examples=cli_releases.EXAMPLES)
+add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
+add(app, cli_new.new, examples=cli_new.EXAMPLES)
+add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
+add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)
+add(app, report, examples="fastsmc report --out /tmp/scaling")

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-EPILOG = "Example: fastsmc explain 0xC6000001 PTP STD_BMAP --release 6.12"
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+
+EXAMPLES = """
+fastsmc explain 0xC6000001 STD_BMAP --release 6.12
+fastsmc explain PSCI_CPU_ON "fw reg 3" --json
+"""
 
 
 def explain(
-    ids: Annotated[list[str], typer.Argument(help="Function or register ids: 0x86000001, PSCI_CPU_ON, STD_BMAP.")],
-    release: Annotated[str | None, typer.Option(help="Say also what this release does, beside the newest.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list as JSON.")] = False,
+    ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID",
+            help="Function or register ids: 0x86000001, PSCI_CPU_ON, STD_BMAP.",
+            autocompletion=known.ids,
+        ),
+    ],
+    release: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="Say also what this release does, beside the newest: 5.10 to 7.3.",
+            autocompletion=known.releases,
+        ),
+    ] = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell everything known about function ids and register ids.
 
@@ -25,4 +49,4 @@ def explain(
     from fastsmc.explanation import explain as explained
 
     result = explained(ids, release=release)
-    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fastsmc.checks import shown
-from fastsmc.errors import InputError
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.trace import Lenient, TraceFile
 
-EPILOG = "Example: fastsmc services boot.txt --release 6.12 --bitmap STD_BMAP=0 --deny PTP"
+EXAMPLES = """
+fastsmc services sample:boot.ftrace.txt
+fastsmc services sample:boot.ftrace.txt --release 6.12 --bitmap STD_BMAP=0 --deny PTP
+"""
+
+
+_Release = Annotated[
+    str,
+    typer.Option(metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases),
+]
+_Bitmap = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=WORD",
+        help="A firmware bitmap of the policy asked about, such as STD_BMAP=0. May be repeated.",
+        autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
+    ),
+]
+_PsciVersion = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VERSION",
+        help="PSCI version of the policy asked about: 0.2, 1.0 to 1.3.",
+        autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
+    ),
+]
+_Deny = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RANGE",
+        help="A range of the policy's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
+        autocompletion=known.ids,
+    ),
+]
+_Forward = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
+    ),
+]
 
 
 def services(
-    file: Annotated[
-        Path, typer.Argument(help="A trace or counts, as `fastsmc trace` reads them; - for standard input.")
-    ],
-    release: Annotated[str, typer.Option(help="The release whose rules the verdicts follow.")] = "7.3",
-    bitmap: Annotated[list[str] | None, typer.Option(help="Of the policy asked about: NAME=WORD, STD_BMAP=0.")] = None,
-    psci_version: Annotated[str | None, typer.Option(help="Of the policy asked about: 0.2, 1.0 to 1.3.")] = None,
-    deny: Annotated[
-        list[str] | None, typer.Option(help="A range of its filter: an id, a name, FIRST-LAST or BASE+N.")
-    ] = None,
-    forward: Annotated[list[str] | None, typer.Option(help="The same, for calls that go to the VMM.")] = None,
-    lenient: Annotated[bool, typer.Option(help="Count lines that are not understood instead of stopping.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    file: TraceFile,
+    release: _Release = "7.3",
+    bitmap: _Bitmap = None,
+    psci_version: _PsciVersion = None,
+    deny: _Deny = None,
+    forward: _Forward = None,
+    lenient: Lenient = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell which services, bits and functions a guest used, and the least policy that answers all of it.
 
@@ -44,7 +84,7 @@ def services(
         forward=forward or [],
         lenient=lenient,
     )
-    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
 
 
 def _word(text: str) -> tuple[str, int]:
@@ -53,4 +93,4 @@ def _word(text: str) -> tuple[str, int]:
         return name, int(word, 0)
     except ValueError:
         message = f"--bitmap {shown(text)}: give a register and a number, such as STD_BMAP=0x1"
-        raise InputError(message) from None
+        raise typer.BadParameter(message) from None

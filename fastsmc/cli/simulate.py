@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,15 +15,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastsmc.checks import escaped
-from fastsmc.cli.printing import printed_all_the_same
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet, Seed, check_writable
 from fastsmc.cli.progress import progress
-from fastsmc.cli.terminal import width
-from fastsmc.errors import InputError
+from fastsmc.errors import CheckError, InputError, UnknownError
 
 if TYPE_CHECKING:
     from fastsmc.latency import Simulation
 
 INTERRUPTED = 130
+EXAMPLES = """
+fastsmc simulate sample:entropy.toml
+fastsmc simulate sample:entropy.toml --calls 50 --fail-if 'p99 > 10us'
+  the 99th percentile is above: exit code 4
+"""
 
 
 def _list_profiles(value: bool) -> None:
@@ -43,7 +47,10 @@ def _show_profile(value: str | None) -> None:
         from fastsmc.results.layout import drawn, number, words
         from fastsmc.scenario.profiles import load_profile
 
-        profile = load_profile(value)
+        try:
+            profile = load_profile(value)
+        except InputError as error:
+            raise typer.BadParameter(str(error)) from None
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")
         rows = [
             (name, f"{figure.value:g}", figure.unit, figure.kind, figure.source)
@@ -54,39 +61,64 @@ def _show_profile(value: str | None) -> None:
         raise typer.Exit
 
 
+_Scenario = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCENARIO.toml",
+        help="A scenario file; docs/scenarios.md has the form; - for standard input.",
+        autocompletion=known.samples,
+    ),
+]
+_Calls = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Counted calls per vCPU, in place of the scenario's."),
+]
+_Profile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROFILE",
+        help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay.",
+        autocompletion=known.profiles,
+    ),
+]
+_Threads = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Default: every core. The outcome is the same."),
+]
+_PerVm = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a row per VM there too, as CSV.", dir_okay=False)
+]
+_ListProfiles = Annotated[
+    bool,
+    typer.Option("--list-profiles", callback=_list_profiles, is_eager=True, help="Show the packaged profiles and end."),
+]
+_ShowProfile = Annotated[
+    str | None,
+    typer.Option(
+        callback=_show_profile,
+        is_eager=True,
+        metavar="PROFILE",
+        help="Show every figure of a profile and its source, and end.",
+        autocompletion=known.profiles,
+    ),
+]
+
+
 def simulate(
-    scenario: Annotated[
-        Path, typer.Argument(help="A scenario file; docs/scenarios.md has the form.", metavar="SCENARIO.toml")
-    ],
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the scenario's.")] = None,
-    calls: Annotated[
-        int | None, typer.Option(min=1, help="Counted calls per vCPU, in place of the scenario's.")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay."),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core. The outcome is the same.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Save the run, histograms included, as JSON.", dir_okay=False)
-    ] = None,
-    per_vm: Annotated[Path | None, typer.Option(help="Write a row per VM, as CSV.", dir_okay=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    list_profiles: Annotated[
-        bool,
-        typer.Option(
-            "--list-profiles", callback=_list_profiles, is_eager=True, help="Show the packaged profiles and end."
-        ),
-    ] = False,
-    show_profile: Annotated[
-        str | None,
-        typer.Option(
-            callback=_show_profile,
-            is_eager=True,
-            metavar="PROFILE",
-            help="Show every figure of a profile and its source, and end.",
-        ),
-    ] = None,
+    scenario: _Scenario,
+    seed: Seed = None,
+    calls: _Calls = None,
+    profile: _Profile = None,
+    threads: _Threads = None,
+    per_vm: _PerVm = None,
+    list_profiles: _ListProfiles = False,
+    show_profile: _ShowProfile = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Simulate what guests wait for their hypercalls (modelled): service, waiting and response times, by service.
 
@@ -94,32 +126,30 @@ def simulate(
     130). A second Ctrl-C ends it with nothing.
     """
     _check_apart({"--out": out, "--per-vm": per_vm, "the scenario": scenario})
-    _check_outputs(out, per_vm)
+    if per_vm is not None:
+        check_writable("--per-vm", per_vm)
     from fastsmc.jit.threads import n_core
     from fastsmc.latency import simulate as simulated
 
     n_thread = threads or n_core()
     work = partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread)
     done, is_interrupted = _interruptible(work)
-    with printed_all_the_same(lambda: print(json.dumps(done.as_dict(), indent=1) if as_json else done.text(width()))):
-        written = _saved(done, out, per_vm)
-    for path in written:
-        print(f"wrote {path}", file=sys.stderr)
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    try:
+        form.show(done, files=lambda: _per_vm(done, per_vm))
+    except (CheckError, UnknownError):
+        if not is_interrupted:
+            raise
     if is_interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _saved(done: Simulation, out: Path | None, per_vm: Path | None) -> list[Path]:
-    """Writes the files that were asked for, and returns which they are."""
-    from fastsmc.results import export, files
-
-    contents: dict[Path, str] = {}
-    if out is not None:
-        contents[out] = files.to_json(done.run())
-    if per_vm is not None and (table := done.vm_table()) is not None:
-        contents[per_vm] = escaped(export.to_csv(table))
-    files.write_each({path: content.encode() for path, content in contents.items()})
-    return list(contents)
+def _per_vm(done: Simulation, path: Path | None) -> dict[Path, bytes]:
+    """The file with a row per VM, if it was asked for and there is one."""
+    table = None if path is None else done.vm_table()
+    if path is None or table is None:
+        return {}
+    return {path: escaped(table.to_csv()).encode()}
 
 
 def _check_apart(paths: dict[str, Path | None]) -> None:
@@ -133,14 +163,6 @@ def _check_apart(paths: dict[str, Path | None]) -> None:
             msg = f"{named[real]} and {name} are the same file: give each a path of its own"
             raise typer.BadParameter(msg)
         named[real] = name
-
-
-def _check_outputs(*paths: Path | None) -> None:
-    """Refuses, before minutes of work, paths that cannot be written."""
-    for path in paths:
-        if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
-            msg = f"{path}: it cannot be written there: give a file in a folder that exists and may be written to"
-            raise InputError(msg)
 
 
 def _interruptible(work: Callable[..., Simulation]) -> tuple[Simulation, bool]:

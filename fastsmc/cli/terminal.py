@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -51,6 +54,70 @@ def shown() -> Iterator[None]:
         if sys.stderr is not None and not isinstance(sys.stderr, Shown):
             stack.enter_context(contextlib.redirect_stderr(Shown(sys.stderr)))
         yield
+
+
+_GOOD, _BAD, _OPEN, _BOLD = "32", "31", "33", "1"
+_COLOURS = {
+    **dict.fromkeys(("PASS", "RESTORES", "EQUAL"), _GOOD),
+    **dict.fromkeys(("FAIL", "FAILS", "FAILED", "CROSSED", "CONFLICT"), _BAD),
+    **dict.fromkeys(("UNKNOWN", "PARTIAL", "DIFFERENT"), _OPEN),
+}
+"""Verdicts and their colours (SGR)."""
+_VERDICT = re.compile(rf"\b(?:{'|'.join(_COLOURS)})\b")
+_VERBATIM = ("    -", "    |", "      -")
+"""What begins a line that is to be copied, so that it stays one."""
+
+
+def is_coloured() -> bool:
+    """Whether output may have colours: at a terminal, unless NO_COLOR is set; elsewhere only if FORCE_COLOR is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") != "0":
+        return True
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", None)
+
+
+def coloured(text: str, *, n_answer: int) -> str:
+    """An escaped text with its first lines bold and its verdicts in colour.
+
+    >>> coloured(escaped("it restores\\nforward: RESTORES \\x1b"), n_answer=1)
+    '\\x1b[1mit restores\\x1b[0m\\nforward: \\x1b[32mRESTORES\\x1b[0m \\\\x1b'
+    """
+    lines = text.split("\n")
+    answer = [f"\x1b[{_BOLD}m{line}\x1b[0m" for line in lines[:n_answer]]
+    rest = [_VERDICT.sub(lambda word: f"\x1b[{_COLOURS[word[0]]}m{word[0]}\x1b[0m", line) for line in lines[n_answer:]]
+    return "\n".join(answer + rest)
+
+
+def tell(text: str, answer: str) -> None:
+    """Prints a result's text: at a terminal with long lines wrapped, and in colour where that may be.
+
+    What the text holds is escaped before a colour is added, so nothing of it can be a colour.
+    """
+    limit = width()
+    if limit is not None:
+        text = "\n".join(part for line in text.split("\n") for part in _wrapped(line, limit))
+    if not (is_coloured() and isinstance(sys.stdout, Shown)):
+        print(text)
+        return
+    sys.stdout.stream.write(coloured(escaped(text), n_answer=_lines_of(answer, text)) + "\n")
+
+
+def _wrapped(line: str, limit: int) -> list[str]:
+    if len(line) <= limit or line.startswith(_VERBATIM):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(line, limit, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _lines_of(answer: str, text: str) -> int:
+    """How many of a text's first lines are its answer."""
+    wanted, found = "".join(answer.split()), ""
+    for n, line in enumerate(text.split("\n")):
+        if found == wanted or not wanted.startswith(found):
+            return n if wanted.startswith(found) else 0
+        found += "".join(line.split())
+    return 0
 
 
 def columns() -> int:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-EPILOG = "Example: trace-cmd report | fastsmc trace -"
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+
+EXAMPLES = """
+fastsmc trace sample:boot.ftrace.txt
+fastsmc trace sample:boot.ftrace.txt --csv
+"""
+TraceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        autocompletion=known.samples,
+        help="Text of kvm:kvm_hvc_arm64 from ftrace, trace-cmd report, perf script, perf trace, Perfetto, "
+        "Babeltrace, bpftrace or a hist trigger; plain, .gz, .xz, .bz2 or .zst; - for standard input.",
+    ),
+]
+Lenient = Annotated[
+    bool, typer.Option("--lenient", help="Count lines that are not understood instead of stopping at one.")
+]
 
 
 def trace(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="Text of kvm:kvm_hvc_arm64 from ftrace, trace-cmd report, perf script, perf trace, Perfetto, "
-            "Babeltrace, bpftrace or a hist trigger; plain, .gz, .xz, .bz2 or .zst; - for standard input."
-        ),
-    ],
-    lenient: Annotated[bool, typer.Option(help="Count lines that are not understood instead of stopping.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    file: TraceFile,
+    lenient: Lenient = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Show which services a real guest called, how often, and by which vCPU (recorded).
 
@@ -30,4 +46,4 @@ def trace(
     from fastsmc.traces.text import trace as read
 
     result = read(file, lenient=lenient)
-    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

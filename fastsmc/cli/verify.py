@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError
 
-EPILOG = "Example: fastsmc verify tests/recordings"
+EXAMPLES = """
+fastsmc verify
+fastsmc verify sample:recording
+fastsmc verify sample:recording --kind reglist --json
+"""
 
 
 def verify(
-    paths: Annotated[list[Path], typer.Argument(help="A recorded host's folder, or a folder of such folders.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A recorded host's folder, or a folder of such folders; by default all that fastsmc brings.",
+            autocompletion=known.samples,
+        ),
+    ] = None,
     compact: Annotated[
-        Path | None, typer.Option(help="Write a compact copy of the recordings there instead of replaying them.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write a compact copy of the recordings there instead of replaying them."),
     ] = None,
-    kind: Annotated[
-        list[str] | None, typer.Option(help="Replay this kind of record only; may be given several times.")
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="Replay this kind of record only, such as calls or reglist. May be repeated.",
+            autocompletion=known.one_of(
+                *("a32", "calls", "danger", "filter", "fuzz_calls", "fuzz_filter", "fuzz_regs", "misc", "payload"),
+                *("random", "reglist", "restore", "setreg", "sweep"),
+            ),
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tallies as JSON.")] = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Replay recordings of real kernels: is every answer the one KVM gave?
 
     Answers and errnos are compared with the reference, verdicts and errnos with the vectorized path; a record
-    matches when both agree with it. Exit 0 only if all records match.
+    matches when both agree with it. Exit code 4: some record does not match.
     """
     if compact is not None:
         from fastsmc.recordings.compact import compact as copied
 
-        if kind or as_json:
-            msg = "--compact copies every kind and prints one line: leave out --kind and --json"
+        if kinds or as_json or csv or markdown or quiet or out or fail_if:
+            msg = "--compact copies every kind and finds nothing out: leave out --kind and the options of output"
             raise typer.BadParameter(msg)
-        with progress("copying") as show:
-            size = copied(paths, compact, progress=show)
-        print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}")
+        if not paths:
+            msg = "--compact copies recordings: name their folders"
+            raise typer.BadParameter(msg)
+        with progress("copying") as step:
+            size = copied(paths, compact, progress=step)
+        print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}", file=sys.stderr)
         return
     from fastsmc.verification import verify as replayed
 
-    with progress("replaying") as show:
-        result = replayed(paths, kinds=kind, progress=show)
-    print(json.dumps(result.as_dict(), indent=1) if as_json else result)
+    with progress("replaying") as step:
+        result = replayed(paths or None, kinds=kinds, progress=step)
+    failure = None
     if not result.ok:
-        msg = f"{result.n_record - result.n_match} of {result.n_record} records do not match"
-        raise CheckError(msg)
+        failure = CheckError(f"{result.n_record - result.n_match} of {result.n_record} records do not match")
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if, failure=failure)

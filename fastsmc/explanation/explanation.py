@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fastsmc.results.layout import width as columns
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
+
 Line = tuple[str, str]
 Near = tuple[int, str, str]
 """Id, name, and in which way it is near: "the SMC32 form"."""
 
-_WIDTH = 100
 _EQUALS = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 
 
@@ -70,7 +73,7 @@ class Explanation:
         for label, words in rows:
             text += textwrap.wrap(
                 words.replace(" = ", _EQUALS),
-                _WIDTH,
+                columns(),
                 initial_indent=f"  {label:{width}}  ",
                 subsequent_indent=" " * (width + 4),
                 break_long_words=False,
@@ -96,6 +99,20 @@ class Explanations:
 
     def __getitem__(self, number: int) -> Explanation:
         return self.each[number]
+
+    @property
+    def answer(self) -> str:
+        """What each id is, on one line."""
+        return "; ".join(f"{hex_id(one.id)}: {one.summary}" for one in self.each)
+
+    def table(self) -> Table:
+        """A row per labelled line of each id."""
+        rows = [
+            {"id": hex_id(one.id), "name": one.name, "label": label, "text": text}
+            for one in self.each
+            for label, text in (("summary", one.summary), *one.lines)
+        ]
+        return table_of_rows("A row per line that is told of an id.", rows, "")
 
     def as_dict(self) -> list[dict[str, Any]]:
         """For JSON: a list, an entry an explanation."""

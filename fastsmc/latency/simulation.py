@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +13,10 @@ from fastsmc.latency.saving import run_of, vm_table
 from fastsmc.latency.summary import Findings, summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
-from fastsmc.results.files import save
+from fastsmc.results.files import save, to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
+from fastsmc.results.units import duration, number_of
 from fastsmc.scenario import Scenario
 
 
@@ -68,8 +70,34 @@ class Simulation:
         return self.text()
 
     def text(self, width: int | None = None) -> str:
-        """Tables, which take 80 columns, and sentences, which are wrapped to `width` if one is given."""
-        return text(self.as_dict(), width)
+        """The answer; tables, which take 80 columns, and sentences, which are wrapped to `width` if one is given."""
+        told = [self.answer] if width is None else textwrap.wrap(self.answer, width, break_on_hyphens=False)
+        return "\n".join([*told, text(self.as_dict(), width)])
+
+    @property
+    def answer(self) -> str:
+        """One sentence: how long the fleet's calls took."""
+        if not self.n_call:
+            return f"{self.scenario.name}: no call was counted"
+        times = self.times.response
+        told = ", ".join(f"{name} {duration(times.quantile(share))}" for name, share in (("p50", 0.5), ("p99", 0.99)))
+        partial = "PARTIAL: " * self.is_partial
+        calls = number_of(self.n_call, "call")
+        return f"{partial}{self.scenario.name}: response of {calls}: {told}, max {duration(times.max_ns)} (modelled)"
+
+    def table(self) -> Table | None:
+        """A row per entry of a group's mix, with the times of its calls; None if no call was counted."""
+        return self.run()["calls"] if self.n_call else None
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Times of all calls of the fleet, for thresholds: `response_p99_ns`, and as `p99_ns` the response too."""
+        told = self.as_dict()["fleet"]
+        found: dict[str, list[float | None]] = {}
+        for time in ("response", "waiting", "service"):
+            for name, value in told[f"{time}_ns"].items():
+                found[f"{time}_{name}_ns"] = [value]
+        found |= {name.removeprefix("response_"): value for name, value in found.items() if "response" in name}
+        return found | {"calls": [told["calls"]], "throughput_hz": [told["throughput_hz"]]}
 
     def as_dict(self) -> dict[str, Any]:
         """Inputs and outcome as plain values, as `fastsmc simulate --json` prints them. Times are in ns."""
@@ -90,3 +118,7 @@ class Simulation:
             ResultFileError: the file cannot be written.
         """
         save(self.run(), path)
+
+    def file_text(self) -> str:
+        """The text that `save` writes."""
+        return to_json(self.run())

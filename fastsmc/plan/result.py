@@ -241,6 +241,16 @@ class Plan:
 
         save(self, path)
 
+    def file_text(self) -> str:
+        """The text that `save` writes.
+
+        Raises:
+            ResultFileError: it would be larger than is read back.
+        """
+        from fastsmc.plan.saving import file_text
+
+        return file_text(self, "the plan")
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
         """A saved plan, its provenance that of the day it was made.

@@ -66,11 +66,11 @@ def to_json(plan: Plan) -> str:
     return "{" + ",\n".join([*lines, f'"table": {plan.table.to_json()}']) + "}\n"
 
 
-def save(plan: Plan, path: str | os.PathLike[str]) -> None:
-    """Writes a plan; what could not be read back is refused before anything is written.
+def file_text(plan: Plan, where: str) -> str:
+    """The text of a plan's file; what could not be read back is refused.
 
     Raises:
-        ResultFileError: the file cannot be written, or would be larger than is read back.
+        ResultFileError: it would be larger than is read back.
     """
     text = to_json(plan)
     try:
@@ -79,9 +79,18 @@ def save(plan: Plan, path: str | os.PathLike[str]) -> None:
             raise Refused(msg)
         plan_of(strict_json.parse(text, "the plan"))
     except InputError as error:
-        msg = f"{path}: not saved, as it could not be read back ({error}); to_xarray() and to_arrow() take any size"
+        msg = f"{where}: not saved, as it could not be read back ({error}); to_xarray() and to_arrow() take any size"
         raise ResultFileError(msg) from error
-    write_each({Path(path): text.encode()})
+    return text
+
+
+def save(plan: Plan, path: str | os.PathLike[str]) -> None:
+    """Writes a plan; what could not be read back is refused before anything is written.
+
+    Raises:
+        ResultFileError: the file cannot be written, or would be larger than is read back.
+    """
+    write_each({Path(path): file_text(plan, str(path)).encode()})
 
 
 def load(path: str | os.PathLike[str]) -> Plan:

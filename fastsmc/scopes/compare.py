@@ -9,6 +9,8 @@ from typing import Any
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.migrate.compat.named import listed
 from fastsmc.results.layout import drawn, number, starred, words
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 from fastsmc.scopes.cost import ASSUMED, NOTES, ScopeRow, compare_scopes
 
 
@@ -23,6 +25,37 @@ class ScopeComparison:
 
     registers: RegisterSet
     rows: tuple[ScopeRow, ...]
+
+    @property
+    def answer(self) -> str:
+        """One sentence: what the largest map of VM-global registers would take off, at the most vCPUs."""
+        most = max(row.n_vcpu for row in self.rows)
+        rows = [row for row in self.rows if row.n_vcpu == most and row.vmm == "qemu"]
+        today, best = rows[0], min(rows, key=lambda row: row.payload_bytes)
+        ioctls = f"{best.save_ioctls + best.load_ioctls:,} of {today.save_ioctls + today.load_ioctls:,} ioctls"
+        return (
+            f"if all VM-global registers were VM-scoped, QEMU would need {ioctls} and {best.payload_bytes:,} of "
+            f"{today.payload_bytes:,} bytes at {most} vCPU{'s' * (most > 1)}{'*' * today.is_hypothetical} (modelled)"
+        )
+
+    def table(self) -> Table:
+        """A row per number of vCPUs, VMM and scope."""
+        rows = [
+            {
+                "n_vcpu": row.n_vcpu,
+                "vmm": str(row.vmm),
+                "scope": str(row.scope),
+                "marked": str(row.marked or ""),
+                "registers_once": row.n_marked,
+                "save_ioctls": row.save_ioctls,
+                "load_ioctls": row.load_ioctls,
+                "payload_bytes": row.payload_bytes,
+                "of_today_percent": 100 * row.of_today,
+                "is_hypothetical": row.is_hypothetical,
+            }
+            for row in self.rows
+        ]
+        return table_of_rows("A row per number of vCPUs, VMM and scope.", rows, "modelled", inputs={"n_vcpu"})
 
     def as_dict(self) -> dict[str, Any]:
         """What `fastsmc scope --json` prints."""
@@ -40,6 +73,7 @@ class ScopeComparison:
     def __str__(self) -> str:
         """What `fastsmc scope` prints."""
         lines = [
+            self.answer,
             f"{self.registers.name}: {self.registers.qemu_cpregs} registers carried per vCPU (modelled)",
             *_table(self.rows),
         ]

@@ -18,6 +18,7 @@ def text_of(used: Used) -> str:
     """The functions, the bits, the least policy, what the policy asked about would change, and what is not known."""
     return "\n".join(
         [
+            *textwrap.wrap(used.answer, width(), subsequent_indent="  ", break_on_hyphens=False),
             *_head(used),
             *_rows(used),
             *_unanswered(used),

@@ -18,7 +18,9 @@ from fastsmc.facts.other_calls import service_and_name
 from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
-from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, Gate, Verdict
+from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, FilterAction, Gate, Verdict
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
 from fastsmc.traces.text import trace as read
 from fastsmc.usage.least import bits_used, forwarding, least
@@ -117,6 +119,33 @@ class Used:
     def changed(self) -> tuple[Row, ...]:
         """The functions whose verdict the policy changes."""
         return tuple(row for row in self.rows if row.is_changed)
+
+    @property
+    def answer(self) -> str:
+        """One sentence: what the policy that was asked about would change, or the least that answers every call."""
+        if self.policy is not None:
+            n, lost = sum(row.n_call for row in self.changed), sum(row.is_lost for row in self.changed)
+            told = f"{self.policy}: {n} of {number_of(self.n_call, 'call')} get another verdict"
+            return f"{told}, and nobody answers {number_of(lost, 'function')} (modelled)"
+        words = ", ".join(f"{name} {word:#x}" for name, word in self.least.bitmaps) or "no bitmap"
+        denied = sum(one.action is FilterAction.DENY for one in self.least.ranges)
+        rest = f" and a filter that denies {number_of(denied, 'range')}" if denied else ""
+        return f"{number_of(self.n_call, 'call')} of this guest need no more than {words}{rest} (modelled)"
+
+    def table(self) -> Table:
+        """A row per function, most calls first."""
+        return table_of_rows(
+            "A row per function that the guest called.", [row.as_dict() for row in self.rows], "recorded"
+        )
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of calls and functions, for thresholds."""
+        return {
+            "calls": [self.n_call],
+            "calls_changed": [sum(row.n_call for row in self.changed)],
+            "functions_lost": [sum(row.is_lost for row in self.rows)],
+            "functions_unanswered": [len(self.unanswered)],
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Ids and bitmaps are hexadecimal text."""

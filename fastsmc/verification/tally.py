@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastsmc.results.layout import drawn, number, words
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 MAX_DIFFERENCES = 5
 """Differences kept per host and kind; the rest are counted."""
@@ -100,6 +102,26 @@ class Verification:
         """Whether there was something to compare and all of it matched."""
         return self.n_record > 0 and self.n_match == self.n_record
 
+    @property
+    def answer(self) -> str:
+        """One sentence: how many records match."""
+        return f"{self.n_match} of {self.n_record} records match"
+
+    def table(self) -> Table:
+        """A row per host and kind of record."""
+        rows = [
+            {
+                "host": tally.host,
+                "kind": tally.kind,
+                "records": tally.n_record,
+                "match": tally.n_match,
+                "not_judged": sum(tally.unjudged.values()),
+            }
+            for tally in self.tallies
+        ]
+        columns = ("host", "kind", "records", "match", "not_judged")
+        return table_of_rows("A row per host and kind of record.", rows, "recorded", columns=columns)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: every tally, and what was not looked at."""
         return {
@@ -115,6 +137,7 @@ class Verification:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
+        yield self.answer
         yield from drawn(
             [words("host"), words("kind"), *map(number, ("records", "match", "not judged"))],
             [
@@ -132,7 +155,6 @@ class Verification:
             yield f"note: whether {copies} is whole is not known: {why}"
         for kind, hosts in sorted(self.not_looked_at.items()):
             yield f"not looked at: {kind} (of {hosts} host{'s' if hosts > 1 else ''})"
-        yield f"{self.n_match} of {self.n_record} records match"
 
     def __repr__(self) -> str:
         n_host = len({tally.host for tally in self.tallies})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -11,8 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fastsmc.cli.app import app
-from fastsmc.errors import InputError
+from fastsmc.errors import InputError, ResultFileError
 from fastsmc.migrate.link import line_rate, microseconds
+from tests.support.command import fastsmc as run
 from tests.support.places import ROOT
 
 SAMPLES = ROOT / "tests" / "downtime"
@@ -94,25 +96,51 @@ def test_add_registers_prints_what_is_crossed() -> None:
     [
         (("downtime", *HOST, "--vmm", "crosvm"), "only 'qemu' is modelled"),
         (("downtime", *HOST, "--line-rate", "fast"), "line rate 'fast'"),
-        (("downtime", *HOST, "--line-rate", "0G"), "gbit_per_s is 0.0: it must be a number above 0"),
+        (("downtime", *HOST, "--line-rate", "0G"), "--line-rate is 0.0: it must be a number above 0"),
         (("downtime", *HOST, "--rtt", "80"), "time '80': give it with its unit"),
         (("downtime", *HOST, "--ioctl-ns", "1,2"), "--ioctl-ns '1,2'"),
         (("downtime", *HOST, "--ioctl-ns", "x"), "--ioctl-ns 'x'"),
-        (("downtime", *HOST, "--figure", "x.gif"), "ends in .svg or .png"),
-        (("downtime", *HOST, "--figure", "no/such/x.svg"), "cannot be written"),
-        (("downtime", *HOST, "--trace", "none.log"), "none.log: cannot be read"),
-        (("downtime", *HOST, "--query-migrate", "none.json"), "none.json: cannot be read"),
         (("downtime", "--vcpus", "4", "--release", "2.6"), "release 2.6 is outside 5.10"),
-        (("add-registers", "0"), "n_new is 0: "),
+        (("add-registers", "0"), "COUNT is 0: "),
         (("add-registers", "1", "--vcpus", "8,x"), "--vcpus '8,x'"),
-        (("add-registers", "1", "--share", "0"), "share_percent is 0.0: "),
-        (("add-registers", "1", "--family", "x"), "family is 'x': "),
+        (("add-registers", "1", "--share", "0"), "--share is 0.0: "),
+        (("add-registers", "1", "--family", "x"), "--family is 'x': "),
     ],
 )
 def test_bad_options_end_in_one_sentence(arguments: tuple[str, ...], message: str) -> None:
     done = fastsmc(*arguments)
-    assert isinstance(done.exception, InputError) or type(done.exception).__name__ == "TraceError"
-    assert message in str(done.exception)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.splitlines()[0].startswith("fastsmc: ")
+
+
+@pytest.mark.parametrize(("option", "name"), [("--trace", "none.log"), ("--query-migrate", "none.json")])
+def test_a_file_that_cannot_be_read_is_exit_code_3(option: str, name: str) -> None:
+    done = run("migrate", "downtime", *HOST, option, name)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"fastsmc: {name}: cannot be read")
+    assert done.stderr.count("\n") == 1
+
+
+def test_several_vcpus_make_a_table() -> None:
+    told = json.loads(fastsmc("downtime", "--vcpus", "64,512", "--registers", "182", "--json").stdout)
+    each = [json.loads(fastsmc("downtime", "--vcpus", n, "--registers", "182", "--json").stdout) for n in ("64", "512")]
+    assert told == each
+    rows = list(
+        csv.DictReader(fastsmc("downtime", "--vcpus", "64..512..x8", "--registers", "182", "--csv").stdout.splitlines())
+    )
+    assert [row["n_vcpu"] for row in rows] == ["64", "512"]
+    assert [float(row["downtime_ms"]) for row in rows] == pytest.approx([one["total_ms"]["mid"] for one in each])
+    assert fastsmc("downtime", "--vcpus", "4,8", "--registers", "182", "--trace", "x.log").exit_code == 2
+
+
+def test_a_figure_that_cannot_be_is_refused_before_any_work() -> None:
+    wrong = fastsmc("downtime", *HOST, "--figure", "x.gif")
+    assert wrong.exit_code == 2
+    assert "ends in .svg or .png" in wrong.output
+    done = fastsmc("downtime", *HOST, "--figure", "no/such/x.svg")
+    assert isinstance(done.exception, ResultFileError)
+    assert "cannot be written" in str(done.exception)
 
 
 SESSIONS = re.findall(

@@ -9,24 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc.cli import services as cli_services
-from fastsmc.cli import trace as cli_trace
 from tests.support.command import fastsmc
+from tests.support.pages import blocks, commands
 from tests.support.places import ROOT, TESTS
 
 SAMPLE = TESTS / "recordings" / "guest-traces" / "tools-6.1.trace-cmd.txt"
 
 
-@pytest.mark.parametrize(("epilog", "says"), [(cli_trace.EPILOG, "89 calls"), (cli_services.EPILOG, "of 89 calls")])
-def test_the_example_runs_as_pasted(tmp_path: Path, epilog: str, says: str) -> None:
-    """With a trace-cmd that has a recording to report, and the file that the example names."""
-    (tmp_path / "boot.txt").write_bytes(SAMPLE.read_bytes())
+@pytest.mark.parametrize(("name", "says"), [("trace", "89 calls"), ("services", "89 calls")])
+def test_what_trace_cmd_reports_is_read_from_a_pipe(tmp_path: Path, name: str, says: str) -> None:
+    """With a trace-cmd that has a recording to report."""
     tools = {"trace-cmd": f'[ "$*" = report ] && cat {SAMPLE}', "fastsmc": f'exec {sys.executable} -m fastsmc "$@"'}
-    for name, script in tools.items():
-        tool = tmp_path / name
+    for called, script in tools.items():
+        tool = tmp_path / called
         tool.write_text(f"#!/bin/sh\n{script}\n")
         tool.chmod(0o755)
-    command = epilog.removeprefix("Example: ")
+    command = f"trace-cmd report | fastsmc {name} -"
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
@@ -38,23 +36,15 @@ def test_the_example_runs_as_pasted(tmp_path: Path, epilog: str, says: str) -> N
 
 def shown_in_docs() -> dict[str, list[str]]:
     """The commands of docs/traces.md whose output stands there, and its lines."""
-    shown: dict[str, list[str]] = {}
-    command = ""
-    for line in (ROOT / "docs" / "traces.md").read_text("utf-8").splitlines():
-        if line.startswith("    $ fastsmc "):
-            command = line.removeprefix("    $ fastsmc ")
-            shown[command] = []
-        elif command and line.startswith("    "):
-            shown[command].append(line.removeprefix("    "))
-        else:
-            command = ""
-    return shown
+    page = ROOT / "docs" / "traces.md"
+    sessions = [one for block in blocks(page) if block.language == "console" for one in commands(block)]
+    return {one.text.removeprefix("fastsmc "): one.output for one in sessions if one.output}
 
 
 @pytest.mark.parametrize("command", shown_in_docs())
 def test_the_page_shows_what_is_printed(tmp_path: Path, command: str) -> None:
     boot = TESTS / "recordings" / "guest-traces" / "7.3-7.3.ftrace.txt"
-    (tmp_path / "boot.txt").write_bytes(boot.read_bytes())
+    (tmp_path / "boot.ftrace.txt").write_bytes(boot.read_bytes())
     printed = fastsmc(*command.split(), cwd=tmp_path).stdout.splitlines()
     lines = [line for line in shown_in_docs()[command] if line != "…"]
     assert len(lines) > 3

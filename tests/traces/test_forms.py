@@ -216,7 +216,7 @@ def test_a_damaged_call_is_told_as_a_call(line: str) -> None:
         parse_trace([FULL["ftrace"], line])
     trace = parse_trace([FULL["ftrace"], line, "gibberish", line], lenient=True)
     assert (len(trace), trace.n_skipped, trace.n_skipped_call) == (1, 3, 2)
-    assert str(trace).endswith("2 calls and 1 line skipped, the first at line 2")
+    assert str(trace).splitlines()[0].endswith("2 calls and 1 line skipped, the first at line 2")
     assert trace.as_dict()["skipped_calls"] == 2
 
 
@@ -260,10 +260,10 @@ def test_what_is_lost_without_a_number_is_never_told_as_one(notice: str, n: int 
     told = trace.as_dict()
     assert (told["lost"], told["lost_at_least"]) == (n, n or 0)
     words = "an unknown number" if n is None else str(n)
-    assert str(trace).endswith(f"1 call (recorded), {words} lost by the tracer")
+    assert str(trace).startswith(f"1 call (recorded), {words} lost by the tracer")
     assert f"1 call, {words} lost" in repr(trace)
     more = parse_trace([FULL["perf"], notice, "CPU:0 [LOST 3 EVENTS]"])
-    assert str(more).endswith(f"{'at least 3' if n is None else 12} lost by the tracer")
+    assert str(more).splitlines()[0].endswith(f"{'at least 3' if n is None else 12} lost by the tracer")
     with pytest.raises(TraceError, match=f"no event at all, {words}( of)? events lost"):
         parse_trace([notice])
 

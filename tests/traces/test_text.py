@@ -392,8 +392,8 @@ def test_a_trace_says_what_it_holds_as_text_as_json_and_in_one_line() -> None:
             "vcpus": {"init-85": 2},
         }
     ]
-    assert str(read).splitlines()[1].split() == ["TRNG", "TRNG_RND64", "2", "100.00%", "-", "2"]
-    last = "2 calls (recorded), 3 lost by the tracer, 1 line skipped, the first at line 2"
-    assert str(read).splitlines()[-1] == last
+    assert str(read).splitlines()[2].split() == ["TRNG", "TRNG_RND64", "2", "100.00%", "-", "2"]
+    first = "2 calls (recorded), 3 lost by the tracer, 1 line skipped, the first at line 2"
+    assert str(read).splitlines()[0] == first
     assert "2 calls, 3 lost, 1 line skipped (0 calls)" in repr(read)
     assert len(repr(read)) <= 200

@@ -2,46 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastsmc.checks import whole_numbers
+from fastsmc.cli import known, values
 from fastsmc.cli.migrate.options import (
+    Figure,
+    IoctlNs,
+    LimitMs,
+    NewestRelease,
+    Rate,
+    Rtt,
+    Vcpus,
     check_figure,
     drawn,
     ioctl_cost,
     link_given,
     registers_of,
-    show,
-    write_asked,
 )
-from fastsmc.cli.printing import printed_all_the_same
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+
+EXAMPLES = """
+fastsmc migrate add-registers 1 --release 6.18 --vcpus 8,512 --line-rate 25G
+fastsmc migrate add-registers 1024 --vcpus 512 --fail-if 'bytes_added > 4MiB'
+  more than 4 MiB are added: exit code 4
+"""
+
+
+_Features = Annotated[
+    str,
+    typer.Option(
+        metavar="FEATURES",
+        help=f"vCPU features of that list: {known.FEATURES_HELP}.",
+        autocompletion=known.features,
+    ),
+]
+_SizeBits = Annotated[
+    int,
+    typer.Option(
+        "--size",
+        metavar="BITS",
+        help="Bits of a new register: 32, 64 or 128.",
+        autocompletion=known.one_of("32", "64", "128"),
+    ),
+]
+_Family = Annotated[
+    str,
+    typer.Option(
+        metavar="FAMILY",
+        help="bitmap, or fw for a single value such as PSCI_VERSION.",
+        autocompletion=known.one_of("bitmap", "fw"),
+    ),
+]
+_SharePercent = Annotated[
+    float, typer.Option("--share", metavar="PERCENT", help="Percent of the limit from which on a saving counts.")
+]
 
 
 def add_registers(
-    count: Annotated[int, typer.Argument(help="How many firmware registers are added.")],
-    vcpus: Annotated[str, typer.Option(help="vCPUs of the VM, several joined by commas.")] = "8,64,192,512",
-    release: Annotated[
-        str, typer.Option(help="A release, whose register list is the base: recorded or inferred.")
-    ] = "7.3",
-    features: Annotated[
-        str, typer.Option(help="vCPU features of that list, joined by +: pmu+sve; none is without PSCI 0.2 too.")
-    ] = "psci02",
-    size: Annotated[int, typer.Option(help="Bits of a new register: 32, 64 or 128.")] = 64,
-    family: Annotated[str, typer.Option(help="bitmap, or fw for a single value such as PSCI_VERSION.")] = "bitmap",
-    rate: Annotated[str, typer.Option("--line-rate", help="Of the network: 10Gb/s, 25G, 128MiB/s.")] = "10Gb/s",
-    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us.")] = "0",
-    ioctl_ns: Annotated[
-        str | None, typer.Option(help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]")
-    ] = None,
-    limit_ms: Annotated[float, typer.Option(help="QEMU's downtime-limit.")] = 300,
-    share: Annotated[float, typer.Option(help="Percent of the limit from which on a saving counts.")] = 10,
-    figure: Annotated[Path | None, typer.Option(help="Draw the break-even surface there, as .svg or .png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    n_new: Annotated[int, typer.Argument(metavar="COUNT", help="How many firmware registers are added.")],
+    n_vcpu: Vcpus = "8,64,192,512",
+    release: NewestRelease = "7.3",
+    features: _Features = "psci02",
+    size_bits: _SizeBits = 64,
+    family: _Family = "bitmap",
+    gbit_per_s: Rate = "10Gb/s",
+    rtt_us: Rtt = "0",
+    ioctl_ns: IoctlNs = None,
+    limit_ms: LimitMs = 300,
+    share_percent: _SharePercent = 10,
+    figure: Figure = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
-    """Tell what n more firmware registers change when a VM moves (modelled), VMM by VMM.
+    """Tell what more firmware registers change when a VM moves, VMM by VMM (modelled).
 
     The table has the bytes of the register arrays, and the ioctls and ms of both ends. Below it stand the limits that
     are crossed, the migration directions that break, what a map of VM-global registers would save, and whether what was
@@ -52,17 +93,21 @@ def add_registers(
     check_figure(figure)
     found = migrate.add_registers(
         registers_of(release, features),
-        n_new=count,
-        n_vcpu=whole_numbers("--vcpus", vcpus),
-        link=link_given(rate, rtt),
-        size_bits=size,
+        n_new=n_new,
+        n_vcpu=values.counts("--vcpus", n_vcpu),
+        link=link_given(gbit_per_s, rtt_us),
+        size_bits=size_bits,
         family=family,
         ioctl_ns=ioctl_cost(ioctl_ns),
         limit_ms=limit_ms,
-        share_percent=share,
+        share_percent=share_percent,
     )
-    with printed_all_the_same(lambda: show(found, as_json=as_json)):
-        if figure is not None:
-            from fastsmc.reporting.break_even import picture
 
-            write_asked({figure: drawn(picture(**found.figure_data()), figure)})
+    def files() -> Mapping[Path, bytes]:
+        if figure is None:
+            return {}
+        from fastsmc.reporting.break_even import picture
+
+        return {figure: drawn(picture(**found.figure_data()), figure)}
+
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if, files=files)

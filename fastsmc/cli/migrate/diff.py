@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import show
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.errors import CheckError, UnknownError
+
+EXAMPLES = """
+fastsmc migrate diff sample:vm6.12.bin.xz sample:vm6.18.bin.xz
+  they differ: exit code 4
+fastsmc migrate diff sample:vm6.12.bin.xz sample:vm6.12.bin.xz --quiet
+"""
 
 
 def diff(
-    a: Annotated[str, typer.Argument(help="A file that migrate inspect reads, or - for standard input.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
-    vcpu: Annotated[int, typer.Option(help="Which vCPU of both.")] = 0,
-    features: Annotated[str | None, typer.Option(help="Which feature set of a recorded reglist: psci02+sve.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="A file that migrate inspect reads; - for standard input.",
+            autocompletion=known.samples,
+        ),
+    ],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.", autocompletion=known.samples)],
+    vcpu: Annotated[int, typer.Option(metavar="NUMBER", help="Which vCPU of both, from 0.")] = 0,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FEATURES",
+            help="Which feature set of a recorded reglist: psci02+sve.",
+            autocompletion=known.features,
+        ),
+    ] = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Compare two files register by register: only in one, another value, equal; ID registers field by field.
 
@@ -26,8 +53,8 @@ def diff(
     from fastsmc.migrate.read.differences import Likeness
 
     found = migrate.diff(a, b, vcpu=vcpu, features=features)
-    show(found, as_json=as_json)
-    if found.likeness is Likeness.DIFFERENT:
-        raise CheckError(found.summary)
-    if found.likeness is Likeness.UNKNOWN:
-        raise UnknownError(found.summary)
+    failure = {Likeness.DIFFERENT: CheckError, Likeness.UNKNOWN: UnknownError}.get(found.likeness)
+    show(
+        found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if,
+        failure=None if failure is None else failure(found.summary),
+    )  # fmt: skip

@@ -2,74 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fastsmc.cli import known, values
 from fastsmc.cli.migrate.options import (
+    Features,
+    Figure,
+    IoctlNs,
+    LimitMs,
+    OnlyQemu,
+    Rate,
+    Registers,
+    Release,
+    Rtt,
+    Sve,
+    Vcpus,
     check_figure,
     drawn,
     ioctl_cost,
     link_given,
     only_qemu,
     registers_given,
-    show,
-    write_asked,
 )
-from fastsmc.cli.printing import printed_all_the_same
+from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet
+
+EXAMPLES = """
+fastsmc migrate downtime --vcpus 512 --release 6.18 --line-rate 25G
+fastsmc migrate downtime --vcpus 4 --registers 182 --query-migrate sample:migrated.json
+"""
+
+
+_QueryMigrate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="QMP's answer to query-migrate on the source, or what info migrate or virsh domjobinfo print.",
+        autocompletion=known.samples,
+    ),
+]
+_Trace = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="QEMU's log with vmstate_downtime_* events, of either end. May be repeated."),
+]
 
 
 def downtime(
-    vcpus: Annotated[int, typer.Option(help="vCPUs of the VM.")],
-    vmm: Annotated[str, typer.Option(help="Whose downtime: qemu.")] = "qemu",
-    registers: Annotated[int | None, typer.Option(help="Registers in QEMU's cpreg array, per vCPU.")] = None,
-    sve: Annotated[bool, typer.Option("--sve", help="With --registers: the vCPUs have SVE.")] = False,
-    release: Annotated[
-        str | None, typer.Option(help="A release, whose register list counts: recorded or inferred.")
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="With --release: vCPU features, joined by +; or none. [default: psci02]")
-    ] = None,
-    rate: Annotated[str, typer.Option("--line-rate", help="Of the network: 10Gb/s, 25G, 128MiB/s.")] = "10Gb/s",
-    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us.")] = "0",
-    ioctl_ns: Annotated[
-        str | None, typer.Option(help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]")
-    ] = None,
-    limit_ms: Annotated[float, typer.Option(help="QEMU's downtime-limit.")] = 300,
-    query_migrate: Annotated[
-        Path | None,
-        typer.Option(
-            help="QMP's answer to query-migrate on the source, or what info migrate or virsh domjobinfo print."
-        ),
-    ] = None,
-    trace: Annotated[
-        list[Path] | None, typer.Option(help="QEMU's log with vmstate_downtime_* events, of either end; repeatable.")
-    ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw the steps there, as .svg or .png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    n_vcpu: Vcpus,
+    vmm: OnlyQemu = "qemu",
+    n_reg: Registers = None,
+    sve: Sve = False,
+    release: Release = None,
+    features: Features = None,
+    gbit_per_s: Rate = "10Gb/s",
+    rtt_us: Rtt = "0",
+    ioctl_ns: IoctlNs = None,
+    limit_ms: LimitMs = 300,
+    query_migrate: _QueryMigrate = None,
+    trace: _Trace = None,
+    figure: Figure = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
-    """Show where the downtime of a migration goes, step by step (modelled), against QEMU's downtime limit.
+    """Show where the downtime of a migration goes, step by step, against QEMU's downtime limit (modelled).
 
     For QEMU on a KVM host, GICv3, precopy. Times of ioctls, pausing and resuming are assumed. What --query-migrate and
-    --trace tell replaces modelled steps and is marked measured.
+    --trace tell replaces modelled steps and is marked measured. Several --vcpus make a table, a row each.
     """
     from fastsmc import migrate
 
     only_qemu(vmm, "only 'qemu' is modelled, as no other VMM's steps are known")
     check_figure(figure)
+    counts = values.counts("--vcpus", n_vcpu)
+    if len(counts) > 1 and (figure is not None or trace or query_migrate is not None):
+        msg = "--figure, --trace and --query-migrate are of one VM: give one number of --vcpus"
+        raise typer.BadParameter(msg)
+    registers = registers_given(n_reg, sve, release, features)
+    link, costs = link_given(gbit_per_s, rtt_us), ioctl_cost(ioctl_ns)
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    if len(counts) > 1:
+        many = migrate.downtime(registers, n_vcpu=counts, has_sve=sve, link=link, ioctl_ns=costs, limit_ms=limit_ms)
+        form.show(many)
+        return
     found = migrate.downtime(
-        registers_given(registers, sve, release, features),
-        n_vcpu=vcpus,
+        registers,
+        n_vcpu=counts[0],
         has_sve=sve,
-        link=link_given(rate, rtt),
-        ioctl_ns=ioctl_cost(ioctl_ns),
+        link=link,
+        ioctl_ns=costs,
         limit_ms=limit_ms,
         trace=trace or (),
         query_migrate=query_migrate,
     )
-    with printed_all_the_same(lambda: show(found, as_json=as_json)):
-        if figure is not None:
-            from fastsmc.reporting.waterfall import picture
 
-            write_asked({figure: drawn(picture(**found.figure_data()), figure)})
+    def files() -> Mapping[Path, bytes]:
+        if figure is None:
+            return {}
+        from fastsmc.reporting.waterfall import picture
+
+        return {figure: drawn(picture(**found.figure_data()), figure)}
+
+    form.show(found, files=files)

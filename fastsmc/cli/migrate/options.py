@@ -1,46 +1,69 @@
-"""What commands of `fastsmc migrate` share: typed text made into values, and results printed."""
+"""What commands of `fastsmc migrate` share: typed text made into values, and figures drawn."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import sys
-from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastsmc.checks import shown
+from fastsmc.cli import known, values
+from fastsmc.cli.output import check_writable
 from fastsmc.errors import InputError
 
+NewestRelease = Annotated[
+    str,
+    typer.Option(
+        metavar="RELEASE",
+        help="A release, whose register list is taken: 5.10 to 7.3, recorded or inferred.",
+        autocompletion=known.releases,
+    ),
+]
+Release = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RELEASE",
+        help="A release, whose register list is taken: 5.10 to 7.3, recorded or inferred.",
+        autocompletion=known.releases,
+    ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FEATURES",
+        help=f"vCPU features of that list: {known.FEATURES_HELP}. [default: psci02]",
+        autocompletion=known.features,
+    ),
+]
+Registers = Annotated[
+    int | None,
+    typer.Option("--registers", metavar="COUNT", help="In place of a release: registers in QEMU's cpreg array."),
+]
+Sve = Annotated[bool, typer.Option("--sve", help="With --registers: the vCPUs have SVE.")]
+Vcpus = Annotated[str, typer.Option("--vcpus", metavar=values.COUNTS, help=f"vCPUs of the VM; {values.HOW}")]
+OnlyQemu = Annotated[
+    str, typer.Option(metavar="VMM", help="Whose migration: qemu.", autocompletion=known.one_of("qemu"))
+]
+Rate = Annotated[
+    str, typer.Option("--line-rate", metavar="RATE", help="Line rate of the network: 10Gb/s, 25G, 128MiB/s.")
+]
+Rtt = Annotated[str, typer.Option("--rtt", metavar="TIME", help="Round trip of the network, with its unit: 80us.")]
+IoctlNs = Annotated[
+    str | None,
+    typer.Option(metavar="NS", help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]"),
+]
+LimitMs = Annotated[float, typer.Option(metavar="MS", help="QEMU's downtime-limit, in ms.")]
+Figure = Annotated[
+    Path | None,
+    typer.Option("--figure", metavar="FILE", help="Draw a figure of it there too, as .svg or .png."),
+]
+
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
     from fastsmc.facts.register_sets import RegisterSet
     from fastsmc.migrate.link import Link
-
-
-_PIECES = 1 << 14
-
-
-class Result(Protocol):
-    """What a function of the library returns: `str` is for people, `as_dict` for programs."""
-
-    def as_dict(self) -> Any: ...
-
-
-def show(result: Result, *, as_json: bool) -> None:
-    """Prints a result as text, or as JSON."""
-    if not as_json:
-        print(result)
-        return
-    pieces = json.JSONEncoder(indent=1).iterencode(result.as_dict())
-    while some := "".join(islice(pieces, _PIECES)):  # of a text that may have a million, each in memory else
-        sys.stdout.write(some)
-    print()
 
 
 def only_qemu(vmm: str, why: str) -> None:
@@ -120,42 +143,18 @@ def check_figure(path: Path | None) -> None:
     """Refuses, before any work, a figure that could not be drawn.
 
     Raises:
-        InputError: another ending than .svg or .png, or a path that cannot be written.
+        BadParameter: another ending than .svg or .png.
+        ResultFileError: it cannot be written.
     """
     if path is None:
         return
     if path.suffix not in (".svg", ".png"):
         msg = f"--figure {path}: give a name that ends in .svg or .png"
-        raise InputError(msg)
+        raise typer.BadParameter(msg)
     check_writable("--figure", path)
 
 
-def check_writable(option: str, path: Path) -> None:
-    """Refuses, before any work, a path that cannot be written.
-
-    Raises:
-        InputError: it cannot.
-    """
-    place = path if path.exists() else path.parent
-    number = errno.EISDIR if path.is_dir() else errno.EACCES if place.exists() else errno.ENOENT
-    if number == errno.EISDIR or not os.access(place, os.W_OK):
-        remedy = "give a file in a folder that exists and may be written to"
-        msg = f"{option} {path}: cannot be written ({os.strerror(number)}): {remedy}"
-        raise InputError(msg)
-
-
-def write_asked(files: Mapping[Path, bytes]) -> None:
-    """Writes the files that options ask for, all of them or none.
-
-    Raises:
-        ResultFileError: one of them cannot be written.
-    """
-    from fastsmc.results.files import write_each
-
-    write_each(files)
-
-
-def drawn(figure: Figure, path: Path) -> bytes:
+def drawn(figure: Drawing, path: Path) -> bytes:
     """The figure as SVG or PNG, as the path's ending says."""
     from fastsmc.reporting.style import styled, to_png, to_svg
 

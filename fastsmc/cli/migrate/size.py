@@ -6,56 +6,101 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.checks import whole_numbers
-from fastsmc.cli.migrate.options import only_qemu, registers_given, show
+from fastsmc.cli import known, values
+from fastsmc.cli.migrate.options import (
+    Features,
+    OnlyQemu,
+    Registers,
+    Release,
+    Sve,
+    Vcpus,
+    only_qemu,
+    registers_given,
+)
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+
+EXAMPLES = """
+fastsmc migrate size --vcpus 64,512 --release 6.18 --features psci02+pmu
+fastsmc migrate size --vcpus 4 --registers 182
+"""
+
+
+_Version = Annotated[
+    str | None,
+    typer.Option(
+        "--qemu",
+        metavar="VERSION",
+        help="Version of QEMU: 7.2 or 10.0. [default: --machine's, or 7.2]",
+        autocompletion=known.one_of("7.2", "10.0"),
+    ),
+]
+_Machine = Annotated[
+    str,
+    typer.Option(metavar="MACHINE", help="As QEMU's -M: virt,virtualization=on,its=off; virt-10.0 is --qemu 10.0."),
+]
+_Gic = Annotated[
+    int | None,
+    typer.Option(
+        metavar="VERSION",
+        help="Version of the interrupt controller, 2 or 3. [default: 3]",
+        autocompletion=known.one_of("2", "3"),
+    ),
+]
+_Nodefaults = Annotated[
+    bool, typer.Option("--nodefaults/--defaults", help="With -nodefaults, or with QEMU's default network card.")
+]
+_Accel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ACCEL",
+        help="tcg or kvm. [default: tcg with --registers, kvm with --release]",
+        autocompletion=known.one_of("tcg", "kvm"),
+    ),
+]
+_CpuMax = Annotated[
+    bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
+]
+_SuppressVmdesc = Annotated[
+    bool, typer.Option("--suppress-vmdesc", help="Without the description: -M ...,suppress-vmdesc=on.")
+]
 
 
 def size(
-    vcpus: Annotated[str, typer.Option(help="vCPUs of the VM; several joined by commas make a table.")],
-    vmm: Annotated[str, typer.Option(help="Whose stream: qemu.")] = "qemu",
-    registers: Annotated[int | None, typer.Option(help="Registers in QEMU's cpreg array, per vCPU.")] = None,
-    sve: Annotated[bool, typer.Option("--sve", help="With --registers: the vCPUs have SVE.")] = False,
-    release: Annotated[str | None, typer.Option(help="A recorded release, whose register list counts.")] = None,
-    features: Annotated[
-        str | None, typer.Option(help="With --release: vCPU features, joined by +; or none. [default: psci02]")
-    ] = None,
-    qemu: Annotated[
-        str | None, typer.Option(help="Version of QEMU: 7.2 or 10.0. [default: --machine's, or 7.2]")
-    ] = None,
-    machine: Annotated[
-        str, typer.Option(help="As QEMU's -M: virt,virtualization=on,its=off; virt-10.0 is --qemu 10.0.")
-    ] = "virt",
-    gic: Annotated[int | None, typer.Option(help="Version of the interrupt controller, 2 or 3. [default: 3]")] = None,
-    nodefaults: Annotated[
-        bool, typer.Option("--nodefaults/--defaults", help="With -nodefaults, or with QEMU's default network card.")
-    ] = True,
-    accel: Annotated[
-        str | None, typer.Option(help="tcg or kvm. [default: tcg with --registers, kvm with --release]")
-    ] = None,
-    cpu_max: Annotated[
-        bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
-    ] = False,
+    n_vcpu: Vcpus,
+    vmm: OnlyQemu = "qemu",
+    n_reg: Registers = None,
+    sve: Sve = False,
+    release: Release = None,
+    features: Features = None,
+    version: _Version = None,
+    machine: _Machine = "virt",
+    gic: _Gic = None,
+    nodefaults: _Nodefaults = True,
+    accel: _Accel = None,
+    cpu_max: _CpuMax = False,
     za: Annotated[bool, typer.Option("--za", help="SME's ZA is in use on every vCPU (TCG only).")] = False,
-    suppress_vmdesc: Annotated[
-        bool, typer.Option("--suppress-vmdesc", help="Without the description: -M ...,suppress-vmdesc=on.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: one object, or a list for several --vcpus.")
-    ] = False,
+    suppress_vmdesc: _SuppressVmdesc = False,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Predict the size of a migration stream's device state, section by section (modelled).
 
     For QEMU 7.2 and 10.0, machine virt, stopped before its first instruction. RAM is not counted. Later on, as far as
-    is known, only SME's ZA (--za), a pending SError and the state of a network card change the size.
+    is known, only SME's ZA (--za), a pending SError and the state of a network card change the size. JSON is one
+    object, or a list for several --vcpus.
     """
     from fastsmc import migrate
 
     only_qemu(vmm, "only 'qemu' can be predicted, as no other VMM's stream is known to the byte")
-    found = registers_given(registers, sve, release, features)
+    found = registers_given(n_reg, sve, release, features)
     accel = accel or ("kvm" if release else "tcg")
     guest = migrate.QemuMachine.of(
-        machine, gic=gic, version=qemu, nodefaults=nodefaults, accel=accel, za=za, cpu_max=cpu_max
+        machine, gic=gic, version=version, nodefaults=nodefaults, accel=accel, za=za, cpu_max=cpu_max
     )
-    counts = whole_numbers("--vcpus", vcpus)
+    counts = values.counts("--vcpus", n_vcpu)
     sizes = migrate.size(found, n_vcpu=counts, has_sve=sve, machine=guest, suppress_vmdesc=suppress_vmdesc)
-    show(sizes, as_json=as_json)
+    show(sizes, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

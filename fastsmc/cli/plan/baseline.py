@@ -6,18 +6,26 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
+from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Quiet, Vms, show
+
+EXAMPLES = """
+fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv
+fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv --pool blue --quiet
+"""
 
 
 def baseline(
     hosts: Hosts,
     vms: Vms,
-    pool: Annotated[str | None, typer.Option(help="The one pool that is asked about. [default: each]")] = None,
+    pool: Annotated[
+        str | None, typer.Option(metavar="POOL", help="The one pool that is asked about. [default: each]")
+    ] = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell what all hosts of a pool have in common, and what its VMs would lose if they were pinned to that (modelled).
 
@@ -28,4 +36,12 @@ def baseline(
     from fastsmc import plan
 
     inventory = plan.Inventory.read(hosts=hosts, vms=vms)
-    show(plan.baseline(inventory, pool=pool), as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    show(
+        plan.baseline(inventory, pool=pool),
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+    )

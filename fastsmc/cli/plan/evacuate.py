@@ -8,39 +8,79 @@ from typing import Annotated
 import typer
 
 from fastsmc.checks import shown
-from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
+from fastsmc.cli import known
+from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Quiet, Vms, show
 from fastsmc.errors import InputError
 
-EPILOG = "Example: fastsmc plan evacuate --hosts hosts.csv --vms vms.csv --drain h7 --within 30min"
+EXAMPLES = """
+fastsmc plan evacuate --hosts sample:hosts.csv --vms sample:vms.csv --drain h1 --within 30min
+fastsmc plan evacuate --hosts sample:hosts.csv --vms sample:vms.csv --drain each --within 10s --quiet
+  no host is empty so soon: exit code 4
+"""
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(s|min|h)", re.ASCII)
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+
+_Drain = Annotated[
+    str,
+    typer.Option(metavar="HOST,…", help="Hosts to empty at the same time, joined by commas; each: one by one."),
+]
+_WithinS = Annotated[str, typer.Option("--within", metavar="TIME", help="The time, with its unit: 30min, 900s, 2h.")]
+_DowntimeMs = Annotated[
+    float, typer.Option(metavar="MS", help="Longest downtime tolerated, where a VM has none of its own.")
+]
+_Limits = Annotated[
+    str,
+    typer.Option(metavar="PRESET", help="Whose limits: kubevirt-1.6, hco-1.19, …; none.", autocompletion=known.limits),
+]
+_Outbound = Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once out of a host, instead.")]
+_Inbound = Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once into a host, instead.")]
+_Discipline = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help="window: the next when one ends; batches: when all have.",
+        autocompletion=known.one_of("window", "batches"),
+    ),
+]
+_GbitPerS = Annotated[
+    str | None,
+    typer.Option(
+        "--line-rate",
+        metavar="RATE",
+        help="Line rate of hosts that do not tell theirs: 10Gb/s, 25G. [default: drawn]",
+    ),
+]
+_RttUs = Annotated[
+    str, typer.Option("--rtt", metavar="TIME", help="With --line-rate: the round trip, with its unit: 80us.")
+]
+_MissShare = Annotated[
+    float, typer.Option(metavar="SHARE", help="Share of replicas, and of migrations, that may miss: 0.1.")
+]
 
 
 def evacuate(
     hosts: Hosts,
     vms: Vms,
-    drain: Annotated[str, typer.Option(help="Hosts to empty at the same time, joined by commas; each: one by one.")],
-    within: Annotated[str, typer.Option(help="The time, with its unit: 30min, 900s, 2h.")],
-    downtime_ms: Annotated[
-        float, typer.Option(help="Longest downtime tolerated, where a VM has none of its own.")
-    ] = 300,
-    limits: Annotated[str, typer.Option(help="Whose limits: kubevirt-1.6, hco-1.19, …; none.")] = "kubevirt-1.6",
-    outbound: Annotated[int | None, typer.Option(help="Migrations at once out of a host, instead.")] = None,
-    inbound: Annotated[int | None, typer.Option(help="Migrations at once into a host, instead.")] = None,
-    cluster: Annotated[int | None, typer.Option(help="Migrations at once in all, instead.")] = None,
-    discipline: Annotated[str, typer.Option(help="window: the next when one ends; batches: when all have.")] = "window",
-    replicas: Annotated[int, typer.Option(help="How often all is simulated.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 1,
-    rate: Annotated[
-        str | None, typer.Option("--line-rate", help="Of hosts that do not tell theirs: 10Gb/s, 25G. [default: drawn]")
-    ] = None,
-    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us; with --line-rate.")] = "0",
-    miss_share: Annotated[float, typer.Option(help="Share of replicas, and of migrations, that may miss.")] = 0.1,
+    drain: _Drain,
+    within_s: _WithinS,
+    downtime_ms: _DowntimeMs = 300,
+    limits: _Limits = "kubevirt-1.6",
+    outbound: _Outbound = None,
+    inbound: _Inbound = None,
+    cluster: Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once in all, instead.")] = None,
+    discipline: _Discipline = "window",
+    replicas: Annotated[int, typer.Option(metavar="COUNT", help="How often all is simulated.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of all random numbers.")] = 1,
+    gbit_per_s: _GbitPerS = None,
+    rtt_us: _RttUs = "0",
+    miss_share: _MissShare = 0.1,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell whether hosts are empty within a time, by live migration, and what holds it up (modelled).
 
@@ -60,16 +100,16 @@ def evacuate(
     found = plan.evacuate(
         plan.Inventory.read(hosts=hosts, vms=vms),
         hosts=drain if drain == "each" else drain.split(","),
-        within_s=_seconds(within),
+        within_s=_seconds(within_s),
         downtime_ms=downtime_ms,
         limits=allowed,
         discipline=discipline,  # type: ignore[arg-type]  # it says so itself
         replicas=replicas,
         seed=seed,
-        link=None if rate is None else Link(line_rate(rate), microseconds(rtt)),
+        link=None if gbit_per_s is None else Link(line_rate(gbit_per_s), microseconds(rtt_us)),
         miss_share=miss_share,
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
 
 
 def _seconds(text: str) -> float:

@@ -6,19 +6,31 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.checks import whole_numbers
-from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, show
+from fastsmc.cli import known, values
+from fastsmc.cli.plan.options import Csv, FailIf, Json, Markdown, Out, Quiet, show
+
+EXAMPLES = """
+fastsmc plan filter-cost --ranges 0,1,10,100 --no-measure
+fastsmc plan filter-cost --ranges 1..1000..x10 --no-measure --csv
+"""
 
 
 def filter_cost(
-    ranges: Annotated[str, typer.Option(help="Ranges of the filter: 0,1,10,100; 0 is no filter.")] = "0,1,10,100",
-    profile: Annotated[str, typer.Option(help="A cost profile, by name or path.")] = "neoverse-n1",
-    measure: Annotated[bool, typer.Option(help="Time this simulator too.")] = True,
+    n_range: Annotated[
+        str,
+        typer.Option("--ranges", metavar=values.COUNTS, help=f"Ranges of the filter, 0 being no filter; {values.HOW}"),
+    ] = "0,1,10,100",
+    profile: Annotated[
+        str,
+        typer.Option(metavar="PROFILE", help="A cost profile, by name or path.", autocompletion=known.profiles),
+    ] = "neoverse-n1",
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time this simulator too.")] = True,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell what an SMCCC filter of so many ranges costs a call: in KVM (modelled), and in this simulator (measured).
 
@@ -27,5 +39,5 @@ def filter_cost(
     """
     from fastsmc import plan
 
-    found = plan.filter_cost(n_range=whole_numbers("--ranges", ranges, first=0), profile=profile, measure=measure)
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    found = plan.filter_cost(n_range=values.counts("--ranges", n_range, first=0), profile=profile, measure=measure)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

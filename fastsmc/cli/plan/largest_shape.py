@@ -6,27 +6,55 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.migrate.options import ioctl_cost
-from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, links, numbers, register_lists, show
+from fastsmc.cli import known
+from fastsmc.cli.migrate.options import IoctlNs, OnlyQemu, Rtt, ioctl_cost
+from fastsmc.cli.plan.options import (
+    Csv,
+    DowntimeMs,
+    FailIf,
+    Json,
+    Markdown,
+    Out,
+    Quiet,
+    Rate,
+    links,
+    numbers,
+    register_lists,
+    show,
+)
+
+EXAMPLES = """
+fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downtime-ms 300
+fastsmc plan largest-shape --registers 182 --quiet
+"""
+
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
 
 
 def largest_shape(
     registers: Annotated[
-        str, typer.Option(help="What QEMU carries per vCPU: a release such as 6.18+pmu, or a number; or several.")
+        str,
+        typer.Option(
+            metavar="RELEASE,…",
+            help="What QEMU carries per vCPU: a release such as 6.18+pmu, or a number; several by commas.",
+            autocompletion=known.releases,
+        ),
     ],
-    rate: Annotated[str, typer.Option("--line-rate", help="Of the network: 10G, 10Gb/s; or several.")] = "10Gb/s",
-    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us.")] = "0",
-    downtime_ms: Annotated[str, typer.Option(help="The budget; or several.")] = "300",
-    ioctl_ns: Annotated[
-        str | None, typer.Option(help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]")
-    ] = None,
-    vmm: Annotated[str, typer.Option(help="Whose downtime: qemu.")] = "qemu",
-    limit: Annotated[int, typer.Option(help="The largest number of vCPUs to consider; KVM stops at 512.")] = 1024,
+    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
+    gbit_per_s: Rate = "10Gb/s",
+    rtt_us: Rtt = "0",
+    downtime_ms: DowntimeMs = "300",
+    ioctl_ns: IoctlNs = None,
+    vmm: OnlyQemu = "qemu",
+    limit: Annotated[
+        int, typer.Option(metavar="COUNT", help="The largest number of vCPUs to consider; KVM stops at 512.")
+    ] = 1024,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell the most vCPUs whose registers move within a downtime (modelled), over a grid of what is given.
 
@@ -35,12 +63,16 @@ def largest_shape(
     """
     from fastsmc import plan
 
+    lists = register_lists(registers)
+    if has_sve and not all(isinstance(each, int) for each in lists):
+        raise typer.BadParameter(_SVE)
     found = plan.largest_shape(
-        registers=register_lists(registers),
-        link=links(rate, rtt),
+        registers=lists,
+        has_sve=has_sve,
+        link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
         vmm=vmm,
         limit=limit,
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

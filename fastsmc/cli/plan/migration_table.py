@@ -7,31 +7,62 @@ from typing import Annotated
 import typer
 
 from fastsmc.checks import shown
-from fastsmc.cli.migrate.options import ioctl_cost
-from fastsmc.cli.plan.options import Csv, Json, Markdown, Out, Quiet, links, numbers, register_lists, show
+from fastsmc.cli import known
+from fastsmc.cli.migrate.options import IoctlNs, Rtt, ioctl_cost
+from fastsmc.cli.plan.options import (
+    Csv,
+    DowntimeMs,
+    FailIf,
+    Json,
+    Markdown,
+    Out,
+    Quiet,
+    Rate,
+    links,
+    numbers,
+    register_lists,
+    show,
+)
 from fastsmc.errors import InputError
+
+EXAMPLES = """
+fastsmc plan migration-table --registers 6.18 --vcpus 64 --memory-gib 64 --dirty-mib-per-s 200
+fastsmc plan migration-table --registers 182 --vcpus 8 --memory-gib 32 --dirty-mib-per-s 50 --line-rate 25G --quiet
+"""
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
 
 
 def migration_table(
     registers: Annotated[
-        str, typer.Option(help="What QEMU carries per vCPU: a release such as 6.18+pmu, or a number.")
+        str,
+        typer.Option(
+            metavar="RELEASE",
+            help="What QEMU carries per vCPU: a release such as 6.18+pmu, or a number.",
+            autocompletion=known.releases,
+        ),
     ],
-    vcpus: Annotated[int, typer.Option(help="vCPUs of the VM.")],
-    memory_gib: Annotated[float, typer.Option(help="Guest memory that has to be sent.")],
-    dirty_mib_per_s: Annotated[float, typer.Option(help="Memory that the guest writes, beyond the hot set.")],
-    hot_set_mib: Annotated[float, typer.Option(help="Memory that the guest writes again and again.")] = 0.0,
-    hot_set_s: Annotated[float, typer.Option(help="How long it takes to write the hot set once.")] = 0.0,
-    rate: Annotated[str, typer.Option("--line-rate", help="Of the network, several.")] = "1G,10G,25G,100G",
-    rtt: Annotated[str, typer.Option(help="Round trip, with its unit: 80us.")] = "0",
-    downtime_ms: Annotated[str, typer.Option(help="The limits.")] = "50,100,300,1000",
-    ioctl_ns: Annotated[
-        str | None, typer.Option(help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]")
-    ] = None,
+    n_vcpu: Annotated[int, typer.Option("--vcpus", metavar="COUNT", help="vCPUs of the VM.")],
+    memory_gib: Annotated[float, typer.Option(metavar="GIB", help="Guest memory that has to be sent, in GiB.")],
+    dirty_mib_per_s: Annotated[
+        float, typer.Option(metavar="MIB/S", help="Memory that the guest writes, beyond the hot set, in MiB/s.")
+    ],
+    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
+    hot_set_mib: Annotated[
+        float, typer.Option(metavar="MIB", help="Memory that the guest writes again and again, in MiB.")
+    ] = 0.0,
+    hot_set_s: Annotated[
+        float, typer.Option(metavar="S", help="How long it takes to write the hot set once, in s.")
+    ] = 0.0,
+    gbit_per_s: Rate = "1G,10G,25G,100G",
+    rtt_us: Rtt = "0",
+    downtime_ms: DowntimeMs = "50,100,300,1000",
+    ioctl_ns: IoctlNs = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell how long a VM's precopy migration takes: a row per line rate, a column per downtime limit (modelled).
 
@@ -44,15 +75,18 @@ def migration_table(
     if len(lists) != 1:
         msg = f"--registers {shown(registers)}: a table is of one VM: give one release or number"
         raise InputError(msg)
+    if has_sve and not isinstance(lists[0], int):
+        raise typer.BadParameter(_SVE)
     found = plan.migration_table(
         registers=lists[0],
-        n_vcpu=vcpus,
+        has_sve=has_sve,
+        n_vcpu=n_vcpu,
         memory_gib=memory_gib,
         dirty_mib_per_s=dirty_mib_per_s,
         hot_set_mib=hot_set_mib,
         hot_set_s=hot_set_s,
-        link=links(rate, rtt),
+        link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

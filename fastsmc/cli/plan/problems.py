@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated
+from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Quiet, Vms, show
 
-import typer
-
-EPILOG = "Example: fastsmc plan problems --hosts hosts.csv --vms vms.csv"
+EXAMPLES = """
+fastsmc plan problems --hosts sample:hosts.csv --vms sample:vms.csv
+fastsmc plan problems --hosts sample:hosts.csv --vms sample:vms.csv --quiet --fail-if 'unknown > 0'
+"""
 
 
 def problems(
-    hosts: Annotated[Path, typer.Option(help="Hosts: CSV with a header, or Parquet; docs/planning/inventory.md.")],
-    vms: Annotated[Path, typer.Option(help="VMs, the same way.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every problem.")] = False,
+    hosts: Hosts,
+    vms: Vms,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Tell all that is wrong with hosts and VMs, or unknown: file, line, column, value, what, and what to do.
 
@@ -25,6 +29,4 @@ def problems(
     from fastsmc.plan import problems as asked
 
     found = asked(hosts=hosts, vms=vms)
-    print(json.dumps(found.as_dict(), indent=1, allow_nan=False) if as_json else found)
-    if found.exit_code:
-        raise typer.Exit(found.exit_code)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

@@ -18,19 +18,15 @@ from fastsmc.migrate.compat.result import Direction, Outlook, SideBasis
 from fastsmc.migrate.compat.side import paired
 from fastsmc.migrate.compat.vmms import RULES, assumed
 from fastsmc.progress import Progress, silent
-from fastsmc.results.csv_rows import csv_text
 from fastsmc.results.layout import drawn, number, words
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
 
 UNKNOWN = "?"
 """How a direction is marked of which it cannot be known whether it restores."""
-
-COLUMNS = (
-    *("source", "dest", "vmm", "features", "source_basis", "dest_basis", "verdict", "n_failing", "n_unjudged"),
-    *("failing", "guest_gains", "guest_loses"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +98,44 @@ class Matrix:
         n = len(self.releases)
         return (self.cells[first : first + n] for first in range(0, n * n, n))
 
-    def table(self) -> Iterator[tuple[object, ...]]:
-        """One tuple per direction, as COLUMNS names them."""
-        for cell in self.cells:
-            yield (
-                *(cell.source, cell.dest, self.vmm.value, self.features),
-                *(cell.source_basis.value, cell.dest_basis.value, cell.outlook.value, cell.n_failing, cell.n_unjudged),
-                *(";".join(names) for names in (cell.failing, cell.gains, cell.loses)),
-            )
+    @property
+    def answer(self) -> str:
+        """One sentence: how many directions fail, and of how many it cannot be known."""
+        unknown = f", {self.n_unknown} cannot be known" if self.n_unknown else ""
+        return f"{self.by}: {self.n_fails} of {len(self.cells)} directions between kernels fail{unknown} (modelled)"
+
+    def table(self) -> Table:
+        """A row per direction."""
+        return table_of_rows("A row per direction.", self._told(), "modelled")
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of directions, for thresholds."""
+        n = len(self.cells)
+        return {"failing": [self.n_fails], "unknown": [self.n_unknown], "directions": [n]}
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "source": cell.source,
+                "dest": cell.dest,
+                "vmm": self.vmm.value,
+                "features": self.features,
+                "source_basis": cell.source_basis.value,
+                "dest_basis": cell.dest_basis.value,
+                "verdict": cell.outlook.value,
+                "n_failing": cell.n_failing,
+                "n_unjudged": cell.n_unjudged,
+                "failing": ";".join(cell.failing),
+                "guest_gains": ";".join(cell.gains),
+                "guest_loses": ";".join(cell.loses),
+            }
+            for cell in self.cells
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """All directions as plain values."""
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in self.table()]
         head = {"kind": "modelled", "vmm": self.vmm, "vmm_version": self.version or None, "features": self.features}
-        return {**head, "vmm_notes": list(self.vmm_notes), "releases": list(self.releases), "directions": rows}
-
-    def as_csv(self) -> str:
-        """A row per direction, under COLUMNS."""
-        return csv_text(COLUMNS, self.table())
+        return {**head, "vmm_notes": list(self.vmm_notes), "releases": list(self.releases), "directions": self._told()}
 
     def grouped(self) -> tuple[list[str], list[list[Cell]]]:
         """Names of groups of like releases, and a cell for each pair: of a group with itself, the worst one."""
@@ -153,7 +169,7 @@ class Matrix:
     def __str__(self) -> str:
         names, cells = self.grouped()
         what = "registers in the way, source down, destination across (modelled)"
-        lines = [f"{self.by}, vCPUs with {self.features}: {what}"]
+        lines = [self.answer, f"{self.by}, vCPUs with {self.features}: {what}"]
         lines += drawn(
             [words("source"), *(number(name.partition(" ")[0]) for name in names)],
             [(name, *(cell.mark for cell in row)) for name, row in zip(names, cells, strict=True)],

@@ -10,6 +10,8 @@ from fastsmc.facts.register_arches import coprocessor_name
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, CLASS_DEMUX, CLASS_SYSREG, Encoding, reg_class
 from fastsmc.facts.vmms import Vmm
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 
 class SideBasis(StrEnum):
@@ -298,6 +300,38 @@ class MigrationCheck:
     forward: Direction
     backward: Direction
     vmm_notes: tuple[str, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """One sentence: whether the VM restores, and whether it could come back."""
+        back = self.backward.outlook
+        told = {Outlook.RESTORES: "the way back restores", Outlook.FAILS: "the way back fails"}
+        return f"{self.forward.summary}; {told.get(back, 'the way back cannot be known')}"
+
+    def table(self) -> Table:
+        """A row per register that is refused or cannot be judged, of both directions."""
+        rows = [
+            {
+                "direction": name,
+                "id": f"{fate.reg:#018x}",
+                "name": fate.name,
+                "value": None if fate.value is None else f"{fate.value:#x}",
+                "verdict": verdict,
+                "reason": fate.reason,
+                "vcpus": fate.vcpus,
+            }
+            for name, way in (("forward", self.forward), ("backward", self.backward))
+            for verdict, fates in (("fails", way.failing), ("unknown", way.unjudged))
+            for fate in fates
+        ]
+        columns = ("direction", "id", "name", "value", "verdict", "reason", "vcpus")
+        return table_of_rows("A row per register that fails or cannot be judged.", rows, "", columns=columns)
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of registers, for thresholds."""
+        ways = (("", self.forward), ("backward_", self.backward))
+        counted = (("failing", "failing"), ("unjudged", "unjudged"), ("warnings", "cautions"))
+        return {f"{way}{name}": [len(getattr(one, held))] for way, one in ways for name, held in counted}
 
     def as_dict(self) -> dict[str, Any]:
         """Both sides and both directions as plain values."""

@@ -10,7 +10,7 @@ _SHOWN = 24
 
 def both_ways(found: MigrationCheck) -> str:
     """Both sides, then both directions."""
-    lines = []
+    lines = [found.answer]
     for what, side in (("source", found.source), ("dest", found.dest)):
         lines += [f"{what:6}  {side}", *(f"        note: {note}" for note in side.notes)]
     if found.vmm_notes:

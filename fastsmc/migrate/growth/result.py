@@ -11,6 +11,9 @@ from fastsmc.migrate.growth.carriers import Family
 from fastsmc.migrate.growth.global_map import ORIGIN, ClaimPoint, MapSavings, conclusion, saved_ms
 from fastsmc.migrate.link import Link
 from fastsmc.migrate.span import Span
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
+from fastsmc.results.units import significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,48 @@ class MoreRegisters:
     def conclusion(self) -> str:
         """One sentence on the claim."""
         return conclusion(self.claim, share=self.share_percent / 100)
+
+    @property
+    def answer(self) -> str:
+        """One sentence: what QEMU has to carry more at the most vCPUs, and how many directions and limits break."""
+        rows = [row for row in self.rows if row.vmm == self.rows[0].vmm]
+        most = max(rows, key=lambda row: row.n_vcpu)
+        s = "s" * (self.n_new != 1)
+        head = f"{self.n_new} more {self.size_bits}-bit firmware register{s}"
+        if most.n_byte_after is None or most.ioctls_after is None or most.ms_after is None:
+            return f"{head} cannot be carried by {most.vmm}: {most.refused}"
+        low, high = most.ms_after.low - most.ms.low, most.ms_after.high - most.ms.high
+        crossed = sum(limit.is_crossed for limit in self.limits)
+        broken = sum(way.new_to_old.startswith("fails") for way in self.directions)
+        n_byte = most.n_byte_after.mid - most.n_byte.mid
+        return (
+            f"{head}: {most.vmm} moves {n_byte:,.0f} bytes more at {most.n_vcpu} vCPUs, "
+            f"with {most.ioctls_after - most.ioctls:,} more ioctls, {significant(low)} to {significant(high)} ms; "
+            f"moves to a kernel without {'them' if s else 'it'} fail with {broken} of {len(self.directions)} VMMs, and "
+            f"{crossed} of {len(self.limits)} limits {'is' if crossed == 1 else 'are'} crossed (modelled)"
+        )
+
+    def table(self) -> Table:
+        """A row per number of vCPUs and VMM; what a VMM cannot carry is unknown."""
+        rows = []
+        for row in self.rows:
+            told: dict[str, Any] = {"n_vcpu": row.n_vcpu, "vmm": row.vmm, "bytes": row.n_byte.mid, "ioctls": row.ioctls}
+            told |= {"low_ms": row.ms.low, "mid_ms": row.ms.mid, "high_ms": row.ms.high}
+            more, ms = row.n_byte_after, row.ms_after
+            told["bytes_added"] = None if more is None else more.mid - row.n_byte.mid
+            told["ioctls_added"] = None if row.ioctls_after is None else row.ioctls_after - row.ioctls
+            for name in ("low", "mid", "high"):
+                told[f"{name}_ms_added"] = None if ms is None else getattr(ms, name) - getattr(row.ms, name)
+            rows.append(told | {"is_hypothetical": row.is_hypothetical})
+        return table_of_rows("A row per number of vCPUs and VMM.", rows, "modelled", inputs={"n_vcpu"})
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """The columns of the table, how many limits are crossed, and how many VMMs break, for thresholds."""
+        columns = {
+            name: column.plain() for name, column in self.table().columns.items() if column.values.dtype.kind in "if"
+        }
+        broken = sum(way.new_to_old.startswith("fails") for way in self.directions)
+        return columns | {"crossed": [sum(limit.is_crossed for limit in self.limits)], "failing": [broken]}
 
     def as_dict(self) -> dict[str, Any]:
         """The whole answer as plain values."""

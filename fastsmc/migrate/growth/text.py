@@ -19,6 +19,7 @@ def told(found: MoreRegisters) -> str:
 def _rows(found: MoreRegisters) -> list[str]:
     s = "s" * (found.n_new != 1)
     lines = [
+        found.answer,
         f"{found.subject}: {found.n_reg} registers carried by QEMU, and {found.n_new} more {found.size_bits}-bit "
         f"firmware register{s} ({found.family.value}), {found.link} (modelled)",
     ]

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, overload
 
 from fastsmc.migrate.qemu.machine import QemuMachine
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 DESCRIPTION_HEAD = 1 + 4
 """Bytes before the JSON: a type byte and the length."""
@@ -99,6 +101,24 @@ class StreamSize:
         """Options of qemu-system-aarch64 that give such a guest."""
         return self.machine.command_line(n_vcpu=self.n_vcpu, sve=self.has_sve)
 
+    @property
+    def answer(self) -> str:
+        """One sentence: the bytes of the stream."""
+        star = "*" * self.is_hypothetical
+        return (
+            f"{self.n_vcpu} vCPU{'s' * (self.n_vcpu > 1)}{star}: a stream of {self.total_bytes:,} bytes without RAM, "
+            f"{self.description_bytes:,} of them the description (modelled)"
+        )
+
+    def table(self) -> Table:
+        """A row per device section, in the order of the stream."""
+        rows = [{"section": part.name, "instance": part.instance, "bytes": part.bytes} for part in self.parts]
+        return table_of_rows("A section of the stream.", rows, "modelled", inputs={"instance"})
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Sizes of the stream, for thresholds."""
+        return {"total_bytes": [self.total_bytes], "description_bytes": [self.description_bytes]}
+
     def as_dict(self) -> dict[str, Any]:
         """The stream's sizes as plain values."""
         return {
@@ -143,6 +163,39 @@ class StreamSizes(Sequence[StreamSize]):
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def answer(self) -> str:
+        """One sentence: the bytes of the stream, or of the least and the most vCPUs."""
+        if len(self) == 1:
+            return self.sizes[0].answer
+        least, most = (find(self.sizes, key=lambda one: one.n_vcpu) for find in (min, max))
+        return (
+            f"{least.n_vcpu} to {most.n_vcpu} vCPUs: streams of {least.total_bytes:,} to {most.total_bytes:,} bytes "
+            "without RAM (modelled)"
+        )
+
+    def table(self) -> Table:
+        """A row per section of the only stream, or a row per stream."""
+        if len(self) == 1:
+            return self.sizes[0].table()
+        rows = [
+            {
+                "n_vcpu": one.n_vcpu,
+                "device_bytes": one.device_bytes,
+                "description_bytes": one.description_bytes,
+                "total_bytes": one.total_bytes,
+                "suppress_vmdesc_saves_bytes": one.suppress_vmdesc_saves,
+                "is_hypothetical": one.is_hypothetical,
+            }
+            for one in self.sizes
+        ]
+        return table_of_rows("A row per number of vCPUs.", rows, "modelled", inputs={"n_vcpu"})
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Sizes of the streams, for thresholds."""
+        each = [one.numbers() for one in self.sizes]
+        return {name: [one[name][0] for one in each] for name in each[0]}
 
     def as_dict(self) -> dict[str, Any] | list[dict[str, Any]]:
         """The only stream as plain values, or a list with each of them."""

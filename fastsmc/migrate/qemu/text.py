@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fastsmc.migrate.qemu.result import LEFT_OUT, StreamSize
+from fastsmc.migrate.qemu.result import LEFT_OUT, StreamSize, StreamSizes
 from fastsmc.results.layout import drawn, number, starred, words
 
 _GIC = ("arm_gic", "arm_gicv3", "arm_gicv3_its")
@@ -18,7 +18,7 @@ def sections(size: StreamSize) -> str:
         row[0] += 1
         row[1] += part.bytes
     described = {} if size.suppress_vmdesc else {row.name: row.bytes for row in size.description}
-    lines = [_head(size), f"command line: {size.command_line}"]
+    lines = [size.answer, _head(size), f"command line: {size.command_line}"]
     cells: list[tuple[object, ...]] = [
         (name, count, total // count, total, described.get(name, 0)) for name, (count, total) in rows.items()
     ]
@@ -36,7 +36,11 @@ def table(sizes: Sequence[StreamSize]) -> str:
     """One line per number of vCPUs."""
     first = sizes[0]
     titles = ("cpu", "GIC", "other dev.", "description", "other", "total")
-    lines = [_head(first), f"command line: {first.machine.command_line(n_vcpu='<vCPUs>', sve=first.has_sve)}"]
+    lines = [
+        StreamSizes(tuple(sizes)).answer,
+        _head(first),
+        f"command line: {first.machine.command_line(n_vcpu='<vCPUs>', sve=first.has_sve)}",
+    ]
     cells = []
     vcpus = starred([size.n_vcpu for size in sizes], [size.is_hypothetical for size in sizes])
     for n_vcpu, size in zip(vcpus, sizes, strict=True):

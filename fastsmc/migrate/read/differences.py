@@ -14,6 +14,8 @@ from fastsmc.facts.registers import BIT_NAMES, COUNTERS, FW_BY_ID, SVE_VLS, FwKi
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.listing import label, shown
 from fastsmc.migrate.read.result import Format, RegisterFile
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 
 class Likeness(StrEnum):
@@ -92,6 +94,33 @@ class RegisterDiff:
         counts = f"{len(self.only_a)} only in A, {len(self.only_b)} only in B, {len(self.differing)} with other values"
         unknown = f", {len(self.untold)} with values that are not told" if self.untold else ""
         return f"{self.likeness}: {counts}{unknown}, {len(self.equal)} equal"
+
+    @property
+    def answer(self) -> str:
+        """One sentence: the summary."""
+        return self.summary
+
+    def table(self) -> Table:
+        """A row per register that is not equal: its id and name, what it is, and the values."""
+        told = self.as_dict()
+        rows = [
+            {"id": row["id"], "name": row["name"], "what": what, "a": row["value"] if what == "only in A" else None,
+             "b": row["value"] if what == "only in B" else None}
+            for what, key in (("only in A", "only_a"), ("only in B", "only_b"))
+            for row in told[key]
+        ]  # fmt: skip
+        for what, changes in (("differs", self.differing), ("not told", self.untold)):
+            rows += [
+                {"id": f"{one.reg:#018x}", "name": label(one.reg), "what": what, "a": shown(one.a), "b": shown(one.b)}
+                for one in changes
+            ]
+        columns = ("id", "name", "what", "a", "b")
+        return table_of_rows("A row per register that is not equal.", rows, "", columns=columns)
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of registers, for thresholds."""
+        counted = {name: getattr(self, name) for name in ("only_a", "only_b", "differing", "untold", "equal")}
+        return {name: [len(some)] for name, some in counted.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """All registers that are not equal, and how many are, as plain values."""

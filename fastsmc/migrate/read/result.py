@@ -17,6 +17,8 @@ from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, reg_size
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
 
 
 class Format(StrEnum):
@@ -187,6 +189,40 @@ class RegisterFile:
     def register_set(self, vcpu: int = 0) -> RegisterSet:
         """The registers one vCPU has."""
         return self.bank_of(vcpu)[0].registers
+
+    @property
+    def answer(self) -> str:
+        """One sentence: what the file is, and whose registers it has."""
+        s, values = "s" * (self.n_vcpu != 1), "" if self.has_values else ", without values"
+        counts = f"{self.n_vcpu} vCPU{s} with {self.registers_per_vcpu} registers{values}"
+        return f"{self.headline}; {counts}, {self.total_bytes:,} bytes"
+
+    @property
+    def headline(self) -> str:
+        """What the file is: its format, its maker, and whether it is emulated or a part of something."""
+        maker = ", ".join(f"{key} {value}" for key, value in self.provenance.told_by.items())
+        line = f"{self.provenance.path}: {self.format}" + f" ({maker})" * bool(maker)
+        return line + f": {self.emulated or self.part_of}" * bool(self.emulated or self.part_of)
+
+    def table(self) -> Table:
+        """A row per register: its id, its name, and the values of vCPU 0; `listed` tells where others differ."""
+        from fastsmc.migrate.read.listing import listing
+
+        rows = []
+        for one in listing(self):
+            told = one.as_dict()
+            others = "; ".join(f"vCPU {vcpus}: {value}" for vcpus, value in one.others)
+            rows.append({"id": told["id"], "name": told["name"], "value": told["value"], "others": others})
+        return table_of_rows("A row per register of the file.", rows, "", columns=("id", "name", "value", "others"))
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of vCPUs, registers and bytes, for thresholds."""
+        return {
+            "vcpus": [self.n_vcpu],
+            "registers_per_vcpu": [self.registers_per_vcpu],
+            "total_bytes": [self.total_bytes],
+            "description_bytes": [self.description_bytes],
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """What the file is, its parts, its registers, and which are equal on all vCPUs, as plain values."""

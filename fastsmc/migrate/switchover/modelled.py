@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import overload
 
 import numpy as np
 
+from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.migrate.carried import Carried, Registers, carried
 from fastsmc.migrate.link import Link, as_link, require_number
@@ -16,10 +18,12 @@ from fastsmc.migrate.switchover.arrays import ModelledStep, Vms, modelled_steps
 from fastsmc.migrate.switchover.measured import with_logs, with_query
 from fastsmc.migrate.switchover.names import WIRE
 from fastsmc.migrate.switchover.query_migrate import QueryMigrate, read_query_migrate
+from fastsmc.migrate.switchover.several import Waterfalls
 from fastsmc.migrate.switchover.steps import DowntimeStep, Waterfall
 from fastsmc.migrate.switchover.trace_log import DowntimeLog, read_downtime_log
 
 
+@overload
 def downtime(
     registers: Registers,
     *,
@@ -27,14 +31,36 @@ def downtime(
     link: Link | str,
     has_sve: bool = False,
     ioctl_ns: IoctlNs = None,
+    limit_ms: float = ...,
+    trace: Iterable[DowntimeLog | str | os.PathLike[str]] = (),
+    query_migrate: QueryMigrate | str | os.PathLike[str] | None = None,
+) -> Waterfall: ...
+@overload
+def downtime(
+    registers: Registers,
+    *,
+    n_vcpu: Sequence[int],
+    link: Link | str,
+    has_sve: bool = False,
+    ioctl_ns: IoctlNs = None,
+    limit_ms: float = ...,
+) -> Waterfalls: ...
+def downtime(
+    registers: Registers,
+    *,
+    n_vcpu: int | Sequence[int],
+    link: Link | str,
+    has_sve: bool = False,
+    ioctl_ns: IoctlNs = None,
     limit_ms: float = costs.QEMU_DOWNTIME_LIMIT_MS.value,
     trace: Iterable[DowntimeLog | str | os.PathLike[str]] = (),
     query_migrate: QueryMigrate | str | os.PathLike[str] | None = None,
-) -> Waterfall:
+) -> Waterfall | Waterfalls:
     """The steps of a precopy migration's downtime on a KVM host with GICv3, without guest memory (modelled).
 
     Args:
         registers: what QEMU carries per vCPU: a register set, a release such as "6.18+pmu", or a number.
+        n_vcpu: of the VM; of several numbers each has its downtime, and no measurement goes with them.
         link: the network path, or its line rate as text, "25G".
         has_sve: of a number of registers: the vCPUs have SVE.
         ioctl_ns: of one ioctl, or low, mid, high; without it `costs.IOCTL_NS`.
@@ -57,6 +83,12 @@ def downtime(
         told = read_query_migrate(told)
     sent = carried(registers, has_sve=has_sve)
     limit_ms = require_number(limit_ms, "limit_ms", least=1e-3)
+    if isinstance(n_vcpu, Sequence):
+        if logs or told is not None:
+            msg = "trace and query_migrate are of one VM: give one n_vcpu"
+            raise InputError(msg)
+        each = (_modelled(sent, n, as_link(link), ioctl_ns, limit_ms) for n in n_vcpu)
+        return Waterfalls(tuple(each))
     found = with_logs(_modelled(sent, n_vcpu, as_link(link), ioctl_ns, limit_ms), logs)
     return found if told is None else with_query(found, told)
 

@@ -11,7 +11,9 @@ from fastsmc.facts import costs
 from fastsmc.migrate.link import Link
 from fastsmc.migrate.span import Span, longest, total
 from fastsmc.migrate.switchover.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, SAVE, WIRE
-from fastsmc.results.units import significant
+from fastsmc.results.rows import table_of_rows
+from fastsmc.results.tables import Table
+from fastsmc.results.units import milliseconds, significant
 
 StepKind = Literal["measured", "modelled", "assumed"]
 
@@ -69,6 +71,20 @@ class DowntimeStep:
         told["bytes"] = told.pop("n_byte")
         told["in_estimate"] = told.pop("is_budgeted")
         return told
+
+
+def _row(step: DowntimeStep) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "stage": step.stage.value,
+        "ioctls": step.ioctls,
+        "bytes": step.n_byte,
+        "low_ms": step.ms.low,
+        "mid_ms": step.ms.mid,
+        "high_ms": step.ms.high,
+        "kind": step.kind,
+        "source": step.source,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +195,30 @@ class Waterfall:
             "share_of_limit": asdict(self.share_of_limit),
             "left_out": list(self.left_out),
             "notes": list(self.notes),
+        }
+
+    @property
+    def answer(self) -> str:
+        """One sentence: the downtime, its bounds, and its share of the limit."""
+        total, share = self.total_ms, self.share_of_limit
+        vcpus = f"{self.n_vcpu} vCPU{'s' * (self.n_vcpu > 1)}{'*' * self.is_hypothetical}"
+        bounds = f"{milliseconds(total.low)} to {milliseconds(total.high)}"
+        limit = f"{share.mid:.1%} of the {self.limit_ms:g} ms limit"
+        return f"{vcpus}: downtime {milliseconds(total.mid)} ({bounds}), {limit} ({', '.join(self.kinds)})"
+
+    def table(self) -> Table:
+        """A row per step."""
+        return table_of_rows("A step of the downtime.", [_row(step) for step in self.steps], "modelled")
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """The middle downtime, its bounds and its share of the limit, for thresholds."""
+        total, overlapped = self.total_ms, self.overlapped_ms
+        return {
+            "downtime_ms": [total.mid],
+            "downtime_low_ms": [total.low],
+            "downtime_high_ms": [total.high],
+            "overlapped_ms": [overlapped.mid],
+            "share_of_limit_percent": [100 * self.share_of_limit.mid],
         }
 
     def figure_data(self) -> dict[str, Any]:

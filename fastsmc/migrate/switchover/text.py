@@ -10,11 +10,13 @@ from fastsmc.results.layout import drawn, number, words
 def steps(found: Waterfall) -> str:
     """The table of all steps, its sums and its notes."""
     lines = [
+        found.answer,
         f"QEMU, {found.subject}: {found.n_vcpu} vCPUs{'*' * found.is_hypothetical}, {found.n_reg} registers carried "
         f"per vCPU{', SVE' * found.has_sve}, {found.link} ({', '.join(found.kinds)})",
         *_table(found),
     ]
-    lines += [f"not in QEMU's estimate: {found.unseen_share:.1%} of the middle sum"]
+    if found.unseen_share < 1:
+        lines += [f"not in QEMU's estimate: {found.unseen_share:.1%} of the middle sum"]
     lines += [f"left out: {text}" for text in found.left_out]
     lines += _sources(found)
     lines += [f"note: {note}" for note in found.notes]
@@ -32,11 +34,10 @@ def _table(found: Waterfall) -> list[str]:
         (step.name, step.stage.value, step.ioctls or None, step.n_byte or None, *_columns(step.ms), step.kind)
         for step in found.steps
     ]
-    for name, span in (
-        ("one after another", found.total_ms),
-        ("saving, wire and loading at once", found.overlapped_ms),
-        ("not in QEMU's estimate", found.unseen_ms),
-    ):
+    sums = [("one after another", found.total_ms), ("saving, wire and loading at once", found.overlapped_ms)]
+    if found.unseen_share < 1:  # all of it says nothing
+        sums.append(("not in QEMU's estimate", found.unseen_ms))
+    for name, span in sums:
         rows.append((name, None, None, None, *_columns(span), None))
     shares = (f"{one:.1%}" for one in found.share_of_limit)
     return drawn(heads, [*rows, (f"of the {found.limit_ms:g} ms limit", None, None, None, *shares, None)])

@@ -127,10 +127,17 @@ class Problems(Sequence[Problem]):
         return CheckError.exit_code if self.n_wrong else UnknownError.exit_code if self.groups else 0
 
     @property
-    def table(self) -> Table | None:
-        """One row per problem; None where there is none. Rows count from 0, and a line is 0 where a file has none."""
-        if not len(self):
-            return None
+    def answer(self) -> str:
+        """One sentence: how many values are wrong, and how many unknown."""
+        return self._head
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """Counts of values, for thresholds."""
+        return {"wrong": [self.n_wrong], "unknown": [self.n_unknown]}
+
+    @property
+    def table(self) -> Table:
+        """One row per problem. Rows count from 0, and a line is 0 where a file has none."""
         columns = {
             name: Column.of([getattr(one, name) or 0 for one in self._all], "input")
             if name in ("row", "line")
