@@ -19,6 +19,8 @@ from fastsmc.checks import shown
 from fastsmc.errors import (
     CheckError,
     FastsmcError,
+    InputError,
+    KvmError,
     RecordingError,
     RegisterFileError,
     ResultFileError,
@@ -38,7 +40,7 @@ def as_told(error: FastsmcError, context: Any) -> Exception:
     if isinstance(error, CheckError | UnknownError):
         return error
     text = with_options(str(error), context)
-    if not isinstance(error, _OF_FILES):
+    if isinstance(error, InputError | KvmError) and not isinstance(error, _OF_FILES):
         if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in _names(context)):
             return _usage(text, context)
         if not any(_is_in(path.name, text) for path in _files(context)):
@@ -91,8 +93,22 @@ def _files(context: Any) -> Iterator[Path]:
     """The files that the command line names."""
     for value in context.params.values():
         for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, Path) and one.name:
-                yield one
+            if isinstance(one, Path | str) and (path := _as_path(one)) is not None:
+                yield path
+
+
+def _as_path(value: Path | str) -> Path | None:
+    """The path that a value is: of a parameter for files, of a file that is there, or written as only a path is."""
+    path = Path(value)
+    is_file = isinstance(value, Path) or "/" in value or (path.suffix[1:].isalpha() and len(path.suffix) > 2)
+    return path if path.name and (is_file or _exists(path)) else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a zero byte
+        return False
 
 
 def _given(context: Any) -> Iterator[tuple[str, list[str]]]:

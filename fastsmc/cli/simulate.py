@@ -61,51 +61,58 @@ def _show_profile(value: str | None) -> None:
         raise typer.Exit
 
 
+_Scenario = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SCENARIO.toml",
+        help="A scenario file; docs/scenarios.md has the form; - for standard input.",
+        autocompletion=known.samples,
+    ),
+]
+_Calls = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Counted calls per vCPU, in place of the scenario's."),
+]
+_Profile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROFILE",
+        help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay.",
+        autocompletion=known.profiles,
+    ),
+]
+_Threads = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Default: every core. The outcome is the same."),
+]
+_PerVm = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a row per VM there too, as CSV.", dir_okay=False)
+]
+_ListProfiles = Annotated[
+    bool,
+    typer.Option("--list-profiles", callback=_list_profiles, is_eager=True, help="Show the packaged profiles and end."),
+]
+_ShowProfile = Annotated[
+    str | None,
+    typer.Option(
+        callback=_show_profile,
+        is_eager=True,
+        metavar="PROFILE",
+        help="Show every figure of a profile and its source, and end.",
+        autocompletion=known.profiles,
+    ),
+]
+
+
 def simulate(
-    scenario: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SCENARIO.toml",
-            help="A scenario file; docs/scenarios.md has the form; - for standard input.",
-            autocompletion=known.samples,
-        ),
-    ],
+    scenario: _Scenario,
     seed: Seed = None,
-    calls: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="COUNT", help="Counted calls per vCPU, in place of the scenario's."),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PROFILE",
-            help="Name or TOML file of a cost profile, in place of the scenario's; its overrides stay.",
-            autocompletion=known.profiles,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="COUNT", help="Default: every core. The outcome is the same."),
-    ] = None,
-    per_vm: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a row per VM there too, as CSV.", dir_okay=False)
-    ] = None,
-    list_profiles: Annotated[
-        bool,
-        typer.Option(
-            "--list-profiles", callback=_list_profiles, is_eager=True, help="Show the packaged profiles and end."
-        ),
-    ] = False,
-    show_profile: Annotated[
-        str | None,
-        typer.Option(
-            callback=_show_profile,
-            is_eager=True,
-            metavar="PROFILE",
-            help="Show every figure of a profile and its source, and end.",
-            autocompletion=known.profiles,
-        ),
-    ] = None,
+    calls: _Calls = None,
+    profile: _Profile = None,
+    threads: _Threads = None,
+    per_vm: _PerVm = None,
+    list_profiles: _ListProfiles = False,
+    show_profile: _ShowProfile = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

@@ -35,7 +35,7 @@ class ScopeComparison:
         ioctls = f"{best.save_ioctls + best.load_ioctls:,} of {today.save_ioctls + today.load_ioctls:,} ioctls"
         return (
             f"if all VM-global registers were VM-scoped, QEMU would need {ioctls} and {best.payload_bytes:,} of "
-            f"{today.payload_bytes:,} bytes at {most} vCPU{'s' * (most > 1)} (modelled)"
+            f"{today.payload_bytes:,} bytes at {most} vCPU{'s' * (most > 1)}{'*' * today.is_hypothetical} (modelled)"
         )
 
     def table(self) -> Table:

@@ -64,7 +64,8 @@ def test_help_is_whole_and_speaks_words(name: str, columns: str, monkeypatch: py
     monkeypatch.setenv("COLUMNS", columns)
     before, text = re.split(r"^Examples?:\n", helped(name), flags=re.MULTILINE)[0], helped(name)
     assert max(map(len, before.splitlines())) <= int(columns)
-    assert "..." not in text.replace("[ARGS]...", "").replace("}...", "").replace("ID...", "").replace("-M ...", "")
+    assert set(re.findall(r"\S*\.\.\.", text)) <= {"[ARGS]...", "ID...", "FOLDER...", "..."}  # -M ...
+    assert text.count(" ...") == text.count("-M ...")
     if name not in THEIRS:
         assert not re.search(r"<\w+", text), text
     assert "/site-packages/" not in text

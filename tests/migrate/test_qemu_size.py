@@ -248,9 +248,9 @@ def test_the_machine_names_the_version_or_the_option_does(arguments: list[str]) 
 def test_several_vcpus_make_a_table() -> None:
     done = run("--vcpus", "1,64,1024", "--registers", "258")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[3:6]] == ["1", "64", "1024*"]
-    assert "403,662" in lines[4]
-    assert lines[6].startswith("* hypothetical")
+    assert [line.split()[0] for line in lines[4:7]] == ["1", "64", "1024*"]
+    assert "403,662" in lines[5]
+    assert lines[7].startswith("* hypothetical")
 
 
 @pytest.mark.parametrize(
@@ -260,21 +260,22 @@ def test_several_vcpus_make_a_table() -> None:
         (["--vcpus", "2", "--registers", "2", "--release", "6.18"], 2, "either --registers"),
         (["--vcpus", "2", "--registers", "2", "--features", "pmu"], 2, "--features belongs to --release"),
         (["--vcpus", "2", "--release", "6.18", "--sve"], 2, "--sve belongs to --registers"),
-        (["--vcpus", "2", "--release", "9.9"], 3, "release 9.9 is outside 5.10"),
-        (["--vcpus", "two", "--registers", "2"], 3, "give whole numbers"),
-        (["--vcpus", "9", "--registers", "258", "--gic", "2"], 3, "a GICv2 serves 8"),
-        (["--vcpus", "9", "--registers", "258", "--vmm", "crosvm"], 3, "only 'qemu' can be predicted"),
-        (["--vcpus", "9", "--registers", "8", "--machine", "virt,gic-version=2", "--gic", "3"], 3, "contradicts"),
+        (["--vcpus", "2", "--release", "9.9"], 2, "release 9.9 is outside 5.10"),
+        (["--vcpus", "two", "--registers", "2"], 2, "give whole numbers"),
+        (["--vcpus", "9", "--registers", "258", "--gic", "2"], 2, "a GICv2 serves 8"),
+        (["--vcpus", "9", "--registers", "258", "--vmm", "crosvm"], 2, "only 'qemu' can be predicted"),
+        (["--vcpus", "9", "--registers", "8", "--machine", "virt,gic-version=2", "--gic", "3"], 2, "contradicts"),
         (
             ["--vcpus", "9", "--registers", "8", "--machine", "virt-7.2", "--qemu", "10.0"],
-            3,
+            2,
             "QEMU 10.0 contradicts machine 'virt-7.2'",
         ),
-        (["--vcpus", "9", "--registers", "8", "--qemu", "9.0"], 3, "one of 7.2, 10.0"),
+        (["--vcpus", "9", "--registers", "8", "--qemu", "9.0"], 2, "one of 7.2, 10.0"),
     ],
 )
 def test_bad_input_ends_in_its_code_with_one_sentence(arguments: list[str], code: int, says: str) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert says in " ".join(done.stderr.split())
-    assert code == 2 or (done.stderr.startswith("fastsmc: ") and done.stderr.count("\n") == 1)
+    assert done.stderr.startswith("fastsmc: ")
+    assert done.stderr.count("\n") == 3

@@ -116,8 +116,7 @@ def test_the_rules_on_columns_are_those_on_rows(
     assert str(found).splitlines()
     assert len(repr(found)) <= 200
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["wrong"] == found.n_wrong
-    assert (found.table is None) == (not len(found))
-    assert found.table is None or found.table.n_row == len(found)
+    assert found.table.n_row == len(found)
     if found.n_wrong:
         with pytest.raises(InputError):
             inventory.check()

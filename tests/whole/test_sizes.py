@@ -69,13 +69,12 @@ def functions() -> tuple[Function, ...]:
 
 @cache
 def registered() -> set[str]:
-    """Names of functions that the command line makes commands of without a decorator: app.command(...)(name)."""
+    """Names of functions that the command line makes commands of without a decorator: add(app, name, examples=...)."""
     return {
-        ast.unparse(node.args[0]).rpartition(".")[2]
+        ast.unparse(node.args[1]).rpartition(".")[2]
         for path in (PACKAGE / "cli").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Call) and node.args
-        if ast.unparse(node.func.func).endswith(".command")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "add" and len(node.args) > 1
     }
 
 

@@ -32,42 +32,48 @@ fastsmc migrate add-registers 1024 --vcpus 512 --fail-if 'bytes_added > 4MiB'
 """
 
 
+_Features = Annotated[
+    str,
+    typer.Option(
+        metavar="FEATURES",
+        help=f"vCPU features of that list: {known.FEATURES_HELP}.",
+        autocompletion=known.features,
+    ),
+]
+_SizeBits = Annotated[
+    int,
+    typer.Option(
+        "--size",
+        metavar="BITS",
+        help="Bits of a new register: 32, 64 or 128.",
+        autocompletion=known.one_of("32", "64", "128"),
+    ),
+]
+_Family = Annotated[
+    str,
+    typer.Option(
+        metavar="FAMILY",
+        help="bitmap, or fw for a single value such as PSCI_VERSION.",
+        autocompletion=known.one_of("bitmap", "fw"),
+    ),
+]
+_SharePercent = Annotated[
+    float, typer.Option("--share", metavar="PERCENT", help="Percent of the limit from which on a saving counts.")
+]
+
+
 def add_registers(
     n_new: Annotated[int, typer.Argument(metavar="COUNT", help="How many firmware registers are added.")],
     n_vcpu: Vcpus = "8,64,192,512",
     release: NewestRelease = "7.3",
-    features: Annotated[
-        str,
-        typer.Option(
-            metavar="FEATURES",
-            help=f"vCPU features of that list: {known.FEATURES_HELP}.",
-            autocompletion=known.features,
-        ),
-    ] = "psci02",
-    size_bits: Annotated[
-        int,
-        typer.Option(
-            "--size",
-            metavar="BITS",
-            help="Bits of a new register: 32, 64 or 128.",
-            autocompletion=known.one_of("32", "64", "128"),
-        ),
-    ] = 64,
-    family: Annotated[
-        str,
-        typer.Option(
-            metavar="FAMILY",
-            help="bitmap, or fw for a single value such as PSCI_VERSION.",
-            autocompletion=known.one_of("bitmap", "fw"),
-        ),
-    ] = "bitmap",
+    features: _Features = "psci02",
+    size_bits: _SizeBits = 64,
+    family: _Family = "bitmap",
     gbit_per_s: Rate = "10Gb/s",
     rtt_us: Rtt = "0",
     ioctl_ns: IoctlNs = None,
     limit_ms: LimitMs = 300,
-    share_percent: Annotated[
-        float, typer.Option("--share", metavar="PERCENT", help="Percent of the limit from which on a saving counts.")
-    ] = 10,
+    share_percent: _SharePercent = 10,
     figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,

@@ -26,60 +26,66 @@ fastsmc migrate check --matrix
 """
 
 
+_Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A release and features (6.12+pmu), a file, a recorded host, or its folder; - for standard input.",
+        autocompletion=known.releases,
+    ),
+]
+_Dest = Annotated[
+    str | None,
+    typer.Argument(metavar="DEST", help="Where the VM goes; the same kinds.", autocompletion=known.releases),
+]
+_Vmm = Annotated[
+    str,
+    typer.Option(metavar="VMM", help=f"{known.VMMS_HELP}. A version may follow: qemu:10.1.", autocompletion=known.vmms),
+]
+_SourceFeatures = Annotated[
+    str | None,
+    typer.Option(metavar="FEATURES", help="vCPU features of SOURCE: pmu+sve; none.", autocompletion=known.features),
+]
+_DestFeatures = Annotated[
+    str | None, typer.Option(metavar="FEATURES", help="vCPU features of DEST.", autocompletion=known.features)
+]
+_SourceRelease = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RELEASE", help="Kernel of a SOURCE file that does not tell it.", autocompletion=known.releases
+    ),
+]
+_DestRelease = Annotated[
+    str | None,
+    typer.Option(metavar="RELEASE", help="Kernel of a DEST file that does not tell it.", autocompletion=known.releases),
+]
+_SourceTemplate = Annotated[Path | None, typer.Option(metavar="FILE", help="Firecracker CPU template of SOURCE's VM.")]
+_DestTemplate = Annotated[Path | None, typer.Option(metavar="FILE", help="Firecracker CPU template of DEST's VM.")]
+_AcceptUnknown = Annotated[
+    bool, typer.Option("--accept-unknown", help="Exit with 0, not 5, where the outlook is unknown.")
+]
+_Matrix = Annotated[
+    bool, typer.Option("--matrix", help="Compare every known release with every other, in place of two.")
+]
+_Features = Annotated[
+    str | None,
+    typer.Option(metavar="FEATURES", help="With --matrix: vCPU features.", autocompletion=known.features),
+]
+
+
 def check(
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A release and features (6.12+pmu), a file, a recorded host, or its folder; - for standard input.",
-            autocompletion=known.releases,
-        ),
-    ] = None,
-    dest: Annotated[
-        str | None,
-        typer.Argument(metavar="DEST", help="Where the VM goes; the same kinds.", autocompletion=known.releases),
-    ] = None,
-    vmm: Annotated[
-        str,
-        typer.Option(
-            metavar="VMM", help=f"{known.VMMS_HELP}. A version may follow: qemu:10.1.", autocompletion=known.vmms
-        ),
-    ] = "qemu",
-    source_features: Annotated[
-        str | None,
-        typer.Option(metavar="FEATURES", help="vCPU features of SOURCE: pmu+sve; none.", autocompletion=known.features),
-    ] = None,
-    dest_features: Annotated[
-        str | None, typer.Option(metavar="FEATURES", help="vCPU features of DEST.", autocompletion=known.features)
-    ] = None,
-    source_release: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RELEASE", help="Kernel of a SOURCE file that does not tell it.", autocompletion=known.releases
-        ),
-    ] = None,
-    dest_release: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RELEASE", help="Kernel of a DEST file that does not tell it.", autocompletion=known.releases
-        ),
-    ] = None,
-    source_template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Firecracker CPU template of SOURCE's VM.")
-    ] = None,
-    dest_template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Firecracker CPU template of DEST's VM.")
-    ] = None,
-    accept_unknown: Annotated[
-        bool, typer.Option("--accept-unknown", help="Exit with 0, not 5, where the outlook is unknown.")
-    ] = False,
-    matrix: Annotated[
-        bool, typer.Option("--matrix", help="Compare every known release with every other, in place of two.")
-    ] = False,
-    features: Annotated[
-        str | None,
-        typer.Option(metavar="FEATURES", help="With --matrix: vCPU features.", autocompletion=known.features),
-    ] = None,
+    source: _Source = None,
+    dest: _Dest = None,
+    vmm: _Vmm = "qemu",
+    source_features: _SourceFeatures = None,
+    dest_features: _DestFeatures = None,
+    source_release: _SourceRelease = None,
+    dest_release: _DestRelease = None,
+    source_template: _SourceTemplate = None,
+    dest_template: _DestTemplate = None,
+    accept_unknown: _AcceptUnknown = False,
+    matrix: _Matrix = False,
+    features: _Features = None,
     figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the matrix there, as .svg or .png.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit by the worst direction of the matrix.")] = False,
     as_json: Json = False,

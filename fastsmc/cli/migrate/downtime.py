@@ -36,6 +36,20 @@ fastsmc migrate downtime --vcpus 4 --registers 182 --query-migrate sample:migrat
 """
 
 
+_QueryMigrate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="QMP's answer to query-migrate on the source, or what info migrate or virsh domjobinfo print.",
+        autocompletion=known.samples,
+    ),
+]
+_Trace = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="QEMU's log with vmstate_downtime_* events, of either end. May be repeated."),
+]
+
+
 def downtime(
     n_vcpu: Vcpus,
     vmm: OnlyQemu = "qemu",
@@ -47,18 +61,8 @@ def downtime(
     rtt_us: Rtt = "0",
     ioctl_ns: IoctlNs = None,
     limit_ms: LimitMs = 300,
-    query_migrate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="QMP's answer to query-migrate on the source, or what info migrate or virsh domjobinfo print.",
-            autocompletion=known.samples,
-        ),
-    ] = None,
-    trace: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="QEMU's log with vmstate_downtime_* events, of either end. May be repeated."),
-    ] = None,
+    query_migrate: _QueryMigrate = None,
+    trace: _Trace = None,
     figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,

@@ -16,37 +16,43 @@ fastsmc migrate inspect sample:vm6.12.bin.xz --registers
 """
 
 
+_File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="The file, or - for standard input; packed files are unpacked.",
+        autocompletion=known.samples,
+    ),
+]
+_Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="Its format, if the content shall not decide: qemu-stream, analyze-migration, "
+        "firecracker-fingerprint, snapshot-editor, get-reg-list, cloud-hypervisor, recorded-reglist, "
+        "recorded-payload, get-reg-list-report, "
+        "debugfs-idregs, firecracker-template, qmp-cpu-model, qemu-log or vmm-log.",
+        autocompletion=known.formats,
+    ),
+]
+_Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FEATURES",
+        help="Which feature set of a recorded reglist: psci02+sve.",
+        autocompletion=known.features,
+    ),
+]
+_Registers = Annotated[
+    bool, typer.Option("--registers", help="Show every register: id, name, vCPU 0's value, where others differ.")
+]
+
+
 def inspect(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="The file, or - for standard input; packed files are unpacked.",
-            autocompletion=known.samples,
-        ),
-    ],
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="Its format, if the content shall not decide: qemu-stream, analyze-migration, "
-            "firecracker-fingerprint, snapshot-editor, get-reg-list, cloud-hypervisor, recorded-reglist, "
-            "recorded-payload, get-reg-list-report, "
-            "debugfs-idregs, firecracker-template, qmp-cpu-model, qemu-log or vmm-log.",
-            autocompletion=known.formats,
-        ),
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FEATURES",
-            help="Which feature set of a recorded reglist: psci02+sve.",
-            autocompletion=known.features,
-        ),
-    ] = None,
-    registers: Annotated[
-        bool, typer.Option("--registers", help="Show every register: id, name, vCPU 0's value, where others differ.")
-    ] = False,
+    file: _File,
+    format: _Format = None,
+    features: _Features = None,
+    registers: _Registers = False,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

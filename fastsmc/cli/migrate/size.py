@@ -25,6 +25,46 @@ fastsmc migrate size --vcpus 4 --registers 182
 """
 
 
+_Version = Annotated[
+    str | None,
+    typer.Option(
+        "--qemu",
+        metavar="VERSION",
+        help="Version of QEMU: 7.2 or 10.0. [default: --machine's, or 7.2]",
+        autocompletion=known.one_of("7.2", "10.0"),
+    ),
+]
+_Machine = Annotated[
+    str,
+    typer.Option(metavar="MACHINE", help="As QEMU's -M: virt,virtualization=on,its=off; virt-10.0 is --qemu 10.0."),
+]
+_Gic = Annotated[
+    int | None,
+    typer.Option(
+        metavar="VERSION",
+        help="Version of the interrupt controller, 2 or 3. [default: 3]",
+        autocompletion=known.one_of("2", "3"),
+    ),
+]
+_Nodefaults = Annotated[
+    bool, typer.Option("--nodefaults/--defaults", help="With -nodefaults, or with QEMU's default network card.")
+]
+_Accel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ACCEL",
+        help="tcg or kvm. [default: tcg with --registers, kvm with --release]",
+        autocompletion=known.one_of("tcg", "kvm"),
+    ),
+]
+_CpuMax = Annotated[
+    bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
+]
+_SuppressVmdesc = Annotated[
+    bool, typer.Option("--suppress-vmdesc", help="Without the description: -M ...,suppress-vmdesc=on.")
+]
+
+
 def size(
     n_vcpu: Vcpus,
     vmm: OnlyQemu = "qemu",
@@ -32,45 +72,14 @@ def size(
     sve: Sve = False,
     release: Release = None,
     features: Features = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--qemu",
-            metavar="VERSION",
-            help="Version of QEMU: 7.2 or 10.0. [default: --machine's, or 7.2]",
-            autocompletion=known.one_of("7.2", "10.0"),
-        ),
-    ] = None,
-    machine: Annotated[
-        str,
-        typer.Option(metavar="MACHINE", help="As QEMU's -M: virt,virtualization=on,its=off; virt-10.0 is --qemu 10.0."),
-    ] = "virt",
-    gic: Annotated[
-        int | None,
-        typer.Option(
-            metavar="VERSION",
-            help="Version of the interrupt controller, 2 or 3. [default: 3]",
-            autocompletion=known.one_of("2", "3"),
-        ),
-    ] = None,
-    nodefaults: Annotated[
-        bool, typer.Option("--nodefaults/--defaults", help="With -nodefaults, or with QEMU's default network card.")
-    ] = True,
-    accel: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ACCEL",
-            help="tcg or kvm. [default: tcg with --registers, kvm with --release]",
-            autocompletion=known.one_of("tcg", "kvm"),
-        ),
-    ] = None,
-    cpu_max: Annotated[
-        bool, typer.Option("--cpu-max", help="TCG's -cpu max, not a named CPU: QEMU 10.0 sends more for it.")
-    ] = False,
+    version: _Version = None,
+    machine: _Machine = "virt",
+    gic: _Gic = None,
+    nodefaults: _Nodefaults = True,
+    accel: _Accel = None,
+    cpu_max: _CpuMax = False,
     za: Annotated[bool, typer.Option("--za", help="SME's ZA is in use on every vCPU (TCG only).")] = False,
-    suppress_vmdesc: Annotated[
-        bool, typer.Option("--suppress-vmdesc", help="Without the description: -M ...,suppress-vmdesc=on.")
-    ] = False,
+    suppress_vmdesc: _SuppressVmdesc = False,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

@@ -21,56 +21,60 @@ _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?(s|min|h)", re.ASCII)
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
+_Drain = Annotated[
+    str,
+    typer.Option(metavar="HOST,…", help="Hosts to empty at the same time, joined by commas; each: one by one."),
+]
+_WithinS = Annotated[str, typer.Option("--within", metavar="TIME", help="The time, with its unit: 30min, 900s, 2h.")]
+_DowntimeMs = Annotated[
+    float, typer.Option(metavar="MS", help="Longest downtime tolerated, where a VM has none of its own.")
+]
+_Limits = Annotated[
+    str,
+    typer.Option(metavar="PRESET", help="Whose limits: kubevirt-1.6, hco-1.19, …; none.", autocompletion=known.limits),
+]
+_Outbound = Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once out of a host, instead.")]
+_Inbound = Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once into a host, instead.")]
+_Discipline = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help="window: the next when one ends; batches: when all have.",
+        autocompletion=known.one_of("window", "batches"),
+    ),
+]
+_GbitPerS = Annotated[
+    str | None,
+    typer.Option(
+        "--line-rate",
+        metavar="RATE",
+        help="Line rate of hosts that do not tell theirs: 10Gb/s, 25G. [default: drawn]",
+    ),
+]
+_RttUs = Annotated[
+    str, typer.Option("--rtt", metavar="TIME", help="With --line-rate: the round trip, with its unit: 80us.")
+]
+_MissShare = Annotated[
+    float, typer.Option(metavar="SHARE", help="Share of replicas, and of migrations, that may miss: 0.1.")
+]
+
+
 def evacuate(
     hosts: Hosts,
     vms: Vms,
-    drain: Annotated[
-        str,
-        typer.Option(metavar="HOST,…", help="Hosts to empty at the same time, joined by commas; each: one by one."),
-    ],
-    within_s: Annotated[
-        str, typer.Option("--within", metavar="TIME", help="The time, with its unit: 30min, 900s, 2h.")
-    ],
-    downtime_ms: Annotated[
-        float, typer.Option(metavar="MS", help="Longest downtime tolerated, where a VM has none of its own.")
-    ] = 300,
-    limits: Annotated[
-        str,
-        typer.Option(
-            metavar="PRESET", help="Whose limits: kubevirt-1.6, hco-1.19, …; none.", autocompletion=known.limits
-        ),
-    ] = "kubevirt-1.6",
-    outbound: Annotated[
-        int | None, typer.Option(metavar="COUNT", help="Migrations at once out of a host, instead.")
-    ] = None,
-    inbound: Annotated[
-        int | None, typer.Option(metavar="COUNT", help="Migrations at once into a host, instead.")
-    ] = None,
+    drain: _Drain,
+    within_s: _WithinS,
+    downtime_ms: _DowntimeMs = 300,
+    limits: _Limits = "kubevirt-1.6",
+    outbound: _Outbound = None,
+    inbound: _Inbound = None,
     cluster: Annotated[int | None, typer.Option(metavar="COUNT", help="Migrations at once in all, instead.")] = None,
-    discipline: Annotated[
-        str,
-        typer.Option(
-            metavar="WORD",
-            help="window: the next when one ends; batches: when all have.",
-            autocompletion=known.one_of("window", "batches"),
-        ),
-    ] = "window",
+    discipline: _Discipline = "window",
     replicas: Annotated[int, typer.Option(metavar="COUNT", help="How often all is simulated.")] = 1000,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of all random numbers.")] = 1,
-    gbit_per_s: Annotated[
-        str | None,
-        typer.Option(
-            "--line-rate",
-            metavar="RATE",
-            help="Line rate of hosts that do not tell theirs: 10Gb/s, 25G. [default: drawn]",
-        ),
-    ] = None,
-    rtt_us: Annotated[
-        str, typer.Option("--rtt", metavar="TIME", help="With --line-rate: the round trip, with its unit: 80us.")
-    ] = "0",
-    miss_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of replicas, and of migrations, that may miss: 0.1.")
-    ] = 0.1,
+    gbit_per_s: _GbitPerS = None,
+    rtt_us: _RttUs = "0",
+    miss_share: _MissShare = 0.1,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

@@ -193,10 +193,16 @@ class RegisterFile:
     @property
     def answer(self) -> str:
         """One sentence: what the file is, and whose registers it has."""
-        what = f": {self.emulated or self.part_of}" * bool(self.emulated or self.part_of)
         s, values = "s" * (self.n_vcpu != 1), "" if self.has_values else ", without values"
         counts = f"{self.n_vcpu} vCPU{s} with {self.registers_per_vcpu} registers{values}"
-        return f"{self.provenance.path}: {self.format}: {counts}, {self.total_bytes:,} bytes{what}"
+        return f"{self.headline}; {counts}, {self.total_bytes:,} bytes"
+
+    @property
+    def headline(self) -> str:
+        """What the file is: its format, its maker, and whether it is emulated or a part of something."""
+        maker = ", ".join(f"{key} {value}" for key, value in self.provenance.told_by.items())
+        line = f"{self.provenance.path}: {self.format}" + f" ({maker})" * bool(maker)
+        return line + f": {self.emulated or self.part_of}" * bool(self.emulated or self.part_of)
 
     def table(self) -> Table:
         """A row per register: its id, its name, and the values of vCPU 0; `listed` tells where others differ."""

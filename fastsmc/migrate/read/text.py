@@ -32,9 +32,7 @@ def told(file: RegisterFile) -> str:
 
 
 def _head(file: RegisterFile) -> list[str]:
-    maker = ", ".join(f"{key} {value}" for key, value in file.provenance.told_by.items())
-    lines = [f"{file.provenance.path}: {file.format}" + f" ({maker})" * bool(maker)]
-    lines[0] += f": {file.emulated or file.part_of}" * bool(file.emulated or file.part_of)
+    lines = [file.headline]
     for bank in file.banks[:_SHOWN_WAYS]:
         n_vcpu, registers = bank.vcpus.size, bank.registers
         s = "s" * (n_vcpu != 1)

@@ -136,10 +136,8 @@ class Problems(Sequence[Problem]):
         return {"wrong": [self.n_wrong], "unknown": [self.n_unknown]}
 
     @property
-    def table(self) -> Table | None:
-        """One row per problem; None where there is none. Rows count from 0, and a line is 0 where a file has none."""
-        if not len(self):
-            return None
+    def table(self) -> Table:
+        """One row per problem. Rows count from 0, and a line is 0 where a file has none."""
         columns = {
             name: Column.of([getattr(one, name) or 0 for one in self._all], "input")
             if name in ("row", "line")
