@@ -101,6 +101,14 @@ def test_values_that_hang_together_need_their_design_effect() -> None:
     assert held(lambda rng: intervals.of_mean(clustered(rng)[0]), 1000.0, 600) < 0.5  # as if calls were independent
 
 
+def test_the_quantile_of_values_that_hang_together_has_the_ranks_of_fewer() -> None:
+    values = np.sort(np.random.default_rng(4).exponential(1000, 4000))
+    found = intervals.of_quantile(Histogram.of(values), 0.9, design_effect=40.0)
+    low, high = (values[rank * 40 - 1] for rank in exact_ranks(100, Fraction(9, 10)))
+    assert found.low == pytest.approx(low, rel=1 / 64)
+    assert found.high == pytest.approx(high, rel=1 / 64)
+
+
 def test_a_design_effect_is_that_of_the_textbook() -> None:
     """Kish: 1 + (values of a part - 1) x the correlation within parts."""
     rng = np.random.default_rng(3)
