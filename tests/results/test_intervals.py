@@ -118,6 +118,19 @@ def test_a_design_effect_is_that_of_the_textbook() -> None:
     assert found == pytest.approx(1 + 9 * 100**2 / (100**2 + 200**2), rel=0.05)
 
 
+def test_a_design_effect_of_single_values_is_bessels_correction() -> None:
+    values = np.arange(10.0)
+    assert intervals.design_effect(values, np.ones(10, np.int64), float(values.var())) == pytest.approx(10 / 9)
+
+
+def test_a_ratio_takes_each_limit_from_the_side_that_moves_it() -> None:
+    """Lopsided intervals, by hand: low from b's low and a's high, high from b's high and a's low."""
+    ratio = intervals.of_ratio(Estimate(100, 50, 110, "x"), Estimate(100, 90, 300, "x"))
+    assert ratio is not None
+    assert ratio.low == pytest.approx(math.exp(-math.sqrt(math.log(100 / 90) ** 2 + math.log(110 / 100) ** 2)))
+    assert ratio.high == pytest.approx(math.exp(math.sqrt(math.log(3) ** 2 + math.log(2) ** 2)))
+
+
 def test_few_parts_say_nothing_of_a_design_effect() -> None:
     assert intervals.design_effect(np.arange(7.0), np.full(7, 3), 1.0) is None
     assert intervals.design_effect(np.arange(8.0), np.full(8, 3), 1.0) is not None
@@ -126,6 +139,11 @@ def test_few_parts_say_nothing_of_a_design_effect() -> None:
 def test_the_variance_is_that_of_the_values() -> None:
     values = np.random.default_rng(2).gamma(2.0, 700, 50_000)
     assert intervals.variance(Histogram.of(values)) == pytest.approx(float(values.var()), rel=0.01)
+
+
+def test_the_variance_within_a_bucket_is_that_of_a_uniform_law() -> None:
+    values = np.random.default_rng(2).uniform(292, 296, 50_000)  # one bucket, 4 ns wide
+    assert intervals.variance(Histogram.of(values)) == pytest.approx(16 / 12, rel=0.02)
 
 
 def test_times_in_one_bucket_have_an_interval_as_narrow_as_the_bucket() -> None:
