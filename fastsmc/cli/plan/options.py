@@ -68,6 +68,9 @@ def links(rates: str, rtt: str) -> list[Link]:
     Raises:
         InputError: a rate or a time that cannot be read.
     """
+    if not all(rate.strip() for rate in rates.split(",")):
+        msg = f"--line-rate {shown(rates)}: give rates joined by commas, such as 10G,25G"
+        raise InputError(msg)
     return [link_given(rate.strip(), rtt) for rate in rates.split(",")]
 
 
