@@ -14,19 +14,22 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report test soak lowest newest lint mutants bench bench-pytest bench-compare clean
+.PHONY: help report report-committed test soak lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-15s%s\n' "$$name" "$$text"; done
 
-report: $(VENV)/.installed-base  ## run the main job and write the report page
+report: $(VENV)/.installed-base  ## run the main job, print its verdict and write the report to build/report
 	@$(RUN) $(PY) -m fastsmc report $(ARGS)
+
+report-committed: $(VENV)/.installed-base  ## the same into reports/scaling, which is kept with the code
+	@$(RUN) $(PY) -m fastsmc report --out reports/scaling $(ARGS)
 
 test: lint  ## what has to pass before a commit, in minutes: lint, tests, doc examples, benchmarks once
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
-soak: $(VENV)/.installed-test  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
+soak: $(VENV)/.installed-browser  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal -m soak $(ARGS)
 
 
@@ -43,6 +46,15 @@ lowest: $(VENV)/lowest/.installed  ## tests with the lowest versions that pyproj
 newest: $(VENV)/newest/.installed  ## tests on the newest Python that is installed, with the newest versions allowed
 	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/newest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/newest/cache' \
 	    $(VENV)/newest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
+
+docs: $(VENV)/.installed-docs  ## the pages as a site in build/docs, without a warning
+	@$(RUN) $(PY) -m sphinx -q -W --keep-going -b html docs build/docs $(ARGS)
+	@echo 'wrote build/docs/index.html'
+
+dist: $(VENV)/.installed-test  ## wheel and sdist into dist/
+	@rm -rf dist
+	@$(PY) -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist/*
 
 mutants: $(VENV)/.installed-test  ## break one rule at a time, and see that the tests notice; ARGS=--resume goes on
 	@$(RUN) $(PY) -m tools.mutate $(ARGS)
@@ -85,6 +97,16 @@ $(VENV)/.installed-base: pyproject.toml $(VENV)/.created
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.created
 	@echo 'installing fastsmc and its test tools into $(VENV) (the first time only, about a minute)' >&2
 	@$(PIP) install --editable '.[test]'
+	@touch $(VENV)/.installed-base $@
+
+$(VENV)/.installed-browser: $(VENV)/.installed-test
+	@echo 'installing what drives a browser into $(VENV) (the first time only)' >&2
+	@$(PIP) install --editable '.[test,browser]' || echo 'it cannot be installed: the pages are not looked at in a browser' >&2
+	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml $(VENV)/.created
+	@echo 'installing fastsmc and Sphinx into $(VENV) (the first time only, about a minute)' >&2
+	@$(PIP) install --editable '.[docs]'
 	@touch $(VENV)/.installed-base $@
 
 $(VENV)/lowest/.installed: pyproject.toml tools/lowest.py $(VENV)/.created

@@ -20,26 +20,31 @@ if TYPE_CHECKING:
     from fastsmc import migrate, plan
     from fastsmc.calls.grouped import GroupedCalls
     from fastsmc.calls.workload import Calls, mix, replay
+    from fastsmc.comparing import compare
     from fastsmc.dispatcher.answers import answers
-    from fastsmc.dispatcher.batch import dispatch, verdicts
+    from fastsmc.dispatcher.batch import verdicts
     from fastsmc.dispatcher.power import switch
     from fastsmc.errors import FastsmcError
-    from fastsmc.explanation import explain
+    from fastsmc.explanation import explain, releases
     from fastsmc.facts.register_sets import register_sets
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
     from fastsmc.facts.smccc import FilterAction, Verdict
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
+    from fastsmc.measuring import bench
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
+    from fastsmc.recordings.samples import samples
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
+    from fastsmc.schemas import schema
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
+    from fastsmc.templates import new
     from fastsmc.traces.text import trace
-    from fastsmc.usage import services
+    from fastsmc.usage import dispatch, services
     from fastsmc.verification import verify
     from fastsmc.vm import Fleet
 
@@ -55,18 +60,24 @@ _HOME = {
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
     "answers": "dispatcher.answers",
-    "dispatch": "dispatcher.batch",
+    "bench": "measuring",
+    "compare": "comparing",
+    "dispatch": "usage",
     "explain": "explanation",
     "load_profile": "scenario.profiles",
     "mix": "calls.workload",
+    "new": "templates",
     "open_sweep": "sweeping.run",
     "register": "facts.registers",
     "register_set": "migrate.carried",
     "register_sets": "facts.register_sets",
     "release": "facts.releases",
+    "releases": "explanation",
     "replay": "calls.workload",
     "report": "scaling.report",
+    "samples": "recordings.samples",
     "saved_times": "latency",
+    "schema": "schemas",
     "scope": "scopes.compare",
     "services": "usage",
     "simulate": "latency",
@@ -89,20 +100,26 @@ __all__ = [
     "Scenario",
     "Verdict",
     "answers",
+    "bench",
+    "compare",
     "dispatch",
     "explain",
     "load_profile",
     "migrate",
     "mix",
+    "new",
     "open_sweep",
     "plan",
     "register",
     "register_set",
     "register_sets",
     "release",
+    "releases",
     "replay",
     "report",
+    "samples",
     "saved_times",
+    "schema",
     "scope",
     "services",
     "simulate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.mutant import in_file
+from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
@@ -349,6 +350,7 @@ MUTANTS = [
     ),
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
+    *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,

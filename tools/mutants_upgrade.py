@@ -31,4 +31,28 @@ MUTANTS_UPGRADE = [
         ("- first) // at_once", "- first) // (at_once + 1)"),
     ),
     *in_file("plan/rolling/pools.py", ('hosts["state"] != "down"', 'hosts["state"] != ""')),
+    *in_file(
+        "plan/rolling/search.py",
+        ("least = max(least, -(-int(size[pool.due].sum()) // free) if free else least)", "least = max(least, 1)"),
+        ("-(-int(size[pool.due].sum()) // free)", "-(-int(size[pool.due].sum()) // free) + 1"),
+        ("int(free.sum()), free + load, ~takes", "int(free.sum()), load, ~takes"),
+    ),
+    *in_file(
+        "plan/kernels/reordering.py",
+        ("turn[new] = host", "turn[old] = host"),
+        ("(n_stop == most_stops and least > most_waves)", "(n_stop == most_stops and least >= most_waves)"),
+    ),
+    *in_file("plan/rolling/optimal.py", ("self.model.add(mine + gone <= free)", "self.model.add(mine + gone < free)")),
+    *in_file(
+        "plan/rolling/blocking.py",
+        ("texts = list(told)", "texts = list(told)[:1]"),
+        ("rows = sorted(grouped.items()", "rows = list(grouped.items()) or sorted(grouped.items()"),
+    ),
+    *in_file(
+        "plan/text.py",
+        ("if excuse.why not in told]", "if True]"),
+        ("left_out = BY_CAUSE if CAUSES in plan.tables else ()", "left_out = ()"),
+    ),
+    *in_file("cli/plan/largest_shape.py", ("if has_sve and not all(", "if has_sve and not any(")),
+    *in_file("cli/plan/migration_table.py", ("has_sve=has_sve,", "")),
 ]

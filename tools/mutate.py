@@ -52,9 +52,11 @@ ROOMS = (
         "calls",
         "dispatcher",
         "jit/test_threads.py",
+        "recordings",
     ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
     ("scopes", "explanation", "usage", "latency", "scaling", "sweeping", "cli", "reporting"),
+    ("comparing", "measuring", "templates", "schemas"),
 )
 """Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
 NEAR = {

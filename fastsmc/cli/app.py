@@ -14,7 +14,14 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.cli import bench as cli_bench
+from fastsmc.cli import compare as cli_compare
+from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
+from fastsmc.cli import new as cli_new
+from fastsmc.cli import releases as cli_releases
+from fastsmc.cli import samples as cli_samples
+from fastsmc.cli import schema as cli_schema
 from fastsmc.cli import scope as cli_scope
 from fastsmc.cli import services as cli_services
 from fastsmc.cli import simulate as cli_simulate
@@ -128,8 +135,15 @@ def options(
 add(app, cli_explain.explain, examples=cli_explain.EXAMPLES)
 add(app, cli_trace.trace, examples=cli_trace.EXAMPLES)
 add(app, cli_services.services, examples=cli_services.EXAMPLES)
+add(app, cli_dispatch.dispatch, examples=cli_dispatch.EXAMPLES)
 add(app, cli_simulate.simulate, examples=cli_simulate.EXAMPLES)
 add(app, cli_sweep.sweep, examples=cli_sweep.EPILOG)
 add(app, cli_scope.scope, examples=cli_scope.EXAMPLES)
 add(app, cli_verify.verify, examples=cli_verify.EXAMPLES)
+add(app, cli_compare.compare, examples=cli_compare.EXAMPLES)
+add(app, cli_releases.releases, examples=cli_releases.EXAMPLES)
+add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
+add(app, cli_new.new, examples=cli_new.EXAMPLES)
+add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
+add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)
 add(app, report, examples="fastsmc report --out /tmp/scaling")

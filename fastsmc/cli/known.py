@@ -103,3 +103,10 @@ def samples(incomplete: str) -> list[str]:
 def one_of(*words: str) -> Complete:
     """One of a few words."""
     return lambda incomplete: _beginning(words, incomplete)
+
+
+def kinds(incomplete: str) -> list[str]:
+    """Kinds of results that have a schema."""
+    from fastsmc.schemas import KINDS
+
+    return _beginning(KINDS, incomplete)

@@ -1,4 +1,4 @@
-"""`fastsmc sweep`: a scenario over a grid of values, on all cores or on a cluster, by a journal that survives kills."""
+"""`fastsmc sweep`: a scenario or a question over a grid, on all cores or a cluster; its journal survives kills."""
 
 from __future__ import annotations
 
@@ -21,15 +21,20 @@ EPILOG = (
     "Examples: fastsmc sweep storm.toml --over 'vms[0].vcpus=64,256,1024' --over 'vms[0].vmm.lock=vm,none' --repeats 8"
     " --to storm.db"
     "\n\n"
+    "fastsmc sweep upgrade.toml --over hosts_at_once=1,5,20"
+    "\n\n"
     "fastsmc sweep --to storm.db --resume --scheduler tcp://10.0.0.1:8786"
 )
 FAILED = 4
 
 
 def sweep(
-    scenario: Annotated[
+    subject: Annotated[
         Path | None,
-        typer.Argument(help="A scenario file; may be left out where a journal has it.", metavar="[SCENARIO.toml]"),
+        typer.Argument(
+            help="A scenario file, or one of a question (docs/sweeps.md); may be left out where a journal has it.",
+            metavar="FILE.toml",
+        ),
     ] = None,
     over: Annotated[
         list[str] | None,
@@ -39,7 +44,7 @@ def sweep(
         str | None, typer.Option(help="Keep points that meet a condition: 'vms[0].vcpus * calls <= 4096'.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Of each point, with seeds that all points share.")] = 1,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the first repeat, in place of the scenario's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the first repeat, in place of the file's.")] = None,
     measure: Annotated[
         list[str] | None,
         typer.Option(help="A number to keep, such as response_p99_ns or GROUP.calls. May be repeated."),
@@ -59,12 +64,14 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a row per cell that is done, as CSV.")] = False,
 ) -> None:
-    """Simulate a scenario over a grid of values (modelled), with the same random numbers at every point.
+    """Simulate a scenario, or ask a planner's question, over a grid of values (modelled).
+
+    Every point has the same random numbers. A question's file has question = "upgrade" and the keywords beside it.
 
     Cells that are done are in the journal at once: a sweep that was stopped, killed or that lost its cluster goes on
     with --resume. Cells that fail are kept with what was wrong (exit code 4).
     """
-    _check(scenario, over, to, workers, scheduler, needs_journal=resume or list_failed)
+    _check(subject, over, to, workers, scheduler, needs_journal=resume or list_failed)
     if as_json and as_csv:
         msg = "--json and --csv: give one of them"
         raise typer.BadParameter(msg)
@@ -77,13 +84,13 @@ def sweep(
     run_on: Any = scheduler or workers or "processes"
     try:
         with progress("sweeping") as show:
-            if scenario is None:
+            if subject is None:
                 done = open_sweep(_given(to)).resume(run_on=run_on, progress=show)
             else:
                 _check_new(to, resume)
                 more = {"measure": measure} if measure else {}
                 done = swept(
-                    scenario,
+                    subject,
                     over=_values(over or []),
                     where=where,
                     repeats=repeats,
@@ -106,7 +113,7 @@ def sweep(
 
 
 def _check(
-    scenario: Path | None, over: list[str] | None, to: Path | None, workers: int | None, scheduler: str | None,
+    subject: Path | None, over: list[str] | None, to: Path | None, workers: int | None, scheduler: str | None,
     *, needs_journal: bool,
 ) -> None:  # fmt: skip
     """Refuses what does not go together."""
@@ -116,11 +123,11 @@ def _check(
     if needs_journal and to is None:
         msg = "--resume and --list-failed need the journal: give --to FILE"
         raise typer.BadParameter(msg)
-    if scenario is None and not needs_journal:
-        msg = "give a scenario and what to vary, or --to FILE with --resume or --list-failed"
+    if subject is None and not needs_journal:
+        msg = "give a scenario and what to vary, or a question's file, or --to FILE with --resume or --list-failed"
         raise typer.BadParameter(msg)
-    if scenario is None and over:
-        msg = "--over without a scenario: the journal has the values; give the scenario too, or leave --over out"
+    if subject is None and over:
+        msg = "--over without a file: the journal has the values; give the file too, or leave --over out"
         raise typer.BadParameter(msg)
     if scheduler is not None and "://" not in scheduler:
         msg = f"--scheduler {shown(scheduler)}: give an address such as tcp://10.0.0.1:8786"

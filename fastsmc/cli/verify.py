@@ -14,6 +14,7 @@ from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError
 
 EXAMPLES = """
+fastsmc verify
 fastsmc verify sample:recording
 fastsmc verify sample:recording --kind reglist --json
 """
@@ -21,13 +22,13 @@ fastsmc verify sample:recording --kind reglist --json
 
 def verify(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FOLDER",
-            help="A recorded host's folder, or a folder of such folders.",
+            help="A recorded host's folder, or a folder of such folders; by default all that fastsmc brings.",
             autocompletion=known.samples,
         ),
-    ],
+    ] = None,
     compact: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write a compact copy of the recordings there instead of replaying them."),
@@ -62,6 +63,9 @@ def verify(
         if kinds or as_json or csv or markdown or quiet or out or fail_if:
             msg = "--compact copies every kind and finds nothing out: leave out --kind and the options of output"
             raise typer.BadParameter(msg)
+        if not paths:
+            msg = "--compact copies recordings: name their folders"
+            raise typer.BadParameter(msg)
         with progress("copying") as step:
             size = copied(paths, compact, progress=step)
         print(f"wrote {size / 1e6:.2f} MB of recordings to {compact}", file=sys.stderr)
@@ -69,7 +73,7 @@ def verify(
     from fastsmc.verification import verify as replayed
 
     with progress("replaying") as step:
-        result = replayed(paths, kinds=kinds, progress=step)
+        result = replayed(paths or None, kinds=kinds, progress=step)
     failure = None
     if not result.ok:
         failure = CheckError(f"{result.n_record - result.n_match} of {result.n_record} records do not match")

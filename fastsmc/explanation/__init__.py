@@ -12,6 +12,7 @@ from fastsmc.errors import InputError
 from fastsmc.explanation.explanation import Explanation, Explanations, Near
 from fastsmc.explanation.fields import field_lines, field_named
 from fastsmc.explanation.functions import explain_function
+from fastsmc.explanation.known import Known, releases
 from fastsmc.explanation.names import FORMS, id_named
 from fastsmc.explanation.registers import explain_foreign, explain_register
 from fastsmc.facts.history import newest
@@ -22,7 +23,7 @@ from fastsmc.facts.registers import FW_BY_ID
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
 
-__all__ = ["Explanation", "Explanations", "explain"]
+__all__ = ["Explanation", "Explanations", "Known", "explain", "releases"]
 
 _FIELDS = ("Arm DDI 0487", "arch/arm64/kernel/cpufeature.c", "arch/arm64/kvm/sys_regs.c")
 """Sources of the fields and of what may be written in them."""

@@ -178,6 +178,15 @@ def first_with(vmm: Vmm, ability: Ability) -> str:
     return written(vmm, found[0]) if found else ""
 
 
+def known_versions(vmm: Vmm) -> tuple[str, ...]:
+    """The series of a VMM whose rules are known, oldest first; () where versions are not told apart.
+
+    >>> known_versions(Vmm.QEMU)[:2], known_versions(Vmm.CROSVM)
+    (('7.2', '8.0'), ())
+    """
+    return tuple(written(vmm, (*series, 0)) for series in _SERIES.get(vmm, ()))
+
+
 def written(vmm: Vmm, number: Number) -> str:
     """A version as its makers write it: "10.1", "v42"."""
     major, minor, patch = number

@@ -6,21 +6,25 @@ docs/latency.md has the tables. A histogram is a row per bucket in use, so any p
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError, ResultFileError
 from fastsmc.latency.judged import TIMES, judged
+from fastsmc.latency.outcome import GroupOutcome
 from fastsmc.latency.summary import Findings, assumed, quantiles
 from fastsmc.latency.times import Times
 from fastsmc.results.files import load
 from fastsmc.results.histogram import bucket_edges
+from fastsmc.results.intervals import design_effect, variance
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.tables import Column, ColumnKind, Table
 
 _IN_GROUP = ("group", "vms", "vms_counted", "vcpus_per_vm", "hypothetical", "release", "workload", "workload_kind")
+WAITED = ("waiting", "response")
+"""Times that calls of one VM share, as they wait for the same lock."""
 _INPUTS = {"vms", "vcpus_per_vm", "workers", "entry"}
 _OF_VM = (
     "n_call", "forwarded", "window_ns", "throughput_hz", "utilisation", "queue_length", "mean_waiting_ns",
@@ -36,7 +40,7 @@ def run_of(simulation: Findings, told: dict[str, Any]) -> Run:
     inputs = {key: told[key] for key in told if key not in ("seed", "groups", "fleet")}
     inputs["text"] = simulation.scenario.source_text
     kind: ColumnKind = "assumed" if told["assumed"] else "modelled"
-    tables = {"groups": _groups(told, kind), "calls": _calls(simulation, kind)}
+    tables = {"groups": _groups(simulation, told, kind), "calls": _calls(simulation, kind)}
     if (histograms := _histograms(simulation, kind)) is not None:
         tables["histograms"] = histograms
     return Run(tables, provenance(seed=simulation.scenario.seed, inputs=inputs))
@@ -56,14 +60,29 @@ def vm_table(simulation: Findings) -> Table | None:
     return Table("A row per VM that made counted calls.", columns)
 
 
-def _groups(told: dict[str, Any], kind: ColumnKind) -> Table:
+def _groups(simulation: Findings, told: dict[str, Any], kind: ColumnKind) -> Table:
     rows = []
     for group in told["groups"]:
         row = {key: group[key] for key in (*_IN_GROUP, "lock", "workers", "calls", "forwarded", "throughput_hz")}
         for name in ("utilisation", "queue_length"):
             row |= {f"{name}_{key}": value for key, value in group[name].items()}
         rows.append(row)
-    return _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
+    table = _table("A row per group of VMs; utilisation and queue length over its VMs.", rows, kind)
+    effects = {
+        f"{time}_design_effect": Column.of(
+            cast(Any, [_design_effect(group, time) for group in simulation.groups]),
+            kind,
+            "calls that count as one independent call, as calls of one VM wait together",
+            unknown=True,
+        )
+        for time in WAITED
+    }
+    return Table(table.meaning, {**table.columns, **effects})
+
+
+def _design_effect(group: GroupOutcome, time: str) -> float | None:
+    means = getattr(group, f"mean_{time}_ns")
+    return design_effect(means, group.n_call, variance(getattr(group.times, time))) if group.n_vm else None
 
 
 def _calls(simulation: Findings, kind: ColumnKind) -> Table:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from fastsmc.migrate.compat.matrix import matrix
     from fastsmc.migrate.compat.outlooks import outlooks
     from fastsmc.migrate.counts import ioctls
+    from fastsmc.migrate.encoded import encode
     from fastsmc.migrate.growth.by_vmm import add_registers
-    from fastsmc.migrate.payload import Codec, decode, encode, payload_bytes
+    from fastsmc.migrate.payload import Codec, decode, payload_bytes
     from fastsmc.migrate.qemu.machine import QemuMachine
     from fastsmc.migrate.qemu.size import size
     from fastsmc.migrate.read.detect import inspect
@@ -39,7 +40,7 @@ _HOME = {
     "diff": "migrate.read.differences",
     "downtime": "migrate.switchover.modelled",
     "downtimes": "migrate.switchover.many",
-    "encode": "migrate.payload",
+    "encode": "migrate.encoded",
     "inspect": "migrate.read.detect",
     "ioctls": "migrate.counts",
     "matrix": "migrate.compat.matrix",

@@ -46,8 +46,8 @@ def filter_cost(
         measure: time this simulator too, with and without the filter by turns.
 
     Returns:
-        A row per number of ranges. Columns whose names begin with kvm_ are modelled, of a call that a service in the
-        kernel answers; those that begin with simulator_ are measured, per call of a mix of services.
+        A row per number of ranges. Columns whose names begin with `kvm_` are modelled, of a call that a service in the
+        kernel answers; those that begin with `simulator_` are measured, per call of a mix of services.
 
     Raises:
         InputError: no numbers of ranges, or one that is out of range; a profile that is none.

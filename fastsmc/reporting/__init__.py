@@ -1,7 +1,9 @@
-"""The scaling report: a saved run in, figures and one page out. Knows no kernel and no simulator."""
+"""The scaling report: a saved run in, figures and pages out. Knows no kernel and no simulator."""
 
 from __future__ import annotations
 
-from fastsmc.reporting.page import write
+from fastsmc.reporting.noise import told as noise_told
+from fastsmc.reporting.page import markdown, write
+from fastsmc.reporting.verdict import Sentence, verdict
 
-__all__ = ["write"]
+__all__ = ["Sentence", "markdown", "noise_told", "verdict", "write"]

@@ -11,6 +11,7 @@ from fastsmc.errors import ResultFileError
 from fastsmc.reporting.needs import NEEDS
 from fastsmc.reporting.rows import ROUNDING, are_numbers, first
 from fastsmc.reporting.study.agree import wrong_in_study
+from fastsmc.reporting.told_twice import wrong_answers
 from fastsmc.reporting.totals import wrong_totals
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -26,6 +27,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "origin": (("least_save_ioctls", "save_ioctls"),),
     "sets": (("n_firmware", "n_cpreg", "n_reg"), ("n_global", "n_cpreg")),
     "set_cost": (("save_low_ms", "save_mid_ms", "save_high_ms"), ("load_low_ms", "load_mid_ms", "load_high_ms")),
+    "downtime": (("low_ms", "mid_ms", "high_ms"),),
+    "upgrade": (("stopped", "n_vm"), ("unknown", "n_vm")),
     "study_vcpus": _POINT,
     "study_share": (*_POINT, ("p50_ns", "p99_ns")),
     "study_lock": _POINT,
@@ -58,7 +61,7 @@ def check(run: Run) -> None:
         for wrong in _wrong(name, table):
             msg = f"table {name}, {wrong}: damaged"
             raise ResultFileError(msg)
-    for rules in (wrong_totals, wrong_in_study):
+    for rules in (wrong_totals, wrong_answers, wrong_in_study):
         for wrong in rules(run):
             msg = f"{wrong}: damaged"
             raise ResultFileError(msg)

@@ -1,4 +1,4 @@
-"""Figure 1: bytes against registers and vCPUs, with the origin's two points and today's real counts."""
+"""Registers against vCPUs: bytes against registers and vCPUs, with the origin's two points and today's real counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from fastsmc.reporting.forms import is_small
 from fastsmc.reporting.style import GREY, INK, RED, Picture, counts_axis, limit, new_figure, shade_hypothetical, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -31,7 +32,7 @@ def picture(run: Run) -> Picture:
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=6.2)
         _draw(figure, ax, run)
-    return Picture("1-heatmap", "Registers against vCPUs", title, TAG, _caption(run), figure, *_table(run))
+    return Picture("heatmap", "Registers against vCPUs", title, TAG, _caption(run), figure, *_table(run))
 
 
 def origin_points(run: Run) -> tuple[Table, Table]:
@@ -48,7 +49,7 @@ def _draw(figure: Figure, ax: Axes, run: Run) -> None:
     n_byte = np.full((regs.size, vcpus.size), np.nan)
     n_byte[np.searchsorted(regs, grid["n_reg"]), np.searchsorted(vcpus, grid["n_vcpu"])] = grid["encoded_bytes"]
     low, high = float(n_byte.min()), float(n_byte.max())
-    levels = 2.0 ** np.arange(np.floor(np.log2(low)), np.ceil(np.log2(high)) + 1)
+    levels = 10.0 ** (np.arange(np.floor(3 * np.log10(low)), np.ceil(3 * np.log10(high)) + 1) / 3)
     filled = ax.contourf(vcpus, regs, n_byte, levels=levels, norm=LogNorm(low, high), cmap=_COLOURS, zorder=0.3)
     filled.set_edgecolor("face")
     ax.set_yscale("log", base=2)
@@ -59,19 +60,22 @@ def _draw(figure: Figure, ax: Axes, run: Run) -> None:
     ax.set(xlim=(vcpus[0], vcpus[-1]), ylim=(regs[0], regs[-1]))
     ax.grid(visible=False)
     shade_hypothetical(ax, limit(run, "KVM vCPUs per VM"), float(vcpus[-1]), y=0.06, alpha=0.4)
-    decades = [10.0**k for k in range(2, 8) if low < 10.0**k < high]
+    decades = [10.0**k for k in range(1, 8) if low < 10.0**k < high]
     if decades:
         ax.contour(vcpus, regs, n_byte, levels=decades, colors=INK, linewidths=0.9)
-        for k in decades:
-            side = (k / 8) ** 0.5  # as many vCPUs as registers
-            ax.text(side, side, size(k), ha="center", va="center", fontsize=8.5, bbox=_BOX, clip_on=True)
+        for k in (k for k in decades if k > 30):  # below, a label would lie across the corner
+            side = (k / 8) ** 0.5  # as many vCPUs as registers; in the small form one would lie below a point's name
+            aside = 2.5 if is_small() and k == 1e3 else 1.0
+            ax.text(
+                side / aside, side * aside, size(k), ha="center", va="center", fontsize=8.5, bbox=_BOX, clip_on=True
+            )
     _bands(ax, run["sets"], float(vcpus[0]))
     _points(ax, run)
-    bar = figure.colorbar(filled, ax=ax, pad=0.02, aspect=32)
-    ticks = [level for level in levels if np.log2(level) % 5 == 3] or [low, high]
-    bar.ax.yaxis.set_major_locator(FixedLocator(ticks))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
+    bar = figure.colorbar(filled, ax=ax, pad=0.02, aspect=32, location="bottom" if is_small() else "right")
+    axis = bar.ax.xaxis if is_small() else bar.ax.yaxis
+    axis.set_major_locator(FixedLocator(decades or [low, high]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
     bar.set_label("encoded values (bytes)")
 
 

@@ -35,6 +35,8 @@ _GRID = {
     "save_ioctls": COUNT,
 }
 
+_FATES = dict.fromkeys(("moved", "stopped", "unknown"), FROM_0)
+
 NEEDS: dict[str, dict[str, str]] = {
     "trace": {"service": TEXT, "function": TEXT, "calls": COUNT, "verdict": TEXT},
     "replay": {
@@ -76,6 +78,41 @@ NEEDS: dict[str, dict[str, str]] = {
         "save_mid_ms": ABOVE_0,
         "save_high_ms": ABOVE_0,
     },
+    "moves": {
+        "vmm": TEXT,
+        "by": TEXT,
+        "features": TEXT,
+        "source": TEXT,
+        "dest": TEXT,
+        "source_basis": TEXT,
+        "outlook": TEXT,
+        "n_failing": FROM_0,
+        "failing": TEXT,
+    },
+    "failures": {
+        **dict.fromkeys(("failure", "source", "dest", "by", "outlook", "failing", "stopped_by"), TEXT),
+        **dict.fromkeys(("error", "remedy", "reported"), TEXT),
+        "n_failing": FROM_0,
+    },
+    "downtime": {
+        "n_vcpu": COUNT,
+        "n_reg": COUNT,
+        **dict.fromkeys(("line_rate", "step", "stage", "obtained"), TEXT),
+        "ioctls": FROM_0,
+        "bytes": FROM_0,
+        **dict.fromkeys(("low_ms", "mid_ms", "high_ms"), ABOVE_0),
+        "is_budgeted": FLAG,
+    },
+    "upgrade": {
+        "vmm": TEXT,
+        "is_as_before": FLAG,
+        "to": TEXT,
+        **dict.fromkeys(("n_vm", "hosts", "waves"), COUNT),
+        **_FATES,
+        "failing": TEXT,
+    },
+    "upgrade_waves": {"vmm": TEXT, "wave": COUNT, "hosts": COUNT, **_FATES},
+    "upgrade_assumed": {"what": TEXT, "assumed": TEXT},
     "limits": {"limit": TEXT, "value": ABOVE_0, "unit": TEXT, "obtained": TEXT, "source": TEXT},
     **STUDY_NEEDS,
 }
@@ -88,12 +125,18 @@ _KEYS = {
     "origin": ("n_reg", "n_vcpu", "codec"),
     "sets": ("register_set",),
     "set_cost": ("register_set", "codec", "n_vcpu"),
+    "moves": ("by", "source", "dest"),
+    "failures": ("failure",),
+    "downtime": ("step",),
+    "upgrade": ("vmm",),
+    "upgrade_waves": ("vmm", "wave"),
+    "upgrade_assumed": ("what",),
     "limits": ("limit",),
     **STUDY_KEYS,
 }
 """The columns that no two rows of a table have alike."""
 
-_GRIDS = {"payload": ("n_reg", "n_vcpu"), "set_cost": ()}
+_GRIDS: dict[str, tuple[str, ...]] = {"payload": ("n_reg", "n_vcpu"), "set_cost": (), "moves": ()}
 """Tables with a row for every combination of their keys, and keys that must have two values at least."""
 
 
@@ -103,10 +146,12 @@ def check(run: Run) -> None:
     Raises:
         ResultFileError: naming the table and the column that is missing or holds what cannot be.
     """
-    has_study = any(name in run.tables for name in STUDY_NEEDS)  # not in runs saved before there was one
+    if "moves" not in run.tables and "trace" in run.tables:
+        msg = (
+            "the run has no table 'moves': an earlier fastsmc saved it, for another page; fastsmc report measures again"
+        )
+        raise ResultFileError(msg)
     for name, columns in NEEDS.items():
-        if name in STUDY_NEEDS and not has_study:
-            continue
         table = run[name]
         if not table.n_row:
             msg = f"table {name} has no rows"

@@ -1,67 +1,110 @@
-"""The page: a lead that answers the origin's question, figures with captions and tables, the data and its columns."""
+"""The pages: the report, calls under load and the simulator's speed; their figures, their data, and Markdown."""
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from fastsmc.checks import escaped
 from fastsmc.errors import ResultFileError
-from fastsmc.reporting import agree, heatmap, needs, sets, study, timing, trace
-from fastsmc.reporting.lead import lead
-from fastsmc.reporting.style import Picture, of_drawn, to_png, to_svg
+from fastsmc.reporting import agree, forms, needs, noise, sections
+from fastsmc.reporting.markdown import markdown as as_markdown
+from fastsmc.reporting.sections import Section
+from fastsmc.reporting.style import SMALL, Picture, of_drawn, to_inline, to_png, to_svg
+from fastsmc.reporting.verdict import verdict
 from fastsmc.results.csv_rows import csv_text
 from fastsmc.results.export import to_csv
 from fastsmc.results.files import to_json, write_files
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import KINDS
+from fastsmc.results.units import in_si
 
-PAGE, DATA = "index.html", "data.json"
+PAGE, DATA, MAIL = "index.html", "data.json", "report.md"
+PAGES = {
+    PAGE: ("report.html.j2", sections.report),
+    "load.html": ("more.html.j2", sections.load),
+    "simulator.html": ("more.html.j2", sections.simulator),
+}
+"""Each page's file, its template, and what stands on it."""
+TITLES = {"load.html": "Calls under load: locks and boots", "simulator.html": "How fast the simulator is"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A page's figures, each wide and small, as elements of it."""
+
+    wide: dict[str, str]
+    small: dict[str, str]
+
+    def both(self, name: str) -> list[tuple[str, Markup]]:
+        """The forms of a figure, each with the class that says where it is shown."""
+        return [("wide", Markup(self.wide[name])), ("small", Markup(self.small[name]))]
+
+    def colours(self, *, is_dark: bool) -> Markup:
+        """CSS that defines the colours of all of them."""
+        return Markup(forms.colours([*self.wide.values(), *self.small.values()], is_dark=is_dark))
 
 
 def write(run: Run, folder: Path) -> Path:
-    """Write the page, its figures as SVG and PNG, and the data they are drawn from.
+    """Write the pages, their figures as SVG and PNG, the report as Markdown, and the data that all is drawn from.
 
     Args:
         run: what scaling.run returns, measured now or loaded from a file.
         folder: made if missing; files of an earlier report are replaced, all of them or none.
 
     Returns:
-        The page, which needs none of the other files to be read.
+        The report's page, which needs none of the other files to be read.
 
     Raises:
         ResultFileError: the folder cannot be written, or the run lacks a table or a column, or holds what cannot be
             drawn.
     """
-    needs.check(run)
-    agree.check(run)
+    check(run)
     if "columns" in run.tables:
         msg = "table columns: columns.csv is the list of all columns, so no table may have that name"
         raise ResultFileError(msg)
-    shown = of_drawn(run)
-    pictures = [
-        heatmap.picture(shown),
-        sets.bytes_picture(shown),
-        sets.ioctls_picture(shown),
-        timing.dispatch_picture(shown),
-        trace.picture(shown),
-        timing.latency_picture(shown),
-        *study.pictures(shown),
-    ]
-    svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
-    texts = {f"{name}.svg": svg for name, svg in svgs.items()}
+    shown, texts = of_drawn(run), {DATA: to_json(run), "columns.csv": columns_csv(run)}
+    content: dict[str, bytes] = {}
+    for page, (template, stands) in PAGES.items():
+        parts = stands(shown)
+        pictures = [picture for part in parts for picture in part.pictures]
+        svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
+        drawn = _draw(pictures, svgs, [picture for part in _small(stands, shown) for picture in part.pictures])
+        texts[page] = render(run, page, template, parts, drawn)
+        texts |= {f"{name}.svg": svg for name, svg in svgs.items()}
+        content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
+        if page == PAGE:
+            texts[MAIL] = as_markdown(verdict(run), parts, noise.told(run))
     texts |= {f"{name}.csv": to_csv(table) for name, table in run.tables.items()}
-    texts |= {DATA: to_json(run), "columns.csv": columns_csv(run), PAGE: render(run, pictures, svgs)}
-    content = {name: escaped(text).encode() for name, text in texts.items()}
-    content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
+    content |= {name: escaped(text).encode() for name, text in texts.items()}
     write_files(Path(folder), content)
     return Path(folder) / PAGE
+
+
+def check(run: Run) -> None:
+    """Whether the run can be drawn.
+
+    Raises:
+        ResultFileError: a table or a column is missing, or holds what cannot be.
+    """
+    needs.check(run)
+    agree.check(run)
+
+
+def markdown(run: Run) -> str:
+    """The report as Markdown, for a mail.
+
+    Raises:
+        ResultFileError: as `check` says.
+    """
+    check(run)
+    return escaped(as_markdown(verdict(run), sections.report(of_drawn(run)), noise.told(run)))
 
 
 def columns_csv(run: Run) -> str:
@@ -71,49 +114,83 @@ def columns_csv(run: Run) -> str:
     return csv_text(("table", "column", "kind", "meaning"), rows)
 
 
-def render(run: Run, pictures: list[Picture], svgs: dict[str, str]) -> str:
-    """The page's HTML."""
+def render(run: Run, page: str, template: str, parts: Sequence[Section], drawn: _Drawn) -> str:
+    """A page's HTML."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=FunctionLoader(lambda name: (files("fastsmc.reporting") / "templates" / name).read_text("utf-8")),
     )
-    template = environment.from_string((files("fastsmc.reporting") / "page.html.j2").read_text(encoding="utf-8"))
-    inline = {p.name: Markup(_inline(svgs[p.name], p)) for p in pictures}
-    return template.render(
-        lead=lead(run),
-        pictures=pictures,
-        study_intro=study.intro(run),
-        study_first=next((picture.name for picture in pictures if picture.takeaway), ""),
-        is_number={picture.name: _is_number(picture) for picture in pictures},
-        svgs=inline,
+    return environment.get_template(template).render(
+        heading=TITLES.get(page, sections.HEADING),
+        about=sections.ABOUT,
+        verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
+        sections=parts,
+        drawn=drawn,
+        is_number=_is_number,
         tables=run.tables,
-        limits=run["limits"],
+        limits=_limits(run),
         kinds=KINDS,
+        noise=noise.told(run),
+        is_noisy=noise.is_noisy(run),
         provenance=_provenance(run),
     )
 
 
-def _inline(svg: str, picture: Picture) -> str:
-    """An SVG as an element of the page: sized by it, named for those who do not see it, no style of its own."""
-    head, rest = svg.split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', head)
-    rest = re.sub(r"<style[^>]*>.*?</style>", "", rest, count=1, flags=re.DOTALL)
-    return f'<svg {box[0] if box else ""} role="img" aria-labelledby="title-{picture.name}">{rest}'
+def _small(stands: Any, run: Run) -> list[Section]:
+    with forms.small_form():
+        parts: list[Section] = stands(run)
+        return parts
 
 
-def _is_number(picture: Picture) -> list[bool]:
-    """Which columns of a picture's table hold numbers, and are set flush right."""
-    columns = list(zip(*picture.rows, strict=True))
-    return [column is not columns[0] and all(cell[:1].isdigit() for cell in column) for column in columns]
+def _draw(wide: Sequence[Picture], svgs: dict[str, str], small: Sequence[Picture]) -> _Drawn:
+    names = {picture.name: picture.name + SMALL for picture in small}
+    return _Drawn(
+        {picture.name: to_inline(svgs[picture.name], picture.figure, picture.name) for picture in wide},
+        {
+            picture.name: to_inline(to_svg(picture.figure, name), picture.figure, name)
+            for picture, name in zip(small, names.values(), strict=True)
+        },
+    )
+
+
+def _marked(text: str) -> Markup:
+    """A sentence with a badge in place of each word in brackets that says how a number came about."""
+    html = Markup.escape(text)
+    for kind in KINDS:
+        html = html.replace(f"({kind})", Markup('<span class="kind">{}</span>').format(kind))
+    return Markup(html)
+
+
+_MOST_OF_NUMBER = 24
+"""Characters: "8.39 MB (8,388,608)"."""
+
+
+def _is_number(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns of a table hold numbers, and are set flush right."""
+    columns = list(zip(*rows, strict=True))
+    return [
+        at > 0 and all(cell[:1].isdigit() and len(cell) <= _MOST_OF_NUMBER for cell in column)
+        for at, column in enumerate(columns)
+    ]
+
+
+def _limits(run: Run) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (row["limit"], f"{row['value']:,.10g}", row["unit"], row["obtained"], in_si(row["source"]))
+        for row in run["limits"].rows()
+    ]
+    return ("what", "value", "unit", "how it was obtained", "source"), rows
 
 
 def _provenance(run: Run) -> list[tuple[str, str]]:
+    """Versions, machine, seed and what was chosen; the sizes of the job are in data.json."""
     labels = {"n_core": "cores", "date_utc": "date (UTC)", "cpu": "CPU"}
-    rows: list[tuple[str, str]] = []
-    for key in run.provenance.__slots__:
-        value: Any = getattr(run.provenance, key)
-        if key != "inputs":
-            rows.append((labels.get(key, key), str(value)))
-            continue
-        texts = ((name, item if isinstance(item, str) else json.dumps(item)) for name, item in value.items())
-        rows += [(f"input: {name}", text) for name, text in texts]
-    return rows
+    rows = [
+        (labels.get(key, key), str(getattr(run.provenance, key))) for key in run.provenance.__slots__ if key != "inputs"
+    ]
+    told = ((name, run.provenance.inputs.get(name)) for name in ("trace", "host"))
+    return [*rows, *((name, text) for name, text in told if isinstance(text, str))]

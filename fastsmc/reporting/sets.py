@@ -1,4 +1,4 @@
-"""Figures 2 and 3: what today's real register sets cost against vCPUs, in bytes and in ioctls."""
+"""What today's real register sets cost against vCPUs: two figures, in bytes and in ioctls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ from fastsmc.results.tables import Table
 from fastsmc.results.units import count, microseconds, milliseconds, percent, size
 
 QEMU, QEMU_ONCE = "id+value", "id+value, VM-global once"
-CODECS = {QEMU: (BLUE, "-"), "values": (GREEN, "-"), QEMU_ONCE: (BLUE, "--"), "values, VM-global once": (GREEN, "--")}
+CODECS = {
+    QEMU: (BLUE, "-", "o"),
+    "values": (GREEN, "-", "s"),
+    QEMU_ONCE: (BLUE, "--", "^"),
+    "values, VM-global once": (GREEN, "--", "D"),
+}
+"""How bytes are counted, and how their lines are drawn."""
 BYTES_TAG = "modelled from recorded counts"
 IOCTLS_TAG = "counts modelled, times assumed"
 
@@ -57,8 +63,8 @@ def bytes_picture(run: Run) -> Picture:
     with styled():
         figure, (left, right) = new_figure(title, BYTES_TAG, height_in=4.6, n_panel=2)
         _per_vcpu(left, run["sets"])
-        for codec, (colour, dash) in CODECS.items():
-            _band(right, run, codec, "payload_bytes", colour, dash, codec)
+        for codec, look in CODECS.items():
+            _band(right, run, codec, "payload_bytes", look, codec)
         _vcpu_panel(right, run)
         right.set_yscale("log")
         right.set_title("all vCPUs of a VM")
@@ -66,7 +72,7 @@ def bytes_picture(run: Run) -> Picture:
         right.yaxis.set_major_formatter(lambda value, _: size(value))
         _legend(figure, right)
     return Picture(
-        "2-payload", "Today's registers in bytes", title, BYTES_TAG, _bytes_caption(run), figure, *_bytes_table(run)
+        "bytes", "Today's registers in bytes", title, BYTES_TAG, _bytes_caption(run), figure, *_bytes_table(run)
     )
 
 
@@ -79,11 +85,11 @@ def ioctls_picture(run: Run) -> Picture:
     )
     with styled():
         figure, (left, right) = new_figure(title, IOCTLS_TAG, height_in=4.8, n_panel=2)
-        for codec, colour, dash, text in (
-            (QEMU, RED, "-", "as QEMU saves today"),
-            (QEMU_ONCE, PURPLE, "--", "VM-global registers read once"),
+        for codec, look, text in (
+            (QEMU, (RED, "-", "o"), "as QEMU saves today"),
+            (QEMU_ONCE, (PURPLE, "--", "^"), "VM-global registers read once"),
         ):
-            _band(left, run, codec, "save_ioctls", colour, dash, text)
+            _band(left, run, codec, "save_ioctls", look, text)
         left.set_yscale("log")
         left.yaxis.set_major_formatter(lambda value, _: count(value))
         left.set_title("ioctls (modelled)")
@@ -93,7 +99,7 @@ def ioctls_picture(run: Run) -> Picture:
             _vcpu_panel(ax, run)
         _legend(figure, left, right)
     return Picture(
-        "3-ioctls", "Today's registers in ioctls", title, IOCTLS_TAG, _ioctls_caption(run), figure, *_ioctls_table(run)
+        "ioctls", "Today's registers in ioctls", title, IOCTLS_TAG, _ioctls_caption(run), figure, *_ioctls_table(run)
     )
 
 
@@ -126,13 +132,14 @@ def _spread(run: Run, codec: str, column: str) -> tuple[NDArray[np.int64], NDArr
     return vcpus, rows[column].reshape(-1, vcpus.size).astype(np.float64)
 
 
-def _band(ax: Axes, run: Run, codec: str, column: str, colour: str, dash: str, text: str) -> None:
+def _band(ax: Axes, run: Run, codec: str, column: str, look: tuple[str, str, str], text: str) -> None:
     """The reference set as a line, all sets as a band."""
+    colour, dash, marker = look
     vcpus, every = _spread(run, codec, column)
     line = run["set_cost"].where(codec=codec, register_set=reference(run))[column]
     if dash == "-":
         ax.fill_between(vcpus, every.min(axis=0), every.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-    ax.plot(vcpus, line, color=colour, linestyle=dash, label=text, marker="o", markersize=3)
+    ax.plot(vcpus, line, color=colour, linestyle=dash, label=text, marker=marker, markersize=4)
 
 
 def _times(ax: Axes, run: Run, budget: float) -> None:
@@ -168,13 +175,13 @@ def _bytes_caption(run: Run) -> str:
     first = sets.where(register_set=reference(run))
     share = percent(float(first["n_global"][0] / first["n_cpreg"][0]))
     return (
-        "What real kernels have instead of 1024 registers. Left: one vCPU, id and value of each register that QEMU "
-        "carries in its array (core and SVE registers travel elsewhere in its stream and are not counted). The lists "
-        "are recorded, one per Linux release and vCPU features. The light part is registers that have one value per VM "
-        f"by our classification: {first['n_global'][0]} of {first['n_cpreg'][0]} for {reference(run)}, {share}. Right: "
-        f"the same for all vCPUs of a VM. Lines are {reference(run)}, the bands behind the solid lines span all "
-        f"{sets.n_row} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. A "
-        "register takes 16 bytes with its id and 8 without."
+        "What real kernels have instead of 1024 registers. First panel: one vCPU, id and value of each register that "
+        "QEMU carries in its array (core and SVE registers travel elsewhere in its stream and are not counted). The "
+        "lists are recorded, one per Linux release and vCPU features. The light part is registers that have one value "
+        f"per VM by our classification: {first['n_global'][0]} of {first['n_cpreg'][0]} for {reference(run)}, {share}. "
+        f"Second panel: the same for all vCPUs of a VM. Lines are {reference(run)}, the bands behind the solid lines "
+        f"span all {sets.n_row} sets; dashed is what is left if VM-global registers were sent once, which no VMM does. "
+        "A register takes 16 bytes with its id and 8 without."
     )
 
 
@@ -206,10 +213,10 @@ def _ioctls_caption(run: Run) -> str:
     saved = percent(1 - once["save_ioctls"] / row["save_ioctls"])
     return (
         "arm64 KVM has no call that reads many registers at once: each is an ioctl of its own, and QEMU reads every "
-        "register of its array twice per save, while the VM stands still. Left: how many ioctls that is, core "
+        "register of its array twice per save, while the VM stands still. First panel: how many ioctls that is, core "
         f"state included; the line is {reference(run)}, the band spans all recorded sets. Reading VM-global registers "
-        f"once, dashed, would save {saved} of them at {row['n_vcpu']} vCPUs. Right: the time they take, one after "
-        "another. What one costs nobody has published for arm64, so the band is an assumption, "
+        f"once, dashed, would save {saved} of them at {row['n_vcpu']} vCPUs. Second panel: the time they take, one "
+        "after another. What one costs nobody has published for arm64, so the band is an assumption, "
         f"{_ioctl_span(run)}, and not a result; the downtime QEMU allows by default is drawn for comparison. The "
         f"destination is believed to write as many again ({count(row['load_ioctls'])}), part of which is assumed too."
     )

@@ -17,6 +17,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from fastsmc.checks import escaped
+from fastsmc.reporting import forms
+from fastsmc.reporting.forms import SMALL_IN, is_small
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from fastsmc.results.units import count
@@ -34,6 +36,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
 """Okabe and Ito's palette, which colour-blind readers can tell apart. Source: jfly.uni-koeln.de/color, 2008."""
 
 WIDTH_IN = 8.0
+SMALL = "-small"
+"""What the name of a figure's small form ends with."""
 _FONT = "DejaVu Sans"
 _TITLE = 240
 """Characters of a title that are drawn; those of the report have 150."""
@@ -76,7 +80,7 @@ class Picture:
 
     Attributes:
         name: file name without its ending. topic: what it is about; title: what it shows, drawn in it.
-        tag: which of measured, recorded, modelled, assumed the figure shows; drawn in it and repeated in the caption.
+        tag: which of measured, recorded, modelled, assumed the figure shows; drawn in it and repeated beside it.
         header, rows: the table below it, as text.
         takeaway: what a reader should do about it; "" for none.
     """
@@ -90,6 +94,21 @@ class Picture:
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
     takeaway: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A finding that has a text and a table, and no figure.
+
+    Attributes:
+        title: what it shows. header, rows: the table, as text.
+    """
+
+    name: str
+    title: str
+    text: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 def styled() -> Any:
@@ -135,15 +154,26 @@ def of_drawn(run: Run) -> Run:
     return replace(run, tables=tables)
 
 
-def new_figure(title: str, tag: str, *, height_in: float, n_panel: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with its title at the top left, its tag at the top right, and panels side by side."""
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08, wspace=0.04))
+def new_figure(
+    title: str, tag: str, *, height_in: float, n_panel: int = 1, small_in: float | None = None, small_columns: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its title at the top left, its tag at the top right, and panels side by side.
+
+    In its small form it has neither, and its panels are below each other, in `small_columns`.
+
+    Args:
+        height_in: of the wide form. small_in: of the small one; default: as the wide one, a little less for each panel.
+    """
+    height = (small_in or (height_in if n_panel == 1 else 0.75 * height_in * n_panel)) if is_small() else height_in
+    layout = ConstrainedLayoutEngine(w_pad=0.05 if is_small() else 0.1, h_pad=0.08, wspace=0.04)
+    figure = Figure(figsize=(SMALL_IN if is_small() else WIDTH_IN, height), layout=layout)
+    if is_small():
+        return figure, list(figure.subplots(-(-n_panel // small_columns), small_columns, squeeze=False).flat)
     text = "\n".join(_lines(drawn(title[:_TITLE]), int(86 - 0.8 * len(tag))))
-    figure.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(text, x=0.012, ha="left", fontsize=11, fontweight="bold", gid=forms.TITLE)
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#F2F2F2", "edgecolor": GREY, "linewidth": 0.7}
-    figure.text(0.987, 1 - 0.12 / height_in, tag, ha="right", va="top", fontsize=8, bbox=box)
-    axes = figure.subplots(1, n_panel, squeeze=False)[0]
-    return figure, list(axes)
+    figure.text(0.987, 1 - 0.12 / height, tag, ha="right", va="top", fontsize=8, bbox=box, gid=forms.TAG)
+    return figure, list(figure.subplots(1, n_panel, squeeze=False)[0])
 
 
 def _lines(text: str, width: int) -> list[str]:
@@ -181,7 +211,7 @@ def shade_hypothetical(ax: Axes, first: float, last: float, *, y: float = 0.03, 
     note = ax.text(
         (first * last) ** 0.5,
         y,
-        f"hypothetical: KVM stops at {first:g}",
+        "hypothetical" if is_small() else f"hypothetical: KVM stops at {first:g}",
         transform=ax.get_xaxis_transform(),
         rotation=90,
         ha="center",
@@ -195,17 +225,33 @@ def shade_hypothetical(ax: Axes, first: float, last: float, *, y: float = 0.03, 
 def to_svg(figure: Figure, name: str) -> str:
     """The figure as SVG: the same bytes each time, ids that no other figure of a page has, nothing to load."""
     out = io.StringIO()
+    forms.legible(figure)
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.set_layout_engine(None)  # all is in its place, for a PNG as well
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # a hundredth of a point is a fiftieth of a pixel
     return text[text.index("<svg") :]
+
+
+def to_inline(svg: str, figure: Figure, name: str) -> str:
+    """A figure's SVG as an element of a page: sized by it, in its colours, without title and tag, which the page has.
+
+    The page names it: it must have an element with the id "title-" and the figure's name.
+    """
+    head, rest = forms.bare(svg, figure, name).split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', head)
+    rest = re.sub(r"<style[^>]*>.*?</style>", "", rest, count=1, flags=re.DOTALL)
+    of = name.removesuffix(SMALL)
+    return f'<svg {box[0] if box else ""} role="img" aria-labelledby="title-{of}">{forms.turning(rest)}'
 
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG at 150 dots per inch, the same bytes each time."""
     out = io.BytesIO()
+    forms.legible(figure)
     with styled():
         figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Figures 4 and 6: what dispatching costs this simulator, per call and per batch."""
+"""What dispatching costs this simulator, per call and per batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from numpy.typing import NDArray
 
 from fastsmc.reporting import style
+from fastsmc.reporting.forms import columns, is_small
 from fastsmc.reporting.style import BLUE, GREEN, ORANGE, PURPLE, RED, Picture, new_figure, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -41,11 +42,11 @@ def dispatch_picture(run: Run) -> Picture:
         left.set_title("more vCPUs: VMs of 64, all alike")
         right.set_title(f"more VMs, no two alike: {count(by_vm['n_vcpu'][0])} vCPUs in all")
         left.set_ylabel("dispatch time per call (ns)")
-        right.tick_params(labelleft=False)
+        right.tick_params(labelleft=is_small())
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns(3))
     return Picture(
-        "4-dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
+        "dispatch", "Dispatch time per call", title, TAG, _dispatch_caption(run), figure, *_dispatch_table(run)
     )
 
 
@@ -68,7 +69,7 @@ def _panel(ax: Axes, table: Table, axis: str, label: str) -> None:
     values = np.unique(table[axis]).tolist()
     style.vcpu_axis(ax, values, label, every=2)
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
+    ax.yaxis.set_major_locator(FixedLocator([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.tick_params(axis="y", which="minor", length=0)
@@ -87,12 +88,12 @@ def _dispatch_caption(run: Run) -> str:
     named = [key for key in LINES if not key[0].startswith("random 32")]
     return (
         "How long this simulator takes to find the verdict of one hypercall, on one core of the machine named below: "
-        "what simulating costs. What filtering costs inside KVM was not timed. Left, all VMs share one policy; right, "
-        f"every VM has a policy of its own, {count(int(by_vm['n_policy'].max()))} of them at the end. A function KVM "
-        f"has a name for takes {span(*named)}, and a filter would add nothing: it is folded into a table per policy. "
-        f"An id without a name has to search the filter's ranges: {span(longest)} with {longest[1]} ranges that deny "
-        f"half of all ids, where no branch can be guessed. Points are medians over repeated batches of "
-        f"{count(by_vcpu['n_call'][0])} calls, bands their middle half. A hollow point is a fleet with a VM larger "
+        "what simulating costs. What filtering costs inside KVM was not timed. In the first panel all VMs share one "
+        f"policy, in the second every VM has a policy of its own, {count(int(by_vm['n_policy'].max()))} of them at the "
+        f"end. A function KVM has a name for takes {span(*named)}, and a filter would add nothing: it is folded into a "
+        f"table per policy. An id without a name has to search the filter's ranges: {span(longest)} with {longest[1]} "
+        "ranges that deny half of all ids, where no branch can be guessed. Points are medians over repeated batches "
+        f"of {count(by_vcpu['n_call'][0])} calls, bands their middle half. A hollow point is a fleet with a VM larger "
         "than KVM allows."
     )
 
@@ -126,8 +127,8 @@ def latency_picture(run: Run) -> Picture:
     with styled():
         figure, (ax,) = new_figure(title, TAG, height_in=3.6)
         _latency_panel(ax, replay)
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return Picture("6-latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2))
+    return Picture("latency", "Time of one batch", title, TAG, _latency_caption(run), figure, *_latency_table(run))
 
 
 def _latency_panel(ax: Axes, replay: Table) -> None:

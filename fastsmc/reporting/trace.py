@@ -1,4 +1,4 @@
-"""Figure 5: which services a real guest called, and what becomes of the calls."""
+"""Which services a real guest called, and what becomes of the calls."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Picture, new_figure, short, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
@@ -43,8 +44,8 @@ def picture(run: Run) -> Picture:
         figure, (ax,) = new_figure(title, TAG, height_in=1.9 + 0.235 * trace.n_row)
         _draw(ax, trace, totals)
         handles = [Patch(color=COLOURS.get(name, GREY), label=f"{short(name)}: {n}") for name, n in totals.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.2)
-    return Picture("5-trace", "A real guest's calls", title, TAG, _caption(run, totals), figure, *_table(run))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns(len(handles)), handlelength=1.2)
+    return Picture("trace", "A real guest's calls", title, TAG, _caption(run, totals), figure, *_table(run))
 
 
 def by_service(trace: Table) -> dict[str, int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
 
-KIB, MIB = 1 << 10, 1 << 20
 NBSP = "\N{NO-BREAK SPACE}"
 """The space between a number and its unit, which no line break may part."""
 
@@ -22,18 +22,25 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def size(n_byte: float) -> str:
-    """Bytes: powers of two as KiB and MiB, others as kB and MB (powers of ten).
+    """Bytes in units of the SI, powers of ten, everywhere: 8 MiB are 8.39 MB.
 
-    >>> [size(n).split() for n in (8 << 20, 8000, 3072, 80)]
-    [['8', 'MiB'], ['8', 'kB'], ['3.07', 'kB'], ['80', 'B']]
+    >>> [size(n).split() for n in (8 << 20, 8000, 80)]
+    [['8.39', 'MB'], ['8', 'kB'], ['80', 'B']]
     """
-    for unit, name in ((MIB, "MiB"), (KIB, "KiB")):
-        if n_byte >= unit and n_byte % unit == 0 and math.log2(n_byte).is_integer():
-            return f"{n_byte / unit:,.0f}{NBSP}{name}"
-    for power, name in ((1e6, "MB"), (1e3, "kB")):
+    for power, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_byte >= power:
             return f"{significant(n_byte / power)}{NBSP}{name}"
     return f"{n_byte:,.0f}{NBSP}B"
+
+
+def in_si(text: str) -> str:
+    """A text whose sizes in powers of two are told as `size` does.
+
+    >>> in_si("256 GiB on each host, 128 MiB/s").replace(NBSP, " ")
+    '275 GB on each host, 134 MB/s'
+    """
+    powers = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+    return re.sub(r"(\d+(?:\.\d+)?) ([KMGT]iB)\b", lambda found: size(float(found[1]) * 2.0 ** powers[found[2]]), text)
 
 
 def duration(ns: float) -> str:

@@ -12,16 +12,23 @@ from fastsmc.progress import Progress, silent
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.tables import Column, Table
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
+from fastsmc.scaling.moves import moves
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function
+from fastsmc.scaling.steps import downtime_steps
 from fastsmc.scaling.study import StudySizes, study
+from fastsmc.scaling.upgrading import FleetSizes, fleet_upgrade
 
 __all__ = [
+    "FleetSizes",
     "Sizes",
     "StudySizes",
     "dispatch_by_vcpu",
     "dispatch_by_vm",
+    "downtime_steps",
+    "fleet_upgrade",
     "limits",
+    "moves",
     "payload_grid",
     "replayed",
     "run",
@@ -45,7 +52,7 @@ class Sizes:
         vcpus: vCPU counts of the dispatch axis, 64 per VM at most. vms: VM counts of the other, vms_vcpus vCPUs in all.
         grid: register counts and vCPU counts of the payload grid. encodes: timings of one encoding.
         set_vcpus: vCPU counts for today's register sets.
-        study: of the study of calls under load.
+        fleet: of the drawn fleet that is upgraded. study: of the study of calls under load.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((16, 64), (1, 1024))
@@ -59,23 +66,24 @@ class Sizes:
     grid: tuple[int, ...] = _POWERS
     encodes: int = 3
     set_vcpus: tuple[int, ...] = _POWERS
+    fleet: FleetSizes = field(default_factory=FleetSizes)
     study: StudySizes = field(default_factory=StudySizes)
 
 
 def run(
     trace: Trace, *, sizes: Sizes | None = None, seed: int = 1, host: str = "7.3", progress: Progress = silent
 ) -> Run:
-    """Replays the trace, times dispatch, encodes the payload grid, counts today's register sets, simulates load.
+    """Replays the trace, times dispatch, encodes the payload grid, asks what breaks, and simulates load.
 
     Args:
         sizes: default: those of the report.
-        seed: of the random ids and register values, and of the study.
+        seed: of the random ids and register values, of the drawn fleet and of the study.
         host: release whose default policy the replay's VMs have.
         progress: told (step, done, total) as cells are finished.
 
     Returns:
         A Run with the tables trace, replay, verdicts, dispatch_by_vcpu, dispatch_by_vm, payload, origin, sets,
-        set_cost and limits, and those of `study`.
+        set_cost, downtime and limits, and those of `moves`, `fleet_upgrade` and `study`.
 
     Raises:
         InputError: sizes no fleet or register list can have, or an unknown release.
@@ -83,7 +91,7 @@ def run(
     Cost: under a minute on one core, most of it timing.
     """
     sizes = sizes or Sizes()
-
+    load_before = os.getloadavg()
     tables: dict[str, Table] = {"trace": trace_by_function(trace, host=host)}
     progress("trace", 1, 1)
     tables["replay"], tables["verdicts"] = replayed(
@@ -98,7 +106,11 @@ def run(
     tables["payload"] = payload_grid(points, encodes=sizes.encodes, seed=seed, progress=progress)
     tables["origin"] = payload_grid(ORIGIN, encodes=sizes.encodes, seed=seed)
     tables["sets"], tables["set_cost"] = set_cost(SETS, sizes.set_vcpus)
+    tables["downtime"] = downtime_steps()
     progress("register sets", 1, 1)
+    tables |= moves(progress=progress)
+    tables |= fleet_upgrade(sizes.fleet, seed=seed)
+    progress("fleet's upgrade", 1, 1)
     tables["limits"] = limits()
     tables |= study(sizes=sizes.study, seed=seed, progress=progress)
     inputs = {
@@ -107,6 +119,7 @@ def run(
         "n_trace_event_lost": known(trace.n_lost, is_least=trace.is_lost_least),
         "n_trace_line_skipped": trace.n_skipped,
         "host": f"Linux {host}, default policy",
+        "load_average_before": [round(load, 2) for load in load_before],
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "sizes": asdict(sizes),
     }

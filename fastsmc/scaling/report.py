@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastsmc import reporting as pages
 from fastsmc import scaling
@@ -23,29 +24,41 @@ class Report:
     """A page that was written.
 
     Attributes:
-        page: its path; the figures and the data lie beside it.
+        page: its path; further pages, the figures, the data and report.md lie beside it.
         run: what the page is drawn from.
+        verdict: its first three sentences, with their numbers.
     """
 
     page: Path
     run: Run
+    verdict: tuple[pages.Sentence, ...]
 
-    def as_dict(self) -> dict[str, str]:
-        """Where the page is."""
-        return {"page": str(self.page)}
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict with its numbers, whether the run was noisy, and where the page is."""
+        return {
+            "verdict": [sentence.as_dict() for sentence in self.verdict],
+            "noise": pages.noise_told(self.run),
+            "seed": self.run.provenance.seed,
+            "date_utc": self.run.provenance.date_utc,
+            "page": str(self.page),
+        }
+
+    def to_markdown(self) -> str:
+        """The report as Markdown, for a mail: what report.md has."""
+        return pages.markdown(self.run)
 
     def __repr__(self) -> str:
         return f"<Report of {len(self.run.tables)} tables>"
 
     def __str__(self) -> str:
-        """What `fastsmc report` prints."""
-        return f"wrote {self.page}"
+        """The verdict, a sentence a line."""
+        return "\n".join(map(str, self.verdict))
 
 
 def report(
     trace: Trace | str | os.PathLike[str] = GUEST_BOOT_TRACE,
     *,
-    out: str | os.PathLike[str] = "reports/scaling",
+    out: str | os.PathLike[str] = "build/report",
     data: str | os.PathLike[str] | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -61,16 +74,16 @@ def report(
         FastsmcError: a file that cannot be read, or a folder that cannot be written; what was measured is then kept
             among temporary files, and the message says where. `UnsavedError` has it where that failed too.
 
-    Cost: about a minute, most of it timing; a few seconds where `data` is given.
+    Cost: about a minute, most of it timing; some ten seconds where `data` is given.
     """
     if data is not None:
         run = load(data)
-        return Report(pages.write(run, Path(out)), run)
+        return _written(run, Path(out))
     calls = trace if isinstance(trace, Trace) else read_trace(trace)
     _require_writable(Path(out))
     run = scaling.run(calls, progress=progress)
     try:
-        return Report(pages.write(run, Path(out)), run)
+        return _written(run, Path(out))
     except Exception as error:
         where = _kept(run)
         why = str(error) if isinstance(error, FastsmcError) else f"the page cannot be drawn ({error!r})"
@@ -79,6 +92,10 @@ def report(
             raise UnsavedError(msg, to_json(run)) from error
         msg = f"{why}; what was measured is kept in {where}: `fastsmc report --data` draws it"
         raise ResultFileError(msg) from error
+
+
+def _written(run: Run, folder: Path) -> Report:
+    return Report(pages.write(run, folder), run, tuple(pages.verdict(run)))
 
 
 def _require_writable(folder: Path) -> None:

@@ -20,7 +20,7 @@ from fastsmc.jit.compiled import sources_digest
 from fastsmc.sweeping.cell import failed, prepared
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.record import Outcome
-from fastsmc.sweeping.tasks import Queue, warm_up
+from fastsmc.sweeping.tasks import Queue, some_of
 
 _BATCH_S = 0.5
 """A task costs the scheduler 1 to 3 ms, a cell takes some 10."""
@@ -48,7 +48,9 @@ def compute(text: str, cells: list[int], sources: str) -> Told:
 def compile_for(text: str, cells: list[int], sources: str) -> Told:
     """A task that runs on one worker of each host before others have work: the others find what it compiled."""
     if sources == sources_digest():
-        warm_up(prepared(tuple(json.loads(text).items())).design, cells)
+        ready = prepared(tuple(json.loads(text).items()))
+        for cell in cells:
+            ready.warm_up(cell)
     return sources_digest(), []
 
 
@@ -144,7 +146,7 @@ class _Run:
     def _compile(self, workers: dict[str, Any]) -> None:
         """One worker of each host compiles first; says which worker has other sources, if one has."""
         hosts = {worker["host"]: address for address, worker in workers.items()}
-        some = sorted({self.cells[0], self.cells[len(self.cells) // 2], self.cells[-1]})
+        some = some_of(self.cells)
         tasks = {
             address: self.client.submit(compile_for, self.text, some, self.sources, workers=[address], pure=False)
             for address in hosts.values()

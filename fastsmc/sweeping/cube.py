@@ -19,7 +19,6 @@ from fastsmc.results.histogram import Histogram
 from fastsmc.results.log_linear import N_BUCKET
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.journal import Journal
-from fastsmc.sweeping.measures import attributes
 from fastsmc.sweeping.record import unpacked
 
 STATES = {"left": 0, "done": 1, "failed": 2, "left out": 3}
@@ -46,10 +45,12 @@ def dims_of(design: Design) -> tuple[str, ...]:
 
 
 def coords_of(design: Design) -> dict[str, Any]:
-    """The labels along each dimension, and the seed of each repeat."""
+    """The labels along each dimension, and the seed of each repeat where random numbers are drawn."""
     grid = design.grid
     labels: dict[str, Any] = {axis.name: np.array(axis.labels) for axis in grid.axes}
     repeats = np.arange(grid.repeats)
+    if not design.subject.has_seed:
+        return {**labels, "repeat": repeats}
     seeds = np.array([grid.seed_of(repeat) for repeat in range(grid.repeats)], np.int64)
     return {**labels, "repeat": repeats, "seed": ("repeat", seeds)}
 
@@ -60,23 +61,31 @@ def shape_of(design: Design) -> tuple[int, ...]:
 
 
 def dataset(journal: Journal) -> Any:
-    """An xarray.Dataset: float64 per measure, NaN where a cell is not done, and int8 `state` (see STATES)."""
+    """An xarray.Dataset: float64 per measure, NaN where a cell has no number; int8 `state` (see STATES); answers."""
     design = journal.design
     shape, dims = shape_of(design), dims_of(design)
     n = math.prod(shape)
     values = np.full((len(design.measures), n), np.nan)
+    answers = np.full(n, "", object)
     for cell, content in journal.contents(done=True):
-        values[:, cell] = unpacked(content, len(design.measures)).values
+        record = unpacked(content, len(design.measures))
+        values[:, cell], answers[cell] = record.values, record.answer
     state = np.full(n, STATES["left out"], np.int8)
     state[design.grid.cells] = STATES["left"]
     for name, is_done in (("done", True), ("failed", False)):
         state[journal.cells(done=is_done)] = STATES[name]
     variables: dict[str, Any] = {
-        name: (dims, values[i].reshape(shape), dict(attributes(name))) for i, name in enumerate(design.measures)
+        name: (dims, values[i].reshape(shape), dict(design.subject.attributes(name)))
+        for i, name in enumerate(design.measures)
     }
     flags = {"flag_values": list(STATES.values()), "flag_meanings": " ".join(key.replace(" ", "_") for key in STATES)}
     variables["state"] = (dims, state.reshape(shape), flags)
-    told = {"scenario": design.name, "kind": "modelled", "seed": design.grid.seed, "where": design.where}
+    told = {design.subject.word: design.name, "kind": design.kind, "seed": design.grid.seed, "where": design.where}
+    if design.subject.word == "question":
+        variables["answer"] = (dims, answers.astype(np.str_).reshape(shape), {"meaning": "the answer of each cell"})
+        told |= {"question": design.table["question"], "name": design.name}
+    if not design.subject.has_seed:
+        del told["seed"]
     return xarray().Dataset(variables, coords_of(design), told)
 
 
@@ -89,9 +98,12 @@ def merged(
         where: labels of cells that count, by dimension.
 
     Raises:
-        InputError: no such time, group, dimension or label.
+        InputError: no such time, group, dimension or label, or cells without histograms.
     """
     design = journal.design
+    if not design.subject.has_histograms:
+        msg = f"{design.name}: cells of a question keep no histograms, only those of a scenario: read dataset"
+        raise InputError(msg)
     shape, dims = shape_of(design), dims_of(design)
     left = [axis for axis, name in enumerate(dims) if name not in set(_known(over, dims, "over"))]
     wanted = {dims.index(name): _label(design, name, where[name]) for name in _known(where, dims, "coordinate")}

@@ -1,31 +1,27 @@
-"""What a sweep is: a scenario with all that it reads, a grid, measures. As JSON it is all that a worker is given."""
+"""What a sweep is: what is swept with all that it reads, a grid, measures. As JSON it is all that a worker is given."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
 from fastsmc.checks import I64Array, shown, whole
 from fastsmc.errors import InputError
-from fastsmc.files.limits import TOML, TRACE
 from fastsmc.files.packed import Refused
 from fastsmc.files.source import opened
 from fastsmc.jit.compiled import sources_digest
-from fastsmc.scenario import Scenario
 from fastsmc.scenario.overrides import put
-from fastsmc.scenario.problems import read_toml
-from fastsmc.sweeping import measures
+from fastsmc.sweeping.given import base_of, subject_of
 from fastsmc.sweeping.grid import MOST_SEED, Axis, Grid, axes_of, n_point_of, place
+from fastsmc.sweeping.held import Held, packed
+from fastsmc.sweeping.subject import Base, Subject, Word
 from fastsmc.sweeping.where import Condition
 
 FORMAT = 1
@@ -41,12 +37,14 @@ class Design:
     """A sweep before it runs.
 
     Attributes:
-        name: of the scenario. table: what its file holds.
-        files: what it reads beyond, by the names that it has for them: profiles and traces, packed as text.
+        subject: what a cell is computed of.
+        name: of its file. table: what its file holds.
+        files: what it reads beyond, by the names that it has for them: profiles, traces, inventories, packed as text.
         where: the condition as text; "" for none, "a function" for one that is no text.
         sources: a digest of the sources of fastsmc that compute its cells.
     """
 
+    subject: Subject
     name: str
     table: dict[str, Any]
     files: dict[str, str]
@@ -62,7 +60,7 @@ class Design:
         texts = {
             "format": FORMAT,
             "sources of fastsmc": self.sources,
-            "scenario": {"name": self.name, "table": self.table},
+            self.subject.word: {"name": self.name, "table": self.table},
             "files": self.files,
             "grid": [[axis.name, list(axis.values)] for axis in grid.axes],
             "where": self.where,
@@ -83,6 +81,12 @@ class Design:
         """Names the sweep: what is computed is the same where this is."""
         return hashlib.blake2b(self.as_json().encode(), digest_size=12).hexdigest()
 
+    @property
+    def kind(self) -> str:
+        """What may be said of all its measures: assumed where one may rest on what nobody has published."""
+        kinds = {self.subject.attributes(name)["kind"] for name in self.measures}
+        return "assumed" if "assumed" in kinds else "modelled"
+
     @classmethod
     def from_parts(cls, parts: Mapping[str, str]) -> Design:
         """Undoes `parts`.
@@ -91,123 +95,90 @@ class Design:
             InputError, ValueError, KeyError, TypeError, AttributeError: not what it gives.
         """
         of = {name: json.loads(text) for name, text in parts.items()}
-        scenario = of["scenario"]
-        axes = axes_of(dict(of["grid"]), scenario["table"])
+        word: Word = "question" if "question" in of else "scenario"
+        base = of[word]
+        subject = subject_of(word, base["table"], of["measures"])
+        axes = axes_of(dict(of["grid"]), base["table"])
         n_point, repeats = n_point_of(axes, of["repeats"])
         points = _unrun(of["points"], n_point)
-        kept = measures.checked(of["measures"], [str(name).rpartition(".")[0] for name in of["measures"]])
         files = {str(name): str(content) for name, content in of["files"].items()}
         grid = Grid(axes, points, repeats, whole("seed", of["seed"], last=MOST_SEED))
         sources = str(of["sources of fastsmc"])
-        return cls(str(scenario["name"]), scenario["table"], files, grid, str(of["where"]), kept, sources)
+        kept = subject.measures(of["measures"])
+        return cls(subject, str(base["name"]), base["table"], files, grid, str(of["where"]), kept, sources)
 
     def cell_table(self, cell: int) -> dict[str, Any]:
-        """The scenario's table for a cell, with its repeat's seed."""
+        """The table for a cell, with its repeat's seed if it draws random numbers."""
         indices, repeat = self.grid.places(cell)
         table = self.table
         for axis, index in zip(self.grid.axes, indices, strict=True):
             table = put(table, axis.path, axis.values[index])
-        return {**table, "seed": self.grid.seed_of(repeat)}
-
-
-def unpacked(text: str) -> bytes:
-    """The content of one of a design's files.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    inflated = zlib.decompressobj()
-    try:
-        content = inflated.decompress(base64.b64decode(text), TRACE.most_bytes)
-    except (ValueError, zlib.error):
-        content = b""
-    if not inflated.eof:
-        msg = f"a file of a sweep is damaged, or larger than {TRACE.most_bytes >> 20} MiB: sweep again"
-        raise InputError(msg)
-    return content
-
-
-def named_files(table: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The files that a scenario's table reads: where it names them, and the names."""
-    profile = table.get("profile")
-    if isinstance(profile, str) and profile.endswith(".toml"):
-        yield ("profile",), profile
-    workloads = table.get("workloads")
-    for key, workload in workloads.items() if isinstance(workloads, Mapping) else ():
-        arrivals = workload.get("arrivals") if isinstance(workload, Mapping) else None
-        if isinstance(workload, Mapping) and isinstance(workload.get("trace"), str):
-            yield ("workloads", key, "trace"), workload["trace"]
-        if isinstance(arrivals, Mapping) and isinstance(arrivals.get("file"), str):
-            yield ("workloads", key, "arrivals", "file"), arrivals["file"]
+        return {**table, "seed": self.grid.seed_of(repeat)} if self.subject.has_seed else table
 
 
 def design_of(
-    scenario: str | os.PathLike[str] | Mapping[str, Any],
+    given: str | os.PathLike[str] | Mapping[str, Any],
     over: object,
     *,
     where: Where = None,
     repeats: int = 1,
     seed: int | None = None,
-    measure: object = measures.DEFAULT,
+    measure: object = None,
 ) -> Design:
-    """A sweep's design, checked: its scenario, every path, every value and the condition.
+    """A sweep's design, checked: what is swept, every path, every value and the condition.
 
     Raises:
         InputError: what is wrong with one of them.
     """
-    base, table, folder = _base(scenario)
-    axes = axes_of(over, table)
+    base = base_of(given)
+    axes = axes_of(over, base.table)
+    _check_axes(base, axes)
     n_point, n_repeat = n_point_of(axes, repeats)
-    first_seed = base.seed if seed is None else whole("seed", seed, last=MOST_SEED)
+    _check_repeats(base, n_repeat, seed)
     points = _kept(where, axes, n_point)
-    return _checked(
-        Design(
-            base.name,
-            table,
-            _files(table, axes, folder),
-            Grid(axes, points, n_repeat, first_seed),
-            where if isinstance(where, str) else _CALLED if where is not None else "",
-            measures.checked(measure, [group.name for group in base.groups]),
-            sources_digest(),
-        ),
-        folder,
+    design = Design(
+        base.subject,
+        base.name,
+        base.table,
+        _files(base, axes),
+        Grid(axes, points, n_repeat, base.seed if seed is None else whole("seed", seed, last=MOST_SEED)),
+        where if isinstance(where, str) else _CALLED if where is not None else "",
+        base.subject.measures(base.subject.default if measure is None else measure),
+        sources_digest(),
     )
+    return _checked(design)
 
 
-def _base(scenario: object) -> tuple[Scenario, dict[str, Any], FilePath]:
-    """The scenario without any override, as it is checked and as it is written."""
-    if isinstance(scenario, str | os.PathLike):
-        path = FilePath(scenario)
-        base = Scenario.load(path)
-        return base, _plain(read_toml(path, "a scenario")[1], base.name), path.parent
-    if isinstance(scenario, Mapping):
-        base = Scenario.of(scenario)
-        return base, _plain(scenario, base.name), FilePath()
-    msg = f"the scenario to sweep is {shown(scenario)}: give the path of its file, or its table"
-    raise InputError(msg)
+def _check_axes(base: Base, axes: tuple[Axis, ...]) -> None:
+    for axis in axes:
+        if axis.path[0] in base.subject.fixed:
+            msg = f"override path {axis.name!r}: it is the same in all cells of a sweep: sweep once for each"
+            raise InputError(msg)
 
 
-def _plain(table: Mapping[str, Any], name: str) -> dict[str, Any]:
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(table, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        msg = f"{name}: a value that no scenario can hold: {error}"
-        raise InputError(msg) from None
-    return plain
+def _check_repeats(base: Base, n_repeat: int, seed: object) -> None:
+    """Refuses repeats and seeds of what draws no random numbers."""
+    if not base.subject.has_seed and (n_repeat > 1 or seed is not None):
+        what = f"repeats is {n_repeat}" if n_repeat > 1 else f"seed is {shown(seed)}"
+        msg = f"{what}: {base.table.get('question', base.name)} draws no random numbers: leave it out"
+        raise InputError(msg)
 
 
-def _files(table: dict[str, Any], axes: tuple[Axis, ...], folder: FilePath) -> dict[str, str]:
-    """The content of every file that a cell may read: of the scenario, and of values of its axes."""
-    tables = [table, *(put(table, axis.path, value) for axis in axes for value in axis.values)]
-    names = {name: path[0] for one in tables for path, name in named_files(one)}
+def _files(base: Base, axes: tuple[Axis, ...]) -> dict[str, str]:
+    """The content of every file that a cell may read: of what is swept, and of values of its axes."""
+    tables = [base.table, *(put(base.table, axis.path, value) for axis in axes for value in axis.values)]
+    kinds = {name: kind for one in tables for _, name, kind in base.subject.named_files(one)}
     contents = {}
-    for name, kind in names.items():
-        try:
-            with opened(folder / name, TOML if kind == "profile" else TRACE) as source:
-                contents[name] = base64.b64encode(zlib.compress(bytes(source.all()), 6)).decode()
-        except Refused as error:
-            msg = f"{folder / name}: {error}"
-            raise InputError(msg) from error
+    for name, kind in kinds.items():
+        content = base.held.get(name)
+        if content is None:
+            try:
+                with opened(base.folder / name, kind) as source:
+                    content = bytes(source.all())
+            except Refused as error:
+                msg = f"{base.folder / name}: {error}"
+                raise InputError(msg) from error
+        contents[name] = packed(content)
     return contents
 
 
@@ -231,14 +202,14 @@ def _kept(where: object, axes: tuple[Axis, ...], n_point: int) -> I64Array:
     return points
 
 
-def _checked(design: Design, folder: FilePath) -> Design:
+def _checked(design: Design) -> Design:
     """The design, once some cells were read, so that each value of its axes is in one.
 
     Raises:
-        InputError: a value that the reader of scenarios refuses in each of a few cells that have it, as it refuses all
-            values at a path that no scenario has.
+        InputError: a value that is refused in each of a few cells that have it, as are all values at a path that no
+            scenario or question has.
     """
-    grid = design.grid
+    grid, held = design.grid, Held(design.files, design.subject.most_bytes)
     places = np.unravel_index(grid.points, grid.shape) if grid.axes else ()
     n_point = {
         (axis, value): int(n) for axis, found in enumerate(places) for value, n in enumerate(np.bincount(found)) if n
@@ -254,12 +225,14 @@ def _checked(design: Design, folder: FilePath) -> Design:
             break
         n_read += 1
         try:
-            Scenario.of(design.cell_table(point * grid.repeats), name=design.name, folder=folder)
-        except InputError:
+            design.subject.check(design.cell_table(point * grid.repeats), design.name, held.places)
+        except InputError as error:
+            if not values:
+                raise InputError(held.named(str(error))) from error
             for value in set(values) - good:
                 n_refused[value] += 1
                 if n_refused[value] >= min(_TRIES, n_point[value]):
-                    raise
+                    raise InputError(held.named(str(error))) from error
         else:
             good.update(values)
     return design

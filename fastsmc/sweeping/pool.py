@@ -15,10 +15,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from fastsmc.errors import FastsmcError
+from fastsmc.jit.threads import n_core
 from fastsmc.sweeping.cell import failed
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.record import Outcome
-from fastsmc.sweeping.tasks import MOST_DEATHS, Queue, warm_up
+from fastsmc.sweeping.tasks import MOST_DEATHS, Queue, some_of
 from fastsmc.sweeping.worker import outcome_of
 
 _BATCH_S = 0.05
@@ -28,9 +29,13 @@ _START = (
 
 
 class _Worker:
-    """One process, and the cells that it has: the first of them is the one that it computes."""
+    """One process, and the cells that it has: the first of them is the one that it computes.
 
-    def __init__(self, design: str) -> None:
+    Args:
+        design: all that the worker needs, as text. compiled_for: cells whose kernels it compiles before it is ready.
+    """
+
+    def __init__(self, design: str, compiled_for: list[int]) -> None:
         ours, theirs = socket.socketpair()
         path = json.dumps([os.path.abspath(part) if part else os.getcwd() for part in sys.path])  # noqa: PTH100, PTH109
         try:
@@ -52,6 +57,7 @@ class _Worker:
         self.cells: list[int] = []
         with suppress(OSError):
             self.connection.send_bytes(design.encode())
+            self.connection.send_bytes(json.dumps(compiled_for).encode())
 
     def ask(self, cells: list[int]) -> None:
         """Hands cells to the worker; one that has ended meanwhile is noticed when it is listened to."""
@@ -86,23 +92,22 @@ def pool(design: Design, cells: list[int], n_worker: int) -> Iterator[list[Outco
     Raises:
         FastsmcError: no worker can be started.
     """
-    text = design.as_json()
-    workers: list[_Worker] = []
-    queue = Queue(cells, batch_s=_BATCH_S, n_worker=min(n_worker, len(cells)))
+    team = _Team(design.as_json(), some_of(cells), min(n_worker, len(cells)))
+    queue = Queue(cells, batch_s=_BATCH_S, n_worker=team.size)
     n_left, n_unready = len(cells), 0
     try:
-        workers += (_Worker(text) for _ in range(min(n_worker, len(cells))))
-        warm_up(design, cells)
         while n_left:
-            _hand_out(queue, workers)
+            team.start_more()
+            if team.has_compiled:
+                _hand_out(queue, team.workers)
             outcomes: list[Outcome] = []
-            heard = wait([worker.connection for worker in workers])
-            for i, worker in enumerate(workers):
+            heard = wait([worker.connection for worker in team.workers])
+            for i, worker in enumerate(team.workers):
                 found = worker.heard() if worker.connection in heard else []
                 if found is None:
                     n_unready = 0 if worker.is_ready else n_unready + 1
                     outcomes += _ended(worker, queue, n_unready)
-                    workers[i] = _Worker(text)
+                    team.start_again(i)
                 else:
                     outcomes += found
             queue.note_done(len(outcomes))
@@ -110,8 +115,40 @@ def pool(design: Design, cells: list[int], n_worker: int) -> Iterator[list[Outco
             if outcomes:
                 yield outcomes
     finally:
-        for worker in workers:
+        for worker in team.workers:
             worker.end()
+
+
+class _Team:
+    """The workers. The first compiles the kernels that all read then.
+
+    Meanwhile the others start, as many at once as there are other cores. All at once they would take the core from the
+    one that compiles, for as long as all their imports take: 8 workers on 2 cores were ready after 1.2 to 1.4 times
+    what one takes.
+    """
+
+    def __init__(self, design: str, some: list[int], size: int) -> None:
+        self.design, self.some, self.size = design, some, size
+        self.workers: list[_Worker] = []
+
+    @property
+    def has_compiled(self) -> bool:
+        """Whether the first worker has compiled what the others need."""
+        return bool(self.workers) and self.workers[0].is_ready
+
+    def start_more(self) -> None:
+        """Starts as many workers as may start now."""
+        if not self.workers:
+            self.workers.append(_Worker(self.design, self.some))
+        n_starting = sum(not worker.is_ready for worker in self.workers[1:])
+        n_more = self.size - len(self.workers)
+        if not self.has_compiled:
+            n_more = min(n_more, max(n_core() - 1, 1) - n_starting)
+        self.workers += (_Worker(self.design, []) for _ in range(n_more))
+
+    def start_again(self, i: int) -> None:
+        """Puts another in the place of one that has ended. It compiles nothing: that may be what ended the first."""
+        self.workers[i] = _Worker(self.design, [])
 
 
 def _hand_out(queue: Queue, workers: list[_Worker]) -> None:

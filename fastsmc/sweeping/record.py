@@ -1,6 +1,7 @@
 """What came of a cell, as bytes: numbers in JSON, histograms as arrays. None of it is code, and nothing is unpickled.
 
 {"values": [1.5, ...], "histograms": [[GROUP, TIME, BUCKETS IN USE, TOTAL NS, LARGEST NS], ...]}\\n
+where a question's cell has "answer", a sentence, too, and null among values for a number that it does not have,
 and of each histogram the buckets in use as little-endian uint16, then what they count as little-endian int64
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,20 +34,30 @@ class Outcome(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A cell that is done: its measures, and histograms by (group, time)."""
+    """A cell that is done.
+
+    Attributes:
+        values: its measures; NaN of a number that an answer does not have.
+        histograms: by (group, time); none of a question's.
+        answer: a question's, one sentence.
+    """
 
     values: list[float]
-    histograms: dict[tuple[str, str], Histogram]
+    histograms: Mapping[tuple[str, str], Histogram] = {}
+    answer: str = ""
 
 
-def packed(values: list[float], histograms: Mapping[tuple[str, str], Histogram]) -> bytes:
+def packed(record: Record) -> bytes:
     """A record as bytes, the same for the same record."""
     rows, parts = [], []
-    for (group, time), histogram in histograms.items():
+    for (group, time), histogram in record.histograms.items():
         used = np.flatnonzero(histogram.counts)
         rows.append([group, time, int(used.size), histogram.total_ns, histogram.max_ns])
         parts += [used.astype(_BUCKET).tobytes(), histogram.counts[used].astype(_COUNT).tobytes()]
-    told = {"values": values, "histograms": rows}
+    told: dict[str, Any] = {"values": record.values, "histograms": rows}
+    if record.answer:
+        told["values"] = [None if math.isnan(value) else value for value in record.values]
+        told["answer"] = record.answer
     return b"".join([json.dumps(told, allow_nan=False).encode(), b"\n", *parts])
 
 
@@ -66,10 +77,13 @@ def unpacked(content: bytes, n_value: int) -> Record:
 def _unpacked(content: bytes, n_value: int) -> Record:
     head, _, rest = content.partition(b"\n")
     told = json.loads(head)
-    values = [float(value) for value in told["values"]]
-    if len(values) != n_value or not all(map(math.isfinite, values)):
-        msg = f"{len(values)} numbers where {n_value} finite ones belong"
+    rows = told["values"]
+    answer = str(told.get("answer", ""))
+    known = [float(value) for value in rows if value is not None or not answer]
+    if len(rows) != n_value or not all(map(math.isfinite, known)):
+        msg = f"{len(rows)} numbers where {n_value} finite ones belong"
         raise ValueError(msg)
+    values = [math.nan if value is None else float(value) for value in rows]
     histograms, at = {}, 0
     for group, time, n_used, total_ns, max_ns in told["histograms"]:
         if not 0 <= n_used <= N_BUCKET:
@@ -83,4 +97,4 @@ def _unpacked(content: bytes, n_value: int) -> Record:
     if at != len(rest):
         msg = f"{len(rest) - at} bytes too many"
         raise ValueError(msg)
-    return Record(values, histograms)
+    return Record(values, histograms, answer)

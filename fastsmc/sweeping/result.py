@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +20,8 @@ from fastsmc.results.tables import Column, Table
 from fastsmc.sweeping import cube
 from fastsmc.sweeping.design import Design
 from fastsmc.sweeping.journal import Journal
-from fastsmc.sweeping.record import unpacked
-
-_MOST_FAILED_SHOWN = 5
+from fastsmc.sweeping.record import Record, unpacked
+from fastsmc.sweeping.text import Summary, answer, summary, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class FailedCell:
 
     Attributes:
         coordinates: labels by the names of the axes, and "repeat". seed: of its repeat.
-        error: what was wrong.
+            It is 0 where nothing is drawn. error: what was wrong.
     """
 
     coordinates: dict[str, Any]
@@ -45,7 +45,7 @@ class FailedCell:
 
 
 class Sweep:
-    """The cells of a sweep, read from its journal. Everything in it is modelled.
+    """The cells of a sweep, read from its journal. Everything in it is modelled, or assumed where its kind says so.
 
     Attributes:
         computed: cells that this call computed, failed ones included. reused: cells that were done before.
@@ -90,11 +90,27 @@ class Sweep:
             for cell, content in rows
         )
 
+    def records(self) -> Iterator[tuple[int, Record]]:
+        """Number and record of the cells that are done, in their order."""
+        n = len(self.design.measures)
+        return ((cell, unpacked(content, n)) for cell, content in self._journal.contents(done=True))
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The least and the most of each measure, and how many cells have an exit code."""
+        return summary(self)
+
+    @cached_property
+    def answer(self) -> str:
+        """One sentence: how many cells are done, how many are met, and how far the first measure goes."""
+        return answer(self)
+
     @cached_property
     def dataset(self) -> Any:
-        """An xarray.Dataset over the axes and `repeat`: a float64 variable per measure, NaN where a cell is not done.
+        """An xarray.Dataset over the axes and `repeat`: a float64 variable per measure, NaN where a cell has no number.
 
-        Its variable `state` says which cells are left (0), done (1), failed (2), left out by `where` (3).
+        Its variable `state` says which cells are left (0), done (1), failed (2), left out by `where` (3). Of a question
+        `answer` has the sentences, "" where a cell is not done.
 
         Raises:
             InputError: xarray is not installed.
@@ -113,7 +129,8 @@ class Sweep:
             group: one that a measure names; "" is the fleet.
 
         Raises:
-            InputError: a share outside 0..1, no such dimension, time or group, or xarray is not installed.
+            InputError: a share outside 0..1, no such dimension, time or group, a sweep of a question, or xarray is not
+                installed.
         """
         Histogram.of([0.0]).quantile(share)
         return cube.quantiles(self._journal, share, time, group, [over] if isinstance(over, str) else over)
@@ -125,7 +142,7 @@ class Sweep:
             where: labels by dimension, such as {"vms[0].vcpus": 64}.
 
         Raises:
-            InputError: no such dimension, label, time or group.
+            InputError: no such dimension, label, time or group, or a sweep of a question.
         """
         of_all = cube.dims_of(self.design)
         found = [histogram for _, histogram in cube.merged(self._journal, time, group, of_all, where or {})]
@@ -138,43 +155,53 @@ class Sweep:
             InputError: no cell is done.
         """
         design, grid = self.design, self.design.grid
-        labels: list[dict[str, Any]] = []
-        values: list[list[float]] = []
-        for cell, content in self._journal.contents(done=True):
-            labels.append(grid.coordinates(cell))
-            values.append(unpacked(content, len(design.measures)).values)
-        if not labels:
+        found = [(grid.coordinates(cell), record) for cell, record in self.records()]
+        if not found:
             msg = f"{self!r}: no cell is done, so there is no table"
             raise InputError(msg)
-        columns = {name: Column.of([row[name] for row in labels], "input") for name in labels[0]}
-        columns["seed"] = Column.of([grid.seed_of(row["repeat"]) for row in labels], "input")
+        columns = {name: Column.of([at[name] for at, _ in found], "input") for name in found[0][0]}
+        if design.subject.has_seed:
+            columns["seed"] = Column.of([grid.seed_of(at["repeat"]) for at, _ in found], "input")
+        is_question = design.subject.word == "question"
         for i, name in enumerate(design.measures):
-            columns[name] = Column.of([row[i] for row in values], "modelled")
+            its: Any = design.subject.attributes(name)
+            values = [record.values[i] for _, record in found]
+            columns[name] = Column.of(values, its["kind"], its.get("meaning", ""), unknown=is_question)
+        if is_question:
+            columns["answer"] = Column.of([record.answer for _, record in found])
         return Table("A row per cell that is done.", columns)
 
     def as_dict(self) -> dict[str, Any]:
         """Inputs and cells as plain values, as `fastsmc sweep --json` prints them; the same however the sweep ran."""
         design, grid = self.design, self.design.grid
-        cells = []
-        for cell, content in self._journal.contents(done=True):
-            record = unpacked(content, len(design.measures))
-            cells.append({"at": grid.coordinates(cell), **dict(zip(design.measures, record.values, strict=True))})
+        subject = design.subject
+        seeds = {"seed": grid.seed, "seeds": [grid.seed_of(repeat) for repeat in range(grid.repeats)]}
         return {
-            "scenario": design.name,
-            "kind": "modelled",
-            "seed": grid.seed,
-            "seeds": [grid.seed_of(repeat) for repeat in range(grid.repeats)],
+            **subject.told(design.table, design.name),
+            "answer": self.answer,
+            "kind": design.kind,
+            **(seeds if subject.has_seed else {}),
             "over": {axis.name: list(axis.values) for axis in grid.axes},
             "where": design.where,
             "repeats": grid.repeats,
             "measures": list(design.measures),
-            "relative_error": RELATIVE_ERROR,
+            "kinds": {name: subject.attributes(name)["kind"] for name in design.measures},
+            **({"relative_error": RELATIVE_ERROR} if subject.has_histograms else {}),
             "cells": int(grid.cells.size),
             "done": self.done,
             "left": self.left,
-            "failed": [{"at": one.coordinates, "seed": one.seed, "error": one.error} for one in self.failed],
-            "results": cells,
+            "failed": [
+                {"at": one.coordinates, **({"seed": one.seed} if subject.has_seed else {}), "error": one.error}
+                for one in self.failed
+            ],
+            "results": [self._told(cell, record) for cell, record in self.records()],
         }
+
+    def _told(self, cell: int, record: Record) -> dict[str, Any]:
+        """A cell that is done; a number that its answer does not have is None."""
+        values = [None if math.isnan(value) else value for value in record.values]
+        own = {"answer": record.answer} if record.answer else {}
+        return {"at": self.design.grid.coordinates(cell), **dict(zip(self.design.measures, values, strict=True)), **own}
 
     def to_json(self) -> str:
         """`as_dict` as JSON; the same bytes however the sweep ran."""
@@ -219,47 +246,11 @@ class Sweep:
 
     def __repr__(self) -> str:
         n_cell = int(self.design.grid.cells.size)
-        told = f"{n_cell} cells, {self.done} done, {len(self.failed)} failed, {self.left} left"
-        return f"<Sweep of {self.design.name[:60]}: {told} (modelled)>"
+        said = f"{n_cell} cells, {self.done} done, {len(self.failed)} failed, {self.left} left"
+        return f"<Sweep of {self.design.name[:60]}: {said} ({self.design.kind})>"
 
     def __str__(self) -> str:
-        """What was swept, and of each measure the least and the most with where it was found."""
-        design, grid = self.design, self.design.grid
-        n_cell = int(grid.cells.size)
-        over = " x ".join(f"{len(axis.values)} of {axis.name}" for axis in grid.axes) or "no axis"
-        repeats = f"{grid.repeats} repeat{'s' * (grid.repeats > 1)}"
-        lines = [
-            f"{design.name}: {n_cell} cells ({over}, {repeats}, seed {grid.seed}), modelled",
-            f"{self.done} done, {len(self.failed)} failed, {self.left} left"
-            f" ({self.computed} computed now, {self.reused} reused)",
-        ]
-        lines += self._ranges()
-        lines += [f"failed: {shown_cell(one)}" for one in self.failed[:_MOST_FAILED_SHOWN]]
-        if len(self.failed) > _MOST_FAILED_SHOWN:
-            lines.append(f"and {len(self.failed) - _MOST_FAILED_SHOWN} more failed: --list-failed shows all")
-        return "\n".join(lines)
+        """The answer, what was swept, and of each measure the least and the most with where it was found."""
+        from fastsmc.sweeping.text import text
 
-    def _ranges(self) -> list[str]:
-        """A line per measure: the least and the most over all cells, and where."""
-        best: dict[str, list[tuple[float, int]]] = {name: [] for name in self.design.measures}
-        for cell, content in self._journal.contents(done=True):
-            for name, value in zip(best, unpacked(content, len(best)).values, strict=True):
-                best[name] = [min([*best[name][:1], (value, cell)]), max([*best[name][1:], (value, cell)])]
-        if not self.done:
-            return []
-        at = self.design.grid.coordinates
-        width = max(map(len, best))
-        return [
-            f"{name:{width}}  {low[0]:.6g} at {told(at(low[1]))} to {high[0]:.6g} at {told(at(high[1]))}"
-            for name, (low, high) in best.items()
-        ]
-
-
-def told(coordinates: dict[str, Any]) -> str:
-    """Coordinates as text: vms[0].vcpus=64, repeat=0."""
-    return ", ".join(f"{name}={value}" for name, value in coordinates.items())
-
-
-def shown_cell(cell: FailedCell) -> str:
-    """A failed cell on one line."""
-    return " ".join(str(cell).split())
+        return text(self)

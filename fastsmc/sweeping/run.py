@@ -13,42 +13,46 @@ from fastsmc.errors import InputError
 from fastsmc.jit.compiled import sources_digest
 from fastsmc.jit.threads import n_core
 from fastsmc.progress import Progress, silent
-from fastsmc.sweeping import measures
 from fastsmc.sweeping.design import Design, Where, design_of
 from fastsmc.sweeping.journal import Journal
 from fastsmc.sweeping.record import Outcome
-from fastsmc.sweeping.result import Sweep, told
+from fastsmc.sweeping.result import Sweep
 from fastsmc.sweeping.tasks import here
+from fastsmc.sweeping.text import told
 
 MOST_WORKERS = 1024
 OnError = Literal["keep", "raise"]
 
 
 def sweep(
-    scenario: str | os.PathLike[str] | Mapping[str, Any],
+    subject: str | os.PathLike[str] | Mapping[str, Any],
     *,
     over: Mapping[str, Any],
     where: Where = None,
     repeats: int = 1,
     seed: int | None = None,
-    measure: object = measures.DEFAULT,
+    measure: object = None,
     to: str | os.PathLike[str] | None = None,
     run_on: Any = "processes",
     on_error: OnError = "keep",
     progress: Progress = silent,
 ) -> Sweep:
-    """Simulates a scenario over a grid of values, on all cores or on a cluster; what is in the journal is not redone.
+    """Simulates a scenario, or asks a planner's question, over a grid of values, on all cores or on a cluster.
+
+    What is in the journal is not redone.
 
     Every point has the same repeats with the same seeds, so designs meet the same random numbers, and what differs
     between them is the designs' doing. What comes out does not depend on where or in which order cells run.
 
     Args:
-        scenario: the path of a TOML file, or its table.
+        subject: the path of a TOML file, or its table: a scenario; or a question, which has its name at `question` and
+            the keywords of the function of `smc.plan` beside it. docs/sweeps.md has the few that are otherwise.
         over: values by override path, as messages about scenarios show it: {"vms[0].vcpus": [64, 256, 1024]}.
         where: which points are kept: a condition over the paths, "vms[0].vcpus * calls < 10000", or a function of a
             point's coordinates; None: all.
-        repeats: of each point. seed: of the first repeat; None: the scenario's.
-        measure: names of numbers to keep, such as "response_p99_ns", or "web.utilisation_mean" of a group.
+        repeats: of each point, where random numbers are drawn. seed: of the first repeat; None: that of the file.
+        measure: names of numbers to keep, such as "response_p99_ns", "web.utilisation_mean" of a group, "drain_p90_s"
+            of a question; None: those that docs/sweeps.md names.
         to: the journal's file; one that is there is gone on with, failed cells included. None: memory.
         run_on: "processes", one per core; a number of processes, of which 1 is this one; "tcp://HOST:PORT" of a Dask
             scheduler, or a `distributed.Client`.
@@ -65,10 +69,13 @@ def sweep(
     >>> workloads = {"w": {"kind": "closed", "think": think, "mix": {"PTP": 1.0}}}
     >>> sweep({"vms": vms, "workloads": workloads}, over={"vms[0].vcpus": [1, 2]}, repeats=3, run_on=1)
     <Sweep of scenario: 6 cells, 6 done, 0 failed, 0 left (modelled)>
+    >>> question = {"question": "largest_shape", "registers": "7.3", "link": "25G"}
+    >>> sweep(question, over={"downtime_ms": [100, 300]}, run_on=1).dataset["n_vcpu"].values.ravel().tolist()
+    [131.0, 394.0]
     """
     word_of("on_error", on_error, ("keep", "raise"))
     _check_engine(run_on)
-    design = design_of(scenario, over, where=where, repeats=repeats, seed=seed, measure=measure)
+    design = design_of(subject, over, where=where, repeats=repeats, seed=seed, measure=measure)
     return _swept(Journal.to_write(to, design), run_on, on_error, progress)
 
 

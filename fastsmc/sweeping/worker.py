@@ -1,7 +1,8 @@
 """A worker process on this machine: cells in, outcomes out, and gone as soon as whoever started it is.
 
-A message is a design's parts as JSON, then lists of cells as JSON; an answer is a cell's number, whether it is done,
-and its content. An empty answer says that the worker is ready.
+A message is a design's parts as JSON, then a list of cells whose kernels are to be compiled, then lists of cells to
+compute; an answer is a cell's number, whether it is done, and its content. An empty answer says that the worker is
+ready.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def main(connected: int, parent: int) -> None:
     from fastsmc.sweeping.cell import prepared  # Numba takes a second, and the watch should begin before it
 
     ready = prepared(tuple(json.loads(asked.get()).items()))
+    for cell in json.loads(asked.get()):
+        ready.warm_up(cell)
     connection.send_bytes(b"")
     while True:
         for cell in json.loads(asked.get()):

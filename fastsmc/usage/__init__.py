@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fastsmc.usage.asked import dispatch
+from fastsmc.usage.decided import Decided, DecidedCall
 from fastsmc.usage.policy import Policy
 from fastsmc.usage.used import Used, services
 
-__all__ = ["Policy", "Used", "services"]
+__all__ = ["Decided", "DecidedCall", "Policy", "Used", "dispatch", "services"]

@@ -20,6 +20,7 @@ from fastsmc.facts.smccc import (
     name_key,
     psci_name,
 )
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.vm import Fleet
 
@@ -44,14 +45,17 @@ class Policy:
     psci_version: int | None = None
     ranges: tuple[FilterRange, ...] = ()
 
-    def fleet(self, release: str) -> Fleet:
+    def fleet(self, release: str, *, features: int = FEATURE_PSCI_0_2) -> Fleet:
         """One VM of one vCPU that has this policy, through the ioctls of a release.
 
+        Args:
+            features: word 0 of the vCPU's features.
+
         Raises:
-            InputError: no such release.
+            InputError: no such release, or features that no VM of it has.
             RegisterError, FilterError: what KVM of that release refuses.
         """
-        fleet = Fleet.uniform(n_vm=1, n_vcpu=1, host=release)
+        fleet = Fleet.uniform(n_vm=1, n_vcpu=1, host=release, features=features)
         if self.psci_version is not None:
             fleet.set_one_reg(register("PSCI_VERSION"), self.psci_version)
         for name, word in self.bitmaps:

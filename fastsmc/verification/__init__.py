@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from pathlib import Path
 
 from fastsmc.checks import word_of
+from fastsmc.facts.packaged import RECORDINGS, shared
 from fastsmc.facts.releases import Host
 from fastsmc.progress import Progress, silent
 from fastsmc.recordings.belongs import is_known_whole
@@ -65,12 +66,16 @@ def replays(
 
 
 def verify(
-    paths: Path | str | Iterable[Path | str], *, kinds: Collection[str] | None = None, progress: Progress = silent
+    paths: Path | str | Iterable[Path | str] | None = None,
+    *,
+    kinds: Collection[str] | None = None,
+    progress: Progress = silent,
 ) -> Verification:
     """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
 
     Args:
-        paths: a host's folder, a folder of such folders, or several of either.
+        paths: a host's folder, a folder of such folders, or several of either; the recordings that the package brings
+            by default.
         kinds: replay these only, and report the others as not looked at; all by default.
         progress: told the host about to be replayed, how many are done, and of how many.
 
@@ -80,6 +85,8 @@ def verify(
     """
     kinds = KINDS if kinds is None else [word_of("a kind of record", kind, KINDS) for kind in sorted(set(kinds))]
     result = Verification()
+    if paths is None:
+        paths = shared(*RECORDINGS)
     folders = [paths] if isinstance(paths, str | Path) else paths
     found = {r.folder.resolve(): r for path in folders for r in find_recordings(path)}
     recordings = list(found.values())

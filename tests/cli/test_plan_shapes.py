@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -23,6 +25,25 @@ def test_a_grid_is_typed_with_commas() -> None:
         limit=100,
     )
     assert (done.exit_code, done.stdout) == (0, asked.to_csv())
+
+
+def test_sve_is_typed_as_for_sizes() -> None:
+    """Of numbers only: a release says it by its features."""
+    done = CliRunner().invoke(app, [*SHAPE, "--registers", "182,200", "--sve", "--csv"])
+    asked = smc.plan.largest_shape(registers=[182, 200], has_sve=True, link="10Gb/s", downtime_ms=300)
+    without = smc.plan.largest_shape(registers=[182, 200], link="10Gb/s", downtime_ms=300)
+    assert done.stdout == asked.to_csv() != without.to_csv()
+    done = CliRunner().invoke(app, [*TABLE, "--registers", "182", "--sve", "--json"])
+    assert json.loads(done.stdout)["inputs"]["sve"] is True
+    done = CliRunner().invoke(app, [*TABLE, "--registers", "182", "--json"])
+    assert json.loads(done.stdout)["inputs"]["sve"] is False
+
+
+@pytest.mark.parametrize(("command", "registers"), [(SHAPE, "6.18"), (SHAPE, "182,6.18+sve"), (TABLE, "6.18+sve")])
+def test_sve_beside_a_release_is_refused(command: tuple[str, ...], registers: str) -> None:
+    done = CliRunner().invoke(app, [*command, "--registers", registers, "--sve"])
+    assert done.exit_code == 2
+    assert "--sve belongs to numbers" in done.output
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import fastsmc
+from tests.support.pages import blocks, commands
 from tests.support.places import ROOT, TESTS
 
 SAMPLE = TESTS / "recordings" / "guest-traces" / "tools-6.1.trace-cmd.txt"
@@ -35,23 +36,15 @@ def test_what_trace_cmd_reports_is_read_from_a_pipe(tmp_path: Path, name: str, s
 
 def shown_in_docs() -> dict[str, list[str]]:
     """The commands of docs/traces.md whose output stands there, and its lines."""
-    shown: dict[str, list[str]] = {}
-    command = ""
-    for line in (ROOT / "docs" / "traces.md").read_text("utf-8").splitlines():
-        if line.startswith("    $ fastsmc "):
-            command = line.removeprefix("    $ fastsmc ")
-            shown[command] = []
-        elif command and line.startswith("    "):
-            shown[command].append(line.removeprefix("    "))
-        else:
-            command = ""
-    return shown
+    page = ROOT / "docs" / "traces.md"
+    sessions = [one for block in blocks(page) if block.language == "console" for one in commands(block)]
+    return {one.text.removeprefix("fastsmc "): one.output for one in sessions if one.output}
 
 
 @pytest.mark.parametrize("command", shown_in_docs())
 def test_the_page_shows_what_is_printed(tmp_path: Path, command: str) -> None:
     boot = TESTS / "recordings" / "guest-traces" / "7.3-7.3.ftrace.txt"
-    (tmp_path / "boot.txt").write_bytes(boot.read_bytes())
+    (tmp_path / "boot.ftrace.txt").write_bytes(boot.read_bytes())
     printed = fastsmc(*command.split(), cwd=tmp_path).stdout.splitlines()
     lines = [line for line in shown_in_docs()[command] if line != "…"]
     assert len(lines) > 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.plan import Inventory, upgrade
 from fastsmc.plan.rolling import optimal, search
-from tests.support.upgrades import drawn, replayed
+from tests.support.upgrades import alike, drawn, full, replayed
 
 pytest.importorskip("ortools")
 TO = "6.18"
@@ -23,11 +22,15 @@ def cost(inv: Inventory, at_once: int, **asked: Any) -> tuple[int, int]:
     return replayed(inv, plan, TO, at_once=at_once)
 
 
-def only_the_last_order(pool: search.Pool, seed: int, n_order: int) -> Iterator[tuple[Any, bool]]:
+def only_the_worst_order(pool: search.Pool) -> list[search._Order]:
     """One order, and a bad one: the most loaded host first."""
-    usual = next(iter(ORDERS(pool, seed, n_order)), None)
-    if usual is not None:
-        yield usual[0][::-1].copy(), False
+    usual = ORDERS(pool)[0]
+    return [usual._replace(turn=usual.turn[::-1].copy())]
+
+
+def as_it_was(pool: search.Pool, at_once: int, best: search.Found, seed: int, n_order: int) -> search.Found:
+    """No better orders."""
+    return best
 
 
 ORDERS = search._orders
@@ -36,7 +39,8 @@ ORDERS = search._orders
 def by_solver_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves nothing but one bad order to begin with."""
     monkeypatch.setattr(search, "SMALL", 0)
-    monkeypatch.setattr(search, "_orders", only_the_last_order)
+    monkeypatch.setattr(search, "_orders", only_the_worst_order)
+    monkeypatch.setattr(search, "_searched", as_it_was)
 
 
 def solved(seeds: range, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -63,17 +67,63 @@ def test_many_small_pools_are_upgraded_as_the_solver_does(monkeypatch: pytest.Mo
     assert solved(range(3000, 3060), monkeypatch) > 6
 
 
-@pytest.mark.soak("a pool of 50 hosts, a minute of the solver")
-@pytest.mark.parametrize("seed", [1])
-def test_fifty_hosts_take_a_wave_or_a_tenth_more_than_the_solver_at_most(seed: int) -> None:
-    """Filled to the brim, so that no order reaches the bounds. A tenth is the aim; of 8 waves one is more."""
-    inv = next(
-        inv for inv in (drawn(1000 * seed + k, most_hosts=50, vms_per_host=6) for k in range(500)) if inv.n_host == 50
-    )
-    stops, waves = cost(inv, 10)
-    best = cost(inv, 10, method="optimal")
-    assert stops <= 1.1 * best[0]
-    assert stops > best[0] or waves <= max(best[1] + 1, 1.1 * best[1])
+def is_within_a_tenth(ours: tuple[int, int], best: tuple[int, int]) -> bool:
+    """Of VMs that stop, and where as many stop of waves. Of fewer than 10 waves a tenth is none."""
+    return ours[0] <= 1.1 * best[0] and (ours[0] > best[0] or ours[1] <= 1.1 * best[1])
+
+
+@pytest.mark.soak("two pools of 50 hosts, a minute of the solver each")
+@pytest.mark.parametrize("seed", [3, 9])
+def test_fifty_hosts_are_within_a_tenth_of_the_solver(seed: int) -> None:
+    """Filled to the brim, so that no order reaches the bounds.
+
+    The solver is asked for a wave fewer. It does not get through all plans in its minute, so this says that it finds
+    none, and not that there is none.
+    """
+    inv = full(seed)
+    assert is_within_a_tenth(cost(inv, 10), cost(inv, 10, method="optimal"))
+
+
+GONE_NO_FURTHER = {
+    1: (11, 7),
+    2: (10, 8),
+    3: (10, 6),
+    4: (12, 9),
+    5: (10, 7),
+    6: (14, 8),
+    7: (10, 8),
+    8: (9, 10),  # an earlier search of ours had 10; ours has 11, for which the solver found no better
+    9: (10, 8),
+    10: (9, 7),
+}
+"""(VMs that stop, waves) below which OR-Tools 9.15 found no plan when it was asked for a wave fewer, a minute each
+on two cores that were shared. It did not rule one out either. The VMs stop for other reasons than room."""
+
+
+@pytest.mark.soak("ten pools of 50 hosts, against where the solver found no better once; make test has one")
+@pytest.mark.parametrize("seed", [seed for seed in GONE_NO_FURTHER if seed != 10])
+def test_ten_pools_of_fifty_hosts_are_within_a_tenth_of_where_the_solver_stopped(seed: int) -> None:
+    assert is_within_a_tenth(cost(full(seed), 10), GONE_NO_FURTHER[seed])
+
+
+def test_a_pool_of_fifty_hosts_is_within_a_tenth_of_where_the_solver_stopped() -> None:
+    assert is_within_a_tenth(cost(full(10), 10), GONE_NO_FURTHER[10])
+
+
+def test_the_solver_finds_waves_that_are_full_to_the_last_core() -> None:
+    """Of four hosts that use 4 of 8 cores each two fit into the others; the plan that is known takes one at a time."""
+    pool = alike(4)
+    known = search._rolled(pool, 1, *search._orders(pool)[0])
+    found = optimal.optimal(pool, known, 4)
+    assert (known.cost[:2], found.cost[:2], found.is_proven) == ((0, 4), (0, 2), True)
+
+
+def test_the_solver_says_where_there_is_no_plan_with_a_wave_fewer() -> None:
+    pool = alike(4)
+    known = search._rolled(pool, 4, *search._orders(pool)[0])
+    assert known.cost[:2] == (0, 2)
+    assert not known.is_proven
+    assert optimal.optimal(pool, known, 4).is_proven
 
 
 def test_without_the_solver_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

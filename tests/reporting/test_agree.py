@@ -19,6 +19,7 @@ from fastsmc.results.files import load
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from tests.support.places import ROOT
+from tests.support.small_report import changed
 
 SAVED = ROOT / "reports" / "scaling" / "data.json"
 Change = Callable[[dict[str, Any]], None]
@@ -180,6 +181,39 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a lock that nobody took": (put("study_boot", "utilisation", 0.5, 0), "n_forwarded is 0, but something held"),
     "a time before the start": (put("study_lock", "waiting_error_ns", -1.0), "waiting_error_ns -1.0 is negative"),
     "longer than anybody waits": (put("payload", "encode_ms", 1e300), "encode_ms 1e.300 is more than any run has"),
+    "an outlook of no kind": (put("moves", "outlook", "perhaps", 0), "row 1: outlook 'perhaps' is none of"),
+    "a move that restores, with registers in the way": (
+        all_of(put("moves", "outlook", "restores"), put("moves", "n_failing", 3)),
+        "row 196: n_failing is 3, and the outlook is 'restores'",
+    ),
+    "registers in the way": (put("failures", "n_failing", 9, 0), "n_failing is 9, column failing has 2 names"),
+    "registers without names": (
+        all_of(put("failures", "n_failing", 9), put("failures", "failing", "")),
+        "n_failing is 9, column failing has 0 names",
+    ),
+    "a step's time": (times("downtime", "mid_ms", 1.5, 1), "table downtime, row 2: mid_ms is .*, by ioctls and what"),
+    "registers that are read again": (
+        all_of(
+            times("downtime", "ioctls", 2, 3), *(times("downtime", f"{e}_ms", 2, 3) for e in ("low", "mid", "high"))
+        ),
+        "table downtime, row 4: ioctls is 186368, by n_reg and n_vcpu it is 93184",
+    ),
+    "steps of another VM": (put("downtime", "n_vcpu", 7), "table downtime, row 12: n_vcpu is 7, by row 1 it is 512"),
+    "registers of another VM": (put("downtime", "n_reg", 7), "table downtime, row 12: n_reg is 7, by row 1 it is 182"),
+    "steps in order": (put("downtime", "low_ms", 99.0, 0), "low_ms 99.0 is above mid_ms"),
+    "VMs that stop": (times("upgrade", "stopped", 0.5, 0), "row 1: stopped is 6246, in table upgrade_waves it adds up"),
+    "VMs of a wave": (times("upgrade_waves", "moved", 2), "table upgrade, row 2: moved is .*, in table upgrade_waves"),
+    "waves": (put("upgrade", "waves", 7, 0), "table upgrade, row 1: waves is 7, table upgrade_waves has 50"),
+    "a fleet of more VMs": (times("upgrade", "n_vm", 2), "table upgrade, row 2: n_vm is 39654, by row 1 it is 19827"),
+    "fewer VMs than stop": (
+        all_of(put("upgrade", "n_vm", 5, 0), put("upgrade", "n_vm", 5)),
+        "table upgrade, row 1: stopped 12492 is above n_vm 5",
+    ),
+    "a VMM of no fleet": (put("upgrade", "is_as_before", False, 0), "0 rows have the VMM that the fleet has, 1 must"),
+    "a wave of no upgrade": (
+        put("upgrade_waves", "vmm", "bhyve"),
+        "row 2: hosts is 1000, in table upgrade_waves it adds up to 980",
+    ),
     "a row less of verdicts": (without("verdicts", 0), "has 0 calls, by tables replay and trace it has 45056"),
 }
 
@@ -231,8 +265,16 @@ def test_what_was_measured_agrees_with_itself() -> None:
     agree.check(measured())
 
 
-def test_a_run_of_before_has_columns_fewer_and_agrees() -> None:
-    """What is compared but not drawn may be missing: runs saved by earlier versions are drawn again."""
+def test_a_run_of_before_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Runs saved before the report asked what breaks."""
+    run = measured()
+    less = replace(run, tables={name: table for name, table in run.tables.items() if name != "moves"})
+    with pytest.raises(ResultFileError, match="no table 'moves': an earlier fastsmc saved it, for another page"):
+        pages.write(less, tmp_path / "page")
+
+
+def test_a_run_has_columns_fewer_and_agrees() -> None:
+    """What is compared but not drawn may be missing."""
 
     def less(tables: dict[str, Any]) -> None:
         for name, table in tables.items():
@@ -247,8 +289,6 @@ def test_a_run_of_before_has_columns_fewer_and_agrees() -> None:
 
 def test_most_numbers_of_a_report_are_held_by_others() -> None:
     """Of all whole numbers and rates but those of clocks, nearly each, made seven times as large, is noticed."""
-    from tests.reporting.test_page import changed
-
     run, free = measured(), []
     for name, table in run.tables.items():
         for column in table.columns:
@@ -262,6 +302,9 @@ def test_most_numbers_of_a_report_are_held_by_others() -> None:
             free.append(f"{name}.{column}")
     assert set(free) <= {
         *(f"sets.{name}" for name in ("n_reg", "n_firmware", "value_bytes")),
+        "moves.n_unjudged",
+        *(f"downtime.{name}" for name in ("ioctls", "bytes", "low_ms", "mid_ms", "high_ms")),  # of the last step
+        "upgrade_waves.wave",
         "dispatch_by_vcpu.n_policy",  # up to its VMs
         *(f"study_{name}.waiting_error_ns" for name in ("vcpus", "share", "lock", "filter")),
         *(f"study_{name}.p99_9_ns" for name in ("vcpus", "lock", "filter")),

@@ -24,44 +24,30 @@ from fastsmc.reporting import page as pages
 from fastsmc.reporting import style
 from fastsmc.reporting.needs import NEEDS, check
 from fastsmc.results.export import to_csv
-from fastsmc.results.files import load, save, to_json
+from fastsmc.results.files import to_json
 from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
-from fastsmc.traces.text import traced_calls as read_trace
 from tests.support.shared import made_once
-from tests.support.study_sizes import LOAD, STUDY
+from tests.support.small_report import changed
+from tests.support.study_sizes import LOAD, MORE
 
 TRACE = Path(scaling.__file__).parents[1] / "data" / "linux-7.3-guest-boot.ftrace.txt"
-FIGURES = ("1-heatmap", "2-payload", "3-ioctls", "4-dispatch", "5-trace", "6-latency")
+FIGURES = ("moves", "bytes", "ioctls", "downtime", "heatmap", *LOAD, "upgrade")
+SPEED = ("dispatch", "latency", "trace")
+PAGES = {"index.html": FIGURES, "load.html": MORE, "simulator.html": SPEED}
+TAGS = {
+    "moves": "modelled from recorded",
+    "bytes": "modelled from recorded",
+    "ioctls": "modelled, times assumed",
+    "downtime": "assumed",
+    "heatmap": "measured",
+    "upgrade": "modelled, on a drawn fleet",
+    **dict.fromkeys((*LOAD, *MORE), "modelled, from assumed figures"),
+    "dispatch": "measured",
+    "latency": "measured",
+    "trace": "recorded, verdicts modelled",
+}
 VOID = {"meta", "br", "link", "img", "input", "hr"}
-
-
-def measured(folder: Path) -> None:
-    """Saves a small run of everything."""
-    sizes = scaling.Sizes(
-        shapes=((2, 4), (1, 1024)),
-        n_batch=40,
-        replays=6,
-        repeats=3,
-        n_call=500,
-        vcpus=(1, 16, 64, 128),
-        vms=(1, 2, 8),
-        vms_vcpus=16,
-        grid=(1, 8, 64, 1024),
-        encodes=1,
-        study=STUDY,
-    )
-    save(scaling.run(read_trace(TRACE), sizes=sizes), folder / "data.json")
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory, "page-run", measured) / "data.json"
-
-
-@pytest.fixture(scope="module")
-def run(saved: Path) -> Run:
-    return load(saved)
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +64,22 @@ ALONE = """
 import sys
 from pathlib import Path
 from fastsmc import reporting
+from fastsmc.reporting import page
 from fastsmc.results.files import load
+if sys.argv[3] == "empty":
+    page.to_svg, page.to_png = lambda figure, name: '<svg viewBox="0 0 1 1"></svg>', lambda figure: b""
 reporting.write(load(sys.argv[1]), Path(sys.argv[2], "again"))
 unwanted = {'numba', 'fastsmc.kernels', 'fastsmc.dispatcher.batch', 'fastsmc.vm', 'matplotlib.pyplot'}
 Path(sys.argv[2], "unwanted").write_text(', '.join(unwanted & set(sys.modules)))
 """
 
 
-@pytest.fixture(scope="module")
-def drawn_again(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a process of its own draws of the same run, and `unwanted`: modules that it should not have imported."""
-
-    def draw(folder: Path) -> None:
-        command = [sys.executable, "-c", ALONE, str(saved), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-    return made_once(tmp_path_factory, "page-again", draw)
+def drawn_alone(saved: Path, folder: Path, how: str) -> Path:
+    """What a process of its own draws of a run, and `unwanted`: modules that it should not have imported."""
+    command = [sys.executable, "-c", ALONE, str(saved), str(folder), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +98,7 @@ class Checked(HTMLParser):
         self.linked: list[str] = []
         self.tags: Counter[str] = Counter()
         self.captions: list[str] = []
+        self.regions: list[dict[str, str | None]] = []
         self.feed(text)
         self.close()
 
@@ -123,6 +109,8 @@ class Checked(HTMLParser):
         if tag == "figcaption":
             self.captions.append("")
         for name, value in attrs:
+            if (name, value) == ("class", "scroll"):
+                self.regions.append(dict(attrs))
             if name == "id":
                 self.ids[value or ""] += 1
             elif name == "src" or (name in ("href", "xlink:href") and tag != "a"):
@@ -145,106 +133,125 @@ class Checked(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def checked(page: str) -> Checked:
-    return Checked(page)
+def checked(folder: Path) -> dict[str, Checked]:
+    return {name: Checked((folder / name).read_text("utf-8")) for name in PAGES}
 
 
-def test_the_page_is_well_formed(page: str, checked: Checked) -> None:
-    assert page.startswith("<!doctype html>")
-    assert checked.open == []
-    assert [name for name, n in checked.ids.items() if n > 1] == []
-    assert checked.tags["script"] == 0
-    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(checked.ids)
+def test_the_pages_are_well_formed(folder: Path, checked: dict[str, Checked]) -> None:
+    for name, found in checked.items():
+        text = (folder / name).read_text("utf-8")
+        assert text.startswith("<!doctype html>")
+        assert found.open == []
+        assert [one for one, n in found.ids.items() if n > 1] == []
+        assert found.tags["script"] == 0
+        assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(found.ids)
+        assert set(re.findall(r'aria-labelledby="([^"]+)"', text)) <= set(found.ids)
+        assert {target[1:] for target in found.linked if target.startswith("#")} <= set(found.ids)
 
 
-def test_the_page_opens_offline(page: str, checked: Checked, folder: Path) -> None:
-    assert all(target.startswith("#") for target in checked.loaded)
-    assert not re.search(r"@import|url\(['\"]?(?!#)|srcset|<(iframe|object|embed|link)\b", page)
-    assert all((folder / target).is_file() for target in checked.linked)
+def test_the_pages_open_offline(folder: Path, checked: dict[str, Checked]) -> None:
+    for name, found in checked.items():
+        text = (folder / name).read_text("utf-8")
+        assert all(target.startswith("#") for target in found.loaded)
+        assert not re.search(r"@import|url\(['\"]?(?!#)|srcset|<(iframe|object|embed|link)\b", text)
+        assert all(target.startswith("#") or (folder / target).is_file() for target in found.linked)
+        assert len(text.encode()) < 1_500_000
 
 
-def test_every_figure_is_there_with_its_tag_and_axes(page: str, checked: Checked, folder: Path) -> None:
-    assert checked.tags["figure"] == checked.tags["figcaption"] == len(FIGURES + LOAD)
-    tags = ("measured", "modelled from recorded", "modelled, times assumed", "measured", "recorded, verdicts modelled")
-    every = (*tags, "measured", *["modelled, from assumed figures"] * len(LOAD))
-    for name, tag, caption in zip(FIGURES + LOAD, every, checked.captions, strict=True):
+def test_every_figure_is_there_with_its_tag_and_axes(folder: Path, checked: dict[str, Checked]) -> None:
+    assert len(FIGURES) <= 8
+    for page, names in PAGES.items():
+        assert checked[page].tags["figure"] == checked[page].tags["figcaption"] == len(names)
+        assert checked[page].tags["svg"] == 2 * len(names)  # wide and small
+    for name in (*FIGURES, *MORE, *SPEED):
         svg = (folder / f"{name}.svg").read_text("utf-8")
         text = " ".join(
             "".join(node.itertext()) for node in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")
         )
-        assert tag in caption, name
-        assert tag in text, name
-        assert re.search(r"\((count|bytes|ns|µs|ms|% of all)\)", text), f"{name} has an axis without a unit"
+        assert TAGS[name] in text, name
+        assert name == "moves" or re.search(r"\((count|bytes|ns|µs|ms|% of all)\)", text), f"{name}: no unit"
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("1-heatmap", "2-payload", "3-ioctls", "7-load-vcpus", "12-load-boot"):
+    for name in ("heatmap", "bytes", "ioctls", "load-vcpus", "load-boot"):
         assert "hypothetical: KVM stops at 512" in (folder / f"{name}.svg").read_text("utf-8")
 
 
+def test_the_answer_comes_first_and_then_the_contents(page: str) -> None:
+    places = [page.index(text) for text in ("<h1", 'id="verdict"', 'id="about"', "<nav", "<figure")]
+    assert places == sorted(places)
+    assert page[: page.index("<figure")].count("<li><b>") == 3
+
+
+def test_a_figure_is_on_the_page_in_its_colours_and_without_its_title(folder: Path) -> None:
+    """Title and tag are text of the page; each colour is defined light and dark, and some text is said to be text."""
+    for name, figures in PAGES.items():
+        text = (folder / name).read_text("utf-8")
+        svgs = re.findall(r"<svg .*?</svg>", text, re.DOTALL)
+        assert all(not re.search(r"(fill|stroke): #", svg) for svg in svgs)
+        used = {colour for svg in svgs for colour in re.findall(r"var\((--c-[0-9a-f]{6})\)", svg)}
+        for colour in used:
+            assert len(re.findall(rf"{colour}: #", text)) == 2, colour
+        assert len(svgs) == 2 * len(figures)
+        for figure in figures:
+            assert f'id="{figure}-title"' not in text
+            assert f'id="{figure}-title"' in (folder / f"{figure}.svg").read_text("utf-8")
+
+
+def test_text_of_a_figure_is_large_enough_where_it_is_shown(folder: Path) -> None:
+    """At 390 CSS pixels a figure has 358, from 720 on it has 680: no text is below 9 pixels."""
+    for name in PAGES:
+        for svg in re.findall(r"<svg .*?</svg>", (folder / name).read_text("utf-8"), re.DOTALL):
+            width = float(re.search(r'viewBox="0 [0-9.]+ ([0-9.]+)', svg)[1])  # type: ignore[index]
+            wide = width > 400
+            sizes = [float(size) for size in re.findall(r"font-size: ([0-9.]+)px", svg)]
+            assert sizes
+            assert min(sizes) * (680 if wide else 358) / width >= 9
+
+
+def test_what_scrolls_can_be_reached_and_is_named(checked: dict[str, Checked]) -> None:
+    for found in checked.values():
+        assert found.regions
+        labels = [region["aria-label"] for region in found.regions]
+        assert len(set(labels)) == len(labels)
+        assert all(region["tabindex"] == "0" and region["role"] == "region" for region in found.regions)
+
+
+def test_sizes_are_in_powers_of_ten_everywhere(folder: Path) -> None:
+    for name in (*PAGES, "report.md"):
+        assert not re.search(r"[0-9]\s?[KMG]iB", (folder / name).read_text("utf-8"))
+
+
+def test_the_mail_has_verdict_findings_and_tables(run: Run, folder: Path) -> None:
+    text = (folder / "report.md").read_text("utf-8")
+    assert text.startswith("# What do a VM's registers cost")
+    assert report.markdown(run) == text
+    for at, sentence in enumerate(report.verdict(run), 1):
+        assert f"{at}. **{sentence.claim}**" in text
+    for finding in re.findall(r'<h3 id="title-[^"]*">(.*?)</h3>', (folder / "index.html").read_text("utf-8")):
+        assert f"### {finding}".replace("&#39;", "'").replace("\N{NO-BREAK SPACE}", " ") in text.replace("\\", "")
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
 def test_the_origins_points_are_marked(folder: Path) -> None:
-    svg = (folder / "1-heatmap.svg").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
-    assert "1024 registers x 1024 vCPUs = 8 MiB" in svg
+    svg = (folder / "heatmap.svg").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert "1024 registers x 1024 vCPUs = 8.39 MB" in svg
     assert "10 registers x 100 vCPUs = 8 kB" in svg
-
-
-def changed(run: Run, table: str, column: str, rows: object, value: object) -> Run:
-    """The run with some values of a column replaced."""
-    old = run[table].columns[column]
-    values = old.values.copy()
-    values[rows] = value
-    columns = {**run[table].columns, column: Column.of(values, old.kind, old.meaning)}
-    return replace(run, tables={**run.tables, table: Table(run[table].meaning, columns)})
-
-
-def lead_of(run: Run) -> str:
-    from fastsmc.reporting.lead import lead
-
-    return " ".join(text for _, text in lead(run)).replace("\N{NO-BREAK SPACE}", " ")
-
-
-def test_the_lead_tells_the_runs_numbers(run: Run) -> None:
-    text = lead_of(run)
-    for number in (
-        "8 MiB",
-        "16 MiB",
-        "8 kB",
-        "182 registers",
-        "225,792 ioctls",
-        "1.49 MB",
-        "512 vCPUs",
-        "45.2 ms",
-        "300 ms",
-    ):
-        assert number in text, number
-    assert "226 ms" in text
-    assert "15 % to 75 %" in text  # 45.158 and 225.792 of 300
-    assert "38 % of the bytes and 32 % of the ioctls" in text  # 70*511/(182*512), 2*70*511/225792
-    assert "came back bit for bit" in text
-
-
-def test_the_lead_follows_the_data(run: Run) -> None:
-    cost = run["set_cost"]
-    rows = (cost["register_set"] == "Linux 7.3") & (cost["codec"] == "id+value") & (cost["n_vcpu"] == 512)
-    assert "123,456 ioctls" in lead_of(changed(run, "set_cost", "save_ioctls", rows, 123_456))
-    assert "weigh more than" in lead_of(run)
-    assert "weigh less than" in lead_of(changed(run, "set_cost", "payload_bytes", rows, 10**9))
-    assert "DID NOT all come back" in lead_of(changed(run, "payload", "is_round_trip_exact", 0, False))
-    assert "77.7 µs at the median" in lead_of(changed(run, "replay", "batch_p50_ns", slice(None), 77_700.0))
 
 
 def test_the_data_is_beside_the_page(run: Run, folder: Path, page: str) -> None:
     assert (folder / "data.json").read_text("utf-8") == to_json(run)
     for name, table in run.tables.items():
         assert (folder / f"{name}.csv").read_text("utf-8") == to_csv(table)
+        assert f'href="{name}.csv"' in page
         for key, column in table.columns.items():
-            assert f"<code>{key}</code>" in page
-            assert column.kind in page
+            assert f"{name},{key},{column.kind}," in (folder / "columns.csv").read_text("utf-8")
     assert str(run.provenance.seed) in page
     assert run.provenance.cpu.replace("@", "") in page.replace("@", "")
 
 
 @pytest.mark.soak("a second page of the same run, byte for byte")
-def test_the_same_run_gives_the_same_bytes(folder: Path, drawn_again: Path) -> None:
-    again = drawn_again / "again"
+def test_the_same_run_gives_the_same_bytes(saved: Path, folder: Path, tmp_path: Path) -> None:
+    again = drawn_alone(saved, tmp_path, "drawn") / "again"
     assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
@@ -344,9 +351,10 @@ def test_rows_that_cannot_be_drawn_are_named(run: Run) -> None:
         check(replace(run, tables={**run.tables, "payload": one}))
 
 
-def test_the_report_needs_no_simulator(drawn_again: Path) -> None:
-    assert (drawn_again / "unwanted").read_text() == ""
-    assert (drawn_again / "again" / "index.html").is_file()
+def test_the_report_needs_no_simulator(saved: Path, tmp_path: Path) -> None:
+    alone = drawn_alone(saved, tmp_path, "empty")
+    assert (alone / "unwanted").read_text() == ""
+    assert (alone / "again" / "index.html").is_file()
 
 
 def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,15 +366,15 @@ def test_a_small_grid_is_drawn_too(run: Run, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(
         pages,
         "to_svg",
-        lambda figure, name: drawn(figure, name) if name == "1-heatmap" else '<svg viewBox="0 0 1 1"></svg>',
+        lambda figure, name: drawn(figure, name) if name == "heatmap" else '<svg viewBox="0 0 1 1"></svg>',
     )
     small = payload_grid([(r, v) for r in (1, 2) for v in (1, 2)], encodes=1)
     assert report.write(replace(run, tables={**run.tables, "payload": small}), tmp_path).is_file()
     assert np.unique(small["n_reg"]).tolist() == [1, 2]
-    assert len((tmp_path / "1-heatmap.svg").read_text("utf-8")) > 1000
+    assert len((tmp_path / "heatmap.svg").read_text("utf-8")) > 1000
 
 
-@pytest.mark.soak("draws all twelve figures as SVG and PNG; make test draws the heatmap, which shows the grid")
+@pytest.mark.soak("draws all figures as SVG and PNG; make test draws the heatmap, which shows the grid")
 def test_a_small_grid_is_drawn_too_with_all_figures(run: Run, tmp_path: Path) -> None:
     from fastsmc.scaling import payload_grid
 
@@ -377,11 +385,12 @@ def test_a_small_grid_is_drawn_too_with_all_figures(run: Run, tmp_path: Path) ->
 def test_the_library_draws_a_saved_run_again(
     saved: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Figures are taken from the first report: that they come out the same is held above."""
-    monkeypatch.setattr(pages, "to_svg", lambda figure, name: (folder / f"{name}.svg").read_text("utf-8"))
+    """Without its figures: that they come out the same is held above."""
+    monkeypatch.setattr(pages, "to_svg", lambda figure, name: '<svg viewBox="0 0 1 1"></svg>')
     monkeypatch.setattr(pages, "to_png", lambda figure: b"\x89PNG")
     done = smc.report(data=saved, out=tmp_path / "again")
-    assert (done.page, str(done)) == (tmp_path / "again" / "index.html", f"wrote {tmp_path / 'again' / 'index.html'}")
-    assert done.as_dict() == {"page": str(done.page)}
-    assert done.page.read_bytes() == (folder / "index.html").read_bytes()
+    assert done.page == tmp_path / "again" / "index.html"
+    assert str(done).splitlines() == [sentence["sentence"] for sentence in done.as_dict()["verdict"]]
+    assert done.as_dict()["page"] == str(done.page)
+    assert done.to_markdown() == (folder / "report.md").read_text("utf-8")
     assert len(repr(done)) <= 200

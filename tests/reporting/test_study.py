@@ -1,4 +1,4 @@
-"""The study's section of the report: figures and paragraphs that follow the tables, and runs that have no study."""
+"""The study's part of the report: figures, notes and paragraphs that follow the tables."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fastsmc.results.runs import Run
 from fastsmc.results.tables import Column, Table
 from fastsmc.results.units import count, duration, percent, significant
 from tests.support.shared import made_once
-from tests.support.study_sizes import LOAD, STUDY
+from tests.support.study_sizes import LOAD, MORE, NOTES, STUDY
 
 REPORTS = Path(scaling.__file__).parents[2] / "reports" / "scaling" / "data.json"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The committed run, which need not have a study, with a small one."""
+    """The committed run with a small study."""
     if not REPORTS.is_file():
         pytest.skip("the committed report is not in source distributions")
 
@@ -42,7 +42,9 @@ def without_study(run: Run) -> Run:
 
 
 def paragraphs(run: Run) -> dict[str, str]:
-    return {picture.name: picture.takeaway.replace("\N{NO-BREAK SPACE}", " ") for picture in study.pictures(run)}
+    pictures = [*study.pictures(run), *study.details(run)]
+    texts = {one.name: one.takeaway for one in pictures} | {one.name: one.text for one in study.notes(run)}
+    return {name: text.replace("\N{NO-BREAK SPACE}", " ") for name, text in texts.items()}
 
 
 def changed(run: Run, table: str, column: str, value: object, **where: object) -> Run:
@@ -59,28 +61,34 @@ def changed(run: Run, table: str, column: str, value: object, **where: object) -
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_the_page_has_the_study_with_a_paragraph_a_figure(run: Run, tmp_path: Path) -> None:
-    page = report.write(run, tmp_path).read_text("utf-8")
-    assert "Calls under load: the 1024-vCPU study" in page
-    assert study.ABSENT not in page
-    assert page.count('<p class="takeaway">') == len(LOAD)
-    for name in LOAD:
-        assert f'id="title-{name}"' in page
-        assert (tmp_path / f"{name}.svg").is_file()
-    plain = re.sub(r"&#39;", "'", page)
-    for picture in study.pictures(run):
-        assert picture.takeaway in plain
-        assert picture.caption in plain
+def test_the_pages_have_the_study_with_a_paragraph_a_figure(run: Run, tmp_path: Path) -> None:
+    report.write(run, tmp_path)
+    for page, names, pictures in (
+        ("index.html", LOAD, study.pictures(run)),
+        ("load.html", (*MORE, *NOTES), study.details(run)),
+    ):
+        text = re.sub(r"&#39;", "'", (tmp_path / page).read_text("utf-8"))
+        assert text.count('<p class="takeaway">') == len(pictures)
+        for name in names:
+            assert f'id="title-{name}"' in text
+        for picture in pictures:
+            assert picture.takeaway in text
+            assert picture.caption in text
+            assert (tmp_path / f"{picture.name}.svg").is_file()
+    assert all(note.text in text for note in study.notes(run))
+    assert study.basis(run) in text
 
 
-def test_every_paragraph_names_profile_and_weakest_figure(run: Run) -> None:
-    for picture in study.pictures(run):
-        for text in (picture.caption, picture.takeaway):
-            assert "neoverse-n1" in text, picture.name
-            assert "assumed" in text, picture.name
-        assert "vmm_service_ns" in picture.takeaway
-        assert "modelled" in picture.tag
+def test_profile_and_weakest_figure_are_named_once_and_every_figure_says_assumed(run: Run) -> None:
+    for text in (study.basis(run), " ".join(study.intro(run))):
+        assert "neoverse-n1" in text
+        assert "vmm_service_ns" in text
+        assert "assumed" in text
     assert "5 us is a scenario" in " ".join(study.intro(run))
+    for picture in (*study.pictures(run), *study.details(run)):
+        assert picture.tag == "modelled, from assumed figures"
+    for text in paragraphs(run).values():
+        assert "neoverse-n1" not in text
 
 
 def row(run: Run, table: str, **where: object) -> dict[str, float]:
@@ -98,30 +106,30 @@ def test_the_numbers_told_are_those_of_the_tables(run: Run) -> None:
     knees = run["study_knees"]
     apart = np.abs(knees["simulated_vcpus"] / knees["knee_vcpus"] - 1)[knees["simulated_vcpus"] > 0].max(initial=0)
     told = {
-        "7-load-vcpus": (
+        "load-vcpus": (
             f"{count(1e9 / 5000)} forwarded calls a second",
             f"{significant(lock['knee_vcpus'])} vCPUs ask for that",
             f"at 16 vCPUs the lock is held {percent(near['utilisation'])}",
             f"{significant(near['p99_ns'] / near['alone_ns'], 2)} times a lone call",
             f"at 512 vCPUs half of the calls take {duration(lock['p50_ns'])}",
         ),
-        "8-load-share": (
+        "load-share": (
             f"{significant(1e9 / 5000 / 512)} a second from each of 512",
             f"With 100 % forwarded p50 is {duration(share['p50_ns'])}",
             duration(512 * 5000),
         ),
-        "9-load-knee": (f"within {percent(float(apart))} of it", "2 % is the most that a lock bears with 512 vCPUs"),
-        "10-load-lock": (
+        "load-knee": (f"within {percent(float(apart))} of it", "2 % is the most that a lock bears with 512 vCPUs"),
+        "load-lock": (
             f"need {significant(1024 / one['knee_vcpus'])} threads",
             f"with one {duration(one['p99_ns'])} and {significant(one['throughput_hz'] / 1e6)} million",
             f"with a thread per vCPU {duration(free['p99_ns'])} and {significant(free['throughput_hz'] / 1e6)} million",
         ),
-        "11-load-filter": (
+        "load-filter": (
             "100 of them are 2 levels, 20 ns (assumed)",
             "takes 312 ns instead of 292 ns",
             f"{duration(wide['waiting_ns'])} with 64 vCPUs",
         ),
-        "12-load-boot": (
+        "load-boot": (
             f"511 forwarded CPU_ON of 512 vCPUs add {duration(boot['added_ns'])}",
             f"the last waits {duration(seed['most_waiting_ns'])} under one lock",
             "no call waited for the lock",
@@ -136,13 +144,13 @@ def test_the_numbers_told_are_those_of_the_tables(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "table", "column", "value", "where", "told"),
     [
-        ("7-load-vcpus", "study_vcpus", "most_forwarded_hz", 123_456.0, {"lock": "vm"}, "serves 123,456 forwarded"),
-        ("7-load-vcpus", "study_vcpus", "p50_ns", 7.77e6, {"n_vcpu": 512, "lock": "vm"}, "take 7.77 ms or longer"),
-        ("8-load-share", "study_share", "p50_ns", 7.77e6, {"n_vcpu": 512, "share": 1.0}, "p50 is 7.77 ms"),
-        ("9-load-knee", "study_knees", "knee_vcpus", 777.0, {"share": 0.02}, "knee at 777"),
-        ("10-load-lock", "study_lock", "p99_ns", 7.77e6, {"n_vcpu": 64, "lock": "none"}, "per vCPU 7.77 ms"),
-        ("11-load-filter", "study_filter", "in_kernel_ns", 777.0, {"n_range": 100}, "takes 777 ns instead"),
-        ("12-load-boot", "study_boot", "most_waiting_ns", 7.77e6, {"n_vcpu": 512}, "for the lock was 7.77 ms"),
+        ("load-vcpus", "study_vcpus", "most_forwarded_hz", 123_456.0, {"lock": "vm"}, "serves 123,456 forwarded"),
+        ("load-vcpus", "study_vcpus", "p50_ns", 7.77e6, {"n_vcpu": 512, "lock": "vm"}, "take 7.77 ms or longer"),
+        ("load-share", "study_share", "p50_ns", 7.77e6, {"n_vcpu": 512, "share": 1.0}, "p50 is 7.77 ms"),
+        ("load-knee", "study_knees", "knee_vcpus", 777.0, {"share": 0.02}, "knee at 777"),
+        ("load-lock", "study_lock", "p99_ns", 7.77e6, {"n_vcpu": 64, "lock": "none"}, "per vCPU 7.77 ms"),
+        ("load-filter", "study_filter", "in_kernel_ns", 777.0, {"n_range": 100}, "takes 777 ns instead"),
+        ("load-boot", "study_boot", "most_waiting_ns", 7.77e6, {"n_vcpu": 512}, "for the lock was 7.77 ms"),
     ],
 )
 def test_paragraphs_follow_the_data(
@@ -152,27 +160,10 @@ def test_paragraphs_follow_the_data(
     assert told in paragraphs(changed(run, table, column, value, **where))[name]
 
 
-def test_the_lead_tells_of_the_load(run: Run) -> None:
-    from fastsmc.reporting.lead import lead
-
-    texts = dict(lead(changed(run, "study_vcpus", "p50_ns", 7.77e6, n_vcpu=512, lock="vm")))
-    assert "7.77 ms or longer" in texts["Under load"].replace("\N{NO-BREAK SPACE}", " ")
-    assert "Under load" not in dict(lead(without_study(run)))
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_a_run_without_the_study_has_the_other_figures_and_says_so(run: Run, tmp_path: Path) -> None:
-    page = report.write(without_study(run), tmp_path).read_text("utf-8")
-    assert study.ABSENT in page
-    assert page.count("<figure>") == 6
-    assert 'takeaway">' not in page
-    assert not list(tmp_path.glob("*-load-*"))
-
-
-@pytest.mark.soak("draws the six figures that are left; make test writes them empty")
-def test_a_run_without_the_study_is_drawn_and_says_so(run: Run, tmp_path: Path) -> None:
-    assert study.ABSENT in report.write(without_study(run), tmp_path).read_text("utf-8")
-    assert len([path for path in tmp_path.glob("*.png") if path.stat().st_size > 1000]) == 6
+def test_the_largest_vm_is_told_of_and_said_to_be_hypothetical(run: Run) -> None:
+    table = changed(run, "study_vcpus", "p50_ns", 7.77e6, n_vcpu=1024, lock="vm")
+    title = study.pictures(table)[0].title.replace("\N{NO-BREAK SPACE}", " ")
+    assert title.endswith("at 512 vCPUs, 7.77 ms at a hypothetical 1024")
 
 
 @pytest.mark.parametrize("table", ["study", "study_vcpus", "study_boot"])

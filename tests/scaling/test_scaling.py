@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsmc import scaling
+from fastsmc import migrate, scaling
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
@@ -34,6 +34,7 @@ SMALL = scaling.Sizes(
     grid=(1, 4, 1024),
     encodes=1,
     set_vcpus=(1, 512, 1024),
+    fleet=scaling.FleetSizes(n_host=10, hosts_at_once=2),
     study=scaling.StudySizes(
         n_vm=2,
         n_forwarded=200,
@@ -242,6 +243,49 @@ def test_every_number_is_labelled_and_every_limit_has_a_source(run: Run) -> None
     assert run["limits"].where(limit="KVM vCPUs per VM")["value"].tolist() == [512]
 
 
+def test_moves_are_judged_as_migrate_check_does(run: Run) -> None:
+    """Single checks, which take the release and its features as text, against the matrix."""
+    table = run["moves"]
+    assert table.n_row == 4 * 49
+    for row in list(table.rows())[::13]:
+        found = migrate.check(
+            row["source"], row["dest"], vmm=row["vmm"], source_features=row["features"], dest_features=row["features"]
+        ).forward
+        assert (row["outlook"], row["n_failing"]) == (found.outlook.value, len(found.failing)), row
+        assert [name for name in row["failing"].split(";") if name] == [fate.name for fate in found.failing]
+
+
+def test_every_reported_failure_fails_and_names_what_helps(run: Run) -> None:
+    table = run["failures"]
+    assert table["outlook"].tolist() == ["fails"] * 4
+    assert [row["n_failing"] for row in table.rows()] == [2, 3, 74, 0]
+    assert "Invalid value 236 expecting positive value <= 162" in table["error"][2]  # as it was reported
+    for column in ("error", "remedy", "reported", "stopped_by"):
+        assert all(table[column]), column
+
+
+def test_the_downtimes_steps_add_up_to_what_migrate_downtime_says(run: Run) -> None:
+    table, told = run["downtime"], migrate.downtime("7.3", n_vcpu=512, link="10Gb/s").as_dict()
+    for end in ("low", "mid", "high"):
+        assert table[f"{end}_ms"].sum() == pytest.approx(told["total_ms"][end])
+    assert table["ioctls"].sum() == sum(step["ioctls"] for step in told["steps"])
+    assert set(table["n_reg"].tolist()) == {182}
+
+
+def test_a_fleets_upgrade_moves_or_stops_every_vm(run: Run) -> None:
+    totals, waves = run["upgrade"], run["upgrade_waves"]
+    assert totals["vmm"].tolist() == ["qemu:10.1", "qemu:11.1"]
+    assert totals["hosts"].tolist() == [10, 10]
+    for row in totals.rows():
+        own = waves.where(vmm=row["vmm"])
+        assert own["moved"].sum() == row["moved"]
+        assert row["moved"] + row["stopped"] + row["unknown"] >= row["n_vm"]  # a VM may move twice
+    had, newer = totals.rows()
+    assert had["stopped"] > 0 == newer["stopped"]
+    assert had["failing"] == "TCR2_EL1;PIRE0_EL1;PIR_EL1"
+    assert "hosts.vmm" in run["upgrade_assumed"]["what"].tolist()
+
+
 def test_progress_reaches_the_end_of_every_step(run: Run, steps: list[tuple[str, int, int]]) -> None:
     last = {step: (done, total) for step, done, total in steps}
     assert list(last) == [
@@ -251,6 +295,8 @@ def test_progress_reaches_the_end_of_every_step(run: Run, steps: list[tuple[str,
         "dispatch by VMs",
         "payload",
         "register sets",
+        "moves",
+        "fleet's upgrade",
         "calls under load",
     ]
     assert all(done == total for done, total in last.values())

@@ -1,10 +1,11 @@
-"""A study of calls under load small enough for tests of the report, and the figures that are drawn of it."""
+"""A study of calls under load small enough for tests of the report, and what is drawn and told of it."""
 
 from __future__ import annotations
 
 from fastsmc.scaling import StudySizes
 
-LOAD = ("7-load-vcpus", "8-load-share", "9-load-knee", "10-load-lock", "11-load-filter", "12-load-boot")
+LOAD, MORE = ("load-vcpus", "load-share"), ("load-lock", "load-boot")
+NOTES = ("load-knee", "load-filter")
 STUDY = StudySizes(
     n_vm=2,
     n_forwarded=2000,

@@ -9,10 +9,13 @@ from heapq import heappop, heappush
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastsmc.errors import FastsmcError
 from fastsmc.migrate.compat.check import check
 from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.result import Plan
+from fastsmc.plan.rolling.search import Pool, filled
 
 MIB = 1024
 
@@ -60,6 +63,23 @@ def drawn(
     if not vms["name"]:
         return drawn(seed + 1_000_000, most_hosts=most_hosts, vms_per_host=vms_per_host, kernels=kernels)
     return Inventory.of(hosts=hosts, vms=vms)
+
+
+def full(seed: int) -> Inventory:
+    """A pool of 50 hosts filled to the brim."""
+    return next(
+        inv for inv in (drawn(1000 * seed + k, most_hosts=50, vms_per_host=6) for k in range(500)) if inv.n_host == 50
+    )
+
+
+def alike(n: int, *, n_closed: int = 0, vcpus: int = 4) -> Pool:
+    """Hosts of 8 cores and 32 GiB, each with one VM of 4 vCPUs and 8 GiB; the last take no VMs."""
+    takes = np.arange(n) < n - n_closed
+    vms = np.stack([np.arange(n), np.zeros(n), np.full(n, vcpus), np.full(n, 8192)], 1).astype(np.int64)
+    cap = np.tile(np.array([[8, 32768]], np.int64), (n, 1))
+    places = np.zeros(n, np.int64), np.ones(n, np.int64)
+    columns = filled(places, takes, cap, (vms, np.full(n, -1, np.int64), np.ones(n, np.bool_)))
+    return Pool(*columns, np.ones((1, 2), np.bool_), np.zeros((1, 2), np.int64), np.arange(n))
 
 
 class World:

@@ -13,17 +13,23 @@ import pytest
 import fastsmc as smc
 from fastsmc.errors import ResultFileError
 from tests.support.damaged import damaged
+from tests.support.questions import HOSTS, VMS
 from tests.support.sweeps import OVER, TABLE
 
 N_QUICK, N_SOAK = 100, 10_000
 WORDS = (bytes(1), bytes(16), bytes(512), b"\xff" * 8)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+DRAIN = {"question": "evacuate", "hosts": HOSTS, "vms": VMS, "drain": "each", "within_s": 60, "replicas": 2}
+SUBJECTS = {"scenario": (TABLE, OVER), "question": (DRAIN, {"within_s": [5, 60], "limits.outbound": [1, 2, 4]})}
+
+
+@pytest.fixture(scope="module", params=list(SUBJECTS))
+def whole(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> bytes:
     """A journal of which every cell is done."""
     path = tmp_path_factory.mktemp("journal") / "whole.db"
-    with smc.sweep(TABLE, over=OVER, seed=1, to=path, run_on=1):
+    table, over = SUBJECTS[request.param]
+    with smc.sweep(table, over=over, seed=1, to=path, run_on=1):
         pass
     return path.read_bytes()
 

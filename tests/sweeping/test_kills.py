@@ -74,8 +74,8 @@ ENDS = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 def test_a_cell_that_ends_its_workers_is_a_failed_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     start = pool._START.replace(
         "main({}, {})",
-        "from fastsmc.sweeping import cell; own = cell.simulate; "
-        f"cell.simulate = lambda s: exec('{ENDS}') if s.groups[0].vcpus == 2 else own(s); main({{}}, {{}})",
+        "from fastsmc.sweeping import scenarios; own = scenarios.simulate; "
+        f"scenarios.simulate = lambda s: exec('{ENDS}') if s.groups[0].vcpus == 2 else own(s); main({{}}, {{}})",
     )
     monkeypatch.setattr(pool, "_START", start)
     with smc.sweep(TABLE, over={"vms[0].vcpus": [1, 2, 3]}, run_on=2) as done:

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from fastsmc.errors import ResultFileError
 from fastsmc.results.histogram import Histogram
-from fastsmc.sweeping.record import packed, unpacked
+from fastsmc.sweeping.record import Record, packed, unpacked
 
 times = st.lists(st.floats(0, 1e12), max_size=20)
-GOOD = packed([1.5], {("", "response"): Histogram.of([1.0, 2.0, 2.0])})
+GOOD = packed(Record([1.5], {("", "response"): Histogram.of([1.0, 2.0, 2.0])}))
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4), times, times)
 def test_a_record_comes_back_as_it_was(values: list[float], one: list[float], other: list[float]) -> None:
     histograms = {("", "response"): Histogram.of(one), ("web", "waiting"): Histogram.of(other)}
-    record = unpacked(packed(values, histograms), len(values))
+    record = unpacked(packed(Record(values, histograms)), len(values))
     assert record.values == values
     assert list(record.histograms) == list(histograms)
     for key, histogram in histograms.items():

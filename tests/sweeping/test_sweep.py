@@ -177,7 +177,7 @@ def test_a_cell_without_the_group_of_a_measure_fails() -> None:
 
 
 def test_a_bug_in_a_cell_costs_that_cell_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastsmc.sweeping import cell
+    from fastsmc.sweeping import scenarios
 
     def simulate(scenario: smc.Scenario) -> Any:
         if scenario.calls == 2:
@@ -186,7 +186,7 @@ def test_a_bug_in_a_cell_costs_that_cell_only(monkeypatch: pytest.MonkeyPatch) -
             raise MemoryError
         return smc.simulate(scenario)
 
-    monkeypatch.setattr(cell, "simulate", simulate)
+    monkeypatch.setattr(scenarios, "simulate", simulate)
     with smc.sweep(TABLE, over={"calls": [1, 2, 3, 4]}, run_on=1) as found:
         assert found.done == 2
         assert [one.error for one in found.failed] == [
@@ -198,9 +198,19 @@ def test_a_bug_in_a_cell_costs_that_cell_only(monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_sweep_says_is_short_and_readable(done: Sweep) -> None:
     assert repr(done) == "<Sweep of scenario: 18 cells, 18 done, 0 failed, 0 left (modelled)>"
     lines = str(done).splitlines()
-    assert lines[0] == "scenario: 18 cells (3 of vms[0].vcpus x 2 of vms[0].vmm.lock, 3 repeats, seed 3), modelled"
-    assert lines[1] == "18 done, 0 failed, 0 left (18 computed now, 0 reused)"
-    assert any(line.startswith("calls ") and "5 at vms[0].vcpus=1" in line and "to 15 at" in line for line in lines)
+    assert (
+        lines[0]
+        == done.answer
+        == (
+            "18 of 18 cells are done; calls goes from 5 at vms[0].vcpus=1, vms[0].vmm.lock=vm, repeat=0"
+            " to 15 at vms[0].vcpus=3, vms[0].vmm.lock=none, repeat=2"
+        )
+    )
+    assert lines[1] == "scenario: 18 cells (3 of vms[0].vcpus x 2 of vms[0].vmm.lock, 3 repeats, seed 3), modelled"
+    assert lines[2] == "18 done, 0 failed, 0 left (18 computed now, 0 reused)"
+    assert any(
+        line.startswith("calls ") and "goes from 5 at vms[0].vcpus=1" in line and "to 15 at" in line for line in lines
+    )
     assert json.loads(done.to_json()) == json.loads(json.dumps(done.as_dict()))
 
 
@@ -240,6 +250,7 @@ def test_what_no_cell_can_run_on_is_refused(run_on: Any, told: str, tmp_path: Pa
 
 def test_no_done_cell_is_no_table() -> None:
     with smc.sweep(UNSTABLE, over={"workloads.w.arrivals.rate_hz": [1e9]}, run_on=1) as found:
-        assert str(found).splitlines()[2].startswith("failed: workloads.w.arrivals.rate_hz=1000000000.0, repeat=0: ")
+        assert found.answer == "0 of 1 cell is done, 1 failed"
+        assert str(found).splitlines()[3].startswith("failed: workloads.w.arrivals.rate_hz=1000000000.0, repeat=0: ")
         with pytest.raises(InputError, match="no cell is done"):
             found.table()

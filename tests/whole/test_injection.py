@@ -22,7 +22,13 @@ from tests.support.command import fastsmc
 from tests.support.places import ROOT
 
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script><img src=x onerror=alert(1)>\"'\n| a | cell |\nlast"
-FREE = {"trace": ("function",), "limits": ("unit", "obtained", "source"), "study": ("title", "source", "unit")}
+FREE = {
+    "trace": ("function",),
+    "limits": ("unit", "obtained", "source"),
+    "study": ("title", "source", "unit"),
+    "failures": ("error", "remedy", "reported"),
+    "upgrade_assumed": ("what", "assumed"),
+}
 """Texts of a saved run that are shown and that nothing else names."""
 
 

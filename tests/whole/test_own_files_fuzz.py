@@ -69,7 +69,10 @@ def simulated() -> str:
     return to_json(replace(done, provenance=replace(done.provenance, inputs=few)))
 
 
-_WHOLE = ("payload", "set_cost", "limits", "trace", "verdicts", "sets", "study", "study_share")
+_WHOLE = (
+    *("payload", "set_cost", "limits", "trace", "verdicts", "sets", "study", "study_share"),
+    *("moves", "upgrade", "upgrade_waves"),
+)
 """Tables that others are compared with, row by row."""
 
 

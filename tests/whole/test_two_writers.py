@@ -66,8 +66,8 @@ def test_two_commands_save_to_one_file(tmp_path: Path) -> None:
 def test_two_reports_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = load(ROOT / "reports" / "scaling" / "data.json")
     runs = [replace(run, provenance=replace(run.provenance, cpu=f"cpu-{k}")) for k in range(2)]
-    monkeypatch.setattr(pages, "render", lambda run, pictures, svgs: run.provenance.cpu)
-    monkeypatch.setattr(pages.study, "pictures", lambda run: [])
+    monkeypatch.setattr(pages, "render", lambda run, *_: run.provenance.cpu)
+    monkeypatch.setattr(pages, "PAGES", {"index.html": ("", lambda run: [])})
     monkeypatch.setattr(pages, "to_svg", lambda figure, name: "<svg>")
     monkeypatch.setattr(pages, "to_png", lambda figure: b"png")
     drawn = threading.Lock()  # figures are not for threads; what is written is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from fastsmc.cli.grammar import Group, add
-from fastsmc.cli.migrate import add_registers, check, diff, downtime, inspect, size
+from fastsmc.cli.migrate import add_registers, check, diff, downtime, encode, inspect, size
 
 EXAMPLES = """
 fastsmc migrate check 6.12 6.18
@@ -32,3 +32,4 @@ add(app, downtime.downtime, examples=downtime.EXAMPLES)
 add(app, add_registers.add_registers, examples=add_registers.EXAMPLES)
 add(app, inspect.inspect, examples=inspect.EXAMPLES)
 add(app, diff.diff, examples=diff.EXAMPLES)
+add(app, encode.encode, examples=encode.EXAMPLES)

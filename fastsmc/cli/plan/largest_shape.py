@@ -28,6 +28,8 @@ fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downti
 fastsmc plan largest-shape --registers 182 --quiet
 """
 
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
+
 
 def largest_shape(
     registers: Annotated[
@@ -38,6 +40,7 @@ def largest_shape(
             autocompletion=known.releases,
         ),
     ],
+    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
     gbit_per_s: Rate = "10Gb/s",
     rtt_us: Rtt = "0",
     downtime_ms: DowntimeMs = "300",
@@ -60,8 +63,12 @@ def largest_shape(
     """
     from fastsmc import plan
 
+    lists = register_lists(registers)
+    if has_sve and not all(isinstance(each, int) for each in lists):
+        raise typer.BadParameter(_SVE)
     found = plan.largest_shape(
-        registers=register_lists(registers),
+        registers=lists,
+        has_sve=has_sve,
         link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),

@@ -29,6 +29,7 @@ EXAMPLES = """
 fastsmc plan migration-table --registers 6.18 --vcpus 64 --memory-gib 64 --dirty-mib-per-s 200
 fastsmc plan migration-table --registers 182 --vcpus 8 --memory-gib 32 --dirty-mib-per-s 50 --line-rate 25G --quiet
 """
+_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
 
 
 def migration_table(
@@ -45,6 +46,7 @@ def migration_table(
     dirty_mib_per_s: Annotated[
         float, typer.Option(metavar="MIB/S", help="Memory that the guest writes, beyond the hot set, in MiB/s.")
     ],
+    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
     hot_set_mib: Annotated[
         float, typer.Option(metavar="MIB", help="Memory that the guest writes again and again, in MiB.")
     ] = 0.0,
@@ -73,8 +75,11 @@ def migration_table(
     if len(lists) != 1:
         msg = f"--registers {shown(registers)}: a table is of one VM: give one release or number"
         raise InputError(msg)
+    if has_sve and not isinstance(lists[0], int):
+        raise typer.BadParameter(_SVE)
     found = plan.migration_table(
         registers=lists[0],
+        has_sve=has_sve,
         n_vcpu=n_vcpu,
         memory_gib=memory_gib,
         dirty_mib_per_s=dirty_mib_per_s,

@@ -10,6 +10,7 @@ from fastsmc.facts.registers import CLASS_CORE
 from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, feature_bits
 from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
+from fastsmc.migrate.compat.added import split_added, with_added
 from fastsmc.migrate.compat.filed import by_file, from_file
 from fastsmc.migrate.compat.judge import fates
 from fastsmc.migrate.compat.named import (
@@ -60,7 +61,8 @@ def check(
 
     Args:
         source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `inspect` reads, a recorded
-            host ("linux-6.12.107-max+sve"), or the folder of a recorded host.
+            host ("linux-6.12.107-max+sve"), or the folder of a recorded host. "7.3+2fw" is a kernel with two firmware
+            registers more than 7.3 has.
         vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them; with a
             version "qemu:10.1", "cloud-hypervisor:v42". Without one it is the newest that is known.
         source_features, dest_features: vCPU features where the side's text does not hold them.
@@ -81,9 +83,11 @@ def check(
     ('fails', ['PSCI_VERSION'])
     """
     by = VmmVersion.of(vmm, tuple(RULES))
+    (source, n_new), (dest, n_new_there) = split_added(source), split_added(dest)
     asked = (source, source_features, source_release), (dest, dest_features, dest_release)
     templates = template_of(source_template, by), template_of(dest_template, by)
     one, other = paired(*_sides(asked, by, templates))
+    one, other = with_added(one, n_new), with_added(other, n_new_there)
     return compare(one, other, by, templates, accept_unknown=accept_unknown)
 
 

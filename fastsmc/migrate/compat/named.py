@@ -139,7 +139,9 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
         side = by_release(name, wanted)
     ids = np.array(sorted(side.values), np.uint64)
     ids.flags.writeable = False
-    vendor = "" if side.release is None or side.release.is_mainline else f" of {side.release.vendor}"
+    rules = side.release
+    whose = "a custom kernel" if rules is not None and rules.vendor == "custom" else rules and rules.vendor
+    vendor = f" of {whose}" if rules is not None and not rules.is_mainline else ""
     return RegisterSet(f"Linux {name} {wanted}, list inferred{vendor}", name, "", tuple(wanted.split("+")), ids)
 
 

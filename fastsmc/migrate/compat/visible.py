@@ -136,7 +136,7 @@ def _not_carried(source: Side, dest: Side, vmm: Vmm) -> Iterator[Caution]:
     if sve:
         yield Caution("not carried", f"{vmm} does not save {len(sve)} SVE registers: the guest's vectors are lost")
     if others:
-        names = tuple(map(shown_name, others))
+        names = tuple(shown_name(reg) or f"{reg:#x}" for reg in others)
         changed = [
             shown_name(reg)
             for reg in others

@@ -329,6 +329,29 @@ def grown(log: I64Array, n_row: int, more: int) -> I64Array:
 
 
 @kernel
+def begun(hosts: I64Array, vms: I64Array, may: BoolArray, then: I64Array, turn: I64Array, fit: int) -> Pool:
+    """A pool before its first wave; what is given is copied."""
+    log = np.zeros((2 * vms.shape[0] + 16, 4), np.int64)
+    fresh = Pool(hosts.copy(), vms.copy(), may, then, np.zeros(10, np.int64), log)
+    started(fresh, turn)
+    fresh.counts[_BEST] = fit
+    return fresh
+
+
+@kernel
+def next_wave(pool: Pool, at_once: int, tries: int) -> tuple[Pool, int, int]:
+    """Makes one wave: the pool, with a wider log where it took one, hosts of the wave, and VMs that stop in it."""
+    first, n_vm = pool.counts[_N_LOG], pool.vms.shape[0]
+    wider = Pool(pool.hosts, pool.vms, pool.may, pool.then, pool.counts, grown(pool.log, first, 2 * n_vm + 16))
+    n_host, n_stop = wave_of(wider, at_once, tries), 0
+    settle(wider, first)
+    wider.counts[_NOW] += 1
+    for n in range(first, wider.counts[_N_LOG]):
+        n_stop += wider.log[n, 3] == STOPS
+    return wider, n_host, n_stop
+
+
+@kernel
 def rolled(
     hosts: I64Array,
     vms: I64Array,
@@ -337,7 +360,7 @@ def rolled(
     turn: I64Array,
     at_once: int,
     tries: int,
-    is_best_fit: bool,
+    fit: int,
 ) -> tuple[I64Array, I64Array]:
     """Upgrades all hosts of `turn`. Returns int64[n_host], each host's wave or -1, and int64[n_move, 4], the moves.
 
@@ -346,18 +369,10 @@ def rolled(
     Args:
         at_once: hosts in a wave at most.
         tries: hosts that are tried in vain before a wave is taken for full.
+        fit: 1 to look for the best fit and not the first.
     """
-    n_vm = vms.shape[0]
-    log = np.zeros((2 * n_vm + 16, 4), np.int64)
-    pool = Pool(hosts.copy(), vms.copy(), may, then, np.zeros(10, np.int64), log)
-    started(pool, turn)
-    count, n_left = pool.counts, turn.size
-    count[_BEST] = 1 if is_best_fit else 0
+    state, n_left = begun(hosts, vms, may, then, turn, fit), turn.size
     while n_left > 0:
-        first = count[_N_LOG]
-        log = grown(log, first, 2 * n_vm + 16)
-        pool = Pool(pool.hosts, pool.vms, may, then, count, log)
-        n_left -= wave_of(pool, at_once, tries)
-        settle(pool, first)
-        count[_NOW] += 1
-    return pool.hosts[:, _WAVE].copy(), log[: count[_N_LOG]].copy()
+        state, n, _ = next_wave(state, at_once, tries)
+        n_left -= n
+    return state.hosts[:, _WAVE].copy(), state.log[: state.counts[_N_LOG]].copy()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from errno import ENOENT
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsmc.checks import I64Array
 from fastsmc.errors import FastsmcError
@@ -16,6 +17,7 @@ from fastsmc.migrate.compat.result import Direction, Outlook, RegisterFate
 from fastsmc.plan.rolling import fate as known
 from fastsmc.plan.rolling.fate import Fates
 from fastsmc.plan.rolling.pools import Fleet
+from fastsmc.results.tables import Column, Table
 
 REMEDIES = {
     known.UNSIZED: "tell vcpus and memory_gib of the VM",
@@ -29,7 +31,8 @@ _WORDS = {
     "the VMM is not told": "tell the VMM of hosts, or name it: vmm='qemu:10.1'",
     "no kernel is told": "tell the kernel of hosts",
 }
-_SHOWN = 4
+_SHOWN, _FEW = 4, 3
+"""Registers, and remedies or kernels, that are named in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ class Block:
     vmm: str
     cause: Cause
     reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        """Why, with the first registers and the number of the others: "in the way: A, B on 6.18"."""
+        return f"{'not known: ' * self.is_unknown}{self.cause}{f' on {self.dest}' if self.dest else ''}"
 
 
 class Reason(NamedTuple):
@@ -83,6 +90,41 @@ def blocks(fleet: Fleet, fates: Fates, *, has_pins: bool) -> list[Block]:
         is_unknown = bool(fates.code[vms[0]] == UNKNOWN)
         found.append(Block(vms, is_unknown, place.kernel, to, own.features, vmm, why, reasons))
     return sorted(found, key=lambda block: (-len(block.vms), block.source, block.features))
+
+
+def causes_of(why: Sequence[Block], names: NDArray[np.str_]) -> Table:
+    """A row per distinct cause, with its remedies once each: what a person reads of `blocks`.
+
+    Args:
+        names: text[n_vm], of the fleet's VMs.
+    """
+    grouped: dict[str, list[Block]] = {}
+    for block in why:
+        grouped.setdefault(str(block), []).append(block)
+    rows = sorted(grouped.items(), key=lambda row: -sum(len(block.vms) for block in row[1]))
+    n = [sum(len(block.vms) for block in found) for _, found in rows]
+    words = ["unknown" if found[0].is_unknown else "stops" for _, found in rows]
+    remedies = [
+        _first(dict.fromkeys(reason.remedy for block in found for reason in block.reasons if reason.remedy), "; ")
+        for _, found in rows
+    ]
+    kernels = [_first(dict.fromkeys(block.source for block in found), ", ") for _, found in rows]
+    columns = {
+        "example": Column.of(np.array([names[found[0].vms[0]] for _, found in rows], np.str_), "", "one of the VMs"),
+        "vms": Column.of(np.array(n, np.int64), "modelled", "VMs that it holds for"),
+        "what": Column.of(np.array(words, np.str_), "", ""),
+        "kernel": Column.of(np.array(kernels, np.str_), "", "that they run on"),
+        "why": Column.of(np.array([text for text, _ in rows], np.str_), "", "the first registers, and how many more"),
+        "remedy": Column.of(np.array(remedies, np.str_), "", "the first ones, and how many more"),
+    }
+    return Table("why VMs cannot go live, a row per cause", columns)
+
+
+def _first(told: Iterable[str], between: str) -> str:
+    """The first of some texts, and how many more there are."""
+    texts = list(told)
+    more = len(texts) - _FEW
+    return between.join(texts[:_FEW]) + (f"{between.rstrip()} and {more} more" if more > 0 else "")
 
 
 def _explained(source: str, dest: str, features: str, vmm: str) -> Direction | None:

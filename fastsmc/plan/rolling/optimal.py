@@ -1,7 +1,8 @@
 """One pool's upgrade by CP-SAT, the constraint solver of OR-Tools: as good as the best order that was found, or better.
 
-Where each VM is after each wave is a choice; what a wave may do is the same as in `kernels.rolling`. The plan that is
-known is the solver's first, so it ends with that one or a better one.
+Where each VM is after each wave is a choice; what a wave may do is the same as in `kernels.rolling`. Where no VM stops
+in the plan that is known, the solver is asked for one with a wave fewer, or whether there is none. Where VMs stop, it
+begins with that plan.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from fastsmc.plan.kernels.rolling import (
     TAKES,
     VCPUS,
 )
-from fastsmc.plan.rolling.search import Found, Pool
+from fastsmc.plan.rolling.search import Found, Pool, room_of
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver
@@ -61,6 +62,8 @@ def optimal(pool: Pool, known: Found, at_once: int, *, seconds: float = SECONDS)
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = 2
     status = solver.solve(model.model)
+    if status == cp_model.INFEASIBLE and known.cost[0] == 0:
+        return known._replace(is_proven=True)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return known
     found = model.told(solver)
@@ -79,7 +82,7 @@ class _Model:
     def __init__(self, pool: Pool, known: Found, at_once: int, model: CpModel) -> None:
         self.pool, self.known, self.at_once, self.model = pool, known, at_once, model
         n_stop, n_wave, _ = known.cost
-        self.n_wave = min(n_wave + MORE_WAVES, len(pool.due)) if n_stop else n_wave
+        self.n_wave = min(n_wave + MORE_WAVES, len(pool.due)) if n_stop else n_wave - 1
         self.n_host = len(pool.hosts)
         self.goers = np.flatnonzero(pool.vms[:, GOES] == 1).tolist()
         self.due = set(pool.due.tolist())
@@ -87,13 +90,16 @@ class _Model:
         yes = model.new_bool_var
         self.turn: Any = [[yes("") if h in self.due else 0 for h in hosts] for _ in waves]
         self.place: Any = {vm: [[yes("") for _ in hosts] for _ in waves] for vm in self.goers}
-        self.stops: Any = {vm: yes("") for vm in self.goers}
+        self.stops: Any = {vm: yes("") if n_stop else 0 for vm in self.goers}
         self.used: Any = [yes("") for _ in waves]
         self._waves()
         for vm in self.goers:
             self._moves(vm)
         self._room()
-        self._hints()
+        if n_stop:
+            self._hints()
+        else:
+            self._free()
         model.minimize((self.n_wave + 1) * sum(self.stops.values()) + sum(self.used))
 
     def _before(self, vm: int, wave: int, host: int) -> Any:
@@ -147,6 +153,23 @@ class _Model:
                 for group, members in groups.items():
                     most = 0 if group in held else 1
                     self.model.add(sum(self.place[vm][wave][host] for vm in members) <= most)
+
+    def _free(self) -> None:
+        """What `fewest_waves` says of each wave; it follows from the rest where no VM stops, and shortens the search.
+
+        What the VMs of earlier waves took along from hosts that take none is no longer free.
+        """
+        for room, needs in ((VCPUS, NEEDS_VCPUS), (MIB, NEEDS_MIB)):
+            free, size, is_closed = room_of(self.pool, room, needs)
+            for wave in range(self.n_wave):
+                gone = sum(
+                    int(size[host]) * self.turn[each][host]
+                    for each in range(wave)
+                    for host in self.due
+                    if is_closed[host]
+                )
+                mine = sum(int(size[host]) * self.turn[wave][host] for host in self.due)
+                self.model.add(mine + gone <= free)
 
     def _hints(self) -> None:
         """The plan that is known."""

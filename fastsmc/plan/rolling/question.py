@@ -61,8 +61,8 @@ def upgrade(
         InputError: an unknown kernel or VMM, a limit below 1, or no host in service.
 
     Returns:
-        A plan with a row per wave. `tables` has "blocking" (why VMs cannot go live, by register), "vms" (those that
-        stop or are unknown), "hosts" and "moves".
+        A plan with a row per wave. `tables` has "causes" (why VMs cannot go live), "blocking" (the same by
+        register), "vms" (those that stop or are unknown), "back", "hosts" and "moves".
 
     >>> hosts = {"name": ["a", "b"], "kernel": ["6.12.107"] * 2, "cores": [8, 8], "memory_gib": [32.0, 32.0]}
     >>> vms = {"name": ["v"], "host": ["a"], "vcpus": [4], "memory_gib": [8.0], "features": ["psci02+pmu"]}

@@ -5,12 +5,12 @@ Better is: fewer VMs stop; then fewer waves; then fewer moves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from fastsmc.checks import BoolArray, I64Array
+from fastsmc.plan.kernels.reordering import KINDS, reordered
 from fastsmc.plan.kernels.rolling import (
     APART,
     AT,
@@ -31,14 +31,18 @@ from fastsmc.plan.rolling.exact import fewest
 
 SMALL = 7
 """Hosts of a pool that is searched through where an order does not reach the bounds."""
+MODERATE = 400
+"""Hosts to upgrade up to which better orders are looked for."""
 _MANY = 64
-"""Hosts up to which a pool is upgraded in many orders."""
-_ORDERS = 20_000
-"""Random orders that are tried on all such pools together where they do not reach the bounds, some 3 s."""
-_FEWEST, _MOST = 48, 4000
-"""Random orders on one of them."""
+"""Hosts to upgrade up to which all are tried before a wave is taken for full."""
 _TRIES = 64
 """Hosts that are tried in vain before a wave of a larger pool is taken for full."""
+_WORK = 200_000_000
+"""What is spent on better orders of all pools together, some 3 s: an order costs the pool's hosts times its VMs."""
+_FEWEST, _MOST = 48, 40_000
+"""Orders that are tried on one pool, whatever they cost."""
+_ROUNDS = 8
+"""Searches for better orders, each with its part of them: the first from given orders, the others from the best."""
 
 
 class Pool(NamedTuple):
@@ -105,22 +109,22 @@ def filled(
 
 
 def upgraded(pool: Pool, at_once: int, seed: int = 0, *, n_pool: int = 1) -> Found:
-    """The best upgrade that is found of a pool.
+    """The best upgrade that is found of a pool; the same for the same pool and seed.
 
     Args:
         n_pool: pools that share the orders which are tried.
     """
-    n_due, best = len(pool.due), None
-    least = 0, -(-n_due // at_once)
-    tries = n_due + 1 if n_due <= _MANY else _TRIES
-    for order, is_best_fit in _orders(pool, seed, max(_FEWEST, min(_MOST, _ORDERS // n_pool))):
-        found = Found(*rolled(*pool[:4], order, at_once, tries, is_best_fit), False)
-        if best is None or found.cost < best.cost:
-            best = found
-        if best.cost[:2] == least:
-            return best._replace(is_proven=True)
-    if best is None:
+    if not len(pool.due):
         return Found(np.full(len(pool.hosts), -1, np.int64), np.zeros((0, 4), np.int64), True)
+    least = fewest_waves(pool, at_once)
+    orders = _orders(pool)
+    best = _best([_rolled(pool, at_once, *order) for order in orders[:1]])
+    if best.cost[:2] > (0, least):
+        best = _best([best, *(_rolled(pool, at_once, *order) for order in orders[1:])])
+    if best.cost[:2] > (0, least) and len(pool.due) <= MODERATE:
+        best = _searched(pool, at_once, best, seed, max(_FEWEST, min(_MOST, _orders_for(pool) // n_pool)))
+    if best.cost[:2] == (0, least):
+        return best._replace(is_proven=True)
     if len(pool.hosts) <= SMALL:
         wave, moves, is_proven = fewest(pool, at_once, best.cost[:2])
         better = best if wave is None or moves is None else Found(wave, moves, is_proven)
@@ -128,22 +132,88 @@ def upgraded(pool: Pool, at_once: int, seed: int = 0, *, n_pool: int = 1) -> Fou
     return best
 
 
-def _orders(pool: Pool, seed: int, n_order: int) -> Iterator[tuple[I64Array, bool]]:
-    """Orders of the hosts to upgrade, each with whether the best fit is looked for; the first is the usual one."""
+def fewest_waves(pool: Pool, at_once: int) -> int:
+    """Waves that an upgrade has at least in which no VM stops.
+
+    What is free on the hosts that take VMs never grows: a move between two of them leaves the sum as it is, one from
+    another host takes from it. In a wave the VMs of its hosts, and what is free on these, are no more than that sum.
+    """
+    least = -(-len(pool.due) // at_once)
+    takes = pool.hosts[:, TAKES] == 1
+    if (pool.hosts[takes][:, [VCPUS, MIB]] < 0).any():  # once such a host is emptied, more is free than the sum says
+        return least
+    for room, needs in ((VCPUS, NEEDS_VCPUS), (MIB, NEEDS_MIB)):
+        free, size, _ = room_of(pool, room, needs)
+        least = max(least, -(-int(size[pool.due].sum()) // free) if free else least)
+    return least
+
+
+def room_of(pool: Pool, room: int, needs: int) -> tuple[int, I64Array, BoolArray]:
+    """What is free on all hosts that take VMs; what each host's VMs use and it has free; which hosts take none."""
+    takes, goes = pool.hosts[:, TAKES] == 1, pool.vms[:, GOES] == 1
+    free = np.where(takes, pool.hosts[:, room], 0)
+    load = np.bincount(pool.vms[goes, AT], pool.vms[goes, needs], len(pool.hosts)).astype(np.int64)
+    return int(free.sum()), free + load, ~takes
+
+
+class _Order(NamedTuple):
+    """An order of the hosts to upgrade, the VMs with their ranks, and 1 where the best fit is looked for."""
+
+    turn: I64Array
+    vms: I64Array
+    fit: int
+
+
+def _best(found: list[Found]) -> Found:
+    return min(found, key=lambda each: each.cost)
+
+
+def _tries(pool: Pool) -> int:
+    return len(pool.due) + 1 if len(pool.due) <= _MANY else _TRIES
+
+
+def _rolled(pool: Pool, at_once: int, turn: I64Array, vms: I64Array, fit: int) -> Found:
+    return Found(*rolled(pool.hosts, vms, pool.may, pool.then, turn, at_once, _tries(pool), fit), False)
+
+
+def _orders(pool: Pool) -> list[_Order]:
+    """Orders to begin with; the first is the usual one, the least loaded host first.
+
+    Of hosts that take no VMs what is free is lost once they are emptied, so that their turn comes last where room is
+    tight; and the most loaded first, as those are the hardest to place.
+    """
     due, hosts, vms = pool.due, pool.hosts, pool.vms
-    if not len(due):
-        return
     goes = vms[:, GOES] == 1
     load = [np.bincount(vms[goes, AT], vms[goes, needs], len(hosts))[due] for needs in (NEEDS_VCPUS, NEEDS_MIB)]
     share = np.maximum(*(each / max(each.max(), 1) for each in load))
-    up = due[np.argsort(share, kind="stable")]
-    yield up, False
-    if len(due) > _MANY:
-        yield up[::-1].copy(), False
-        return
-    dice = np.random.default_rng(seed)
-    for is_best_fit in (True, False):
-        yield up, is_best_fit
-        yield up[::-1].copy(), is_best_fit
-    for number in range(n_order):
-        yield dice.permutation(due), bool(number & 1)
+    up, is_closed = due[np.argsort(share, kind="stable")], hosts[due, TAKES] == 0
+    plain = [_Order(up, vms, 0), _Order(up[::-1].copy(), vms, 0)]
+    if len(due) > MODERATE:
+        return plain
+    last = [_Order(due[np.lexsort((key, is_closed))], vms, 1) for key in (-share, share)]
+    return [*plain, *last]
+
+
+def _orders_for(pool: Pool) -> int:
+    return _WORK // max(len(pool.hosts) * len(pool.vms), 1)
+
+
+def _searched(pool: Pool, at_once: int, best: Found, seed: int, n_order: int) -> Found:
+    """The best upgrade of all orders that are come to by small changes from given ones, and from the best of these."""
+    dice, least, given = np.random.default_rng(seed), fewest_waves(pool, at_once), _orders(pool)[::-1]
+    top = given[0]
+    for number in range(_ROUNDS):
+        order = given[number % 2] if number < _ROUNDS - 2 else top
+        n = n_order // _ROUNDS
+        draws = np.stack([dice.integers(0, KINDS, n), *dice.integers(0, 1 << 40, (2, n))], 1)
+        turn, rank, fit = reordered(
+            pool.hosts, order.vms, pool.may, pool.then, order.turn, at_once, _tries(pool), order.fit, draws, least
+        )
+        vms = order.vms.copy()
+        vms[:, RANK] = rank
+        found = _rolled(pool, at_once, turn, vms, fit)
+        if number == 0 or found.cost < best.cost:
+            best, top = _best([best, found]), _Order(turn, vms, fit)
+        if best.cost[:2] == (0, least):
+            break
+    return best

@@ -15,7 +15,7 @@ from fastsmc.plan.inventory.inventory import Inventory
 from fastsmc.plan.kernels.rolling import STOPS
 from fastsmc.plan.result import Excuse, Plan
 from fastsmc.plan.rolling import fate as known
-from fastsmc.plan.rolling.blocking import Block, blocks
+from fastsmc.plan.rolling.blocking import Block, blocks, causes_of
 from fastsmc.plan.rolling.fate import Fates
 from fastsmc.plan.rolling.pools import MIB, Asked, Fleet
 from fastsmc.plan.rolling.schedule import Schedule, rounds
@@ -57,6 +57,7 @@ def plan_of(found: Upgrade, inputs: Mapping[str, Any], *, has_pins: bool) -> Pla
         inputs=inputs,
         assumptions=tuple(_assumptions(found)),
         tables={
+            "causes": causes_of(why, found.inv.vms["name"][fleet.vm]),
             "blocking": _blocking(found, why),
             "vms": _held(found, why),
             "back": back,
@@ -82,7 +83,7 @@ def _answer(found: Upgrade, n: Mapping[str, int], moved: I64Array, why: Sequence
     if n["unknown"]:
         parts.append(f"of {n['unknown']:,} it cannot be known, and they are planned to stop")
     if lost:
-        parts.append(f"{lost:,} are on no host of the inventory")
+        parts.append(f"{lost:,} {'is' if lost == 1 else 'are'} on no host of the inventory")
     return head + ", ".join(parts)
 
 
@@ -223,16 +224,13 @@ def _excuses(found: Upgrade, why: Sequence[Block], lost: int) -> list[Excuse]:
     fleet, vms = found.fleet, found.inv.vms
     counted: dict[str, list[Any]] = {}
     for block in why:
-        remedy = next((reason.remedy for reason in block.reasons if reason.remedy), "")
-        to = f" on {block.dest}" if block.dest else ""
-        text = f"{'not known: ' * block.is_unknown}{block.cause}{to}{f'; {remedy}' if remedy else ''}"
         example = {
             "vm": str(vms["name"][fleet.vm[block.vms[0]]]),
             "host": str(fleet.names[fleet.at[block.vms[0]]]),
             "kernel": block.source,
             "features": block.features,
         }
-        counted.setdefault(text, [0, example])[0] += len(block.vms)
+        counted.setdefault(str(block), [0, example])[0] += len(block.vms)
     found_out = [Excuse(text, n, example) for text, (n, example) in counted.items()]
     if lost:
         row = int(np.argmax(found.inv.host_of_vm < 0))
@@ -290,7 +288,8 @@ def _assumptions(found: Upgrade) -> list[str]:
     told.append(
         "a VM carries what each kernel wrote that it ran on, and goes only where VMs begun on any of them restore"
     )
-    told.append(f"a core carries {asked.vcpus_per_core:g} vCPUs; a VM that stops keeps its host's room")
+    carried = f"{asked.vcpus_per_core:g} vCPU{'s' * (asked.vcpus_per_core != 1)}"
+    told.append(f"a core carries {carried}; a VM that stops keeps its host's room")
     if asked.spare_hosts:
         told.append(
             f"each pool is given {_some(asked.spare_hosts, 'empty host')}, like its most common one, on {asked.to}"

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from fastsmc.reporting.study import boot, filters, knee, lock, share, vcpus
-from fastsmc.reporting.study.common import figure_of, weakest
-from fastsmc.reporting.style import Picture
+from fastsmc.reporting.study.common import basis, figure_of, weakest
+from fastsmc.reporting.style import Note, Picture
 from fastsmc.results.runs import Run
 from fastsmc.results.units import duration, percent
 
-__all__ = ["figure_of", "intro", "is_in", "pictures", "weakest"]
-
-ABSENT = (
-    "This run was saved without the study of calls under load, so its section is left out: a new fastsmc report has it."
-)
-
-
-def is_in(run: Run) -> bool:
-    """Whether the run has the study; runs saved before there was one have not."""
-    return "study" in run.tables
+__all__ = ["basis", "details", "figure_of", "intro", "notes", "pictures", "weakest"]
 
 
 def pictures(run: Run) -> list[Picture]:
-    """The study's figures, or none."""
-    if not is_in(run):
-        return []
-    return [
-        vcpus.picture(run),
-        share.picture(run),
-        knee.picture(run),
-        lock.picture(run),
-        filters.picture(run),
-        boot.picture(run),
-    ]
+    """The figures that answer the question: response time against vCPUs and against the share of forwarded calls."""
+    return [vcpus.picture(run), share.picture(run)]
+
+
+def details(run: Run) -> list[Picture]:
+    """The other figures: designs of the lock, and calls that real guests make."""
+    return [lock.picture(run), boot.picture(run)]
+
+
+def notes(run: Run) -> list[Note]:
+    """What is told without a figure: where one lock collapses, and what the size of a filter costs."""
+    return [knee.note(run), filters.note(run)]
 
 
 def intro(run: Run) -> list[str]:
-    """What the study is, in paragraphs; one sentence if the run has none."""
-    if not is_in(run):
-        return [ABSENT]
+    """What the study is, in paragraphs."""
     row = weakest(run)
     think, asked = figure_of(run, "think_ns"), percent(figure_of(run, "share"))
     trap, round_trip = (duration(figure_of(run, name)) for name in ("trap_ns", "round_trip_ns"))

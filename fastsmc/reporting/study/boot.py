@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from fastsmc.reporting.study.common import PALETTE, TAG, basis, closing, most_real, one, time_axis, vcpu_panel
+from fastsmc.reporting.forms import columns
+from fastsmc.reporting.study.common import PALETTE, TAG, most_real, one, time_axis, vcpu_panel
 from fastsmc.reporting.style import Picture, new_figure, styled
 from fastsmc.results.runs import Run
 from fastsmc.results.units import count, duration, percent
@@ -39,10 +40,10 @@ def picture(run: Run) -> Picture:
         time_axis(right, "longest response time of a call")
         for ax, y in ((left, 0.015), (right, 0.385)):
             vcpu_panel(ax, run, np.unique(table["n_vcpu"]).tolist(), y=y)
-        figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2, handlelength=2.4)
-    return Picture(
-        "12-load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
-    )
+        figure.legend(
+            *right.get_legend_handles_labels(), loc="outside lower center", ncols=columns(2, small=1), handlelength=2.4
+        )
+    return Picture("load-boot", "Boot storm", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run))
 
 
 def _row(run: Run, case: tuple[str, str], n_vcpu: int) -> dict[str, float]:
@@ -57,10 +58,10 @@ def _line(ax: Axes, run: Run, case: tuple[str, str], column: str, colour: str, d
 def _caption(run: Run) -> str:
     return (
         "Calls and their times are those of the recorded guest of two vCPUs, which ran under emulation and so slowly; "
-        "that further vCPUs come up as the second did, one after the other, is assumed. Left: how much later the last "
-        "call is over than without a filter. Right: the longest response time of a call. One lock per VM. In the third "
-        "case every vCPU reseeds at the same moments, which no recording shows. "
-        f"{basis(run)} The hatched part cannot run on arm64 KVM today."
+        "that further vCPUs come up as the second did, one after the other, is assumed. First panel: how much later "
+        "the last call is over than without a filter. Second panel: the longest response time of a call. One lock per "
+        "VM. In the third case every vCPU reseeds at the same moments, which no recording shows. "
+        "The hatched part cannot run on arm64 KVM today."
     )
 
 
@@ -81,7 +82,7 @@ def _takeaway(run: Run) -> str:
         f"{count(trng['n_forwarded'])} reads of TRNG during it, all vCPU 0's, add {duration(trng['added_ns'])}. So "
         f"CPU_ON can be forwarded if you need to see it. A storm takes calls that coincide: if all {real} vCPUs read "
         f"TRNG at the same moment, the last waits {duration(reseed['most_waiting_ns'])} under one lock, while in the "
-        f"kernel the longest call takes {duration(plain['most_response_ns'])}. The calls are recorded. {closing(run)}"
+        f"kernel the longest call takes {duration(plain['most_response_ns'])}. The calls are recorded."
     )
 
 

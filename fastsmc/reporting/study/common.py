@@ -32,14 +32,7 @@ def weakest(run: Run) -> dict[str, Any]:
 
 
 def basis(run: Run) -> str:
-    """A sentence for captions: the profile and its weakest figure."""
-    row = weakest(run)
-    name = row["figure"].removesuffix("_ns").replace("_", " ").replace("vmm", "VMM")
-    return f"Profile {row['profile']}; weakest figure: {name} {duration(row['value'])}, {row['obtained']}."
-
-
-def closing(run: Run) -> str:
-    """The last sentence of a paragraph: what its numbers rest on."""
+    """What all of the study rests on, in one sentence: the profile and its weakest figure."""
     row = weakest(run)
     figure = f"{row['figure']}, {duration(row['value'])}, is {row['obtained']}"
     return f"All of this is modelled on profile {row['profile']}; {figure}."

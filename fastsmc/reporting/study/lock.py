@@ -8,12 +8,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from fastsmc.reporting import style
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
     TAG,
-    basis,
-    closing,
     lock_name,
     one,
     time_axis,
@@ -58,10 +57,8 @@ def picture(run: Run) -> Picture:
             style.vcpu_axis(ax, threads, "threads that take forwarded calls (count)", every=2)
         handles += [Line2D([], [], color=INK, linestyle=dash, label=name) for name, dash in QUANTILES.values()]
         handles.append(Line2D([], [], color=SHADE, linewidth=6, label="asymptotes, closed form"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.4)
-    return Picture(
-        "10-load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run)
-    )
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns(3), handlelength=2.4)
+    return Picture("load-lock", "Lock design", title, TAG, _caption(run), figure, *_table(run), takeaway=_takeaway(run))
 
 
 def _million(row: dict[str, float]) -> str:
@@ -94,10 +91,10 @@ def _caption(run: Run) -> str:
     table = run["study_lock"]
     return (
         "Threads of the VMM take forwarded calls from one queue, first come, first served, and share no lock; one "
-        "thread is the same as one lock per VM. Left: calls per second of the whole VM, "
+        "thread is the same as one lock per VM. First panel: calls per second of the whole VM, "
         f"{percent(float(table['share'][0]))} of which are forwarded, with the asymptotes behind it: as many as the "
-        "threads can serve, or as if nobody waited. Right: response time of the forwarded ones. "
-        f"{basis(run)} Hollow points are hypothetical: KVM has no such VM."
+        "threads can serve, or as if nobody waited. Second panel: response time of the forwarded ones. "
+        "Hollow points are hypothetical: KVM has no such VM."
     )
 
 
@@ -117,7 +114,7 @@ def _takeaway(run: Run) -> str:
         "Until there are enough threads, each doubling doubles the calls per second and more than halves the wait; "
         f"after that, threads change nothing. {' '.join(sentences)} So a small pool does what a thread per vCPU does, "
         "as long as its threads share nothing: a lock inside the service makes one thread of them all. The threads "
-        f"that are enough are in proportion to the VMM's work. {closing(run)}"
+        "that are enough are in proportion to the VMM's work."
     )
 
 

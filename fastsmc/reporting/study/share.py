@@ -6,12 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from fastsmc.reporting.forms import columns
 from fastsmc.reporting.study.common import (
     PALETTE,
     QUANTILES,
     TAG,
-    basis,
-    closing,
     figure_of,
     most_real,
     one,
@@ -49,9 +48,9 @@ def picture(run: Run) -> Picture:
         for name, dash in list(QUANTILES.values())[:2]:
             handles.append(Line2D([], [], color=INK, linestyle=dash, label=name))
         handles.append(Line2D([], [], color=INK, linestyle=KNEE, linewidth=1.1, label="knee, closed form"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=4, handlelength=2.4)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns(4), handlelength=2.4)
     return Picture(
-        "8-load-share", "Response time against the share of forwarded calls", title, TAG, _caption(run), figure,
+        "load-share", "Response time against the share of forwarded calls", title, TAG, _caption(run), figure,
         *_table(run), takeaway=_takeaway(run),
     )  # fmt: skip
 
@@ -83,10 +82,10 @@ def _caption(run: Run) -> str:
     table = run["study_share"]
     some = table["n_forwarded"][table["n_forwarded"] > 0]
     return (
-        "One lock per VM. Left: response time of the calls that are forwarded, at least "
-        f"{count(int(some.min()))} of them a point. Right: how long the lock is held. Dotted lines are where "
+        "One lock per VM. First panel: response time of the calls that are forwarded, at least "
+        f"{count(int(some.min()))} of them a point. Second panel: how long the lock is held. Dotted lines are where "
         "the asymptotes cross for as many vCPUs; a VM without one cannot fill the lock at that pace. The axis is "
-        f"logarithmic, and linear below its first share, so that 0 has a place. {basis(run)} Hollow points are "
+        "logarithmic, and linear below its first share, so that 0 has a place. Hollow points are "
         "hypothetical: KVM has no such VM."
     )
 
@@ -114,8 +113,7 @@ def _takeaway(run: Run) -> str:
         "call. "
         f"{vcpus_name(at_few).capitalize().replace('vcpu', 'vCPU')} hold the lock "
         f"{percent(float(table.where(n_vcpu=few)['utilisation'].max()))} of the time at most. So what to forward is a "
-        "question of rate: rare calls are safe on a large VM, a service that every vCPU asks all the time is not. "
-        + closing(run)
+        "question of rate: rare calls are safe on a large VM, a service that every vCPU asks all the time is not."
     )
     return text
 

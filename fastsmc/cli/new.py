@@ -1,0 +1,50 @@
+"""`fastsmc new`: a file to begin with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastsmc.cli import known
+from fastsmc.cli.output import Json, Quiet, show
+
+EXAMPLES = """
+fastsmc new scenario /tmp/scenario.toml --force
+fastsmc new inventory /tmp --force
+"""
+
+
+def new(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="scenario, inventory, profile or question.",
+            autocompletion=known.one_of("scenario", "inventory", "profile", "question"),
+        ),
+    ],
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Where; a folder for an inventory. By default scenario.toml and so on."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Take the place of files that are there.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a commented scenario, inventory, cost profile or question that works as it is, to be made one's own.
+
+    A file that is there is not replaced unless --force is given. An inventory is hosts.csv and vms.csv in a folder.
+    """
+    from fastsmc.templates import KINDS
+    from fastsmc.templates import new as begun
+
+    if kind not in KINDS:
+        msg = f"{kind!r} is none of {', '.join(KINDS)}"
+        raise typer.BadParameter(msg)
+    result = begun(kind, path, force=force)
+    for name in result.files:
+        print(f"wrote {name}", file=sys.stderr)
+    show(result, as_json=as_json, quiet=quiet)

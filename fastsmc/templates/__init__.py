@@ -1,0 +1,7 @@
+"""Files to begin with: a scenario, an inventory, a cost profile and a question, that work as they are."""
+
+from __future__ import annotations
+
+from fastsmc.templates.written import KINDS, Begun, new
+
+__all__ = ["KINDS", "Begun", "new"]
