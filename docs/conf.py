@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,11 @@ myst_heading_anchors = 3
 # Names are written like `this` in docstrings, as in the pages.
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signature has them
+autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+# Names that say more than what they stand for.
+_NAMED = ("ArrayLike", "Flags", "I64", "Index", "Progress", "U8", "U16", "U32", "U64")
+autodoc_type_aliases = {name: name for name in _NAMED}
 autosummary_generate = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -71,6 +75,16 @@ def _commands(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
             yield (*words, name), command
 
 
+def _plain(*told: Any) -> tuple[str, str] | None:
+    """A signature without what Sphinx 9 puts around a named type that stands in a union."""
+    signature, returned = told[-2:]
+    if signature is None:  # a module, a property
+        return None
+    wrapped = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+    return wrapped.sub(r"\1", signature), wrapped.sub(r"\1", returned or "")
+
+
 def setup(site: Any) -> None:
     """Sphinx calls this once."""
     site.add_directive("commands", Commands)
+    site.connect("autodoc-process-signature", _plain)
