@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsmc.errors import InputError
 from fastsmc.reporting.axes import BLUES, LOOKS, beside, whole_ticks
 from fastsmc.reporting.style import GREY, new_figure, short, styled
-from fastsmc.results.units import count, number_of, percent
+from fastsmc.results.units import count, duration, number_of, percent
 
 _MOST = 14
 _BINS = 48
@@ -53,9 +53,10 @@ def picture(
         raise InputError(msg)
     place = np.empty(len(rows), np.int64)  # of each function, its bar
     place[order] = np.minimum(np.arange(len(rows)), _MOST - 1 if len(rows) > _MOST else _MOST)
-    title = f"{rows[0].name} is {percent(rows[0].n_call / total)} of {number_of(total, 'call')}{missing}"
     shown = _fewer(rows)
-    has_times = seconds is not None and function is not None and len(seconds) > 1 and bool(np.ptp(seconds) > 0)
+    has_times = seconds is not None and function is not None and bool(np.ptp(seconds) > 0)
+    span = f" in {duration(1e9 * float(np.ptp(seconds)))}" if seconds is not None and has_times else ""
+    title = f"{rows[0].name} is {percent(rows[0].n_call / total)} of {number_of(total, 'call')}{span}{missing}"
     with styled():
         height = 1.7 + 0.27 * max(len(shown), 4)
         figure, axes = new_figure(title, "recorded", height_in=height, n_panel=2 if has_times else 1)
@@ -86,7 +87,7 @@ def _bars(ax: Axes, rows: Sequence[Function]) -> None:
         beside(ax, one.n_call, y, count(one.n_call))
     ax.set_yticks(places, [_label(one) for one in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlim(0, 1.25 * rows[0].n_call if len(rows) < _MOST else 1.25 * max(one.n_call for one in rows))
+    ax.set_xlim(0, 1.25 * max(one.n_call for one in rows))
     whole_ticks(ax.xaxis)
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("calls")
@@ -110,12 +111,15 @@ def _when(figure: Figure, ax: Axes, seconds: NDArray[np.float64], row: NDArray[n
         np.arange(n_row + 1) - 0.5,
         np.ma.masked_equal(cells, 0),
         cmap=BLUES,
-        norm=LogNorm(0.3, max(most, 1)),
+        norm=LogNorm(0.05, max(most, 1)),
         linewidth=0,
     )
     mesh.set_edgecolor("face")
+    for y in range(1, n_row):
+        ax.axhline(y - 0.5, color="white", linewidth=2)
     ax.set_ylim(n_row - 0.4, -0.6)
-    ax.set_yticks(np.arange(n_row), [""] * n_row)
+    ax.set_yticks([])
+    ax.grid(axis="y", visible=False)
     ax.set_xlabel("time since the first call (s)")
     bar = figure.colorbar(mesh, ax=ax, pad=0.02, aspect=24)
     ticks = sorted({1, round(most**0.5), most})

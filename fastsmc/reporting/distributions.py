@@ -17,7 +17,8 @@ from fastsmc.reporting.style import BLUE, INK, ORANGE, new_figure, short, styled
 from fastsmc.results.histogram import Histogram, bucket_edges
 from fastsmc.results.units import duration, number_of, percent
 
-_MOST = len(LOOKS)
+_MOST = len(LOOKS) - 1
+"""Groups or services, beside all calls."""
 _P99 = 0.99
 
 
@@ -46,9 +47,13 @@ def picture(groups: Sequence[Calls], services: Sequence[Calls], *, tag: str, is_
     fleet = _merged("all", called)
     with styled():
         rows = _fewer([one for one in services if one.response.n] if len(called) == 1 else called)
-        n_line = 1 + max(3 if len(called) == 1 else len(rows), len(rows))
+        n_line = 1 + max(3, len(rows))
         figure, (ax, means) = new_figure(_title(fleet, is_partial), tag, height_in=3.2 + 0.22 * n_line, n_panel=2)
-        lines = _parts(fleet) if len(called) == 1 else [(one.name, one.response) for one in rows]
+        lines = (
+            _parts(fleet)
+            if len(called) == 1
+            else [*((one.name, one.response) for one in rows), ("all", fleet.response)]
+        )
         _tails(ax, lines, fleet.response)
         _means(means, rows, "service" if len(called) == 1 else "group")
     return figure
@@ -102,7 +107,8 @@ def _parts(one: Calls) -> list[tuple[str, Histogram]]:
 
 def _tails(ax: Axes, lines: Sequence[tuple[str, Histogram]], fleet: Histogram) -> None:
     ends: list[float] = []
-    for (name, times), look in zip(lines, LOOKS, strict=False):
+    looks = [*LOOKS[: len(lines) - 1], LOOKS[-1] if lines[-1][0] == "all" else LOOKS[len(lines) - 1]]
+    for (name, times), look in zip(lines, looks, strict=True):
         x, y = tail(times)
         label = short(name, 28) + ("" if x.size else ": none")
         ax.plot(x, y, color=look.colour, linestyle=look.dashes, label=label)
@@ -125,7 +131,7 @@ def _tails(ax: Axes, lines: Sequence[tuple[str, Histogram]], fleet: Histogram) -
             fontsize=8.5,
         )
     ax.set_title("how long calls take")
-    ax.legend(loc="lower left")
+    ax.legend(loc="best")
 
 
 def _means(ax: Axes, rows: Sequence[Calls], what: str) -> None:

@@ -57,10 +57,10 @@ def _title(plan: Told, lost: NDArray[np.int64]) -> str:
         might = f"; {table['name'][lost[0]]} might be lost" if len(lost) else ""
         return f"Pinned to what all hosts of its pool have, no VM is known to lose anything{might}"
     most = int(losing.argmax())
-    return (
-        f"Pinned to what all hosts of its pool have, {count(int(losing[most]))}{of} VMs lose "
-        f"{table['name'][most]}, more than anything else"
-    )
+    n, alike = int(losing[most]), int((losing == losing[most]).sum()) - 1
+    others = f" and {count(alike)} other{'s' * (alike != 1)}" if alike else ""
+    vms = f"{count(n)}{of} VM{'s' * (n != 1 or bool(of))}"
+    return f"Pinned to what all hosts of its pool have, {vms} would lose {table['name'][most]}{others}"
 
 
 def _shared(ax: Axes, table: Table, pools: NDArray[np.str_], of: NDArray[np.int64], least: NDArray[np.int64]) -> None:
@@ -75,11 +75,11 @@ def _shared(ax: Axes, table: Table, pools: NDArray[np.str_], of: NDArray[np.int6
     for y, (end, n) in enumerate(zip(left, yes, strict=True)):
         beside(ax, float(end), y, f"{count(n)} of {count(end)}")
     ax.set_yticks(np.arange(len(least)), [short(str(pools[k]) or "(no pool)", 20) for k in least])
-    ax.set_ylim(len(least) - 0.4, -0.6)
+    ax.set_ylim(max(len(least), 3) - 0.4, -0.6)
     ax.set_xlim(0, 1.3 * float(left.max()))
     ax.grid(axis="y", visible=False)
     few = f": {len(least)} of {len(pools)} pools, least first" if len(least) < len(pools) else ""
-    ax.set_xlabel(f"things in common{few}")
+    ax.set_xlabel(f"services, registers, bits and features{few}")
 
 
 def _losing(ax: Axes, table: Table, lost: NDArray[np.int64], has_pools: bool) -> None:

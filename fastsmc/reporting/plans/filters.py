@@ -26,8 +26,8 @@ def picture(plan: Told) -> Figure:
     names = ("kvm_handled_ns", *(("simulator_ns",) if has_measured else ()))
     tag = tag_of(table.columns[name].kind for name in names)
     with styled():
-        figure, axes = new_figure(_title(plan), tag, height_in=3.7, n_panel=len(names))
         kind = tag_of([table.columns["kvm_handled_ns"].kind])
+        figure, axes = new_figure(_title(plan, kind), tag, height_in=3.7, n_panel=len(names))
         _line(axes[0], n_range, table["kvm_handled_ns"][order], BLUE, "o", "-")
         axes[0].set(title=f"KVM: a call that the kernel answers ({kind})", ylabel="ns a call")
         if has_measured:
@@ -36,13 +36,13 @@ def picture(plan: Told) -> Figure:
     return figure
 
 
-def _title(plan: Told) -> str:
+def _title(plan: Told, kind: str) -> str:
     table = plan.table
     most = int(np.argmax(table["n_range"]))
     handled, added = float(table["kvm_handled_ns"][most]), float(table["kvm_added_ns"][most])
     n = int(table["n_range"][most])
     of = f"A filter of {number_of(n, 'range')}" if n else "No filter"
-    head = f"{of} adds {significant(added)} ns to KVM's {significant(handled - added)} ns a call (modelled)"
+    head = f"{of} adds {significant(added)} ns to KVM's {significant(handled - added)} ns a call ({kind})"
     if "simulator_ratio" not in table:
         return head
     return f"{head}; this simulator takes {table['simulator_ratio'][most]:.2f}x its own time (measured)"
@@ -54,10 +54,10 @@ def _line(ax: Axes, x: NDArray[Any], y: NDArray[Any], colour: str, marker: str, 
     few = x if len(x) <= _MOST_TEXT else x[np.unique(np.linspace(0, len(x) - 1, 6).astype(int))]
     counts_axis(ax.xaxis, sorted(set(few.tolist())))
     if len(x) <= _MOST_TEXT:
-        for one, value in zip(x, y, strict=True):
+        for k, (one, value) in enumerate(zip(x, y, strict=True)):
             ax.annotate(
-                significant(float(value)), (one, value), xytext=(0, 6), textcoords="offset points", ha="center",
-                fontsize=8.5,
+                significant(float(value)), (one, value), xytext=(0, 6 if k else -14), textcoords="offset points",
+                ha="center", fontsize=8.5,
             )  # fmt: skip
     ax.set_ylim(0, 1.2 * max(float(y.max()), 1e-9))
     ax.margins(x=0.08)

@@ -17,6 +17,7 @@ from fastsmc.results.units import count
 
 _KVM_STOPS = 512
 """Largest number of vCPUs of a VM on arm64 KVM: VGIC_V3_MAX_CPUS."""
+_MOST_BANDS, _MOST_MARKED, _MOST_TEXT = 2, 40, 12
 _NAMES = {"registers": "registers", "link": "link", "downtime_ms": "budget (ms)", "ioctl_ns": "ns of an ioctl"}
 
 
@@ -52,7 +53,8 @@ def picture(plan: Told) -> Figure:
         few = f"; {len(shown)} of {len(series)} combinations are drawn" if len(shown) < len(series) else ""
         ax.set(xlabel=_NAMES.get(along, along) + few, ylabel="most vCPUs within the budget")
         _limit(ax, float(values.max()))
-        figure.legend(*_legend(ax), loc="outside lower center", ncols=2)
+        is_band = len(shown) <= _MOST_BANDS
+        figure.legend(*_legend(ax, is_band=is_band, is_line=is_line), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -73,42 +75,50 @@ def _told(name: str, label: Any) -> str:
 
 def _draw(ax: Axes, x: NDArray[np.float64], one: Series, k: int, *, is_line: bool, n: int) -> None:
     look, (high, mid, low) = LOOKS[k], one.n_vcpu.T
+    name = short(one.name, 60)
     if is_line:
-        ax.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0)
-        marker = look.marker if len(x) <= 40 else ""
-        ax.plot(x, mid, color=look.colour, marker=marker, linestyle=look.dashes, label=short(one.name, 60))
+        marker = look.marker if len(x) <= _MOST_MARKED else ""
+        ax.plot(x, mid, color=look.colour, marker=marker, linestyle=look.dashes, label=name)
+        if n <= _MOST_BANDS:
+            ax.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0)
+            return
+        for edge in (low, high):  # bands that lie over each other would be one
+            ax.plot(x, edge, color=look.colour, linestyle=look.dashes, linewidth=0.7)
         return
-    at = x + (k - (n - 1) / 2) * 0.8 / max(n, 4)
-    span = np.stack([mid - low, high - mid])
-    ax.errorbar(
-        at, mid, yerr=np.maximum(span, 0), fmt=look.marker, color=look.colour, capsize=4, label=short(one.name, 60)
-    )
-    if len(x) * n <= 12:
+    at = x + (k - (n - 1) / 2) * min(0.8 / n, 0.3)
+    span = np.maximum(np.stack([mid - low, high - mid]), 0)
+    ax.errorbar(at, mid, yerr=span, fmt=look.marker, color=look.colour, capsize=4, label=name)
+    if len(x) * n <= _MOST_TEXT:
         for place, value in zip(at, mid, strict=True):
             ax.annotate(
                 count(value), (place, value), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8.5
             )
 
 
-def _legend(ax: Axes) -> tuple[list[Any], list[str]]:
+def _legend(ax: Axes, *, is_band: bool, is_line: bool) -> tuple[list[Any], list[str]]:
     handles, names = ax.get_legend_handles_labels()
-    return [*handles, *ax.plot([], [], color=GREY, linewidth=5, alpha=0.4)], [
+    if is_line:
+        look: dict[str, Any] = {"linewidth": 6, "alpha": 0.4} if is_band else {"linewidth": 0.7}
+    else:
+        look = {"marker": "|", "markersize": 7}
+    what = "from all figures high to all low"
+    return [*handles, *ax.plot([], [], color=GREY, **look)], [
         *names,
-        "from all figures high to all low",
+        what if is_band or not is_line else f"thin: {what}",
     ]
 
 
 def _limit(ax: Axes, most: float) -> None:
     ax.set_ylim(0, max(1.08 * most, 1.0))
-    if most > _KVM_STOPS:
-        top = ax.get_ylim()[1]
-        ax.axhspan(_KVM_STOPS, top, facecolor="none", edgecolor="#8A8A8A", hatch="////", linewidth=0, zorder=0.6)
-        ax.axhline(_KVM_STOPS, color=GREY, linewidth=1, linestyle=(0, (4, 2)))
-        note = ax.text(
-            0.99, _KVM_STOPS, f"hypothetical above {_KVM_STOPS}: KVM stops there", transform=ax.get_yaxis_transform(),
-            ha="right", va="bottom", fontsize=8, color=INK,
-        )  # fmt: skip
-        note.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5})
+    if most <= _KVM_STOPS:
+        return
+    top = max(1.15 * most, 1.2 * _KVM_STOPS)
+    ax.set_ylim(0, top)
+    ax.axhspan(_KVM_STOPS, top, facecolor="none", edgecolor="#B8B8B8", hatch="///", linewidth=0, zorder=0.6)
+    ax.axhline(_KVM_STOPS, color=GREY, linewidth=1, linestyle=(0, (4, 2)))
+    text = f"hypothetical above {_KVM_STOPS}: KVM stops there"
+    note = ax.text(0.01, 0.985, text, transform=ax.transAxes, ha="left", va="top", fontsize=8.5, color=INK)
+    note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 2})
 
 
 def _title(coords: Any, values: NDArray[np.float64], dims: list[str]) -> str:
