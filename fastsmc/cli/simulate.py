@@ -28,6 +28,7 @@ EXAMPLES = """
 fastsmc simulate sample:entropy.toml
 fastsmc simulate sample:entropy.toml --calls 50 --fail-if 'p99 > 10us'
   the 99th percentile is above: exit code 4
+fastsmc simulate sample:entropy.toml --quiet --figure times.svg
 """
 
 

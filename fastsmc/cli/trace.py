@@ -12,7 +12,7 @@ from fastsmc.cli.output import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, 
 
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt
-fastsmc trace sample:boot.ftrace.txt --csv
+fastsmc trace sample:boot.ftrace.txt --quiet --figure calls.svg
 """
 TraceFile = Annotated[
     Path,

@@ -27,7 +27,7 @@ from fastsmc.cli.plan.options import (
 
 EXAMPLES = """
 fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downtime-ms 300
-fastsmc plan largest-shape --registers 182 --quiet
+fastsmc plan largest-shape --registers 182 --downtime-ms 100,200,300 --quiet --figure shapes.svg
 """
 
 _SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
