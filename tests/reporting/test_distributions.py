@@ -51,7 +51,7 @@ def test_the_title_tells_the_99th_percentile_and_what_waiting_is_of_it() -> None
     assert told
     assert float(told[1]) == pytest.approx(45, rel=RELATIVE_ERROR)
     assert int(told[2]) == round(100 * WAITING.sum() / (WAITING + SERVICE).sum())
-    assert "no call waits" in picture([calls(waiting=0 * WAITING)], [], tag="").get_suptitle().replace("\n", " ")
+    assert "no call waits" in picture([calls(waiting=0 * WAITING)], [calls()], tag="").get_suptitle().replace("\n", " ")
 
 
 def test_several_groups_have_a_line_and_a_bar_each_and_all_calls_one_line() -> None:

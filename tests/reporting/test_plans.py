@@ -223,7 +223,6 @@ def test_a_baseline_of_hosts_that_are_alike_says_that_nothing_is_lost() -> None:
 def test_a_plan_that_was_loaded_draws_the_same(tmp_path: Path) -> None:
     for plan in (
         smc.plan.largest_shape(registers="7.3", link=["10G", "25G"]),
-        smc.plan.upgrade(inventory(), to="6.18", vmm="qemu:10.1"),
         smc.plan.evacuate(inventory(), hosts="each", within_s=90, replicas=5),
     ):
         plan.save(tmp_path / "p.json")
