@@ -10,7 +10,7 @@ import typer
 from fastsmc.checks import shown
 from fastsmc.cli import known
 from fastsmc.cli.migrate.options import link_given
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Csv",
     "FailIf",
+    "Figure",
     "Hosts",
     "Json",
     "Markdown",
@@ -27,6 +28,7 @@ __all__ = [
     "Vms",
     "links",
     "numbers",
+    "pictured",
     "register_lists",
     "show",
 ]
