@@ -111,7 +111,7 @@ def test_every_command_is_looked_at() -> None:
     assert {name for name, _ in commands()} - set(BASE) <= OTHERS
 
 
-OTHERS = {"sweep", "report", "compare", "dispatch", "releases", "new", "schema", "bench", "migrate encode"}
+OTHERS = {"sweep", "report", "compare", "dispatch", "releases", "new", "schema", "bench", "samples", "migrate encode"}
 """Commands whose own tests say what of their command line is wrong."""
 
 

@@ -144,15 +144,15 @@ def test_a_figure_that_cannot_be_is_refused_before_any_work() -> None:
 
 
 SESSIONS = re.findall(
-    r"^    \$ fastsmc migrate (.*)\n((?:    .*\n)+)", (ROOT / "docs" / "downtime.md").read_text(), re.MULTILINE
+    r"^```console\n\$ fastsmc migrate (.*)\n((?:.+\n)+?)```", (ROOT / "docs" / "downtime.md").read_text(), re.MULTILINE
 )
 
 
 @pytest.mark.parametrize(("command", "shown"), SESSIONS, ids=[command for command, _ in SESSIONS])
 def test_sessions_in_the_documents_are_real(command: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    lines = [line[4:] for line in shown.splitlines()]
-    printed = fastsmc(*shlex.split(command)).stdout.splitlines()
+    monkeypatch.chdir(SAMPLES)
+    lines = shown.splitlines()
+    printed = fastsmc(*shlex.split(command)).stdout.replace("\N{NO-BREAK SPACE}", " ").splitlines()
     if lines[-1] == "…":
         lines, printed = lines[:-1], printed[: len(lines) - 1]
     assert printed == lines
