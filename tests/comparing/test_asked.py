@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import fastsmc as smc
+from fastsmc.comparing.benchmarks import of_harness
 from fastsmc.results.tables import Column, Table
 from tests.support.places import ROOT, TESTS
 
@@ -78,6 +79,13 @@ def test_medians_of_rounds_and_a_case_without_any(tmp_path: Path) -> None:
     assert (row.ratio.value, row.ratio.low, row.verdict) == (2.0, None, "unknown")
 
 
+def test_a_spread_is_a_share_of_the_median() -> None:
+    case = {"ns_per_call": 2.0, "spread": 0.1, "n_round": 41}
+    found = of_harness({"schema": 1, "environment": {}, "cases": {"a": case}}).cases["a"]["call_ns"]
+    half = 1.959964 * 1.253314 * (0.1 * 2.0 / 1.348980) / 41**0.5  # of a normal sample's median
+    assert (found.low, found.high) == (pytest.approx(2 - half, rel=1e-5), pytest.approx(2 + half, rel=1e-5))
+
+
 def test_machines_and_versions_of_measurements_are_named(tmp_path: Path) -> None:
     a = harness_run(tmp_path / "a.json", [1.0] * 7)
     content = json.loads(a.read_text(encoding="utf-8"))
@@ -87,6 +95,8 @@ def test_machines_and_versions_of_measurements_are_named(tmp_path: Path) -> None
         f"{b}: another machine (cpu A CPU and Another CPU): compare ratios to a yardstick, not times",
         f"{b}: other versions (python None and 3.12)",
     )
+    assert smc.compare(a, b).counts == {"same": 1}
+    assert not smc.compare(a, b).is_same
 
 
 def test_the_committed_measurement_is_read(tmp_path: Path) -> None:
