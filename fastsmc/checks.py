@@ -15,22 +15,29 @@ from enum import Enum
 from itertools import islice, takewhile
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastsmc.errors import FastsmcError, InputError
 
 E = TypeVar("E", bound=Enum)
 
-U8Array = NDArray[np.uint8]
-U16Array = NDArray[np.uint16]
-U32Array = NDArray[np.uint32]
-U64Array = NDArray[np.uint64]
-I64Array = NDArray[np.int64]
-F64Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    U8Array = NDArray[np.uint8]
+    U16Array = NDArray[np.uint16]
+    U32Array = NDArray[np.uint32]
+    U64Array = NDArray[np.uint64]
+    I64Array = NDArray[np.int64]
+    F64Array = NDArray[np.float64]
+    BoolArray = NDArray[np.bool_]
+
+_ARRAYS = {
+    **{f"U{bits}Array": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    **{"I64Array": "int64", "F64Array": "float64", "BoolArray": "bool_"},
+}
+"""Types of arrays by name, made when they are first asked for: the command line shows its help without NumPy."""
 
 LAST_U32, LAST_U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _SHOWN = 60
@@ -48,6 +55,17 @@ _UNSHOWN = re.compile(
 _RANGE = re.compile(r"(\d{1,999})(?:\s*(?:-|\.\.)\s*(\d{1,999})(?:\s*\.\.\s*(x?)(\d{1,999}))?)?", re.ASCII)
 _LAST_NUMBER, _MOST_NUMBERS = 1 << 20, 1 << 16
 """The largest number in a text, and how many it may stand for; more is a slip of the pen such as 1-10000000000."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ARRAYS:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    import numpy as np
+    from numpy.typing import NDArray
+
+    made = globals()[name] = NDArray[getattr(np, _ARRAYS[name])]  # type: ignore[misc]  # known only here
+    return made
 
 
 def shown(value: object) -> str:
@@ -137,6 +155,8 @@ def whole_array(name: str, value: object, *, first: int = 0, last: int) -> NDArr
     Raises:
         InputError: a value that is not a whole number in first..last.
     """
+    import numpy as np
+
     try:
         array = np.asarray(value)
     except ValueError as error:

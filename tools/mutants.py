@@ -8,6 +8,7 @@ from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
+from tools.mutants_report import MUTANTS_REPORT
 from tools.mutants_results import MUTANTS_RESULTS
 from tools.mutants_sweeping import MUTANTS_SWEEPING
 from tools.mutants_upgrade import MUTANTS_UPGRADE
@@ -358,4 +359,5 @@ MUTANTS = [
     *MUTANTS_RESULTS,
     *MUTANTS_SWEEPING,
     *MUTANTS_UPGRADE,
+    *MUTANTS_REPORT,
 ]

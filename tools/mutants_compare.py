@@ -11,7 +11,6 @@ MUTANTS_COMPARE = [
         ('low = first + int(np.searchsorted(below, tail, side="right"))', "low = first"),
         ('side="left")) + 1', 'side="left"))'),
         ("n = int(times.n / max(design_effect, 1.0))", "n = times.n"),
-        ("float(edges[at_low]) if low else 0.0", "float(edges[at_low])"),
         (
             "if high <= n else math.inf\n    return Estimate(value, float",
             "if True else math.inf\n    return Estimate(value, float",

@@ -52,6 +52,7 @@ ROOMS = (
         "calls",
         "dispatcher",
         "jit/test_threads.py",
+        "recordings",
     ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
     ("scopes", "explanation", "usage", "latency", "scaling", "sweeping", "cli", "reporting"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -67,6 +70,17 @@ class Counts:
         rows = self.as_dict()["rows"]
         return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
 
+    def figure(self) -> Figure:
+        """How often each function was called.
+
+        Raises:
+            InputError: no call.
+        """
+        from fastsmc.reporting.called import picture
+
+        pairs = zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
+        return picture([(*service_and_name(func_id), n) for func_id, n in pairs], missing=self._missing())
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the counts lack."""
         total = self.total  # a sum over all functions, so not once for each of them
@@ -99,15 +113,16 @@ class Counts:
 
     def _notes(self) -> list[str]:
         """How many calls there are and what is missing; then what there was besides."""
-        missing = lost(self.n_lost, is_least=self.is_lost_least)
-        missing += skipped(self.n_skipped, self.first_skipped_line)
-        if calls := of_what(self.n_skipped_call, "call", is_least=self.is_skipped_least):
-            missing += f" (they count {calls})"
         told = number_of(self.total, "call")
-        notes = [f"{told} (recorded, {self.kind}: counts without times and vCPUs){missing}"]
+        notes = [f"{told} (recorded, {self.kind}: counts without times and vCPUs){self._missing()}"]
         if self.left_out:
             notes.append(f"left out, for it does not count by function id: {', '.join(self.left_out)}")
         return notes
+
+    def _missing(self) -> str:
+        missing = lost(self.n_lost, is_least=self.is_lost_least) + skipped(self.n_skipped, self.first_skipped_line)
+        calls = of_what(self.n_skipped_call, "call", is_least=self.is_skipped_least)
+        return missing + (f" (they count {calls})" if calls else "")
 
     def __repr__(self) -> str:
         functions = number_of(len(self.func_id), "function")

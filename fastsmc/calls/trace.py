@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_COLUMNS = 8
 """vCPUs that have a column each when a trace is printed; of more, the least and the most are."""
@@ -140,6 +143,22 @@ class Trace:
         columns = ("service", "function", "func_id", "immediate", "calls", "percent", "per_second")
         return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
 
+    def figure(self) -> Figure:
+        """How often each function was called, and where calls have times, when.
+
+        Raises:
+            InputError: no call.
+        """
+        from fastsmc.reporting.called import picture
+
+        ids, function, n_call = np.unique(self.func_id, return_inverse=True, return_counts=True)
+        return picture(
+            [(*service_and_name(one), n) for one, n in zip(ids.tolist(), n_call.tolist(), strict=True)],
+            missing=self._missing(),
+            seconds=self.time_ns / 1e9 if self.has_times else None,
+            function=function.reshape(-1),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the trace lacks."""
         return {
@@ -176,10 +195,7 @@ class Trace:
     def _notes(self) -> list[str]:
         """How many calls there are and what is missing; then what there was besides."""
         span = f" in {self.seconds:.6f} s" if self.seconds else ""
-        missing = lost(self.n_lost, is_least=self.is_lost_least)
-        calls = number_of(self.n_skipped_call, "call") if self.n_skipped_call else ""
-        missing += skipped(self.n_skipped - self.n_skipped_call, self.first_skipped_line, calls)
-        notes = [f"{number_of(len(self), 'call')} (recorded){span}{missing}"]
+        notes = [f"{number_of(len(self), 'call')} (recorded){span}{self._missing()}"]
         if not self.has_times:
             notes.append("the calls have no times in seconds, so there is no rate")
         if len(self.files) > 1:
@@ -198,6 +214,11 @@ class Trace:
             calls = "a PSCI call" if n == 1 else "PSCI calls"
             notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: {calls} that the VMM carried out")
         return notes
+
+    def _missing(self) -> str:
+        calls = number_of(self.n_skipped_call, "call") if self.n_skipped_call else ""
+        of_lines = skipped(self.n_skipped - self.n_skipped_call, self.first_skipped_line, calls)
+        return lost(self.n_lost, is_least=self.is_lost_least) + of_lines
 
     def __repr__(self) -> str:
         skips = f"{number_of(self.n_skipped, 'line')} skipped ({number_of(self.n_skipped_call, 'call')})"

@@ -15,75 +15,80 @@ EXAMPLES = """
 fastsmc dispatch TRNG_RND64=3 PTP PSCI_VERSION --release 6.12 --bitmap STD_BMAP=0
 fastsmc dispatch --trace sample:boot.ftrace.txt --deny PTP --forward 0xc5000020-0xc5000021
 """
+CallArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CALL...",
+        autocompletion=known.functions,
+        help="Names or ids, perhaps with x1 to x3 and a weight: TRNG_RND64=3, 'PSCI_FEATURES(PSCI_CPU_ON)'.",
+    ),
+]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        autocompletion=known.samples,
+        help="A guest's calls, as `fastsmc trace` reads them; - for standard input.",
+    ),
+]
+ReleaseOption = Annotated[
+    str,
+    typer.Option(metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases),
+]
+FeaturesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FEATURES",
+        autocompletion=known.features,
+        help=f"vCPU features: {known.FEATURES_HELP}.  [default: psci02]",
+    ),
+]
+BitmapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=WORD",
+        help="A firmware bitmap of the VM, such as STD_BMAP=0. May be repeated.",
+        autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
+    ),
+]
+PsciOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VERSION",
+        help="PSCI version of the VM: 0.2, 1.0 to 1.3.",
+        autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
+    ),
+]
+DenyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RANGE",
+        help="A range of the VM's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
+        autocompletion=known.ids,
+    ),
+]
+ForwardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
+    ),
+]
+ConduitOption = Annotated[
+    str,
+    typer.Option(metavar="CONDUIT", help="How the guest calls: hvc or smc.", autocompletion=known.one_of("hvc", "smc")),
+]
 
 
 def dispatch(
-    calls: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CALL...",
-            autocompletion=known.functions,
-            help="Names or ids, perhaps with x1 to x3 and a weight: TRNG_RND64=3, 'PSCI_FEATURES(PSCI_CPU_ON)'.",
-        ),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            autocompletion=known.samples,
-            help="A guest's calls, as `fastsmc trace` reads them; - for standard input.",
-        ),
-    ] = None,
-    release: Annotated[
-        str,
-        typer.Option(
-            metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases
-        ),
-    ] = "7.3",
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FEATURES",
-            autocompletion=known.features,
-            help=f"vCPU features: {known.FEATURES_HELP}.  [default: psci02]",
-        ),
-    ] = None,
-    bitmap: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=WORD",
-            help="A firmware bitmap of the VM, such as STD_BMAP=0. May be repeated.",
-            autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
-        ),
-    ] = None,
-    psci_version: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VERSION",
-            help="PSCI version of the VM: 0.2, 1.0 to 1.3.",
-            autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
-        ),
-    ] = None,
-    deny: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RANGE",
-            help="A range of the VM's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
-            autocompletion=known.ids,
-        ),
-    ] = None,
-    forward: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
-        ),
-    ] = None,
-    conduit: Annotated[
-        str,
-        typer.Option(
-            metavar="CONDUIT", help="How the guest calls: hvc or smc.", autocompletion=known.one_of("hvc", "smc")
-        ),
-    ] = "hvc",
+    calls: CallArguments = None,
+    trace: TraceOption = None,
+    release: ReleaseOption = "7.3",
+    features: FeaturesOption = None,
+    bitmap: BitmapOption = None,
+    psci_version: PsciOption = None,
+    deny: DenyOption = None,
+    forward: ForwardOption = None,
+    conduit: ConduitOption = "hvc",
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,

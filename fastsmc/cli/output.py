@@ -31,6 +31,8 @@ from fastsmc.cli.terminal import tell
 from fastsmc.errors import CheckError, FastsmcError, InputError, ResultFileError, UnknownError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
     from fastsmc.results.tables import Table
 
 _ENDINGS = (".json", ".csv", ".md")
@@ -51,6 +53,16 @@ def _checked_out(path: Path | None) -> Path | None:
             msg = f"{path}: give a name that ends in .json, .csv or .md"
             raise typer.BadParameter(msg)
         check_writable("--out", path)
+    return path
+
+
+def _checked_figure(path: Path | None) -> Path | None:
+    """Refuses, before any work, a figure that could not be drawn or written."""
+    if path is not None:
+        if path.suffix not in (".svg", ".png"):
+            msg = f"{path}: give a name that ends in .svg or .png"
+            raise typer.BadParameter(msg)
+        check_writable("--figure", path)
     return path
 
 
@@ -77,6 +89,15 @@ Out = Annotated[
         metavar="FILE",
         callback=_checked_out,
         help="Save the result too, in the form that the name ends in: .json, .csv or .md.",
+    ),
+]
+Figure = Annotated[
+    Path | None,
+    typer.Option(
+        "--figure",
+        metavar="FILE",
+        callback=_checked_figure,
+        help="Draw a figure of it there too, as .svg or .png.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only, one sentence.")]
@@ -150,6 +171,25 @@ def show(
         end()  # the outcome outlives a reader that has seen enough: | head
         raise
     end()
+
+
+def pictured(draw: Callable[[], Drawing], path: Path | None) -> Callable[[], Mapping[Path, bytes]]:
+    """What --figure writes, for the `files` of `show`: nothing without it.
+
+    Args:
+        draw: makes the figure; called when the result is there and only if a figure was asked for.
+    """
+
+    def files() -> Mapping[Path, bytes]:
+        if path is None:
+            return {}
+        from fastsmc.reporting.style import styled, to_png, to_svg
+
+        figure = draw()
+        with styled():
+            return {path: to_svg(figure, path.stem).encode() if path.suffix == ".svg" else to_png(figure)}
+
+    return files
 
 
 def write_asked(contents: Mapping[Path, bytes]) -> None:

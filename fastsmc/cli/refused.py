@@ -1,9 +1,11 @@
 """What is wrong with a command line, and what with a file: one rule for every command and option.
 
 An error of the library ends with exit code 2, and the usage line, where the shell line is to blame: its sentence names
-an option, or quotes the value that one was given. Everything else keeps its own code, 3 for what files hold. A sentence
-never has the name of a Python argument: a command's parameter is called as the library's keyword is, so wherever the
-keyword stands, the option that was typed takes its place.
+an option, or quotes the value that one was given. Everything else keeps its own code: 3 for what files hold, whose
+sentences begin with the file.
+
+A sentence never has the name of a Python argument: a command's parameter is called as the library's keyword is, so
+wherever the keyword stands, the option that was typed takes its place.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def as_told(error: FastsmcError, context: Any) -> Exception:
     if isinstance(error, CheckError | UnknownError):
         return error
     text = with_options(str(error), context)
-    if isinstance(error, InputError | KvmError) and not isinstance(error, _OF_FILES):
+    is_of_file = any(text.startswith((str(path), path.name)) for path in _files(context))
+    if isinstance(error, InputError | KvmError) and not isinstance(error, _OF_FILES) and not is_of_file:
         if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) for name in _names(context)):
             return _usage(text, context)
         if not any(_is_in(path.name, text) for path in _files(context)):

@@ -16,7 +16,7 @@ import typer
 
 from fastsmc.checks import escaped
 from fastsmc.cli import known
-from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet, Seed, check_writable
+from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, Seed, check_writable, pictured
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, InputError, UnknownError
 
@@ -28,6 +28,7 @@ EXAMPLES = """
 fastsmc simulate sample:entropy.toml
 fastsmc simulate sample:entropy.toml --calls 50 --fail-if 'p99 > 10us'
   the 99th percentile is above: exit code 4
+fastsmc simulate sample:entropy.toml --quiet --figure times.svg
 """
 
 
@@ -113,6 +114,7 @@ def simulate(
     per_vm: _PerVm = None,
     list_profiles: _ListProfiles = False,
     show_profile: _ShowProfile = None,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -125,7 +127,7 @@ def simulate(
     Ctrl-C ends the run at the next chunk of work; what was counted is printed and saved, marked partial (exit code
     130). A second Ctrl-C ends it with nothing.
     """
-    _check_apart({"--out": out, "--per-vm": per_vm, "the scenario": scenario})
+    _check_apart({"--out": out, "--per-vm": per_vm, "--figure": figure, "the scenario": scenario})
     if per_vm is not None:
         check_writable("--per-vm", per_vm)
     from fastsmc.jit.threads import n_core
@@ -136,7 +138,7 @@ def simulate(
     done, is_interrupted = _interruptible(work)
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     try:
-        form.show(done, files=lambda: _per_vm(done, per_vm))
+        form.show(done, files=lambda: {**_per_vm(done, per_vm), **pictured(done.figure, figure)()})
     except (CheckError, UnknownError):
         if not is_interrupted:
             raise

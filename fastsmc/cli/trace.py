@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
 
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt
-fastsmc trace sample:boot.ftrace.txt --csv
+fastsmc trace sample:boot.ftrace.txt --quiet --figure calls.svg
 """
 TraceFile = Annotated[
     Path,
@@ -31,6 +31,7 @@ Lenient = Annotated[
 def trace(
     file: TraceFile,
     lenient: Lenient = False,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -46,4 +47,5 @@ def trace(
     from fastsmc.traces.text import trace as read
 
     result = read(file, lenient=lenient)
-    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    files = pictured(result.figure, figure)
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if, files=files)

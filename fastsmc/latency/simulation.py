@@ -6,11 +6,11 @@ import os
 import textwrap
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastsmc.latency.outcome import GroupOutcome
 from fastsmc.latency.saving import run_of, vm_table
-from fastsmc.latency.summary import Findings, summary
+from fastsmc.latency.summary import Findings, assumed, summary
 from fastsmc.latency.text import text
 from fastsmc.latency.times import Times
 from fastsmc.results.files import save, to_json
@@ -18,6 +18,9 @@ from fastsmc.results.runs import Run
 from fastsmc.results.tables import Table
 from fastsmc.results.units import duration, number_of
 from fastsmc.scenario import Scenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,6 +105,24 @@ class Simulation:
     def as_dict(self) -> dict[str, Any]:
         """Inputs and outcome as plain values, as `fastsmc simulate --json` prints them. Times are in ns."""
         return summary(self.outcome, self.times)
+
+    def figure(self) -> Figure:
+        """How long calls take, by group: the share that takes longer than a time, and mean service and waiting.
+
+        Raises:
+            InputError: no call was counted.
+        """
+        from fastsmc.reporting.distributions import Calls, picture
+
+        def calls(name: str, times: Times) -> Calls:
+            return Calls(name, times.waiting, times.service, times.response)
+
+        return picture(
+            [calls(group.name, group.times) for group in self.groups],
+            [calls(name, times) for name, times in self.by_service().items()],
+            tag="modelled, assumed" if assumed(self.outcome) else "modelled",
+            is_partial=self.is_partial,
+        )
 
     def vm_table(self) -> Table | None:
         """A row per VM that made counted calls; None if there is none."""

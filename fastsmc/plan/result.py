@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
     import xarray
+    from matplotlib.figure import Figure
 
     from fastsmc.plan.compared import Comparison
 
@@ -230,6 +231,16 @@ class Plan:
         from fastsmc.plan.compared import compare
 
         return compare(self, other)
+
+    def figure(self) -> Figure:
+        """One picture of the answer, from the table, the cube and the inputs: a plan that was loaded draws the same.
+
+        Raises:
+            InputError: a question of which there is no figure, or nothing to draw.
+        """
+        from fastsmc.reporting.plans import picture
+
+        return picture(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan as JSON; the file is there complete or not at all.

@@ -121,7 +121,7 @@ def dark(colour: str) -> str:
     """What a colour is on dark paper: the house's own, or as dark as it was light.
 
     >>> dark("#ffffff"), dark("#d6e6f4")
-    ('#181a1b', '#142a3c')
+    ('#181a1b', '#183046')
     """
     if colour in _DARK:
         return _DARK[colour]

@@ -84,7 +84,7 @@ def of_quantile(times: Histogram, share: float, *, design_effect: float = 1.0) -
     low, high = order_ranks(n, share)
     at_low, at_high = (int(np.searchsorted(ranks, math.ceil(rank / n * times.n))) for rank in (low, min(high, n)))
     top = min(float(edges[at_high + 1]), times.max_ns) if high <= n else math.inf
-    return Estimate(value, float(edges[at_low]) if low else 0.0, top, "order statistics")
+    return Estimate(value, float(edges[at_low]), top, "order statistics")  # rank 0 is in the bucket from 0 on
 
 
 def of_mean(times: Histogram, *, design_effect: float = 1.0) -> Estimate:

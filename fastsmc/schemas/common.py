@@ -65,3 +65,11 @@ class Policy(TypedDict):
     filter: list[FilterRange]
     verdicts_changed: NotRequired[int]
     calls_changed: NotRequired[int]
+
+
+class Part(TypedDict):
+    """A piece of a file or stream."""
+
+    name: str
+    instance: int | None
+    bytes: int

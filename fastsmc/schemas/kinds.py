@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fastsmc.checks import word_of
 from fastsmc.plan.inventory.schema import schema as inventory_schema
 from fastsmc.results.layout import drawn, words
-from fastsmc.schemas import calls, moving, timed
+from fastsmc.schemas import calls, moving, plans, registers, timed
 from fastsmc.schemas.convert import json_schema
 
 
@@ -35,10 +35,11 @@ KINDS: Mapping[str, Kind] = {
     "releases": Kind(calls.Releases, "fastsmc releases --json"),
     "verify": Kind(calls.Verify, "fastsmc verify --json"),
     "inspect": Kind(
-        moving.Inspect | moving.CpuTemplate | moving.CpuModel | moving.NamedRegisters, "fastsmc migrate inspect --json"
+        registers.Inspect | registers.CpuTemplate | registers.CpuModel | registers.NamedRegisters,
+        "fastsmc migrate inspect --json",
     ),
-    "diff": Kind(moving.Diff, "fastsmc migrate diff --json"),
-    "encode": Kind(moving.Encode, "fastsmc migrate encode --json"),
+    "diff": Kind(registers.Diff, "fastsmc migrate diff --json"),
+    "encode": Kind(registers.Encode, "fastsmc migrate encode --json"),
     "check": Kind(moving.Check, "fastsmc migrate check --json"),
     "matrix": Kind(moving.Matrix, "fastsmc migrate check --matrix --json"),
     "size": Kind(moving.Size | list[moving.Size], "fastsmc migrate size --json"),
@@ -48,9 +49,9 @@ KINDS: Mapping[str, Kind] = {
     "simulate": Kind(timed.Simulate, "fastsmc simulate --json"),
     "run": Kind(timed.Run, "fastsmc simulate --out FILE.json"),
     "sweep": Kind(timed.Sweep, "fastsmc sweep --json"),
-    "plan": Kind(timed.Plan, "fastsmc plan … --json"),
-    "saved-plan": Kind(timed.SavedPlan, "fastsmc plan … --out FILE.json"),
-    "problems": Kind(timed.Problems, "fastsmc plan problems --json"),
+    "plan": Kind(plans.Plan, "fastsmc plan … --json"),
+    "saved-plan": Kind(plans.SavedPlan, "fastsmc plan … --out FILE.json"),
+    "problems": Kind(plans.Problems, "fastsmc plan problems --json"),
     "compare": Kind(timed.Compare, "fastsmc compare --json"),
     "bench": Kind(timed.Bench, "fastsmc bench --json, and --out FILE.json"),
     "new": Kind(timed.New, "fastsmc new --json"),

@@ -55,7 +55,7 @@ def test_an_example_runs_as_pasted_in_any_folder(command: str, code: int, tmp_pa
     assert done.returncode == code, done.stderr
     assert done.stdout
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == re.findall(r" --figure (\S+)", command)
 
 
 @pytest.mark.parametrize("name", [*GROUPS, *COMMANDS])

@@ -66,21 +66,20 @@ def test_limits_may_be_given_one_by_one(tmp_path: Path) -> None:
     ("more", "said"),
     [
         (("--within", "30"), "--within '30': give a time with its unit, such as 30min, 900s or 2h"),
-        (("--within", "0s"), "within_s is 0.0: it must be a number above 0"),
-        (("--drain", "h1,h22"), "hosts: the inventory has no host 'h22'; did you mean 'h2'?"),
-        (("--limits", "kubevirt"), "limits 'kubevirt': there are kubevirt-1.3, kubevirt-1.6, hco-1.18, "),
-        (("--outbound", "0"), "outbound"),
-        (("--discipline", "waves"), "discipline is 'waves': it must be one of window, batches"),
-        (("--line-rate", "0G"), "gbit_per_s is 0.0: it must be a number above 0"),
-        (("--replicas", "0"), "replicas"),
+        (("--within", "0s"), "--within is 0.0: it must be a number above 0"),
+        (("--drain", "h1,h22"), "--drain: hosts: the inventory has no host 'h22'; did you mean 'h2'?"),
+        (("--limits", "kubevirt"), "--limits 'kubevirt': there are kubevirt-1.3, kubevirt-1.6, hco-1.18, "),
+        (("--outbound", "0"), "--outbound"),
+        (("--discipline", "waves"), "--discipline is 'waves': it must be one of window, batches"),
+        (("--line-rate", "0G"), "--line-rate is 0.0: it must be a number above 0"),
+        (("--replicas", "0"), "--replicas"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(tmp_path: Path, more: tuple[str, ...], said: str) -> None:
     done = asked(tmp_path, *more)
-    assert done.returncode == 3
-    assert done.stdout == ""
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.splitlines()[0]
+    assert done.stderr.count("\n") == 3
 
 
 def test_a_fleet_that_cannot_be(tmp_path: Path) -> None:

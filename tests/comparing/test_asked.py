@@ -19,7 +19,7 @@ PYTEST = {
                      "cpu": {"brand_raw": "A CPU", "count": 2}},
     "commit_info": {},
     "benchmarks": [
-        {"name": "bench_one", "fullname": "bench/bench_one.py::bench_one", "extra_info": {},
+        {"name": "bench_one", "fullname": "some/bench_one.py::bench_one", "extra_info": {},
          "stats": {"min": 1.0, "max": 1.4, "mean": 1.2, "stddev": 0.1, "rounds": 9, "median": 1.2, "iqr": 0.1,
                    "data": [1.0, 1.1, 1.15, 1.18, 1.2, 1.22, 1.25, 1.3, 1.4]}},
     ],

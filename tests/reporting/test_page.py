@@ -178,7 +178,10 @@ def test_every_figure_is_there_with_its_tag_and_axes(folder: Path, checked: dict
 def test_the_answer_comes_first_and_then_the_contents(page: str) -> None:
     places = [page.index(text) for text in ("<h1", 'id="verdict"', 'id="about"', "<nav", "<figure")]
     assert places == sorted(places)
-    assert page[: page.index("<figure")].count("<li><b>") == 3
+    head = page[: page.index("<figure")]
+    assert head.count("<li><b>") == 3
+    assert head.count('<span class="kind">modelled</span>') >= 4
+    assert "(modelled)" not in head
 
 
 def test_a_figure_is_on_the_page_in_its_colours_and_without_its_title(folder: Path) -> None:

@@ -101,6 +101,14 @@ def test_values_that_hang_together_need_their_design_effect() -> None:
     assert held(lambda rng: intervals.of_mean(clustered(rng)[0]), 1000.0, 600) < 0.5  # as if calls were independent
 
 
+def test_the_quantile_of_values_that_hang_together_has_the_ranks_of_fewer() -> None:
+    values = np.sort(np.random.default_rng(4).exponential(1000, 4000))
+    found = intervals.of_quantile(Histogram.of(values), 0.9, design_effect=40.0)
+    low, high = (values[rank * 40 - 1] for rank in exact_ranks(100, Fraction(9, 10)))
+    assert found.low == pytest.approx(low, rel=1 / 64)
+    assert found.high == pytest.approx(high, rel=1 / 64)
+
+
 def test_a_design_effect_is_that_of_the_textbook() -> None:
     """Kish: 1 + (values of a part - 1) x the correlation within parts."""
     rng = np.random.default_rng(3)
@@ -108,6 +116,19 @@ def test_a_design_effect_is_that_of_the_textbook() -> None:
     values = levels[:, None] + rng.normal(0, 200, (4000, 10))
     found = intervals.design_effect(values.mean(axis=1), np.full(4000, 10), float(values.var()))
     assert found == pytest.approx(1 + 9 * 100**2 / (100**2 + 200**2), rel=0.05)
+
+
+def test_a_design_effect_of_single_values_is_bessels_correction() -> None:
+    values = np.arange(10.0)
+    assert intervals.design_effect(values, np.ones(10, np.int64), float(values.var())) == pytest.approx(10 / 9)
+
+
+def test_a_ratio_takes_each_limit_from_the_side_that_moves_it() -> None:
+    """Lopsided intervals, by hand: low from b's low and a's high, high from b's high and a's low."""
+    ratio = intervals.of_ratio(Estimate(100, 50, 110, "x"), Estimate(100, 90, 300, "x"))
+    assert ratio is not None
+    assert ratio.low == pytest.approx(math.exp(-math.sqrt(math.log(100 / 90) ** 2 + math.log(110 / 100) ** 2)))
+    assert ratio.high == pytest.approx(math.exp(math.sqrt(math.log(3) ** 2 + math.log(2) ** 2)))
 
 
 def test_few_parts_say_nothing_of_a_design_effect() -> None:
@@ -118,6 +139,11 @@ def test_few_parts_say_nothing_of_a_design_effect() -> None:
 def test_the_variance_is_that_of_the_values() -> None:
     values = np.random.default_rng(2).gamma(2.0, 700, 50_000)
     assert intervals.variance(Histogram.of(values)) == pytest.approx(float(values.var()), rel=0.01)
+
+
+def test_the_variance_within_a_bucket_is_that_of_a_uniform_law() -> None:
+    values = np.random.default_rng(2).uniform(292, 296, 50_000)  # one bucket, 4 ns wide
+    assert intervals.variance(Histogram.of(values)) == pytest.approx(16 / 12, rel=0.02)
 
 
 def test_times_in_one_bucket_have_an_interval_as_narrow_as_the_bucket() -> None:

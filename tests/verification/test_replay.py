@@ -294,6 +294,6 @@ def test_a_verification_is_the_same_as_text_as_json_and_in_one_line(host: Path) 
     text = str(result)
     assert "1 not judged: the model has no rule for setreg records of type 'from_the_future'" in text
     assert "not looked at: calls (of 1 host)" in text
-    assert text.splitlines()[-1] == f"{result.n_match} of {result.n_record} records match"
+    assert text.splitlines()[0] == f"{result.n_match} of {result.n_record} records match"
     assert repr(result) == f"Verification({result.n_match} of {result.n_record} records of 1 hosts match)"
     assert repr(result.tallies[0]).startswith("Tally(linux-6.12.107-max setreg: ")

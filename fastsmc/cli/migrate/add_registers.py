@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fastsmc.cli import known, values
 from fastsmc.cli.migrate.options import (
-    Figure,
     IoctlNs,
     LimitMs,
     NewestRelease,
     Rate,
     Rtt,
     Vcpus,
-    check_figure,
-    drawn,
     ioctl_cost,
     link_given,
     registers_of,
 )
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured
 
 EXAMPLES = """
 fastsmc migrate add-registers 1 --release 6.18 --vcpus 8,512 --line-rate 25G
@@ -90,7 +85,6 @@ def add_registers(
     """
     from fastsmc import migrate
 
-    check_figure(figure)
     found = migrate.add_registers(
         registers_of(release, features),
         n_new=n_new,
@@ -103,11 +97,5 @@ def add_registers(
         share_percent=share_percent,
     )
 
-    def files() -> Mapping[Path, bytes]:
-        if figure is None:
-            return {}
-        from fastsmc.reporting.break_even import picture
-
-        return {figure: drawn(picture(**found.figure_data()), figure)}
-
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if, files=files)
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastsmc.cli import known
-from fastsmc.cli.migrate.options import check_figure, drawn
-from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet
+from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, UnknownError
 
@@ -86,7 +84,7 @@ def check(
     accept_unknown: _AcceptUnknown = False,
     matrix: _Matrix = False,
     features: _Features = None,
-    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the matrix there, as .svg or .png.")] = None,
+    figure: Figure = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit by the worst direction of the matrix.")] = False,
     as_json: Json = False,
     csv: Csv = False,
@@ -144,23 +142,12 @@ def _failure(forward: Direction) -> CheckError | UnknownError | None:
 def _matrix(
     features: str | None, vmm: str, form: Form, figure: Path | None, *, strict: bool, accept_unknown: bool
 ) -> None:
-    check_figure(figure)
-    if figure is not None and figure == form.out:
-        msg = "--out and --figure are two files: give each a path of its own"
-        raise typer.BadParameter(msg)
     from fastsmc import migrate
 
     with progress("checking") as step:
         found = migrate.matrix(features=features, vmm=vmm, progress=step)
 
-    def files() -> Mapping[Path, bytes]:
-        if figure is None:
-            return {}
-        from fastsmc.reporting.directions import picture
-
-        return {figure: drawn(picture(**found.figure_data()), figure)}
-
-    form.show(found, failure=_worst(found, accept_unknown) if strict else None, files=files)
+    form.show(found, failure=_worst(found, accept_unknown) if strict else None, files=pictured(found.figure, figure))
 
 
 def _worst(found: Matrix, accept_unknown: bool) -> CheckError | UnknownError | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 from fastsmc.cli import known, values
 from fastsmc.cli.migrate.options import (
     Features,
-    Figure,
     IoctlNs,
     LimitMs,
     OnlyQemu,
@@ -21,14 +19,12 @@ from fastsmc.cli.migrate.options import (
     Rtt,
     Sve,
     Vcpus,
-    check_figure,
-    drawn,
     ioctl_cost,
     link_given,
     only_qemu,
     registers_given,
 )
-from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet
+from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured
 
 EXAMPLES = """
 fastsmc migrate downtime --vcpus 512 --release 6.18 --line-rate 25G
@@ -79,7 +75,6 @@ def downtime(
     from fastsmc import migrate
 
     only_qemu(vmm, "only 'qemu' is modelled, as no other VMM's steps are known")
-    check_figure(figure)
     counts = values.counts("--vcpus", n_vcpu)
     if len(counts) > 1 and (figure is not None or trace or query_migrate is not None):
         msg = "--figure, --trace and --query-migrate are of one VM: give one number of --vcpus"
@@ -102,11 +97,4 @@ def downtime(
         query_migrate=query_migrate,
     )
 
-    def files() -> Mapping[Path, bytes]:
-        if figure is None:
-            return {}
-        from fastsmc.reporting.waterfall import picture
-
-        return {figure: drawn(picture(**found.figure_data()), figure)}
-
-    form.show(found, files=files)
+    form.show(found, files=pictured(found.figure, figure))

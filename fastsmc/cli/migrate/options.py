@@ -1,15 +1,13 @@
-"""What commands of `fastsmc migrate` share: typed text made into values, and figures drawn."""
+"""What commands of `fastsmc migrate` share: their options, and typed text made into values."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastsmc.checks import shown
 from fastsmc.cli import known, values
-from fastsmc.cli.output import check_writable
 from fastsmc.errors import InputError
 
 NewestRelease = Annotated[
@@ -54,14 +52,8 @@ IoctlNs = Annotated[
     typer.Option(metavar="NS", help="ns of one ioctl, or low,mid,high. [default: 200,500,1000, assumed]"),
 ]
 LimitMs = Annotated[float, typer.Option(metavar="MS", help="QEMU's downtime-limit, in ms.")]
-Figure = Annotated[
-    Path | None,
-    typer.Option("--figure", metavar="FILE", help="Draw a figure of it there too, as .svg or .png."),
-]
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
     from fastsmc.facts.register_sets import RegisterSet
     from fastsmc.migrate.link import Link
 
@@ -137,26 +129,3 @@ def link_given(rate: str, rtt: str) -> Link:
     from fastsmc.migrate.link import Link, line_rate, microseconds
 
     return Link(line_rate(rate), microseconds(rtt))
-
-
-def check_figure(path: Path | None) -> None:
-    """Refuses, before any work, a figure that could not be drawn.
-
-    Raises:
-        BadParameter: another ending than .svg or .png.
-        ResultFileError: it cannot be written.
-    """
-    if path is None:
-        return
-    if path.suffix not in (".svg", ".png"):
-        msg = f"--figure {path}: give a name that ends in .svg or .png"
-        raise typer.BadParameter(msg)
-    check_writable("--figure", path)
-
-
-def drawn(figure: Drawing, path: Path) -> bytes:
-    """The figure as SVG or PNG, as the path's ending says."""
-    from fastsmc.reporting.style import styled, to_png, to_svg
-
-    with styled():
-        return to_svg(figure, path.stem).encode() if path.suffix == ".svg" else to_png(figure)

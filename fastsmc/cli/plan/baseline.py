@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Quiet, Vms, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
 
 EXAMPLES = """
 fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv
@@ -20,6 +20,7 @@ def baseline(
     pool: Annotated[
         str | None, typer.Option(metavar="POOL", help="The one pool that is asked about. [default: each]")
     ] = None,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -36,12 +37,14 @@ def baseline(
     from fastsmc import plan
 
     inventory = plan.Inventory.read(hosts=hosts, vms=vms)
+    found = plan.baseline(inventory, pool=pool)
     show(
-        plan.baseline(inventory, pool=pool),
+        found,
         as_json=as_json,
         csv=csv,
         markdown=markdown,
         out=out,
         quiet=quiet,
         fail_if=fail_if,
+        files=pictured(found.figure, figure),
     )

@@ -9,7 +9,7 @@ import typer
 
 from fastsmc.checks import shown
 from fastsmc.cli import known
-from fastsmc.cli.plan.options import Csv, FailIf, Hosts, Json, Markdown, Out, Quiet, Vms, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
 from fastsmc.errors import InputError
 
 EXAMPLES = """
@@ -75,6 +75,7 @@ def evacuate(
     gbit_per_s: _GbitPerS = None,
     rtt_us: _RttUs = "0",
     miss_share: _MissShare = 0.1,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -109,7 +110,16 @@ def evacuate(
         link=None if gbit_per_s is None else Link(line_rate(gbit_per_s), microseconds(rtt_us)),
         miss_share=miss_share,
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    show(
+        found,
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+        files=pictured(found.figure, figure),
+    )
 
 
 def _seconds(text: str) -> float:

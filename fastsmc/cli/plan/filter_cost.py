@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known, values
-from fastsmc.cli.plan.options import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
 
 EXAMPLES = """
 fastsmc plan filter-cost --ranges 0,1,10,100 --no-measure
@@ -25,6 +25,7 @@ def filter_cost(
         typer.Option(metavar="PROFILE", help="A cost profile, by name or path.", autocompletion=known.profiles),
     ] = "neoverse-n1",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time this simulator too.")] = True,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -40,4 +41,13 @@ def filter_cost(
     from fastsmc import plan
 
     found = plan.filter_cost(n_range=values.counts("--ranges", n_range, first=0), profile=profile, measure=measure)
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    show(
+        found,
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+        files=pictured(found.figure, figure),
+    )

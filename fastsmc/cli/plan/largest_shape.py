@@ -12,6 +12,7 @@ from fastsmc.cli.plan.options import (
     Csv,
     DowntimeMs,
     FailIf,
+    Figure,
     Json,
     Markdown,
     Out,
@@ -19,13 +20,14 @@ from fastsmc.cli.plan.options import (
     Rate,
     links,
     numbers,
+    pictured,
     register_lists,
     show,
 )
 
 EXAMPLES = """
 fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downtime-ms 300
-fastsmc plan largest-shape --registers 182 --quiet
+fastsmc plan largest-shape --registers 182 --downtime-ms 100,200,300 --quiet --figure shapes.svg
 """
 
 _SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
@@ -49,6 +51,7 @@ def largest_shape(
     limit: Annotated[
         int, typer.Option(metavar="COUNT", help="The largest number of vCPUs to consider; KVM stops at 512.")
     ] = 1024,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -75,4 +78,13 @@ def largest_shape(
         vmm=vmm,
         limit=limit,
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    show(
+        found,
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+        files=pictured(found.figure, figure),
+    )

@@ -13,6 +13,7 @@ from fastsmc.cli.plan.options import (
     Csv,
     DowntimeMs,
     FailIf,
+    Figure,
     Json,
     Markdown,
     Out,
@@ -20,6 +21,7 @@ from fastsmc.cli.plan.options import (
     Rate,
     links,
     numbers,
+    pictured,
     register_lists,
     show,
 )
@@ -57,6 +59,7 @@ def migration_table(
     rtt_us: Rtt = "0",
     downtime_ms: DowntimeMs = "50,100,300,1000",
     ioctl_ns: IoctlNs = None,
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -89,4 +92,13 @@ def migration_table(
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    show(
+        found,
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+        files=pictured(found.figure, figure),
+    )

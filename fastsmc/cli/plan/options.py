@@ -10,7 +10,7 @@ import typer
 from fastsmc.checks import shown
 from fastsmc.cli import known
 from fastsmc.cli.migrate.options import link_given
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Csv",
     "FailIf",
+    "Figure",
     "Hosts",
     "Json",
     "Markdown",
@@ -27,6 +28,7 @@ __all__ = [
     "Vms",
     "links",
     "numbers",
+    "pictured",
     "register_lists",
     "show",
 ]
@@ -68,6 +70,9 @@ def links(rates: str, rtt: str) -> list[Link]:
     Raises:
         InputError: a rate or a time that cannot be read.
     """
+    if not all(rate.strip() for rate in rates.split(",")):
+        msg = f"--line-rate {shown(rates)}: give rates joined by commas, such as 10G,25G"
+        raise InputError(msg)
     return [link_given(rate.strip(), rtt) for rate in rates.split(",")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import Csv, Hosts, Json, Markdown, Out, Quiet, Vms, show
+from fastsmc.cli.plan.options import Csv, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
 
 if TYPE_CHECKING:
     from fastsmc.plan.rolling.question import Method, Pins
@@ -26,6 +26,7 @@ def upgrade(
     to_vmm: Annotated[str, typer.Option(help="The VMM that hosts have after the upgrade, if another.")] = "",
     pins: Annotated[str, typer.Option(help="suggest: name what would let blocked VMs move; none: do not.")] = "suggest",
     method: Annotated[str, typer.Option(help="greedy; optimal: CP-SAT on pools of up to 50 hosts.")] = "greedy",
+    figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -56,4 +57,4 @@ def upgrade(
         pins=cast("Pins", pins),
         method=cast("Method", method),
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet)
+    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, files=pictured(found.figure, figure))

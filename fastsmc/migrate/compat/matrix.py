@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from fastsmc.progress import Progress, silent
 from fastsmc.results.layout import drawn, number, words
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REFUSED = "no"
 """How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
@@ -150,17 +153,19 @@ class Matrix:
 
         return names, [[cell(one, other) for other in like] for one in like]
 
-    def figure_data(self) -> dict[str, Any]:
-        """What the heat map draws: the arguments of `fastsmc.reporting.directions.picture`."""
+    def figure(self) -> Figure:
+        """A map of the directions between groups of releases: which restore, and how many registers are in the way."""
+        from fastsmc.reporting.directions import picture
+
         names, cells = self.grouped()
         unknown = f", {self.n_unknown} cannot be known" if self.n_unknown else ""
         what = f"{self.n_fails} of {len(self.cells)} directions between kernels fail{unknown}"
-        return {
-            "names": names,
-            "marks": np.array([[cell.mark for cell in row] for row in cells], np.str_),
-            "n_failing": np.array([[cell.n_failing for cell in row] for row in cells], np.int64),
-            "title": f"{self.by}: {what} (vCPUs with {self.features})",
-        }
+        return picture(
+            names,
+            np.array([[cell.mark for cell in row] for row in cells], np.str_),
+            np.array([[cell.n_failing for cell in row] for row in cells], np.int64),
+            title=f"{self.by}: {what} (vCPUs with {self.features})",
+        )
 
     def __repr__(self) -> str:
         counts = f"{self.n_fails} directions fail, {self.n_unknown} unknown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastsmc.facts import costs
 from fastsmc.migrate.growth.carriers import Family
@@ -14,6 +14,9 @@ from fastsmc.migrate.span import Span
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import significant
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +187,11 @@ class MoreRegisters:
             "verdict": self.conclusion,
         }
 
-    def figure_data(self) -> dict[str, Any]:
-        """What the break-even surface draws: the arguments of `fastsmc.reporting.break_even.picture`."""
+    def figure(self) -> Figure:
+        """What a map of VM-global registers saves, as a share of the limit, by cost of an ioctl and repeated values."""
         import numpy as np
+
+        from fastsmc.reporting.break_even import picture
 
         ns, repeats = np.geomspace(50, 5000, _SIDES[0]), np.geomspace(100, 4e6, _SIDES[1])
         each = np.array([saved_ms(1, link=self.link, ioctl_ns=float(one)) for one in ns]) / self.limit_ms
@@ -196,15 +201,15 @@ class MoreRegisters:
             points += [(f"{largest.n_global} x {largest.n_vcpu} now asked", float(largest.repeats))]
         limit = f"{self.limit_ms:g}\N{NO-BREAK SPACE}ms"
         what = f"{self.share_percent:g} % of {limit} above the thick line ({self.link})"
-        return {
-            "ioctl_ns": ns,
-            "repeats": repeats,
-            "shares": repeats[:, None] * each,
-            "title": f"A map of VM-global registers saves QEMU {what}",
-            "threshold": self.share_percent / 100,
-            "points": points,
-            "marked_ns": sorted({*self.ioctl_ns}),
-        }
+        return picture(
+            ns,
+            repeats,
+            repeats[:, None] * each,
+            title=f"A map of VM-global registers saves QEMU {what}",
+            threshold=self.share_percent / 100,
+            points=points,
+            marked_ns=sorted({*self.ioctl_ns}),
+        )
 
     def __repr__(self) -> str:
         new = f"n_new={self.n_new}, size_bits={self.size_bits}, family={self.family.value}"

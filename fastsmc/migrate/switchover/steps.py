@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fastsmc.facts import costs
 from fastsmc.migrate.link import Link
@@ -14,6 +14,9 @@ from fastsmc.migrate.switchover.names import GIC_GETS, GIC_SETS, LOAD, MEMORY, S
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import milliseconds, significant
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 StepKind = Literal["measured", "modelled", "assumed"]
 
@@ -221,17 +224,16 @@ class Waterfall:
             "share_of_limit_percent": [100 * self.share_of_limit.mid],
         }
 
-    def figure_data(self) -> dict[str, Any]:
-        """What the figure of a downtime draws: name, (low, mid, high) ms, kind and budget of each step, and its title.
+    def figure(self) -> Figure:
+        """The steps one after another, each with its middle time and from low to high, against the limit."""
+        from fastsmc.reporting.waterfall import picture
 
-        These are the arguments of `fastsmc.reporting.waterfall.picture`.
-        """
         title = (
             f"{self.n_vcpu} vCPUs with {self.n_reg} registers: {significant(self.total_ms.mid)} ms one after another, "
             f"{self.unseen_share:.0%} of it not in QEMU's estimate"
         )
         bars = [(step.name, tuple(step.ms), step.kind, step.is_budgeted) for step in self.steps]
-        return {"bars": bars, "title": title, "limit_ms": self.limit_ms}
+        return picture(bars, title=title, limit_ms=self.limit_ms)
 
     def __repr__(self) -> str:
         counts = f"n_vcpu={self.n_vcpu}, n_reg={self.n_reg}, {len(self.steps)} steps"
