@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import sysconfig
@@ -36,14 +37,18 @@ SIZES = scaling.Sizes(
     grid=(1, 8, 64, 1024),
     encodes=1,
     study=STUDY,
+    fleet=scaling.FleetSizes(n_host=10, hosts_at_once=2),
 )
-MAIN_JOB = f"""
+MAIN_JOB = """
+import pickle
+from pathlib import Path
+
 from fastsmc import trace
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 from fastsmc.results.files import save
-from fastsmc.scaling import Sizes, StudySizes, run
+from fastsmc.scaling import run
 
-save(run(trace(GUEST_BOOT_TRACE), sizes={SIZES!r}), "short.json")
+save(run(trace(GUEST_BOOT_TRACE), sizes=pickle.loads(Path("sizes").read_bytes())), "short.json")
 """
 
 
@@ -124,6 +129,7 @@ def test_the_installed_package_does_its_main_jobs(installed: Path) -> None:
 @pytest.mark.soak("sdist and wheel built; the wheel's own copy runs where nothing else of the project is")
 def test_the_main_job_writes_its_page(installed: Path) -> None:
     """A short one: `fastsmc report` takes a minute on a quiet machine, most of it to time dispatch."""
+    (installed / "sizes").write_bytes(pickle.dumps(SIZES))
     (installed / "job.py").write_text(MAIN_JOB)
     run(installed, "python", "job.py")
     run(installed, "fastsmc", "report", "--data", "short.json", "--out", "report")
