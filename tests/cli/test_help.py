@@ -14,8 +14,6 @@ from tests.support.command import fastsmc
 
 COMMANDS = [name for name, _ in commands() if name not in OTHERS]
 GROUPS = ["", "migrate", "plan"]
-THEIRS = {"plan upgrade"}
-"""Commands whose examples name files of one's own."""
 
 
 def helped(name: str) -> str:
@@ -38,10 +36,10 @@ def examples(name: str) -> list[tuple[str, int]]:
     return told
 
 
-EXAMPLES = [(command, code) for name in [*GROUPS, *COMMANDS] if name not in THEIRS for command, code in examples(name)]
+EXAMPLES = [(command, code) for name in [*GROUPS, *COMMANDS] for command, code in examples(name)]
 
 
-@pytest.mark.parametrize("name", [*GROUPS, *(name for name in COMMANDS if name not in THEIRS)])
+@pytest.mark.parametrize("name", [*GROUPS, *COMMANDS])
 def test_every_command_has_two_examples(name: str) -> None:
     assert len(examples(name)) >= 2
     assert all(command.split()[1:3] != ["migrate", "trace"] for command, _ in examples(name))
@@ -66,8 +64,7 @@ def test_help_is_whole_and_speaks_words(name: str, columns: str, monkeypatch: py
     assert max(map(len, before.splitlines())) <= int(columns)
     assert set(re.findall(r"\S*\.\.\.", text)) <= {"[ARGS]...", "ID...", "FOLDER...", "[FOLDER]...", "..."}  # -M ...
     assert text.count(" ...") == text.count("-M ...")
-    if name not in THEIRS:
-        assert not re.search(r"<\w+", text), text
+    assert not re.search(r"<\w+", text), text
     assert "/site-packages/" not in text
     assert "/fastsmc/data" not in text
 

@@ -29,7 +29,7 @@ def plan() -> None:
 
 
 add(app, problems.problems, examples=problems.EXAMPLES)
-add(app, upgrade.upgrade, examples=upgrade.EPILOG)
+add(app, upgrade.upgrade, examples=upgrade.EXAMPLES)
 add(app, evacuate.evacuate, examples=evacuate.EXAMPLES)
 add(app, baseline.baseline, examples=baseline.EXAMPLES)
 add(app, filter_cost.filter_cost, examples=filter_cost.EXAMPLES)

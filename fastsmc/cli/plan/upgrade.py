@@ -6,32 +6,76 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import Csv, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
+from fastsmc.cli import known
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
 
 if TYPE_CHECKING:
     from fastsmc.plan.rolling.question import Method, Pins
 
-EPILOG = "Example: fastsmc plan upgrade --hosts hosts.csv --vms vms.csv --to 6.18 --hosts-at-once 20 --vmm qemu:10.1"
+EXAMPLES = """
+fastsmc plan upgrade --hosts sample:hosts.csv --vms sample:vms.csv --to 6.18 --hosts-at-once 2
+fastsmc plan upgrade --hosts sample:hosts.csv --vms sample:vms.csv --to 7.3 --to-vmm qemu:10.1 --quiet
+  three VMs must stop: exit code 4
+"""
+
+
+_To = Annotated[
+    str,
+    typer.Option(
+        metavar="RELEASE",
+        help="The kernel that hosts get: a release, or what `uname -r` prints.",
+        autocompletion=known.releases,
+    ),
+]
+_HostsAtOnce = Annotated[int, typer.Option(metavar="COUNT", help="Hosts in a wave at most, of all pools together.")]
+_PerTenantAtOnce = Annotated[
+    int | None, typer.Option(metavar="COUNT", help="VMs of a tenant that move at once at most. [default: any]")
+]
+_SpareHosts = Annotated[
+    int, typer.Option(metavar="COUNT", help="Empty hosts that each pool is given, with the new kernel.")
+]
+_VcpusPerCore = Annotated[float, typer.Option(metavar="NUMBER", help="vCPUs that a core may carry.")]
+_Vmm = Annotated[str, typer.Option(metavar="VMM:VERSION", help="The VMM of hosts that name none: qemu:10.1.")]
+_ToVmm = Annotated[
+    str, typer.Option(metavar="VMM:VERSION", help="The VMM that hosts have after the upgrade, if another.")
+]
+_Pins = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help="suggest: name what would let blocked VMs move; none: do not.",
+        autocompletion=known.one_of("suggest", "none"),
+    ),
+]
+_Method = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help="greedy; optimal: CP-SAT on pools of up to 50 hosts.",
+        autocompletion=known.one_of("greedy", "optimal"),
+    ),
+]
 
 
 def upgrade(
     hosts: Hosts,
     vms: Vms,
-    to: Annotated[str, typer.Option(help="The kernel that hosts get: a release, or what `uname -r` prints.")],
-    hosts_at_once: Annotated[int, typer.Option(help="Hosts in a wave at most, of all pools together.")] = 1,
-    per_tenant_at_once: Annotated[int | None, typer.Option(help="VMs of a tenant that move at once at most.")] = None,
-    spare_hosts: Annotated[int, typer.Option(help="Empty hosts that each pool is given, with the new kernel.")] = 0,
-    vcpus_per_core: Annotated[float, typer.Option(help="vCPUs that a core may carry.")] = 1.0,
-    vmm: Annotated[str, typer.Option(help="The VMM of hosts that name none: qemu:10.1.")] = "",
-    to_vmm: Annotated[str, typer.Option(help="The VMM that hosts have after the upgrade, if another.")] = "",
-    pins: Annotated[str, typer.Option(help="suggest: name what would let blocked VMs move; none: do not.")] = "suggest",
-    method: Annotated[str, typer.Option(help="greedy; optimal: CP-SAT on pools of up to 50 hosts.")] = "greedy",
+    to: _To,
+    hosts_at_once: _HostsAtOnce = 1,
+    per_tenant_at_once: _PerTenantAtOnce = None,
+    spare_hosts: _SpareHosts = 0,
+    vcpus_per_core: _VcpusPerCore = 1.0,
+    vmm: _Vmm = "",
+    to_vmm: _ToVmm = "",
+    pins: _Pins = "suggest",
+    method: _Method = "greedy",
     figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
     out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Plan a rolling kernel upgrade, and tell beforehand which VMs block it: register, value, remedy (modelled).
 
@@ -57,4 +101,13 @@ def upgrade(
         pins=cast("Pins", pins),
         method=cast("Method", method),
     )
-    show(found, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, files=pictured(found.figure, figure))
+    show(
+        found,
+        as_json=as_json,
+        csv=csv,
+        markdown=markdown,
+        out=out,
+        quiet=quiet,
+        fail_if=fail_if,
+        files=pictured(found.figure, figure),
+    )
