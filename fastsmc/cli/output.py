@@ -123,6 +123,15 @@ class Form(NamedTuple):
     quiet: bool
     fail_if: Sequence[str] | None
 
+    def check(self) -> None:
+        """Refuses two forms to print, before any work.
+
+        Raises:
+            BadParameter: two are asked for.
+        """
+        if self.as_json + self.csv + self.markdown + self.quiet > 1:
+            raise typer.BadParameter(_FORMS)
+
     def show(
         self,
         result: Result,

@@ -10,70 +10,100 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsmc.checks import escaped, shown
+from fastsmc.checks import shown
+from fastsmc.cli import known
+from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet, check_writable
 from fastsmc.cli.progress import progress
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
     from fastsmc.sweeping.result import Sweep
 
-EPILOG = (
-    "Examples: fastsmc sweep storm.toml --over 'vms[0].vcpus=64,256,1024' --over 'vms[0].vmm.lock=vm,none' --repeats 8"
-    " --to storm.db"
-    "\n\n"
-    "fastsmc sweep upgrade.toml --over hosts_at_once=1,5,20"
-    "\n\n"
-    "fastsmc sweep --to storm.db --resume --scheduler tcp://10.0.0.1:8786"
-)
-FAILED = 4
+EXAMPLES = """
+fastsmc sweep sample:entropy.toml --over 'vms[0].vcpus=1,4' --workers 1
+fastsmc sweep sample:entropy.toml --over 'vms[0].vmm.lock=vm,none' --workers 1 --quiet --fail-if 'response_p99 > 1us'
+  a call to the VMM takes longer: exit code 4
+"""
+
+
+def _checked_netcdf(path: Path | None) -> Path | None:
+    """Refuses, before any work, a file that could not be written."""
+    if path is not None:
+        check_writable("--netcdf", path)
+    return path
+
+
+_Subject = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A scenario file, or one of a question (docs/sweeps.md); may be left out where a journal has it.",
+        metavar="[FILE.toml]",
+        autocompletion=known.samples,
+    ),
+]
+_Over = Annotated[
+    list[str] | None,
+    typer.Option(help="Values of a path: 'vms[0].vcpus=64,256'. May be repeated.", metavar="PATH=VALUE,…"),
+]
+_Where = Annotated[
+    str | None,
+    typer.Option(metavar="CONDITION", help="Keep points that meet a condition: 'vms[0].vcpus * calls <= 4096'."),
+]
+_Repeats = Annotated[int, typer.Option(min=1, metavar="COUNT", help="Of each point, with seeds that all points share.")]
+_Seed = Annotated[
+    int | None, typer.Option(min=0, metavar="NUMBER", help="Of the first repeat, in place of the file's.")
+]
+_Measure = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A number to keep, such as response_p99_ns or GROUP.calls. May be repeated."),
+]
+_To = Annotated[Path | None, typer.Option(help="The journal, one file.", dir_okay=False, metavar="FILE")]
+_Workers = Annotated[int | None, typer.Option(min=1, metavar="COUNT", help="Processes here. [default: one per core]")]
+_Scheduler = Annotated[
+    str | None, typer.Option(help="A Dask scheduler, in place of processes here.", metavar="tcp://HOST:PORT")
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with the journal, and try failed cells again.")]
+_ListFailed = Annotated[
+    bool, typer.Option("--list-failed", help="Show the journal's failed cells, and compute nothing.")
+]
+_Netcdf = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", callback=_checked_netcdf, help="Write the labelled arrays there too, as NetCDF-4."),
+]
 
 
 def sweep(
-    subject: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A scenario file, or one of a question (docs/sweeps.md); may be left out where a journal has it.",
-            metavar="FILE.toml",
-        ),
-    ] = None,
-    over: Annotated[
-        list[str] | None,
-        typer.Option(help="Values of a path: 'vms[0].vcpus=64,256'. May be repeated.", metavar="PATH=VALUE,…"),
-    ] = None,
-    where: Annotated[
-        str | None, typer.Option(help="Keep points that meet a condition: 'vms[0].vcpus * calls <= 4096'.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Of each point, with seeds that all points share.")] = 1,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the first repeat, in place of the file's.")] = None,
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(help="A number to keep, such as response_p99_ns or GROUP.calls. May be repeated."),
-    ] = None,
-    to: Annotated[Path | None, typer.Option(help="The journal, one file.", dir_okay=False, metavar="FILE")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes here. Default: one per core.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A Dask scheduler, in place of processes here.", metavar="tcp://HOST:PORT")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the journal, and try failed cells again.")
-    ] = False,
-    list_failed: Annotated[
-        bool, typer.Option("--list-failed", help="Show the journal's failed cells, and compute nothing.")
-    ] = False,
-    netcdf: Annotated[Path | None, typer.Option(help="Write the labelled arrays there.", dir_okay=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a row per cell that is done, as CSV.")] = False,
+    subject: _Subject = None,
+    over: _Over = None,
+    where: _Where = None,
+    repeats: _Repeats = 1,
+    seed: _Seed = None,
+    measure: _Measure = None,
+    to: _To = None,
+    workers: _Workers = None,
+    scheduler: _Scheduler = None,
+    resume: _Resume = False,
+    list_failed: _ListFailed = False,
+    netcdf: _Netcdf = None,
+    as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Simulate a scenario, or ask a planner's question, over a grid of values (modelled).
 
     Every point has the same random numbers. A question's file has question = "upgrade" and the keywords beside it.
 
     Cells that are done are in the journal at once: a sweep that was stopped, killed or that lost its cluster goes on
-    with --resume. Cells that fail are kept with what was wrong (exit code 4).
+    with --resume. Cells that fail are kept with what was wrong (exit code 4). --fail-if is about every cell.
     """
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
     _check(subject, over, to, workers, scheduler, needs_journal=resume or list_failed)
-    if as_json and as_csv:
-        msg = "--json and --csv: give one of them"
+    form.check()
+    if list_failed and (csv or markdown or quiet or fail_if or out is not None or netcdf is not None):
+        msg = "--list-failed prints failed cells: of the forms of a result it has --json only"
         raise typer.BadParameter(msg)
     from fastsmc.sweeping.run import open_sweep
     from fastsmc.sweeping.run import sweep as swept
@@ -105,11 +135,7 @@ def sweep(
             print(f"fastsmc: stopped; what is done is in {to}: fastsmc sweep --to {to} --resume", file=sys.stderr)
         raise
     with done:
-        if netcdf is not None:
-            done.to_netcdf(netcdf)
-        _show(done, as_json, as_csv)
-        if done.failed:
-            raise typer.Exit(FAILED)
+        form.show(done, files=lambda: {} if netcdf is None else {netcdf: done.netcdf()})
 
 
 def _check(
@@ -179,13 +205,3 @@ def _list_failed(found: Sweep, as_json: bool) -> None:
             print(f"no cell failed; {found.done} done, {found.left} left")
         for cell in () if as_json else found.failed:
             print(" ".join(str(cell).split()))
-
-
-def _show(done: Sweep, as_json: bool, as_csv: bool) -> None:
-    if as_csv:
-        from fastsmc.results.export import to_csv
-
-        if done.done:
-            sys.stdout.write(escaped(to_csv(done.table())))
-        return
-    print(done.to_json() if as_json else done)

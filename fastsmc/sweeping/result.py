@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastsmc.checks import shown
-from fastsmc.errors import InputError
+from fastsmc.errors import CheckError, InputError
 from fastsmc.progress import Progress, silent
 from fastsmc.results.files import write_each
 from fastsmc.results.histogram import RELATIVE_ERROR, Histogram
@@ -149,17 +149,11 @@ class Sweep:
         return Histogram.merged(found)
 
     def table(self) -> Table:
-        """A row per cell that is done: labels, repeat, seed, measures.
-
-        Raises:
-            InputError: no cell is done.
-        """
+        """A row per cell that is done: labels, repeat, seed, measures; none where no cell is done."""
         design, grid = self.design, self.design.grid
         found = [(grid.coordinates(cell), record) for cell, record in self.records()]
-        if not found:
-            msg = f"{self!r}: no cell is done, so there is no table"
-            raise InputError(msg)
-        columns = {name: Column.of([at[name] for at, _ in found], "input") for name in found[0][0]}
+        labels = [*(axis.name for axis in grid.axes), "repeat"]
+        columns = {name: Column.of([at[name] for at, _ in found], "input") for name in labels}
         if design.subject.has_seed:
             columns["seed"] = Column.of([grid.seed_of(at["repeat"]) for at, _ in found], "input")
         is_question = design.subject.word == "question"
@@ -170,6 +164,22 @@ class Sweep:
         if is_question:
             columns["answer"] = Column.of([record.answer for _, record in found])
         return Table("A row per cell that is done.", columns)
+
+    @property
+    def exit_code(self) -> int:
+        """How its command ends: 0, or 4 where cells failed."""
+        return CheckError.exit_code if self.failed else 0
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """What --fail-if compares: each measure over all cells, None where a cell has none; done, failed, left."""
+        names, lacking = self.design.measures, len(self.failed) + self.left
+        rows = [record.values for _, record in self.records()]
+        found: dict[str, list[float | None]] = {
+            name: [None if math.isnan(row[i]) else row[i] for row in rows] + [None] * lacking
+            for i, name in enumerate(names)
+        }
+        counts = {"done": self.done, "failed": len(self.failed), "left": self.left}
+        return {**{name: [float(n)] for name, n in counts.items()}, **found}
 
     def as_dict(self) -> dict[str, Any]:
         """Inputs and cells as plain values, as `fastsmc sweep --json` prints them; the same however the sweep ran."""
@@ -213,7 +223,15 @@ class Sweep:
         Raises:
             InputError: xarray or h5netcdf is not installed. ResultFileError: the file cannot be written.
         """
-        write_each({Path(path): cube.as_netcdf(self.dataset)})
+        write_each({Path(path): self.netcdf()})
+
+    def netcdf(self) -> bytes:
+        """What `to_netcdf` writes.
+
+        Raises:
+            InputError: xarray or h5netcdf is not installed.
+        """
+        return cube.as_netcdf(self.dataset)
 
     def resume(
         self, *, run_on: Any = "processes", on_error: Literal["keep", "raise"] = "keep", progress: Progress = silent

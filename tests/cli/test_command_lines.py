@@ -26,6 +26,7 @@ BASE: dict[str, dict[str, Any]] = {
     "scope": {"--vcpus": "4"},
     "verify": {"FOLDER": TESTS / "recordings/linux-5.10.218-n1", "--kind": "reglist"},
     "simulate": {"SCENARIO.TOML": ROOT / "examples/trng_to_vmm.toml", "--calls": "2"},
+    "sweep": {"FILE.TOML": ROOT / "examples/trng_to_vmm.toml", "--over": "calls=1,2", "--workers": "1"},
     "migrate check": {"SOURCE": "6.12", "DEST": "6.12"},
     "migrate diff": {"A": TESTS / "streams/max-1.bin.xz", "B": TESTS / "streams/max-1.bin.xz"},
     "migrate inspect": {"FILE": TESTS / "streams/max-1.bin.xz"},
@@ -56,9 +57,9 @@ BESIDE = {
     ("migrate downtime", "--features"): {"--registers": False, "--release": "6.18"},
 }
 """What an option needs beside it, or (False) does not go with."""
-FILES = {"FILE", "FOLDER", "SCENARIO.TOML", "A", "B"}
+FILES = {"FILE", "FOLDER", "SCENARIO.TOML", "FILE.TOML", "A", "B"}
 """What stands for a file in help."""
-WRITTEN = {"--out": "x.json", "--figure": "x.svg", "--per-vm": "x.csv"}
+WRITTEN = {"--out": "x.json", "--figure": "x.svg", "--per-vm": "x.csv", "--netcdf": "x.nc"}
 
 
 OF_THE_FILE = {("migrate inspect", "--features"), ("migrate diff", "--features")}
@@ -109,7 +110,7 @@ def test_every_command_is_looked_at() -> None:
     assert {name for name, _ in commands()} - set(BASE) <= OTHERS
 
 
-OTHERS = {"sweep", "report", "compare", "dispatch", "releases", "new", "schema", "bench", "samples", "migrate encode"}
+OTHERS = {"report", "compare", "dispatch", "releases", "new", "schema", "bench", "samples", "migrate encode"}
 """Commands whose own tests say what of their command line is wrong."""
 
 

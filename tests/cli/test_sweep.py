@@ -89,6 +89,8 @@ def test_cells_that_failed_are_exit_code_4_and_can_be_listed(storm: Path) -> Non
     assert done.returncode == 4
     assert "1 done, 1 failed, 0 left" in done.stdout
     assert fastsmc("sweep", "--to", to, "--resume", "--workers", "1").returncode == 4
+    held = fastsmc("sweep", "--to", to, "--resume", "--workers", "1", "-q", "--fail-if", "failed > 0")
+    assert (held.returncode, held.stderr) == (4, "fastsmc: failed > 0 holds: failed is 1\n")
     listed = fastsmc("sweep", "--to", to, "--list-failed")
     assert listed.returncode == 0
     assert listed.stdout.startswith(
@@ -99,6 +101,19 @@ def test_cells_that_failed_are_exit_code_4_and_can_be_listed(storm: Path) -> Non
     assert [one["at"] for one in told] == [{"workloads.w.arrivals.rate_hz": 1e9, "repeat": 0}]
 
 
+def test_a_threshold_is_about_every_cell_and_what_is_saved_is_what_is_printed(storm: Path) -> None:
+    with smc.sweep(storm, over={"vms[0].vcpus": [1, 2]}, run_on=1) as done:
+        calls = sorted(done.dataset["calls"].values.ravel().tolist())
+    assert calls[0] < calls[1]
+    words = ("sweep", storm, "--over", "vms[0].vcpus=1,2", "--workers", "1", "-q", "--fail-if")
+    above = fastsmc(*words, f"calls > {calls[0]}", "-o", storm.with_name("a.json"))
+    assert (above.returncode, above.stdout.count("\n")) == (4, 1)
+    assert f"calls is {calls[1]:.6g}, 1 of 2" in above.stderr
+    assert fastsmc(*words, f"calls > {calls[1]}").returncode == 0
+    with smc.sweep(storm, over={"vms[0].vcpus": [1, 2]}, run_on=1) as done:
+        assert json.loads(storm.with_name("a.json").read_text()) == done.as_dict()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -107,7 +122,8 @@ def test_cells_that_failed_are_exit_code_4_and_can_be_listed(storm: Path) -> Non
         (("--list-failed",), 2, "give --to FILE"),
         (("SCENARIO", "--workers", "2", "--scheduler", "tcp://h:1"), 2, "give one of them"),
         (("SCENARIO", "--scheduler", "somewhere"), 2, "give an address such as tcp://"),
-        (("SCENARIO", "--json", "--csv"), 2, "give one of them"),
+        (("SCENARIO", "--json", "--csv"), 2, "give one of --json, --csv, --markdown and --quiet"),
+        (("--to", "a.db", "--list-failed", "--csv"), 2, "it has --json only"),
         (("--to", "a.db", "--resume", "--over", "calls=1"), 2, "the journal has the values"),
         (("SCENARIO", "--over", "vms[0].vcpu=1"), 2, "storm: vms[0].vcpu: no such key: did you mean vcpus?"),
         (("SCENARIO", "--over", "vms[3].vcpus=1"), 2, "did you mean vms[0].vcpus?"),

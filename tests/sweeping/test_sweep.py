@@ -248,9 +248,11 @@ def test_what_no_cell_can_run_on_is_refused(run_on: Any, told: str, tmp_path: Pa
     assert told in str(refused.value)
 
 
-def test_no_done_cell_is_no_table() -> None:
+def test_no_done_cell_is_a_table_without_rows_and_numbers_that_are_not_known() -> None:
     with smc.sweep(UNSTABLE, over={"workloads.w.arrivals.rate_hz": [1e9]}, run_on=1) as found:
         assert found.answer == "0 of 1 cell is done, 1 failed"
         assert str(found).splitlines()[3].startswith("failed: workloads.w.arrivals.rate_hz=1000000000.0, repeat=0: ")
-        with pytest.raises(InputError, match="no cell is done"):
-            found.table()
+        assert found.table().n_row == 0
+        assert found.table().to_csv().startswith("workloads.w.arrivals.rate_hz,repeat,seed,calls,")
+        numbers = found.numbers()
+        assert (numbers["done"], numbers["failed"], numbers["left"], numbers["calls"]) == ([0], [1], [0], [None])
