@@ -20,6 +20,7 @@ from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import new as cli_new
 from fastsmc.cli import releases as cli_releases
+from fastsmc.cli import report as cli_report
 from fastsmc.cli import samples as cli_samples
 from fastsmc.cli import schema as cli_schema
 from fastsmc.cli import scope as cli_scope
@@ -32,8 +33,8 @@ from fastsmc.cli import verify as cli_verify
 from fastsmc.cli.grammar import SETTINGS, Group, add
 from fastsmc.cli.migrate.app import app as migrate
 from fastsmc.cli.plan.app import app as plan
-from fastsmc.cli.report import report
 from fastsmc.errors import FastsmcError
+from fastsmc.facts.packaged import SAMPLES as NAMES_OF_SAMPLES
 from fastsmc.results.layout import laid_out_for
 
 EXIT_CODES = (
@@ -41,8 +42,8 @@ EXIT_CODES = (
     "5 unknown, 130 interrupted."
 )
 SAMPLES = (
-    "Wherever a file is read, - is standard input, and sample:NAME is one that fastsmc brings: boot.ftrace.txt, "
-    "entropy.toml, hosts.csv, vms.csv, vm6.12.bin.xz, vm6.18.bin.xz, migrated.json, recording."
+    "Wherever a file is read, - is standard input, and sample:NAME is one that fastsmc brings: "
+    f"{', '.join(NAMES_OF_SAMPLES)}."
 )
 EXAMPLES = """
 fastsmc trace sample:boot.ftrace.txt
@@ -146,4 +147,4 @@ add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
 add(app, cli_new.new, examples=cli_new.EXAMPLES)
 add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
 add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)
-add(app, report, examples="fastsmc report --out /tmp/scaling")
+add(app, cli_report.report, examples=cli_report.EXAMPLES)

@@ -10,7 +10,7 @@ from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.cli.progress import progress
 
 EXAMPLES = """
-fastsmc bench --seconds 1 --out /tmp/bench.json
+fastsmc bench --seconds 1 --out bench.json
 fastsmc bench --seconds 1 --only verdicts --only answers
 """
 

@@ -18,7 +18,7 @@ fastsmc dispatch --trace sample:boot.ftrace.txt --deny PTP --forward 0xc5000020-
 CallArguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="CALL...",
+        metavar="CALL",
         autocompletion=known.functions,
         help="Names or ids, perhaps with x1 to x3 and a weight: TRNG_RND64=3, 'PSCI_FEATURES(PSCI_CPU_ON)'.",
     ),

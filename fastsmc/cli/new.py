@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from fastsmc.checks import not_among
 from fastsmc.cli import known
 from fastsmc.cli.output import Json, Quiet, show
 
 EXAMPLES = """
-fastsmc new scenario /tmp/scenario.toml --force
-fastsmc new inventory /tmp --force
+fastsmc new scenario my-scenario.toml
+fastsmc new inventory
 """
 
 
@@ -42,8 +43,7 @@ def new(
     from fastsmc.templates import new as begun
 
     if kind not in KINDS:
-        msg = f"{kind!r} is none of {', '.join(KINDS)}"
-        raise typer.BadParameter(msg)
+        raise typer.BadParameter(not_among("KIND", kind, list(KINDS)))
     result = begun(kind, path, force=force)
     for name in result.files:
         print(f"wrote {name}", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastsmc.cli import known
 from fastsmc.cli.progress import progress
 from fastsmc.errors import UnsavedError
 from fastsmc.facts.packaged import GUEST_BOOT_TRACE
@@ -16,15 +17,30 @@ from fastsmc.facts.packaged import GUEST_BOOT_TRACE
 if TYPE_CHECKING:
     from fastsmc.scaling.report import Report
 
+EXAMPLES = """
+fastsmc report --out /tmp/scaling
+fastsmc report --quiet
+"""
+_Trace = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        autocompletion=known.samples,
+        show_default=False,
+        help="A real guest's calls; as `fastsmc trace` reads them. [default: sample:boot.ftrace.txt]",
+    ),
+]
+_Folder = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FOLDER", help="Of the pages, their figures, report.md and the data."),
+]
+_Data = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw this saved run again instead of measuring.")]
+
 
 def report(
-    trace: Annotated[
-        Path, typer.Option(help="A real guest's calls; as `fastsmc trace` reads them.")
-    ] = GUEST_BOOT_TRACE,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the pages, their figures, report.md and the data.")
-    ] = Path("build/report"),
-    data: Annotated[Path | None, typer.Option(help="Draw this saved run again instead of measuring.")] = None,
+    trace: _Trace = GUEST_BOOT_TRACE,
+    out: _Folder = Path("build/report"),
+    data: _Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict and its numbers as JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown, for a mail.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")] = False,

@@ -7,20 +7,24 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.output import Json, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
-fastsmc samples /tmp/fastsmc-samples
-fastsmc samples /tmp/fastsmc-samples --json
+fastsmc samples
+fastsmc samples my-samples --markdown
 """
 
 
 def samples(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where to write them; it is made if it is not there.")
+        Path, typer.Argument(metavar="FOLDER", help="Where to write them; it is made if it is not there.")
     ] = Path("fastsmc-samples"),
     as_json: Json = False,
+    csv: Csv = False,
+    markdown: Markdown = False,
+    out: Out = None,
     quiet: Quiet = False,
+    fail_if: FailIf = None,
 ) -> None:
     """Write small files to try the other commands on: a trace, scenarios, a fleet, registers, a stream, logs.
 
@@ -29,4 +33,5 @@ def samples(
     """
     from fastsmc.recordings.samples import samples as written
 
-    show(written(folder), as_json=as_json, quiet=quiet)
+    result = written(folder)
+    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

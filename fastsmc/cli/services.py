@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.checks import shown
 from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.cli.trace import Lenient, TraceFile
+from fastsmc.cli.values import bitmap_word
 
 EXAMPLES = """
 fastsmc services sample:boot.ftrace.txt
@@ -78,19 +78,10 @@ def services(
     result = asked(
         file,
         release=release,
-        bitmaps=dict(map(_word, bitmap or [])),
+        bitmaps=dict(map(bitmap_word, bitmap or [])),
         psci_version=psci_version,
         deny=deny or [],
         forward=forward or [],
         lenient=lenient,
     )
     show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
-
-
-def _word(text: str) -> tuple[str, int]:
-    name, _, word = text.partition("=")
-    try:
-        return name, int(word, 0)
-    except ValueError:
-        message = f"--bitmap {shown(text)}: give a register and a number, such as STD_BMAP=0x1"
-        raise typer.BadParameter(message) from None

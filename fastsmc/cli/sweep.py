@@ -37,7 +37,7 @@ _Subject = Annotated[
     Path | None,
     typer.Argument(
         help="A scenario file, or one of a question (docs/sweeps.md); may be left out where a journal has it.",
-        metavar="[FILE.toml]",
+        metavar="FILE.toml",
         autocompletion=known.samples,
     ),
 ]

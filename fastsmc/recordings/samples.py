@@ -11,6 +11,7 @@ from fastsmc.checks import escaped
 from fastsmc.disk.staged import staged
 from fastsmc.errors import ResultFileError
 from fastsmc.facts.packaged import SAMPLES
+from fastsmc.results.tables import Column, Table
 
 _FLEET = "--hosts hosts.csv --vms vms.csv"
 _LOGS = "--trace source.log --trace destination.log"
@@ -68,10 +69,21 @@ class Samples:
     def __repr__(self) -> str:
         return f"Samples({len(self.samples)} in {escaped(str(self.folder))[-100:]})"
 
+    @property
+    def answer(self) -> str:
+        """How many there are, and where."""
+        return f"{len(self.samples)} samples in {escaped(str(self.folder))}"
+
+    def table(self) -> Table:
+        """A row per sample: name, what, command."""
+        columns = {
+            name: Column.of([getattr(one, name) for one in self.samples]) for name in ("name", "what", "command")
+        }
+        return Table("A row per sample: what it is, and a command that reads it.", columns)
+
     def __str__(self) -> str:
         width = max(len(one.name) for one in self.samples)
-        lines = [f"{one.name:{width}}  {one.what}" for one in self.samples]
-        return "\n".join([f"{len(self.samples)} samples in {escaped(str(self.folder))}", *lines])
+        return "\n".join([self.answer, *(f"{one.name:{width}}  {one.what}" for one in self.samples)])
 
     def as_dict(self) -> dict[str, Any]:
         """The samples as plain values: `folder`, and `samples` with `name`, `what`, `command`."""

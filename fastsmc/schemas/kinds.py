@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fastsmc.checks import word_of
 from fastsmc.plan.inventory.schema import schema as inventory_schema
 from fastsmc.results.layout import drawn, words
+from fastsmc.results.tables import Column, Table
 from fastsmc.schemas import calls, moving, plans, registers, timed
 from fastsmc.schemas.convert import json_schema
 
@@ -79,14 +80,25 @@ class Schemas:
 
     @property
     def answer(self) -> str:
-        """Which kinds there are, in one sentence."""
-        return f"{', '.join(self.of)}: JSON Schema, draft 2020-12"
+        """How many kinds there are, or which one it is, in one sentence."""
+        if self.is_one:
+            return f"{next(iter(self.of))}: JSON Schema, draft 2020-12"
+        return f"{len(self.of)} kinds of results have a JSON Schema, draft 2020-12"
+
+    def table(self) -> Table:
+        """A row per kind: kind, told_by."""
+        columns = {"kind": Column.of(list(self.of)), "told_by": Column.of([KINDS[kind].told_by for kind in self.of])}
+        return Table("A row per kind of result, and what prints or writes it.", columns)
+
+    def numbers(self) -> dict[str, list[float | None]]:
+        """What --fail-if compares: kinds; what the schemas themselves hold is no number of the result."""
+        return {"kinds": [len(self.of)]}
 
     def __str__(self) -> str:
         if self.is_one:
             return json.dumps(self.as_dict(), indent=1)
         rows = [(kind, KINDS[kind].told_by) for kind in self.of]
-        return "\n".join([f"{len(rows)} kinds of results have a JSON Schema", "", *drawn(_HEADS, rows)])
+        return "\n".join([self.answer, "", *drawn(_HEADS, rows)])
 
     def __repr__(self) -> str:
         return f"<Schemas of {', '.join(self.of)[:150]}>"

@@ -12,7 +12,7 @@ from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Quiet, check_writabl
 
 EXAMPLES = """
 fastsmc migrate encode sample:vm6.18.bin.xz
-fastsmc migrate encode 6.18+pmu --vcpus 64 --form firecracker-like --out /tmp/registers.bin
+fastsmc migrate encode 6.18+pmu --vcpus 64 --form firecracker-like --out registers.bin
 """
 
 
@@ -31,10 +31,12 @@ def encode(
             help="A file that migrate inspect reads, - for standard input, or a release, 6.18+pmu.",
         ),
     ],
-    vcpus: Annotated[
+    n_vcpu: Annotated[
         int | None,
         typer.Option(
-            metavar="COUNT", help="vCPUs, each with the values of the file's first.  [default: the file's, or 1]"
+            "--vcpus",
+            metavar="COUNT",
+            help="vCPUs, each with the values of the file's first.  [default: the file's, or 1]",
         ),
     ] = None,
     features: Annotated[
@@ -71,7 +73,7 @@ def encode(
     if form is not None and form not in FORMATS:
         msg = f"--form {form!r} is none of {', '.join(FORMATS)}"
         raise typer.BadParameter(msg)
-    result = encoded(registers, n_vcpu=vcpus, features=features, zstd_level=zstd)
+    result = encoded(registers, n_vcpu=n_vcpu, features=features, zstd_level=zstd)
 
     def files() -> dict[Path, bytes]:
         return {} if out is None or form is None else {out: result.bytes_of(form, zstd_level=zstd).tobytes()}
