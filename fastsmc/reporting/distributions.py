@@ -67,7 +67,7 @@ def tail(times: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     >>> x, y = tail(Histogram.of([0.0, 1000.0, 1000.0, 4000.0]))
     >>> x.tolist(), y.tolist()
-    ([992.0, 1008.0, 3968.0, 4000.0], [0.75, 0.25, 0.25, 0.25])
+    ([1000.0, 1008.0, 4000.0, 4000.0], [0.75, 0.25, 0.25, 0.25])
     """
     used = np.flatnonzero(times.counts)
     edges, n = bucket_edges(), times.n
