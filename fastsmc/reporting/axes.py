@@ -17,6 +17,8 @@ from fastsmc.results.units import NBSP, duration
 BLUES = LinearSegmentedColormap.from_list("times", ["#FBFCFE", "#D6E6F4", "#9CC8E3", "#5BA3CF", "#3C84BC"])
 """Light to mid blue, lightness falling evenly: dark text stays readable on all of it."""
 _MOST_TICKS = 6
+PAPER: Any = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
+"""Behind a text that may lie over a line."""
 
 
 class Look(NamedTuple):

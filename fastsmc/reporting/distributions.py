@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.reporting.axes import LOOKS, beside, time_axis, times_in
+from fastsmc.reporting.axes import LOOKS, PAPER, beside, time_axis, times_in
 from fastsmc.reporting.style import BLUE, INK, ORANGE, new_figure, short, styled
 from fastsmc.results.histogram import Histogram, bucket_edges
 from fastsmc.results.units import duration, number_of, percent
@@ -67,7 +67,7 @@ def tail(times: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
     >>> x, y = tail(Histogram.of([0.0, 1000.0, 1000.0, 4000.0]))
     >>> x.tolist(), y.tolist()
-    ([992.0, 1008.0, 3968.0, 4000.0], [0.75, 0.25, 0.25, 0.25])
+    ([1000.0, 1008.0, 4000.0, 4000.0], [0.75, 0.25, 0.25, 0.25])
     """
     used = np.flatnonzero(times.counts)
     edges, n = bucket_edges(), times.n
@@ -129,6 +129,7 @@ def _tails(ax: Axes, lines: Sequence[tuple[str, Histogram]], fleet: Histogram) -
             textcoords="offset points",
             ha="right",
             fontsize=8.5,
+            bbox=PAPER,
         )
     ax.set_title("how long calls take")
     ax.legend(loc="best")
@@ -149,6 +150,6 @@ def _means(ax: Axes, rows: Sequence[Calls], what: str) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(4))
     times_in(ax.xaxis)
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel("mean time of a call")
-    ax.set_title(f"its mean, by {what}")
+    ax.set_xlabel("service and waiting")
+    ax.set_title(f"mean time of a call, by {what}")
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower right", ncols=2)

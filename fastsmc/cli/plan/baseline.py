@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Form, Hosts, Json, Markdown, Out, Quiet, Vms, pictured
 
 EXAMPLES = """
 fastsmc plan baseline --hosts sample:hosts.csv --vms sample:vms.csv
@@ -38,13 +38,5 @@ def baseline(
 
     inventory = plan.Inventory.read(hosts=hosts, vms=vms)
     found = plan.baseline(inventory, pool=pool)
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))

@@ -9,7 +9,7 @@ import typer
 
 from fastsmc.checks import shown
 from fastsmc.cli import known
-from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Form, Hosts, Json, Markdown, Out, Quiet, Vms, pictured
 from fastsmc.errors import InputError
 
 EXAMPLES = """
@@ -110,16 +110,8 @@ def evacuate(
         link=None if gbit_per_s is None else Link(line_rate(gbit_per_s), microseconds(rtt_us)),
         miss_share=miss_share,
     )
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))
 
 
 def _seconds(text: str) -> float:

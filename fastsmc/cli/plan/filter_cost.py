@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known, values
-from fastsmc.cli.plan.options import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured
 
 EXAMPLES = """
 fastsmc plan filter-cost --ranges 0,1,10,100 --no-measure
@@ -41,13 +41,5 @@ def filter_cost(
     from fastsmc import plan
 
     found = plan.filter_cost(n_range=values.counts("--ranges", n_range, first=0), profile=profile, measure=measure)
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))

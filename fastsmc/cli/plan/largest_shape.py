@@ -13,6 +13,7 @@ from fastsmc.cli.plan.options import (
     DowntimeMs,
     FailIf,
     Figure,
+    Form,
     Json,
     Markdown,
     Out,
@@ -22,7 +23,6 @@ from fastsmc.cli.plan.options import (
     numbers,
     pictured,
     register_lists,
-    show,
 )
 
 EXAMPLES = """
@@ -78,13 +78,5 @@ def largest_shape(
         vmm=vmm,
         limit=limit,
     )
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))

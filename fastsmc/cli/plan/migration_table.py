@@ -14,6 +14,7 @@ from fastsmc.cli.plan.options import (
     DowntimeMs,
     FailIf,
     Figure,
+    Form,
     Json,
     Markdown,
     Out,
@@ -23,7 +24,6 @@ from fastsmc.cli.plan.options import (
     numbers,
     pictured,
     register_lists,
-    show,
 )
 from fastsmc.errors import InputError
 
@@ -92,13 +92,5 @@ def migration_table(
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
     )
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))

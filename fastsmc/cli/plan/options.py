@@ -10,7 +10,7 @@ import typer
 from fastsmc.checks import shown
 from fastsmc.cli import known
 from fastsmc.cli.migrate.options import link_given
-from fastsmc.cli.output import Csv, FailIf, Figure, Json, Markdown, Out, Quiet, pictured, show
+from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured, show
 from fastsmc.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "Csv",
     "FailIf",
     "Figure",
+    "Form",
     "Hosts",
     "Json",
     "Markdown",

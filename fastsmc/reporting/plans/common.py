@@ -88,18 +88,28 @@ def _losing(ax: Axes, table: Table, lost: NDArray[np.int64], has_pools: bool) ->
     names = [str(table["name"][k]) + (f" ({table['pool'][k]})" if has_pools else "") for k in rows]
     places = np.arange(len(rows))
     if len(rows):
-        ax.barh(places, losing, height=0.62, color=PURPLE, label="VMs that lose it")
+        label = "VMs that lose it" if losing.any() else None
+        ax.barh(places, losing, height=0.62, color=PURPLE, label=label)
         if perhaps.any():
             ax.barh(places, perhaps, left=losing, height=0.62, color="white", edgecolor=PURPLE, label="VMs that might")
         for y, (one, two) in enumerate(zip(losing.tolist(), perhaps.tolist(), strict=True)):
-            beside(ax, one + two, y, count(one) + (f" and {count(two)} perhaps" if two else ""))
+            beside(ax, one + two, y, _some(one, two))
         ax.set_xlim(0, 1.35 * float((losing + perhaps).max()))
         ax.set_ylim(max(len(rows), 3) - 0.4, -0.6)
         whole_ticks(ax.xaxis, 4)
     else:
         ax.text(0.5, 0.5, "no VM would lose anything", transform=ax.transAxes, ha="center", va="center")
         ax.set_xticks([])
-    ax.set_yticks(places, [short(name, 26) for name in names])
+    ax.set_yticks(places, [short(name, 36) for name in names])
     ax.grid(axis="y", visible=False)
     few = f": {len(rows)} of {count(len(lost))} things" if len(rows) < len(lost) else ""
     ax.set_xlabel(f"VMs that would lose it{few}")
+
+
+def _some(losing: int, perhaps: int) -> str:
+    """How many VMs lose a thing, and how many might.
+
+    >>> _some(2, 0), _some(2, 3), _some(0, 3)
+    ('2', '2, 3 perhaps', '3 perhaps')
+    """
+    return ", ".join(([count(losing)] if losing or not perhaps else []) + [f"{count(perhaps)} perhaps"] * bool(perhaps))

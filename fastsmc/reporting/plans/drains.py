@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fastsmc.errors import InputError
-from fastsmc.reporting.axes import seconds, tag_of, unit_of_seconds
+from fastsmc.reporting.axes import PAPER, tag_of, unit_of_seconds
 from fastsmc.reporting.plans.told import Told, cube_of, number_in, numbers_of
 from fastsmc.reporting.style import BLUE, GREEN, RED, new_figure, styled
-from fastsmc.results.units import count, milliseconds, significant
+from fastsmc.results.units import NBSP, count, milliseconds, significant
 
 _MARKED = (50, 90, 99)
 _MOST_NAMES = 3
@@ -36,8 +36,16 @@ def picture(plan: Told) -> Figure:
         title = _title(plan, percentiles, drained, within)
         figure, (left, right) = new_figure(title, tag_of([kind]), height_in=3.9, n_panel=2)
         what = "hosts" if plan.inputs.get("hosts") == "each" else "replicas"
-        times = [seconds(one) for one in drained]
-        _curve(left, percentiles, drained / scale, times, BLUE, within / scale, f"limit {seconds(within)}")
+        times = [f"{significant(float(one) / scale)} {unit}" for one in drained]
+        _curve(
+            left,
+            percentiles,
+            drained / scale,
+            times,
+            BLUE,
+            within / scale,
+            f"limit {significant(within / scale)} {unit}",
+        )
         left.set(xlabel=f"time until the last migration has ended ({unit})", ylabel=f"share of {what} (%)")
         left.set_title("how long it takes")
         times = [milliseconds(one) for one in stopped]
@@ -48,7 +56,8 @@ def picture(plan: Told) -> Figure:
 
 
 def _title(plan: Told, percentiles: NDArray[np.float64], drained: NDArray[np.float64], within: float) -> str:
-    p50, p99 = (seconds(float(np.interp(at, percentiles, drained))) for at in (50, 99))
+    unit, scale = unit_of_seconds(np.array([*drained, within]))
+    p50, p99 = (f"{significant(float(np.interp(at, percentiles, drained)) / scale)}{NBSP}{unit}" for at in (50, 99))
     stay = int(plan.table["stay"].sum())
     names = plan.inputs.get("hosts")
     hosts = "Each host by itself"
@@ -58,8 +67,10 @@ def _title(plan: Told, percentiles: NDArray[np.float64], drained: NDArray[np.flo
     head = f"{hosts} {be} empty"
     if stay:
         head = f"{count(stay)} VM{'s' * (stay != 1)} cannot leave; the others have left"
-    which = "within" if float(drained.max()) <= within else "against"
-    return f"{head} after {p50} (p50), {p99} (p99), {which} the limit of {seconds(within)}"
+    limit = f"the limit of {significant(within / scale)}{NBSP}{unit}"
+    is_around = float(drained.min()) <= within < float(drained.max())
+    which = "some before and some after" if is_around else "within" if float(drained.max()) <= within else "later than"
+    return f"{head} after {p50} (p50), {p99} (p99), {which} {limit}"
 
 
 def _curve(
@@ -79,7 +90,7 @@ def _curve(
         is_left = values[k] < ax.get_xlim()[1] / 2
         ax.annotate(
             f"p{at} {told[k]}", (values[k], at), xytext=(6 if is_left else -6, 7 if at == _MARKED[-1] else -9),
-            textcoords="offset points", ha="left" if is_left else "right", va="center", fontsize=8.5,
+            textcoords="offset points", ha="left" if is_left else "right", va="center", fontsize=8.5, bbox=PAPER,
         )  # fmt: skip
     ax.set_ylim(0, 109)
     ax.set_yticks(range(0, 101, 20))

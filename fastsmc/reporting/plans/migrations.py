@@ -14,7 +14,7 @@ from fastsmc.reporting.plans.told import Told, cube_of, numbers_of
 from fastsmc.reporting.style import GREY, INK, new_figure, short, styled
 
 _MID = 1
-_MOST_TEXT = 120
+_MOST_TEXT, _MOST_CELLS = 120, 2000
 
 
 def picture(plan: Told) -> Figure:
@@ -33,20 +33,28 @@ def picture(plan: Told) -> Figure:
         some = mid[~np.isnan(mid)]
         low, high = (float(some.min()), float(some.max())) if some.size else (1.0, 1.0)
         ax.set_facecolor("#F2F2F2")
-        ax.pcolormesh(
+        ax.axhspan(-0.5, len(links) - 0.5, facecolor="none", edgecolor="#9A9A9A", hatch="////", linewidth=0, zorder=0.5)
+        mesh = ax.pcolormesh(
             np.arange(len(limits) + 1) - 0.5,
             np.arange(len(links) + 1) - 0.5,
             np.ma.masked_invalid(mid),
             cmap=BLUES,
             norm=LogNorm(low / 1.5, max(high, low) * 1.2),
             edgecolor="white",
-            linewidth=1,
+            linewidth=1 if mid.size <= _MOST_CELLS else 0,
+            zorder=1,
         )
         _cells(ax, mid, is_always)
+        if mid.size > _MOST_TEXT and some.size:
+            bar = figure.colorbar(mesh, ax=ax, pad=0.02, aspect=32)
+            bar.ax.set_ylim(low, max(high, 1.01 * low))
+            ticks = [low, (low * high) ** 0.5, high] if high > 1.5 * low else [low]
+            bar.set_ticks(ticks, labels=[seconds(one) for one in ticks])
+            bar.ax.minorticks_off()
         _axes(ax, [short(str(link), 30) for link in links], limits)
         never = Patch(facecolor="#F2F2F2", edgecolor=GREY, hatch="////", label="never: it does not converge")
         ax.plot([], [], " ", label="* not with all figures high")
-        stars = bool((~is_always & ~np.isnan(mid)).any())
+        stars = bool((~is_always & ~np.isnan(mid)).any()) and mid.size <= _MOST_CELLS
         figure.legend(
             handles=[never, *(ax.get_legend_handles_labels()[0] if stars else [])],
             loc="outside lower center",
@@ -72,16 +80,14 @@ def _title(
 def _cells(ax: Axes, mid: NDArray[np.float64], is_always: NDArray[np.bool_]) -> None:
     for i, k in np.ndindex(*mid.shape):
         value = float(mid[i, k])
-        if np.isnan(value):
-            ax.axhspan(
-                i - 0.5, i + 0.5, xmin=k / mid.shape[1], xmax=(k + 1) / mid.shape[1], facecolor="none",
-                edgecolor="#9A9A9A", hatch="////", linewidth=0,
-            )  # fmt: skip
+        star = " *" * (not is_always[i, k] and not np.isnan(value))
         if mid.size <= _MOST_TEXT:
-            text = "never" if np.isnan(value) else seconds(value) + " *" * (not is_always[i, k])
+            text = "never" if np.isnan(value) else seconds(value) + star
             note = ax.text(k, i, text, ha="center", va="center", fontsize=9, color=INK)
             if np.isnan(value):
                 note.set_bbox({"facecolor": "#F2F2F2", "edgecolor": "none", "pad": 1.5})
+        elif star and mid.size <= _MOST_CELLS:
+            ax.text(k, i, star.strip(), ha="center", va="center", fontsize=9, color=INK)
 
 
 def _axes(ax: Axes, links: list[str], limits: NDArray[np.float64]) -> None:
