@@ -87,7 +87,7 @@ def _ended() -> str | int | None:
             raise end.__context__ from None
         return end.code
     except FastsmcError as error:
-        _say(f"fastsmc: {error}")
+        _say(terminal.by_name(f"fastsmc: {error}"))
         return error.exit_code
     except MemoryError as error:
         _say(f"fastsmc: not enough memory: {str(error) or 'ask for less at a time'}")

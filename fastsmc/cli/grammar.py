@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from fastsmc.checks import shown
 from fastsmc.cli.refused import UsageError, as_told, name_of
+from fastsmc.cli.terminal import by_name, call
 from fastsmc.errors import FastsmcError
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 140}
@@ -140,7 +141,7 @@ def _say(error: Any) -> None:
     text = error.format_message()
     if type(error) is typer.BadParameter:
         text = error.message if error.param is None else f"{name_of(error.param)}: {error.message}"
-    lines = [f"fastsmc: {_plain(text)}"]
+    lines = [f"fastsmc: {by_name(_plain(text))}"]
     if error.ctx is not None:
         lines += [error.ctx.get_usage(), f"Help: {error.ctx.command_path} --help"]
     with suppress(OSError):
@@ -203,7 +204,9 @@ def _check_one_stdin(context: Any) -> None:
 
 
 def _place_samples(context: Any) -> None:
-    """Puts the packaged file in the place of every `sample:NAME`."""
+    """Puts the packaged file in the place of every `sample:NAME`; people read that name all the same."""
+    given = [one for value in context.params.values() for one in (value if isinstance(value, list) else [value])]
+    call({str(_sampled(one, context)): str(one) for one in given if str(one).startswith(SAMPLE)})
     for name, value in context.params.items():
         if isinstance(value, list):
             context.params[name] = [_sampled(one, context) for one in value]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 import typer
 
 from fastsmc.cli.printing import printed_all_the_same
-from fastsmc.cli.terminal import tell
+from fastsmc.cli.terminal import by_name, tell
 from fastsmc.errors import CheckError, FastsmcError, InputError, ResultFileError, UnknownError
 
 if TYPE_CHECKING:
@@ -252,9 +252,9 @@ def _print(result: Result, form: str, more: str) -> None:
             sys.stdout.write(some)
         print()
     elif form == "answer":
-        print(answer_of(result))
+        print(by_name(answer_of(result)))
     elif form == "text":
-        tell(str(result) + f"\n{more}" * bool(more), answer_of(result))
+        tell(by_name(str(result) + f"\n{more}" * bool(more)), by_name(answer_of(result)))
     else:
         sys.stdout.write(_text(result, form))
 

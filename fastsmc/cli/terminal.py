@@ -9,7 +9,9 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import IO, Any
 
 from fastsmc.checks import escaped
@@ -54,6 +56,27 @@ def shown() -> Iterator[None]:
         if sys.stderr is not None and not isinstance(sys.stderr, Shown):
             stack.enter_context(contextlib.redirect_stderr(Shown(sys.stderr)))
         yield
+
+
+_called: ContextVar[Mapping[str, str]] = ContextVar("called", default=MappingProxyType({}))
+
+
+def call(names: Mapping[str, str]) -> None:
+    """Files that people read by another name, by their paths: sample:hosts.csv."""
+    _called.set(dict(names))
+
+
+def by_name(text: str) -> str:
+    """The text with files as they were called on the command line; cells of tables keep their width.
+
+    >>> call({"/usr/lib/fastsmc/hosts.csv": "sample:hosts.csv"})
+    >>> by_name("/usr/lib/fastsmc/hosts.csv:3  no"), by_name("/usr/lib/fastsmc/hosts.csv  3")
+    ('sample:hosts.csv:3  no', 'sample:hosts.csv            3')
+    >>> call({})
+    """
+    for path, name in _called.get().items():
+        text = text.replace(f"{path}  ", f"{name:{len(path)}}  ").replace(path, name)
+    return text
 
 
 _GOOD, _BAD, _OPEN, _BOLD = "32", "31", "33", "1"

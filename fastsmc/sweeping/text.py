@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastsmc.results.layout import width
 from fastsmc.sweeping.answers import VERDICT
 
 if TYPE_CHECKING:
@@ -65,8 +63,7 @@ def answer(sweep: Sweep) -> str:
 
 def text(sweep: Sweep) -> str:
     """The answer, what was swept, and of each measure the least and the most with where it was found."""
-    folded = (textwrap.wrap(line, width(), subsequent_indent="  ", break_on_hyphens=False) for line in _lines(sweep))
-    return "\n".join(line for lines in folded for line in lines)
+    return "\n".join(_lines(sweep))
 
 
 def _lines(sweep: Sweep) -> Iterator[str]:
@@ -80,10 +77,10 @@ def _lines(sweep: Sweep) -> Iterator[str]:
         f" ({sweep.computed} computed now, {sweep.reused} reused)"
     )
     if sweep.done:
-        longest = max(map(len, design.measures))
+        width = max(map(len, design.measures))
         for name, found in sweep.summary.ranges.items():
             if name != VERDICT.name:  # the answer counts them
-                yield f"{name:{longest}}  {_range(sweep, found)}"
+                yield f"{name:{width}}  {_range(sweep, found)}"
     yield from (f"failed: {shown_cell(one)}" for one in sweep.failed[:_MOST_FAILED_SHOWN])
     if len(sweep.failed) > _MOST_FAILED_SHOWN:
         yield f"and {len(sweep.failed) - _MOST_FAILED_SHOWN} more failed: --list-failed shows all"

@@ -105,6 +105,25 @@ def test_a_sample_that_is_none_is_told_with_those_there_are() -> None:
     assert "did you mean sample:boot.ftrace.txt?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "migrate inspect sample:vm6.18.bin.xz",
+        "migrate check sample:vm6.18.bin.xz 6.6",
+        "migrate encode sample:vm6.18.bin.xz -q",
+        "migrate inspect sample:hosts.csv",
+    ],
+)
+def test_a_sample_is_called_as_it_was_typed(words: str) -> None:
+    name = next(word for word in words.split() if word.startswith("sample:"))
+    done = fastsmc(*words.split())
+    assert (done.stdout or done.stderr.removeprefix("fastsmc: ")).startswith(name)
+    assert "/fastsmc/data" not in done.stdout + done.stderr
+    file = SAMPLES[name.removeprefix("sample:")]
+    told = fastsmc(*(str(file) if word == name else word for word in words.split()))
+    assert str(file) in told.stdout + told.stderr
+
+
 def test_two_files_cannot_both_be_standard_input() -> None:
     done = fastsmc("migrate", "diff", "-", "-")
     assert done.returncode == 2
