@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from fastsmc.measuring import bench
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
-    from fastsmc.recordings.samples import samples
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from fastsmc.scopes.compare import scope
     from fastsmc.sweeping.run import open_sweep, sweep
     from fastsmc.templates import new
+    from fastsmc.templates.samples import samples
     from fastsmc.traces.text import trace
     from fastsmc.usage import dispatch, services
     from fastsmc.verification import verify
@@ -75,7 +75,7 @@ _HOME = {
     "releases": "explanation",
     "replay": "calls.workload",
     "report": "scaling.report",
-    "samples": "recordings.samples",
+    "samples": "templates.samples",
     "saved_times": "latency",
     "schema": "schemas",
     "scope": "scopes.compare",

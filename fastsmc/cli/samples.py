@@ -31,7 +31,7 @@ def samples(
     They come with the package, so nothing is fetched. The documentation's commands run in the folder they are in. A
     command alone takes each without writing it: sample:NAME.
     """
-    from fastsmc.recordings.samples import samples as written
+    from fastsmc.templates.samples import samples as written
 
     result = written(folder)
     show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

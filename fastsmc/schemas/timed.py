@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from fastsmc.schemas.common import FigureKind, Provenance, Table, VerdictName
+from fastsmc.schemas.common import ColumnKind, FigureKind, Provenance, Table, VerdictName
 
 
 class ProfileFigure(TypedDict):
@@ -141,7 +141,7 @@ class FailedCell(TypedDict):
     """A cell of a sweep that failed, and why."""
 
     at: dict[str, Any]
-    seed: int
+    seed: NotRequired[int]
     error: str
 
 
@@ -149,6 +149,7 @@ class Sweep(TypedDict):
     """A scenario at every point of a grid; each result has `at` and a number for each measure."""
 
     scenario: str
+    answer: str
     kind: Literal["modelled"]
     seed: int
     seeds: list[int]
@@ -156,7 +157,33 @@ class Sweep(TypedDict):
     where: str
     repeats: int
     measures: list[str]
+    kinds: dict[str, ColumnKind]
     relative_error: float
+    cells: int
+    done: int
+    left: int
+    failed: list[FailedCell]
+    results: list[dict[str, Any]]
+
+
+class SweptQuestion(TypedDict):
+    """A planner's question at every point of a grid; each result has `at`, its answer, and a number for each measure.
+
+    Seeds are told of a question that draws random numbers.
+    """
+
+    question: str
+    name: str
+    ask: dict[str, Any]
+    answer: str
+    kind: Literal["modelled", "assumed"]
+    seed: NotRequired[int]
+    seeds: NotRequired[list[int]]
+    over: dict[str, list[Any]]
+    where: str
+    repeats: int
+    measures: list[str]
+    kinds: dict[str, ColumnKind]
     cells: int
     done: int
     left: int
@@ -226,6 +253,21 @@ class Compare(TypedDict):
     rows: list[ComparedRow]
     differs: list[str]
     notes: list[str]
+
+
+class Sample(TypedDict):
+    """A sample: what it is, and a command that reads it."""
+
+    name: str
+    what: str
+    command: str
+
+
+class Samples(TypedDict):
+    """Samples that were written into a folder."""
+
+    folder: str
+    samples: list[Sample]
 
 
 class New(TypedDict):

@@ -83,7 +83,7 @@ def test_a_difference_is_shown_in_full_and_ends_in_4(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (["verify", "nowhere"], 3, "nowhere: not a folder"),
-        (["migrate", "diff"], 2, "Missing argument"),
+        (["explain"], 2, "Missing argument"),
         (["divine"], 2, "No such command"),
         (["trace", "nowhere.txt"], 3, "nowhere.txt"),
         (["report", "--data", "nowhere.json"], 3, "nowhere.json"),

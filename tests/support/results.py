@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fastsmc as smc
-from fastsmc.facts.packaged import GUEST_BOOT_TRACE, packaged
+from fastsmc.facts.packaged import GUEST_BOOT_TRACE, SAMPLES, packaged
 from fastsmc.results import files
 from tests.support import read_samples
 from tests.support.places import ROOT, TESTS
@@ -67,6 +67,17 @@ def swept(*over: Any) -> Any:
     )
 
 
+def asked_over() -> Any:
+    question = {"question": "largest_shape", "registers": "7.3", "link": "25G"}
+    return smc.sweep(question, over={"downtime_ms": [100, 300]}, run_on=1)
+
+
+def drained_over() -> Any:
+    fleet = {name: str(SAMPLES[f"{name}.csv"]) for name in ("hosts", "vms")}
+    question = {"question": "evacuate", **fleet, "drain": "each", "within_s": 60, "replicas": 2}
+    return smc.sweep(question, over={"downtime_ms": [100, 300]}, run_on=1)
+
+
 def saved_run() -> Any:
     return json.loads(files.to_json(simulated().run()))
 
@@ -99,7 +110,7 @@ RESULTS: dict[str, list[Callable[[], Any]]] = {
     "scope": [lambda: smc.scope("6.18", n_vcpu=[1, 3, 4]), lambda: smc.scope("5.10", features="pmu", n_vcpu=[8])],
     "simulate": [simulated, crowded, lambda: smc.simulate(ROOT / "examples" / "boot_storm.toml")],
     "run": [saved_run],
-    "sweep": [lambda: swept(5)],
+    "sweep": [asked_over, drained_over, lambda: swept(5)],
     "inspect": [
         lambda: smc.migrate.inspect(STREAM),
         lambda: smc.migrate.inspect(STREAMS / "max-4.bin.xz"),
@@ -161,6 +172,7 @@ RESULTS: dict[str, list[Callable[[], Any]]] = {
     ],
     "bench": [lambda: smc.bench(seconds=0.01, only=["verdicts"])],
     "new": [lambda: smc.new("inventory", text("").parent)],
+    "samples": [lambda: smc.samples(text("").parent)],
     "schema": [lambda: smc.schema()],
 }
 """By kind: calls of the library whose result is `as_dict()`, or what a file holds."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastsmc.cli import known
-from fastsmc.cli.plan.options import Csv, FailIf, Figure, Hosts, Json, Markdown, Out, Quiet, Vms, pictured, show
+from fastsmc.cli.plan.options import Csv, FailIf, Figure, Form, Hosts, Json, Markdown, Out, Quiet, Vms, pictured
 
 if TYPE_CHECKING:
     from fastsmc.plan.rolling.question import Method, Pins
@@ -101,13 +101,5 @@ def upgrade(
         pins=cast("Pins", pins),
         method=cast("Method", method),
     )
-    show(
-        found,
-        as_json=as_json,
-        csv=csv,
-        markdown=markdown,
-        out=out,
-        quiet=quiet,
-        fail_if=fail_if,
-        files=pictured(found.figure, figure),
-    )
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(found, files=pictured(found.figure, figure))
