@@ -103,3 +103,25 @@ def test_what_stands_for_no_numbers_is_named(text: str, told: str) -> None:
     with pytest.raises(InputError) as error:
         whole_numbers("--vcpus", text)
     assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1..8..0", "leads nowhere"),
+        ("1..8..x1", "leads nowhere"),
+        ("0..8..x2", "leads nowhere"),
+        ("8..7", "falls"),
+        ("9-8", "falls"),
+        ("0-65536", "more than 65536 numbers"),
+        ("1-65536,7", "more than 65536 numbers"),
+    ],
+)
+def test_a_range_that_leads_nowhere_or_too_far_is_refused(text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        whole_numbers("--vcpus", text, first=0)
+
+
+def test_as_many_numbers_as_may_be_are_taken() -> None:
+    assert whole_numbers("--vcpus", "1-65536") == list(range(1, 65537))
+    assert whole_numbers("--vcpus", "7,1-65535") == [7, *range(1, 65536)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.mutant import in_file
+from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
@@ -360,4 +361,5 @@ MUTANTS = [
     *MUTANTS_SWEEPING,
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
+    *MUTANTS_CLI,
 ]

@@ -121,3 +121,10 @@ def test_numbers_have_the_names_of_what_they_are_in() -> None:
         "fleet_low": [None],
     }
     assert threshold("fleet_response_p99.9 > 6ns").crossed(numbers_of(told)) is not None
+
+
+@pytest.mark.parametrize(("text", "worst", "n"), [("a > 1", 4, 2), ("a >= 3", 4, 2), ("a < 4", 1, 2), ("a <= 3", 1, 2)])
+def test_what_is_told_is_the_number_furthest_over_the_threshold(text: str, worst: float, n: int) -> None:
+    crossed = threshold(text).crossed({"a": [3, 1, 4]})
+    assert crossed is not None
+    assert (crossed.value, crossed.n, crossed.n_all) == (worst, n, 3)
