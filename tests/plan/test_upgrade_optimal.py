@@ -72,8 +72,8 @@ def is_within_a_tenth(ours: tuple[int, int], best: tuple[int, int]) -> bool:
     return ours[0] <= 1.1 * best[0] and (ours[0] > best[0] or ours[1] <= 1.1 * best[1])
 
 
-@pytest.mark.soak("two pools of 50 hosts, a minute of the solver each")
-@pytest.mark.parametrize("seed", [3, 9])
+@pytest.mark.soak("a pool of 50 hosts, a minute of the solver")
+@pytest.mark.parametrize("seed", [3])
 def test_fifty_hosts_are_within_a_tenth_of_the_solver(seed: int) -> None:
     """Filled to the brim, so that no order reaches the bounds.
 
