@@ -41,14 +41,26 @@ def _held(folder: Path, *, is_folder: bool) -> tuple[Path, int]:
         path = folder / f".fastsmc-{uuid.uuid4().hex}.tmp"
         if is_folder:
             path.mkdir()
-            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:  # swept up by another between being made and being opened
+                continue
         else:
             held = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):  # a folder that knows no locks
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(held, path):
+        if _is_locked(held) and _is_at(held, path):
             return path, held
-        os.close(held)  # swept up by another between being made and being held
+        os.close(held)  # swept up by another between being opened and being held
+
+
+def _is_locked(held: int) -> bool:
+    """Whether it is held now; False where another holds it, which is about to remove it."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a folder that knows no locks
+        return True
+    return True
 
 
 def _is_at(held: int, path: Path) -> bool:
