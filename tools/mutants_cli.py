@@ -29,5 +29,5 @@ MUTANTS_CLI = [
         ('text = re.sub(rf"{_BEFORE}n_{word[:3]}\\w*", name, text)', "pass"),
         ('key=lambda one: one.param_type_name != "option")', 'key=lambda one: one.param_type_name == "option")'),
     ),
-    *in_file("cli/values.py", ("return name, int(word, 0)", "return name, int(word)")),
+    *in_file("cli/policies.py", ("return name, int(word, 0)", "return name, int(word)")),
 ]

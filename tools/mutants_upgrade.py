@@ -53,6 +53,6 @@ MUTANTS_UPGRADE = [
         ("if excuse.why not in told]", "if True]"),
         ("left_out = BY_CAUSE if CAUSES in plan.tables else ()", "left_out = ()"),
     ),
-    *in_file("cli/plan/largest_shape.py", ("if has_sve and not all(", "if has_sve and not any(")),
+    *in_file("cli/plan/options.py", ("if has_sve and not all(", "if has_sve and not any(")),
     *in_file("cli/plan/migration_table.py", ("has_sve=has_sve,", "")),
 ]

@@ -9,7 +9,7 @@ import typer
 
 from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
-from fastsmc.cli.values import bitmap_word
+from fastsmc.cli.policies import Bitmap, Deny, Forward, PsciVersion, Release, bitmap_word
 
 EXAMPLES = """
 fastsmc dispatch TRNG_RND64=3 PTP PSCI_VERSION --release 6.12 --bitmap STD_BMAP=0
@@ -31,46 +31,12 @@ TraceOption = Annotated[
         help="A guest's calls, as `fastsmc trace` reads them; - for standard input.",
     ),
 ]
-ReleaseOption = Annotated[
-    str,
-    typer.Option(metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases),
-]
 FeaturesOption = Annotated[
     str | None,
     typer.Option(
         metavar="FEATURES",
         autocompletion=known.features,
         help=f"vCPU features: {known.FEATURES_HELP}.  [default: psci02]",
-    ),
-]
-BitmapOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=WORD",
-        help="A firmware bitmap of the VM, such as STD_BMAP=0. May be repeated.",
-        autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
-    ),
-]
-PsciOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="VERSION",
-        help="PSCI version of the VM: 0.2, 1.0 to 1.3.",
-        autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
-    ),
-]
-DenyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="RANGE",
-        help="A range of the VM's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
-        autocompletion=known.ids,
-    ),
-]
-ForwardOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
     ),
 ]
 ConduitOption = Annotated[
@@ -82,12 +48,12 @@ ConduitOption = Annotated[
 def dispatch(
     calls: CallArguments = None,
     trace: TraceOption = None,
-    release: ReleaseOption = "7.3",
+    release: Release = "7.3",
     features: FeaturesOption = None,
-    bitmap: BitmapOption = None,
-    psci_version: PsciOption = None,
-    deny: DenyOption = None,
-    forward: ForwardOption = None,
+    bitmap: Bitmap = None,
+    psci_version: PsciVersion = None,
+    deny: Deny = None,
+    forward: Forward = None,
     conduit: ConduitOption = "hvc",
     as_json: Json = False,
     csv: Csv = False,

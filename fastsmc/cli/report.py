@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastsmc.scaling.report import Report
 
 EXAMPLES = """
-fastsmc report --out /tmp/scaling
+fastsmc report --out scaling
 fastsmc report --quiet
 """
 _Trace = Annotated[

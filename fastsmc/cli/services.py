@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from fastsmc.cli import known
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.policies import Bitmap, Deny, Forward, PsciVersion, Release, bitmap_word
 from fastsmc.cli.trace import Lenient, TraceFile
-from fastsmc.cli.values import bitmap_word
 
 EXAMPLES = """
 fastsmc services sample:boot.ftrace.txt
@@ -17,49 +12,13 @@ fastsmc services sample:boot.ftrace.txt --release 6.12 --bitmap STD_BMAP=0 --den
 """
 
 
-_Release = Annotated[
-    str,
-    typer.Option(metavar="RELEASE", help="The release whose rules hold: 5.10 to 7.3.", autocompletion=known.releases),
-]
-_Bitmap = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=WORD",
-        help="A firmware bitmap of the policy asked about, such as STD_BMAP=0. May be repeated.",
-        autocompletion=known.one_of("STD_BMAP=", "STD_HYP_BMAP=", "VENDOR_HYP_BMAP=", "VENDOR_HYP_BMAP_2="),
-    ),
-]
-_PsciVersion = Annotated[
-    str | None,
-    typer.Option(
-        metavar="VERSION",
-        help="PSCI version of the policy asked about: 0.2, 1.0 to 1.3.",
-        autocompletion=known.one_of("0.2", "1.0", "1.1", "1.2", "1.3"),
-    ),
-]
-_Deny = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="RANGE",
-        help="A range of the policy's filter: an id, a name, FIRST-LAST or BASE+N. May be repeated.",
-        autocompletion=known.ids,
-    ),
-]
-_Forward = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="RANGE", help="The same, for calls that go to the VMM. May be repeated.", autocompletion=known.ids
-    ),
-]
-
-
 def services(
     file: TraceFile,
-    release: _Release = "7.3",
-    bitmap: _Bitmap = None,
-    psci_version: _PsciVersion = None,
-    deny: _Deny = None,
-    forward: _Forward = None,
+    release: Release = "7.3",
+    bitmap: Bitmap = None,
+    psci_version: PsciVersion = None,
+    deny: Deny = None,
+    forward: Forward = None,
     lenient: Lenient = False,
     as_json: Json = False,
     csv: Csv = False,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from fastsmc.checks import shown, whole_numbers
+from fastsmc.checks import whole_numbers
 
 COUNTS = "COUNT,…"
 """What help calls them."""
@@ -22,20 +20,3 @@ def counts(option: str, text: str, *, first: int = 1) -> list[int]:
     ([64, 512], [64, 128, 192, 256], [1, 3, 9])
     """
     return whole_numbers(option, text, first=first)
-
-
-def bitmap_word(text: str) -> tuple[str, int]:
-    """A bitmap register and its word, NAME=WORD.
-
-    Raises:
-        BadParameter: written otherwise.
-
-    >>> bitmap_word("STD_BMAP=0x1")
-    ('STD_BMAP', 1)
-    """
-    name, _, word = text.partition("=")
-    try:
-        return name, int(word, 0)
-    except ValueError:
-        message = f"--bitmap {shown(text)}: give a register and a number, such as STD_BMAP=0x1"
-        raise typer.BadParameter(message) from None

@@ -14,7 +14,7 @@ from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError
 
 EXAMPLES = """
-fastsmc verify
+fastsmc verify --kind restore
 fastsmc verify sample:recording
 fastsmc verify sample:recording --kind reglist --json
 """

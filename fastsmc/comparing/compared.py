@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from fastsmc.checks import escaped
 from fastsmc.results.headings import cell
 from fastsmc.results.intervals import LEVEL, Estimate, finite, of_ratio, verdict_of
-from fastsmc.results.tables import Column, Table
+from fastsmc.results.tables import Column, ColumnKind, Table
 from fastsmc.results.units import number_of, significant
 
 SAME, HIGHER, LOWER, UNKNOWN = "same", "higher", "lower", "unknown"
@@ -20,6 +20,13 @@ VERDICTS = (HIGHER, LOWER, SAME, UNKNOWN, GONE, NEW, OTHER)
 """Of a ratio: higher, lower, same, or unknown where no spread is saved. Of what has no ratio: gone where only the base
 has it, new where only the other file has it, other where both have it with another value."""
 _UNITS = ("ns", "us", "ms", "s", "percent")
+_FIGURES: dict[str, ColumnKind] = {
+    "simulation": "modelled",
+    "benchmark": "measured",
+    "registers": "recorded",
+    "plan": "modelled",
+}
+"""How the figures of a kind of result came about."""
 BY_CHANCE = f"an interval holds the ratio in {LEVEL:.0%} of cases: of many figures a few differ by chance"
 
 Told = float | str | None
@@ -124,14 +131,14 @@ class Compared:
 
     def _named(self) -> str:
         others = self.files[1] if len(self.files) == 2 else f"{len(self.files) - 1} files"
-        return f"{others} against {self.files[0]}, {number_of(len(self.rows), 'figure')}"
+        return f"{others} against {self.files[0]}, {number_of(len(self.rows), 'figure')} ({_FIGURES[self.kind]})"
 
     def table(self) -> Table:
         """A row per figure; a limit that is unknown, or has no end, is NaN. Values that are texts have columns of text.
 
         Columns: of, metric, file, base, value, ratio, low, high, interval_by, verdict.
         """
-        rows = self.rows
+        rows, kind = self.rows, _FIGURES[self.kind]
         is_text = any(isinstance(value, str) for row in rows for value in (row.base, row.value))
         ratios = [Estimate(math.nan) if row.ratio is None else row.ratio for row in rows]
         columns = {
@@ -144,11 +151,11 @@ class Compared:
             columns[name] = (
                 Column.of(["" if one is None else cell(one) for one in told])
                 if is_text
-                else Column.of(cast(Any, [_finite(one) for one in told]), "recorded", unknown=True)
+                else Column.of(cast(Any, [_finite(one) for one in told]), kind, unknown=True)
             )
-        columns["ratio"] = _unknown([one.value for one in ratios], "the file's figure over the base's")
-        columns["low"] = _unknown([one.low for one in ratios], f"end of its interval ({LEVEL:.0%})")
-        columns["high"] = _unknown([one.high for one in ratios], f"end of its interval ({LEVEL:.0%})")
+        columns["ratio"] = _unknown(kind, [one.value for one in ratios], "the file's figure over the base's")
+        columns["low"] = _unknown(kind, [one.low for one in ratios], f"end of its interval ({LEVEL:.0%})")
+        columns["high"] = _unknown(kind, [one.high for one in ratios], f"end of its interval ({LEVEL:.0%})")
         columns["interval_by"] = Column.of([one.basis for one in ratios])
         columns["verdict"] = Column.of([row.verdict for row in rows])
         return Table("A row per figure that is in the base and in another file, or in one of them only.", columns)
@@ -203,8 +210,8 @@ class Compared:
         return iter(self.rows)
 
 
-def _unknown(values: Sequence[float | None], meaning: str) -> Column:
-    return Column.of(cast(Any, finite(values)), "modelled", meaning, unknown=True)
+def _unknown(kind: ColumnKind, values: Sequence[float | None], meaning: str) -> Column:
+    return Column.of(cast(Any, finite(values)), kind, meaning, unknown=True)
 
 
 def _names(metric: str) -> list[str]:

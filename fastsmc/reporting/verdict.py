@@ -101,7 +101,7 @@ def _breaks(run: Run) -> Sentence:
         f"with {breaks.vmm_name(by)}, {every.n_fail} of {every.n_move} moves between {len(breaks.kernels(run))} "
         f"kernels fail and {every.n_unknown} cannot be known (modelled), {back.n_fail} of the {back.n_move} that go "
         f"back to an older kernel among them; of {count(had['n_vm'])} VMs of a drawn fleet with {vmm}, "
-        f"{count(had['stopped'])} must stop on the way to Linux {had['to']} (modelled)."
+        f"{count(had['stopped'])} must stop on the way to Linux {had['to']} (assumed)."
     )
     numbers = {
         "kernels": (len(breaks.kernels(run)), "input"),
@@ -111,7 +111,7 @@ def _breaks(run: Run) -> Sentence:
         "moves_back": (back.n_move, "input"),
         "moves_back_fail": (back.n_fail, "modelled"),
         "fleet_vms": (had["n_vm"], "assumed"),
-        "fleet_stopped": (had["stopped"], "modelled"),
+        "fleet_stopped": (had["stopped"], "assumed"),  # modelled, of a fleet that is assumed
     }
     is_right = every.n_fail > 0
     return Sentence("What breaks is registers that do not match" if is_right else "Nothing breaks", text, numbers)

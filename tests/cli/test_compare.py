@@ -24,7 +24,9 @@ def bench(path: Path, factor: float) -> Path:
 def test_the_answer_stands_first_and_the_figures_below(tmp_path: Path) -> None:
     done = fastsmc("compare", bench(tmp_path / "a.json", 1.0), bench(tmp_path / "b.json", 1.5))
     assert done.returncode == 0
-    answer = f"{tmp_path}/b.json against {tmp_path}/a.json, 1 figure: 1 higher; the most, verdicts call_ns 1.5x"
+    answer = (
+        f"{tmp_path}/b.json against {tmp_path}/a.json, 1 figure (measured): 1 higher; the most, verdicts call_ns 1.5x"
+    )
     assert done.stdout.splitlines()[0].startswith(answer)
     quiet = fastsmc("compare", tmp_path / "a.json", tmp_path / "b.json", "--quiet")
     assert quiet.stdout == done.stdout.splitlines()[0] + "\n"

@@ -16,29 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from fastsmc import scaling
 from tests.support.places import ROOT, TESTS
-from tests.support.study_sizes import STUDY
+from tests.support.small_report import SIZES
 
 MOST_BYTES = 3_000_000
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 KINDS = ("restore", "setreg", "reglist")
 """Kinds of records that are replayed in seconds; tests/verification/test_replay.py replays all."""
 
-SIZES = scaling.Sizes(
-    shapes=((2, 4), (1, 1024)),
-    n_batch=40,
-    replays=6,
-    repeats=3,
-    n_call=500,
-    vcpus=(1, 16, 64, 128),
-    vms=(1, 2, 8),
-    vms_vcpus=16,
-    grid=(1, 8, 64, 1024),
-    encodes=1,
-    study=STUDY,
-    fleet=scaling.FleetSizes(n_host=10, hosts_at_once=2),
-)
 MAIN_JOB = """
 import pickle
 from pathlib import Path

@@ -14,6 +14,7 @@ from fastsmc.cli.plan.options import (
     FailIf,
     Figure,
     Form,
+    HasSve,
     Json,
     Markdown,
     Out,
@@ -30,8 +31,6 @@ fastsmc plan largest-shape --registers 6.18+pmu,7.3 --line-rate 10G,25G --downti
 fastsmc plan largest-shape --registers 182 --downtime-ms 100,200,300 --quiet --figure shapes.svg
 """
 
-_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
-
 
 def largest_shape(
     registers: Annotated[
@@ -42,7 +41,7 @@ def largest_shape(
             autocompletion=known.releases,
         ),
     ],
-    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
+    has_sve: HasSve = False,
     gbit_per_s: Rate = "10Gb/s",
     rtt_us: Rtt = "0",
     downtime_ms: DowntimeMs = "300",
@@ -66,9 +65,7 @@ def largest_shape(
     """
     from fastsmc import plan
 
-    lists = register_lists(registers)
-    if has_sve and not all(isinstance(each, int) for each in lists):
-        raise typer.BadParameter(_SVE)
+    lists = register_lists(registers, has_sve=has_sve)
     found = plan.largest_shape(
         registers=lists,
         has_sve=has_sve,

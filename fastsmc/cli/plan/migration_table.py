@@ -15,6 +15,7 @@ from fastsmc.cli.plan.options import (
     FailIf,
     Figure,
     Form,
+    HasSve,
     Json,
     Markdown,
     Out,
@@ -31,7 +32,6 @@ EXAMPLES = """
 fastsmc plan migration-table --registers 6.18 --vcpus 64 --memory-gib 64 --dirty-mib-per-s 200
 fastsmc plan migration-table --registers 182 --vcpus 8 --memory-gib 32 --dirty-mib-per-s 50 --line-rate 25G --quiet
 """
-_SVE = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
 
 
 def migration_table(
@@ -48,7 +48,7 @@ def migration_table(
     dirty_mib_per_s: Annotated[
         float, typer.Option(metavar="MIB/S", help="Memory that the guest writes, beyond the hot set, in MiB/s.")
     ],
-    has_sve: Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")] = False,
+    has_sve: HasSve = False,
     hot_set_mib: Annotated[
         float, typer.Option(metavar="MIB", help="Memory that the guest writes again and again, in MiB.")
     ] = 0.0,
@@ -74,12 +74,10 @@ def migration_table(
     """
     from fastsmc import plan
 
-    lists = register_lists(registers)
+    lists = register_lists(registers, has_sve=has_sve)
     if len(lists) != 1:
         msg = f"--registers {shown(registers)}: a table is of one VM: give one release or number"
         raise InputError(msg)
-    if has_sve and not isinstance(lists[0], int):
-        raise typer.BadParameter(_SVE)
     found = plan.migration_table(
         registers=lists[0],
         has_sve=has_sve,

@@ -65,6 +65,9 @@ def numbers(option: str, text: str) -> list[float]:
         raise InputError(msg) from None
 
 
+HasSve = Annotated[bool, typer.Option("--sve", help="With a number in --registers: the vCPUs have SVE.")]
+
+
 def links(rates: str, rtt: str) -> list[Link]:
     """Network paths, by line rates joined by commas, all with one round trip.
 
@@ -77,6 +80,14 @@ def links(rates: str, rtt: str) -> list[Link]:
     return [link_given(rate.strip(), rtt) for rate in rates.split(",")]
 
 
-def register_lists(text: str) -> list[int | str]:
-    """What QEMU carries per vCPU: releases such as 6.18+pmu, or numbers, joined by commas."""
-    return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",")]
+def register_lists(text: str, *, has_sve: bool) -> list[int | str]:
+    """What QEMU carries per vCPU: releases such as 6.18+pmu, or numbers, joined by commas.
+
+    Raises:
+        BadParameter: --sve beside a release.
+    """
+    lists = [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",")]
+    if has_sve and not all(isinstance(each, int) for each in lists):
+        msg = "--sve belongs to numbers in --registers; of a release the features say it: 6.18+sve"
+        raise typer.BadParameter(msg)
+    return lists
