@@ -18,7 +18,7 @@ from tests.support.places import ROOT
 from tests.support.processes import descendants, kill, left_after
 from tests.support.sweeps import OVER, TABLE
 
-N_SOAK = 2
+N_SOAK = 4
 
 
 def killed(part: str, n: int, folder: Path) -> dict[str, int]:
