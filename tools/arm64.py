@@ -1,0 +1,134 @@
+"""Tests on arm64 without an arm64 machine, by QEMU's user-mode emulation; and the bytes that x86-64 computes, compared.
+
+    python -m tools.arm64                           # the bytes, and the chosen tests, in two processes: minutes
+    python -m tools.arm64 --all                     # the long list of tests: half an hour
+    python -m tools.arm64 tests/test_kernels.py -x  # these tests, by pytest's options
+    python -m tools.arm64 --cpu neoverse-n1         # another CPU of `qemu-aarch64 -cpu help`
+
+What is missing is installed below .venv/arm64 first (tools/arm64_install.py), once. Where that cannot be done, a sentence
+on standard error says why, and the exit code is 0; --required makes 3 of it. Compiled kernels are kept in
+.venv/arm64/cache, so a second run takes less. Times under emulation say nothing of arm64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.arm64_install import ROOT, NotHereError, install, python_of
+
+FOLDER = ROOT / ".venv" / "arm64"
+HERE, THERE = "x86-64", "arm64"
+
+
+class Lane(NamedTuple):
+    """What one emulated process does: its subjects of tools/same_bytes.py, then its tests, with the same kernels."""
+
+    name: str
+    """CALLS or OTHERS of tools/same_bytes.py; "" for neither."""
+    tests: tuple[str, ...]
+
+
+LANES = (
+    Lane("CALLS", ("tests/test_kernels.py", "tests/dispatcher/test_answers.py", "tests/dispatcher/test_power.py")),
+    Lane("OTHERS", ("tests/migrate/test_payload.py", "tests/migrate/test_chunks.py", "tests/latency/test_closed.py")),
+)
+"""What runs by itself."""
+ALL = (
+    Lane(
+        "CALLS",
+        (
+            *("tests/test_kernels.py", "tests/test_vm.py", "tests/dispatcher", "tests/calls", "tests/fleet"),
+            *("tests/reference", "tests/usage", "tests/scopes", "tests/traces", "tests/files", "tests/facts"),
+        ),
+    ),
+    Lane("OTHERS", ("tests/latency", "tests/migrate", "tests/results", "tests/scenario", "tests/jit")),
+)
+"""What --all runs: all rooms but those that are about files of ours, pages, pictures and the command line."""
+LEFT_OUT = ("without_vectors", "numba_told", "made_of_wide")
+"""Words in names of tests that start programs which compile everything anew, or that are about x86-64."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="the long list of tests")
+    parser.add_argument("--cpu", default="max", help="which CPU is emulated (max)")
+    parser.add_argument("--required", action="store_true", help="exit code 3 where it cannot be installed")
+    given, tests = parser.parse_known_args(arguments)
+    lanes = (Lane("", tuple(tests)),) if tests else ALL if given.all else LANES
+    try:
+        here = None if tests else _computed_here()
+        try:
+            install(FOLDER)
+        except NotHereError as error:
+            print(f"test-arm64 is skipped, nothing was tested on arm64: {error}", file=sys.stderr)
+            return 3 if given.required else 0
+        failed = _run_lanes(lanes, given.cpu)
+        return _compared(here) | failed if here else failed
+    finally:
+        if here is not None and here.poll() is None:
+            here.kill()
+
+
+def _computed_here() -> subprocess.Popen[bytes]:
+    """Starts what computes the same on this machine."""
+    shutil.rmtree(FOLDER / "bytes", ignore_errors=True)
+    env = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".pytest_cache" / "cache")}  # where `make test` has the kernels
+    command = [sys.executable, "-m", "tools.same_bytes", "--out", str(FOLDER / "bytes" / HERE)]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL)
+
+
+def _run_lanes(lanes: Sequence[Lane], cpu: str) -> int:
+    """Runs lanes side by side and prints what each said, one after another; returns 0, or 1 if one failed."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "FASTSMC_ARM64_CPU": cpu}
+    env |= {"XDG_CACHE_HOME": str(FOLDER / "cache"), "HYPOTHESIS_STORAGE_DIRECTORY": str(FOLDER / "hypothesis")}
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+    failed = 0
+    try:
+        for number, lane in enumerate(lanes):
+            log = FOLDER / f"lane-{number}.log"
+            out = str(FOLDER / "bytes" / THERE)
+            left_out = ["-k", " and ".join(f"not {word}" for word in LEFT_OUT)] if lane.name else []
+            command = [str(python_of(FOLDER)), "-m", "tools.arm64_inside", lane.name, out, *left_out, *lane.tests]
+            with log.open("wb") as file:
+                process = subprocess.Popen(
+                    command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+                )
+            running.append((process, log))
+        for process, log in running:
+            code = process.wait()
+            print(log.read_text("utf-8", "replace"), end="", flush=True)
+            if code:
+                print(f"test-arm64: exit code {code} of what is printed above", file=sys.stderr, flush=True)
+                failed = 1
+    finally:
+        for process, _ in running:
+            if process.poll() is None:
+                process.kill()
+    return failed
+
+
+def _compared(here: subprocess.Popen[bytes]) -> int:
+    """Prints a line per subject; returns 0 if all are equal, 1 if not."""
+    from tools.same_bytes import SUBJECTS, compare
+
+    if here.wait():
+        print("test-arm64: what is to be compared with could not be computed on this machine", file=sys.stderr)
+        return 1
+    lines, n_unequal = compare(FOLDER / "bytes" / HERE, FOLDER / "bytes" / THERE, list(SUBJECTS))
+    print(f"the bytes of {len(SUBJECTS)} subjects, {HERE} and {THERE}:", *lines, sep="\n")
+    print(f"{len(SUBJECTS) - n_unequal} equal, {n_unequal} different", flush=True)
+    return int(bool(n_unequal))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
