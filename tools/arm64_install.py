@@ -175,7 +175,7 @@ def _write_python(folder: Path) -> None:
     wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(
         "#!/bin/sh\n"
-        f"PYTHONHOME='{folder}/root/usr' PYTHONPATH=\"$PYTHONPATH:{folder}/site\" \\\n"
+        f"PYTHONHOME='{folder}/root/usr' PYTHONPATH=\"${{PYTHONPATH:+$PYTHONPATH:}}{folder}/site\" \\\n"
         f"exec '{folder}/qemu-aarch64' -cpu \"${{FASTSMC_ARM64_CPU:-max}}\" -L '{folder}/root' -0 \"$0\" '{binary}' \"$@\"\n",
         "utf-8",
     )
