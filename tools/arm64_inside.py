@@ -1,6 +1,6 @@
 """What one emulated process of tools/arm64.py does: subjects of tools/same_bytes.py, then tests, with the same kernels.
 
-    python -m tools.arm64_inside SUBJECTS FOLDER [PYTEST'S ARGUMENTS]
+python -m tools.arm64_inside SUBJECTS FOLDER [PYTEST'S ARGUMENTS]
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def options() -> list[str]:
 def main(arguments: list[str]) -> int:
     """Computes, tests, and returns pytest's exit code."""
     subjects, folder, *tests = arguments
-    machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
+    machine = (
+        f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
+    )
     print(f"{machine}; kernels: {back_end()}", flush=True)
     if subjects:
         from tools import same_bytes

@@ -1,7 +1,7 @@
-"""Installs an arm64 Python, the wheels that the tests need and QEMU's user-mode emulator below .venv/arm64, and nowhere else.
+"""Installs an arm64 Python, the wheels that tests need and QEMU's user-mode emulator below .venv/arm64.
 
 Debian's packages are taken from the sources that apt knows on this machine, by a configuration of its own, and unpacked
-into a folder: nothing of the system is changed and nobody needs to be root. The wheels come from where pip gets its own.
+into a folder: nothing of the system is changed, and nobody needs to be root. Wheels come from where pip takes others.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 DEBIAN = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 """What Python and the wheels need of Debian for arm64; apt adds what these depend on."""
 EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
-"""How the emulator may be called, of which only a static one runs from a folder; Debian 12 has it in qemu-user-static."""
+"""How the emulator is called, in one release of Debian or another; only one that is static runs from a folder."""
 WHEELS = ("numpy", "numba", "typer", "rich", "pytest", "hypothesis", "zstandard", "simpy")
 """What the tests import, by the bounds that pyproject.toml has."""
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+CPU = "neoverse-n1"
+"""What is emulated unless another is asked for: a CPU that is sold. QEMU's `max` has more instructions than any machine
+has, so it would not notice one too many; and it is 1.2x slower."""
 _UNUSED = re.compile(r"/tests?/|/pygments/")
 """What is not compiled to byte code beforehand, as the tests import nothing of it."""
 
@@ -43,7 +46,9 @@ def install(folder: Path) -> bool:
     if stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return False
     require_possible()
-    print(f"installing an arm64 Python into {folder.name} below .venv (the first time only, about a minute)", flush=True)
+    print(
+        f"installing an arm64 Python into {folder.name} below .venv (the first time only, about a minute)", flush=True
+    )
     for made in ("root", "site", "apt"):
         shutil.rmtree(folder / made, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,16 +142,21 @@ def _take_emulator(packages: list[Path], target: Path) -> None:
     for package in packages:
         for name in EMULATORS:
             # tar ends at the first that it finds, before dpkg-deb is done; what counts is that the program runs.
-            with target.open("wb") as file, subprocess.Popen(
-                ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            ) as unpacked:
+            with (
+                target.open("wb") as file,
+                subprocess.Popen(
+                    ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                ) as unpacked,
+            ):
                 command = ["tar", "-x", "-O", "--occurrence=1", f"./usr/bin/{name}"]
                 subprocess.run(command, stdin=unpacked.stdout, stdout=file, stderr=subprocess.DEVNULL, check=False)
             if target.stat().st_size:
                 target.chmod(0o755)
                 _run("qemu-aarch64 --version", target, "--version")
                 return
-    msg = f"none of {', '.join(EMULATORS)} is in {', '.join(package.name for package in packages) or 'what apt fetched'}"
+    msg = (
+        f"none of {', '.join(EMULATORS)} is in {', '.join(package.name for package in packages) or 'what apt fetched'}"
+    )
     raise NotHereError(msg)
 
 
@@ -176,7 +186,8 @@ def _write_python(folder: Path) -> None:
     wrapper.write_text(
         "#!/bin/sh\n"
         f"PYTHONHOME='{folder}/root/usr' PYTHONPATH=\"${{PYTHONPATH:+$PYTHONPATH:}}{folder}/site\" \\\n"
-        f"exec '{folder}/qemu-aarch64' -cpu \"${{FASTSMC_ARM64_CPU:-max}}\" -L '{folder}/root' -0 \"$0\" '{binary}' \"$@\"\n",
+        f"exec '{folder}/qemu-aarch64' -cpu \"${{FASTSMC_ARM64_CPU:-{CPU}}}\" -L '{folder}/root' -0 \"$0\" "
+        f"'{binary}' \"$@\"\n",
         "utf-8",
     )
     wrapper.chmod(0o755)

@@ -173,7 +173,7 @@ def _files() -> Arrays:
     return found
 
 
-CALLS: dict[str, Callable[[], Arrays]] = {
+STATE: dict[str, Callable[[], Arrays]] = {
     "verdicts, mixed": lambda: _verdicts(with_filters=False),
     "verdicts, filters": lambda: _verdicts(with_filters=True),
     "verdicts, grouped": _grouped,
@@ -181,11 +181,11 @@ CALLS: dict[str, Callable[[], Arrays]] = {
     "verdicts, counted": _counted,
     "answers": _answers,
     "power states": _power,
-}
-OTHERS: dict[str, Callable[[], Arrays]] = {
     "payloads": _payloads,
     "payloads in blocks": _blocks,
     "QEMU's streams": _files,
+}
+TIME: dict[str, Callable[[], Arrays]] = {
     "simulation, lanes of one vCPU": lambda: _simulated(0),
     "simulation, lanes of several": lambda: _simulated(1),
     "simulation, one VM at a time": lambda: _simulated(2),
@@ -194,7 +194,7 @@ OTHERS: dict[str, Callable[[], Arrays]] = {
     "simulation, bursts": lambda: _simulated(5),
     "simulation, overcommitted": lambda: _simulated(0, is_overcommitted=True),
 }
-SUBJECTS = CALLS | OTHERS
+SUBJECTS = STATE | TIME
 
 
 def write(folder: Path, subjects: dict[str, Callable[[], Arrays]]) -> None:
