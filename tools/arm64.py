@@ -72,9 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="the long list of tests")
     parser.add_argument("--cpu", default=CPU, help=f"which CPU is emulated ({CPU})")
     parser.add_argument("--required", action="store_true", help="exit code 3 where it cannot be installed")
-    given, tests = parser.parse_known_args(arguments)
-    lanes = (Lane("", tuple(tests)),) if tests else ALL if given.all else LANES
-    here = None if tests else _computed_here()
+    given, options = parser.parse_known_args(arguments)
+    lanes = lanes_of(options, is_all=given.all)
+    here = _computed_here() if any(lane.name for lane in lanes) else None
     try:
         try:
             install(FOLDER)
@@ -85,6 +85,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _compared(here) | failed if here else failed
     finally:
         _end(here)
+
+
+def lanes_of(options: Sequence[str], *, is_all: bool = False) -> tuple[Lane, ...]:
+    """What is run: the tests that the options name, or else the chosen ones with these options.
+
+    >>> lanes_of(["tests/test_vm.py", "-x"])
+    (Lane(name='', tests=('tests/test_vm.py', '-x')),)
+    >>> [lane.tests[-1] for lane in lanes_of(["-x"])]
+    ['-x', '-x']
+    """
+    if any((ROOT / one.partition("::")[0]).exists() for one in options):
+        return (Lane("", tuple(options)),)
+    return tuple(Lane(lane.name, (*lane.tests, *options)) for lane in (ALL if is_all else LANES))
 
 
 def _computed_here() -> subprocess.Popen[bytes]:
