@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.arm64_install import CPU, ROOT, NotHereError, install, python_of
+from tools.arm64_install import CPU, ROOT, NotHereError, install, is_installed, python_of, require_possible
 
 FOLDER = ROOT / ".venv" / "arm64"
 HERE, THERE = "x86-64", "arm64"
@@ -74,15 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--required", action="store_true", help="exit code 3 where it cannot be installed")
     given, options = parser.parse_known_args(arguments)
     lanes = lanes_of(options, is_all=given.all)
-    here = _computed_here() if any(lane.name for lane in lanes) else None
+    here = None
     try:
-        try:
+        is_missing = not is_installed(FOLDER)
+        if is_missing:
+            require_possible()
+        if any(lane.name for lane in lanes):
+            here = _computed_here()  # while the rest is fetched
+        if is_missing:
+            print("installing an arm64 Python into .venv/arm64 (the first time only, about a minute)", file=sys.stderr)
             install(FOLDER)
-        except NotHereError as error:
-            print(f"test-arm64 is skipped, nothing was tested on arm64: {error}", file=sys.stderr)
-            return 3 if given.required else 0
         failed = _run_lanes(lanes, given.cpu)
         return _compared(here) | failed if here else failed
+    except NotHereError as error:
+        print(f"test-arm64 is skipped, nothing was tested on arm64: {error}", file=sys.stderr)
+        return 3 if given.required else 0
     finally:
         _end(here)
 

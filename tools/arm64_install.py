@@ -36,19 +36,23 @@ class NotHereError(Exception):
     """Why the emulated arm64 cannot be installed on this machine, as one sentence."""
 
 
-def install(folder: Path) -> bool:
-    """Installs into a folder, unless all is there; returns whether anything had to be installed.
+def is_installed(folder: Path) -> bool:
+    """Whether all that is wanted now has been installed there."""
+    stamp = folder / ".installed"
+    return stamp.is_file() and stamp.read_text("utf-8") == _wanted()
+
+
+def _wanted() -> str:
+    return json.dumps({"debian": DEBIAN, "wheels": requirements()})
+
+
+def install(folder: Path) -> None:
+    """Installs into a folder, in place of what is there.
 
     Raises:
-        NotHereError: no such emulation on this machine, or something cannot be had.
+        NotHereError: something cannot be had on this machine.
     """
-    stamp, wanted = folder / ".installed", json.dumps({"debian": DEBIAN, "wheels": requirements()})
-    if stamp.is_file() and stamp.read_text("utf-8") == wanted:
-        return False
-    require_possible()
-    print(
-        f"installing an arm64 Python into {folder.name} below .venv (the first time only, about a minute)", flush=True
-    )
+    (folder / ".installed").unlink(missing_ok=True)
     for made in ("root", "site", "apt"):
         shutil.rmtree(folder / made, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,8 +60,7 @@ def install(folder: Path) -> bool:
     _install_wheels(folder)
     _write_python(folder)
     shutil.rmtree(folder / "apt")
-    stamp.write_text(wanted, "utf-8")
-    return True
+    (folder / ".installed").write_text(_wanted(), "utf-8")
 
 
 def require_possible() -> None:
