@@ -53,7 +53,7 @@ def install(folder: Path) -> None:
         NotHereError: something cannot be had on this machine.
     """
     (folder / ".installed").unlink(missing_ok=True)
-    for made in ("root", "site", "apt"):
+    for made in ("debian", "site", "apt"):
         shutil.rmtree(folder / made, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     _unpack_debian(folder)
@@ -115,9 +115,9 @@ def _run(what: str, *command: str | Path, env: dict[str, str] | None = None, sec
 
 
 def _unpack_debian(folder: Path) -> None:
-    """Debian's packages for arm64 into `root`, the emulator beside it."""
-    apt, root = folder / "apt", folder / "root"
-    for made in (apt / "lists" / "partial", apt / "archives" / "partial", root):
+    """Debian's packages for arm64 into `debian`, the emulator beside it."""
+    apt, debian = folder / "apt", folder / "debian"
+    for made in (apt / "lists" / "partial", apt / "archives" / "partial", debian):
         made.mkdir(parents=True)
     (apt / "status").touch()  # as if nothing were installed, so that apt names all there is to fetch
     own = _run("dpkg --print-architecture", "dpkg", "--print-architecture").strip()
@@ -136,7 +136,7 @@ def _unpack_debian(folder: Path) -> None:
     packages = sorted((apt / "archives").glob("*.deb"))
     for package in packages:
         if not package.name.startswith("qemu-"):
-            _run("dpkg-deb", "dpkg-deb", "-x", package, root)
+            _run("dpkg-deb", "dpkg-deb", "-x", package, debian)
     _take_emulator([package for package in packages if package.name.startswith("qemu-")], folder / "qemu-aarch64")
 
 
@@ -165,7 +165,7 @@ def _take_emulator(packages: list[Path], target: Path) -> None:
 
 def _install_wheels(folder: Path) -> None:
     """Wheels for the Python that Debian has, into `site`, with the byte code of what is imported."""
-    found = sorted((folder / "root" / "usr" / "bin").glob("python3.[0-9]*"))
+    found = sorted((folder / "debian" / "usr" / "bin").glob("python3.[0-9]*"))
     if not found:
         msg = "apt fetched no Python 3 for arm64"
         raise NotHereError(msg)
@@ -183,13 +183,13 @@ def _install_wheels(folder: Path) -> None:
 
 def _write_python(folder: Path) -> None:
     """A wrapper that stands where Python looks for itself, so that programs which tests start are emulated too."""
-    (binary,) = (folder / "root" / "usr" / "bin").glob("python3.[0-9]*")
+    (binary,) = (folder / "debian" / "usr" / "bin").glob("python3.[0-9]*")
     wrapper = python_of(folder)
     wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(
         "#!/bin/sh\n"
-        f"PYTHONHOME='{folder}/root/usr' PYTHONPATH=\"${{PYTHONPATH:+$PYTHONPATH:}}{folder}/site\" \\\n"
-        f"exec '{folder}/qemu-aarch64' -cpu \"${{FASTSMC_ARM64_CPU:-{CPU}}}\" -L '{folder}/root' -0 \"$0\" "
+        f"PYTHONHOME='{folder}/debian/usr' PYTHONPATH=\"${{PYTHONPATH:+$PYTHONPATH:}}{folder}/site\" \\\n"
+        f"exec '{folder}/qemu-aarch64' -cpu \"${{FASTSMC_ARM64_CPU:-{CPU}}}\" -L '{folder}/debian' -0 \"$0\" "
         f"'{binary}' \"$@\"\n",
         "utf-8",
     )
