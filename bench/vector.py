@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from functools import cache
-
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 N_BUCKET, EMPTY = 128, 64
 IN_CACHE = 256 * 1024
 """Rows are repeated per vCPU, so that one look-up finds a verdict, while they take no more bytes than that."""
-_FIRST_MULTIPLIER = 0x1
+WAYS = ("single", "loads", "gathers")
+N_TRY = 5
+_FIRST_MULTIPLIER = 0x9708_22B5
+"""Tried first: it tells today's ids apart; found by trying, one in 40 000."""
 
 
 class _Tables(ctypes.Structure):
@@ -26,13 +29,14 @@ class _Tables(ctypes.Structure):
         ("multiplier", ctypes.c_uint32),
         ("shift", ctypes.c_uint32),
         ("word", ctypes.c_void_p),
-        ("key", ctypes.c_void_p),
         ("plane", ctypes.c_void_p),
-        ("row_of_vcpu", ctypes.c_void_p),
+        ("code", ctypes.c_void_p),
         ("packed", ctypes.c_void_p),
-        ("byte_row_of_vcpu", ctypes.c_void_p),
-        ("bytes", ctypes.c_void_p),
+        ("row_of_vcpu", ctypes.c_void_p),
+        ("key", ctypes.c_void_p),
+        ("place", ctypes.c_void_p),
         ("by_bucket", ctypes.c_void_p),
+        ("is_per_vcpu", ctypes.c_uint32),
     )
 
 
@@ -68,61 +72,94 @@ class Vector:
         n_class = by_class.shape[1]
         shift = max(2, (n_class - 1).bit_length() - 1)
         code_of_class = np.arange(n_class) % (1 << shift) | np.arange(n_class) >> shift << 5
-        code = code_of_class[class_of_slot.reshape(-1)].astype(np.uint32)
         each = np.zeros((len(verdict), N_SLOT), np.uint8)
         each[:, code_of_class] = by_class
         packed = each[:, : 1 << shift] | each[:, 32 : 32 + (1 << shift)] << np.uint8(4)
         is_per_vcpu = packed.shape[1] * row_of_vcpu.size <= IN_CACHE
         self._kept = {
-            **_of_buckets(code),
-            "row_of_vcpu": None if is_per_vcpu else _padded(row_of_vcpu),
+            "word": _words(),
+            "plane": _padded(_planes()),
+            "code": _padded(_by_bucket(code_of_class[class_of_slot.reshape(-1)])),
             "packed": _padded(packed[row_of_vcpu] if is_per_vcpu else packed),
-            "byte_row_of_vcpu": row_of_vcpu,
-            "bytes": each,
-            "by_bucket": _by_bucket(verdict),
-            "tables": tables_of(rows),
+            "row_of_vcpu": _padded(row_of_vcpu),
+            "key": _keys(),
+            "place": row_of_vcpu.astype(np.uint32) * np.uint32(N_BUCKET),
+            "by_bucket": _padded(_by_bucket(verdict)),
         }
-        self._rows = rows
-        pointers = {
-            name: None if kept is None else kept.ctypes.data if isinstance(kept, np.ndarray) else ctypes.addressof(kept)
-            for name, kept in self._kept.items()
-        }
-        self._tables = _Tables(multiplier=multiplier(), shift=shift, **pointers)
+        self._of_rows = rows, tables_of(rows)
+        pointers = {name: kept.ctypes.data for name, kept in self._kept.items()}
+        self._tables = _Tables(
+            tables=ctypes.addressof(self._of_rows[1]),
+            multiplier=multiplier(),
+            shift=shift,
+            is_per_vcpu=is_per_vcpu,
+            **pointers,
+        )
 
-    def verdicts(self, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
-        """As many calls at once as a register holds."""
-        tables = ctypes.addressof(self._tables)
+    def ways(self, calls: AnyCalls) -> list[str]:
+        """How the calls can be answered: "single", and what the level has besides; bench/vector.c tells of each."""
+        return [way for way in WAYS if hasattr(library("vector"), _function(way, calls))]
+
+    def run(self, way: str, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
+        """Verdicts of the calls, found that way."""
         if isinstance(calls, GroupedCalls):
             columns, n = (calls.func_id, calls.block_first, calls.block_vcpu), len(calls.block_vcpu)
-            library("vector").vector_blocks(*arguments_of(*columns, tables, out, n))
-            return
-        function = getattr(library("vector"), f"vector_u{8 * calls.vcpu.dtype.itemsize}")
-        function(*arguments_of(calls.func_id, calls.vcpu, tables, out, len(calls)))
+        else:
+            columns, n = (calls.func_id, calls.vcpu), len(calls)
+        function = getattr(library("vector"), _function(way, calls))
+        function(*arguments_of(*columns, ctypes.addressof(self._tables), out, n))
+
+    def fastest(self, calls: AnyCalls, out: NDArray[np.uint8]) -> str:
+        """The way that answers these calls fastest now: of a few runs each, the shortest counts."""
+        best: dict[str, int] = {}
+        for _ in range(N_TRY):
+            for way in self.ways(calls):
+                start = time.process_time_ns()
+                self.run(way, calls, out)
+                taken = time.process_time_ns() - start
+                best[way] = min(taken, best.get(way, taken))
+        return min(best, key=lambda way: best[way])
 
 
-def _of_buckets(code: NDArray[np.uint32]) -> dict[str, NDArray[Any]]:
-    """What the id alone decides, by bucket, as bench/vector.c has it."""
-    product = KNOWN * np.uint32(multiplier())
-    rotated = _rotated(KNOWN, np.array(multiplier(), np.uint32))
-    bucket = rotated % np.uint32(N_BUCKET)
-    every = np.arange(N_BUCKET, dtype=np.uint32)
-    key = every ^ np.uint32(EMPTY)  # an empty bucket's own bits vanish, bit 6 stays
-    key[bucket] = rotated
-    word = key.copy()
-    word[bucket] ^= code
-    plane = np.zeros((4, N_BUCKET), np.uint8)
-    for byte in range(3):
-        plane[byte, bucket] = product >> np.uint32(8 * byte) & np.uint32(255)
-    plane[3] = EMPTY
-    plane[3, bucket] = (product >> np.uint32(24) & np.uint32(0x80)) | code
-    return {"key": key, "word": word, "plane": plane}
+def _function(way: str, calls: AnyCalls) -> str:
+    kind = "blocks" if isinstance(calls, GroupedCalls) else f"u{8 * calls.vcpu.dtype.itemsize}"
+    return f"vector_{way}_{kind}"
 
 
-def _by_bucket(verdict: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    bucket = _rotated(KNOWN, np.array(multiplier(), np.uint32)) % np.uint32(N_BUCKET)
-    by_bucket = np.zeros((len(verdict), N_BUCKET), np.uint8)
-    by_bucket[:, bucket] = verdict
+def _buckets() -> NDArray[np.uint32]:
+    """The bucket of each named id."""
+    bucket: NDArray[np.uint32] = _rotated(KNOWN, np.array(multiplier(), np.uint32)) % np.uint32(N_BUCKET)
+    return bucket
+
+
+def _by_bucket(of_slot: NDArray[Any]) -> NDArray[np.uint8]:
+    """What each named id has, by its bucket: the last axis."""
+    by_bucket = np.zeros((*of_slot.shape[:-1], N_BUCKET), np.uint8)
+    by_bucket[..., _buckets()] = of_slot
     return by_bucket
+
+
+def _keys() -> NDArray[np.uint32]:
+    """The id of each bucket; an empty one has an id that is never looked for there."""
+    keys = np.full(N_BUCKET, KNOWN[0], np.uint32)
+    keys[_buckets()] = KNOWN
+    return keys
+
+
+def _words() -> NDArray[np.uint32]:
+    """The rotated product of each bucket's id; an empty bucket's own bits vanish too, and bit 6 stays."""
+    words = np.arange(N_BUCKET, dtype=np.uint32) ^ np.uint32(EMPTY)
+    words[_buckets()] = _rotated(KNOWN, np.array(multiplier(), np.uint32))
+    return words
+
+
+def _planes() -> NDArray[np.uint8]:
+    """The bytes of each bucket's product, of the topmost only the bit that is none of the bucket's."""
+    product, planes = KNOWN * np.uint32(multiplier()), np.zeros((4, N_BUCKET), np.uint8)
+    planes[3] = EMPTY
+    for byte, mask in enumerate((0xFF, 0xFF, 0xFF, 0x80)):
+        planes[byte, _buckets()] = product >> np.uint32(8 * byte) & np.uint32(mask)
+    return planes
 
 
 def _padded(array: NDArray[Any]) -> NDArray[Any]:
