@@ -102,10 +102,11 @@ class Vector:
 
     def run(self, way: str, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
         """Verdicts of the calls, found that way."""
+        columns: tuple[Any, ...] = (calls.func_id,)
         if isinstance(calls, GroupedCalls):
-            columns, n = (calls.func_id, calls.block_first, calls.block_vcpu), len(calls.block_vcpu)
+            columns, n = (*columns, calls.block_first, calls.block_vcpu), len(calls.block_vcpu)
         else:
-            columns, n = (calls.func_id, calls.vcpu), len(calls)
+            columns, n = (*columns, calls.vcpu), len(calls)
         function = getattr(library("vector"), _function(way, calls))
         function(*arguments_of(*columns, ctypes.addressof(self._tables), out, n))
 
