@@ -20,8 +20,14 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT
 from fastsmc.vm import Fleet
 
-COMMAND = ("cc", "-O3", f"-march={here().march}", "-shared", "-fPIC")
-"""How the C contestants are compiled: for the level of this process."""
+
+def command(march: str) -> tuple[str, ...]:
+    """How the C contestants are compiled for a CPU, by GCC's name of it."""
+    return ("cc", "-O3", f"-march={march}", "-shared", "-fPIC")
+
+
+COMMAND = command(here().march)
+"""How they are compiled here: for the level of this process."""
 
 _TRAITS = ("WORKAROUND_1", "WORKAROUND_2", "WORKAROUND_3", "TRNG", "PV_TIME", "VENDOR_HYP")
 """Services whose flags are bits 1 to 6 of `enum trait` in baseline.c."""
@@ -58,8 +64,8 @@ class _Tables(ctypes.Structure):
 
 
 @cache
-def library(name: str = "baseline") -> ctypes.CDLL:
-    """bench/NAME.c compiled, once per process, in a folder that is gone when this returns.
+def library(name: str = "baseline", march: str = here().march) -> ctypes.CDLL:
+    """bench/NAME.c compiled for a CPU, once per process, in a folder that is gone when this returns.
 
     Raises:
         RuntimeError: no C compiler, or one that refuses the source.
@@ -68,11 +74,13 @@ def library(name: str = "baseline") -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, f"{name}.so")
         try:
-            subprocess.run([*COMMAND, str(source), "-o", str(target)], check=True, capture_output=True, text=True)
+            subprocess.run(
+                [*command(march), str(source), "-o", str(target)], check=True, capture_output=True, text=True
+            )
         except FileNotFoundError as error:
             raise RuntimeError("no C compiler: the baselines are built with `cc`, install one") from error
         except subprocess.CalledProcessError as error:
-            raise RuntimeError(f"{' '.join(COMMAND)} bench/{name}.c failed:\n{error.stderr}") from error
+            raise RuntimeError(f"{' '.join(command(march))} bench/{name}.c failed:\n{error.stderr}") from error
         return ctypes.CDLL(str(target))  # stays loaded when the file is gone
 
 

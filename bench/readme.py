@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.compare import load
 from bench.levels import LEVELS
-from fastsmc.results.files import write_files
+from fastsmc.results.files import write_each
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULT = ROOT / "README.md", ROOT / "reports" / "bench" / "latest.json"
@@ -38,10 +38,9 @@ def table(env: Mapping[str, Any], cases: Mapping[str, Any]) -> str:
     shown = [name for name in shown if name != "avx512" or name == own]
     size = "2M"
     lines = [
-        "Times as fast as C: C that branches like a kernel / C by table / the best C with vector instructions. All of a",
-        f"column is compiled for one CPU. Measured on {env['cpu']} ({env['cpu_family_model']}), one core, "
-        f"2 million calls,",
-        f"{str(env['date_utc'])[:10]}; a dash is not measured yet.",
+        "Times as fast as C: C that branches like a kernel / C by table / the best C with vector instructions.",
+        f"All of a column is compiled for one CPU. Measured on {env['cpu']} ({env['cpu_family_model']}), one core,",
+        f"2 million calls, {str(env['date_utc'])[:10]}; a dash is not measured yet.",
         "",
         f"| calls | {' | '.join(NAMES.get(name, 'native') for name in shown)} |",
         "|---|" + "--:|" * len(shown),
@@ -75,7 +74,7 @@ def main() -> int:
     """Writes README.md again."""
     content = load(RESULT)
     page = with_table(PAGE.read_text("utf-8"), table(content["environment"], content["cases"]))
-    write_files(PAGE.parent, {PAGE.name: page.encode()})
+    write_each({PAGE: page.encode()})
     return 0
 
 

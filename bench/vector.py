@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baseline import aligned, arguments_of, library, tables_of
+from bench.levels import here
 from bench.rows import KNOWN, N_SLOT, Rows
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 
@@ -61,7 +62,8 @@ def _rotated(func_id: NDArray[np.uint32], by: NDArray[np.uint32]) -> NDArray[np.
 class Vector:
     """The C contestant with vector instructions, for one fleet, on calls by HVC without arguments."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, march: str = here().march) -> None:
+        self._library = library("vector", march)
         verdict, row_of_policy = np.unique(rows.action, axis=0, return_inverse=True)
         verdict = verdict[:, : KNOWN.size]
         row_of_vcpu = row_of_policy.reshape(-1)[rows.policy_of_vcpu].astype(np.uint16)
@@ -98,7 +100,7 @@ class Vector:
 
     def ways(self, calls: AnyCalls) -> list[str]:
         """How the calls can be answered: "single", and what the level has besides; bench/vector.c tells of each."""
-        return [way for way in WAYS if hasattr(library("vector"), _function(way, calls))]
+        return [way for way in WAYS if hasattr(self._library, _function(way, calls))]
 
     def run(self, way: str, calls: AnyCalls, out: NDArray[np.uint8]) -> None:
         """Verdicts of the calls, found that way."""
@@ -107,7 +109,7 @@ class Vector:
             columns, n = (*columns, calls.block_first, calls.block_vcpu), len(calls.block_vcpu)
         else:
             columns, n = (*columns, calls.vcpu), len(calls)
-        function = getattr(library("vector"), _function(way, calls))
+        function = getattr(self._library, _function(way, calls))
         function(*arguments_of(*columns, ctypes.addressof(self._tables), out, n))
 
     def fastest(self, calls: AnyCalls, out: NDArray[np.uint8]) -> str:
