@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench import compare, inputs, levels, merge, outcome, readme, side_by_side, targets, vector
+from bench import compare, inputs, latency, levels, merge, outcome, readme, side_by_side, targets, vector
 from bench.baseline import Baseline
 from bench.levels import LEVELS
 from bench.rows import KNOWN, Rows, rows_of
@@ -21,6 +21,7 @@ from bench.vector import Vector
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import batch as dispatcher
+from fastsmc.vm import Fleet
 from tests.support.places import ROOT
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -253,3 +254,31 @@ def test_the_back_end_is_named_by_the_kernels_where_they_can(monkeypatch: pytest
         monkeypatch.setattr(outcome.compiled, "HAS_WIDE", has_wide)
         assert outcome.back_end() == name
     assert json.dumps(outcome.environment())
+
+
+class Prepared:
+    """What a fleet prepares, in the form that the harness expects."""
+
+    def __init__(self, fleet: Any, *, is_wrong: bool) -> None:
+        self.fleet, self.is_wrong = fleet, is_wrong
+
+    def verdicts(self, calls: Calls, out: U8 | None = None) -> U8:
+        found = dispatcher.verdicts(self.fleet, calls, out)
+        if self.is_wrong:
+            found[-1] ^= 1
+        return found
+
+
+@needs_cc
+def test_a_prepared_dispatcher_is_timed_beside_the_public_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"ordered": True, "n_batch": 60, "n_rotated": 1024}
+    monkeypatch.delattr(Fleet, "dispatcher", raising=False)
+    assert "vs_public" not in latency.measure(16, **given)  # type: ignore[arg-type]
+    monkeypatch.setattr(Fleet, "dispatcher", lambda fleet: Prepared(fleet, is_wrong=False), raising=False)
+    case = latency.measure(16, **given)  # type: ignore[arg-type]
+    assert case["prepared_p50_ns"] > 0
+    assert case["prepared_out_p50_ns"] > 0
+    assert case["vs_public"] > 0
+    monkeypatch.setattr(Fleet, "dispatcher", lambda fleet: Prepared(fleet, is_wrong=True), raising=False)
+    with pytest.raises(AssertionError, match="prepared says"):
+        latency.measure(16, **given)  # type: ignore[arg-type]
