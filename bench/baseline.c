@@ -1,7 +1,8 @@
 /*
  * What the kernels are compared with: the same verdicts the way a hypervisor finds them, one call at a time; by table;
- * and loops that move as many bytes and do next to nothing. Written for this project from the facts in fastsmc/facts/smccc.py
- * and fastsmc/facts/releases.py; HVCs only, arguments not looked at. bench/baseline.py compiles it and fills the structures.
+ * and loops that move as many bytes and do next to nothing. Written for this project from the facts in
+ * fastsmc/facts/smccc.py and fastsmc/facts/releases.py; HVCs only, arguments not looked at. bench/baseline.py compiles it
+ * and fills the structures.
  */
 #include "tables.h"
 

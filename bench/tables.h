@@ -1,5 +1,6 @@
 /*
- * What the C contestants by table share: the tables of bench/rows.py, and an id without a name. Written for this project.
+ * What the C contestants by table share: the tables of bench/rows.py, and an id without a name. Written for this
+ * project.
  */
 #ifndef BENCH_TABLES_H
 #define BENCH_TABLES_H

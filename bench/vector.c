@@ -94,7 +94,7 @@ static inline int one(uint32_t id, const struct vector_tables *t, const uint8_t 
 #include "vector_neon.h"
 #endif
 
-/* The first three without a branch: where few ids have no name, nobody can foresee whether one in this step has none. */
+/* The first three without a branch: where few ids have no name, nobody can foresee whether a step has one. */
 INLINE size_t listed(uint64_t unnamed, size_t i, uint16_t *list, size_t n_listed)
 {
     for (int k = 0; k < 3; k++) {
@@ -148,7 +148,7 @@ static void choose(const uint8_t *restrict code, uint8_t *restrict out, size_t n
     {                                                                                                                 \
         const struct vector_tables own = *of_fleet, *t = &own;                                                        \
         struct keys keys = keys_of(t, t->code);                                                                       \
-        uint16_t list[CHUNK + 3];                                                                                         \
+        uint16_t list[CHUNK + 3];                                                                                     \
         uint8_t code[CHUNK] __attribute__((aligned(64)));                                                             \
         for (size_t at = 0; at < n; at += CHUNK) {                                                                    \
             size_t i = 0, many = n - at < CHUNK ? n - at : CHUNK, n_listed = 0;                                       \
@@ -182,8 +182,9 @@ BATCHES(uint16_t, u16, gathers)
 BATCHES(uint32_t, u32, gathers)
 #endif
 
-void vector_loads_blocks(const uint32_t *restrict id, const int64_t *restrict first, const uint32_t *restrict block_vcpu,
-                         const struct vector_tables *t, uint8_t *restrict out, size_t n)
+void vector_loads_blocks(const uint32_t *restrict id, const int64_t *restrict first,
+                         const uint32_t *restrict block_vcpu, const struct vector_tables *t, uint8_t *restrict out,
+                         size_t n)
 {
     struct keys keys = keys_of(t, t->code);
     uint16_t list[CHUNK + 3];

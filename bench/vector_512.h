@@ -29,7 +29,8 @@ INLINE __m512i sixteen_u32(const uint32_t *vcpu) { return _mm512_loadu_si512(vcp
 /* In each word the byte that holds a verdict. */
 INLINE __m512i pairs(const struct vector_tables *t, __m512i row, const uint8_t *code)
 {
-    __m512i byte = _mm512_and_si512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)code)), _mm512_set1_epi32(31));
+    __m512i byte = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)code));
+    byte = _mm512_and_si512(byte, _mm512_set1_epi32(31));
     if (!t->is_per_vcpu)
         row = _mm512_and_si512(_mm512_i32gather_epi32(row, t->row_of_vcpu, 2), _mm512_set1_epi32(0xFFFF));
     __m512i at = _mm512_add_epi32(_mm512_sll_epi32(row, _mm_cvtsi32_si128((int)t->shift)), byte);

@@ -15,8 +15,9 @@ INLINE __m256i sixteen_twice(const uint8_t *at)
 
 INLINE void with_codes(struct keys *keys, const struct vector_tables *t, const uint8_t *code)
 {
+    const uint8_t *top = t->plane + 3 * N_BUCKET;
     for (int k = 0; k < N_PART; k++)
-        keys->plane[3][k] = _mm256_or_si256(sixteen_twice(t->plane + 3 * N_BUCKET + 16 * k), sixteen_twice(code + 16 * k));
+        keys->plane[3][k] = _mm256_or_si256(sixteen_twice(top + 16 * k), sixteen_twice(code + 16 * k));
 }
 
 INLINE struct keys keys_of(const struct vector_tables *t, const uint8_t *code)
@@ -31,8 +32,9 @@ INLINE struct keys keys_of(const struct vector_tables *t, const uint8_t *code)
 
 INLINE uint64_t code_step(const uint32_t *id, const struct keys *keys, uint8_t *out)
 {
-    const __m256i by_byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), multiplier = _mm256_set1_epi32((int)keys->multiplier);
+    const __m128i by_four = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256i by_byte = _mm256_broadcastsi128_si256(by_four), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i multiplier = _mm256_set1_epi32((int)keys->multiplier);
     __m256i p[4], found[4];
     for (int j = 0; j < 4; j++) {
         __m256i ids = _mm256_loadu_si256((const __m256i *)(id + 8 * j));
@@ -70,7 +72,8 @@ INLINE __m256i eight_u32(const uint32_t *vcpu) { return _mm256_loadu_si256((cons
 /* Where eight verdicts are; of a row per vCPU. */
 INLINE __m256i eight_places(const struct vector_tables *t, __m256i row, const uint8_t *code)
 {
-    __m256i byte = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)code)), _mm256_set1_epi32(31));
+    __m256i byte = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)code));
+    byte = _mm256_and_si256(byte, _mm256_set1_epi32(31));
     return _mm256_add_epi32(_mm256_sll_epi32(row, _mm_cvtsi32_si128((int)t->shift)), byte);
 }
 

@@ -1,6 +1,8 @@
-/* AVX-512 without VBMI, for bench/vector.c: the words of all buckets in eight registers. A product that is combined with
+/*
+ * AVX-512 without VBMI, for bench/vector.c: the words of all buckets in eight registers. A product that is combined with
  * the word of its bucket by exclusive or has its bucket's bits gone: what is left of a named id is its code. An empty
- * bucket leaves EMPTY, and another id leaves what is above. */
+ * bucket leaves EMPTY, and another id leaves what is above.
+ */
 #include "vector_512.h"
 
 struct keys { uint32_t multiplier; __m512i eighth[8]; };
