@@ -19,6 +19,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
+import fastsmc
 from bench import inputs
 from bench.baseline import Baseline, aligned, stream, stream_name
 from bench.cases import agree, one_thread
@@ -77,17 +78,22 @@ def measure(n_vcpu: int, *, ordered: bool, n_batch: int = 6000, n_rotated: int =
     return _figures(samples, per_batch, n_vcpu, ordered) | {"stream": stream_name(whole, out), "n_array": n_array}
 
 
+def prepared_by(fleet: Fleet) -> Any:
+    """A dispatcher for many batches; None in versions that have none."""
+    return fastsmc.Dispatcher(fleet) if hasattr(fastsmc, "Dispatcher") else None
+
+
 def _prepared(
     fleet: Fleet, batches: list[Calls], out: NDArray[np.uint8], n_batch: int
 ) -> dict[str, tuple[Callable[[int], object], int]]:
-    """The dispatcher that a fleet prepares for many batches, where it has one; it is given `out` or makes its own.
+    """The dispatcher that is prepared for many batches, where there is one; it is given `out` or makes its own.
 
     Raises:
         AssertionError: it disagrees with the public function.
     """
-    if not hasattr(fleet, "dispatcher"):
+    prepared = prepared_by(fleet)
+    if prepared is None:
         return {}
-    prepared = fleet.dispatcher()
     for batch in batches:
         expected = dispatcher.verdicts(fleet, batch)
         agree("prepared", prepared.verdicts(batch), expected)

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -117,11 +118,12 @@ def _version(package: str) -> str:
 
 
 def back_end() -> str:
-    """Which vector instructions our kernels use, by their own word; "" is the scalar loop."""
-    spoken = getattr(compiled, "BACK_END", None)
-    if spoken is None:  # versions that have one back end beside the scalar loop
-        return "avx512-vbmi2" if getattr(compiled, "HAS_WIDE", False) else ""
-    return str(spoken)
+    """Which vector instructions our kernels use, by their own word, such as "avx2"; "scalar": none."""
+    try:
+        level = import_module("fastsmc.jit.level")
+    except ModuleNotFoundError:  # versions that have one back end beside the scalar loop
+        return "avx512-vbmi2" if getattr(compiled, "HAS_WIDE", False) else "scalar"
+    return str(level.BACK_END)
 
 
 def cpu_vendor() -> str:
