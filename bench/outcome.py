@@ -197,6 +197,7 @@ def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
         "more than mispredicted branches, so above 1.2 the ratio to C kernel style is too low.",
         "",
     ]
+    lines += _levels(env)
     lines += _dispatch_table({name: case for name, case in cases.items() if "vs_simpy" not in case})
     lines += _simulation_table({name: case for name, case in cases.items() if "vs_simpy" in case})
     lines += ["", "| asked for | measured | must | aim | reached |", "|---|--:|--:|--:|---|"]
@@ -217,6 +218,15 @@ def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
             lines.append(f"| `{name}` | {shown} |")
         lines += ["", "Python, call and kernel add up to p50; making the `Calls` object comes before it."]
     return "\n".join(lines) + "\n"
+
+
+def _levels(env: Mapping[str, Any]) -> list[str]:
+    """What stands behind @ in the names of cases; nothing in results from before there were levels."""
+    words = [
+        f"`@{name}` is `NUMBA_CPU_NAME={its['numba_cpu_name']}` ({its['back_end']}) beside `{its['cc_command']}`"
+        for name, its in env.get("levels", {}).items()
+    ]
+    return [f"Without @: {env['back_end']}. {'; '.join(words)}.", ""] if words else []
 
 
 def _dispatch_table(cases: Mapping[str, Any]) -> list[str]:

@@ -184,7 +184,9 @@ def test_a_level_is_measured_by_a_process_of_its_own(tmp_path: Path, monkeypatch
     env, together = merge.merged_levels(({"cpu": "x"} | env | {"level": ""}, {}), {"generic": (env, measured)})
     side_by_side.write(tmp_path, env, together)
     assert compare.load(tmp_path / "latest.json")["cases"].keys() == measured.keys()
-    assert "`trace@generic-128K`: vs_c_vector" in (tmp_path / "latest.md").read_text()
+    page = (tmp_path / "latest.md").read_text()
+    assert "`trace@generic-128K`: vs_c_vector" in page
+    assert "`@generic` is `NUMBA_CPU_NAME=generic` (scalar) beside `cc -O3 -march=x86-64 -shared -fPIC`" in page
     monkeypatch.setenv("PYTHONSTARTUP", "")
     with pytest.raises(RuntimeError, match="level generic: its process ended with 2"):
         merge.measured_on(level, ["--case=none"])
