@@ -132,6 +132,13 @@ def test_c_with_vector_instructions_knows_an_id_that_differs_in_one_byte_of_the_
             assert np.array_equal(out, expected), way
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figure is drawn: tests/whole/test_bench.py draws some."""
+    monkeypatch.setattr(side_by_side, "to_svg", lambda figure, name: "<svg></svg>")
+    monkeypatch.setattr(side_by_side, "to_png", lambda figure: b"\x89PNG")
+
+
 def result(*names: str, level: str = "", **more: Any) -> merge.Result:
     """An environment and cases by name."""
     env = {"level": level, "numba_cpu_name": "", "cc_command": f"cc {level}", "back_end": level or "own"}
@@ -171,7 +178,7 @@ def test_what_levels_measure_is_what_is_asked_of_them() -> None:
 
 @needs_cc
 @pytest.mark.skipif(not levels.is_x86(platform.machine()), reason="other machines have one level")
-def test_a_level_is_measured_by_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_level_is_measured_by_a_process_of_its_own(tmp_path: Path, undrawn: None) -> None:
     level = LEVELS[-1]
     env, measured = merge.measured_on(level, ["--case=trace", "--quick"])
     assert list(measured) == ["trace@generic-128K"]
@@ -187,12 +194,11 @@ def test_a_level_is_measured_by_a_process_of_its_own(tmp_path: Path, monkeypatch
     page = (tmp_path / "latest.md").read_text()
     assert "`trace@generic-128K`: vs_c_vector" in page
     assert "`@generic` is `NUMBA_CPU_NAME=generic` (scalar) beside `cc -O3 -march=x86-64 -shared -fPIC`" in page
-    monkeypatch.setenv("PYTHONSTARTUP", "")
     with pytest.raises(RuntimeError, match="level generic: its process ended with 2"):
         merge.measured_on(level, ["--case=none"])
 
 
-def test_a_full_run_has_a_file_of_its_kind_of_machine_besides(tmp_path: Path) -> None:
+def test_a_full_run_has_a_file_of_its_kind_of_machine_besides(tmp_path: Path, undrawn: None) -> None:
     content = compare.load(ROOT / "reports" / "bench" / "latest.json")
     env = content["environment"] | {"cpu_vendor": "intel", "cpu_family_model": "6/106/6", "cpu_level": "avx512"}
     side_by_side.write(tmp_path, env, content["cases"], is_full=True)
