@@ -1,15 +1,15 @@
-"""A dispatcher that is prepared once for many small batches: what a call costs is deciding it.
+"""A dispatcher that is prepared once for many small batches: what a batch costs is little more than deciding it.
 
-`verdicts` hands a kernel some 25 arguments, and each batch pays for what Numba makes of them. Here they are words in a
-block, made once for a state of the fleet, and the columns of a batch are read where Python holds them. The kernels are
-those of `verdicts`.
+`verdicts` hands a kernel some 25 arguments, and Numba makes something of each for every batch. Here they are words in
+a block, made once for a state of the fleet, and the columns of a batch are read where Python holds them. The kernels
+are those of `verdicts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,81 +19,96 @@ from fastsmc.calls.grouped import AnyCalls
 from fastsmc.calls.workload import VCPU_DTYPES, Calls
 from fastsmc.dispatcher.batch import verdicts
 from fastsmc.dispatcher.decide import N_WIDE, _Scratch, takes_wide
-from fastsmc.dispatcher.kernels import prepared as held_kernels
+from fastsmc.dispatcher.kernels.prepared import ELSEWHERE, UNPREPARED, entry_of
 from fastsmc.dispatcher.kernels.wide import CHUNK
 from fastsmc.dispatcher.kernels.wide import decide as wide_decide
-from fastsmc.fleet.rows import Rows
 from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import empty_on_lines
-from fastsmc.jit.held import address_of, is_readable, kinds_of, words_of
+from fastsmc.jit.held import address_of, is_readable, kinds_of, n_word, words_of
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
 
 N_HELD = 1 << 14
-"""Most calls that are decided in one go, other threads of Python waiting: 10 us, where a thread's turn is 5,000."""
-_NO_COUNTS, _SPANS = np.zeros((0, N_CODE), np.uint32), np.empty((-(-N_HELD // CHUNK), 2), np.uint64)
+"""Most calls that are decided while other threads of Python wait: some 10 µs, where the turn of a thread is 5,000."""
 _BYTE = np.dtype(np.uint8)
-Used = tuple[np.dtype[Any], bool]
+_NO_COUNTS, _SPANS = np.zeros((0, N_CODE), np.uint32), np.empty((-(-N_HELD // CHUNK), 2), np.uint64)
+_SCRATCH = _Scratch()
+_ROOM, _OWN = _SCRATCH.arrays, _SCRATCH.vcpu
+"""Memory that kernels work in. One is enough for all threads, because one at a time has Python's lock."""
 _COLUMNS = {"func_id": np.zeros(0, np.uint32), "conduit": np.zeros(0, np.uint8), "out": np.zeros(0, np.uint8)}
-"""The types of the columns that every batch brings; that of its vCPUs varies."""
-_scratch = _Scratch()
-_room = _scratch.arrays, _scratch.vcpu
-"""Memory that the kernels work in, one for all threads: whoever decides has Python's lock."""
+"""Of which types the columns of a batch are; that of its vCPUs varies."""
 
 
-def _portable(rows: Rows, vm_of_vcpu: NDArray[np.uint32]) -> tuple[Any, ...]:
-    """The arguments of `kernels.decide`, those that a call brings by name."""
-    return "func_id", "vcpu", "conduit", *rows.portable, vm_of_vcpu, _NO_COUNTS, True, "out"
+class _Kernel(NamedTuple):
+    """A kernel that decides, and its arguments: tables, and by name what each batch brings."""
+
+    function: Any
+    arguments: tuple[Any, ...]
 
 
-def _wide(rows: Rows, vm_of_vcpu: NDArray[np.uint32], dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """The arguments of the `decide` for wide registers, in the same way."""
-    scratch, own = _room
-    tables = *rows.wide, vm_of_vcpu, _NO_COUNTS, False, _SPANS
-    return "func_id", "vcpu", "conduit", *tables, *scratch, own.view(dtype), "out"
+def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
+    """What decides fewer than N_WIDE calls by vCPUs of a dtype, and what decides more (`decide.decide_columns`).
+
+    Both look at all vCPUs before they write, so that an `out` is filled whole or not at all.
+    """
+    rows, columns = now.rows(), ("func_id", "vcpu", "conduit")
+    few = _Kernel(kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, "out"))
+    if not takes_wide(N_HELD):
+        return few, few
+    streams, own = False, _OWN.view(dtype)
+    tables = *rows.wide, now.vm_of_vcpu, _NO_COUNTS, streams, _SPANS
+    return few, _Kernel(wide_decide, (*columns, *tables, *_ROOM, own, "out"))
+
+
+Used = frozenset[tuple[np.dtype[Any], bool]]
+"""Which kernels have been asked for: by vCPUs of which dtype, and whether it is the second one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """A fleet's tables as a block of words, and the entry that takes it.
+    """A state of a fleet as a block of words, and the entry that takes it.
 
     Attributes:
-        now: whose tables these are, which keeps them alive.
-        used: which kernels have been asked for: of vCPUs of which dtype, and whether it is the one for wide registers.
+        kept: the arrays whose addresses are in the block.
     """
 
     now: Snapshot | None
-    used: frozenset[Used]
+    used: Used
+    kept: list[_Kernel]
     block: NDArray[np.uint64]
     entry: Callable[..., int]
 
 
 def _elsewhere(*_: object) -> int:
-    """The entry where arrays cannot be read as kernels here read them."""
-    return held_kernels.ELSEWHERE
+    """The entry where arrays cannot be read in place."""
+    return ELSEWHERE
 
 
-_NOTHING = _Prepared(None, frozenset(), np.zeros(1, np.uint64), _elsewhere)
+_NOTHING = _Prepared(None, frozenset(), [], np.zeros(1, np.uint64), _elsewhere)
 
 
-def _prepare(now: Snapshot, used: frozenset[Used]) -> _Prepared:
-    """The block of a state of a fleet, its kernels compiled for vCPUs of these dtypes."""
+def _prepare(now: Snapshot, used: Used) -> _Prepared:
+    """The block of a state of a fleet, with the kernels that are used, compiled if they were not."""
     if not is_readable():
-        return _Prepared(now, used, _NOTHING.block, _elsewhere)
-    rows, has_wide = now.rows(), takes_wide(N_HELD)
-    parts = []
+        return _Prepared(now, used, [], _NOTHING.block, _elsewhere)
+    kept: list[_Kernel] = []
+    words: list[int] = []
     for dtype in VCPU_DTYPES:
-        portable, columns = _portable(rows, now.vm_of_vcpu), _COLUMNS | {"vcpu": np.zeros(0, dtype)}
-        wide = _wide(rows, now.vm_of_vcpu, dtype) if has_wide else portable
-        first = [address_of(kernels.decide, portable, columns) if (dtype, False) in used else 0, *words_of(portable)]
-        second = [address_of(wide_decide, wide, columns) if (dtype, True) in used else 0, *words_of(wide)]
-        parts.append([*first, *second])
-    head = [id(np.ndarray), id(None), *(id(np.dtype(kind)) for kind in (np.uint8, np.uint16, np.uint32, np.uint64))]
-    head += [N_HELD, N_WIDE if has_wide else N_HELD + 1, 8 * len(first), 8 * len(parts[0])]
-    words = [*head, *(word for part in parts for word in part)]
-    block = empty_on_lines(len(words), np.uint64)
-    block[:] = words
-    return _Prepared(now, used, block, held_kernels.entry_of(kinds_of(portable), kinds_of(wide)))
+        both, columns = _kernels(now, dtype), _COLUMNS | {"vcpu": np.zeros(0, dtype)}
+        for is_second, (function, arguments) in enumerate(both):
+            if (dtype, bool(is_second)) in used:
+                words += [address_of(function, arguments, columns), *words_of(arguments)]
+            else:
+                words += [0] * (1 + n_word(arguments))
+        kept += both
+    few, many = kept[-2:]
+    dtypes = [id(np.dtype(kind)) for kind in (np.uint8, np.uint16, np.uint32, np.uint64)]
+    n_few, n_part = 1 + n_word(few.arguments), len(words) // len(VCPU_DTYPES)
+    n_second = N_WIDE if takes_wide(N_HELD) else N_HELD + 1
+    head = [id(np.ndarray), id(None), *dtypes, N_HELD, n_second, 8 * n_few, 8 * n_part]
+    block = empty_on_lines(len(head) + len(words), np.uint64)
+    block[:] = head + words
+    return _Prepared(now, used, kept, block, entry_of(kinds_of(few.arguments), kinds_of(many.arguments)))
 
 
 class Dispatcher:
@@ -132,27 +147,28 @@ class Dispatcher:
         """The verdict of every call: uint8[n_call], smccc.Verdict.
 
         Args:
-            out: filled and returned when given, by the rules of `verdicts`. A new array otherwise, which is yours; to
-                make one is a third of what a small batch costs.
+            out: filled and returned when given, by the rules of `verdicts`: uint8[n_call], C-contiguous, apart from the
+                columns of `calls`. It saves a third of what a call costs. Without one, each batch gets an array of its
+                own.
 
         Raises:
-            InputError: as `verdicts`: a call by a vCPU the fleet does not have, an `out` of another shape or dtype or
-                that shares memory with a column. `out` is as it was.
+            InputError: what `verdicts` raises: a call by a vCPU the fleet does not have, or an `out` of another shape
+                or dtype, or one that shares memory with a column. `out` is as it was.
         """
         ready = self._prepared
         if ready.now is not self._fleet.snapshot():
             ready = self._anew(ready.used)
         if calls.__class__ is Calls and calls.x3 is None:
-            verdict = np.empty(len(calls.vcpu), _BYTE) if out is None else out
+            verdict = np.empty(calls.func_id.size, _BYTE) if out is None else out
             done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
+            if done == UNPREPARED:
+                ready = self._anew(ready.used | {(calls.vcpu.dtype, takes_wide(len(calls)))})
+                done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
             if not done:
                 return verdict
-            if done == held_kernels.UNPREPARED:
-                self._anew(ready.used | {(calls.vcpu.dtype, takes_wide(len(calls)))})
-                return self.verdicts(calls, out)
         return verdicts(self._fleet, calls, out)
 
-    def _anew(self, used: frozenset[Used]) -> _Prepared:
+    def _anew(self, used: Used) -> _Prepared:
         """Prepares it for the fleet as it is now."""
         self._prepared = prepared = _prepare(self._fleet.snapshot(), used)
         return prepared

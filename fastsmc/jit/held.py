@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -39,7 +39,7 @@ _ARRAYS = {"a": types.Array(uint8, 1, "C"), "A": types.Array(uint8, 2, "C")}
 """Its arrays, and its arrays of rows, by kind."""
 
 
-class HeldType(types.Type):  # type: ignore[misc]
+class HeldType(types.Type):
     """A Python object as its address; the caller holds it as long as the call takes."""
 
     def __init__(self) -> None:
@@ -62,14 +62,16 @@ def _(_kind: Any, value: Any, context: Any) -> Any:
 
 @cache
 def is_readable() -> bool:
-    """Whether arrays lie in memory as they are read here, and Python runs one thread at a time, as a caller may need."""
+    """Whether arrays lie in memory as they are read here, and Python runs one thread at a time."""
     if numba.config.DISABLE_JIT or sys.implementation.name != "cpython" or ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         return False
     memory = np.zeros(3, np.uint16)
     array = memory[1:]
-    word = {at: ctypes.c_uint64.from_address(id(array) + int(at)).value for at in (TYPE_AT, DATA_AT, LENGTHS_AT, DTYPE_AT)}
+    word = {
+        at: ctypes.c_uint64.from_address(id(array) + int(at)).value for at in (TYPE_AT, DATA_AT, LENGTHS_AT, DTYPE_AT)
+    }
     half = {at: ctypes.c_uint32.from_address(id(array) + int(at)).value for at in (RANK_AT, FLAGS_AT)}
     return (
         (word[TYPE_AT], word[DTYPE_AT]) == (id(np.ndarray), id(np.dtype(np.uint16)))
@@ -83,20 +85,25 @@ def is_readable() -> bool:
 
 
 def kinds_of(arguments: Sequence[Any]) -> str:
-    """What each argument of a kernel is: a name of GIVEN by its number, an array by "a", "A" if of rows, or a scalar."""
+    """What each argument of a kernel is: a name of GIVEN by its number, arrays and scalars by a letter."""
+    return "".join(map(_kind_of, arguments))
 
-    def kind(value: Any) -> str:
-        if isinstance(value, str):
-            return str(GIVEN.index(value))
-        if isinstance(value, np.ndarray):
-            return "aA"[value.ndim - 1]
-        return {bool: "b", np.uint64: "u", np.uint32: "w"}.get(type(value), "i")
 
-    return "".join(map(kind, arguments))
+def _kind_of(value: Any) -> str:
+    if isinstance(value, str):
+        return str(GIVEN.index(value))
+    if isinstance(value, np.ndarray):
+        if not value.flags.c_contiguous:
+            raise TypeError(value.strides)
+        return "_aA"[value.ndim]
+    return {bool: "b", int: "i", np.uint32: "w", np.uint64: "u"}[type(value)]
 
 
 def words_of(arguments: Sequence[Any]) -> list[int]:
-    """The arguments that no call brings, as words: address and shape of an array, the value of a scalar."""
+    """The arguments that no call brings, as words: address, item's size and shape of an array, value of a scalar.
+
+    Whoever uses them keeps the arrays.
+    """
     words: list[int] = []
     for value in arguments:
         if isinstance(value, np.ndarray):
@@ -106,16 +113,36 @@ def words_of(arguments: Sequence[Any]) -> list[int]:
     return words
 
 
-def address_of(kernel: Any, arguments: Sequence[Any], given: dict[str, Any]) -> int:
+def n_word(arguments: Sequence[Any]) -> int:
+    """How many words they are."""
+    return sum(2 + value.ndim if isinstance(value, np.ndarray) else not isinstance(value, str) for value in arguments)
+
+
+def _type_of(value: Any) -> Any:
+    """What Numba's type of an argument depends on, found out in a tenth of the time."""
+    return (value.dtype, value.ndim, value.flags.writeable) if isinstance(value, np.ndarray) else type(value)
+
+
+_addresses: dict[tuple[Any, ...], int] = {}
+"""Of kernels, by the types of their arguments."""
+
+
+def address_of(kernel: Any, arguments: Sequence[Any], given: Mapping[str, Any]) -> int:
     """The address of a kernel's machine code for such arguments, compiled if it was not. The kernel keeps it.
 
     Args:
-        given: an array for each name of GIVEN, of the type that calls bring.
+        given: for each name of GIVEN an array of the type that calls bring.
     """
-    kinds = tuple(numba.typeof(given[value] if isinstance(value, str) else value) for value in arguments)
-    kernel.compile(kinds)
-    compiled = kernel.overloads[kinds]
-    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+    values = [given[value] if isinstance(value, str) else value for value in arguments]
+    key = (kernel, *(_type_of(value) for value in values))
+    if key not in _addresses:
+        kinds = tuple(map(numba.typeof, values))
+        kernel.compile(kinds)
+        compiled = kernel.overloads[kinds]
+        if compiled.signature.return_type != int64:
+            raise TypeError(compiled.signature)
+        _addresses[key] = int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+    return _addresses[key]
 
 
 def entry_point(kernel: Any, n_argument: int) -> Callable[..., int]:

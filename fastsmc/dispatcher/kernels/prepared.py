@@ -29,7 +29,9 @@ from fastsmc.jit.held import (
 from fastsmc.jit.types import u64
 from fastsmc.kernels import check_arguments
 
-ARRAY, NONE, DTYPES, LAST, N_WIDE, WIDE_AT, PART_BYTES, HEAD_BYTES = (u64(8 * word) for word in (0, 1, 2, 6, 7, 8, 9, 10))
+ARRAY, NONE, DTYPES, LAST, N_WIDE, WIDE_AT, PART_BYTES, HEAD_BYTES = (
+    u64(8 * word) for word in (0, 1, 2, 6, 7, 8, 9, 10)
+)
 """Byte offsets of what a block begins with: the addresses of NumPy's array type, of None and of the dtypes U8 to U64;
 the most calls that are decided here; from how many on the wide kernel decides; where its words lie in a part; bytes of
 a part. Behind these lie three parts, for vCPUs of U8, U16 and U32: each has the words of both kernels."""
@@ -60,12 +62,12 @@ def length_of(array: np.uint64, kind: np.uint64, needs: np.uint64, block: np.uin
 @inner_kernel
 def column_at(array: np.uint64, kind: np.uint64, n_call: np.uint64, out: np.uint64, block: np.uint64) -> np.uint64:
     """Where the numbers of a column lie, one for each call; NO_ARRAY if it is none, or shares memory with `out`."""
-    first, first_out = u64(0), word_at(out, DATA_AT)
-    if length_of(array, kind, READ, block) == n_call:
-        first = word_at(array, DATA_AT)
-        if first + (n_call << kind) <= first_out or first_out + n_call <= first:
-            return first
-    return NO_ARRAY
+    if length_of(array, kind, READ, block) != n_call:
+        return NO_ARRAY
+    first: np.uint64 = word_at(array, DATA_AT)
+    first_out = word_at(out, DATA_AT)
+    is_apart = first + (n_call << kind) <= first_out or first_out + n_call <= first
+    return first if is_apart else NO_ARRAY
 
 
 @cache
@@ -98,7 +100,7 @@ def entry_of(portable: str, wide: str) -> Callable[..., int]:
             x1, n_x1 = column_at(object_at(its_x1), U64, n, out, block), n
         if object_at(its_x2) != none:
             x2, n_x2 = column_at(object_at(its_x2), U64, n, out, block), n
-        if NO_ARRAY in (ids, vcpus, conduits, x1, x2):
+        if ids == NO_ARRAY or vcpus == NO_ARRAY or conduits == NO_ARRAY or x1 == NO_ARRAY or x2 == NO_ARRAY:
             return ELSEWHERE
         is_wide, verdicts = n >= word_at(block, N_WIDE), word_at(out, DATA_AT)
         kernel = block + HEAD_BYTES + word_at(block, PART_BYTES) * kind
