@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.jit.compiled import inner_kernel, kernel
-from fastsmc.jit.simd import keys_below
+from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel, kernel
+from fastsmc.jit.simd import keys_below, load_u32
 from fastsmc.jit.types import I64, U8, U32, U64, Index, u8, u32, u64
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
@@ -24,6 +24,11 @@ BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 
 as masks; the verdict by second bit, first bit and class; the row by vCPU."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
+CODES_AT, UNKNOWN_CODE_AT, ROWS_AT, ROW_BYTES = 512, 640, 704, 128
+"""Byte offsets of what rows.Rows.table holds after the keys of the buckets: the code of each bucket and of an unknown
+id, without a verdict; then the rows, a verdict by bucket each."""
+CHUNK = 2048
+"""Calls that are counted while they and their verdicts are in L1."""
 BUCKET_SHIFT = u32(25)
 """Leaves the top 7 bits: 128 buckets."""
 SEARCH = 8
@@ -46,11 +51,49 @@ class Division(NamedTuple):
     shift: np.uint64
 
 
+IDENTITY = u64(1 << 31)
+"""The factor of a division by 1: a group is one vCPU, and nothing has to be multiplied."""
+
+
 class Groups(NamedTuple):
     """Which row every vCPU has: a group's vCPUs share one."""
 
     by: Division
     row: Index
+
+
+class Places(NamedTuple):
+    """Where in rows.Rows.table the row of each group of vCPUs begins, and how far the planes lie apart."""
+
+    n_vcpu: int
+    by: Division
+    offset: U32
+    plane_bytes: np.uint64
+
+
+class Trees(NamedTuple):
+    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
+
+    search_of_row: U64
+    depth: int
+    nodes: U32
+
+
+class Tables(NamedTuple):
+    """What decides a call by one look-up (rows.Rows)."""
+
+    places: Places
+    multiplier: np.uint32
+    table: U8
+    trees: Trees
+
+
+class Columns(NamedTuple):
+    """The columns that verdicts depend on; no conduits where all calls are HVC."""
+
+    func_id: U32
+    vcpu: Index
+    conduit: U8
 
 
 @inner_kernel
@@ -104,7 +147,86 @@ def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> n
     return decided(nodes[node, WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
 
-@kernel
+@inner_kernel
+def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
+    """The verdict of an id without a name, by a row's PSCI allow rule and ranges."""
+    search = trees.search_of_row[row]
+    what = default_of(search, func_id)
+    return searched(func_id, search, trees.depth, trees.nodes) if what >= SEARCH else what
+
+
+@inlined_kernel
+def _place_of(vcpu: int | np.uint64, conduit: np.uint8, places: Places, is_direct: bool, has_conduit: bool) -> np.uint64:
+    """Where the row of a call begins in the table."""
+    at = u64(places.offset[u64(vcpu) if is_direct else group_of(vcpu, places.by)])
+    return at + places.plane_bytes * u64(plane_of(conduit)) if has_conduit else at
+
+
+@inlined_kernel
+def _look_up(calls: Columns, tables: Tables, is_direct: bool, has_conduit: bool, out: U8) -> int:
+    """One loop, which the compiler makes three of: whoever calls it knows the flags.
+
+    The row's verdict of the bucket is on its way before the key is compared; a register less in this loop is 1.15x.
+    """
+    func_id, vcpu, conduit = calls
+    places, table, multiplier = tables.places, tables.table, tables.multiplier
+    for c in range(u64(func_id.size)):
+        f, v = func_id[c], vcpu[c]
+        if v >= places.n_vcpu:
+            return int(c)
+        bucket = u64(u32(f * multiplier) >> BUCKET_SHIFT)
+        at = _place_of(v, conduit[c] if has_conduit else u8(0), places, is_direct, has_conduit)
+        what = table[at + bucket]
+        if load_u32(table, bucket * u64(4)) != f:
+            what = unnamed(f, (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
+        out[c] = what
+    return func_id.size
+
+
+@inner_kernel
+def by_table(calls: Columns, tables: Tables, out: U8) -> int:
+    """Verdicts by one look-up a call, and how many were decided before a call by a vCPU the fleet lacks."""
+    if calls.conduit.size:
+        return _look_up(calls, tables, False, True, out)
+    if tables.places.by.magic == IDENTITY:
+        return _look_up(calls, tables, True, False, out)
+    return _look_up(calls, tables, False, False, out)
+
+
+@inner_kernel
+def any_lacks(vcpu: Index, n_vcpu: int) -> bool:
+    """Whether the fleet lacks the vCPU of any call. Vectorized."""
+    if not vcpu.size:
+        return False
+    high = vcpu[0]
+    for c in range(vcpu.size):
+        high = max(high, vcpu[c])
+    return bool(high >= n_vcpu)
+
+
+@inner_kernel
+def codes_by_table(func_id: U32, multiplier: np.uint32, table: U8, verdict: U8, code: U8) -> None:
+    """The code of each call. uint32[n_call], rows.Rows.table, uint8[n_call] -> uint8[n_call]."""
+    unknown = table[UNKNOWN_CODE_AT]
+    for c in range(u64(func_id.size)):
+        bucket = u64(u32(func_id[c] * multiplier) >> BUCKET_SHIFT)
+        is_known = load_u32(table, bucket * u64(4)) == func_id[c]
+        code[c] = (table[u64(CODES_AT) + bucket] if is_known else unknown) | verdict[c]
+
+
+@inner_kernel
+def _count(vcpu: Index, code: U8, vm_of_vcpu: U32, counts: U32) -> None:
+    """Adds calls to their cells; one of a vCPU that was overwritten meanwhile counts for the last one."""
+    if len(counts) == 1:
+        for c in range(u64(code.size)):
+            counts[0, code[c]] += u32(1)
+        return
+    last = u64(vm_of_vcpu.size - 1)
+    for c in range(u64(code.size)):
+        counts[vm_of_vcpu[min(u64(vcpu[c]), last)], code[c]] += u32(1)
+
+
+@borrowing_kernel
 def decide(
     func_id: U32,
     vcpu: Index,
@@ -112,55 +234,83 @@ def decide(
     n_vcpu: int,
     magic: np.uint64,
     magic_shift: np.uint64,
-    row_of_group: Index,
-    n_row: np.uint32,
+    offset: U32,
+    plane_bytes: np.uint64,
     multiplier: np.uint32,
-    lookup: U8,
-    verdict: U8,
+    table: U8,
     search_of_row: U64,
     depth: int,
     nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
     looks_first: bool,
+    code: U8,
     out: U8,
 ) -> int:
     """The verdict of every call, arguments not looked at; how many were decided before one by a vCPU the fleet lacks.
 
     `looks_first`: all vCPUs are looked at before the first verdict is written, so `out` is filled whole or not at all.
 
-    One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
-    might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
-
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
+    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint8[CHUNK]; uint8[n_call].
     """
-    groups = Groups(Division(magic, magic_shift), row_of_group)
-    keys, classes = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
-    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
-    code_of_class = lookup[CODE_AT:UNKNOWN_AT]
-    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
-    if looks_first:
-        for c in range(vcpu.size):
-            if vcpu[c] >= n_vcpu:
-                return 0
-    for c in range(func_id.size):
-        f, v = func_id[c], vcpu[c]
-        if v >= n_vcpu:
-            return c
-        row = row_of(v, groups)
-        if has_conduit:
-            row += n_row * u32(plane_of(conduit[c]))
-        b = u32(f * multiplier) >> BUCKET_SHIFT
-        k = classes[b] if keys[b] == f else passed if is_psci(f) else refused
-        what = verdict[row, k]
-        if what >= SEARCH:
-            what = searched(f, search_of_row[row], depth, nodes)
-        out[c] = what
-        if coded:
-            m = u32(0) if one_vm else vm_of_vcpu[v]
-            counts[m, code_of_class[k] | what] += u32(1)
+    places = Places(n_vcpu, Division(magic, magic_shift), offset, plane_bytes)
+    tables = Tables(places, multiplier, table, Trees(search_of_row, depth, nodes))
+    if looks_first and any_lacks(vcpu, n_vcpu):
+        return 0
+    if not len(counts):
+        return by_table(Columns(func_id, vcpu, conduit), tables, out)
+    for first in range(0, func_id.size, CHUNK):
+        end = min(first + CHUNK, func_id.size)
+        calls, verdict = Columns(func_id[first:end], vcpu[first:end], conduit[first:end]), out[first:end]
+        n_decided = by_table(calls, tables, verdict)
+        its_code = code[:n_decided]
+        codes_by_table(calls.func_id[:n_decided], multiplier, table, verdict, its_code)
+        _count(calls.vcpu, its_code, vm_of_vcpu, counts)
+        if n_decided < end - first:
+            return first + n_decided
     return func_id.size
+
+
+@inner_kernel
+def by_one_row(func_id: U32, at: np.uint64, tables: Tables, out: U8) -> None:
+    """Verdicts of calls that are all of the row that begins at `at` in the table."""
+    table, multiplier = tables.table, tables.multiplier
+    for c in range(u64(func_id.size)):
+        f = func_id[c]
+        bucket = u64(u32(f * multiplier) >> BUCKET_SHIFT)
+        what = table[at + bucket]
+        if load_u32(table, bucket * u64(4)) != f:
+            what = unnamed(f, (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
+        out[c] = what
+
+
+@borrowing_kernel
+def decide_blocks(
+    block_first: I64,
+    block_vcpu: U32,
+    func_id: U32,
+    n_vcpu: int,
+    magic: np.uint64,
+    magic_shift: np.uint64,
+    offset: U32,
+    plane_bytes: np.uint64,
+    multiplier: np.uint32,
+    table: U8,
+    search_of_row: U64,
+    depth: int,
+    nodes: U32,
+    out: U8,
+) -> None:
+    """The verdict of every call by HVC in blocks of one vCPU each, whose row is looked up once per block.
+
+    int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then as `decide` has it -> uint8[n_call].
+    """
+    by = Division(magic, magic_shift)
+    tables = Tables(Places(n_vcpu, by, offset, plane_bytes), multiplier, table, Trees(search_of_row, depth, nodes))
+    for block in range(block_vcpu.size):
+        first, end = block_first[block], block_first[block + 1]
+        by_one_row(func_id[first:end], u64(offset[group_of(block_vcpu[block], by)]), tables, out[first:end])
 
 
 @kernel

@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: Counter[tuple[str, str]] = Counter()
     for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.getreports(outcome):
-            for name, adds in report.user_properties:
+            for name, adds in getattr(report, "user_properties", ()):  # a module skipped whole has none
                 if name == "adds":
                     key = (report.nodeid.partition("[")[0], f"{adds}")
                     n_case[key] += report.when == "call" or outcome == "skipped"

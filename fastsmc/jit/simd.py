@@ -301,6 +301,24 @@ def load_word(source: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     return np.uint64(int.from_bytes(source[at : at + np.uint64(8)].tobytes(), "little"))
 
 
+def load_u32(source: NDArray[np.uint8], at: np.uint64) -> np.uint32:
+    """Four bytes, the lowest first, from wherever they are."""
+    return np.uint32(int.from_bytes(source[at : at + np.uint64(4)].tobytes(), "little"))
+
+
+@intrinsic
+def _load_u32(_typing: Any, source: Any, at: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
+        return load(builder, data(context, builder, signature.args[0], arguments[0]), arguments[1], I32)
+
+    return uint32(source, uint64), generate
+
+
+@overload(load_u32, strict=False)
+def _(source: Any, at: Any) -> Any:
+    return lambda source, at: _load_u32(source, at)
+
+
 @intrinsic
 def _store_word(_typing: Any, out: Any, at: Any, word: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:

@@ -13,15 +13,7 @@ from fastsmc.dispatcher.kernels.steps import ask_node
 from fastsmc.jit.compiled import inner_kernel
 from fastsmc.jit.simd import keys_below
 from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
-from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, decided, default_of, group_of
-
-
-class Trees(NamedTuple):
-    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
-
-    search_of_row: U64
-    depth: int
-    nodes: U32
+from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, Trees, decided, default_of, group_of
 
 
 class Searches(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.dispatcher.kernels.search import Searches, Trees, begin_search, end_search, group_within, row_within
+from fastsmc.dispatcher.kernels.search import Searches, begin_search, end_search, group_within, row_within
 from fastsmc.dispatcher.kernels.steps import (
     N_TOGETHER,
     allow_step,
@@ -31,7 +31,7 @@ from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
 from fastsmc.jit.simd import extremes_64, finish_streams, store_word
 from fastsmc.jit.simd_wide import list_bits
 from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
-from fastsmc.kernels import N_BIT_VCPU, Division, Groups, group_of, plane_of
+from fastsmc.kernels import N_BIT_VCPU, Division, Groups, Trees, group_of, plane_of
 
 STEP = 64
 CHUNK, LONG_CHUNK = 2048, 8192
