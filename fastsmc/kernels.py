@@ -156,7 +156,9 @@ def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
 
 
 @inlined_kernel
-def _place_of(vcpu: int | np.uint64, conduit: np.uint8, places: Places, is_direct: bool, has_conduit: bool) -> np.uint64:
+def _place_of(
+    vcpu: int | np.uint64, conduit: np.uint8, places: Places, is_direct: bool, has_conduit: bool
+) -> np.uint64:
     """Where the row of a call begins in the table."""
     at = u64(places.offset[u64(vcpu) if is_direct else group_of(vcpu, places.by)])
     return at + places.plane_bytes * u64(plane_of(conduit)) if has_conduit else at

@@ -32,8 +32,7 @@ N_HELD = 1 << 14
 """Most calls that are decided while other threads of Python wait: some 10 µs, where the turn of a thread is 5,000."""
 _BYTE = np.dtype(np.uint8)
 _NO_COUNTS, _SPANS = np.zeros((0, N_CODE), np.uint32), np.empty((-(-N_HELD // CHUNK), 2), np.uint64)
-_SCRATCH = _Scratch()
-_ROOM, _OWN = _SCRATCH.arrays, _SCRATCH.vcpu
+_ROOM, _OWN, _CODE = (lambda scratch: (scratch.arrays, scratch.vcpu, scratch.code))(_Scratch())
 """Memory that kernels work in. One is enough for all threads, because one at a time has Python's lock."""
 _COLUMNS = {"func_id": np.zeros(0, np.uint32), "conduit": np.zeros(0, np.uint8), "out": np.zeros(0, np.uint8)}
 """Of which types the columns of a batch are; that of its vCPUs varies."""
@@ -52,7 +51,7 @@ def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
     Both look at all vCPUs before they write, so that an `out` is filled whole or not at all.
     """
     rows, columns = now.rows(), ("func_id", "vcpu", "conduit")
-    few = _Kernel(kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, "out"))
+    few = _Kernel(kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, _CODE, "out"))
     if not takes_wide(N_HELD):
         return few, few
     streams, own = False, _OWN.view(dtype)
