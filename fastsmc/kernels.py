@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel, kernel
-from fastsmc.jit.simd import keys_below, load_u32
-from fastsmc.jit.types import I64, U8, U32, U64, Index, u8, u32, u64
+from fastsmc.jit.simd import keys_below, load_u32, stand_alone
+from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u8, u32, u64
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
 """Byte offsets of what rows.Rows.lookup holds, and its size."""
@@ -156,43 +156,84 @@ def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
 
 
 @inlined_kernel
-def _place_of(
-    vcpu: int | np.uint64, conduit: np.uint8, places: Places, is_direct: bool, has_conduit: bool
-) -> np.uint64:
-    """Where the row of a call begins in the table."""
-    at = u64(places.offset[u64(vcpu) if is_direct else group_of(vcpu, places.by)])
-    return at + places.plane_bytes * u64(plane_of(conduit)) if has_conduit else at
+def bucket_of(func_id: np.uint32, multiplier: np.uint32) -> np.uint64:
+    """The bucket that an id would be in."""
+    return u64(u32(func_id * multiplier) >> BUCKET_SHIFT)
 
 
 @inlined_kernel
-def _look_up(calls: Columns, tables: Tables, is_direct: bool, has_conduit: bool, out: U8) -> int:
-    """One loop, which the compiler makes three of: whoever calls it knows the flags.
-
-    The row's verdict of the bucket is on its way before the key is compared; a register less in this loop is 1.15x.
-    """
-    func_id, vcpu, conduit = calls
-    places, table, multiplier = tables.places, tables.table, tables.multiplier
-    for c in range(u64(func_id.size)):
-        f, v = func_id[c], vcpu[c]
-        if v >= places.n_vcpu:
-            return int(c)
-        bucket = u64(u32(f * multiplier) >> BUCKET_SHIFT)
-        at = _place_of(v, conduit[c] if has_conduit else u8(0), places, is_direct, has_conduit)
-        what = table[at + bucket]
-        if load_u32(table, bucket * u64(4)) != f:
-            what = unnamed(f, (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
-        out[c] = what
-    return func_id.size
+def is_key(func_id: np.uint32, bucket: np.uint64, table: U8) -> bool:
+    """Whether an id is the one with a name in its bucket."""
+    return load_u32(table, bucket * u64(4)) == func_id
 
 
 @inner_kernel
-def by_table(calls: Columns, tables: Tables, out: U8) -> int:
-    """Verdicts by one look-up a call, and how many were decided before a call by a vCPU the fleet lacks."""
-    if calls.conduit.size:
-        return _look_up(calls, tables, False, True, out)
-    if tables.places.by.magic == IDENTITY:
-        return _look_up(calls, tables, True, False, out)
-    return _look_up(calls, tables, False, False, out)
+def _by_vcpu(func_id: U32, vcpu: Index, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8) -> np.uint64:
+    """Decides calls by HVC up to one by a vCPU the fleet lacks, and lists those whose ids have no name.
+
+    Returns how many were looked up, and from bit 32 on how many are listed. A function of its own, as is each of the
+    loops like it: searches beside it would take registers of which every one counts (0.55x).
+    """
+    stand_alone()
+    n_vcpu, offset, n = places.n_vcpu, places.offset, u64(0)
+    for c in range(u64(func_id.size)):
+        f, v = func_id[c], vcpu[c]
+        if v >= n_vcpu:
+            return c | n << u64(32)
+        bucket = bucket_of(f, multiplier)
+        out[c] = table[u64(offset[v]) + bucket]
+        if not is_key(f, bucket, table):
+            listed[n] = c
+            n += u64(1)
+    return u64(func_id.size) | n << u64(32)
+
+
+@inner_kernel
+def _by_group(
+    func_id: U32, vcpu: Index, conduit: U8, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8
+) -> np.uint64:
+    """As `_by_vcpu`, in a fleet of any size and by any conduit."""
+    stand_alone()
+    n_vcpu, has_conduit, n = places.n_vcpu, conduit.size > 0, u64(0)
+    for c in range(u64(func_id.size)):
+        f, v = func_id[c], vcpu[c]
+        if v >= n_vcpu:
+            return c | n << u64(32)
+        bucket = bucket_of(f, multiplier)
+        at = u64(places.offset[group_of(v, places.by)])
+        if has_conduit:
+            at += places.plane_bytes * u64(plane_of(conduit[c]))
+        out[c] = table[at + bucket]
+        if not is_key(f, bucket, table):
+            listed[n] = c
+            n += u64(1)
+    return u64(func_id.size) | n << u64(32)
+
+
+@inner_kernel
+def _unnamed(calls: Columns, tables: Tables, listed: U16, out: U8) -> None:
+    """Verdicts of calls whose ids have no name."""
+    places = tables.places
+    last = u64(places.n_vcpu - 1)  # another thread may have written to the column since the call was looked at
+    for c in listed:
+        at = u64(places.offset[group_of(min(u64(calls.vcpu[c]), last), places.by)])
+        if calls.conduit.size:
+            at += places.plane_bytes * u64(plane_of(calls.conduit[c]))
+        out[c] = unnamed(calls.func_id[c], (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
+
+
+@inner_kernel
+def by_table(calls: Columns, tables: Tables, listed: U16, out: U8) -> int:
+    """Verdicts of up to CHUNK calls by one look-up each, and how many come before one by a vCPU the fleet lacks."""
+    func_id, vcpu, conduit = calls
+    its = (tables.multiplier, tables.table, listed, out)
+    if tables.places.by.magic == IDENTITY and conduit.size == 0:
+        both = _by_vcpu(func_id, vcpu, tables.places, *its)
+    else:
+        both = _by_group(func_id, vcpu, conduit, tables.places, *its)
+    if both >> u64(32):
+        _unnamed(calls, tables, listed[: both >> u64(32)], out)
+    return int(both & u64(0xFFFF_FFFF))
 
 
 @inner_kernel
@@ -208,11 +249,11 @@ def any_lacks(vcpu: Index, n_vcpu: int) -> bool:
 
 @inner_kernel
 def codes_by_table(func_id: U32, multiplier: np.uint32, table: U8, verdict: U8, code: U8) -> None:
-    """The code of each call. uint32[n_call], rows.Rows.table, uint8[n_call] -> uint8[n_call]."""
+    """The code of each call. uint32[n_call], rows.Rows.table, uint8[n_call] -> uint8[n_call], whose size counts."""
     unknown = table[UNKNOWN_CODE_AT]
-    for c in range(u64(func_id.size)):
-        bucket = u64(u32(func_id[c] * multiplier) >> BUCKET_SHIFT)
-        is_known = load_u32(table, bucket * u64(4)) == func_id[c]
+    for c in range(u64(code.size)):
+        bucket = bucket_of(func_id[c], multiplier)
+        is_known = is_key(func_id[c], bucket, table)
         code[c] = (table[u64(CODES_AT) + bucket] if is_known else unknown) | verdict[c]
 
 
@@ -247,6 +288,7 @@ def decide(
     counts: U32,
     looks_first: bool,
     code: U8,
+    listed: U16,
     out: U8,
 ) -> int:
     """The verdict of every call, arguments not looked at; how many were decided before one by a vCPU the fleet lacks.
@@ -254,37 +296,47 @@ def decide(
     `looks_first`: all vCPUs are looked at before the first verdict is written, so `out` is filled whole or not at all.
 
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint8[CHUNK]; uint8[n_call].
+    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint8[CHUNK], uint16[CHUNK]; uint8[n_call].
     """
     places = Places(n_vcpu, Division(magic, magic_shift), offset, plane_bytes)
     tables = Tables(places, multiplier, table, Trees(search_of_row, depth, nodes))
     if looks_first and any_lacks(vcpu, n_vcpu):
         return 0
-    if not len(counts):
-        return by_table(Columns(func_id, vcpu, conduit), tables, out)
     for first in range(0, func_id.size, CHUNK):
         end = min(first + CHUNK, func_id.size)
         calls, verdict = Columns(func_id[first:end], vcpu[first:end], conduit[first:end]), out[first:end]
-        n_decided = by_table(calls, tables, verdict)
-        its_code = code[:n_decided]
-        codes_by_table(calls.func_id[:n_decided], multiplier, table, verdict, its_code)
-        _count(calls.vcpu, its_code, vm_of_vcpu, counts)
+        n_decided = by_table(calls, tables, listed, verdict)
+        if len(counts):
+            its_code = code[:n_decided]
+            codes_by_table(calls.func_id, multiplier, table, verdict, its_code)
+            _count(calls.vcpu, its_code, vm_of_vcpu, counts)
         if n_decided < end - first:
             return first + n_decided
     return func_id.size
 
 
 @inner_kernel
-def by_one_row(func_id: U32, at: np.uint64, tables: Tables, out: U8) -> None:
-    """Verdicts of calls that are all of the row that begins at `at` in the table."""
-    table, multiplier = tables.table, tables.multiplier
+def _by_row(func_id: U32, at: np.uint64, multiplier: np.uint32, table: U8, listed: U16, out: U8) -> np.uint64:
+    """As `_by_vcpu`, for calls of one row; returns how many are listed."""
+    stand_alone()
+    n = u64(0)
     for c in range(u64(func_id.size)):
-        f = func_id[c]
-        bucket = u64(u32(f * multiplier) >> BUCKET_SHIFT)
-        what = table[at + bucket]
-        if load_u32(table, bucket * u64(4)) != f:
-            what = unnamed(f, (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
-        out[c] = what
+        bucket = bucket_of(func_id[c], multiplier)
+        out[c] = table[at + bucket]
+        if not is_key(func_id[c], bucket, table):
+            listed[n] = c
+            n += u64(1)
+    return n
+
+
+@inner_kernel
+def by_one_row(func_id: U32, at: np.uint64, tables: Tables, listed: U16, out: U8) -> None:
+    """Verdicts of calls that are all of the row that begins at `at` in the table."""
+    row = (at - u64(ROWS_AT)) // u64(ROW_BYTES)
+    for first in range(0, func_id.size, CHUNK):
+        ids, verdict = func_id[first : first + CHUNK], out[first : first + CHUNK]
+        for c in listed[: _by_row(ids, at, tables.multiplier, tables.table, listed, verdict)]:
+            verdict[c] = unnamed(ids[c], row, tables.trees)
 
 
 @borrowing_kernel
@@ -302,17 +354,19 @@ def decide_blocks(
     search_of_row: U64,
     depth: int,
     nodes: U32,
+    listed: U16,
     out: U8,
 ) -> None:
     """The verdict of every call by HVC in blocks of one vCPU each, whose row is looked up once per block.
 
-    int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then as `decide` has it -> uint8[n_call].
+    int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then as `decide` has it; scratch uint16[CHUNK]
+    -> uint8[n_call].
     """
     by = Division(magic, magic_shift)
     tables = Tables(Places(n_vcpu, by, offset, plane_bytes), multiplier, table, Trees(search_of_row, depth, nodes))
     for block in range(block_vcpu.size):
         first, end = block_first[block], block_first[block + 1]
-        by_one_row(func_id[first:end], u64(offset[group_of(block_vcpu[block], by)]), tables, out[first:end])
+        by_one_row(func_id[first:end], u64(offset[group_of(block_vcpu[block], by)]), tables, listed, out[first:end])
 
 
 @kernel

@@ -40,7 +40,7 @@ class _Scratch(threading.local):
         )
         self.span = np.empty((1, 2), np.uint64)
         self.vcpu = empty_on_lines(8 * COUNTED, np.uint8)
-        self.code = empty_on_lines(kernels.CHUNK, np.uint8)
+        self.portable = (empty_on_lines(kernels.CHUNK, np.uint8), empty_on_lines(kernels.CHUNK, np.uint16))
 
 
 _scratch = _Scratch()
@@ -101,7 +101,7 @@ def decide_columns(
     n_call = len(out)
     if not takes_wide(n_call):
         portable: Callable[..., int] = kernels.decide
-        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, _scratch.code, out)
+        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, *_scratch.portable, out)
     is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
     own = _scratch.vcpu.view(columns[1].dtype)
@@ -116,7 +116,7 @@ def _decide_blocks(
     is_plain = not (calls.conduit is not None or len(counts))
     if is_plain and not takes_wide(len(out)):
         portable: Callable[..., None] = kernels.decide_blocks
-        portable(calls.block_first, calls.block_vcpu, calls.func_id, *rows.portable, out)
+        portable(calls.block_first, calls.block_vcpu, calls.func_id, *rows.portable, _scratch.portable[1], out)
         return
     if is_plain and not rows.has_ranges:
         wide: Callable[..., None] = wide_decide_blocks

@@ -301,6 +301,24 @@ def load_word(source: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     return np.uint64(int.from_bytes(source[at : at + np.uint64(8)].tobytes(), "little"))
 
 
+def stand_alone() -> None:
+    """Keeps the function that calls it out of its callers, which would take registers from its loop."""
+
+
+@intrinsic
+def _stand_alone(_typing: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Value:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return void(), generate
+
+
+@overload(stand_alone, strict=False, inline="always")
+def _() -> Any:
+    return lambda: _stand_alone()
+
+
 def load_u32(source: NDArray[np.uint8], at: np.uint64) -> np.uint32:
     """Four bytes, the lowest first, from wherever they are."""
     return np.uint32(int.from_bytes(source[at : at + np.uint64(4)].tobytes(), "little"))

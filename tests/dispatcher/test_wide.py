@@ -47,7 +47,7 @@ def assert_equal(
                 n_decided = decide_columns(*given, looks_first=looks_first, streams=n % 3 > 0)
             else:
                 given = (func_id, vcpu, conduit, *rows.portable, fleet.vm_of_vcpu, counts)
-                n_decided = kernels.decide(*given, looks_first, np.empty(kernels.CHUNK, np.uint8), here)
+                n_decided = kernels.decide(*given, looks_first, *(np.empty(kernels.CHUNK, kind) for kind in (np.uint8, np.uint16)), here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
