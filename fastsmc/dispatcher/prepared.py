@@ -32,7 +32,7 @@ N_HELD = 1 << 14
 """Most calls that are decided while other threads of Python wait: some 10 µs, where the turn of a thread is 5,000."""
 _BYTE = np.dtype(np.uint8)
 _NO_COUNTS, _SPANS = np.zeros((0, N_CODE), np.uint32), np.empty((-(-N_HELD // CHUNK), 2), np.uint64)
-_ROOM, _OWN, _CODE = (lambda scratch: (scratch.arrays, scratch.vcpu, scratch.code))(_Scratch())
+_SCRATCH = vars(_Scratch())
 """Memory that kernels work in. One is enough for all threads, because one at a time has Python's lock."""
 _COLUMNS = {"func_id": np.zeros(0, np.uint32), "conduit": np.zeros(0, np.uint8), "out": np.zeros(0, np.uint8)}
 """Of which types the columns of a batch are; that of its vCPUs varies."""
@@ -51,12 +51,14 @@ def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
     Both look at all vCPUs before they write, so that an `out` is filled whole or not at all.
     """
     rows, columns = now.rows(), ("func_id", "vcpu", "conduit")
-    few = _Kernel(kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, _CODE, "out"))
+    few = _Kernel(
+        kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, *_SCRATCH["portable"], "out")
+    )
     if not takes_wide(N_HELD):
         return few, few
-    streams, own = False, _OWN.view(dtype)
+    streams, own = False, _SCRATCH["vcpu"].view(dtype)
     tables = *rows.wide, now.vm_of_vcpu, _NO_COUNTS, streams, _SPANS
-    return few, _Kernel(wide_decide, (*columns, *tables, *_ROOM, own, "out"))
+    return few, _Kernel(wide_decide, (*columns, *tables, *_SCRATCH["arrays"], own, "out"))
 
 
 Used = frozenset[tuple[np.dtype[Any], bool]]
