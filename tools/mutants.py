@@ -250,6 +250,22 @@ MUTANTS = [
         ("all(exist for _, exist in done)", "done[0][1]"),
     ),
     *in_file(
+        "dispatcher/prepared.py",
+        ("if ready.now is not self._fleet.snapshot():", "if ready.now is None:"),
+        ("and calls.x3 is None", ""),
+        ("_NO_COUNTS, True, *", "_NO_COUNTS, False, *"),
+        ("N_HELD, n_second,", "N_HELD + 1, n_second,"),
+        ("ready.used | {(calls.vcpu.dtype,", "{(calls.vcpu.dtype,"),
+    ),
+    *in_file(
+        "dispatcher/kernels/prepared.py",
+        ("or word_at(array, DTYPE_AT) != dtype:", "or False:"),
+        ("or half_at(array, FLAGS_AT) & needs != needs:", "or False:"),
+        ("first + (n_call << kind) <= first_out", "first + n_call <= first_out"),
+        ("if u64(n_decided) != n:", "if False:"),
+        ("if n_x1 or n_x2:", "if n_x1:"),
+    ),
+    *in_file(
         "dispatcher/timing.py",
         ("times[:, 1] / times[:, 0], Disp", "times[:, 0] / times[:, 1], Disp"),
         ('method="higher"', 'method="lower"'),

@@ -115,18 +115,24 @@ def _prepare(now: Snapshot, used: Used) -> _Prepared:
 class Dispatcher:
     """Decides many small batches of calls, one after another, by a fleet: `verdicts`, prepared.
 
-    The verdicts are those of `verdicts`, by the same kernels; what each batch costs beside them is a tenth. It follows
-    its fleet: a batch that begins after a change of the fleet sees the change, and the tables are made anew then.
-    Threads may share a dispatcher. It can be copied and pickled, with its fleet.
+    The verdicts are those of `verdicts`, by the same kernels; what a batch costs beside them is a tenth. It follows its
+    fleet: a batch that begins after a change of the fleet sees the change. Threads may share a dispatcher. It can be
+    copied and pickled, with its fleet.
 
-    It pays for batches of up to 16,384 calls by `Calls`. It takes larger ones and grouped calls as well, and decides
-    them as `verdicts` does.
+    It pays for `Calls` of up to 16,384 calls. Larger ones, grouped calls and calls with an x3 are decided as `verdicts`
+    does. `map(dispatcher.verdicts, batches)` decides a stream of batches.
 
-    >>> from fastsmc import Calls, Fleet, Verdict
-    >>> dispatcher = Dispatcher(Fleet.uniform(n_vm=2, n_vcpu=4))
-    >>> batches = [Calls.one_each(func_id, n_vcpu=8) for func_id in (0x8400_0000, 0x8400_7FFF)]
-    >>> [Verdict(verdict[0]).name for verdict in map(dispatcher.verdicts, batches)]
-    ['HANDLED', 'NOT_SUPPORTED']
+    Args:
+        fleet: whose policies decide.
+
+    >>> from fastsmc import Calls, Fleet, Verdict, register
+    >>> fleet = Fleet.uniform(n_vm=2, n_vcpu=4)
+    >>> dispatcher, calls = Dispatcher(fleet), Calls.one_each(0x8400_0053, n_vcpu=8)
+    >>> Verdict(dispatcher.verdicts(calls)[0]).name
+    'HANDLED'
+    >>> fleet.set_one_reg(register("STD_BMAP"), 0)
+    >>> Verdict(dispatcher.verdicts(calls)[0]).name
+    'DENIED'
     """
 
     def __init__(self, fleet: Fleet) -> None:
