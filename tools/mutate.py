@@ -29,7 +29,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from fastsmc.jit.compiled import HAS_WIDE, source_digest
+from fastsmc.jit.compiled import source_digest
+from fastsmc.jit.level import HAS_WIDE
 from tools.mutant import Mutant
 from tools.mutants import MUTANTS
 

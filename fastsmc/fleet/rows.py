@@ -160,6 +160,16 @@ class Rows:
         """What the `decide_blocks` for wide registers takes between func_id and its scratch."""
         return (*self._groups[1:], self.row_of_group, *self._tables[1:], *self._folded)
 
+    @cached_property
+    def narrow(self) -> tuple[Any, ...]:
+        """What the `decide` for narrow registers takes between conduit and vm_of_vcpu."""
+        return (*self.portable, *self._groups[1:], self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+
+    @cached_property
+    def narrow_blocks(self) -> tuple[Any, ...]:
+        """What the `decide_blocks` for narrow registers takes between func_id and its scratch."""
+        return (*self.portable, *self._groups[1:], self.row_of_group, self.lookup, self.verdict)
+
     @property
     def _groups(self) -> tuple[Any, ...]:
         return self.n_vcpu, np.uint64(self.magic), np.uint64(self.magic_shift)

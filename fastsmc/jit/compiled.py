@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding
 import numba
 
 from fastsmc.jit.kept import keep_private, kernel_folder
@@ -49,33 +48,6 @@ def _add_files(digest: hashlib.blake2b, package: Path, kind: str) -> None:
     for path in sorted(package.rglob(kind)):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
-
-
-_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")
-
-
-def has_wide() -> bool:
-    """Whether this CPU has AVX-512 with VBMI and LLVM may use it.
-
-    LLVM ends the process over an instruction that the CPU it compiles for lacks, so NUMBA_CPU_NAME and
-    NUMBA_CPU_FEATURES count as well as the CPU itself: with another name, only features that are spelled out.
-    """
-    if numba.config.DISABLE_JIT:
-        return False
-    try:
-        name, own = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
-    except (RuntimeError, OSError):
-        return False
-    if not all(own.get(feature, False) for feature in _WIDE_FEATURES) or not numba.config.ENABLE_AVX:
-        return False
-    spelled = numba.config.CPU_FEATURES
-    if spelled is not None:
-        return set(_WIDE_FEATURES) <= {feature[1:] for feature in spelled.split(",") if feature[:1] == "+"}
-    return numba.config.CPU_NAME in (None, name)
-
-
-HAS_WIDE = has_wide()
-"""Whether kernels for wide registers may be compiled."""
 
 
 _has_said_uncached = False

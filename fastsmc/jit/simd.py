@@ -7,6 +7,7 @@ Every function here is for any CPU; `simd_wide` has those that are not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ from numba.core.types import float64, uint32, uint64, void
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from fastsmc.jit.compiled import inner_kernel
+
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 DOUBLE = ir.DoubleType()
 BYTES, WORDS = ir.VectorType(I8, 64), ir.VectorType(I32, 16)
 """What a wide register holds."""
 Value = Any
+Logic, Change = Callable[[Any, Any, Any], Any], Callable[[Value], Value]
+"""A function of three bits, spelled with `&`, `|`, `^` and `~`; what is made of a vector of words."""
 
 # -- building blocks of intrinsics ---------------------------------------------------------------------------------
 
@@ -72,6 +77,47 @@ def call(builder: ir.IRBuilder, name: str, kind: Any, *arguments: Value) -> Valu
     """A call of LLVM's intrinsic `name`, which returns `kind`."""
     function = ir.FunctionType(kind, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+
+def joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
+    """Vectors of one length end to end; a power of two of them."""
+    while len(parts) > 1:
+        every = lanes(list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(*parts[k : k + 2], every) for k in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def split(builder: ir.IRBuilder, whole: Value, n: int) -> list[Value]:
+    """A vector in parts of n elements."""
+    return [
+        builder.shuffle_vector(whole, whole, lanes(list(range(first, first + n))))
+        for first in range(0, whole.type.count, n)
+    ]
+
+
+class _Bits:
+    """A vector that understands `&`, `|`, `^` and `~`."""
+
+    def __init__(self, builder: ir.IRBuilder, value: Value) -> None:
+        self.builder, self.value = builder, value
+
+    def __and__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.and_(self.value, other.value))
+
+    def __or__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.or_(self.value, other.value))
+
+    def __xor__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.xor(self.value, other.value))
+
+    def __invert__(self) -> _Bits:
+        return _Bits(self.builder, self.builder.not_(self.value))
+
+
+def logic(builder: ir.IRBuilder, function: Logic, *three: Value) -> Value:
+    """A function of three bits each, by as many instructions as it has operators."""
+    a, b, c = (_Bits(builder, value) for value in three)
+    return function(a, b, c).value
 
 
 def prefetch(builder: ir.IRBuilder, base: Value, offset: Value, *, locality: int = 3) -> None:
@@ -362,3 +408,23 @@ def _(out: Any, at: Any, word: Any) -> Any:
 @overload(load_word, strict=False)
 def _(source: Any, at: Any) -> Any:
     return lambda source, at: _load_word(source, at)
+
+
+@intrinsic
+def _lowest(_typing: Any, word: Any) -> Any:
+    """The number of the lowest set bit of a word."""
+
+    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
+        return builder.cttz(arguments[0], ir.Constant(I1, 1))
+
+    return uint64(uint64), generate
+
+
+@inner_kernel
+def list_bits(bits: np.uint64, first: np.uint64, out: NDArray[np.uint16], at: np.uint64) -> np.uint64:
+    """Writes `first` + the number of each set bit to `out` from `at` on; returns how many are written in all."""
+    while bits:
+        out[at] = first + _lowest(bits)
+        at += np.uint64(1)
+        bits &= bits - np.uint64(1)
+    return at

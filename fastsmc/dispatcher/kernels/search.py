@@ -1,6 +1,6 @@
 """The searches of a chunk of calls whose ids have no name, level by level, for the wide kernel.
 
-Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
+Nothing here may be compiled unless `jit.level.HAS_VECTORS`.
 """
 
 from __future__ import annotations
