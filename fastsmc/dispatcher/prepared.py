@@ -18,13 +18,14 @@ from fastsmc import kernels
 from fastsmc.calls.grouped import AnyCalls
 from fastsmc.calls.workload import VCPU_DTYPES, Calls
 from fastsmc.dispatcher.batch import verdicts
-from fastsmc.dispatcher.decide import N_WIDE, _Scratch, takes_wide
+from fastsmc.dispatcher.decide import N_VECTORS, _Scratch, takes_vectors
+from fastsmc.dispatcher.kernels import narrow, wide
+from fastsmc.dispatcher.kernels.passes import CHUNK
 from fastsmc.dispatcher.kernels.prepared import ELSEWHERE, UNPREPARED, entry_of
-from fastsmc.dispatcher.kernels.wide import CHUNK
-from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.jit.held import address_of, is_readable, kinds_of, n_word, words_of
+from fastsmc.jit.level import HAS_WIDE
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
 
@@ -46,7 +47,7 @@ class _Kernel(NamedTuple):
 
 
 def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
-    """What decides fewer than N_WIDE calls by vCPUs of a dtype, and what decides more (`decide.decide_columns`).
+    """What decides fewer than N_VECTORS calls by vCPUs of a dtype, and what decides more (`decide.decide_columns`).
 
     Both look at all vCPUs before they write, so that an `out` is filled whole or not at all.
     """
@@ -54,11 +55,13 @@ def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
     few = _Kernel(
         kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, *_SCRATCH["portable"], "out")
     )
-    if not takes_wide(N_HELD):
+    if not takes_vectors(N_HELD):
         return few, few
-    streams, own = False, _SCRATCH["vcpu"].view(dtype)
-    tables = *rows.wide, now.vm_of_vcpu, _NO_COUNTS, streams, _SPANS
-    return few, _Kernel(wide_decide, (*columns, *tables, *_SCRATCH["arrays"], own, "out"))
+    work = (_SPANS, *_SCRATCH["arrays"], _SCRATCH["vcpu"].view(dtype), "out")
+    if not HAS_WIDE:
+        return few, _Kernel(narrow.decide, (*columns, *rows.narrow, now.vm_of_vcpu, _NO_COUNTS, *work))
+    streams = False
+    return few, _Kernel(wide.decide, (*columns, *rows.wide, now.vm_of_vcpu, _NO_COUNTS, streams, *work))
 
 
 Used = frozenset[tuple[np.dtype[Any], bool]]
@@ -105,7 +108,7 @@ def _prepare(now: Snapshot, used: Used) -> _Prepared:
     few, many = kept[-2:]
     dtypes = [id(np.dtype(kind)) for kind in (np.uint8, np.uint16, np.uint32, np.uint64)]
     n_few, n_part = 1 + n_word(few.arguments), len(words) // len(VCPU_DTYPES)
-    n_second = N_WIDE if takes_wide(N_HELD) else N_HELD + 1
+    n_second = N_VECTORS if takes_vectors(N_HELD) else N_HELD + 1
     head = [id(np.ndarray), id(None), *dtypes, N_HELD, n_second, 8 * n_few, 8 * n_part]
     block = empty_on_lines(len(head) + len(words), np.uint64)
     block[:] = head + words
@@ -169,7 +172,7 @@ class Dispatcher:
             verdict = np.empty(calls.func_id.size, _BYTE) if out is None else out
             done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
             if done == UNPREPARED:
-                ready = self._anew(ready.used | {(calls.vcpu.dtype, takes_wide(len(calls)))})
+                ready = self._anew(ready.used | {(calls.vcpu.dtype, takes_vectors(len(calls)))})
                 done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
             if not done:
                 return verdict

@@ -29,11 +29,11 @@ from fastsmc.jit.held import (
 from fastsmc.jit.types import u64
 from fastsmc.kernels import check_arguments
 
-ARRAY, NONE, DTYPES, LAST, N_WIDE, WIDE_AT, PART_BYTES, HEAD_BYTES = (
+ARRAY, NONE, DTYPES, LAST, N_VECTORS, VECTORS_AT, PART_BYTES, HEAD_BYTES = (
     u64(8 * word) for word in (0, 1, 2, 6, 7, 8, 9, 10)
 )
 """Byte offsets of what a block begins with: the addresses of NumPy's array type, of None and of the dtypes U8 to U64;
-the most calls that are decided here; from how many on the wide kernel decides; where its words lie in a part; bytes of
+the most calls that are decided here; from how many on vector passes decide; where its words lie in a part; bytes of
 a part. Behind these lie three parts, for vCPUs of U8, U16 and U32: each has the words of both kernels."""
 U8, U16, U32, U64 = (u64(kind) for kind in range(4))
 """Kinds of columns by dtype: an item has 1 << kind bytes."""
@@ -71,7 +71,7 @@ def column_at(array: np.uint64, kind: np.uint64, n_call: np.uint64, out: np.uint
 
 
 @cache
-def entry_of(portable: str, wide: str) -> Callable[..., int]:
+def entry_of(portable: str, vectors: str) -> Callable[..., int]:
     """The entry for kernels that take such kinds of arguments (held.kinds_of): an int of a block and six columns.
 
     It takes Python's objects as they are: the block, func_id, vcpu, conduit, x1, x2, out. Anything may be given as a
@@ -102,15 +102,15 @@ def entry_of(portable: str, wide: str) -> Callable[..., int]:
             x2, n_x2 = column_at(object_at(its_x2), U64, n, out, block), n
         if ids == NO_ARRAY or vcpus == NO_ARRAY or conduits == NO_ARRAY or x1 == NO_ARRAY or x2 == NO_ARRAY:
             return ELSEWHERE
-        is_wide, verdicts = n >= word_at(block, N_WIDE), word_at(out, DATA_AT)
+        has_vectors, verdicts = n >= word_at(block, N_VECTORS), word_at(out, DATA_AT)
         kernel = block + HEAD_BYTES + word_at(block, PART_BYTES) * kind
-        kernel += word_at(block, WIDE_AT) if is_wide else u64(0)
+        kernel += word_at(block, VECTORS_AT) if has_vectors else u64(0)
         if word_at(kernel, u64(0)) == u64(0):
             return UNPREPARED
         func_id, conduit = items_at(ids, n, u64(4)), items_at(conduits, n_conduit, u64(1))
         vcpu, verdict = items_at(vcpus, n, u64(1) << kind), items_at(verdicts, n, u64(1))
-        if is_wide:
-            n_decided = called(wide, kernel, func_id, vcpu, conduit, verdict)
+        if has_vectors:
+            n_decided = called(vectors, kernel, func_id, vcpu, conduit, verdict)
         else:
             n_decided = called(portable, kernel, func_id, vcpu, conduit, verdict)
         if u64(n_decided) != n:
