@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel, kernel
-from fastsmc.jit.simd import keys_below, load_u32, stand_alone
+from fastsmc.jit.compiled import borrowing_kernel, formula, inner_kernel, kernel
+from fastsmc.jit.simd import keys_below, stand_alone
 from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u8, u32, u64
+from fastsmc.jit.words import load_u32
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
 """Byte offsets of what rows.Rows.lookup holds, and its size."""
@@ -96,31 +97,31 @@ class Columns(NamedTuple):
     conduit: U8
 
 
-@inner_kernel
+@formula
 def group_of(vcpu: int | np.uint64, by: Division) -> np.uint64:
     """A vCPU's group."""
     return (u64(vcpu) * by.magic) >> by.shift
 
 
-@inner_kernel
+@formula
 def row_of(vcpu: int | np.uint64, groups: Groups) -> np.uint32:
     """A vCPU's row."""
     return u32(groups.row[group_of(vcpu, groups.by)])
 
 
-@inner_kernel
+@formula
 def plane_of(conduit: np.uint8) -> int:
     """The plane of rows that decides a conduit: 0 HVC with any immediate, 1 SMC, 2 SMC with an immediate."""
     return 0 if conduit & _SMC == 0 else 2 if conduit & _IMMEDIATE else 1
 
 
-@inner_kernel
+@formula
 def is_psci(func_id: np.uint32) -> bool:
     """Whether the PSCI allow rule passes an id without a name."""
-    return bool(func_id & _PSCI_BITS == _PSCI)
+    return func_id & _PSCI_BITS == _PSCI  # type: ignore[no-any-return]
 
 
-@inner_kernel
+@formula
 def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
@@ -132,7 +133,7 @@ def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     return u8((action & overrules) | (default & _VERDICT & ~overrules))
 
 
-@inner_kernel
+@formula
 def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
     """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
     return u8(search >> (u64(4) if is_psci(func_id) else u64(0)) & u64(15))
@@ -147,7 +148,7 @@ def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> n
     return decided(nodes[node, WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
 
-@inner_kernel
+@formula
 def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
     """The verdict of an id without a name, by a row's PSCI allow rule and ranges."""
     search = trees.search_of_row[row]
@@ -155,20 +156,22 @@ def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
     return searched(func_id, search, trees.depth, trees.nodes) if what >= SEARCH else what
 
 
-@inlined_kernel
+@formula
 def bucket_of(func_id: np.uint32, multiplier: np.uint32) -> np.uint64:
     """The bucket that an id would be in."""
     return u64(u32(func_id * multiplier) >> BUCKET_SHIFT)
 
 
-@inlined_kernel
+@formula
 def is_key(func_id: np.uint32, bucket: np.uint64, table: U8) -> bool:
     """Whether an id is the one with a name in its bucket."""
-    return load_u32(table, bucket * u64(4)) == func_id
+    return load_u32(table, bucket * u64(4)) == func_id  # type: ignore[no-any-return]
 
 
 @inner_kernel
-def _by_vcpu(func_id: U32, vcpu: Index, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8) -> np.uint64:
+def _by_vcpu(
+    func_id: U32, vcpu: Index, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8
+) -> np.uint64:
     """Decides calls by HVC up to one by a vCPU the fleet lacks, and lists those whose ids have no name.
 
     Returns how many were looked up, and from bit 32 on how many are listed. A function of its own, as is each of the
@@ -216,7 +219,8 @@ def _unnamed(calls: Columns, tables: Tables, listed: U16, out: U8) -> None:
     places = tables.places
     last = u64(places.n_vcpu - 1)  # another thread may have written to the column since the call was looked at
     for c in listed:
-        at = u64(places.offset[group_of(min(u64(calls.vcpu[c]), last), places.by)])
+        v = u64(calls.vcpu[c])
+        at = u64(places.offset[group_of(v if v < last else last, places.by)])
         if calls.conduit.size:
             at += places.plane_bytes * u64(plane_of(calls.conduit[c]))
         out[c] = unnamed(calls.func_id[c], (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
@@ -243,30 +247,23 @@ def any_lacks(vcpu: Index, n_vcpu: int) -> bool:
         return False
     high = vcpu[0]
     for c in range(vcpu.size):
-        high = max(high, vcpu[c])
-    return bool(high >= n_vcpu)
+        high = vcpu[c] if vcpu[c] > high else high  # `max` is a function to compile
+    return high >= n_vcpu  # type: ignore[no-any-return]
 
 
 @inner_kernel
-def codes_by_table(func_id: U32, multiplier: np.uint32, table: U8, verdict: U8, code: U8) -> None:
-    """The code of each call. uint32[n_call], rows.Rows.table, uint8[n_call] -> uint8[n_call], whose size counts."""
-    unknown = table[UNKNOWN_CODE_AT]
-    for c in range(u64(code.size)):
-        bucket = bucket_of(func_id[c], multiplier)
-        is_known = is_key(func_id[c], bucket, table)
-        code[c] = (table[u64(CODES_AT) + bucket] if is_known else unknown) | verdict[c]
+def count_by_table(calls: Columns, tables: Tables, verdict: U8, vm_of_vcpu: U32, counts: U32) -> None:
+    """Adds decided calls to their cells; counts of one VM are those of all.
 
-
-@inner_kernel
-def _count(vcpu: Index, code: U8, vm_of_vcpu: U32, counts: U32) -> None:
-    """Adds calls to their cells; one of a vCPU that was overwritten meanwhile counts for the last one."""
-    if len(counts) == 1:
-        for c in range(u64(code.size)):
-            counts[0, code[c]] += u32(1)
-        return
-    last = u64(vm_of_vcpu.size - 1)
-    for c in range(u64(code.size)):
-        counts[vm_of_vcpu[min(u64(vcpu[c]), last)], code[c]] += u32(1)
+    A vCPU that was overwritten meanwhile by one that the fleet lacks counts as the last one. `calls`, uint8[n_call], whose size counts, uint32[n_vcpu] -> uint32[n_vm or 1, N_CODE], added to.
+    """
+    table, last, by_vm = tables.table, u64(vm_of_vcpu.size - 1), len(counts) > 1
+    for c in range(u64(verdict.size)):
+        f, v = calls.func_id[c], u64(calls.vcpu[c])
+        bucket = bucket_of(f, tables.multiplier)
+        code = table[(u64(CODES_AT) + bucket) if is_key(f, bucket, table) else u64(UNKNOWN_CODE_AT)] | verdict[c]
+        vm = vm_of_vcpu[v if v < last else last] if by_vm else u32(0)
+        counts[vm, code] += u32(1)
 
 
 @borrowing_kernel
@@ -287,7 +284,6 @@ def decide(
     vm_of_vcpu: U32,
     counts: U32,
     looks_first: bool,
-    code: U8,
     listed: U16,
     out: U8,
 ) -> int:
@@ -296,77 +292,21 @@ def decide(
     `looks_first`: all vCPUs are looked at before the first verdict is written, so `out` is filled whole or not at all.
 
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint8[CHUNK], uint16[CHUNK]; uint8[n_call].
+    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint16[CHUNK]; uint8[n_call].
     """
     places = Places(n_vcpu, Division(magic, magic_shift), offset, plane_bytes)
     tables = Tables(places, multiplier, table, Trees(search_of_row, depth, nodes))
     if looks_first and any_lacks(vcpu, n_vcpu):
         return 0
     for first in range(0, func_id.size, CHUNK):
-        end = min(first + CHUNK, func_id.size)
+        end = first + CHUNK if first + CHUNK < func_id.size else func_id.size
         calls, verdict = Columns(func_id[first:end], vcpu[first:end], conduit[first:end]), out[first:end]
         n_decided = by_table(calls, tables, listed, verdict)
         if len(counts):
-            its_code = code[:n_decided]
-            codes_by_table(calls.func_id, multiplier, table, verdict, its_code)
-            _count(calls.vcpu, its_code, vm_of_vcpu, counts)
+            count_by_table(calls, tables, verdict[:n_decided], vm_of_vcpu, counts)
         if n_decided < end - first:
             return first + n_decided
     return func_id.size
-
-
-@inner_kernel
-def _by_row(func_id: U32, at: np.uint64, multiplier: np.uint32, table: U8, listed: U16, out: U8) -> np.uint64:
-    """As `_by_vcpu`, for calls of one row; returns how many are listed."""
-    stand_alone()
-    n = u64(0)
-    for c in range(u64(func_id.size)):
-        bucket = bucket_of(func_id[c], multiplier)
-        out[c] = table[at + bucket]
-        if not is_key(func_id[c], bucket, table):
-            listed[n] = c
-            n += u64(1)
-    return n
-
-
-@inner_kernel
-def by_one_row(func_id: U32, at: np.uint64, tables: Tables, listed: U16, out: U8) -> None:
-    """Verdicts of calls that are all of the row that begins at `at` in the table."""
-    row = (at - u64(ROWS_AT)) // u64(ROW_BYTES)
-    for first in range(0, func_id.size, CHUNK):
-        ids, verdict = func_id[first : first + CHUNK], out[first : first + CHUNK]
-        for c in listed[: _by_row(ids, at, tables.multiplier, tables.table, listed, verdict)]:
-            verdict[c] = unnamed(ids[c], row, tables.trees)
-
-
-@borrowing_kernel
-def decide_blocks(
-    block_first: I64,
-    block_vcpu: U32,
-    func_id: U32,
-    n_vcpu: int,
-    magic: np.uint64,
-    magic_shift: np.uint64,
-    offset: U32,
-    plane_bytes: np.uint64,
-    multiplier: np.uint32,
-    table: U8,
-    search_of_row: U64,
-    depth: int,
-    nodes: U32,
-    listed: U16,
-    out: U8,
-) -> None:
-    """The verdict of every call by HVC in blocks of one vCPU each, whose row is looked up once per block.
-
-    int64[n_block + 1], uint32[n_block], whose vCPUs exist, uint32[n_call], then as `decide` has it; scratch uint16[CHUNK]
-    -> uint8[n_call].
-    """
-    by = Division(magic, magic_shift)
-    tables = Tables(Places(n_vcpu, by, offset, plane_bytes), multiplier, table, Trees(search_of_row, depth, nodes))
-    for block in range(block_vcpu.size):
-        first, end = block_first[block], block_first[block + 1]
-        by_one_row(func_id[first:end], u64(offset[group_of(block_vcpu[block], by)]), tables, listed, out[first:end])
 
 
 @kernel

@@ -15,6 +15,7 @@ from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.given import all_exist
 from fastsmc.dispatcher.kernels import narrow
 from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_blocks
+from fastsmc.dispatcher.kernels.one_row import decide_blocks as one_row_blocks
 from fastsmc.dispatcher.kernels.passes import CHUNK, COUNTED, ROOM, STEP
 from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.rows import Rows
@@ -41,7 +42,6 @@ class _Scratch(threading.local):
         )
         self.span = np.empty((1, 2), np.uint64)
         self.vcpu = empty_on_lines(8 * COUNTED, np.uint8)
-        self.portable = (empty_on_lines(kernels.CHUNK, np.uint8), empty_on_lines(kernels.CHUNK, np.uint16))
 
 
 _scratch = _Scratch()
@@ -102,7 +102,7 @@ def decide_columns(
     n_call = len(out)
     if not takes_vectors(n_call):
         portable: Callable[..., int] = kernels.decide
-        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, *_scratch.portable, out)
+        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, _scratch.arrays[1], out)
     is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
     own = _scratch.vcpu.view(columns[1].dtype)
@@ -119,8 +119,8 @@ def _decide_blocks(
     """Decides block by block where only verdicts are wanted and no range is searched for; else call by call."""
     is_plain = not (calls.conduit is not None or len(counts))
     if is_plain and not takes_vectors(len(out)):
-        portable: Callable[..., None] = kernels.decide_blocks
-        portable(calls.block_first, calls.block_vcpu, calls.func_id, *rows.portable, _scratch.portable[1], out)
+        portable: Callable[..., None] = one_row_blocks
+        portable(calls.block_first, calls.block_vcpu, calls.func_id, *rows.portable, _scratch.arrays[1], out)
         return
     if is_plain and not HAS_WIDE:
         by_row: Callable[..., None] = narrow.decide_blocks

@@ -53,7 +53,7 @@ def _kernels(now: Snapshot, dtype: np.dtype[Any]) -> tuple[_Kernel, _Kernel]:
     """
     rows, columns = now.rows(), ("func_id", "vcpu", "conduit")
     few = _Kernel(
-        kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, *_SCRATCH["portable"], "out")
+        kernels.decide, (*columns, *rows.portable, now.vm_of_vcpu, _NO_COUNTS, True, _SCRATCH["arrays"][1], "out")
     )
     if not takes_vectors(N_HELD):
         return few, few

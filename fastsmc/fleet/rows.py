@@ -125,7 +125,7 @@ class Rows:
 
     @cached_property
     def portable(self) -> tuple[Any, ...]:
-        """What `kernels.decide` takes between conduit and vm_of_vcpu, and `decide_blocks` between func_id and `out`."""
+        """What `kernels.decide` takes between conduit and vm_of_vcpu, and `one_row.decide_blocks` after func_id."""
         return (*self._places, np.uint32(MULTIPLIER), self.table, *self._search)
 
     @cached_property
@@ -141,7 +141,7 @@ class Rows:
 
     @cached_property
     def _places(self) -> tuple[Any, ...]:
-        """The groups of `table`, in which a vCPU of a small fleet is one: its offset is then found without a product."""
+        """The groups of `table`. In a small fleet a vCPU is one, and its offset is found without a product."""
         n_vcpu, magic, shift = self._groups
         row = self.row_of_group
         if n_vcpu <= DIRECT:

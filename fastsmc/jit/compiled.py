@@ -154,9 +154,10 @@ def brief_kernel(function: F) -> F:
 def inner_kernel(function: F) -> F:
     """A borrowing kernel that only kernels call: what Python would need to call it is not compiled.
 
-    Seventeen of these took 0.45 s of the 3.2 s that dispatch compiles in.
+    Seventeen of these took 0.45 s of the 3.2 s that dispatch compiles in. Nor is it kept, as the kernels that call it
+    are.
     """
-    return _compiled(function, **_NO_COUNTS, **_NO_WRAPPERS)
+    return _compiled(function, is_kept=False, **_NO_COUNTS, **_NO_WRAPPERS)
 
 
 def inlined_kernel(function: F) -> F:
@@ -164,7 +165,15 @@ def inlined_kernel(function: F) -> F:
 
     So a driver is cut into steps that take named tuples, and no tuple is handed over at run time.
     """
-    return _compiled(function, forceinline=True, **_NO_COUNTS, **_NO_WRAPPERS)
+    return _compiled(function, is_kept=False, forceinline=True, **_NO_COUNTS, **_NO_WRAPPERS)
+
+
+def formula(function: F) -> F:
+    """A line or two that kernels have in common, put into each of them before types are looked for.
+
+    Compiled apart, each costs some 50 ms of a first start, whatever it holds.
+    """
+    return _compiled(function, is_kept=False, inline="always")
 
 
 def lane_kernel(function: F) -> F:
@@ -197,9 +206,9 @@ _NO_WRAPPERS = _own_flag("no_cpython_wrapper", "no_cpython_wrapper", True)
 _NO_WRAPPERS |= _own_flag("no_cfunc_wrapper", "no_cfunc_wrapper", True)
 
 
-def _compiled(function: F, **options: bool) -> F:
+def _compiled(function: F, *, is_kept: bool = True, **options: bool | str) -> F:
     compiled = numba.njit(**{"error_model": "numpy", "nogil": True} | options)(function)
-    if CACHE_DIR is not None:
+    if CACHE_DIR is not None and is_kept:
         try:
             compiled.enable_caching()
             compiled._cache = _Careful(compiled._cache)

@@ -63,10 +63,10 @@ def byte_planes(builder: ir.IRBuilder, base: Value, offset: Value, change: Chang
             ordered = builder.shuffle_vector(changed, changed, by_byte)
             four.append(builder.bitcast(ordered, ir.VectorType(I32, n_word)))
         for half in range(2):  # words 0 and 1, then 2 and 3 of each lane, which hold a plane each
-            pairs = [_interleaved(builder, *four[k : k + 2], 4, 2 * half) for k in (0, 2)]
+            pairs = [_interleaved(builder, four[k], four[k + 1], 4, 2 * half) for k in (0, 2)]
             twos = [builder.bitcast(pair, ir.VectorType(I64, n_word // 2)) for pair in pairs]
             for which in range(2):
-                plane = _interleaved(builder, *twos, 2, which)
+                plane = _interleaved(builder, twos[0], twos[1], 2, which)
                 planes[2 * half + which].append(builder.bitcast(plane, _REGISTER))
     return [joined(builder, parts) for parts in planes]
 
@@ -74,7 +74,5 @@ def byte_planes(builder: ir.IRBuilder, base: Value, offset: Value, change: Chang
 def _interleaved(builder: ir.IRBuilder, one: Value, two: Value, n: int, first: int) -> Value:
     """Of each lane of n elements those from `first` on, by turns with the other's, until the lane is full."""
     total = one.type.count
-    picks = [
-        lane + first + j // 2 + (total if j % 2 else 0) for lane in range(0, total, n) for j in range(n)
-    ]
+    picks = [lane + first + j // 2 + (total if j % 2 else 0) for lane in range(0, total, n) for j in range(n)]
     return builder.shuffle_vector(one, two, lanes(picks))

@@ -12,8 +12,24 @@ from llvmlite import ir
 from numba.core.types import uint64
 from numba.extending import intrinsic
 
-from fastsmc.jit.simd import BYTES, I1, I16, I32, I64, WORDS, Change, Logic, Value
-from fastsmc.jit.simd import call, const, data, lanes, load, splat, store
+from fastsmc.jit.simd import (
+    BYTES,
+    I1,
+    I16,
+    I32,
+    I64,
+    WORDS,
+    Change,
+    Logic,
+    Value,
+    call,
+    const,
+    data,
+    lanes,
+    load,
+    splat,
+    store,
+)
 
 
 def look_up_128(builder: ir.IRBuilder, low: Value, index: Value, high: Value) -> Value:

@@ -13,12 +13,14 @@ if BACK_END == WIDE:
 
     N_TOGETHER = 4
 elif BACK_END == NEON:
-    from fastsmc.jit.simd import list_bits, logic
+    from fastsmc.jit.bits import list_bits
+    from fastsmc.jit.simd import logic
     from fastsmc.jit.simd_neon import byte_planes, look_up_64, look_up_128
 
     N_TOGETHER = 2
 else:
-    from fastsmc.jit.simd import list_bits, logic
+    from fastsmc.jit.bits import list_bits
+    from fastsmc.jit.simd import logic
     from fastsmc.jit.simd_shuffle import byte_planes, look_up_64, look_up_128
 
     N_TOGETHER = 2

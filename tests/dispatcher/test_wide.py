@@ -27,7 +27,7 @@ from tests.support.strategies import func_ids, hosts, policies
 from tests.test_kernels import fleet_of
 from tools.mutate import ANYWHERE, WIDE_FILES
 
-vectors_only = pytest.mark.skipif(not HAS_VECTORS, reason="this CPU has no vectors that kernels use, or Numba was told not to")
+vectors_only = pytest.mark.skipif(not HAS_VECTORS, reason="no vectors that kernels use, or Numba was told not to")
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)
 NO_CONDUIT = np.zeros(0, np.uint8)
 
@@ -42,13 +42,14 @@ def assert_equal(
             out, counts = np.full(n + 128, 0xEE, np.uint8), np.zeros((n_counter, N_CODE), np.uint32)
             here = out[64 : 64 + n]
             rows, looks_first = fleet.rows(), n % 2 == 0
+            listed = np.empty(kernels.CHUNK, np.uint16)
             if is_wide:
                 # NumPy's arrays start at a multiple of 16 bytes: some have lines that steps fill, others have none.
                 given = ((func_id, vcpu, conduit), rows, fleet.vm_of_vcpu, counts, here)
                 n_decided = decide_columns(*given, looks_first=looks_first, streams=n % 3 > 0)
             else:
                 given = (func_id, vcpu, conduit, *rows.portable, fleet.vm_of_vcpu, counts)
-                n_decided = kernels.decide(*given, looks_first, *(np.empty(kernels.CHUNK, kind) for kind in (np.uint8, np.uint16)), here)
+                n_decided = kernels.decide(*given, looks_first, listed, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
@@ -182,7 +183,10 @@ def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) 
 
 
 @vectors_only
-@pytest.mark.skipif(BACK_END != WIDE or simd_wide.look_up_64.__module__ != simd_wide.__name__, reason="loops stand in for the instructions (tests/support/wide_anywhere.py)")
+@pytest.mark.skipif(
+    BACK_END != WIDE or simd_wide.look_up_64.__module__ != simd_wide.__name__,
+    reason="another back end, or loops in place of the instructions (tests/support/wide_anywhere.py)",
+)
 @pytest.mark.parametrize("kernel", ["wide.decide", "blocks.decide_blocks"])
 def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""

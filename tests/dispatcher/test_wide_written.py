@@ -16,9 +16,9 @@ from fastsmc.kernels import N_CODE, Division, Groups
 if not HAS_VECTORS:
     pytest.skip("this CPU has no vectors that kernels use, or Numba was told not to use them", allow_module_level=True)
 
+from fastsmc.dispatcher.kernels.passes import COUNTED, STEP, by_runs, count, rows_of
 from fastsmc.dispatcher.kernels.search import row_within
 from fastsmc.dispatcher.kernels.vcpu_steps import group_step
-from fastsmc.dispatcher.kernels.passes import COUNTED, STEP, by_runs, count, rows_of
 
 N_VCPU, PER_VM, N_CALL = 3000, 4, 2000
 MAGIC, SHIFT = np.uint64(-(-(1 << 40) // PER_VM)), np.uint64(40)

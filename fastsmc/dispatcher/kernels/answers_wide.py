@@ -17,8 +17,8 @@ from fastsmc.dispatcher.kernels.steps import product_planes
 from fastsmc.jit import simd as _simd
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import BYTES, I8, I16, I64, Value, const, data, load
-from fastsmc.jit.vectors import list_bits, look_up_64, look_up_128
 from fastsmc.jit.types import U8, U16, U32
+from fastsmc.jit.vectors import list_bits, look_up_64, look_up_128
 
 STEP = 64
 

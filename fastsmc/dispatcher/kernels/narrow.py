@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastsmc.dispatcher.kernels.one_row import by_one_row
 from fastsmc.dispatcher.kernels.passes import (
     CHUNK,
     STEP,
@@ -35,9 +36,8 @@ from fastsmc.kernels import (
     Places,
     Tables,
     Trees,
-    by_one_row,
     by_table,
-    codes_by_table,
+    count_by_table,
     group_of,
     row_of,
 )
@@ -143,13 +143,15 @@ def decide(
             return start
         by_hvc = calls.conduit.size == 0
         is_one = by_hvc and run_of_group[span[0]] == run_of_group[span[1]]
-        may_run = is_one or (by_hvc and is_run(calls.vcpu, u64(0), groups, run_of_group))
-        if not (may_run and _runs(calls, is_one, by_row, tables, is_coded, room)):
-            by_table(Columns(calls.func_id, calls.vcpu, calls.conduit), tables, searches.listed, calls.out)
+        runs = is_one or (by_hvc and is_run(calls.vcpu, u64(0), groups, run_of_group))
+        if runs and _runs(calls, is_one, by_row, tables, is_coded, room):
             if is_coded:
-                codes_by_table(calls.func_id, multiplier, table, calls.out, room.code[: calls.out.size])
+                count(room.code[: calls.out.size], calls.vcpu, calls.n_again, vm_of_vcpu, room.vcpu, counts)
+            continue
+        by_table(Columns(calls.func_id, calls.vcpu, calls.conduit), tables, searches.listed, calls.out)
         if is_coded:
-            count(room.code[: calls.out.size], calls.vcpu, calls.n_again, vm_of_vcpu, room.vcpu, counts)
+            new = Columns(func_id[start:end], vcpu[start:end], conduit[start:end])
+            count_by_table(new, tables, out[start:end], vm_of_vcpu, counts)
     return func_id.size
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fastsmc.dispatcher.kernels.steps import ask_node
 from fastsmc.jit.compiled import inner_kernel
 from fastsmc.jit.simd import keys_below
-from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
+from fastsmc.jit.types import U8, U16, U32, Index, u32, u64
 from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, Trees, decided, default_of, group_of
 
 

@@ -255,8 +255,11 @@ def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, strea
         base, vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3, 5))
         at, size = arguments[2], signature.args[1].dtype.bitwidth // 8
         offset = builder.mul(at, ir.Constant(I64, size))
-        whole = [load(builder, vcpus, builder.add(offset, ir.Constant(I64, 64 * k)), BYTES) for k in range(size)]
-        low, *high = byte_planes(builder, whole)[:2] if size > 2 else _even_and_odd(builder, whole)
+        if size > 2:
+            low, *high = byte_planes(builder, vcpus, offset, lambda words: words)[:2]
+        else:
+            places = [builder.add(offset, ir.Constant(I64, 64 * k)) for k in range(size)]
+            low, *high = _even_and_odd(builder, [load(builder, vcpus, place, BYTES) for place in places])
         block = [_is_set(builder, low, 7)]
         for plane in high:
             block += [_is_set(builder, plane, 0), _is_set(builder, plane, 1)]

@@ -29,8 +29,9 @@ from fastsmc.dispatcher.kernels.search import Searches, begin_search, end_search
 from fastsmc.dispatcher.kernels.steps import ask_ahead, ask_soon, bits_step, fold_row, mixed_step, small_step
 from fastsmc.dispatcher.kernels.vcpu_steps import group_step
 from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
-from fastsmc.jit.simd import finish_streams, store_word
+from fastsmc.jit.simd import finish_streams
 from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
+from fastsmc.jit.words import store_word
 from fastsmc.kernels import N_BIT_VCPU, Division, Groups, Trees
 
 
