@@ -188,6 +188,24 @@ def test_of_a_fleet_that_changes_each_batch_sees_what_is(changes: list[tuple[int
         assert np.array_equal(dispatcher.verdicts(its), dispatch(fleet, its).verdict)
 
 
+def test_tables_are_made_once_for_each_kind_of_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare, made = prepared._prepare, []
+
+    def noting(now: Any, used: Any) -> Any:
+        made.append(len(used))
+        return prepare(now, used)
+
+    monkeypatch.setattr(prepared, "_prepare", noting)
+    dispatcher = Dispatcher(mixed_fleet())
+    for _ in range(3):
+        for dtype in VCPU_DTYPES:
+            dispatcher.verdicts(random_calls(10, 160, dtype=dtype))
+    assert made == [0, 1, 2, 3]
+    dispatcher.fleet.set_one_reg(STD_BMAP, 1)
+    dispatcher.verdicts(random_calls(10, 160))
+    assert made == [0, 1, 2, 3, 3]
+
+
 def test_it_keeps_what_its_kernels_read() -> None:
     its = random_calls(200, 160)
     expected = verdicts(mixed_fleet(), its)
