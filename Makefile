@@ -14,11 +14,11 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report report-committed test soak lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
+.PHONY: help report report-committed test soak test-arm64 lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-15s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*  ## /\1  /p' Makefile | while read -r name text; do printf '  %-15s%s\n' "$$name" "$$text"; done
 
 report: $(VENV)/.installed-base  ## run the main job, print its verdict and write the report to build/report
 	@$(RUN) $(PY) -m fastsmc report $(ARGS)
@@ -32,6 +32,8 @@ test: lint  ## what has to pass before a commit, in minutes: lint, tests, doc ex
 soak: $(VENV)/.installed-browser  ## the long tests: every id, real QEMU, long runs; each says what it adds to `make test`
 	@$(RUN) $(PY) -m pytest -n 2 --dist worksteal -m soak $(ARGS)
 
+test-arm64: $(VENV)/.installed-test  ## a part of the tests on an emulated arm64 CPU, and its bytes beside x86-64's; ARGS=--all: more
+	@$(RUN) $(PY) -m tools.arm64 $(ARGS)
 
 # What depends on other packages or on Python itself, a part of it, in minutes; ARGS names other tests, ARGS=tests all.
 COMPANIONS := $(addprefix tests/,calls cli/test_app.py cli/test_migrate_check.py cli/test_simulate.py \

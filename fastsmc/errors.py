@@ -48,6 +48,10 @@ class UnsavedError(ResultFileError):
         self.text = text
 
 
+class MachineError(FastsmcError):
+    """A machine on which fastsmc would compute something wrong."""
+
+
 class CheckError(FastsmcError):
     """A comparison that was asked for came out unequal."""
 

@@ -255,7 +255,8 @@ def any_lacks(vcpu: Index, n_vcpu: int) -> bool:
 def count_by_table(calls: Columns, tables: Tables, verdict: U8, vm_of_vcpu: U32, counts: U32) -> None:
     """Adds decided calls to their cells; counts of one VM are those of all.
 
-    A vCPU that was overwritten meanwhile by one that the fleet lacks counts as the last one. `calls`, uint8[n_call], whose size counts, uint32[n_vcpu] -> uint32[n_vm or 1, N_CODE], added to.
+    A vCPU that was overwritten meanwhile by one that the fleet lacks counts as the last one. uint8[n_call], whose size
+    counts, uint32[n_vcpu] -> uint32[n_vm or 1, N_CODE], added to.
     """
     table, last, by_vm = tables.table, u64(vm_of_vcpu.size - 1), len(counts) > 1
     for c in range(u64(verdict.size)):

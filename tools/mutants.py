@@ -376,6 +376,7 @@ MUTANTS = [
     ),
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
+    *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
     *MUTANTS_MIGRATE,
