@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel, lane_kernel
+from fastsmc.jit.lane_ops import prefer_wide
 from fastsmc.latency.kernels.entries import ENTER, HAS_LOCK, IS_CLOSED
 from fastsmc.latency.kernels.lanes import ONE, Front, Totals, add_call, drawn, sink, totals_of
 from fastsmc.latency.kernels.variates import bucket
@@ -34,6 +35,7 @@ class Buckets(NamedTuple):
 @lane_kernel
 def _call(front: Front, law: F64Array, totals: Totals, found: Buckets) -> None:
     """The next call of each VM. Buckets are found while the times are in registers: 1.2x (measured)."""
+    prefer_wide()
     for i in range(front.clock.size):
         front.stream[i], work, pause = drawn(front.stream[i], law)
         now = front.clock[i]

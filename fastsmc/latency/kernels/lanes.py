@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel, lane_kernel
+from fastsmc.jit.lane_ops import larger, prefer_wide
 from fastsmc.jit.simd import fma
 from fastsmc.latency.kernels.entries import (
     BUSY,
@@ -86,6 +87,7 @@ class Totals(NamedTuple):
 
 @lane_kernel
 def _draw(stream: U64Array, out: U64Array) -> None:
+    prefer_wide()
     for i in range(stream.size):
         word = stream[i] + STEP
         stream[i] = word
@@ -127,14 +129,15 @@ def add_call(totals: Totals, i: int, wait: float, work: float, served: float) ->
     totals.waiting[i] += wait
     totals.busy[i] += work
     totals.response[i] += wait + served
-    totals.most_waiting[i] = max(totals.most_waiting[i], wait)
-    totals.most_served[i] = max(totals.most_served[i], served)
-    totals.most_response[i] = max(totals.most_response[i], wait + served)
+    totals.most_waiting[i] = larger(totals.most_waiting[i], wait)
+    totals.most_served[i] = larger(totals.most_served[i], served)
+    totals.most_response[i] = larger(totals.most_response[i], wait + served)
 
 
 @lane_kernel
 def _call(front: Front, law: F64Array, totals: Totals, made: Made) -> None:
     """One call by each VM's next vCPU, and when that vCPU calls again."""
+    prefer_wide()
     enter, is_closed, has_lock = law[ENTER], law[IS_CLOSED], law[HAS_LOCK]
     for i in range(front.clock.size):
         front.stream[i], work, pause = drawn(front.stream[i], law)
@@ -155,6 +158,7 @@ def _call(front: Front, law: F64Array, totals: Totals, made: Made) -> None:
 @lane_kernel
 def sink(front: F64Array, front_stream: U64Array, clock: F64Array, stream: U64Array) -> None:
     """Puts two rows in order of time; of equal times, the one that was behind comes first."""
+    prefer_wide()
     for i in range(front.size):
         mine, other = front[i], clock[i]
         my_stream, other_stream = front_stream[i], stream[i]
