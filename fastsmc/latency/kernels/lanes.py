@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import kernel, lane_kernel
+from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, lane_kernel
 from fastsmc.jit.lane_ops import larger, prefer_wide
 from fastsmc.jit.simd import fma
 from fastsmc.latency.kernels.entries import (
@@ -50,10 +50,9 @@ ONE = np.uint32(1)
 
 
 class Front(NamedTuple):
-    """The front of each VM's queue: when its next vCPU calls, that vCPU's stream, and when the VMM's lock is free."""
+    """The front of each VM's queue: when its next vCPU calls, and when the VMM's lock is free."""
 
     clock: F64Array
-    stream: U64Array
     free: F64Array
 
 
@@ -114,13 +113,34 @@ def _later_class(
         kernel_ns[i] = kernel_c if is_next else kernel_ns[i]
 
 
+class Drawn(NamedTuple):
+    """What is drawn for a call by each VM: the VMM's work for it, and the pause after it."""
+
+    work: F64Array
+    pause: F64Array
+
+
 @lane_kernel
-def drawn(word: np.uint64, law: F64Array) -> tuple[np.uint64, float, float]:
-    """The VMM's work for a call and the pause after it, and where the vCPU's stream stands then."""
-    word += STEP
-    work = fma(exponential(mixed(word)), law[RANDOM_WORK], law[WORK])
-    word += STEP
-    return word, work, fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP])
+def _draw_times(stream: U64Array, skip: np.uint64, random: float, fixed: float, out: F64Array) -> None:
+    """A span of time from each stream's word `skip` further on."""
+    prefer_wide()
+    for i in range(stream.size):
+        word = stream[i] + skip
+        stream[i] = word
+        out[i] = fma(exponential(mixed(word)), random, fixed)
+
+
+@inner_kernel
+def draw(stream: U64Array, law: F64Array, found: Drawn) -> None:
+    """Draws work and pause in loops of their own. One loop that does all is a chain that CPUs see too little of at once.
+
+    Work that is fixed has been written once; its word is passed over.
+    """
+    skip = STEP + STEP
+    if law[RANDOM_WORK] > 0.0:
+        _draw_times(stream, STEP, law[RANDOM_WORK], law[WORK], found.work)
+        skip = STEP
+    _draw_times(stream, skip, law[RANDOM_GAP], law[GAP], found.pause)
 
 
 @lane_kernel
@@ -135,13 +155,12 @@ def add_call(totals: Totals, i: int, wait: float, work: float, served: float) ->
 
 
 @lane_kernel
-def _call(front: Front, law: F64Array, totals: Totals, made: Made) -> None:
+def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, made: Made) -> None:
     """One call by each VM's next vCPU, and when that vCPU calls again."""
     prefer_wide()
     enter, is_closed, has_lock = law[ENTER], law[IS_CLOSED], law[HAS_LOCK]
     for i in range(front.clock.size):
-        front.stream[i], work, pause = drawn(front.stream[i], law)
-        now = front.clock[i]
+        work, pause, now = drawn.work[i], drawn.pause[i], front.clock[i]
         arrival = now + enter
         start = max(front.free[i], arrival)
         kernel_ns, free = made.kernel_ns[i], front.free[i]
@@ -207,7 +226,7 @@ def _n_of(kind: I64Array, c: int) -> int:
     return n
 
 
-@kernel
+@inner_kernel
 def _draw_classes(stream: U64Array, classes: Classes, bits: U64Array, made: Made) -> None:
     """The class of each VM's next call."""
     threshold, class_ns = classes
@@ -217,7 +236,7 @@ def _draw_classes(stream: U64Array, classes: Classes, bits: U64Array, made: Made
         _later_class(bits, threshold[c - 1], c, class_ns[c], made.kind, made.kernel_ns)
 
 
-@kernel
+@inner_kernel
 def totals_of(per_vm: F64Array) -> Totals:
     """The rows that every kernel adds to, as arrays that do not overlap."""
     return Totals(
@@ -231,7 +250,12 @@ def totals_of(per_vm: F64Array) -> Totals:
     )
 
 
-@kernel
+def scratch_size(n_vm: int) -> int:
+    """How many float64 `simulate_block` keeps between its loops, for so many VMs."""
+    return (3 + 5 * STEPS) * n_vm + 1
+
+
+@borrowing_kernel
 def simulate_block(
     clock: F64Array,
     stream: U64Array,
@@ -244,19 +268,28 @@ def simulate_block(
     n_of_class: I64Array,
     counts: U32Array,
     sums: F64Array,
+    scratch: F64Array,
 ) -> None:
     """Takes a block of VMs through `n_step` calls each.
 
     float64[n_vcpu, n_vm], each column ascending, uint64[n_vcpu, n_vm], float64[n_vm], uint64[n_class - 1],
     float64[n_class], negative where the class is forwarded, float64[N_LAW] -> added to float64[N_SUM, n_vm],
     int64[n_class], uint32[n_class, 3 * N_BUCKET] (waiting, service, response, of forwarded classes) and
-    float64[n_class, 5] (sums of waiting and service, the largest waiting, service and response).
+    float64[n_class, 5] (sums of waiting and service, the largest waiting, service and response);
+    float64[scratch_size(n_vm)], its contents of no account. Arrays of a row per VM should begin at cache lines.
     """
     n_vcpu, n_vm = clock.shape
-    front, classes, totals = Front(clock[0], stream[0], free), Classes(threshold, class_ns), totals_of(per_vm)
     size = STEPS * n_vm
-    bits, listed = np.empty(n_vm, np.uint64), np.empty(size + 1, np.int64)
-    all_made = Made(np.zeros(size, np.int64), np.full(size, class_ns[0]), np.empty(size), np.empty(size))
+    front, classes, totals = Front(clock[0], free), Classes(threshold, class_ns), totals_of(per_vm)
+    drawn = Drawn(scratch[:n_vm], scratch[n_vm : 2 * n_vm])
+    bits, rest = scratch[2 * n_vm : 3 * n_vm].view(np.uint64), scratch[3 * n_vm :]
+    all_made = Made(
+        rest[:size].view(np.int64), rest[size : 2 * size], rest[2 * size : 3 * size], rest[3 * size : 4 * size]
+    )
+    listed = rest[4 * size :].view(np.int64)
+    drawn.work[:] = law[WORK]
+    all_made.kind[:] = 0
+    all_made.kernel_ns[:] = class_ns[0]
     for done in range(0, n_step, STEPS):
         n = min(STEPS, n_step - done)
         for k in range(n):
@@ -264,7 +297,8 @@ def simulate_block(
             made = Made(all_made.kind[at], all_made.kernel_ns[at], all_made.wait_ns[at], all_made.served_ns[at])
             if class_ns.size > 1:
                 _draw_classes(stream[0], classes, bits, made)
-            _call(front, law, totals, made)
+            draw(stream[0], law, drawn)
+            _call(front, drawn, law, totals, made)
             for j in range(1, n_vcpu):
                 sink(clock[j - 1], stream[j - 1], clock[j], stream[j])
         found = _list_forwarded(all_made.kernel_ns[: n * n_vm], listed)
