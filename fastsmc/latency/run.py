@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.cache_lines import empty_on_lines, on_lines
+from fastsmc.jit.cache_lines import on_lines
 from fastsmc.latency.group import Group
 from fastsmc.latency.kernels import each, entries, forwarded, lanes
 from fastsmc.latency.kernels.variates import start_streams
@@ -194,13 +194,14 @@ class _Lanes(_Vms):
         shape = self.n_vm, group.given.vcpus
         clock, stream = self.clock.reshape(shape).T, self.stream.reshape(shape).T
         order = np.argsort(clock, axis=0, kind="stable")
-        self.clock, self.stream = (
-            on_lines(np.take_along_axis(clock, order, 0)),
-            on_lines(np.take_along_axis(stream, order, 0)),
-        )
+        self.clock = on_lines(np.take_along_axis(clock, order, 0))
+        self.stream = on_lines(np.take_along_axis(stream, order, 0))
         self.free = on_lines(np.zeros(self.n_vm))
-        size = (forwarded if group.is_forwarded else lanes).scratch_size(self.n_vm)
-        self.scratch = empty_on_lines(size, np.float64)
+        self.scratch: Any = (
+            forwarded.scratch(self.n_vm, group.law)
+            if group.is_forwarded
+            else lanes.scratch(self.n_vm, group.class_ns, group.law)
+        )
         block = part.start // group.block
         self.rows = slice(block, block + 1)
 
@@ -208,12 +209,12 @@ class _Lanes(_Vms):
         g = self.group
         if g.is_forwarded:
             forwarded.simulate_forwarded(
-                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some, self.scratch
+                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some, *self.scratch
             )  # fmt: skip
             return
         lanes.simulate_block(
             self.clock, self.stream, self.free, g.threshold, g.class_ns, g.law, n_step, per_vm, n_of_class, some,
-            by_part[0], self.scratch,
+            by_part[0], *self.scratch,
         )  # fmt: skip
 
     def now(self) -> NDArray[np.float64]:

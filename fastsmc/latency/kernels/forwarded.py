@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import borrowing_kernel, lane_kernel
+from fastsmc.jit.cache_lines import empty_on_lines
+from fastsmc.jit.compiled import borrowing_kernel, inner_lane_kernel
 from fastsmc.jit.lane_ops import prefer_wide
 from fastsmc.latency.kernels.entries import ENTER, HAS_LOCK, IS_CLOSED, WORK
 from fastsmc.latency.kernels.lanes import ONE, Drawn, Front, Totals, add_call, draw, sink, totals_of
@@ -32,7 +33,7 @@ class Buckets(NamedTuple):
     response: U32Array
 
 
-@lane_kernel
+@inner_lane_kernel
 def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, found: Buckets) -> None:
     """The next call of each VM. Buckets are found while the times are in registers: 1.2x (measured)."""
     prefer_wide()
@@ -49,7 +50,7 @@ def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, found: Buck
         add_call(totals, i, wait, work, served)
 
 
-@lane_kernel
+@inner_lane_kernel
 def _count(waiting: U32Array, served: U32Array, response: U32Array, counts: U32Array) -> None:
     """Counts calls by turns in three histograms: neighbours often share a bucket, where one write waits for another."""
     for i in range(waiting.size):
@@ -58,9 +59,11 @@ def _count(waiting: U32Array, served: U32Array, response: U32Array, counts: U32A
         counts[np.uint64(response[i])] += ONE
 
 
-def scratch_size(n_vm: int) -> int:
-    """How many float64 `simulate_forwarded` keeps between its loops, for so many VMs."""
-    return 2 * n_vm + (3 * STEPS * n_vm + 1) // 2
+def scratch(n_vm: int, law: F64Array) -> tuple[F64Array, U32Array]:
+    """What `simulate_forwarded` keeps between its loops; fixed work is written here."""
+    times = empty_on_lines(2 * n_vm, np.float64)
+    times[:] = law[WORK]
+    return times, empty_on_lines(3 * STEPS * n_vm, np.uint32)
 
 
 @borrowing_kernel
@@ -73,15 +76,14 @@ def simulate_forwarded(
     per_vm: F64Array,
     n_of_class: I64Array,
     counts: U32Array,
-    scratch: F64Array,
+    times: F64Array,
+    buckets: U32Array,
 ) -> None:
-    """Takes a block of VMs through `n_step` calls each; arrays as those of `lanes.simulate_block`."""
+    """Takes a block of VMs through `n_step` calls each; arrays as those of `lanes.simulate_block`, and of `scratch`."""
     n_vcpu, n_vm = clock.shape
     size = STEPS * n_vm
-    front, totals, drawn = Front(clock[0], free), totals_of(per_vm), Drawn(scratch[:n_vm], scratch[n_vm : 2 * n_vm])
-    buckets = scratch[2 * n_vm :].view(np.uint32)
+    front, totals, drawn = Front(clock[0], free), totals_of(per_vm), Drawn(times[:n_vm], times[n_vm:])
     waiting, served, response = buckets[:size], buckets[size : 2 * size], buckets[2 * size : 3 * size]
-    drawn.work[:] = law[WORK]
     for done in range(0, n_step, STEPS):
         n = min(STEPS, n_step - done)
         for k in range(n):

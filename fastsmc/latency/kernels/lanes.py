@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, lane_kernel
+from fastsmc.jit.cache_lines import empty_on_lines
+from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, inner_lane_kernel
 from fastsmc.jit.lane_ops import larger, prefer_wide
 from fastsmc.jit.simd import fma
 from fastsmc.latency.kernels.entries import (
@@ -47,6 +48,7 @@ BLOCK = 128
 STEPS = 8
 """Steps between two passes over the histogram; 16 leave L1 and are 1.1x slower, 4 are 1.2x slower."""
 ONE = np.uint32(1)
+_CLASS_0, _CLASS_1 = np.uint64(0), np.uint64(1)
 
 
 class Front(NamedTuple):
@@ -66,7 +68,7 @@ class Classes(NamedTuple):
 class Made(NamedTuple):
     """Calls of some steps: their class, its ns (below 0: forwarded), and how long each waited and was served."""
 
-    kind: I64Array
+    kind: U64Array
     kernel_ns: F64Array
     wait_ns: F64Array
     served_ns: F64Array
@@ -84,7 +86,7 @@ class Totals(NamedTuple):
     most_response: F64Array
 
 
-@lane_kernel
+@inner_lane_kernel
 def _draw(stream: U64Array, out: U64Array) -> None:
     prefer_wide()
     for i in range(stream.size):
@@ -93,19 +95,19 @@ def _draw(stream: U64Array, out: U64Array) -> None:
         out[i] = mixed(word)
 
 
-@lane_kernel
+@inner_lane_kernel
 def _first_classes(
-    bits: U64Array, threshold: np.uint64, kernel_0: float, kernel_1: float, kind: I64Array, kernel_ns: F64Array
+    bits: U64Array, threshold: np.uint64, kernel_0: float, kernel_1: float, kind: U64Array, kernel_ns: F64Array
 ) -> None:
     for i in range(bits.size):
         is_next = bits[i] >= threshold
-        kind[i] = 1 if is_next else 0
+        kind[i] = _CLASS_1 if is_next else _CLASS_0
         kernel_ns[i] = kernel_1 if is_next else kernel_0
 
 
-@lane_kernel
+@inner_lane_kernel
 def _later_class(
-    bits: U64Array, threshold: np.uint64, c: int, kernel_c: float, kind: I64Array, kernel_ns: F64Array
+    bits: U64Array, threshold: np.uint64, c: np.uint64, kernel_c: float, kind: U64Array, kernel_ns: F64Array
 ) -> None:
     for i in range(bits.size):
         is_next = bits[i] >= threshold
@@ -120,7 +122,7 @@ class Drawn(NamedTuple):
     pause: F64Array
 
 
-@lane_kernel
+@inner_lane_kernel
 def _draw_times(stream: U64Array, skip: np.uint64, random: float, fixed: float, out: F64Array) -> None:
     """A span of time from each stream's word `skip` further on."""
     prefer_wide()
@@ -132,10 +134,7 @@ def _draw_times(stream: U64Array, skip: np.uint64, random: float, fixed: float, 
 
 @inner_kernel
 def draw(stream: U64Array, law: F64Array, found: Drawn) -> None:
-    """Draws work and pause in loops of their own. One loop that does all is a chain that CPUs see too little of at once.
-
-    Work that is fixed has been written once; its word is passed over.
-    """
+    """Draws work and pause. Work that is fixed has been written once; its word is passed over."""
     skip = STEP + STEP
     if law[RANDOM_WORK] > 0.0:
         _draw_times(stream, STEP, law[RANDOM_WORK], law[WORK], found.work)
@@ -143,7 +142,7 @@ def draw(stream: U64Array, law: F64Array, found: Drawn) -> None:
     _draw_times(stream, skip, law[RANDOM_GAP], law[GAP], found.pause)
 
 
-@lane_kernel
+@inner_lane_kernel
 def add_call(totals: Totals, i: int, wait: float, work: float, served: float) -> None:
     """Adds a call of VM i to what its calls add up to; `work` is that under the lock, 0.0 for a call in the kernel."""
     totals.waiting[i] += wait
@@ -154,7 +153,7 @@ def add_call(totals: Totals, i: int, wait: float, work: float, served: float) ->
     totals.most_response[i] = larger(totals.most_response[i], wait + served)
 
 
-@lane_kernel
+@inner_lane_kernel
 def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, made: Made) -> None:
     """One call by each VM's next vCPU, and when that vCPU calls again."""
     prefer_wide()
@@ -174,7 +173,7 @@ def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, made: Made)
         add_call(totals, i, wait, work if is_forwarded else 0.0, served)
 
 
-@lane_kernel
+@inner_lane_kernel
 def sink(front: F64Array, front_stream: U64Array, clock: F64Array, stream: U64Array) -> None:
     """Puts two rows in order of time; of equal times, the one that was behind comes first."""
     prefer_wide()
@@ -188,19 +187,19 @@ def sink(front: F64Array, front_stream: U64Array, clock: F64Array, stream: U64Ar
         stream[i] = my_stream if is_after else other_stream
 
 
-@lane_kernel
-def _list_forwarded(kernel_ns: F64Array, out: I64Array) -> int:
+@inner_lane_kernel
+def _list_forwarded(kernel_ns: F64Array, out: U64Array) -> int:
     """Lists the calls that were forwarded, without a branch; returns how many. `out` has room for one more."""
     n = 0
     for i in range(kernel_ns.size):
-        out[n] = i
+        out[n] = np.uint64(i)
         n += 1 if kernel_ns[i] < 0.0 else 0
     return n
 
 
-@lane_kernel
+@inner_lane_kernel
 def _count_listed(
-    listed: I64Array,
+    listed: U64Array,
     made: Made,
     counts: U32Array,
     sums: F64Array,
@@ -218,8 +217,8 @@ def _count_listed(
         sums[c, 4] = max(sums[c, 4], wait + served)
 
 
-@lane_kernel
-def _n_of(kind: I64Array, c: int) -> int:
+@inner_lane_kernel
+def _n_of(kind: U64Array, c: np.uint64) -> int:
     n = 0
     for i in range(kind.size):
         n += 1 if kind[i] == c else 0
@@ -233,7 +232,7 @@ def _draw_classes(stream: U64Array, classes: Classes, bits: U64Array, made: Made
     _draw(stream, bits)
     _first_classes(bits, threshold[0], class_ns[0], class_ns[1], made.kind, made.kernel_ns)
     for c in range(2, class_ns.size):
-        _later_class(bits, threshold[c - 1], c, class_ns[c], made.kind, made.kernel_ns)
+        _later_class(bits, threshold[c - 1], np.uint64(c), class_ns[c], made.kind, made.kernel_ns)
 
 
 @inner_kernel
@@ -250,9 +249,13 @@ def totals_of(per_vm: F64Array) -> Totals:
     )
 
 
-def scratch_size(n_vm: int) -> int:
-    """How many float64 `simulate_block` keeps between its loops, for so many VMs."""
-    return (3 + 5 * STEPS) * n_vm + 1
+def scratch(n_vm: int, class_ns: F64Array, law: F64Array) -> tuple[F64Array, U64Array]:
+    """What `simulate_block` keeps between its loops; of one class and of fixed work, every call's is written here."""
+    times = empty_on_lines((2 + 3 * STEPS) * n_vm, np.float64)
+    words = empty_on_lines((1 + 2 * STEPS) * n_vm + 1, np.uint64)
+    times[:n_vm], times[2 * n_vm : (2 + STEPS) * n_vm] = law[WORK], class_ns[0]
+    words[:] = 0
+    return times, words
 
 
 @borrowing_kernel
@@ -268,7 +271,8 @@ def simulate_block(
     n_of_class: I64Array,
     counts: U32Array,
     sums: F64Array,
-    scratch: F64Array,
+    times: F64Array,
+    words: U64Array,
 ) -> None:
     """Takes a block of VMs through `n_step` calls each.
 
@@ -276,20 +280,14 @@ def simulate_block(
     float64[n_class], negative where the class is forwarded, float64[N_LAW] -> added to float64[N_SUM, n_vm],
     int64[n_class], uint32[n_class, 3 * N_BUCKET] (waiting, service, response, of forwarded classes) and
     float64[n_class, 5] (sums of waiting and service, the largest waiting, service and response);
-    float64[scratch_size(n_vm)], its contents of no account. Arrays of a row per VM should begin at cache lines.
+    the arrays of `scratch`. Arrays of a row per VM should begin at cache lines.
     """
     n_vcpu, n_vm = clock.shape
     size = STEPS * n_vm
     front, classes, totals = Front(clock[0], free), Classes(threshold, class_ns), totals_of(per_vm)
-    drawn = Drawn(scratch[:n_vm], scratch[n_vm : 2 * n_vm])
-    bits, rest = scratch[2 * n_vm : 3 * n_vm].view(np.uint64), scratch[3 * n_vm :]
-    all_made = Made(
-        rest[:size].view(np.int64), rest[size : 2 * size], rest[2 * size : 3 * size], rest[3 * size : 4 * size]
-    )
-    listed = rest[4 * size :].view(np.int64)
-    drawn.work[:] = law[WORK]
-    all_made.kind[:] = 0
-    all_made.kernel_ns[:] = class_ns[0]
+    drawn, bits = Drawn(times[:n_vm], times[n_vm : 2 * n_vm]), words[:n_vm]
+    times, kind, listed = times[2 * n_vm :], words[n_vm : n_vm + size], words[n_vm + size :]
+    all_made = Made(kind, times[:size], times[size : 2 * size], times[2 * size : 3 * size])
     for done in range(0, n_step, STEPS):
         n = min(STEPS, n_step - done)
         for k in range(n):
@@ -304,4 +302,4 @@ def simulate_block(
         found = _list_forwarded(all_made.kernel_ns[: n * n_vm], listed)
         _count_listed(listed[:found], all_made, counts, sums)
         for c in range(class_ns.size):
-            n_of_class[c] += _n_of(all_made.kind[: n * n_vm], c)
+            n_of_class[c] += _n_of(all_made.kind[: n * n_vm], np.uint64(c))

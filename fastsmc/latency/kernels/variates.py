@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import lane_kernel
+from fastsmc.jit.compiled import inner_lane_kernel, lane_kernel
 from fastsmc.jit.simd import bits_of, float_of, fma
 from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
 
@@ -48,7 +48,7 @@ def _log1p_over_r(degree: int) -> list[float]:
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = _log1p_over_r(7)
 
 
-@lane_kernel
+@inner_lane_kernel
 def mixed(word: np.uint64) -> np.uint64:
     """64 random bits from a stream's word."""
     word = (word ^ (word >> u64(30))) * _MIX_1
@@ -56,13 +56,13 @@ def mixed(word: np.uint64) -> np.uint64:
     return word ^ (word >> u64(31))
 
 
-@lane_kernel
+@inner_lane_kernel
 def unit(word: np.uint64) -> float:
     """A number from 0 up to 1, without 1, from a stream's word."""
     return np.float64(mixed(word) >> u64(11)) * _TO_UNIT
 
 
-@lane_kernel
+@inner_lane_kernel
 def exponential(bits: np.uint64) -> float:
     """An exponential variate of mean 1 from 64 random bits: -log(u), u = k / 2**52, k from 1 to 2**52.
 
@@ -80,7 +80,7 @@ def exponential(bits: np.uint64) -> float:
     return -fma(power, _LOG_2, r * series)
 
 
-@lane_kernel
+@inner_lane_kernel
 def bucket(time_ns: float) -> np.uint32:
     """The bucket of `fastsmc.results.histogram` that a time falls into.
 
