@@ -165,7 +165,9 @@ class _Vms:
         self.stream = np.empty(self.n_vm * vcpus, np.uint64)
         start_streams(np.uint64(quota.seed), np.uint64(quota.first_vcpu + part.start * vcpus), self.stream)
         self.clock, self.left = np.empty(self.stream.size), np.zeros(self.stream.size)
-        each.start_clocks(self.stream, group.law, self.clock, self.left)
+        each.start_clocks(self.stream, group.law, self.clock)
+        if group.law[entries.ON]:
+            each.start_bursts(self.stream, group.law, self.clock, self.left)
 
     def run(
         self, n_step: int, per_vm: NDArray[np.float64], by_part: NDArray[np.float64], counts: Counts, stop: Stop

@@ -58,13 +58,6 @@ class Front(NamedTuple):
     free: F64Array
 
 
-class Classes(NamedTuple):
-    """Where the classes lie among 64-bit random numbers, and the ns of a call of each; below 0: it is forwarded."""
-
-    threshold: U64Array
-    class_ns: F64Array
-
-
 class Made(NamedTuple):
     """Calls of some steps: their class, its ns (below 0: forwarded), and how long each waited and was served."""
 
@@ -87,20 +80,23 @@ class Totals(NamedTuple):
 
 
 @inner_lane_kernel
-def _draw(stream: U64Array, out: U64Array) -> None:
+def _first_classes(
+    stream: U64Array,
+    threshold: np.uint64,
+    kernel_0: float,
+    kernel_1: float,
+    bits: U64Array,
+    kind: U64Array,
+    kernel_ns: F64Array,
+) -> None:
+    """Draws what decides each VM's class, and class 0 or 1; further classes are told apart by the same bits."""
     prefer_wide()
-    for i in range(stream.size):
+    for i in range(bits.size):
         word = stream[i] + STEP
         stream[i] = word
-        out[i] = mixed(word)
-
-
-@inner_lane_kernel
-def _first_classes(
-    bits: U64Array, threshold: np.uint64, kernel_0: float, kernel_1: float, kind: U64Array, kernel_ns: F64Array
-) -> None:
-    for i in range(bits.size):
-        is_next = bits[i] >= threshold
+        drawn = mixed(word)
+        bits[i] = drawn
+        is_next = drawn >= threshold
         kind[i] = _CLASS_1 if is_next else _CLASS_0
         kernel_ns[i] = kernel_1 if is_next else kernel_0
 
@@ -109,6 +105,7 @@ def _first_classes(
 def _later_class(
     bits: U64Array, threshold: np.uint64, c: np.uint64, kernel_c: float, kind: U64Array, kernel_ns: F64Array
 ) -> None:
+    prefer_wide()
     for i in range(bits.size):
         is_next = bits[i] >= threshold
         kind[i] = c if is_next else kind[i]
@@ -226,16 +223,6 @@ def _n_of(kind: U64Array, c: np.uint64) -> int:
 
 
 @inner_kernel
-def _draw_classes(stream: U64Array, classes: Classes, bits: U64Array, made: Made) -> None:
-    """The class of each VM's next call."""
-    threshold, class_ns = classes
-    _draw(stream, bits)
-    _first_classes(bits, threshold[0], class_ns[0], class_ns[1], made.kind, made.kernel_ns)
-    for c in range(2, class_ns.size):
-        _later_class(bits, threshold[c - 1], np.uint64(c), class_ns[c], made.kind, made.kernel_ns)
-
-
-@inner_kernel
 def totals_of(per_vm: F64Array) -> Totals:
     """The rows that every kernel adds to, as arrays that do not overlap."""
     return Totals(
@@ -284,7 +271,7 @@ def simulate_block(
     """
     n_vcpu, n_vm = clock.shape
     size = STEPS * n_vm
-    front, classes, totals = Front(clock[0], free), Classes(threshold, class_ns), totals_of(per_vm)
+    front, totals = Front(clock[0], free), totals_of(per_vm)
     drawn, bits = Drawn(times[:n_vm], times[n_vm : 2 * n_vm]), words[:n_vm]
     times, kind, listed = times[2 * n_vm :], words[n_vm : n_vm + size], words[n_vm + size :]
     all_made = Made(kind, times[:size], times[size : 2 * size], times[2 * size : 3 * size])
@@ -294,7 +281,9 @@ def simulate_block(
             at = slice(k * n_vm, (k + 1) * n_vm)
             made = Made(all_made.kind[at], all_made.kernel_ns[at], all_made.wait_ns[at], all_made.served_ns[at])
             if class_ns.size > 1:
-                _draw_classes(stream[0], classes, bits, made)
+                _first_classes(stream[0], threshold[0], class_ns[0], class_ns[1], bits, made.kind, made.kernel_ns)
+            for c in range(2, class_ns.size):
+                _later_class(bits, threshold[c - 1], np.uint64(c), class_ns[c], made.kind, made.kernel_ns)
             draw(stream[0], law, drawn)
             _call(front, drawn, law, totals, made)
             for j in range(1, n_vcpu):
