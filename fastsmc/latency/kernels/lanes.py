@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsmc.jit.cache_lines import empty_on_lines
 from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, inner_lane_kernel
-from fastsmc.jit.lane_ops import larger, prefer_wide
+from fastsmc.jit.lane_ops import larger, prefer_wide, smaller
 from fastsmc.jit.simd import fma
 from fastsmc.latency.kernels.entries import (
     BUSY,
@@ -48,7 +48,7 @@ BLOCK = 128
 STEPS = 8
 """Steps between two passes over the histogram; 16 leave L1 and are 1.1x slower, 4 are 1.2x slower."""
 ONE = np.uint32(1)
-_CLASS_0, _CLASS_1 = np.uint64(0), np.uint64(1)
+_CLASS_0, _CLASS_1, _NOTHING = np.uint64(0), np.uint64(1), np.uint64(0)
 
 
 class Front(NamedTuple):
@@ -102,14 +102,13 @@ def _first_classes(
 
 
 @inner_lane_kernel
-def _later_class(
-    bits: U64Array, threshold: np.uint64, c: np.uint64, kernel_c: float, kind: U64Array, kernel_ns: F64Array
-) -> None:
+def _later_class(bits: U64Array, threshold: np.uint64, kernel_c: float, kind: U64Array, kernel_ns: F64Array) -> None:
+    """Tells one class more from those before it. The sum with 0.0 keeps LLVM from a store under a mask (`larger`)."""
     prefer_wide()
     for i in range(bits.size):
-        is_next = bits[i] >= threshold
-        kind[i] = c if is_next else kind[i]
-        kernel_ns[i] = kernel_c if is_next else kernel_ns[i]
+        is_next, before = bits[i] >= threshold, kernel_ns[i]
+        kind[i] += _CLASS_1 if is_next else _CLASS_0
+        kernel_ns[i] = (kernel_c if is_next else before) + 0.0
 
 
 class Drawn(NamedTuple):
@@ -159,10 +158,11 @@ def _call(front: Front, drawn: Drawn, law: F64Array, totals: Totals, made: Made)
         work, pause, now = drawn.work[i], drawn.pause[i], front.clock[i]
         arrival = now + enter
         start = max(front.free[i], arrival)
-        kernel_ns, free = made.kernel_ns[i], front.free[i]
+        kernel_ns = made.kernel_ns[i]
         is_forwarded = kernel_ns < 0.0
         wait = start - arrival if is_forwarded else 0.0
-        front.free[i] = (start + work) * has_lock if is_forwarded else free
+        # No lock is free before it was, so the larger is the later, or what it was where the call is not forwarded.
+        front.free[i] = larger(front.free[i], (start + work) * has_lock if is_forwarded else 0.0)
         served = enter + work if is_forwarded else kernel_ns
         front.clock[i] = now + pause + (wait + served) * is_closed
         made.wait_ns[i], made.served_ns[i] = wait, served
@@ -177,11 +177,11 @@ def sink(front: F64Array, front_stream: U64Array, clock: F64Array, stream: U64Ar
     for i in range(front.size):
         mine, other = front[i], clock[i]
         my_stream, other_stream = front_stream[i], stream[i]
-        is_after = other <= mine
-        front[i] = other if is_after else mine
-        clock[i] = mine if is_after else other
-        front_stream[i] = other_stream if is_after else my_stream
-        stream[i] = my_stream if is_after else other_stream
+        front[i] = smaller(mine, other)
+        clock[i] = larger(mine, other)
+        change = my_stream ^ other_stream if other <= mine else _NOTHING
+        front_stream[i] = my_stream ^ change
+        stream[i] = other_stream ^ change
 
 
 @inner_lane_kernel
@@ -283,7 +283,7 @@ def simulate_block(
             if class_ns.size > 1:
                 _first_classes(stream[0], threshold[0], class_ns[0], class_ns[1], bits, made.kind, made.kernel_ns)
             for c in range(2, class_ns.size):
-                _later_class(bits, threshold[c - 1], np.uint64(c), class_ns[c], made.kind, made.kernel_ns)
+                _later_class(bits, threshold[c - 1], class_ns[c], made.kind, made.kernel_ns)
             draw(stream[0], law, drawn)
             _call(front, drawn, law, totals, made)
             for j in range(1, n_vcpu):
