@@ -186,6 +186,11 @@ def lane_kernel(function: F) -> F:
     return _compiled(function, **_NO_ALIAS, **_NO_COUNTS)
 
 
+def inner_lane_kernel(function: F) -> F:
+    """A lane kernel that only kernels call."""
+    return _compiled(function, **_NO_ALIAS, **_NO_COUNTS, **_NO_WRAPPERS)
+
+
 def _own_flag(name: str, flag: str, value: bool) -> dict[str, bool]:
     """An option that sets a flag Numba keeps for itself, if this version of it has the flag."""
     try:
