@@ -289,7 +289,8 @@ def stand_alone() -> None:
 @intrinsic
 def _stand_alone(_typing: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Value:
-        builder.function.attributes.add("noinline")
+        if "alwaysinline" not in builder.function.attributes:  # Numba compiles this line by itself, too, for a step
+            builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
     return void(), generate

@@ -42,8 +42,8 @@ from fastsmc.kernels import (
     row_of,
 )
 
-LONG_BLOCK = 256
-"""Blocks of so many calls and more are decided by registers."""
+LONG_BLOCK = 128
+"""Blocks of so many calls and more are decided by registers. Folding a row costs as much as 20 look-ups."""
 
 
 class ByRow(NamedTuple):
