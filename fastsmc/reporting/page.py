@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -116,15 +117,7 @@ def columns_csv(run: Run) -> str:
 
 def render(run: Run, page: str, template: str, parts: Sequence[Section], drawn: _Drawn) -> str:
     """A page's HTML."""
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        loader=FunctionLoader(lambda name: (files("fastsmc.reporting") / "templates" / name).read_text("utf-8")),
-    )
-    return environment.get_template(template).render(
+    return _environment().get_template(template).render(
         heading=TITLES.get(page, sections.HEADING),
         about=sections.ABOUT,
         verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
@@ -137,6 +130,19 @@ def render(run: Run, page: str, template: str, parts: Sequence[Section], drawn: 
         noise=noise.told(run),
         is_noisy=noise.is_noisy(run),
         provenance=_provenance(run),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Of all pages, so that each template is compiled once."""
+    return Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        loader=FunctionLoader(lambda name: (files("fastsmc.reporting") / "templates" / name).read_text("utf-8")),
     )
 
 

@@ -59,10 +59,25 @@ def compact(folder: Path) -> Job:
 
 
 def report(folder: Path) -> Job:
-    from fastsmc.reporting import page
+    """The figures of a run are made once, so that a larger part of the job is writing: more kills fall into that."""
+    from fastsmc.reporting import forms, page
+    from fastsmc.reporting.sections import Section
+    from fastsmc.results.runs import Run
+
+    made: dict[tuple[str, int, bool], list[Section]] = {}
+
+    def kept(name: str, stands: Callable[[Run], list[Section]]) -> Callable[[Run], list[Section]]:
+        def parts(run: Run) -> list[Section]:
+            key = (name, run.provenance.seed, forms.is_small())
+            if key not in made:
+                made[key] = stands(run)
+            return made[key]
+
+        return parts
 
     page.to_svg = lambda figure, name: '<svg viewBox="0 0 1 1"></svg>'  # type: ignore[attr-defined]
     page.to_png = lambda figure: b"PNG"  # type: ignore[attr-defined]
+    page.PAGES = {name: (template, kept(name, stands)) for name, (template, stands) in page.PAGES.items()}
     text = (ROOT / "reports" / "scaling" / "data.json").read_text()
     for number in (1, 2):
         (folder / f"{number}.json").write_text(re.sub('"seed": [0-9]+', f'"seed": {number}', text))
