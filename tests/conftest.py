@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """`make test` tries a quarter of the examples of each Hypothesis test, and `make soak` all of them."""
     profile = "soak" if is_soak(config) else "quick"
     settings.load_profile(f"{profile}-ci" if os.environ.get("CI") else profile)
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """A folder in memory where that can be: to write over a file takes a disk longer than reading it takes us."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.hookimpl(tryfirst=True)  # before those left out are gone

@@ -76,7 +76,7 @@ def legible(figure: Figure) -> None:
 
 
 def _texts(artist: Artist) -> Iterator[Text]:
-    """All text of a figure but the numbers at ticks, which `tick_params` sizes and which are made when they are drawn."""
+    """All text of a figure but that at ticks, which `tick_params` sizes: ticks are made when they are drawn."""
     if isinstance(artist, Text):
         yield artist
     for child in (artist.label, artist.offsetText) if isinstance(artist, Axis) else artist.get_children():

@@ -117,19 +117,23 @@ def columns_csv(run: Run) -> str:
 
 def render(run: Run, page: str, template: str, parts: Sequence[Section], drawn: _Drawn) -> str:
     """A page's HTML."""
-    return _environment().get_template(template).render(
-        heading=TITLES.get(page, sections.HEADING),
-        about=sections.ABOUT,
-        verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
-        sections=parts,
-        drawn=drawn,
-        is_number=_is_number,
-        tables=run.tables,
-        limits=_limits(run),
-        kinds=KINDS,
-        noise=noise.told(run),
-        is_noisy=noise.is_noisy(run),
-        provenance=_provenance(run),
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            heading=TITLES.get(page, sections.HEADING),
+            about=sections.ABOUT,
+            verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
+            sections=parts,
+            drawn=drawn,
+            is_number=_is_number,
+            tables=run.tables,
+            limits=_limits(run),
+            kinds=KINDS,
+            noise=noise.told(run),
+            is_noisy=noise.is_noisy(run),
+            provenance=_provenance(run),
+        )
     )
 
 
