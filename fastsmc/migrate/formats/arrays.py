@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from fastsmc.checks import U8Array, U64Array
 from fastsmc.migrate.formats.base import check_length
 from fastsmc.migrate.formats.state import Expected, RegisterState
-from fastsmc.migrate.payload import Codec, PayloadLayout
+from fastsmc.migrate.payload import Codec, PayloadLayout, layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class ArrayFormat:
         return self.codec.value
 
     def _layout(self, of: RegisterState | Expected) -> PayloadLayout:
-        return _layout_of(of, self.codec)
+        return layout_of(of.ids, self.codec, is_global=of.is_global)
 
     def n_bytes(self, state: RegisterState) -> int:
         """8 or 16 bytes per register sent."""
@@ -52,18 +51,18 @@ class IdsOnce:
 
     def n_bytes(self, state: RegisterState) -> int:
         """16 + 8R + 8RV."""
-        layout = _layout_of(state, Codec.VALUES)
+        layout = layout_of(state.ids, Codec.VALUES)
         return 8 * (2 + state.ids.size) + layout.n_bytes(state.n_vcpu)
 
     def encode(self, state: RegisterState, out: U8Array) -> None:
         """Number of registers, of vCPUs, ids, values."""
         head = _head(state.expected)
         out[: head.nbytes] = head.view(np.uint8)
-        _layout_of(state, Codec.VALUES).encode(state.values, out=out[head.nbytes :])
+        layout_of(state.ids, Codec.VALUES).encode(state.values, out=out[head.nbytes :])
 
     def decode(self, data: U8Array, expected: Expected) -> RegisterState:
         """Compares counts and ids before anything else."""
-        layout, head = _layout_of(expected, Codec.VALUES), _head(expected)
+        layout, head = layout_of(expected.ids, Codec.VALUES), _head(expected)
         found = data[: head.nbytes]
         words = found[: found.size // 8 * 8].view(np.uint64)
         wrong = np.flatnonzero(words != head[: words.size])
@@ -76,24 +75,6 @@ class IdsOnce:
         values = np.empty((expected.n_vcpu, expected.ids.size), np.uint64)
         layout.arrays.read(data[head.nbytes :].view(np.uint64), values, offset=head.nbytes)
         return RegisterState(expected.ids, values, {}, expected.is_global)
-
-
-def _layout_of(of: RegisterState | Expected, codec: Codec) -> PayloadLayout:
-    """The layout of a VM's registers, kept for the next VM that has the same: working it out takes longer than it."""
-    is_global = of.is_global if codec.is_global_once else None
-    if of.ids.size > _MOST_KEPT:
-        return PayloadLayout(of.ids, codec, is_global=is_global)
-    return _kept_layout(of.ids.tobytes(), codec, None if is_global is None else is_global.tobytes())
-
-
-_MOST_KEPT = 4096
-"""Registers."""
-
-
-@lru_cache(maxsize=8)
-def _kept_layout(ids: bytes, codec: Codec, is_global: bytes | None) -> PayloadLayout:
-    scope = None if is_global is None else np.frombuffer(is_global, np.bool_)
-    return PayloadLayout(np.frombuffer(ids, np.uint64), codec, is_global=scope)
 
 
 def _head(of: Expected) -> U64Array:
