@@ -57,9 +57,15 @@ def memory_folder() -> Iterator[Path]:
         yield Path(name)
 
 
+LONG = ("fleet/test_shared.py", "plan/test_upgrade_optimal.py", "whole/test_killed.py", "plan/test_upgrade_checked.py")
+"""Files with a test of minutes: begun last, one of them would leave the other workers idle for as long."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before those left out are gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each soak test says what it adds, and its report carries the text to the summary."""
+    """Each soak test says what it adds, and its report carries the text to the summary; the longest come first."""
+    if is_soak(config):
+        items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     for item in items:
         is_sampled = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if is_soak(config) and is_sampled and item.get_closest_marker("soak") is None:
