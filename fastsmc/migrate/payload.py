@@ -135,13 +135,13 @@ def layout_of(ids: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None
     Raises:
         InputError: as `encode` does.
     """
+    codec = one_of("codec", codec, Codec)
     scope = is_global if isinstance(is_global, np.ndarray) and is_global.dtype == np.bool_ else None
     if (
         isinstance(ids, np.ndarray)
         and ids.dtype == np.uint64
         and ids.ndim == 1
         and 0 < ids.size <= _MOST_KEPT
-        and isinstance(codec, str)
         and (is_global is None or (scope is not None and scope.shape == ids.shape))
     ):
         return _kept_layout(ids.tobytes(), codec, None if scope is None else scope.tobytes())
@@ -153,7 +153,7 @@ _MOST_KEPT = 4096
 
 
 @lru_cache(maxsize=8)
-def _kept_layout(ids: bytes, codec: Codec | str, is_global: bytes | None) -> PayloadLayout:
+def _kept_layout(ids: bytes, codec: Codec, is_global: bytes | None) -> PayloadLayout:
     scope = None if is_global is None else np.frombuffer(is_global, np.bool_)
     return PayloadLayout(np.frombuffer(ids, np.uint64), codec, is_global=scope)
 
