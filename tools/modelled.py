@@ -1,0 +1,127 @@
+"""How many cycles the wide kernels' loops should take on CPUs that are not here, and how far that can be trusted.
+
+    python -m tools.modelled > modelled.md
+
+LLVM compiles the loops for each back end and CPU (tools/modelled_emit.py), llvm-mca models the turns
+(tools/modelled_mca.py), and the back ends that this machine can run are timed (tools/modelled_measure.py). What is
+printed is Markdown; each number is marked modelled or measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from tools.modelled_asm import NoLoop, cut
+from tools.modelled_loops import LOOPS, Loop, inputs
+from tools.modelled_mca import Modelled, NoTool, find, model
+from tools.modelled_tables import Found, Times, tables
+
+X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
+_VBMI2 = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2"
+
+
+@dataclass(frozen=True, slots=True)
+class BackEnd:
+    """Instructions that the wide kernels have a back end for.
+
+    Attributes:
+        compiled_for: the CPU that LLVM compiles for; empty: each CPU for itself. cpus: those whose model is asked.
+        features: what the back end is chosen by.
+    """
+
+    name: str
+    triple: str
+    compiled_for: str
+    cpus: tuple[str, ...]
+    features: str
+
+
+BACK_ENDS = (
+    BackEnd("AVX-512 VBMI2", X86, "icelake-server", ("icelake-server", "znver4"), _VBMI2),
+    BackEnd("AVX2", X86, "haswell", ("haswell", "skylake", "icelake-server", "znver3"), "avx2"),
+    BackEnd("NEON", ARM, "", ("neoverse-n1", "neoverse-v2", "apple-m1"), "neon"),
+)
+
+
+class LeftOut(Exception):
+    """Raised for a back end that cannot be compiled or timed here, with the reason."""
+
+
+def run(module: str, given: bytes, *arguments: str, **environment: str) -> Any:
+    """What a module prints as JSON, in a process of its own.
+
+    Raises:
+        LeftOut: it failed; with the last line that it said.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, env={**os.environ, **environment}, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise LeftOut(said[-1])
+    return json.loads(done.stdout)
+
+
+def turns_of(loop: Loop, assembly: str, tool: str, triple: str, cpu: str) -> Modelled:
+    """What a loop takes for 64 calls."""
+    turn = cut(assembly, loop.stored or 1)
+    per_turn = turn.stored // loop.stored if loop.stored else 4
+    whole = model(tool, turn, triple, cpu)
+    return Modelled(whole.cycles / per_turn, whole.uops / per_turn, whole.limit, whole.model)
+
+
+def modelled(end: BackEnd, tool: str, given: bytes) -> Found:
+    """Every loop of a back end on its CPUs."""
+    found: Found = {}
+    for cpu in end.cpus:
+        assembly = run("tools.modelled_emit", given, end.triple, end.compiled_for or cpu, end.features)
+        for loop in LOOPS:
+            try:
+                found[loop.name, end.name, cpu] = turns_of(loop, assembly[loop.name], tool, end.triple, cpu)
+            except NoLoop as error:
+                print(f"{loop.name}, {end.name}, {cpu}: {error}", file=sys.stderr)
+    return found
+
+
+def main() -> int:
+    """Prints the tables; 1, and why, where llvm-mca is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--no-timing", action="store_true", help="model only, time nothing")
+    options = parser.parse_args()
+    try:
+        tool, version = find()
+    except NoTool as error:
+        print(error, file=sys.stderr)
+        return 1
+    given, found, times = pickle.dumps(inputs()), Found(), Times()
+    for end in BACK_ENDS:
+        try:
+            found |= modelled(end, tool, given)
+            if not options.no_timing and end.triple == X86:
+                times[end.name] = timed(end, given)
+        except LeftOut as error:
+            print(f"{end.name} left out: {error}", file=sys.stderr)
+    print(tables(found, times, version, llvm.get_host_cpu_name()))
+    return 0
+
+
+def timed(end: BackEnd, given: bytes) -> dict[str, float]:
+    """Cycles per 64 calls by loop, measured here."""
+    own = llvm.get_host_cpu_features()
+    if not all(own.get(feature, False) for feature in end.features.split(",")):
+        msg = "this CPU does not have its instructions"
+        raise LeftOut(msg)
+    features = ",".join(f"+{feature}" for feature in end.features.split(","))
+    return run("tools.modelled_measure", given, NUMBA_CPU_NAME=end.compiled_for, NUMBA_CPU_FEATURES=features)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,134 @@
+"""The loops of the wide kernels that are analysed and timed, each with arguments that it runs on.
+
+To have one more, add it to `LOOPS`: the kernel, its arguments, and how many bytes 64 calls of it store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.inputs import KNOWN, fleet_of_policies
+from fastsmc.bitmaps import MULTIPLIER
+from fastsmc.dispatcher.kernels import wide
+from fastsmc.dispatcher.kernels.steps import code_step, mixed_step
+from fastsmc.dispatcher.kernels.wide import CHUNK, STEP, classes_and_unknown, classes_of
+from fastsmc.jit.cache_lines import empty_on_lines, on_lines
+from fastsmc.jit.compiled import inner_kernel
+from fastsmc.jit.types import U8, U32, u64
+from fastsmc.kernels import CLASS_AT, CODE_AT, Division, Groups
+
+Arguments = tuple[Any, ...]
+
+
+@inner_kernel
+def any_rows(classes: U8, packed: U8, byte_bits: np.uint32, row: U32, out: U8) -> None:
+    """The loop of `wide.verdicts_of` over calls of any rows, which the kernel has inline."""
+    for step in range(0, out.size, STEP):
+        mixed_step(classes, u64(min(step, out.size - STEP)), packed, byte_bits, row, out)
+
+
+@inner_kernel
+def codes(classes: U8, lookup: U8, verdict: U8, out: U8) -> None:
+    """The loop of `wide.decide_chunk` that makes codes for the counters, which the kernel has inline."""
+    for step in range(0, out.size, STEP):
+        code_step(classes, u64(min(step, out.size - STEP)), lookup, verdict, out)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop of a kernel.
+
+    Attributes:
+        what: what it does, in words. takes: the names of its arguments among `inputs()`.
+        stored: bytes that 64 calls store, by which the turns that LLVM unrolled are counted. None: it depends on the
+            back end, and the kernel itself takes 256 calls a turn.
+    """
+
+    name: str
+    what: str
+    kernel: Callable[..., Any]
+    takes: tuple[str, ...]
+    stored: int | None = STEP
+
+    def arguments(self, given: dict[str, Any], n_call: int = CHUNK) -> Arguments:
+        """Its arguments, for the first `n_call` calls of the chunk."""
+        return tuple(_first(given[name], n_call) for name in self.takes)
+
+
+def _first(argument: Any, n_call: int) -> Any:
+    """Of an array by call so many elements, anything else as it is."""
+    return argument[:n_call] if isinstance(argument, np.ndarray) and argument.shape == (CHUNK,) else argument
+
+
+LOOPS = (
+    Loop("classes", "ids -> classes", classes_of, ("func_id", "multiplier", "lookup", "lookup", "no", "out")),
+    Loop(
+        "classes, listing",
+        "ids -> classes, unknown ids listed",
+        classes_and_unknown,
+        ("func_id", "multiplier", "lookup", "lookup", "out", "listed"),
+        None,
+    ),
+    Loop(
+        "one row",
+        "classes -> verdicts, one row",
+        wide.by_runs,
+        ("same_vcpu", "yes", "groups", "run_of_group", "classes", "verdict", "out"),
+    ),
+    Loop(
+        "few vCPUs",
+        "classes, vCPUs -> verdicts, up to 1024 vCPUs, few rows",
+        wide.by_small_bits,
+        ("vcpu16", "classes", "bits", "no", "out"),
+    ),
+    Loop(
+        "many vCPUs",
+        "classes, vCPUs -> verdicts, any number of vCPUs, few rows",
+        wide.by_bits,
+        ("func_id", "vcpu32", "bit_groups", "classes", "bits", "bit_row", "group", "out"),
+        6 * STEP,  # a verdict, a row and a group of four bytes for each call
+    ),
+    Loop("any rows", "classes, rows -> verdicts", any_rows, ("classes", "packed", "byte_bits", "row", "out")),
+    Loop("codes", "classes, verdicts -> codes to count by", codes, ("classes", "lookup", "some_verdicts", "out")),
+)
+
+
+def inputs() -> dict[str, Any]:
+    """Arguments by name: one chunk of calls by VMs in random order, of known ids, and the tables of their fleet.
+
+    The tables of `bits` are of 16 policies, the others of all that 1024 VMs drew.
+    """
+    rng = np.random.default_rng(18)
+    rows, few = fleet_of_policies(1024).rows(), fleet_of_policies(1024, n_policy=16).rows()
+    vcpu = rng.integers(rows.n_vcpu, size=CHUNK)
+    by = Division(np.uint64(rows.magic), np.uint64(rows.magic_shift))
+    few_by = Division(np.uint64(few.magic), np.uint64(few.magic_shift))
+    n_known = int(rows.lookup[CLASS_AT:CODE_AT].max()) + 1
+    return {
+        "func_id": on_lines(rng.choice(KNOWN, CHUNK)),
+        "vcpu16": on_lines(vcpu.astype(np.uint16)),
+        "same_vcpu": on_lines(np.full(CHUNK, 18, np.uint16)),
+        "vcpu32": on_lines(vcpu.astype(np.uint32)),
+        "classes": on_lines(rng.integers(n_known, size=CHUNK, dtype=np.uint8)),
+        "row": on_lines(rows.row_of_group[vcpu * rows.magic >> rows.magic_shift].astype(np.uint32)),
+        "some_verdicts": on_lines(rng.integers(6, size=CHUNK, dtype=np.uint8)),
+        "multiplier": np.uint32(MULTIPLIER),
+        "lookup": rows.lookup,
+        "verdict": rows.verdict,
+        "packed": rows.packed,
+        "byte_bits": np.uint32(rows.packed.shape[1].bit_length() - 1),
+        "groups": Groups(by, rows.row_of_group),
+        "run_of_group": rows.run_of_group,
+        "bit_groups": Groups(few_by, few.bit_rows.row_of_group),
+        "bits": few.bit_rows.table,
+        "yes": True,
+        "no": False,
+        "out": empty_on_lines(CHUNK, np.uint8),
+        "bit_row": empty_on_lines(CHUNK, np.uint8),
+        "group": empty_on_lines(STEP, np.uint32),
+        "listed": empty_on_lines(CHUNK + STEP, np.uint16),
+    }
