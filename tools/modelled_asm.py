@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import heapq
 import re
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 _LABEL = re.compile(r"^([\w.$]+):")
-_COMMENT = re.compile(r"\s(?:#|//).*$")
+_COMMENT = re.compile(r"\s(?:##?\s|//).*$")
 _JUMP_X86 = re.compile(r"^j(?P<kind>\w+)\s+(?P<to>[\w.$]+)$")
 _JUMP_ARM = re.compile(r"^(?P<kind>b(?:\.\w+)?|cbn?z|tbn?z)\s+(?:.*,\s*)?(?P<to>[\w.$]+)$")
 _ENDS = re.compile(r"^(retq?|jmpq?|br|ud2|brk)\b")
 _CALLS = re.compile(r"^(call|blr?\s)")
+
+
+_STACK = frozenset(("sp", "rsp"))
 
 
 class NoLoop(Exception):
@@ -24,11 +28,12 @@ class NoLoop(Exception):
 
 @dataclass(slots=True)
 class Block:
-    """Instructions that are run one after another, and the blocks that may follow them."""
+    """Instructions that are run one after another, the blocks that may follow, and the bytes stored past the stack."""
 
     label: str
     lines: list[str] = field(default_factory=list)
     follows: list[str] = field(default_factory=list)
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def cut(text: str, unit: int = 1) -> Turn:
         way = shortest_turn(found, label, unit)
         if way:
             lines = tuple(line for name in way for line in found[name].lines)
-            turns.append(Turn(lines, sum(stored_by(line) for line in lines)))
+            turns.append(Turn(lines, sum(found[name].stored for name in way)))
     best = max(turns, key=lambda turn: (turn.stored, -len(turn.lines)), default=Turn((), 0))
     if not best.stored:
         msg = f"no loop stores {unit} bytes a turn, or a multiple of it"
@@ -75,6 +80,7 @@ def blocks(text: str) -> dict[str, Block]:
     """
     found: dict[str, Block] = {}
     now: Block | None = None
+    stack = set(_STACK)
 
     def begin(label: str) -> Block:
         found[label] = Block(label)
@@ -92,6 +98,8 @@ def blocks(text: str) -> dict[str, Block]:
         if now is None or (now.lines and jump_of(now.lines[-1])):
             now = begin(str(len(found)))
         now.lines.append(line)
+        now.stored += stored_by(line, stack)
+        _follow_stack(line, stack)
         kind, to = jump_of(line) or ("", "")
         if to:
             now.follows.append(to)
@@ -121,8 +129,7 @@ def shortest_turn(found: dict[str, Block], head: str, unit: int) -> list[str]:
     None where no such way leads back. A way may pass a block once for each remainder.
     """
     size = {label: len(block.lines) for label, block in found.items()}
-    stored = {label: sum(stored_by(line) for line in block.lines) for label, block in found.items()}
-    queue = [(size[head], head, stored[head] % unit, (head,))]
+    queue = [(size[head], head, found[head].stored % unit, (head,))]
     seen: set[tuple[str, int]] = set()
     while queue:
         length, label, rest, way = heapq.heappop(queue)
@@ -133,7 +140,7 @@ def shortest_turn(found: dict[str, Block], head: str, unit: int) -> list[str]:
             if to == head and not rest:
                 return list(way)
             if to in found and to not in way:
-                heapq.heappush(queue, (length + size[to], to, (rest + stored[to]) % unit, (*way, to)))
+                heapq.heappush(queue, (length + size[to], to, (rest + found[to].stored) % unit, (*way, to)))
     return []
 
 
@@ -147,8 +154,8 @@ _OF_ARM = {"q": 16, "d": 8, "s": 4, "h": 2, "b": 1, "x": 8, "w": 4}
 _ARM_STORE = re.compile(r"^(?P<name>st\w+)\s+(?P<what>.*?),?\s*\[(?P<base>[a-z]\w+)")
 
 
-def stored_by(line: str) -> int:
-    """How many bytes an instruction stores, to the stack not counted.
+def stored_by(line: str, stack: Set[str] = _STACK) -> int:
+    """How many bytes an instruction stores, not counting where a register of `stack` leads.
 
     >>> [stored_by(line) for line in ("vmovdqu %ymm1, 32(%rdi,%rax)", "movb %al, (%rdi)", "vmovups %zmm5, 96(%rsp)")]
     [32, 1, 0]
@@ -158,11 +165,32 @@ def stored_by(line: str) -> int:
     [32, 1]
     """
     if arm := _ARM_STORE.match(line):
-        return 0 if arm["base"] == "sp" else _stored_by_arm(arm["name"], arm["what"])
+        return 0 if arm["base"] in stack else _stored_by_arm(arm["name"], arm["what"])
     found = _TO_MEMORY.match(line)
-    if found is None or "%rsp" in found["to"]:
+    if found is None or stack & set(re.findall(r"%(\w+)", found["to"])):
         return 0
     return _stored_by_x86(found["name"], found["from"])
+
+
+_ADDRESS = re.compile(r"^lea\w? (?P<from>\S*), %(?P<to>\w+)$|^(?:add|mov) (?P<arm_to>x\d+), (?P<arm_from>\w+)\b")
+_WRITES = re.compile(r"^(?!st|cmp|test)\w+ (?:.*, %(?P<x86>\w+)|(?P<arm>x\d+),.*)$")
+
+
+def _follow_stack(line: str, stack: set[str]) -> None:
+    """Notes which registers hold an address on the stack after an instruction: where LLVM keeps what registers cannot.
+
+    >>> stack = {"sp"}
+    >>> for line in ("add x9, sp, #32", "mov x8, x9", "ldr x9, [x1]"):
+    ...     _follow_stack(line, stack)
+    >>> sorted(stack)
+    ['sp', 'x8']
+    """
+    if address := _ADDRESS.match(line):
+        to = address["to"] or address["arm_to"]
+        sources = set(re.findall(r"\w+", address["from"] or address["arm_from"]))
+        (stack.add if sources & stack else stack.discard)(to)
+    elif writes := _WRITES.match(line):
+        stack -= {writes["x86"], writes["arm"]} - _STACK
 
 
 def _stored_by_arm(name: str, what: str) -> int:
