@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 
 from tools.modelled_apple import least_cycles
 from tools.modelled_asm import NoLoop, cut
-from tools.modelled_loops import LOOPS, Loop, inputs
+from tools.modelled_loops import Loop, chosen, inputs
 from tools.modelled_mca import Modelled, NoTool, find, model
 from tools.modelled_tables import Found, Times, tables
 
@@ -44,6 +44,11 @@ class BackEnd:
     compiled_for: str
     cpus: tuple[str, ...]
     features: str
+
+    def runs_here(self) -> bool:
+        """Whether this CPU has its instructions."""
+        own = llvm.get_host_cpu_features()
+        return all(own.get(feature, False) for feature in self.features.split(","))
 
 
 BACK_ENDS = (
@@ -81,14 +86,19 @@ def turns_of(loop: Loop, assembly: str, tool: str, triple: str, cpu: str) -> Mod
     return replace(whole, cycles=whole.cycles / per_turn, uops=whole.uops / per_turn)
 
 
-def modelled(end: BackEnd, tool: str, given: bytes) -> Found:
-    """Every loop of a back end on its CPUs."""
+def modelled(end: BackEnd, tool: str, given: bytes, names: str) -> Found:
+    """The loops of a back end on its CPUs, and on this one."""
     found: Found = {}
-    for cpu in end.cpus:
-        assembly = run("tools.modelled_emit", given, end.triple, end.compiled_for or cpu, end.features)
-        for loop in LOOPS:
+    host = llvm.get_host_cpu_name()
+    more = (host,) if end.triple == X86 and end.runs_here() and host not in end.cpus else ()
+    assembly: dict[str, dict[str, str]] = {}
+    for cpu in (*end.cpus, *more):
+        target = end.compiled_for or cpu
+        if target not in assembly:
+            assembly[target] = run("tools.modelled_emit", given, end.triple, target, end.features, names)
+        for loop in chosen(names):
             try:
-                found[loop.name, end.name, cpu] = turns_of(loop, assembly[loop.name], tool, end.triple, cpu)
+                found[loop.name, end.name, cpu] = turns_of(loop, assembly[target][loop.name], tool, end.triple, cpu)
             except NoLoop as error:
                 print(f"{loop.name}, {end.name}, {cpu}: {error}", file=sys.stderr)
     return found
@@ -97,6 +107,7 @@ def modelled(end: BackEnd, tool: str, given: bytes) -> Found:
 def main() -> int:
     """Prints the tables; 1, and why, where llvm-mca is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="LOOPS", help="names of loops, parted by commas")
     parser.add_argument("--no-timing", action="store_true", help="model only, time nothing")
     options = parser.parse_args()
     try:
@@ -107,23 +118,20 @@ def main() -> int:
     given, found, times = pickle.dumps(inputs()), Found(), Times()
     for end in BACK_ENDS:
         try:
-            found |= modelled(end, tool, given)
-            if not options.no_timing and end.triple == X86:
-                times[end.name] = timed(end, given)
+            found |= modelled(end, tool, given, options.only)
+            if not options.no_timing and end.runs_here():
+                times[end.name] = timed(end, given, options.only)
         except LeftOut as error:
             print(f"{end.name} left out: {error}", file=sys.stderr)
     print(tables(found, times, version, llvm.get_host_cpu_name()))
     return 0
 
 
-def timed(end: BackEnd, given: bytes) -> dict[str, float]:
-    """Cycles per 64 calls by loop, measured here."""
-    own = llvm.get_host_cpu_features()
-    if not all(own.get(feature, False) for feature in end.features.split(",")):
-        msg = "this CPU does not have its instructions"
-        raise LeftOut(msg)
+def timed(end: BackEnd, given: bytes, names: str) -> dict[str, float]:
+    """Cycles per 64 calls by loop, measured here, of code for the CPU that the back end is modelled with."""
     features = ",".join(f"+{feature}" for feature in end.features.split(","))
-    return run("tools.modelled_measure", given, NUMBA_CPU_NAME=end.compiled_for, NUMBA_CPU_FEATURES=features)
+    cpu = end.compiled_for or llvm.get_host_cpu_name()
+    return run("tools.modelled_measure", given, names, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=features)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Assembly of the wide kernels' loops for any CPU, made on this one.
 
-    python -m tools.modelled_emit aarch64-unknown-linux-gnu neoverse-n1 neon < arguments.pickle
+    python -m tools.modelled_emit aarch64-unknown-linux-gnu neoverse-n1 neon codes < arguments.pickle
 
 A process of its own: it tells Numba that the machine is another one before anything of ours is imported, so the kernels
 choose the operations that they would choose there, and Numba's own passes run for that CPU. Nothing that is compiled
@@ -56,14 +56,14 @@ def pretend(triple: str, cpu: str, features: Features) -> None:
     codegen.JITCodeLibrary.get_pointer_to_function = lambda self, _name: self._ensure_finalized() or 0
 
 
-def assembly(given: dict[str, Any]) -> dict[str, str]:
-    """The loops' assembly by name."""
+def assembly(given: dict[str, Any], names: str) -> dict[str, str]:
+    """The assembly of loops, by name. `names`: see `modelled_loops.chosen`."""
     from numba import typeof
 
-    from tools.modelled_loops import LOOPS
+    from tools.modelled_loops import chosen
 
     found = {}
-    for loop in LOOPS:
+    for loop in chosen(names):
         kinds = tuple(typeof(argument) for argument in loop.arguments(given))
         loop.kernel.compile(kinds)
         found[loop.name] = loop.kernel.inspect_asm(kinds)
@@ -72,4 +72,4 @@ def assembly(given: dict[str, Any]) -> dict[str, str]:
 
 if __name__ == "__main__":
     pretend(sys.argv[1], sys.argv[2], Features(dict.fromkeys(filter(None, sys.argv[3].split(",")), True)))
-    json.dump(assembly(pickle.load(sys.stdin.buffer)), sys.stdout)
+    json.dump(assembly(pickle.load(sys.stdin.buffer), sys.argv[4]), sys.stdout)

@@ -97,6 +97,19 @@ LOOPS = (
 )
 
 
+def chosen(names: str) -> tuple[Loop, ...]:
+    """The loops of these names, parted by commas; of no name, all.
+
+    >>> [loop.name for loop in chosen("codes,one row")]
+    ['one row', 'codes']
+    """
+    wanted = set(filter(None, names.split(",")))
+    if unknown := wanted - {loop.name for loop in LOOPS}:
+        msg = f"no loop is called {', '.join(sorted(unknown))}: there are {', '.join(loop.name for loop in LOOPS)}"
+        raise SystemExit(msg)
+    return tuple(loop for loop in LOOPS if not wanted or loop.name in wanted)
+
+
 def inputs() -> dict[str, Any]:
     """Arguments by name: one chunk of calls by VMs in random order, of known ids, and the tables of their fleet.
 

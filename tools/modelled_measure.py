@@ -1,6 +1,6 @@
 """Cycles that the wide kernels' loops take on this machine, by turns with a chain of additions that tells the clock.
 
-    NUMBA_CPU_NAME=haswell python -m tools.modelled_measure < arguments.pickle
+    NUMBA_CPU_NAME=haswell python -m tools.modelled_measure codes < arguments.pickle
 
 Standard output is a JSON object: cycles per 64 calls by the name of the loop, and the clock in GHz. rdtsc would count a
 clock of its own, so cycles are nanoseconds of this thread's CPU time times the clock measured beside them.
@@ -18,7 +18,7 @@ import numpy as np
 
 from fastsmc.dispatcher.kernels.wide import CHUNK, STEP
 from fastsmc.jit.compiled import borrowing_kernel
-from tools.modelled_loops import LOOPS
+from tools.modelled_loops import chosen
 
 N_ROUND, SAMPLE_S, FEW = 300, 0.00025, 4 * STEP
 CHAIN = 2
@@ -59,27 +59,27 @@ def clock_ghz() -> float:
     return CHAIN * n / (time.thread_time_ns() - start)
 
 
-def measured(given: dict[str, Any]) -> dict[str, float]:
+def measured(given: dict[str, Any], names: str, n_round: int = N_ROUND) -> dict[str, float]:
     """Cycles per 64 calls by loop, and "clock_ghz".
 
     The time of a chunk less that of FEW calls, so that what a call of the kernel costs is no part of it. The shortest
-    of N_ROUND rounds, in which each loop and the chain have a turn: another thread on the same core may double a time.
+    of some rounds, in which each loop and the chain have a turn: another thread on the same core may double a time.
     """
     given = {name: placed(argument, PHASE.get(name, 0)) for name, argument in given.items()}
     runs = {}
-    for loop in LOOPS:
+    for loop in chosen(names):
         for n_call in (CHUNK, FEW):
             run, arguments = repeated(loop.kernel), loop.arguments(given, n_call)
             took_ns(run, 10, arguments)
             runs[loop.name, n_call] = run, max(1, int(1e11 * SAMPLE_S / took_ns(run, 100, arguments))), arguments
     ghz = clock_ghz()
     least = dict.fromkeys(runs, float("inf"))
-    for _ in range(N_ROUND):
+    for _ in range(n_round):
         for key, (run, n, arguments) in runs.items():
             least[key] = min(least[key], took_ns(run, n, arguments) / n)
             ghz = max(ghz, clock_ghz())
     of_step = ghz * STEP / (CHUNK - FEW)
-    found = {loop.name: of_step * (least[loop.name, CHUNK] - least[loop.name, FEW]) for loop in LOOPS}
+    found = {loop.name: of_step * (least[loop.name, CHUNK] - least[loop.name, FEW]) for loop in chosen(names)}
     return {**found, "clock_ghz": ghz}
 
 
@@ -101,4 +101,4 @@ def took_ns(run: Any, n: int, arguments: Any) -> int:
 
 
 if __name__ == "__main__":
-    json.dump(measured(pickle.load(sys.stdin.buffer)), sys.stdout)
+    json.dump(measured(pickle.load(sys.stdin.buffer), sys.argv[1]), sys.stdout)
