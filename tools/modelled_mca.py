@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from tools.modelled_asm import Turn
+from tools.modelled_asm import NoLoop, Turn, stored_by
 
 N_TURN = 300
 """Turns that are modelled: the first fill the core, the others take as long as one another."""
@@ -83,11 +83,18 @@ def model(tool: str, turn: Turn, triple: str, cpu: str) -> Modelled:
     """What llvm-mca says of a turn that is repeated on a CPU.
 
     Raises:
+        NoLoop: llvm-mca takes an instruction for a store that `modelled_asm.stored_by` does not know.
         subprocess.CalledProcessError: llvm-mca cannot read an instruction, or has no model of it.
     """
     command = [tool, f"-mtriple={triple}", f"-mcpu={cpu}", f"-iterations={N_TURN}", "-json"]
     said = subprocess.run(command, input="\n".join(turn.lines), capture_output=True, text=True, check=True)
-    return read(json.loads(said.stdout))
+    found = json.loads(said.stdout)
+    listed = found["CodeRegions"][0]["InstructionInfoView"]["InstructionList"]
+    for line, one in zip(turn.lines, listed, strict=True):
+        if one["mayStore"] and not stored_by(line, set()) and not line.startswith("pr"):  # but prefetches
+            msg = f"it is not known how many bytes this stores: {line}"
+            raise NoLoop(msg)
+    return read(found)
 
 
 def read(said: dict[str, Any]) -> Modelled:

@@ -106,6 +106,12 @@ def test_a_chain_of_additions_takes_a_cycle_each(triple: str, cpu: str) -> None:
 
 
 @needs_mca
+def test_a_store_of_a_form_that_is_not_known_is_refused() -> None:
+    with pytest.raises(NoLoop, match="not known how many bytes this stores: addl"):
+        model(TOOL, Turn(("addl %eax, (%rdi)",), 0), modelled.X86, "haswell")
+
+
+@needs_mca
 @pytest.mark.parametrize(
     ("end", "cpu", "begins"),
     [
