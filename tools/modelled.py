@@ -20,6 +20,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from fastsmc.dispatcher.kernels.wide import STEP
 from tools.modelled_apple import least_cycles
 from tools.modelled_asm import NoLoop, cut
 from tools.modelled_loops import Loop, chosen, inputs
@@ -78,8 +79,8 @@ def run(module: str, given: bytes, *arguments: str, **environment: str) -> Any:
 
 def turns_of(loop: Loop, assembly: str, tool: str, triple: str, cpu: str) -> Modelled:
     """What a loop takes for 64 calls."""
-    turn = cut(assembly, loop.stored or 1)
-    per_turn = turn.stored // loop.stored if loop.stored else 4
+    turn = cut(assembly, loop.unit)
+    per_turn = loop.n_call(turn.stored) / STEP
     whole = model(tool, turn, triple, cpu)
     if cpu == "apple-m1" and (least := least_cycles(turn)) > whole.cycles:
         whole = replace(whole, cycles=least, limit="vector operations counted (tools/modelled_apple.py)")

@@ -1,6 +1,6 @@
-"""The loops of the wide kernels that are analysed and timed, each with arguments that it runs on.
+"""The loops of the kernels that are analysed and timed, each with arguments that it runs on.
 
-To have one more, add it to `LOOPS`: the kernel, its arguments, and how many bytes 64 calls of it store.
+To have one more, add it to `LOOPS`: the kernel, its arguments, and how many bytes it stores of each call.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.inputs import KNOWN, fleet_of_policies
+from fastsmc import kernels
 from fastsmc.bitmaps import MULTIPLIER
 from fastsmc.dispatcher.kernels import wide
 from fastsmc.dispatcher.kernels.steps import code_step, mixed_step
@@ -44,15 +45,26 @@ class Loop:
 
     Attributes:
         what: what it does, in words. takes: the names of its arguments among `inputs()`.
-        stored: bytes that 64 calls store, by which the turns that LLVM unrolled are counted. None: it depends on the
-            back end, and the kernel itself takes 256 calls a turn.
+        stored: bytes that a call stores, by which the calls of a turn are counted, as LLVM unrolls some loops. None: it
+            depends on the back end, and the kernel itself takes 256 calls a turn.
+        at_once: calls that the kernel takes a turn.
     """
 
     name: str
     what: str
     kernel: Callable[..., Any]
     takes: tuple[str, ...]
-    stored: int | None = STEP
+    stored: int | None = 1
+    at_once: int = STEP
+
+    @property
+    def unit(self) -> int:
+        """What a turn stores a multiple of."""
+        return self.at_once * self.stored if self.stored else 1
+
+    def n_call(self, stored: int) -> int:
+        """How many calls a turn is for that stores so many bytes."""
+        return stored // self.stored if self.stored else self.at_once
 
     def arguments(self, given: dict[str, Any], n_call: int = CHUNK) -> Arguments:
         """Its arguments, for the first `n_call` calls of the chunk."""
@@ -60,18 +72,21 @@ class Loop:
 
 
 def _first(argument: Any, n_call: int) -> Any:
-    """Of an array by call so many elements, anything else as it is."""
+    """Of an array by call so many elements, also in named tuples; anything else as it is."""
+    if isinstance(argument, tuple):
+        return type(argument)(*(_first(one, n_call) for one in argument))
     return argument[:n_call] if isinstance(argument, np.ndarray) and argument.shape == (CHUNK,) else argument
 
 
 LOOPS = (
     Loop("classes", "ids -> classes", classes_of, ("func_id", "multiplier", "lookup", "lookup", "no", "out")),
     Loop(
-        "classes, listing",
+        "classes and unknown",
         "ids -> classes, unknown ids listed",
         classes_and_unknown,
         ("func_id", "multiplier", "lookup", "lookup", "out", "listed"),
         None,
+        4 * STEP,
     ),
     Loop(
         "one row",
@@ -90,10 +105,12 @@ LOOPS = (
         "classes, vCPUs -> verdicts, any number of vCPUs, few rows",
         wide.by_bits,
         ("func_id", "vcpu32", "bit_groups", "classes", "bits", "bit_row", "group", "out"),
-        6 * STEP,  # a verdict, a row and a group of four bytes for each call
+        6,  # a verdict, a row and a group of four bytes
     ),
     Loop("any rows", "classes, rows -> verdicts", any_rows, ("classes", "packed", "byte_bits", "row", "out")),
     Loop("codes", "classes, verdicts -> codes to count by", codes, ("classes", "lookup", "some_verdicts", "out")),
+    Loop("scalar", "ids, vCPUs -> verdicts, all in one", kernels.by_table, ("columns", "tables", "out"), at_once=1),
+    Loop("scalar one row", "ids -> verdicts", kernels.by_one_row, ("func_id", "place", "tables", "out"), at_once=1),
 )
 
 
@@ -120,10 +137,17 @@ def inputs() -> dict[str, Any]:
     vcpu = rng.integers(rows.n_vcpu, size=CHUNK)
     by = Division(np.uint64(rows.magic), np.uint64(rows.magic_shift))
     few_by = Division(np.uint64(few.magic), np.uint64(few.magic_shift))
+    n_vcpu, magic, shift, offset, plane_bytes, _, _, *search = rows.portable
+    places = kernels.Places(n_vcpu, Division(magic, shift), offset, plane_bytes)
+    trees = kernels.Trees(*search)
+    func_id, vcpu16 = on_lines(rng.choice(KNOWN, CHUNK)), on_lines(vcpu.astype(np.uint16))
     n_known = int(rows.lookup[CLASS_AT:CODE_AT].max()) + 1
     return {
-        "func_id": on_lines(rng.choice(KNOWN, CHUNK)),
-        "vcpu16": on_lines(vcpu.astype(np.uint16)),
+        "func_id": func_id,
+        "vcpu16": vcpu16,
+        "columns": kernels.Columns(func_id, vcpu16, np.zeros(0, np.uint8)),
+        "tables": kernels.Tables(places, np.uint32(MULTIPLIER), rows.table, trees),
+        "place": np.uint64(places.offset[18]),
         "same_vcpu": on_lines(np.full(CHUNK, 18, np.uint16)),
         "vcpu32": on_lines(vcpu.astype(np.uint32)),
         "classes": on_lines(rng.integers(n_known, size=CHUNK, dtype=np.uint8)),

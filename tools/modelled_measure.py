@@ -84,7 +84,9 @@ def measured(given: dict[str, Any], names: str, n_round: int = N_ROUND) -> dict[
 
 
 def placed(argument: Any, phase: int) -> Any:
-    """A copy of an array that begins so many bytes into a page; anything else as it is."""
+    """A copy of an array, or of named tuples' arrays, that begins so many bytes into a page; anything else as it is."""
+    if isinstance(argument, tuple):
+        return type(argument)(*(placed(one, phase) for one in argument))
     if not isinstance(argument, np.ndarray):
         return argument
     memory = np.empty(argument.nbytes + 2 * PAGE, np.uint8)

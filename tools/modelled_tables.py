@@ -61,10 +61,12 @@ def per_lane(found: Found, loop: str, end: str) -> dict[str, float]:
 
 
 def _per_lane(found: Found) -> str:
-    """NEON over AVX2: the least and the most over the CPUs that AVX2 was modelled on."""
+    """NEON over AVX2: the least and the most over the CPUs that AVX2 was modelled on. Scalar loops have no lanes."""
     cpus = [cpu for end, cpu in _columns(found) if end == "NEON"]
     rows = []
     for loop in _loops(found):
+        if loop.startswith("scalar"):
+            continue
         of_avx2, of_neon = per_lane(found, loop, "AVX2"), per_lane(found, loop, "NEON")
         if of_avx2 and of_neon:
             ratios = [[of_neon[cpu] / one for one in of_avx2.values()] for cpu in cpus]
