@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import pickle
 import subprocess
@@ -147,6 +149,13 @@ def test_cycles_are_compared_per_byte_of_a_register() -> None:
     said = tables(found, {"AVX2": {"codes": 12.5, "clock_ghz": 3.0}}, "22", "haswell")
     assert "| codes | 0.80 to 1.60 | in part |" in said  # 4 against 5 and against 2.5
     assert "| AVX2 | codes | 10.0 | 12.5 | 1.25 |" in said
+
+
+@pytest.mark.parametrize("module", ["apple", "asm", "loops", "mca", "tables"])
+def test_the_examples_in_the_text_of_the_tools_hold(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"tools.modelled_{module}"))
+    assert found.attempted
+    assert not found.failed
 
 
 HAS_WIDE = compiled.HAS_WIDE
