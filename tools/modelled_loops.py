@@ -109,8 +109,20 @@ LOOPS = (
     ),
     Loop("any rows", "classes, rows -> verdicts", any_rows, ("classes", "packed", "byte_bits", "row", "out")),
     Loop("codes", "classes, verdicts -> codes to count by", codes, ("classes", "lookup", "some_verdicts", "out")),
-    Loop("scalar", "ids, vCPUs -> verdicts, all in one", kernels.by_table, ("columns", "tables", "out"), at_once=1),
-    Loop("scalar one row", "ids -> verdicts", kernels.by_one_row, ("func_id", "place", "tables", "out"), at_once=1),
+    Loop(
+        "scalar",
+        "ids, vCPUs -> verdicts, all in one, on any CPU",
+        kernels._by_vcpu,
+        ("func_id", "vcpu16", "places", "multiplier", "table", "listed", "out"),
+        at_once=1,
+    ),
+    Loop(
+        "scalar one row",
+        "ids -> verdicts, on any CPU",
+        kernels._by_row,
+        ("func_id", "place", "multiplier", "table", "listed", "out"),
+        at_once=1,
+    ),
 )
 
 
@@ -137,16 +149,15 @@ def inputs() -> dict[str, Any]:
     vcpu = rng.integers(rows.n_vcpu, size=CHUNK)
     by = Division(np.uint64(rows.magic), np.uint64(rows.magic_shift))
     few_by = Division(np.uint64(few.magic), np.uint64(few.magic_shift))
-    n_vcpu, magic, shift, offset, plane_bytes, _, _, *search = rows.portable
+    n_vcpu, magic, shift, offset, plane_bytes, *_ = rows.portable
     places = kernels.Places(n_vcpu, Division(magic, shift), offset, plane_bytes)
-    trees = kernels.Trees(*search)
     func_id, vcpu16 = on_lines(rng.choice(KNOWN, CHUNK)), on_lines(vcpu.astype(np.uint16))
     n_known = int(rows.lookup[CLASS_AT:CODE_AT].max()) + 1
     return {
         "func_id": func_id,
         "vcpu16": vcpu16,
-        "columns": kernels.Columns(func_id, vcpu16, np.zeros(0, np.uint8)),
-        "tables": kernels.Tables(places, np.uint32(MULTIPLIER), rows.table, trees),
+        "places": places,
+        "table": rows.table,
         "place": np.uint64(places.offset[18]),
         "same_vcpu": on_lines(np.full(CHUNK, 18, np.uint16)),
         "vcpu32": on_lines(vcpu.astype(np.uint32)),
