@@ -20,7 +20,8 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from fastsmc.dispatcher.kernels.wide import STEP
+from fastsmc.dispatcher.kernels.passes import STEP
+from fastsmc.jit import level
 from tools.modelled_apple import least_cycles
 from tools.modelled_asm import NoLoop, cut
 from tools.modelled_loops import Loop, chosen, inputs
@@ -28,34 +29,38 @@ from tools.modelled_mca import Modelled, NoTool, find, model
 from tools.modelled_tables import Found, Times, tables
 
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
-_VBMI2 = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2"
 
 
 @dataclass(frozen=True, slots=True)
 class BackEnd:
-    """Instructions that the wide kernels have a back end for.
+    """Instructions that the vector passes have a back end for.
 
     Attributes:
-        compiled_for: the CPU that LLVM compiles for; empty: each CPU for itself. cpus: those whose model is asked.
-        features: what the back end is chosen by.
+        name: as jit.level has it. compiled_for: the CPU that LLVM compiles for; empty: each CPU for itself.
+        cpus: those whose model is asked.
     """
 
     name: str
     triple: str
     compiled_for: str
     cpus: tuple[str, ...]
-    features: str
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the back end is chosen by."""
+        return level.FEATURES.get(self.name, ("neon",))
 
     def runs_here(self) -> bool:
         """Whether this CPU has its instructions."""
         own = llvm.get_host_cpu_features()
-        return all(own.get(feature, False) for feature in self.features.split(","))
+        return all(own.get(feature, False) for feature in self.features)
 
 
 BACK_ENDS = (
-    BackEnd("AVX-512 VBMI2", X86, "icelake-server", ("icelake-server", "znver4"), _VBMI2),
-    BackEnd("AVX2", X86, "haswell", ("haswell", "skylake", "icelake-server", "znver3"), "avx2"),
-    BackEnd("NEON", ARM, "", ("neoverse-n1", "neoverse-v2", "apple-m1"), "neon"),
+    BackEnd(level.WIDE, X86, "icelake-server", ("icelake-server", "znver4")),
+    BackEnd(level.AVX512, X86, "skylake-avx512", ("skylake-avx512",)),
+    BackEnd(level.AVX2, X86, "haswell", ("haswell", "skylake", "icelake-server", "znver3")),
+    BackEnd(level.NEON, ARM, "", ("neoverse-n1", "neoverse-v2", "apple-m1")),
 )
 
 
@@ -77,11 +82,12 @@ def run(module: str, given: bytes, *arguments: str, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def turns_of(loop: Loop, assembly: str, tool: str, triple: str, cpu: str) -> Modelled:
+def of_64(loop: Loop, assembly: str, tool: str, end: BackEnd, cpu: str) -> Modelled:
     """What a loop takes for 64 calls."""
-    turn = cut(assembly, loop.unit)
-    per_turn = loop.n_call(turn.stored) / STEP
-    whole = model(tool, turn, triple, cpu)
+    stored = loop.stored_by(end.name)
+    turn = cut(assembly, loop.at_once * stored)
+    per_turn = turn.stored / (STEP * stored)
+    whole = model(tool, turn, end.triple, cpu)
     if cpu == "apple-m1" and (least := least_cycles(turn)) > whole.cycles:
         whole = replace(whole, cycles=least, limit="vector operations counted (tools/modelled_apple.py)")
     return replace(whole, cycles=whole.cycles / per_turn, uops=whole.uops / per_turn)
@@ -96,10 +102,12 @@ def modelled(end: BackEnd, tool: str, given: bytes, names: str) -> Found:
     for cpu in (*end.cpus, *more):
         target = end.compiled_for or cpu
         if target not in assembly:
-            assembly[target] = run("tools.modelled_emit", given, end.triple, target, end.features, names)
-        for loop in chosen(names):
+            assembly[target] = run(
+                "tools.modelled_emit", given, *(end.name, end.triple, target, ",".join(end.features), names)
+            )
+        for loop in chosen(names, end.name):
             try:
-                found[loop.name, end.name, cpu] = turns_of(loop, assembly[target][loop.name], tool, end.triple, cpu)
+                found[loop.name, end.name, cpu] = of_64(loop, assembly[target][loop.name], tool, end, cpu)
             except NoLoop as error:
                 print(f"{loop.name}, {end.name}, {cpu}: {error}", file=sys.stderr)
     return found
@@ -108,7 +116,7 @@ def modelled(end: BackEnd, tool: str, given: bytes, names: str) -> Found:
 def main() -> int:
     """Prints the tables; 1, and why, where llvm-mca is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="LOOPS", help="names of loops, parted by commas")
+    parser.add_argument("--only", default="", metavar="LOOPS", help="names of loops, parted by semicolons")
     parser.add_argument("--no-timing", action="store_true", help="model only, time nothing")
     options = parser.parse_args()
     try:
@@ -130,7 +138,7 @@ def main() -> int:
 
 def timed(end: BackEnd, given: bytes, names: str) -> dict[str, float]:
     """Cycles per 64 calls by loop, measured here, of code for the CPU that the back end is modelled with."""
-    features = ",".join(f"+{feature}" for feature in end.features.split(","))
+    features = ",".join(f"+{feature}" for feature in end.features)
     cpu = end.compiled_for or llvm.get_host_cpu_name()
     return run("tools.modelled_measure", given, names, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=features)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
 _LABEL = re.compile(r"^([\w.$]+):")
@@ -45,7 +45,9 @@ class Turn:
 
 
 def cut(text: str, unit: int = 1) -> Turn:
-    """One turn of the loop that stores most, of all loops in some assembly.
+    """One turn of the loop that stores most, of all loops in some assembly; of equal ones the longest.
+
+    A loop for the calls that are left over is short, and may store what its calls need twice.
 
     Args:
         unit: bytes that a turn stores, or a multiple of them: ways through the loop that store others are not taken.
@@ -55,12 +57,12 @@ def cut(text: str, unit: int = 1) -> Turn:
     """
     found = blocks(text)
     turns = []
-    for label in heads(found):
-        way = shortest_turn(found, label, unit)
+    for head, body in loops(found).items():
+        way = shortest_turn({label: block for label, block in found.items() if label in body}, head, unit)
         if way:
             lines = tuple(line for name in way for line in found[name].lines)
             turns.append(Turn(lines, sum(found[name].stored for name in way)))
-    best = max(turns, key=lambda turn: (turn.stored, -len(turn.lines)), default=Turn((), 0))
+    best = max(turns, key=lambda turn: (turn.stored, len(turn.lines)), default=Turn((), 0))
     if not best.stored:
         msg = f"no loop stores {unit} bytes a turn, or a multiple of it"
         raise NoLoop(msg)
@@ -116,11 +118,31 @@ def jump_of(line: str) -> tuple[str, str] | None:
     return "always" if jump["kind"] in ("mp", "b") else "sometimes", jump["to"]
 
 
-def heads(found: dict[str, Block]) -> list[str]:
-    """Where loops begin: blocks that a block leads back to which the text has later, or that lead to themselves."""
-    place = {label: k for k, label in enumerate(found)}
-    back = {to for label, block in found.items() for to in block.follows if place.get(to, len(place)) <= place[label]}
-    return sorted(back, key=place.__getitem__)
+def loops(found: dict[str, Block]) -> dict[str, set[str]]:
+    """The blocks of each loop, by the block that it begins with, which every way into the loop passes."""
+    first = next(iter(found), "")
+    before: dict[str, set[str]] = {label: set() for label in found}
+    for label, block in found.items():
+        for to in block.follows:
+            before.get(to, set()).add(label)
+    bodies: dict[str, set[str]] = {}
+    for head in found:
+        outside = _reached(first, lambda label: found[label].follows, without=head) & found.keys()
+        for last in before[head] - outside:
+            bodies.setdefault(head, {head}).update(_reached(last, before.__getitem__, without=head))
+    return bodies
+
+
+def _reached(first: str, follows: Callable[[str], Iterable[str]], *, without: str) -> set[str]:
+    """The blocks that can be reached from one, itself included, on ways that do not pass another."""
+    seen: set[str] = set()
+    waiting = [] if first == without else [first]
+    while waiting:
+        label = waiting.pop()
+        if label not in seen:
+            seen.add(label)
+            waiting += [to for to in follows(label) if to != without]
+    return seen
 
 
 def shortest_turn(found: dict[str, Block], head: str, unit: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Assembly of the wide kernels' loops for any CPU, made on this one.
 
-    python -m tools.modelled_emit aarch64-unknown-linux-gnu neoverse-n1 neon codes < arguments.pickle
+    python -m tools.modelled_emit neon aarch64-unknown-linux-gnu neoverse-n1 neon codes < arguments.pickle
 
 A process of its own: it tells Numba that the machine is another one before anything of ours is imported, so the kernels
 choose the operations that they would choose there, and Numba's own passes run for that CPU. Nothing that is compiled
@@ -60,16 +60,31 @@ def assembly(given: dict[str, Any], names: str) -> dict[str, str]:
     """The assembly of loops, by name. `names`: see `modelled_loops.chosen`."""
     from numba import typeof
 
+    from fastsmc.jit.level import BACK_END
     from tools.modelled_loops import chosen
 
     found = {}
-    for loop in chosen(names):
+    for loop in chosen(names, BACK_END):
         kinds = tuple(typeof(argument) for argument in loop.arguments(given))
         loop.kernel.compile(kinds)
         found[loop.name] = loop.kernel.inspect_asm(kinds)
     return found
 
 
+def main(back_end: str, triple: str, cpu: str, features: str, names: str) -> None:
+    """Prints the assembly of loops as JSON.
+
+    Raises:
+        SystemExit: the kernels would choose another back end on that CPU.
+    """
+    pretend(triple, cpu, Features(dict.fromkeys(filter(None, features.split(",")), True)))
+    from fastsmc.jit.level import BACK_END
+
+    if back_end != BACK_END:
+        msg = f"for {cpu} the kernels choose the back end {BACK_END}, not {back_end}"
+        raise SystemExit(msg)
+    json.dump(assembly(pickle.load(sys.stdin.buffer), names), sys.stdout)
+
+
 if __name__ == "__main__":
-    pretend(sys.argv[1], sys.argv[2], Features(dict.fromkeys(filter(None, sys.argv[3].split(",")), True)))
-    json.dump(assembly(pickle.load(sys.stdin.buffer), sys.argv[4]), sys.stdout)
+    main(*sys.argv[1:])

@@ -14,9 +14,10 @@ import numpy as np
 from bench.inputs import KNOWN, fleet_of_policies
 from fastsmc import kernels
 from fastsmc.bitmaps import MULTIPLIER
-from fastsmc.dispatcher.kernels import wide
-from fastsmc.dispatcher.kernels.steps import code_step, mixed_step
-from fastsmc.dispatcher.kernels.wide import CHUNK, STEP, classes_and_unknown, classes_of
+from fastsmc.dispatcher.kernels import passes, wide
+from fastsmc.dispatcher.kernels.passes import CHUNK, STEP
+from fastsmc.dispatcher.kernels.steps import mixed_step
+from fastsmc.jit import level
 from fastsmc.jit.cache_lines import empty_on_lines, on_lines
 from fastsmc.jit.compiled import inner_kernel
 from fastsmc.jit.types import U8, U32, u64
@@ -32,39 +33,29 @@ def any_rows(classes: U8, packed: U8, byte_bits: np.uint32, row: U32, out: U8) -
         mixed_step(classes, u64(min(step, out.size - STEP)), packed, byte_bits, row, out)
 
 
-@inner_kernel
-def codes(classes: U8, lookup: U8, verdict: U8, out: U8) -> None:
-    """The loop of `wide.decide_chunk` that makes codes for the counters, which the kernel has inline."""
-    for step in range(0, out.size, STEP):
-        code_step(classes, u64(min(step, out.size - STEP)), lookup, verdict, out)
-
-
 @dataclass(frozen=True, slots=True)
 class Loop:
     """A loop of a kernel.
 
     Attributes:
         what: what it does, in words. takes: the names of its arguments among `inputs()`.
-        stored: bytes that a call stores, by which the calls of a turn are counted, as LLVM unrolls some loops. None: it
-            depends on the back end, and the kernel itself takes 256 calls a turn.
-        at_once: calls that the kernel takes a turn.
+        at_once: calls that the kernel takes at once.
+        stored: bytes that a call stores, by which the calls of a turn are counted, as LLVM unrolls some loops.
+        more_wide: how many more it stores by wide registers, which list without a branch.
+        is_wide: whether only the back end for wide registers has it.
     """
 
     name: str
     what: str
     kernel: Callable[..., Any]
     takes: tuple[str, ...]
-    stored: int | None = 1
     at_once: int = STEP
+    stored: int = 1
+    more_wide: int = 0
+    is_wide: bool = False
 
-    @property
-    def unit(self) -> int:
-        """What a turn stores a multiple of."""
-        return self.at_once * self.stored if self.stored else 1
-
-    def n_call(self, stored: int) -> int:
-        """How many calls a turn is for that stores so many bytes."""
-        return stored // self.stored if self.stored else self.at_once
+    def stored_by(self, back_end: str) -> int:
+        return self.stored + (self.more_wide if back_end == level.WIDE else 0)
 
     def arguments(self, given: dict[str, Any], n_call: int = CHUNK) -> Arguments:
         """Its arguments, for the first `n_call` calls of the chunk."""
@@ -79,36 +70,43 @@ def _first(argument: Any, n_call: int) -> Any:
 
 
 LOOPS = (
-    Loop("classes", "ids -> classes", classes_of, ("func_id", "multiplier", "lookup", "lookup", "no", "out")),
+    Loop("classes", "ids -> classes", passes.classes_of, ("func_id", "multiplier", "lookup", "lookup", "no", "out")),
     Loop(
-        "classes and unknown",
+        "classes, listing",
         "ids -> classes, unknown ids listed",
-        classes_and_unknown,
+        passes.classes_and_unknown,
         ("func_id", "multiplier", "lookup", "lookup", "out", "listed"),
-        None,
-        4 * STEP,
+        more_wide=2,
     ),
     Loop(
         "one row",
         "classes -> verdicts, one row",
-        wide.by_runs,
+        passes.by_runs,
         ("same_vcpu", "yes", "groups", "run_of_group", "classes", "verdict", "out"),
     ),
+    Loop("codes", "classes, verdicts -> codes", passes.codes_of, ("classes", "lookup", "some_verdicts", "out")),
     Loop(
         "few vCPUs",
         "classes, vCPUs -> verdicts, up to 1024 vCPUs, few rows",
         wide.by_small_bits,
         ("vcpu16", "classes", "bits", "no", "out"),
+        is_wide=True,
     ),
     Loop(
         "many vCPUs",
         "classes, vCPUs -> verdicts, any number of vCPUs, few rows",
         wide.by_bits,
         ("func_id", "vcpu32", "bit_groups", "classes", "bits", "bit_row", "group", "out"),
-        6,  # a verdict, a row and a group of four bytes
+        stored=6,  # a verdict, a row and a group of four bytes
+        is_wide=True,
     ),
-    Loop("any rows", "classes, rows -> verdicts", any_rows, ("classes", "packed", "byte_bits", "row", "out")),
-    Loop("codes", "classes, verdicts -> codes to count by", codes, ("classes", "lookup", "some_verdicts", "out")),
+    Loop(
+        "any rows",
+        "classes, rows -> verdicts",
+        any_rows,
+        ("classes", "packed", "byte_bits", "row", "out"),
+        is_wide=True,
+    ),
     Loop(
         "scalar",
         "ids, vCPUs -> verdicts, all in one, on any CPU",
@@ -117,7 +115,7 @@ LOOPS = (
         at_once=1,
     ),
     Loop(
-        "scalar one row",
+        "scalar, one row",
         "ids -> verdicts, on any CPU",
         kernels._by_row,
         ("func_id", "place", "multiplier", "table", "listed", "out"),
@@ -126,17 +124,18 @@ LOOPS = (
 )
 
 
-def chosen(names: str) -> tuple[Loop, ...]:
-    """The loops of these names, parted by commas; of no name, all.
+def chosen(names: str, back_end: str) -> tuple[Loop, ...]:
+    """The loops that a back end has, of those with these names, parted by semicolons; of no name, all.
 
-    >>> [loop.name for loop in chosen("codes,one row")]
-    ['one row', 'codes']
+    >>> [loop.name for loop in chosen("codes;few vCPUs", "neon")]
+    ['codes']
     """
-    wanted = set(filter(None, names.split(",")))
+    wanted = set(filter(None, names.split(";")))
     if unknown := wanted - {loop.name for loop in LOOPS}:
-        msg = f"no loop is called {', '.join(sorted(unknown))}: there are {', '.join(loop.name for loop in LOOPS)}"
+        msg = f"no loop is called {'; '.join(sorted(unknown))}: there are {'; '.join(loop.name for loop in LOOPS)}"
         raise SystemExit(msg)
-    return tuple(loop for loop in LOOPS if not wanted or loop.name in wanted)
+    has = [loop for loop in LOOPS if back_end == level.WIDE or not loop.is_wide]
+    return tuple(loop for loop in has if not wanted or loop.name in wanted)
 
 
 def inputs() -> dict[str, Any]:

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from fastsmc.dispatcher.kernels.wide import CHUNK, STEP
+from fastsmc.dispatcher.kernels.passes import CHUNK, STEP
 from fastsmc.jit.compiled import borrowing_kernel
+from fastsmc.jit.level import BACK_END
 from tools.modelled_loops import chosen
 
 N_ROUND, SAMPLE_S, FEW = 300, 0.00025, 4 * STEP
@@ -67,7 +68,7 @@ def measured(given: dict[str, Any], names: str, n_round: int = N_ROUND) -> dict[
     """
     given = {name: placed(argument, PHASE.get(name, 0)) for name, argument in given.items()}
     runs = {}
-    for loop in chosen(names):
+    for loop in chosen(names, BACK_END):
         for n_call in (CHUNK, FEW):
             run, arguments = repeated(loop.kernel), loop.arguments(given, n_call)
             took_ns(run, 10, arguments)
@@ -79,7 +80,7 @@ def measured(given: dict[str, Any], names: str, n_round: int = N_ROUND) -> dict[
             least[key] = min(least[key], took_ns(run, n, arguments) / n)
             ghz = max(ghz, clock_ghz())
     of_step = ghz * STEP / (CHUNK - FEW)
-    found = {loop.name: of_step * (least[loop.name, CHUNK] - least[loop.name, FEW]) for loop in chosen(names)}
+    found = {loop.name: of_step * (least[loop.name, CHUNK] - least[loop.name, FEW]) for loop in chosen(names, BACK_END)}
     return {**found, "clock_ghz": ghz}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fastsmc.jit.level import AVX2, AVX512, NEON, WIDE
 from tools.modelled_mca import Modelled
 
 Found = dict[tuple[str, str, str], Modelled]
 """What llvm-mca says of 64 calls, by loop, back end and CPU."""
 Times = dict[str, dict[str, float]]
 """Cycles per 64 calls that were measured, by back end and loop; and "clock_ghz"."""
-LANES = {"AVX-512 VBMI2": 64, "AVX-512": 64, "AVX2": 32, "NEON": 16}
+LANES = {WIDE: 64, AVX512: 64, AVX2: 32, NEON: 16}
 """Bytes of a register."""
 MOST = 1.5
 """How many times AVX2's cycles per lane NEON may take."""
@@ -62,12 +63,12 @@ def per_lane(found: Found, loop: str, end: str) -> dict[str, float]:
 
 def _per_lane(found: Found) -> str:
     """NEON over AVX2: the least and the most over the CPUs that AVX2 was modelled on. Scalar loops have no lanes."""
-    cpus = [cpu for end, cpu in _columns(found) if end == "NEON"]
+    cpus = [cpu for end, cpu in _columns(found) if end == NEON]
     rows = []
     for loop in _loops(found):
         if loop.startswith("scalar"):
             continue
-        of_avx2, of_neon = per_lane(found, loop, "AVX2"), per_lane(found, loop, "NEON")
+        of_avx2, of_neon = per_lane(found, loop, AVX2), per_lane(found, loop, NEON)
         if of_avx2 and of_neon:
             ratios = [[of_neon[cpu] / one for one in of_avx2.values()] for cpu in cpus]
             worst = max(max(each) for each in ratios)
@@ -75,7 +76,7 @@ def _per_lane(found: Found) -> str:
             rows.append([loop, *(f"{min(each):.2f} to {max(each):.2f}" for each in ratios), said])
     if not rows:
         return ""
-    head = ["NEON / AVX2 per lane, modelled", *cpus, f"within {MOST}"]
+    head = ["neon / avx2 per lane, modelled", *cpus, f"within {MOST}"]
     return table(head, rows)
 
 

@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 import numba
 import pytest
 
-from fastsmc.jit import compiled
+from fastsmc.jit import level
 from tests.support.loop_assembly import LISTING, TWO_WAYS, UNROLLED_X86, WITH_SPILLS_ARM
 from tests.support.places import ROOT
 from tools import modelled
@@ -118,13 +118,13 @@ def test_a_store_of_a_form_that_is_not_known_is_refused() -> None:
 @pytest.mark.parametrize(
     ("end", "cpu", "begins"),
     [
-        ("NEON", "neoverse-n1", "Neoverse N1"),
-        ("NEON", "neoverse-v2", "Neoverse V2"),
-        ("NEON", "apple-m1", "Apple Cyclone"),
-        ("AVX2", "haswell", "Haswell"),
-        ("AVX2", "skylake", "Skylake"),
-        ("AVX2", "icelake-server", "Ice Lake"),
-        ("AVX2", "znver3", "Zen 3"),
+        ("neon", "neoverse-n1", "Neoverse N1"),
+        ("neon", "neoverse-v2", "Neoverse V2"),
+        ("neon", "apple-m1", "Apple Cyclone"),
+        ("avx2", "haswell", "Haswell"),
+        ("avx2", "skylake", "Skylake"),
+        ("avx2", "icelake-server", "Ice Lake"),
+        ("avx2", "znver3", "Zen 3"),
     ],
 )
 def test_whose_model_a_cpu_is_given_is_told(end: str, cpu: str, begins: str) -> None:
@@ -141,14 +141,14 @@ def test_look_ups_in_large_tables_are_several_operations_on_the_m1() -> None:
 
 def test_cycles_are_compared_per_byte_of_a_register() -> None:
     found = {
-        ("codes", "AVX2", "haswell"): Modelled(10, 0, "", "Haswell"),
-        ("codes", "AVX2", "znver3"): Modelled(5, 0, "", "Zen 3"),
-        ("codes", "NEON", "neoverse-n1"): Modelled(16, 0, "", "Neoverse N1"),
+        ("codes", "avx2", "haswell"): Modelled(10, 0, "", "Haswell"),
+        ("codes", "avx2", "znver3"): Modelled(5, 0, "", "Zen 3"),
+        ("codes", "neon", "neoverse-n1"): Modelled(16, 0, "", "Neoverse N1"),
     }
-    assert per_lane(found, "codes", "NEON") == {"neoverse-n1": 4.0}
-    said = tables(found, {"AVX2": {"codes": 12.5, "clock_ghz": 3.0}}, "22", "haswell")
+    assert per_lane(found, "codes", "neon") == {"neoverse-n1": 4.0}
+    said = tables(found, {"avx2": {"codes": 12.5, "clock_ghz": 3.0}}, "22", "haswell")
     assert "| codes | 0.80 to 1.60 | in part |" in said  # 4 against 5 and against 2.5
-    assert "| AVX2 | codes | 10.0 | 12.5 | 1.25 |" in said
+    assert "| avx2 | codes | 10.0 | 12.5 | 1.25 |" in said
 
 
 @pytest.mark.parametrize("module", ["apple", "asm", "loops", "mca", "tables"])
@@ -158,16 +158,15 @@ def test_the_examples_in_the_text_of_the_tools_hold(module: str) -> None:
     assert not found.failed
 
 
-HAS_WIDE = compiled.HAS_WIDE
-needs_wide = pytest.mark.skipif(not HAS_WIDE, reason="the wide kernels have no back end for this CPU")
+needs_vectors = pytest.mark.skipif(not level.HAS_VECTORS, reason="the vector passes have no back end for this CPU")
 
 
-@needs_wide
+@needs_vectors
 def test_code_for_this_cpu_made_as_for_another_is_what_numba_makes_here() -> None:
     own = llvm.get_host_cpu_features()
     features = ",".join(name for name, has in own.items() if has)
-    text = emitted(llvm.get_process_triple(), llvm.get_host_cpu_name(), features, "codes")["codes"]
-    (loop,) = chosen("codes")
+    text = emitted(level.BACK_END, llvm.get_process_triple(), llvm.get_host_cpu_name(), features, "codes")["codes"]
+    (loop,) = chosen("codes", level.BACK_END)
     kinds = tuple(numba.typeof(argument) for argument in loop.arguments(inputs()))
     fresh: Any = type(loop.kernel)(
         loop.kernel.py_func, targetoptions=loop.kernel.targetoptions
@@ -181,7 +180,7 @@ def operations(text: str) -> list[str]:
     return [line.split()[0] for line in cut(text, 64).lines]
 
 
-@needs_wide
+@needs_vectors
 def test_loops_are_timed_where_they_run() -> None:
     found = measured(inputs(), "codes", n_round=1)
     assert found.keys() == {"codes", "clock_ghz"}
