@@ -14,7 +14,7 @@ import numpy as np
 from bench.inputs import KNOWN, fleet_of_policies
 from fastsmc import kernels
 from fastsmc.bitmaps import MULTIPLIER
-from fastsmc.dispatcher.kernels import passes, wide
+from fastsmc.dispatcher.kernels import one_row, passes, wide
 from fastsmc.dispatcher.kernels.passes import CHUNK, STEP
 from fastsmc.dispatcher.kernels.steps import mixed_step
 from fastsmc.jit import level
@@ -117,7 +117,7 @@ LOOPS = (
     Loop(
         "scalar, one row",
         "ids -> verdicts, on any CPU",
-        kernels._by_row,
+        one_row._by_row,
         ("func_id", "place", "multiplier", "table", "listed", "out"),
         at_once=1,
     ),
