@@ -21,7 +21,7 @@ from fastsmc.jit.compiled import borrowing_kernel
 from fastsmc.jit.level import BACK_END
 from tools.modelled_loops import chosen
 
-N_ROUND, SAMPLE_S, FEW = 300, 0.00025, 4 * STEP
+N_ROUND, SAMPLE_S, FEW = 600, 0.00025, 4 * STEP
 CHAIN = 2
 """Cycles of a link of the chain: a rotation and an exclusive or, each of which waits for the one before. They take one
 cycle each on every CPU named here."""
@@ -77,6 +77,7 @@ def measured(given: dict[str, Any], names: str, n_round: int = N_ROUND) -> dict[
     least = dict.fromkeys(runs, float("inf"))
     for _ in range(n_round):
         for key, (run, n, arguments) in runs.items():
+            run(n // 2, arguments)  # wide registers are asleep after a while without, and wake slowly
             least[key] = min(least[key], took_ns(run, n, arguments) / n)
             ghz = max(ghz, clock_ghz())
     of_step = ghz * STEP / (CHUNK - FEW)
