@@ -218,7 +218,7 @@ MUTANTS = [
     *in_file(
         "kernels.py",
         ("    if both >> u64(32):\n", "    if both >> u64(33):\n"),
-        ("min(u64(vcpu[c]), last)", "u64(vcpu[c])"),
+        ("group_of(v if v < last else last, places.by)", "group_of(v, places.by)"),
         ("at += places.plane_bytes * u64(plane_of(conduit[c]))", "pass"),
     ),
     *in_file(
