@@ -129,3 +129,7 @@ $(VENV)/newest/.installed: pyproject.toml $(VENV)/.created
 	@$(or $(NEWEST),$(PYTHON)) -m venv --clear $(VENV)/newest
 	@$(VENV)/newest/bin/python -m pip --disable-pip-version-check --quiet --no-input install --editable '.[test]'
 	@touch $@
+
+.PHONY: modelled
+modelled: $(VENV)/.installed-test  ## cycles of the wide kernels' loops on CPUs that are not here, modelled; needs llvm-mca
+	@$(RUN) $(PY) -m tools.modelled $(ARGS)

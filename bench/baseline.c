@@ -1,12 +1,11 @@
 /*
  * What the kernels are compared with: the same verdicts the way a hypervisor finds them, one call at a time; by table;
- * and loops that move as many bytes and do next to nothing. Written for this project from the facts in fastsmc/facts/smccc.py
- * and fastsmc/facts/releases.py; HVCs only, arguments not looked at. bench/baseline.py compiles it and fills the structures.
+ * and loops that move as many bytes and do next to nothing. Written for this project from the facts in
+ * fastsmc/facts/smccc.py and fastsmc/facts/releases.py; HVCs only, arguments not looked at. bench/baseline.py compiles it
+ * and fills the structures.
  */
-#include <stddef.h>
-#include <stdint.h>
+#include "tables.h"
 
-enum verdict { HANDLED, DENIED, FORWARDED, NOT_SUPPORTED, EXIT, FAST_PATH, N_VERDICT = 7 };
 enum service { ARCH, PSCI, TRNG, PV_TIME, VENDOR_HYP, UNKNOWN, N_SERVICE };
 
 /* What differs between releases and features is a flag here; a kernel has most of it compiled in. */
@@ -170,37 +169,6 @@ static int service(uint32_t id)
 
 /* Called through a pointer that the compiler cannot see through, as a kernel's table of exit handlers is. */
 static uint8_t (*volatile handler)(const struct vcpu *, uint32_t) = handle;
-
-/* ---- by table ------------------------------------------------------------------------------------------------ */
-
-struct tables {
-    uint32_t multiplier, shift;
-    const uint8_t *slot_of_bucket;
-    const uint32_t *slot_id;
-    const uint32_t *policy_of_vcpu;
-    const uint8_t *action;  /* 64 per policy */
-    const uint8_t *unknown; /* 2 per policy: not on the PSCI allow list, on it */
-    const uint64_t *step_first; /* per policy, and the end; no step: no filter */
-    const uint32_t *step_start;
-    const uint8_t *step_action;
-};
-
-static uint8_t unknown_id(const struct tables *t, uint32_t policy, uint32_t id)
-{
-    const uint32_t *start = t->step_start + t->step_first[policy];
-    size_t n = t->step_first[policy + 1] - t->step_first[policy], at = 0;
-    while (n > 1) {
-        size_t half = n / 2;
-        at += start[at + half] <= id ? half : 0;
-        n -= half;
-    }
-    if (n) {
-        uint8_t action = t->step_action[start - t->step_start + at];
-        if (action)
-            return action == 1 ? DENIED : FORWARDED;
-    }
-    return t->unknown[2 * policy + ((id >> 24 & 0x3F) == 4 && (id & 0xFFFF) <= 0x1F)];
-}
 
 /* ---- batches, by width of the vCPU index --------------------------------------------------------------------- */
 

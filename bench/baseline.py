@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.levels import here
 from bench.rows import Rows
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
@@ -19,8 +20,14 @@ from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT
 from fastsmc.vm import Fleet
 
-SOURCE = Path(__file__).with_name("baseline.c")
-COMMAND = ("cc", "-O3", "-march=native", "-shared", "-fPIC")
+
+def command(march: str) -> tuple[str, ...]:
+    """How the C contestants are compiled for a CPU, by GCC's name of it."""
+    return ("cc", "-O3", f"-march={march}", "-shared", "-fPIC")
+
+
+COMMAND = command(here().march)
+"""How they are compiled here: for the level of this process."""
 
 _TRAITS = ("WORKAROUND_1", "WORKAROUND_2", "WORKAROUND_3", "TRNG", "PV_TIME", "VENDOR_HYP")
 """Services whose flags are bits 1 to 6 of `enum trait` in baseline.c."""
@@ -57,21 +64,30 @@ class _Tables(ctypes.Structure):
 
 
 @cache
-def library() -> ctypes.CDLL:
-    """The compiled baselines, built once per process in a folder that is gone when this returns.
+def library(name: str = "baseline", march: str = here().march) -> ctypes.CDLL:
+    """bench/NAME.c compiled for a CPU, once per process, in a folder that is gone when this returns.
 
     Raises:
         RuntimeError: no C compiler, or one that refuses the source.
     """
+    source = Path(__file__).with_name(f"{name}.c")
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "baseline.so")
+        target = Path(folder, f"{name}.so")
         try:
-            subprocess.run([*COMMAND, str(SOURCE), "-o", str(target)], check=True, capture_output=True, text=True)
+            subprocess.run(
+                [*command(march), str(source), "-o", str(target)], check=True, capture_output=True, text=True
+            )
         except FileNotFoundError as error:
             raise RuntimeError("no C compiler: the baselines are built with `cc`, install one") from error
         except subprocess.CalledProcessError as error:
-            raise RuntimeError(f"{' '.join(COMMAND)} bench/baseline.c failed:\n{error.stderr}") from error
+            raise RuntimeError(f"{' '.join(command(march))} bench/{name}.c failed:\n{error.stderr}") from error
         return ctypes.CDLL(str(target))  # stays loaded when the file is gone
+
+
+def tables_of(rows: Rows) -> ctypes.Structure:
+    """`struct tables` of bench/tables.h; the rows have to stay."""
+    pointers = (getattr(rows, name).ctypes.data for name, _ in _Tables._fields_[2:])
+    return _Tables(rows.multiplier, rows.shift, *pointers)
 
 
 class Baseline:
@@ -94,11 +110,7 @@ class Baseline:
         self._vcpu = aligned(fleet.n_vcpu, _VCPU)
         self._vcpu["vm"] = self._vm.ctypes.data + fleet.vm_of_vcpu.astype("u8") * _VM.itemsize
         self._rows = rows
-        self._tables = _Tables(
-            rows.multiplier,
-            rows.shift,
-            *(getattr(rows, name).ctypes.data for name, _ in _Tables._fields_[2:]),
-        )
+        self._tables = tables_of(rows)
         self.by_service = np.zeros((N_SERVICE, N_VERDICT), np.int64)
         self.by_vm = np.zeros((fleet.n_vm, N_VERDICT), np.int64)
 
@@ -176,9 +188,10 @@ def _traits(host: Host) -> int:
 
 
 def _call(name: str, *arguments: Any) -> None:
-    function = getattr(library(), name)
+    getattr(library(), name)(*arguments_of(*arguments))
+
+
+def arguments_of(*arguments: Any) -> tuple[Any, ...]:
+    """Arrays and addresses as pointers, and the last argument as a size."""
     *pointers, n = arguments
-    function(
-        *(ctypes.c_void_p(p if isinstance(p, int) else p.ctypes.data) for p in pointers),
-        ctypes.c_size_t(n),
-    )
+    return (*(ctypes.c_void_p(p if isinstance(p, int) else p.ctypes.data) for p in pointers), ctypes.c_size_t(n))

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from bench import inputs
 from bench.baseline import Baseline, aligned, stream, stream_name
+from bench.levels import here
 from bench.plain import Plain
 from bench.rows import Rows, reference_vm, rows_of
 from bench.timing import Contestant, Times, ratio
+from bench.vector import Vector
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import answers as answering
@@ -42,7 +45,7 @@ class Setup:
 
     Attributes:
         pattern: what the ids and vCPUs look like, in words.
-        more: further figures, made of the times.
+        more: further figures, made of the times. notes: what else is said of the case, in words.
     """
 
     pattern: str
@@ -50,6 +53,7 @@ class Setup:
     contestants: dict[str, Contestant]
     more: dict[str, Callable[[Times], float]] = field(default_factory=dict)
     clock: Callable[[], int] = time.process_time_ns
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def accepts(function: Callable[..., Any], name: str) -> bool:
@@ -63,31 +67,50 @@ def one_thread(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def verdict_setup(pattern: str, fleet: Fleet, calls: AnyCalls, rows: Rows | None = None) -> tuple[Setup, U8]:
-    """Ours, stream, C, NumPy and Python on the same calls; the verdicts are compared whole."""
+    """Ours, stream, C, NumPy and Python on the same calls; the verdicts are compared whole.
+
+    NumPy and Python are the same on every level, so only the native one has them.
+    """
     rows = rows or rows_of(fleet)
-    c, plain = Baseline(fleet, rows), Plain(rows)
+    c, vector = Baseline(fleet, rows), Vector(rows)
     n_call = len(calls)
     only = one_thread(dispatcher.verdicts)
     expected, out = dispatcher.verdicts(fleet, calls, aligned(n_call, np.uint8), **only), aligned(n_call, np.uint8)
-    others: dict[str, Callable[[Any, U8], None]]
-    others = {"c_kernel_style": c.kernel_style, "c_table": c.table, "numpy": plain.table}
-    if n_call <= N_SEARCH and isinstance(calls, Calls):
-        others["numpy_search"] = plain.search
+    others: dict[str, Callable[[Any, U8], None]] = {"c_kernel_style": c.kernel_style, "c_table": c.table}
+    for way in vector.ways(calls):
+        out[:] = 255
+        vector.run(way, calls, out)
+        agree(f"c_vector by {way}", out, expected)
+    way = vector.fastest(calls, out)
+    others["c_vector"] = partial(vector.run, way)
+    contestants = {
+        "ours": Contestant(lambda: dispatcher.verdicts(fleet, calls, out, **only), n_call),
+        "stream": Contestant(lambda: stream(calls, out), n_call),
+    }
+    if not here().name:
+        others |= _without_a_compiler(rows, calls, expected, contestants)
     for name, function in others.items():
         function(calls, out)
         agree(name, out, expected)
+    contestants |= {name: Contestant(_bound(function, calls, out), n_call) for name, function in others.items()}
+    return Setup(pattern, stream_name(calls, out), contestants, notes={"c_vector": way}), out
+
+
+def _without_a_compiler(
+    rows: Rows, calls: AnyCalls, expected: U8, contestants: dict[str, Contestant]
+) -> dict[str, Callable[[Any, U8], None]]:
+    """NumPy's ways; plain Python, which answers a part of the calls, becomes a contestant here."""
+    plain, n_call = Plain(rows), len(calls)
     place = np.linspace(0, n_call - 1, min(N_PYTHON, n_call)).astype(np.int64)
     vcpu = calls.vcpu[place] if isinstance(calls, Calls) else calls.vcpu_of(place)
     few, few_out = Calls(vcpu, calls.func_id[place]), np.empty(place.size, np.uint8)
     plain.python(few, few_out)
     agree("python", few_out, expected[place])
-    contestants = {
-        "ours": Contestant(lambda: dispatcher.verdicts(fleet, calls, out, **only), n_call),
-        "stream": Contestant(lambda: stream(calls, out), n_call),
-        "python": Contestant(lambda: plain.python(few, few_out), few_out.size),
-        **{name: Contestant(_bound(function, calls, out), n_call) for name, function in others.items()},
-    }
-    return Setup(pattern, stream_name(calls, out), contestants), out
+    contestants["python"] = Contestant(lambda: plain.python(few, few_out), few_out.size)
+    others: dict[str, Callable[[Any, U8], None]] = {"numpy": plain.table}
+    if n_call <= N_SEARCH and isinstance(calls, Calls):
+        others["numpy_search"] = plain.search
+    return others
 
 
 def agree(name: str, found: NDArray[Any], expected: NDArray[Any]) -> None:
@@ -267,5 +290,12 @@ CASES: dict[str, Callable[[int], Setup]] = {
     "million-grouped": million_grouped,
 }
 """The cases by name; "-2M", "-64M" (quick: "-128K") is appended. The batches are in bench/latency.py."""
+ON_LEVELS: dict[str, tuple[str, ...]] = {
+    "mixed-known": ("avx2",),
+    "mixed-filter": ("avx2",),
+    "grouped-known": (),
+    "trace": (),
+}
+"""The cases that every level has, at the smallest size; and those of which levels have all sizes."""
 NOT_ASKED = frozenset({"grouped-column", "million-grouped"})
 """Cases without a number to reach, which stand beside others."""

@@ -23,7 +23,7 @@ from fastsmc.files import strict_json
 from fastsmc.files.limits import RESULT
 
 MACHINE = ("cpu", "cpu_family_model", "n_core", "numba_cpu_name")
-VERSIONS = ("os", "python", "numpy", "numba", "llvmlite", "cc", "cc_command", "fastsmc")
+VERSIONS = ("os", "python", "numpy", "numba", "llvmlite", "cc", "cc_command", "back_end", "fastsmc")
 _YARDSTICKS = {"vs_c_kernel_style": "C kernel style", "of_stream": "stream", "vs_simpy": "SimPy"}
 
 

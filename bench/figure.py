@@ -11,13 +11,14 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bench.outcome import TARGETS
+from bench.targets import TARGETS
 from fastsmc.reporting.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, counts_axis, styled
 from fastsmc.results.units import count
 
 _BASELINES = {
     "vs_c_kernel_style": ("C, kernel style", BLUE, "o"),
     "vs_c_table": ("C, table", PURPLE, "s"),
+    "vs_c_vector": ("C, vector", GREEN, "D"),
     "vs_numpy": ("NumPy", ORANGE, "^"),
 }
 _PARTS = {"python_ns": ("Python", SKY), "call_ns": ("call of a kernel", ORANGE), "kernel_ns": ("kernel", BLUE)}
@@ -68,7 +69,7 @@ def _speed(ax: Axes, cases: Mapping[str, Any]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("times as fast as (right of 1: we are faster)")
     if ax.get_legend_handles_labels()[0]:  # a run of `answers` alone has no baseline to name
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handletextpad=0.2, columnspacing=1)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, handletextpad=0.1, columnspacing=0.8)
 
 
 def _share(ax: Axes, cases: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
+import fastsmc
 from bench import inputs
 from bench.baseline import Baseline, aligned, stream, stream_name
 from bench.cases import agree, one_thread
@@ -27,6 +28,7 @@ from bench.rows import rows_of
 from bench.timing import spread
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import batch as dispatcher
+from fastsmc.vm import Fleet
 
 N_VCPU = (1, 16, 64, 256, 1024, 16384)
 QUANTILES = {"p50_ns": 0.5, "p99_ns": 0.99, "p99.9_ns": 0.999, "max_ns": 1.0}
@@ -61,6 +63,7 @@ def measure(n_vcpu: int, *, ordered: bool, n_batch: int = 6000, n_rotated: int =
         "calls_object": (lambda i: Calls(batches[i].vcpu, batches[i].func_id), n_batch // 4),
         "numpy": (lambda i: plain.table(batches[i], small), n_batch // 20),
     }
+    timed |= _prepared(fleet, batches, small, n_batch)
     kernels = [_kernel_calls(partial(dispatcher.verdicts, fleet, batch, **only)) for batch in batches]
     if kernels[0]:
         nothing = [[(_no_op(len(args)), args) for _, args in calls] for calls in kernels]
@@ -73,6 +76,32 @@ def measure(n_vcpu: int, *, ordered: bool, n_batch: int = 6000, n_rotated: int =
     }
     samples, per_batch = _interleaved(timed, whole_runs, n_array)
     return _figures(samples, per_batch, n_vcpu, ordered) | {"stream": stream_name(whole, out), "n_array": n_array}
+
+
+def prepared_by(fleet: Fleet) -> Any:
+    """A dispatcher for many batches; None in versions that have none."""
+    return fastsmc.Dispatcher(fleet) if hasattr(fastsmc, "Dispatcher") else None
+
+
+def _prepared(
+    fleet: Fleet, batches: list[Calls], out: NDArray[np.uint8], n_batch: int
+) -> dict[str, tuple[Callable[[int], object], int]]:
+    """The dispatcher that is prepared for many batches, where there is one; it is given `out` or makes its own.
+
+    Raises:
+        AssertionError: it disagrees with the public function.
+    """
+    prepared = prepared_by(fleet)
+    if prepared is None:
+        return {}
+    for batch in batches:
+        expected = dispatcher.verdicts(fleet, batch)
+        agree("prepared", prepared.verdicts(batch), expected)
+        agree("prepared, into out", prepared.verdicts(batch, out), expected)
+    return {
+        "prepared": (lambda i: prepared.verdicts(batches[i]), n_batch),
+        "prepared_out": (lambda i: prepared.verdicts(batches[i], out), n_batch),
+    }
 
 
 def _interleaved(
@@ -128,6 +157,12 @@ def _figures(single: Samples, rounds: Samples, n_vcpu: int, ordered: bool) -> di
         **{name: float(np.quantile(ours, q, method="higher")) for name, q in QUANTILES.items()},
         "calls_object_ns": middle["calls_object"],
     }
+    if "prepared" in middle:
+        figures |= {
+            "prepared_p50_ns": float(np.quantile(single["prepared"], 0.5, method="higher")),
+            "prepared_out_p50_ns": float(np.quantile(single["prepared_out"], 0.5, method="higher")),
+            "vs_public": float(np.median(rounds["ours"] / rounds["prepared"])),
+        }
     if "kernel_call" in middle:
         figures |= {
             "python_ns": p50 - middle["kernel_call"],

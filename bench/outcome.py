@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,15 +17,18 @@ import numpy as np
 
 from bench.baseline import COMMAND
 from bench.cases import Setup
+from bench.levels import features, here, own_name
+from bench.targets import NO_SLOWER, Target, judged
 from bench.timing import Times, ratio, spread
+from fastsmc.jit import compiled
 from fastsmc.results.runs import provenance
 
 SCHEMA = 1
 REQUIRED = ("ns_per_call", "of_stream", "vs_c_kernel_style", "vs_numpy", "spread")
 """Keys every case has; null where a case has no such contestant."""
 _OTHERS = {
-    "vs_c_table": "c_table", "vs_numpy_search": "numpy_search", "vs_python": "python", "vs_simpy": "simpy",
-    "vs_ciw": "ciw",
+    "vs_c_table": "c_table", "vs_c_vector": "c_vector", "vs_numpy_search": "numpy_search", "vs_python": "python",
+    "vs_simpy": "simpy", "vs_ciw": "ciw",
 }  # fmt: skip
 
 _RATIOS = {
@@ -32,10 +36,13 @@ _RATIOS = {
     "of_stream": "of stream",
     "vs_c_kernel_style": "vs C kernel style",
     "vs_c_table": "vs C table",
+    "vs_c_vector": "vs C vector",
     "vs_numpy": "vs NumPy",
     "vs_python": "vs Python",
 }
 _BATCH = {
+    "prepared_p50_ns": "p50 prepared",
+    "prepared_out_p50_ns": "p50 prepared, `out` given",
     "p50_ns": "p50",
     "p99_ns": "p99",
     "p99.9_ns": "p99.9",
@@ -45,50 +52,6 @@ _BATCH = {
     "kernel_ns": "kernel",
     "calls_object_ns": "making `Calls`",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A number the issue asks for: of `key` in a case, at least that much, or at most."""
-
-    case: str
-    key: str
-    must: float | None
-    aim: float
-    at_most: bool = False
-    sizes: tuple[str, ...] = ()
-
-    def names(self, cases: Mapping[str, Any]) -> list[str]:
-        """The measured cases it is about."""
-        wanted = [f"{self.case}-{size}" for size in self.sizes] if self.sizes else list(cases)
-        return [n for n in wanted if n in cases and (n == self.case or n.rpartition("-")[0] == self.case)]
-
-    def reached(self, value: float, limit: float) -> bool:
-        return value <= limit if self.at_most else value >= limit
-
-
-TARGETS = (
-    Target("mixed-known", "vs_c_kernel_style", 20, 30),
-    Target("mixed-known", "of_stream", 0.20, 0.45, sizes=("64M",)),
-    Target("mixed-known-16policies", "of_stream", 0.40, 0.80, sizes=("64M",)),
-    Target("mixed-filter", "vs_c_kernel_style", 50, 80),
-    Target("mixed-filter", "unknown_ns", None, 8, at_most=True),
-    Target("grouped-known", "vs_c_kernel_style", 80, 115),
-    Target("grouped-known", "of_stream", 0.60, 0.80, sizes=("2M",)),
-    Target("counted", "times_verdicts", 2.5, 1.5, at_most=True),
-    Target("answers", "of_stream", 0.5, 0.8),
-    Target("trace", "vs_c_kernel_style", 5, 10),
-    Target("batch-1024", "p50_ns", 8000, 3000, at_most=True),
-    Target("threads-2", "vs_one_thread", 1.5, 1.9, sizes=("64M",)),
-    Target("million", "times_1024_vms", 1.3, 1.1, at_most=True),
-    Target("simulate-closed", "vs_simpy", 300, 450),
-    Target("simulate-mm1", "vs_simpy", 2000, 3000),
-    Target("migration-values", "times_copy", 1.0, 0.9, at_most=True),
-    Target("migration-id-value", "times_copy", 1.0, 0.6, at_most=True),
-    Target("migration-global-columns", "times_copy", 1.0, 0.5, at_most=True),
-    Target("migration-restore", "times_copy", 1.2, 1.0, at_most=True),
-)
-"""The tables of issues 4, 5 and 6."""
 
 
 def figures(setup: Setup, times: Times, wall_over_cpu: float) -> dict[str, Any]:
@@ -111,6 +74,7 @@ def figures(setup: Setup, times: Times, wall_over_cpu: float) -> dict[str, Any]:
         "pattern": setup.pattern,
         "clock": "cpu" if wall_over_cpu else "wall",
         "wall_over_cpu": wall_over_cpu,
+        **({"notes": setup.notes} if setup.notes else {}),
         **({"spin_best_ns": float(times["spin"].min())} if "spin" in times else {}),
         "ns": {name: float(np.median(values)) for name, values in times.items()},
     }
@@ -122,7 +86,9 @@ def environment() -> dict[str, Any]:
     compiler = subprocess.run([COMMAND[0], "--version"], capture_output=True, text=True, check=False).stdout
     return {
         "cpu": of_run.cpu,
+        "cpu_vendor": cpu_vendor(),
         "cpu_family_model": _cpu_family_model(),
+        "cpu_level": own_name(platform.machine(), features()),
         "n_core": len(os.sched_getaffinity(0)),
         "os": f"{platform.system()} {platform.release()}",
         "python": of_run.python,
@@ -133,6 +99,8 @@ def environment() -> dict[str, Any]:
         "cc": compiler.partition("\n")[0],
         "cc_command": " ".join(COMMAND),
         "numba_cpu_name": os.environ.get("NUMBA_CPU_NAME", ""),
+        "level": here().name,
+        "back_end": back_end(),
         "date_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
 
@@ -149,15 +117,55 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def back_end() -> str:
+    """Which vector instructions our kernels use, by their own word, such as "avx2"; "scalar": none."""
+    try:
+        level = import_module("fastsmc.jit.level")
+    except ModuleNotFoundError:  # versions that have one back end beside the scalar loop
+        return "avx512-vbmi2" if getattr(compiled, "HAS_WIDE", False) else "scalar"
+    return str(level.BACK_END)
+
+
+def cpu_vendor() -> str:
+    """Who makes the CPU, in a word: intel, amd; arm64 elsewhere than on x86-64."""
+    spoken = {"GenuineIntel": "intel", "AuthenticAMD": "amd"}
+    if "vendor_id" in (found := _cpu_facts()):
+        return spoken.get(found["vendor_id"], found["vendor_id"].lower())
+    return platform.machine().lower().replace("aarch64", "arm64")
+
+
 def _cpu_family_model() -> str:
-    """Family and model numbers on x86: model names such as "AMD EPYC" say little."""
+    """Family, model and stepping on x86, implementer and part on arm64: model names such as "AMD EPYC" say little."""
+    found = _cpu_facts()
+    names = ("cpu family", "model", "stepping") if "cpu family" in found else ("CPU implementer", "CPU part")
+    return "/".join(found[name] for name in names if name in found)
+
+
+def _cpu_facts() -> dict[str, str]:
+    """What Linux says of the first core."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
             pairs = [line.partition(":")[::2] for line in lines.read().split("\n\n")[0].splitlines()]
     except OSError:
-        return ""
-    found = {name.strip(): value.strip() for name, value in pairs}
-    return "/".join(found[name] for name in ("cpu family", "model", "stepping") if name in found)
+        return {}
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def kind(environment: Mapping[str, Any]) -> str:
+    """What kind of machine a result is of, as a file's name: maker, family, model, and the best level it has.
+
+    Results from before there were levels do not say the last, and their maker is the first word of the CPU's name.
+
+    >>> kind({"cpu_vendor": "intel", "cpu_family_model": "6/106/6", "cpu_level": "avx512-vbmi2"})
+    'intel-6-106-avx512-vbmi2'
+    >>> kind({"cpu": "AMD EPYC", "cpu_family_model": "25/17/1"})
+    'amd-25-17'
+    """
+    vendor = environment.get("cpu_vendor") or str(environment.get("cpu", "")).partition(" ")[0].lower()
+    model = str(environment.get("cpu_family_model", "")).split("/")[:2]
+    told = environment.get("numba_cpu_name", "") and not environment.get("level")
+    parts = [vendor, *model, environment.get("cpu_level", ""), f"as-{environment['numba_cpu_name']}" if told else ""]
+    return "-".join(part for part in (re.sub(r"[^a-z0-9]+", "-", str(p).lower()).strip("-") for p in parts) if part)
 
 
 def to_json(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
@@ -189,21 +197,36 @@ def to_markdown(environment: dict[str, Any], cases: Mapping[str, Any]) -> str:
         "more than mispredicted branches, so above 1.2 the ratio to C kernel style is too low.",
         "",
     ]
+    lines += _levels(env)
     lines += _dispatch_table({name: case for name, case in cases.items() if "vs_simpy" not in case})
     lines += _simulation_table({name: case for name, case in cases.items() if "vs_simpy" in case})
     lines += ["", "| asked for | measured | must | aim | reached |", "|---|--:|--:|--:|---|"]
     lines += [_target_row(*row) for row in judged(cases)]
     for name, why in env.get("left_out", {}).items():
         lines.append(f"| `{name}` | left out: {why} | | | |")
+    lines += ["", NO_SLOWER]
     batches = {n: c for n, c in cases.items() if n.startswith("latency-")}
     if batches:
-        lines += ["", f"| one call by each vCPU, us (wall) | {' | '.join(_BATCH.values())} |"]
-        lines += ["|---|" + "--:|" * len(_BATCH)]
+        keys = {key: name for key, name in _BATCH.items() if any(key in case for case in batches.values())}
+        lines += [
+            "",
+            f"| one call by each vCPU, us (wall) | {' | '.join(keys.values())} |",
+            "|---|" + "--:|" * len(keys),
+        ]
         for name, case in batches.items():
-            shown = " | ".join(_number(case[key] / 1000) if key in case else "" for key in _BATCH)
+            shown = " | ".join(_number(case[key] / 1000) if key in case else "" for key in keys)
             lines.append(f"| `{name}` | {shown} |")
         lines += ["", "Python, call and kernel add up to p50; making the `Calls` object comes before it."]
     return "\n".join(lines) + "\n"
+
+
+def _levels(env: Mapping[str, Any]) -> list[str]:
+    """What stands behind @ in the names of cases; nothing in results from before there were levels."""
+    words = [
+        f"`@{name}` is `NUMBA_CPU_NAME={its['numba_cpu_name']}` ({its['back_end']}) beside `{its['cc_command']}`"
+        for name, its in env.get("levels", {}).items()
+    ]
+    return [f"Without @: {env['back_end']}. {'; '.join(words)}.", ""] if words else []
 
 
 def _dispatch_table(cases: Mapping[str, Any]) -> list[str]:
@@ -227,12 +250,6 @@ def _simulation_table(cases: Mapping[str, Any]) -> list[str]:
     for name, case in cases.items():
         lines.append(f"| `{name}` | {case['pattern']} | {' | '.join(_number(case.get(key)) for key in keys)} |")
     return lines if cases else []
-
-
-def judged(cases: Mapping[str, Any]) -> list[tuple[str, Target, float]]:
-    """(case, target, measured value) of everything the issue asks for and this run measured."""
-    rows = [(name, target) for target in TARGETS for name in target.names(cases)]
-    return [(name, t, cases[name][t.key]) for name, t in rows if cases[name].get(t.key) is not None]
 
 
 def _target_row(name: str, target: Target, value: float) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastsmc.dispatcher.answers import answers
     from fastsmc.dispatcher.batch import verdicts
     from fastsmc.dispatcher.power import switch
+    from fastsmc.dispatcher.prepared import Dispatcher
     from fastsmc.errors import FastsmcError
     from fastsmc.explanation import explain, releases
     from fastsmc.facts.register_sets import register_sets
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Calls": "calls.workload",
+    "Dispatcher": "dispatcher.prepared",
     "FastsmcError": "errors",
     "FilterAction": "facts.smccc",
     "FilterRange": "fleet.filters",
@@ -90,6 +92,7 @@ _HOME = {
 
 __all__ = [
     "Calls",
+    "Dispatcher",
     "FastsmcError",
     "FilterAction",
     "FilterRange",

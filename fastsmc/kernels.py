@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastsmc.jit.compiled import inner_kernel, kernel
-from fastsmc.jit.simd import keys_below
-from fastsmc.jit.types import I64, U8, U32, U64, Index, u8, u32, u64
+from fastsmc.jit.compiled import borrowing_kernel, formula, inner_kernel, kernel
+from fastsmc.jit.simd import keys_below, stand_alone
+from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u8, u32, u64
+from fastsmc.jit.words import load_u32
 
 KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
 """Byte offsets of what rows.Rows.lookup holds, and its size."""
@@ -24,6 +25,11 @@ BITS_AT, WHICH_AT, ONE_AT, OTHER_AT, VALUE_AT, VCPU_AT, BIT_ROW_BYTES = 0, 768, 
 as masks; the verdict by second bit, first bit and class; the row by vCPU."""
 N_CODE = 64
 """Cells of a counter: service * 8 + verdict."""
+CODES_AT, UNKNOWN_CODE_AT, ROWS_AT, ROW_BYTES = 512, 640, 704, 128
+"""Byte offsets of what rows.Rows.table holds after the keys of the buckets: the code of each bucket and of an unknown
+id, without a verdict; then the rows, a verdict by bucket each."""
+CHUNK = 2048
+"""Calls that are counted while they and their verdicts are in L1."""
 BUCKET_SHIFT = u32(25)
 """Leaves the top 7 bits: 128 buckets."""
 SEARCH = 8
@@ -46,6 +52,10 @@ class Division(NamedTuple):
     shift: np.uint64
 
 
+IDENTITY = u64(1 << 31)
+"""The factor of a division by 1: a group is one vCPU, and nothing has to be multiplied."""
+
+
 class Groups(NamedTuple):
     """Which row every vCPU has: a group's vCPUs share one."""
 
@@ -53,31 +63,65 @@ class Groups(NamedTuple):
     row: Index
 
 
-@inner_kernel
+class Places(NamedTuple):
+    """Where in rows.Rows.table the row of each group of vCPUs begins, and how far the planes lie apart."""
+
+    n_vcpu: int
+    by: Division
+    offset: U32
+    plane_bytes: np.uint64
+
+
+class Trees(NamedTuple):
+    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
+
+    search_of_row: U64
+    depth: int
+    nodes: U32
+
+
+class Tables(NamedTuple):
+    """What decides a call by one look-up (rows.Rows)."""
+
+    places: Places
+    multiplier: np.uint32
+    table: U8
+    trees: Trees
+
+
+class Columns(NamedTuple):
+    """The columns that verdicts depend on; no conduits where all calls are HVC."""
+
+    func_id: U32
+    vcpu: Index
+    conduit: U8
+
+
+@formula
 def group_of(vcpu: int | np.uint64, by: Division) -> np.uint64:
     """A vCPU's group."""
     return (u64(vcpu) * by.magic) >> by.shift
 
 
-@inner_kernel
+@formula
 def row_of(vcpu: int | np.uint64, groups: Groups) -> np.uint32:
     """A vCPU's row."""
     return u32(groups.row[group_of(vcpu, groups.by)])
 
 
-@inner_kernel
+@formula
 def plane_of(conduit: np.uint8) -> int:
     """The plane of rows that decides a conduit: 0 HVC with any immediate, 1 SMC, 2 SMC with an immediate."""
     return 0 if conduit & _SMC == 0 else 2 if conduit & _IMMEDIATE else 1
 
 
-@inner_kernel
+@formula
 def is_psci(func_id: np.uint32) -> bool:
     """Whether the PSCI allow rule passes an id without a name."""
-    return bool(func_id & _PSCI_BITS == _PSCI)
+    return func_id & _PSCI_BITS == _PSCI  # type: ignore[no-any-return]
 
 
-@inner_kernel
+@formula
 def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     """The verdict of an unknown id: what its range decides, or the row's own where no range may overrule that.
 
@@ -89,7 +133,7 @@ def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
     return u8((action & overrules) | (default & _VERDICT & ~overrules))
 
 
-@inner_kernel
+@formula
 def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
     """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
     return u8(search >> (u64(4) if is_psci(func_id) else u64(0)) & u64(15))
@@ -104,7 +148,126 @@ def searched(func_id: np.uint32, search: np.uint64, depth: int, nodes: U32) -> n
     return decided(nodes[node, WORD], keys_below(nodes, node, func_id), default_of(search, func_id))
 
 
-@kernel
+@formula
+def unnamed(func_id: np.uint32, row: np.uint64, trees: Trees) -> np.uint8:
+    """The verdict of an id without a name, by a row's PSCI allow rule and ranges."""
+    search = trees.search_of_row[row]
+    what = default_of(search, func_id)
+    return searched(func_id, search, trees.depth, trees.nodes) if what >= SEARCH else what
+
+
+@formula
+def bucket_of(func_id: np.uint32, multiplier: np.uint32) -> np.uint64:
+    """The bucket that an id would be in."""
+    return u64(u32(func_id * multiplier) >> BUCKET_SHIFT)
+
+
+@formula
+def is_key(func_id: np.uint32, bucket: np.uint64, table: U8) -> bool:
+    """Whether an id is the one with a name in its bucket."""
+    return load_u32(table, bucket * u64(4)) == func_id  # type: ignore[no-any-return]
+
+
+@inner_kernel
+def _by_vcpu(
+    func_id: U32, vcpu: Index, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8
+) -> np.uint64:
+    """Decides calls by HVC up to one by a vCPU the fleet lacks, and lists those whose ids have no name.
+
+    Returns how many were looked up, and from bit 32 on how many are listed. A function of its own, as is each of the
+    loops like it: searches beside it would take registers of which every one counts (0.55x).
+    """
+    stand_alone()
+    n_vcpu, offset, n = places.n_vcpu, places.offset, u64(0)
+    for c in range(u64(func_id.size)):
+        f, v = func_id[c], vcpu[c]
+        if v >= n_vcpu:
+            return c | n << u64(32)
+        bucket = bucket_of(f, multiplier)
+        out[c] = table[u64(offset[v]) + bucket]
+        if not is_key(f, bucket, table):
+            listed[n] = c
+            n += u64(1)
+    return u64(func_id.size) | n << u64(32)
+
+
+@inner_kernel
+def _by_group(
+    func_id: U32, vcpu: Index, conduit: U8, places: Places, multiplier: np.uint32, table: U8, listed: U16, out: U8
+) -> np.uint64:
+    """As `_by_vcpu`, in a fleet of any size and by any conduit."""
+    stand_alone()
+    n_vcpu, has_conduit, n = places.n_vcpu, conduit.size > 0, u64(0)
+    for c in range(u64(func_id.size)):
+        f, v = func_id[c], vcpu[c]
+        if v >= n_vcpu:
+            return c | n << u64(32)
+        bucket = bucket_of(f, multiplier)
+        at = u64(places.offset[group_of(v, places.by)])
+        if has_conduit:
+            at += places.plane_bytes * u64(plane_of(conduit[c]))
+        out[c] = table[at + bucket]
+        if not is_key(f, bucket, table):
+            listed[n] = c
+            n += u64(1)
+    return u64(func_id.size) | n << u64(32)
+
+
+@inner_kernel
+def _unnamed(calls: Columns, tables: Tables, listed: U16, out: U8) -> None:
+    """Verdicts of calls whose ids have no name."""
+    places = tables.places
+    last = u64(places.n_vcpu - 1)  # another thread may have written to the column since the call was looked at
+    for c in listed:
+        v = u64(calls.vcpu[c])
+        at = u64(places.offset[group_of(v if v < last else last, places.by)])
+        if calls.conduit.size:
+            at += places.plane_bytes * u64(plane_of(calls.conduit[c]))
+        out[c] = unnamed(calls.func_id[c], (at - u64(ROWS_AT)) // u64(ROW_BYTES), tables.trees)
+
+
+@inner_kernel
+def by_table(calls: Columns, tables: Tables, listed: U16, out: U8) -> int:
+    """Verdicts of up to CHUNK calls by one look-up each, and how many come before one by a vCPU the fleet lacks."""
+    func_id, vcpu, conduit = calls
+    its = (tables.multiplier, tables.table, listed, out)
+    if tables.places.by.magic == IDENTITY and conduit.size == 0:
+        both = _by_vcpu(func_id, vcpu, tables.places, *its)
+    else:
+        both = _by_group(func_id, vcpu, conduit, tables.places, *its)
+    if both >> u64(32):
+        _unnamed(calls, tables, listed[: both >> u64(32)], out)
+    return int(both & u64(0xFFFF_FFFF))
+
+
+@inner_kernel
+def any_lacks(vcpu: Index, n_vcpu: int) -> bool:
+    """Whether the fleet lacks the vCPU of any call. Vectorized."""
+    if not vcpu.size:
+        return False
+    high = vcpu[0]
+    for c in range(vcpu.size):
+        high = vcpu[c] if vcpu[c] > high else high  # `max` is a function to compile
+    return high >= n_vcpu  # type: ignore[no-any-return]
+
+
+@inner_kernel
+def count_by_table(calls: Columns, tables: Tables, verdict: U8, vm_of_vcpu: U32, counts: U32) -> None:
+    """Adds decided calls to their cells; counts of one VM are those of all.
+
+    A vCPU that was overwritten meanwhile by one that the fleet lacks counts as the last one. uint8[n_call], whose size
+    counts, uint32[n_vcpu] -> uint32[n_vm or 1, N_CODE], added to.
+    """
+    table, last, by_vm = tables.table, u64(vm_of_vcpu.size - 1), len(counts) > 1
+    for c in range(u64(verdict.size)):
+        f, v = calls.func_id[c], u64(calls.vcpu[c])
+        bucket = bucket_of(f, tables.multiplier)
+        code = table[(u64(CODES_AT) + bucket) if is_key(f, bucket, table) else u64(UNKNOWN_CODE_AT)] | verdict[c]
+        vm = vm_of_vcpu[v if v < last else last] if by_vm else u32(0)
+        counts[vm, code] += u32(1)
+
+
+@borrowing_kernel
 def decide(
     func_id: U32,
     vcpu: Index,
@@ -112,54 +275,38 @@ def decide(
     n_vcpu: int,
     magic: np.uint64,
     magic_shift: np.uint64,
-    row_of_group: Index,
-    n_row: np.uint32,
+    offset: U32,
+    plane_bytes: np.uint64,
     multiplier: np.uint32,
-    lookup: U8,
-    verdict: U8,
+    table: U8,
     search_of_row: U64,
     depth: int,
     nodes: U32,
     vm_of_vcpu: U32,
     counts: U32,
     looks_first: bool,
+    listed: U16,
     out: U8,
 ) -> int:
     """The verdict of every call, arguments not looked at; how many were decided before one by a vCPU the fleet lacks.
 
     `looks_first`: all vCPUs are looked at before the first verdict is written, so `out` is filled whole or not at all.
 
-    One loop whose branches a predictor learns where most ids are known. Passes over chunks of calls, so that LLVM
-    might vectorize the look-ups, were slower or no faster on AVX-512 and AVX2 alike (docs/performance.md).
-
     uint32[n_call], unsigned[n_call], uint8[n_call or 0 = all HVC], then rows.Rows, uint32[n_vcpu] ->
-    uint32[n_vm, 1 or 0, N_CODE], added to; uint8[n_call].
+    uint32[n_vm, 1 or 0, N_CODE], added to; scratch uint16[CHUNK]; uint8[n_call].
     """
-    groups = Groups(Division(magic, magic_shift), row_of_group)
-    keys, classes = lookup[KEY_AT:PLANE_AT].view(np.uint32), lookup[CLASS_AT:CODE_AT]
-    refused, passed = lookup[UNKNOWN_AT], lookup[UNKNOWN_AT + 1]
-    code_of_class = lookup[CODE_AT:UNKNOWN_AT]
-    has_conduit, coded, one_vm = conduit.size > 0, len(counts) > 0, len(counts) == 1
-    if looks_first:
-        for c in range(vcpu.size):
-            if vcpu[c] >= n_vcpu:
-                return 0
-    for c in range(func_id.size):
-        f, v = func_id[c], vcpu[c]
-        if v >= n_vcpu:
-            return c
-        row = row_of(v, groups)
-        if has_conduit:
-            row += n_row * u32(plane_of(conduit[c]))
-        b = u32(f * multiplier) >> BUCKET_SHIFT
-        k = classes[b] if keys[b] == f else passed if is_psci(f) else refused
-        what = verdict[row, k]
-        if what >= SEARCH:
-            what = searched(f, search_of_row[row], depth, nodes)
-        out[c] = what
-        if coded:
-            m = u32(0) if one_vm else vm_of_vcpu[v]
-            counts[m, code_of_class[k] | what] += u32(1)
+    places = Places(n_vcpu, Division(magic, magic_shift), offset, plane_bytes)
+    tables = Tables(places, multiplier, table, Trees(search_of_row, depth, nodes))
+    if looks_first and any_lacks(vcpu, n_vcpu):
+        return 0
+    for first in range(0, func_id.size, CHUNK):
+        end = first + CHUNK if first + CHUNK < func_id.size else func_id.size
+        calls, verdict = Columns(func_id[first:end], vcpu[first:end], conduit[first:end]), out[first:end]
+        n_decided = by_table(calls, tables, listed, verdict)
+        if len(counts):
+            count_by_table(calls, tables, verdict[:n_decided], vm_of_vcpu, counts)
+        if n_decided < end - first:
+            return first + n_decided
     return func_id.size
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,9 +49,23 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(f"{profile}-ci" if os.environ.get("CI") else profile)
 
 
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """A folder in memory where that can be: to write over a file takes a disk longer than reading it takes us."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
+LONG = ("fleet/test_shared.py", "plan/test_upgrade_optimal.py", "whole/test_killed.py", "plan/test_upgrade_checked.py")
+"""Files with a test of minutes: begun last, one of them would leave the other workers idle for as long."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before those left out are gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each soak test says what it adds, and its report carries the text to the summary."""
+    """Each soak test says what it adds, and its report carries the text to the summary; the longest come first."""
+    if is_soak(config):
+        items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     for item in items:
         is_sampled = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if is_soak(config) and is_sampled and item.get_closest_marker("soak") is None:
@@ -67,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: Counter[tuple[str, str]] = Counter()
     for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.getreports(outcome):
-            for name, adds in report.user_properties:
+            for name, adds in getattr(report, "user_properties", ()):  # a module skipped whole has none
                 if name == "adds":
                     key = (report.nodeid.partition("[")[0], f"{adds}")
                     n_case[key] += report.when == "call" or outcome == "skipped"

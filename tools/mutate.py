@@ -29,7 +29,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from fastsmc.jit.compiled import HAS_WIDE, source_digest
+from fastsmc.jit.compiled import source_digest
+from fastsmc.jit.level import HAS_WIDE
 from tools.mutant import Mutant
 from tools.mutants import MUTANTS
 
@@ -72,9 +73,11 @@ LAST = ("test_restore_records.py", "test_theory.py", "test_closed.py", "test_ove
 """Files that take long, after the others."""
 COMPILED = re.compile(r"fastsmc/(jit/|kernels\.py|(.*/)?kernels/|results/log_linear\.py)")
 """What Numba bakes into kernels that other files hold: compiled code may be stale when one of these files changes."""
-WIDE = re.compile(r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|steps|vcpu_steps|search|blocks|answers_wide))\.py")
+WIDE = re.compile(
+    r"fastsmc/(jit/simd_wide|dispatcher/kernels/(wide|passes|steps|vcpu_steps|search|blocks|answers_wide))\.py"
+)
 """What only a CPU with AVX-512 VBMI runs by itself."""
-STEERS_WIDE = re.compile(r"fastsmc/(kernels|dispatcher/decide|fleet/rows|fleet/bit_rows|calls/grouped)\.py")
+STEERS_WIDE = re.compile(r"fastsmc/(kernels|jit/level|dispatcher/decide|fleet/rows|fleet/bit_rows|calls/grouped)\.py")
 """What chooses the wide kernels or makes their tables: a mutant may be out of the reach of the portable kernels."""
 WIDE_FILES = tuple(
     f"tests/{name}.py"

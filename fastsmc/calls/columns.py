@@ -58,6 +58,12 @@ def column(
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 
 
+def is_laid_out(array: NDArray[Any]) -> bool:
+    """Whether the numbers of an array lie one after another, each where it may be loaded at once."""
+    flags = array.flags
+    return bool(flags.carray or (flags.c_contiguous and flags.aligned))  # most arrays may be written to as well
+
+
 def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], made_by: str) -> None:
     """Refuses an array that a kernel could not trust: kernels check nothing.
 
@@ -65,7 +71,7 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
         InputError: not an array, of another dtype or shape, not contiguous or not aligned.
     """
     is_array = isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
-    if not is_array or not array.flags.c_contiguous or not array.flags.aligned:  # type: ignore[attr-defined]
+    if not is_array or not is_laid_out(array):  # type: ignore[arg-type]
         msg = f"{name} must be a contiguous {np.dtype(dtype)}{list(shape)}: {made_by} makes one of what you have"
         raise InputError(msg)
 

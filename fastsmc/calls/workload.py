@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.calls.columns import check_array, column, frozen, part_of, whole_slice
+from fastsmc.calls.columns import check_array, column, frozen, is_laid_out, part_of, whole_slice
 from fastsmc.calls.trace import Trace
 from fastsmc.checks import LAST_U32, whole
 from fastsmc.errors import InputError
@@ -22,12 +22,12 @@ STREAM_CALLS = 1
 
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 """The dtypes that a column of vCPU indices may have; a narrower column is read faster."""
-COLUMNS = {
-    "func_id": np.uint32,
-    "conduit": np.uint8,
-    "x1": np.uint64,
-    "x2": np.uint64,
-    "x3": np.uint64,
+COLUMNS: dict[str, np.dtype[Any]] = {
+    "func_id": np.dtype(np.uint32),
+    "conduit": np.dtype(np.uint8),
+    "x1": np.dtype(np.uint64),
+    "x2": np.dtype(np.uint64),
+    "x3": np.dtype(np.uint64),
 }
 
 
@@ -58,12 +58,12 @@ class Calls:
         Raises:
             InputError: a column of another dtype, shape or length.
         """
-        n_call = np.shape(self.vcpu)
         vcpu: object = self.vcpu
         has_index = isinstance(vcpu, np.ndarray) and vcpu.dtype in VCPU_DTYPES and vcpu.ndim == 1
-        if not has_index or not self.vcpu.flags.c_contiguous or not self.vcpu.flags.aligned:
+        if not has_index or not is_laid_out(self.vcpu):
             msg = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
             raise InputError(msg)
+        n_call = self.vcpu.shape
         for name, dtype in COLUMNS.items():
             column = getattr(self, name)
             if column is not None or name == "func_id":

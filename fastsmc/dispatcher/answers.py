@@ -22,7 +22,7 @@ from fastsmc.dispatcher.answer_tables import (
     build_answer_tables,
 )
 from fastsmc.dispatcher.batch import verdict_filler
-from fastsmc.dispatcher.decide import takes_wide
+from fastsmc.dispatcher.decide import takes_vectors
 from fastsmc.dispatcher.given import filled_array, own_vcpus
 from fastsmc.dispatcher.kernels import answers as kinds
 from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
@@ -77,7 +77,7 @@ def answers(
             func_id, n_call = calls.func_id[here], here.stop - here.start
             what, rows = verdict[:n_call], row[:n_call]
             fill(here, what)
-            list_block: Callable[..., int] = wide_list if takes_wide(n_call) else kinds.list_block
+            list_block: Callable[..., int] = wide_list if takes_vectors(n_call) else kinds.list_block
             n_listed = list_block(func_id, what, multiplier, lookup, rows, listed)
             answer: Callable[..., None] = kinds.answer
             columns = (func_id, own_vcpus(calls, here, fleet.n_vcpu), x1[here], x2[here], x3[here], what)

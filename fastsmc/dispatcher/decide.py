@@ -13,15 +13,17 @@ from fastsmc import kernels
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.given import all_exist
+from fastsmc.dispatcher.kernels import narrow
 from fastsmc.dispatcher.kernels.blocks import decide_blocks as wide_decide_blocks
-from fastsmc.dispatcher.kernels.wide import CHUNK, COUNTED, ROOM, STEP
+from fastsmc.dispatcher.kernels.one_row import decide_blocks as one_row_blocks
+from fastsmc.dispatcher.kernels.passes import CHUNK, COUNTED, ROOM, STEP
 from fastsmc.dispatcher.kernels.wide import decide as wide_decide
 from fastsmc.fleet.rows import Rows
 from fastsmc.jit.cache_lines import empty_on_lines
-from fastsmc.jit.compiled import HAS_WIDE
+from fastsmc.jit.level import HAS_VECTORS, HAS_WIDE
 
-N_WIDE = STEP
-"""Fewest calls the wide kernels take."""
+N_VECTORS = STEP
+"""Fewest calls the vector passes take."""
 SPREAD = 1 << 16
 """Grouped calls whose vCPUs are written out at a time, so that the vCPUs stay in L2."""
 _ALL_HVC = np.zeros(0, np.uint8)
@@ -45,9 +47,9 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def takes_wide(n_call: int) -> bool:
-    """Whether the kernels for wide registers decide so many calls: the CPU has what they need, the calls are enough."""
-    return HAS_WIDE and n_call >= N_WIDE
+def takes_vectors(n_call: int) -> bool:
+    """Whether vector passes decide so many calls: the CPU has what they need, and the calls are enough."""
+    return HAS_VECTORS and n_call >= N_VECTORS
 
 
 def decide(
@@ -98,12 +100,15 @@ def decide_columns(
 ) -> int:
     """Decides calls; how many come before the first by a vCPU the fleet lacks (with `looks_first`, all or none)."""
     n_call = len(out)
-    if not takes_wide(n_call):
+    if not takes_vectors(n_call):
         portable: Callable[..., int] = kernels.decide
-        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, out)
+        return portable(*columns, *rows.portable, vm_of_vcpu, counts, looks_first, _scratch.arrays[1], out)
     is_one_chunk = n_call <= CHUNK  # the kernel looks at all vCPUs of a chunk before it decides any call of it
     spans = np.empty((-(-n_call // CHUNK), 2), np.uint64) if looks_first and not is_one_chunk else _scratch.span
     own = _scratch.vcpu.view(columns[1].dtype)
+    if not HAS_WIDE:
+        by_row: Callable[..., int] = narrow.decide
+        return by_row(*columns, *rows.narrow, vm_of_vcpu, counts, spans, *_scratch.arrays, own, out)
     wide: Callable[..., int] = wide_decide
     return wide(*columns, *rows.wide, vm_of_vcpu, counts, streams, spans, *_scratch.arrays, own, out)
 
@@ -112,8 +117,17 @@ def _decide_blocks(
     calls: GroupedCalls, rows: Rows, vm_of_vcpu: NDArray[np.uint32], counts: NDArray[np.uint32], out: NDArray[np.uint8]
 ) -> None:
     """Decides block by block where only verdicts are wanted and no range is searched for; else call by call."""
-    is_plain = not (calls.conduit is not None or len(counts) or rows.has_ranges)
-    if is_plain and takes_wide(len(out)):
+    is_plain = not (calls.conduit is not None or len(counts))
+    if is_plain and not takes_vectors(len(out)):
+        portable: Callable[..., None] = one_row_blocks
+        portable(calls.block_first, calls.block_vcpu, calls.func_id, *rows.portable, _scratch.arrays[1], out)
+        return
+    if is_plain and not HAS_WIDE:
+        by_row: Callable[..., None] = narrow.decide_blocks
+        bytes_, places, _ = _scratch.arrays
+        by_row(calls.block_first, calls.block_vcpu, calls.func_id, *rows.narrow_blocks, bytes_, places, out)
+        return
+    if is_plain and not rows.has_ranges:
         wide: Callable[..., None] = wide_decide_blocks
         bytes_, _, words = _scratch.arrays
         wide(calls.block_first, calls.block_vcpu, calls.func_id, *rows.wide_blocks, bytes_, words, out)

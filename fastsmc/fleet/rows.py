@@ -34,19 +34,25 @@ from fastsmc.jit.types import Index
 from fastsmc.kernels import (
     CLASS_AT,
     CODE_AT,
+    CODES_AT,
     HIT_AT,
     IS_EMPTY,
     KEY_AT,
     KEY_TOP,
     LOOKUP_BYTES,
     PLANE_AT,
+    ROW_BYTES,
+    ROWS_AT,
     SEARCH,
     UNKNOWN_AT,
+    UNKNOWN_CODE_AT,
 )
 
 N_CLASS = 64
 """Bytes in a row: room for a class per known id and two for the others."""
 FIELDS_PER_BYTE = 2
+DIRECT = 4096
+"""Fleets of up to so many vCPUs have an offset of four bytes each, which fit L1 beside the rest."""
 N_STEP = 16
 """Steps, or children, of a node of a filter tree: 15 keys and a word about them are 64 bytes, a cache line."""
 
@@ -119,8 +125,30 @@ class Rows:
 
     @cached_property
     def portable(self) -> tuple[Any, ...]:
-        """What `kernels.decide` takes between conduit and vm_of_vcpu."""
-        return (*self._groups, self.row_of_group, *self._tables, *self._search)
+        """What `kernels.decide` takes between conduit and vm_of_vcpu, and `one_row.decide_blocks` after func_id."""
+        return (*self._places, np.uint32(MULTIPLIER), self.table, *self._search)
+
+    @cached_property
+    def table(self) -> NDArray[np.uint8]:
+        """uint8[]: what one look-up a call needs, placed as kernels.CODES_AT and so on tell: rows as in `verdict`, by
+        bucket instead of class. A row has only verdicts of known ids, so none has SEARCH."""
+        classes = self.lookup[CLASS_AT:CODE_AT]
+        codes = np.zeros(ROWS_AT - CODES_AT, np.uint8)
+        code_of_class = self.lookup[CODE_AT:UNKNOWN_AT]
+        codes[:N_BUCKET] = code_of_class[classes]
+        codes[UNKNOWN_CODE_AT - CODES_AT] = code_of_class[self.lookup[UNKNOWN_AT]]
+        return on_lines(np.concatenate([self.lookup[KEY_AT:PLANE_AT], codes, self.verdict[:, classes].reshape(-1)]))
+
+    @cached_property
+    def _places(self) -> tuple[Any, ...]:
+        """The groups of `table`. In a small fleet a vCPU is one, and its offset is found without a product."""
+        n_vcpu, magic, shift = self._groups
+        row = self.row_of_group
+        if n_vcpu <= DIRECT:
+            row = row[np.arange(n_vcpu, dtype=np.uint64) * magic >> shift]
+            magic, shift = (np.uint64(number) for number in _division(1))
+        offset = (ROWS_AT + ROW_BYTES * row.astype(np.int64)).astype(np.uint32)
+        return n_vcpu, magic, shift, offset, np.uint64(ROW_BYTES * self.n_row)
 
     @cached_property
     def wide(self) -> tuple[Any, ...]:
@@ -131,6 +159,16 @@ class Rows:
     def wide_blocks(self) -> tuple[Any, ...]:
         """What the `decide_blocks` for wide registers takes between func_id and its scratch."""
         return (*self._groups[1:], self.row_of_group, *self._tables[1:], *self._folded)
+
+    @cached_property
+    def narrow(self) -> tuple[Any, ...]:
+        """What the `decide` for narrow registers takes between conduit and vm_of_vcpu."""
+        return (*self.portable, *self._groups[1:], self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+
+    @cached_property
+    def narrow_blocks(self) -> tuple[Any, ...]:
+        """What the `decide_blocks` for narrow registers takes between func_id and its scratch."""
+        return (*self.portable, *self._groups[1:], self.row_of_group, self.lookup, self.verdict)
 
     @property
     def _groups(self) -> tuple[Any, ...]:

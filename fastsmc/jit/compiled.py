@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding
 import numba
 
 from fastsmc.jit.kept import keep_private, kernel_folder
@@ -49,33 +48,6 @@ def _add_files(digest: hashlib.blake2b, package: Path, kind: str) -> None:
     for path in sorted(package.rglob(kind)):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
-
-
-_WIDE_FEATURES = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vbmi2")
-
-
-def has_wide() -> bool:
-    """Whether this CPU has AVX-512 with VBMI and LLVM may use it.
-
-    LLVM ends the process over an instruction that the CPU it compiles for lacks, so NUMBA_CPU_NAME and
-    NUMBA_CPU_FEATURES count as well as the CPU itself: with another name, only features that are spelled out.
-    """
-    if numba.config.DISABLE_JIT:
-        return False
-    try:
-        name, own = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
-    except (RuntimeError, OSError):
-        return False
-    if not all(own.get(feature, False) for feature in _WIDE_FEATURES) or not numba.config.ENABLE_AVX:
-        return False
-    spelled = numba.config.CPU_FEATURES
-    if spelled is not None:
-        return set(_WIDE_FEATURES) <= {feature[1:] for feature in spelled.split(",") if feature[:1] == "+"}
-    return numba.config.CPU_NAME in (None, name)
-
-
-HAS_WIDE = has_wide()
-"""Whether kernels for wide registers may be compiled."""
 
 
 _has_said_uncached = False
@@ -171,12 +143,21 @@ def borrowing_kernel(function: F) -> F:
     return _compiled(function, **_NO_COUNTS)
 
 
+def brief_kernel(function: F) -> F:
+    """Compile a loop that keeps Python's lock: for work that is over before another thread could take it.
+
+    To give the lock away and take it again costs 0.1 us, and where another thread takes it, up to its whole turn.
+    """
+    return _compiled(function, nogil=False)
+
+
 def inner_kernel(function: F) -> F:
     """A borrowing kernel that only kernels call: what Python would need to call it is not compiled.
 
-    Seventeen of these took 0.45 s of the 3.2 s that dispatch compiles in.
+    Seventeen of these took 0.45 s of the 3.2 s that dispatch compiles in. Nor is it kept, as the kernels that call it
+    are.
     """
-    return _compiled(function, **_NO_COUNTS, **_NO_WRAPPERS)
+    return _compiled(function, is_kept=False, **_NO_COUNTS, **_NO_WRAPPERS)
 
 
 def inlined_kernel(function: F) -> F:
@@ -184,7 +165,15 @@ def inlined_kernel(function: F) -> F:
 
     So a driver is cut into steps that take named tuples, and no tuple is handed over at run time.
     """
-    return _compiled(function, forceinline=True, **_NO_COUNTS, **_NO_WRAPPERS)
+    return _compiled(function, is_kept=False, forceinline=True, **_NO_COUNTS, **_NO_WRAPPERS)
+
+
+def formula(function: F) -> F:
+    """A line or two that kernels have in common, put into each of them before types are looked for.
+
+    Compiled apart, each costs some 50 ms of a first start, whatever it holds.
+    """
+    return _compiled(function, is_kept=False, inline="always")
 
 
 def lane_kernel(function: F) -> F:
@@ -195,6 +184,11 @@ def lane_kernel(function: F) -> F:
     loops are right all the same, only slower.
     """
     return _compiled(function, **_NO_ALIAS, **_NO_COUNTS)
+
+
+def inner_lane_kernel(function: F) -> F:
+    """A lane kernel that only kernels call."""
+    return _compiled(function, **_NO_ALIAS, **_NO_COUNTS, **_NO_WRAPPERS)
 
 
 def _own_flag(name: str, flag: str, value: bool) -> dict[str, bool]:
@@ -217,9 +211,9 @@ _NO_WRAPPERS = _own_flag("no_cpython_wrapper", "no_cpython_wrapper", True)
 _NO_WRAPPERS |= _own_flag("no_cfunc_wrapper", "no_cfunc_wrapper", True)
 
 
-def _compiled(function: F, **options: bool) -> F:
-    compiled = numba.njit(error_model="numpy", nogil=True, **options)(function)
-    if CACHE_DIR is not None:
+def _compiled(function: F, *, is_kept: bool = True, **options: bool | str) -> F:
+    compiled = numba.njit(**{"error_model": "numpy", "nogil": True} | options)(function)
+    if CACHE_DIR is not None and is_kept:
         try:
             compiled.enable_caching()
             compiled._cache = _Careful(compiled._cache)

@@ -7,6 +7,7 @@ Every function here is for any CPU; `simd_wide` has those that are not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ DOUBLE = ir.DoubleType()
 BYTES, WORDS = ir.VectorType(I8, 64), ir.VectorType(I32, 16)
 """What a wide register holds."""
 Value = Any
+Logic = Callable[[Any, Any, Any], Any]
+Change = Callable[[Any], Any]
+"""A function of three bits, spelled with `&`, `|`, `^` and `~`; what is made of a vector of words."""
 
 # -- building blocks of intrinsics ---------------------------------------------------------------------------------
 
@@ -74,6 +78,47 @@ def call(builder: ir.IRBuilder, name: str, kind: Any, *arguments: Value) -> Valu
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
 
 
+def joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
+    """Vectors of one length end to end; a power of two of them."""
+    while len(parts) > 1:
+        every = lanes(list(range(2 * parts[0].type.count)))
+        parts = [builder.shuffle_vector(*parts[k : k + 2], every) for k in range(0, len(parts), 2)]
+    return parts[0]
+
+
+def split(builder: ir.IRBuilder, whole: Value, n: int) -> list[Value]:
+    """A vector in parts of n elements."""
+    return [
+        builder.shuffle_vector(whole, whole, lanes(list(range(first, first + n))))
+        for first in range(0, whole.type.count, n)
+    ]
+
+
+class _Bits:
+    """A vector that understands `&`, `|`, `^` and `~`."""
+
+    def __init__(self, builder: ir.IRBuilder, value: Value) -> None:
+        self.builder, self.value = builder, value
+
+    def __and__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.and_(self.value, other.value))
+
+    def __or__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.or_(self.value, other.value))
+
+    def __xor__(self, other: _Bits) -> _Bits:
+        return _Bits(self.builder, self.builder.xor(self.value, other.value))
+
+    def __invert__(self) -> _Bits:
+        return _Bits(self.builder, self.builder.not_(self.value))
+
+
+def logic(builder: ir.IRBuilder, function: Logic, *three: Value) -> Value:
+    """A function of three bits each, by as many instructions as it has operators."""
+    a, b, c = (_Bits(builder, value) for value in three)
+    return function(a, b, c).value
+
+
 def prefetch(builder: ir.IRBuilder, base: Value, offset: Value, *, locality: int = 3) -> None:
     """Asks for the cache line at a byte offset, which need not exist; to L1, or with `locality` 2 to L2 only."""
     at = builder.gep(base, [offset])
@@ -102,7 +147,7 @@ def _keys_below(_typing: Any, key: Any, node: Any, func_id: Any) -> Any:
     return uint32(key, uint32, uint32), generate
 
 
-@overload(keys_below, strict=False)
+@overload(keys_below, strict=False, inline="always")
 def _(key: Any, node: Any, func_id: Any) -> Any:
     return lambda key, node, func_id: _keys_below(key, node, func_id)
 
@@ -237,92 +282,20 @@ def extremes_64(_typing: Any, index: Any, at: Any) -> Any:
     return uint64(index, uint64), generate
 
 
-def swapped(word: np.uint64) -> np.uint64:
-    """A word with its bytes reversed."""
-    return np.uint64(word).byteswap()
+def stand_alone() -> None:
+    """Keeps the function that calls it out of its callers, which would take registers from its loop."""
 
 
 @intrinsic
-def _swapped(_typing: Any, word: Any) -> Any:
-    return uint64(uint64), lambda _context, builder, _signature, arguments: builder.bswap(arguments[0])
-
-
-@overload(swapped, strict=False)
-def _(word: Any) -> Any:
-    return lambda word: _swapped(word)
-
-
-def swap_8(source: NDArray[np.uint64], at: np.uint64, out: NDArray[np.uint64], to: np.uint64) -> None:
-    """Copies eight words from `at` to `to`, the bytes of each reversed."""
-    out[to : to + np.uint64(8)] = source[at : at + np.uint64(8)].byteswap()
-
-
-def swap_8_past(source: NDArray[np.uint64], at: np.uint64, out: NDArray[np.uint64], to: np.uint64) -> None:
-    """Does what `swap_8` does, past the caches; out[to] must lie at a multiple of 64 bytes."""
-    swap_8(source, at, out, to)
-
-
-def _swap_8(*, is_past: bool) -> Any:
-    @intrinsic
-    def swap(_typing: Any, source: Any, at: Any, out: Any, to: Any) -> Any:
-        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-            words = ir.VectorType(I64, 8)
-            base, target = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2))
-            first, second = (builder.mul(arguments[k], ir.Constant(I64, 8)) for k in (1, 3))
-            swapped = call(builder, "llvm.bswap.v8i64", words, load(builder, base, first, words))
-            (stream if is_past else store)(builder, swapped, target, second)
-            return context.get_dummy_value()
-
-        return void(source, uint64, out, uint64), generate
-
-    return swap
-
-
-_swap_8_kept, _swap_8_past = _swap_8(is_past=False), _swap_8(is_past=True)
-
-
-@overload(swap_8, strict=False)
-def _(source: Any, at: Any, out: Any, to: Any) -> Any:
-    return lambda source, at, out, to: _swap_8_kept(source, at, out, to)
-
-
-@overload(swap_8_past, strict=False)
-def _(source: Any, at: Any, out: Any, to: Any) -> Any:
-    return lambda source, at, out, to: _swap_8_past(source, at, out, to)
-
-
-def store_word(out: NDArray[np.uint8], at: np.uint64, word: np.uint64) -> None:
-    """Eight bytes, the lowest first, wherever they fall."""
-    out[at : at + np.uint64(8)] = np.array([word], np.uint64).view(np.uint8)
-
-
-def load_word(source: NDArray[np.uint8], at: np.uint64) -> np.uint64:
-    """Eight bytes, the lowest first, from wherever they are."""
-    return np.uint64(int.from_bytes(source[at : at + np.uint64(8)].tobytes(), "little"))
-
-
-@intrinsic
-def _store_word(_typing: Any, out: Any, at: Any, word: Any) -> Any:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        store(builder, arguments[2], data(context, builder, signature.args[0], arguments[0]), arguments[1])
+def _stand_alone(_typing: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Value:
+        if "alwaysinline" not in builder.function.attributes:  # Numba compiles this line by itself, too, for a step
+            builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
-    return void(out, uint64, uint64), generate
+    return void(), generate
 
 
-@intrinsic
-def _load_word(_typing: Any, source: Any, at: Any) -> Any:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        return load(builder, data(context, builder, signature.args[0], arguments[0]), arguments[1], I64)
-
-    return uint64(source, uint64), generate
-
-
-@overload(store_word, strict=False)
-def _(out: Any, at: Any, word: Any) -> Any:
-    return lambda out, at, word: _store_word(out, at, word)
-
-
-@overload(load_word, strict=False)
-def _(source: Any, at: Any) -> Any:
-    return lambda source, at: _load_word(source, at)
+@overload(stand_alone, strict=False, inline="always")
+def _() -> Any:
+    return lambda: _stand_alone()

@@ -1,7 +1,7 @@
 """Vector instructions of AVX-512 with VBMI and VBMI2.
 
-Ask `jit.compiled.HAS_WIDE` before anything that uses them is compiled, because LLVM ends the process over an
-instruction it cannot select.
+Nothing here may be compiled unless `jit.level.HAS_WIDE`, because LLVM ends the process over an instruction it cannot
+select.
 """
 
 from __future__ import annotations
@@ -12,7 +12,24 @@ from llvmlite import ir
 from numba.core.types import uint64
 from numba.extending import intrinsic
 
-from fastsmc.jit.simd import BYTES, I1, I16, I32, I64, WORDS, Value, call, const, data, splat, store
+from fastsmc.jit.simd import (
+    BYTES,
+    I1,
+    I16,
+    I32,
+    I64,
+    WORDS,
+    Change,
+    Logic,
+    Value,
+    call,
+    const,
+    data,
+    lanes,
+    load,
+    splat,
+    store,
+)
 
 
 def look_up_128(builder: ir.IRBuilder, low: Value, index: Value, high: Value) -> Value:
@@ -25,15 +42,31 @@ def look_up_64(builder: ir.IRBuilder, table: Value, index: Value) -> Value:
     return call(builder, "llvm.x86.avx512.permvar.qi.512", BYTES, table, index)
 
 
-A, B, C = 0xF0, 0xCC, 0xAA
-"""Truth tables of the operands of `logic`: `A ^ B & C` is that of a ^ (b & c)."""
-
-
-def logic(builder: ir.IRBuilder, table: int, *three: Value) -> Value:
-    """A function of three bits each, by its truth table: one instruction."""
+def logic(builder: ir.IRBuilder, function: Logic, *three: Value) -> Value:
+    """A function of three bits each, such as `lambda a, b, c: a ^ b & c`: one instruction, by its truth table."""
     words, kind = ir.VectorType(I64, 8), three[0].type
-    values = (*(builder.bitcast(value, words) for value in three), ir.Constant(I32, table & 0xFF))
+    table = function(0xF0, 0xCC, 0xAA) & 0xFF
+    values = (*(builder.bitcast(value, words) for value in three), ir.Constant(I32, table))
     return builder.bitcast(call(builder, "llvm.x86.avx512.pternlog.q.512", words, *values), kind)
+
+
+def byte_planes(builder: ir.IRBuilder, base: Value, offset: Value, change: Change) -> list[Value]:
+    """The lowest bytes of 64 words in order, the next ones, and so on, of words that `change` was made to."""
+    words = [change(load(builder, base, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS)) for k in range(4)]
+    whole = [builder.bitcast(word, BYTES) for word in words]
+    quarters = ir.VectorType(I64, 8)
+    lower = ir.Constant(BYTES, [0xFF] * 32 + [0] * 32)
+    planes: list[Value] = [None] * 4
+    for byte in range(2):
+        # Of two registers at once: this byte of each word and the next but one. The halves change places in the second
+        # pair, so that one plane is a blend, which has more ports than a shuffle.
+        pick = [lane % 32 * 4 + byte + lane // 32 * 2 for lane in range(64)]
+        low = look_up_128(builder, whole[0], ir.Constant(BYTES, pick), whole[1])
+        high = look_up_128(builder, whole[2], ir.Constant(BYTES, pick[32:] + pick[:32]), whole[3])
+        planes[byte] = logic(builder, lambda a, b, c: a & b | ~a & c, lower, low, high)
+        low, high = builder.bitcast(low, quarters), builder.bitcast(high, quarters)
+        planes[byte + 2] = builder.bitcast(builder.shuffle_vector(low, high, lanes([4, 5, 6, 7, 8, 9, 10, 11])), BYTES)
+    return planes
 
 
 def gather(builder: ir.IRBuilder, base: Value, offset: Value) -> Value:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.jit.cache_lines import on_lines
 from fastsmc.latency.group import Group
 from fastsmc.latency.kernels import each, entries, forwarded, lanes
 from fastsmc.latency.kernels.variates import start_streams
@@ -140,7 +141,7 @@ def run_part(
     """
     vms = _Lanes(group, part, quota) if group.is_lanes else OneByOne(group, part, quota)
     n_warm, n_call = steps_of(group, quota)
-    per_vm = np.zeros((entries.N_SUM, part.stop - part.start))
+    per_vm = on_lines(np.zeros((entries.N_SUM, part.stop - part.start)))
     by_part = np.zeros_like(sums.by_part[vms.rows])
     if not vms.run(n_warm, per_vm, by_part, uncounted, stop)[1]:
         return False
@@ -164,7 +165,9 @@ class _Vms:
         self.stream = np.empty(self.n_vm * vcpus, np.uint64)
         start_streams(np.uint64(quota.seed), np.uint64(quota.first_vcpu + part.start * vcpus), self.stream)
         self.clock, self.left = np.empty(self.stream.size), np.zeros(self.stream.size)
-        each.start_clocks(self.stream, group.law, self.clock, self.left)
+        each.start_clocks(self.stream, group.law, self.clock)
+        if group.law[entries.ON]:
+            each.start_bursts(self.stream, group.law, self.clock, self.left)
 
     def run(
         self, n_step: int, per_vm: NDArray[np.float64], by_part: NDArray[np.float64], counts: Counts, stop: Stop
@@ -193,9 +196,14 @@ class _Lanes(_Vms):
         shape = self.n_vm, group.given.vcpus
         clock, stream = self.clock.reshape(shape).T, self.stream.reshape(shape).T
         order = np.argsort(clock, axis=0, kind="stable")
-        self.clock = np.ascontiguousarray(np.take_along_axis(clock, order, 0))
-        self.stream = np.ascontiguousarray(np.take_along_axis(stream, order, 0))
-        self.free = np.zeros(self.n_vm)
+        self.clock = on_lines(np.take_along_axis(clock, order, 0))
+        self.stream = on_lines(np.take_along_axis(stream, order, 0))
+        self.free = on_lines(np.zeros(self.n_vm))
+        self.scratch: Any = (
+            forwarded.scratch(self.n_vm, group.law)
+            if group.is_forwarded
+            else lanes.scratch(self.n_vm, group.class_ns, group.law)
+        )
         block = part.start // group.block
         self.rows = slice(block, block + 1)
 
@@ -203,12 +211,12 @@ class _Lanes(_Vms):
         g = self.group
         if g.is_forwarded:
             forwarded.simulate_forwarded(
-                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some
+                self.clock, self.stream, self.free, g.law, n_step, per_vm, n_of_class, some, *self.scratch
             )  # fmt: skip
             return
         lanes.simulate_block(
             self.clock, self.stream, self.free, g.threshold, g.class_ns, g.law, n_step, per_vm, n_of_class, some,
-            by_part[0],
+            by_part[0], *self.scratch,
         )  # fmt: skip
 
     def now(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -103,7 +104,7 @@ def encode(
     >>> encode([0x6030000000140000], [[0x10003]], Codec.VALUES).tobytes().hex()
     '0000000000010003'
     """
-    return PayloadLayout(ids, codec, is_global=is_global).encode(values, out=out)
+    return layout_of(ids, codec, is_global=is_global).encode(values, out=out)
 
 
 def decode(
@@ -125,11 +126,40 @@ def decode(
         InputError: a length other than the expected one, an id other than the expected one, or a value too wide for a
             32-bit register, with its offset.
     """
-    return PayloadLayout(ids, codec, is_global=is_global).decode(buffer, n_vcpu=n_vcpu, out=out)
+    return layout_of(ids, codec, is_global=is_global).decode(buffer, n_vcpu=n_vcpu, out=out)
+
+
+def layout_of(ids: ArrayLike, codec: Codec | str, *, is_global: ArrayLike | None = None) -> PayloadLayout:
+    """The layout of a VM's registers, kept for the next VM with the same: a small one takes less than working it out.
+
+    Raises:
+        InputError: as `encode` does.
+    """
+    codec = one_of("codec", codec, Codec)
+    scope = is_global if isinstance(is_global, np.ndarray) and is_global.dtype == np.bool_ else None
+    if (
+        isinstance(ids, np.ndarray)
+        and ids.dtype == np.uint64
+        and ids.ndim == 1
+        and 0 < ids.size <= _MOST_KEPT
+        and (is_global is None or (scope is not None and scope.shape == ids.shape))
+    ):
+        return _kept_layout(ids.tobytes(), codec, None if scope is None else scope.tobytes())
+    return PayloadLayout(ids, codec, is_global=is_global)
+
+
+_MOST_KEPT = 4096
+"""Registers of a layout that is kept."""
+
+
+@lru_cache(maxsize=8)
+def _kept_layout(ids: bytes, codec: Codec, is_global: bytes | None) -> PayloadLayout:
+    scope = None if is_global is None else np.frombuffer(is_global, np.bool_)
+    return PayloadLayout(np.frombuffer(ids, np.uint64), codec, is_global=scope)
 
 
 class PayloadLayout:
-    """A codec on one set of registers, worked out once for many VMs or blocks; `encode` and `decode` make one each.
+    """A codec on one set of registers, worked out once for many VMs or blocks.
 
     Args:
         ids, codec, is_global: as for `encode`.

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
 
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -69,9 +70,17 @@ def legible(figure: Figure) -> None:
     if least_pt == SMALL_PT:
         for ax in figure.axes:
             ax.tick_params(labelsize=least_pt)
-    for text in cast(list[Text], figure.findobj(Text)):
+    for text in _texts(figure):
         if float(text.get_fontsize()) < least_pt:
             text.set_fontsize(least_pt)
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """All text of a figure but that at ticks, which `tick_params` sizes: ticks are made when they are drawn."""
+    if isinstance(artist, Text):
+        yield artist
+    for child in (artist.label, artist.offsetText) if isinstance(artist, Axis) else artist.get_children():
+        yield from _texts(child)
 
 
 def bare(svg: str, figure: Figure, name: str) -> str:

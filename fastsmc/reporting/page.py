@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -71,20 +74,31 @@ def write(run: Run, folder: Path) -> Path:
         raise ResultFileError(msg)
     shown, texts = of_drawn(run), {DATA: to_json(run), "columns.csv": columns_csv(run)}
     content: dict[str, bytes] = {}
-    for page, (template, stands) in PAGES.items():
-        parts = stands(shown)
-        pictures = [picture for part in parts for picture in part.pictures]
-        svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
-        drawn = _draw(pictures, svgs, [picture for part in _small(stands, shown) for picture in part.pictures])
-        texts[page] = render(run, page, template, parts, drawn)
-        texts |= {f"{name}.svg": svg for name, svg in svgs.items()}
-        content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
-        if page == PAGE:
-            texts[MAIL] = as_markdown(verdict(run), parts, noise.told(run))
+    with _what_is_there_stays():
+        for page, (template, stands) in PAGES.items():
+            parts = stands(shown)
+            pictures = [picture for part in parts for picture in part.pictures]
+            svgs = {picture.name: to_svg(picture.figure, picture.name) for picture in pictures}
+            drawn = _draw(pictures, svgs, [picture for part in _small(stands, shown) for picture in part.pictures])
+            texts[page] = render(run, page, template, parts, drawn)
+            texts |= {f"{name}.svg": svg for name, svg in svgs.items()}
+            content |= {f"{picture.name}.png": to_png(picture.figure) for picture in pictures}
+            if page == PAGE:
+                texts[MAIL] = as_markdown(verdict(run), parts, noise.told(run))
     texts |= {f"{name}.csv": to_csv(table) for name, table in run.tables.items()}
     content |= {name: escaped(text).encode() for name, text in texts.items()}
     write_files(Path(folder), content)
     return Path(folder) / PAGE
+
+
+@contextmanager
+def _what_is_there_stays() -> Iterator[None]:
+    """Within it the garbage collector passes over what was there before, Numba above all: figures call it often."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def check(run: Run) -> None:
@@ -116,27 +130,36 @@ def columns_csv(run: Run) -> str:
 
 def render(run: Run, page: str, template: str, parts: Sequence[Section], drawn: _Drawn) -> str:
     """A page's HTML."""
-    environment = Environment(
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            heading=TITLES.get(page, sections.HEADING),
+            about=sections.ABOUT,
+            verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
+            sections=parts,
+            drawn=drawn,
+            is_number=_is_number,
+            tables=run.tables,
+            limits=_limits(run),
+            kinds=KINDS,
+            noise=noise.told(run),
+            is_noisy=noise.is_noisy(run),
+            provenance=_provenance(run),
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Of all pages, so that each template is compiled once."""
+    return Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         loader=FunctionLoader(lambda name: (files("fastsmc.reporting") / "templates" / name).read_text("utf-8")),
-    )
-    return environment.get_template(template).render(
-        heading=TITLES.get(page, sections.HEADING),
-        about=sections.ABOUT,
-        verdict=[(one.claim, _marked(one.text)) for one in verdict(run)],
-        sections=parts,
-        drawn=drawn,
-        is_number=_is_number,
-        tables=run.tables,
-        limits=_limits(run),
-        kinds=KINDS,
-        noise=noise.told(run),
-        is_noisy=noise.is_noisy(run),
-        provenance=_provenance(run),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -50,6 +51,7 @@ _RC: Any = {
     "axes.labelsize": 9,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing stands above an axis that a title would have to make way for
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
@@ -227,13 +229,25 @@ def to_svg(figure: Figure, name: str) -> str:
     out = io.StringIO()
     forms.legible(figure)
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+        _laid_out(figure)
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    figure.set_layout_engine(None)  # all is in its place, for a PNG as well
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)  # a hundredth of a point is a fiftieth of a pixel
     return text[text.index("<svg") :]
+
+
+def _laid_out(figure: Figure) -> None:
+    """Puts all in its place, for a PNG as well; `savefig` would draw the whole figure once more to do so."""
+    layout, dpi = figure.get_layout_engine(), figure.get_dpi()
+    if layout is None:
+        return
+    FigureCanvasSVG(figure)
+    figure.set_dpi(72)  # as it is in an SVG
+    layout.execute(figure)
+    figure.set_dpi(dpi)
+    figure.set_layout_engine(None)
 
 
 def to_inline(svg: str, figure: Figure, name: str) -> str:
@@ -251,7 +265,8 @@ def to_inline(svg: str, figure: Figure, name: str) -> str:
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG at 150 dots per inch, the same bytes each time."""
     out = io.BytesIO()
-    forms.legible(figure)
+    if figure.get_layout_engine() is not None:  # or `to_svg` has done this
+        forms.legible(figure)
     with styled():
         figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
     return out.getvalue()

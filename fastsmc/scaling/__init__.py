@@ -58,7 +58,7 @@ class Sizes:
     shapes: tuple[tuple[int, int], ...] = ((16, 64), (1, 1024))
     n_batch: int = 50_000
     replays: int = 150
-    repeats: int = 15
+    repeats: int = 9
     n_call: int = 1 << 18
     vcpus: tuple[int, ...] = (1, 16, 64, 256, 1024, 4096, 16384, 65536)
     vms: tuple[int, ...] = _POWERS

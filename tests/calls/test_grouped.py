@@ -27,8 +27,9 @@ from fastsmc.dispatcher.power import switch
 from fastsmc.errors import InputError
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.jit import threads as parts
+from fastsmc.jit.level import HAS_WIDE
 from fastsmc.vm import Fleet
-from tests.dispatcher.test_wide import mixed_ids, wide_only
+from tests.dispatcher.test_wide import mixed_ids
 from tests.support.examples import examples
 from tests.support.strategies import hosts, policies
 from tests.test_kernels import fleet_of
@@ -305,7 +306,7 @@ def test_blocks_that_do_not_add_up_are_refused(arguments, told) -> None:  # type
             GroupedCalls.of([0], [1, 2, 3], n_call=[3], conduit=conduit)
 
 
-@wide_only
+@pytest.mark.skipif(not HAS_WIDE, reason="other back ends have other loops over blocks")
 @pytest.mark.parametrize(("why_not", "is_used"), [("", True), ("conduit", False), ("ranges", False), ("few", False)])
 def test_the_block_kernel_is_used_where_it_can_be(why_not: str, is_used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the tests above would compare one kernel with itself."""

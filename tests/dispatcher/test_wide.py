@@ -17,7 +17,8 @@ from fastsmc import bitmaps, kernels
 from fastsmc.dispatcher.decide import decide_columns
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.fleet.filters import FilterRange
-from fastsmc.jit.compiled import HAS_WIDE, has_wide
+from fastsmc.jit import simd_wide
+from fastsmc.jit.level import BACK_END, HAS_VECTORS, HAS_WIDE, WIDE
 from fastsmc.kernels import N_CODE
 from fastsmc.vm import Fleet
 from tests.support.examples import examples
@@ -26,7 +27,7 @@ from tests.support.strategies import func_ids, hosts, policies
 from tests.test_kernels import fleet_of
 from tools.mutate import ANYWHERE, WIDE_FILES
 
-wide_only = pytest.mark.skipif(not HAS_WIDE, reason="this CPU has no AVX-512 VBMI, or Numba was told not to use it")
+vectors_only = pytest.mark.skipif(not HAS_VECTORS, reason="no vectors that kernels use, or Numba was told not to")
 KNOWN = np.array([f.func_id for f in FUNCTIONS], np.uint32)
 NO_CONDUIT = np.zeros(0, np.uint8)
 
@@ -41,13 +42,14 @@ def assert_equal(
             out, counts = np.full(n + 128, 0xEE, np.uint8), np.zeros((n_counter, N_CODE), np.uint32)
             here = out[64 : 64 + n]
             rows, looks_first = fleet.rows(), n % 2 == 0
+            listed = np.empty(kernels.CHUNK, np.uint16)
             if is_wide:
                 # NumPy's arrays start at a multiple of 16 bytes: some have lines that steps fill, others have none.
                 given = ((func_id, vcpu, conduit), rows, fleet.vm_of_vcpu, counts, here)
                 n_decided = decide_columns(*given, looks_first=looks_first, streams=n % 3 > 0)
             else:
                 given = (func_id, vcpu, conduit, *rows.portable, fleet.vm_of_vcpu, counts)
-                n_decided = kernels.decide(*given, looks_first, here)
+                n_decided = kernels.decide(*given, looks_first, listed, here)
             assert n_decided == n
             assert (out[:64] == 0xEE).all()
             assert (out[-64:] == 0xEE).all()
@@ -63,7 +65,7 @@ def mixed_ids(rng: np.random.Generator, n: int, unknown: float) -> NDArray[np.ui
     return np.where(rng.random(n) < unknown, strange, rng.choice(KNOWN, n)).astype(np.uint32)
 
 
-@wide_only
+@vectors_only
 @pytest.mark.parametrize("n_call", [1, 63, 64, 65, 127, 128, 255, 256, 257, 2047, 2048, 2049, 2111, 2112, 4100, 10_000])
 @pytest.mark.parametrize("n_vcpu", [3, 300, 70_000])
 def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> None:
@@ -81,7 +83,7 @@ def test_steps_groups_and_chunks_that_end_anywhere(n_call: int, n_vcpu: int) -> 
     assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, n_call, np.uint8))
 
 
-@wide_only
+@vectors_only
 @pytest.mark.parametrize(
     ("n_vm", "n_vcpu", "n_id", "are_bits"),
     [
@@ -115,7 +117,7 @@ def test_rows_looked_up_in_registers(n_vm: int, n_vcpu: int, n_id: int, are_bits
     assert_equal(fleet, vcpu, func_id, rng.integers(0, 4, 5000, np.uint8))
 
 
-@wide_only
+@vectors_only
 @pytest.mark.parametrize("inside", [0, 2])
 def test_steps_that_begin_and_end_with_one_row_and_have_others_inside(inside: int) -> None:
     fleet, rng = Fleet.uniform(n_vm=3, n_vcpu=1), np.random.default_rng(inside)
@@ -126,7 +128,7 @@ def test_steps_that_begin_and_end_with_one_row_and_have_others_inside(inside: in
     assert_equal(fleet, vcpu.reshape(-1), mixed_ids(rng, vcpu.size, 0), NO_CONDUIT)
 
 
-@wide_only
+@vectors_only
 @pytest.mark.parametrize("has_ranges", [False, True])
 def test_ids_that_differ_from_a_known_one_in_the_bucket_or_one_byte_of_the_product(has_ranges: bool) -> None:
     """The wide kernel compares products, of which it takes the bucket for granted: so also where a bucket is empty."""
@@ -143,7 +145,7 @@ def test_ids_that_differ_from_a_known_one_in_the_bucket_or_one_byte_of_the_produ
         assert_equal(fleet, vcpu, func_id, NO_CONDUIT)
 
 
-@wide_only
+@vectors_only
 @pytest.mark.parametrize("n_call", [64, 2048, 2049, 10_000])
 @pytest.mark.parametrize("is_last", [False, True])
 def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last: bool) -> None:
@@ -160,7 +162,7 @@ def test_a_vcpu_too_many_leaves_the_whole_output_as_it_was(n_call: int, is_last:
     assert not (out[:n_decided] == 0xEE).any()
 
 
-@wide_only
+@vectors_only
 @examples(60)
 @given(
     st.lists(policies, min_size=4, max_size=4),
@@ -180,8 +182,11 @@ def test_any_policy_and_any_order(policy_of_vm, hosts_of_vm, ids, n_call, seed) 
     assert_equal(fleet, vcpu.astype(rng.choice(["u1", "u2", "u4"])), func_id, conduit)
 
 
-@wide_only
-@pytest.mark.skipif(not has_wide(), reason="loops stand in for the instructions (tests/support/wide_anywhere.py)")
+@vectors_only
+@pytest.mark.skipif(
+    BACK_END != WIDE or simd_wide.look_up_64.__module__ != simd_wide.__name__,
+    reason="another back end, or loops in place of the instructions (tests/support/wide_anywhere.py)",
+)
 @pytest.mark.parametrize("kernel", ["wide.decide", "blocks.decide_blocks"])
 def test_the_wide_kernels_are_made_of_wide_instructions(kernel: str) -> None:
     """In a process of its own, uncached: Numba keeps no text of code it found in a cache."""
@@ -228,12 +233,12 @@ print(*(text.count(word) for word in ("vpermi2b", "vpermt2b", "vpermb", "vpgathe
 def test_numba_told_of_another_cpu_gets_the_portable_kernel(settings: dict[str, str]) -> None:
     program = """
 import numpy as np
-from fastsmc.jit.compiled import HAS_WIDE
+from fastsmc.jit.level import BACK_END
 from fastsmc.dispatcher.batch import dispatch
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.vm import Fleet
 from fastsmc.calls.workload import Calls
-assert not HAS_WIDE
+assert BACK_END != 'avx512-vbmi2'
 fleet, ids = Fleet.uniform(n_vm=1, n_vcpu=1), np.full(100, 0x84000050, np.uint32)
 with np.errstate(over="ignore"):
     for calls in (Calls(ids * 0, ids), GroupedCalls.of([0, 0], ids, n_call=[30, 70])):

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import HAS_WIDE, kernel
+from fastsmc.jit.compiled import kernel
+from fastsmc.jit.level import HAS_VECTORS
 from fastsmc.kernels import N_CODE, Division, Groups
 
-if not HAS_WIDE:
-    pytest.skip("this CPU has no AVX-512 VBMI, or Numba was told not to use it", allow_module_level=True)
+if not HAS_VECTORS:
+    pytest.skip("this CPU has no vectors that kernels use, or Numba was told not to use them", allow_module_level=True)
 
+from fastsmc.dispatcher.kernels.passes import COUNTED, STEP, by_runs, count, rows_of
 from fastsmc.dispatcher.kernels.search import row_within
 from fastsmc.dispatcher.kernels.vcpu_steps import group_step
-from fastsmc.dispatcher.kernels.wide import COUNTED, STEP, by_runs, count, rows_of
 
 N_VCPU, PER_VM, N_CALL = 3000, 4, 2000
 MAGIC, SHIFT = np.uint64(-(-(1 << 40) // PER_VM)), np.uint64(40)

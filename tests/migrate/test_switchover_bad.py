@@ -132,9 +132,9 @@ def test_an_answer_within_return_and_one_without_memory_are_read(tmp_path: Path)
         pytest.param("query-migrate-7.2.22.json", 100_000, marks=SOAK),
     ],
 )
-def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, tmp_path: Path) -> None:
+def test_mutated_files_are_read_or_refused_in_words(name: str, n_file: int, memory_folder: Path) -> None:
     """Files with bytes flipped, cut out or doubled; none may end in anything but a FastsmcError."""
-    original, path, rng = (SAMPLES / name).read_bytes(), tmp_path / "mutant", random.Random(5)
+    original, path, rng = (SAMPLES / name).read_bytes(), memory_folder / "mutant", random.Random(5)
     modelled = downtime(182, n_vcpu=4, link=Link(10))
     refused = 0
     for _ in range(n_file):

@@ -277,15 +277,15 @@ def run(form: str, n: int, path: Path) -> int:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_some_mutants_tell_nothing_impossible(form: str, tmp_path: Path) -> None:
-    assert 0 < run(form, 300, tmp_path / "mutant") < 300
+def test_some_mutants_tell_nothing_impossible(form: str, memory_folder: Path) -> None:
+    assert 0 < run(form, 300, memory_folder / "mutant") < 300
 
 
 @pytest.mark.soak(f"{N_MUTATED:,} mutants of logs and answers, a sixth of each form; make test tries 300 of each")
 @pytest.mark.parametrize("form", FORMS)
-def test_mutants_tell_nothing_impossible(form: str, tmp_path: Path) -> None:
+def test_mutants_tell_nothing_impossible(form: str, memory_folder: Path) -> None:
     n = N_MUTATED // len(FORMS)
-    assert 0 < run(form, n, tmp_path / "mutant") < n
+    assert 0 < run(form, n, memory_folder / "mutant") < n
 
 
 @pytest.mark.parametrize(

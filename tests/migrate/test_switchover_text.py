@@ -101,8 +101,8 @@ def test_inspect_names_the_command_that_takes_it(text: str, tmp_path: Path) -> N
         inspect(path)
 
 
-def damaged(n: int, tmp_path: Path) -> None:
-    draw, path = random.Random("monitor"), tmp_path / "answer"
+def damaged(n: int, folder: Path) -> None:
+    draw, path = random.Random("monitor"), folder / "answer"
     for _ in range(n):
         text = list(draw.choice((OLD, NEW, JOB, RAW, json.dumps(VFIO))))
         for _ in range(draw.choice((1, 1, 2, 5))):
@@ -118,10 +118,10 @@ def damaged(n: int, tmp_path: Path) -> None:
                 raise
 
 
-def test_some_damaged_texts(tmp_path: Path) -> None:
-    damaged(500, tmp_path)
+def test_some_damaged_texts(memory_folder: Path) -> None:
+    damaged(500, memory_folder)
 
 
 @pytest.mark.soak("100,000 damaged texts; make test tries 500")
-def test_damaged_texts(tmp_path: Path) -> None:
-    damaged(100_000, tmp_path)
+def test_damaged_texts(memory_folder: Path) -> None:
+    damaged(100_000, memory_folder)

@@ -188,17 +188,17 @@ def test_the_files_are_fine_before_they_are_damaged(source: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("source", SEEDS)
-def test_some_damaged_files(source: str, tmp_path: Path) -> None:
+def test_some_damaged_files(source: str, memory_folder: Path) -> None:
     n = N_QUICK if source != "parquet" else N_BATCH * 2
-    assert 0 < run(source, n, 1, tmp_path) < n
+    assert 0 < run(source, n, 1, memory_folder) < n
 
 
 @pytest.mark.soak(
     f"{sum(N_SOAK.values()):,} damaged inventories over all sources; make test tries some {N_QUICK} of each"
 )
 @pytest.mark.parametrize("source", SEEDS)
-def test_damaged_files(source: str, tmp_path: Path) -> None:
-    assert 0 < run(source, N_SOAK[source], 100, tmp_path) < N_SOAK[source]
+def test_damaged_files(source: str, memory_folder: Path) -> None:
+    assert 0 < run(source, N_SOAK[source], 100, memory_folder) < N_SOAK[source]
 
 
 HEAD = b"name,host,vcpus\n"

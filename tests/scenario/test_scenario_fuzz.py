@@ -151,11 +151,11 @@ def run(form: str, n: int, path: Path) -> int:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_some_mutants_are_read_or_refused_in_words(form: str, tmp_path: Path) -> None:
-    assert 0 < run(form, 300, tmp_path / "mutant.toml") < 300
+def test_some_mutants_are_read_or_refused_in_words(form: str, memory_folder: Path) -> None:
+    assert 0 < run(form, 300, memory_folder / "mutant.toml") < 300
 
 
 @pytest.mark.soak(f"{N_SCENARIO:,} mutants of scenarios and {N_PROFILE:,} of profiles; make test tries 300 of each")
 @pytest.mark.parametrize(("form", "n"), [("scenario", N_SCENARIO), ("profile", N_PROFILE)])
-def test_mutants_are_read_or_refused_in_words(form: str, n: int, tmp_path: Path) -> None:
-    assert 0 < run(form, n, tmp_path / "mutant.toml") < n
+def test_mutants_are_read_or_refused_in_words(form: str, n: int, memory_folder: Path) -> None:
+    assert 0 < run(form, n, memory_folder / "mutant.toml") < n

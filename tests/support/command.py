@@ -8,10 +8,16 @@ import os
 import subprocess
 import sys
 import traceback
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
+import typer.main
+
 from fastsmc.cli.app import main
+
+_command = cache(typer.main.get_command)
+"""Typer makes all commands anew each time that it is called, which takes longer than what most of them do."""
 
 Done = subprocess.CompletedProcess[str]
 
@@ -25,6 +31,7 @@ def fastsmc(*arguments: str | Path, cwd: Path | None = None) -> Done:
         contextlib.redirect_stderr(io.TextIOWrapper(io.BytesIO(), "utf-8")) as errors,
         contextlib.chdir(cwd or Path.cwd()),
         mock.patch.object(sys, "argv", command),
+        mock.patch.object(typer.main, "get_command", _command),
     ):
         try:
             main()

@@ -18,10 +18,11 @@ from typing import Any
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wide-anywhere"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 
+import numba  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba.core import cgutils  # noqa: E402
 
-from fastsmc.jit import compiled, simd_wide  # noqa: E402
+from fastsmc.jit import level, simd, simd_wide  # noqa: E402
 from fastsmc.jit.simd import BYTES, I1, I16, I32, I64, WORDS, Value  # noqa: E402
 
 NUMBERS = ir.VectorType(I16, 32)
@@ -86,19 +87,6 @@ def look_up_64(builder: ir.IRBuilder, table: Value, index: Value) -> Value:
     return _looped(builder, "look_up_64", BYTES, fill, table, index)
 
 
-def logic(builder: ir.IRBuilder, table: int, *three: Value) -> Value:
-    """As simd_wide has it: the or of the products that the truth table has."""
-    kind = three[0].type
-    words = ir.VectorType(I64, 8)
-    values = [builder.bitcast(value, words) for value in three]
-    found: Value = ir.Constant(words, [0] * 8)
-    for case in range(8):
-        if table >> case & 1:
-            terms = [value if case >> (2 - k) & 1 else builder.not_(value) for k, value in enumerate(values)]
-            found = builder.or_(found, builder.and_(builder.and_(terms[0], terms[1]), terms[2]))
-    return builder.bitcast(found, kind)
-
-
 def gather(builder: ir.IRBuilder, base: Value, offset: Value) -> Value:
     """As simd_wide has it."""
 
@@ -126,7 +114,8 @@ def compress(builder: ir.IRBuilder, numbers: Value, mask: Value) -> Value:
     return _looped(builder, "compress", NUMBERS, fill, numbers, mask)
 
 
-if not compiled.HAS_WIDE and not compiled.numba.config.DISABLE_JIT:
-    compiled.HAS_WIDE = True
-    for _function in (look_up_128, look_up_64, logic, gather, compress):
+if not level.HAS_WIDE and not numba.config.DISABLE_JIT:
+    level.BACK_END, level.HAS_VECTORS, level.HAS_WIDE = level.WIDE, True, True
+    simd_wide.logic = simd.logic
+    for _function in (look_up_128, look_up_64, gather, compress):
         setattr(simd_wide, _function.__name__, _function)

@@ -85,10 +85,10 @@ def run(whole: bytes, n: int, seed: int, path: Path) -> int:
     return n_read
 
 
-def test_some_damaged_journals(whole: bytes, tmp_path: Path) -> None:
-    assert 0 < run(whole, N_QUICK, 1, tmp_path / "j.db") < N_QUICK
+def test_some_damaged_journals(whole: bytes, memory_folder: Path) -> None:
+    assert 0 < run(whole, N_QUICK, 1, memory_folder / "j.db") < N_QUICK
 
 
 @pytest.mark.soak(f"{N_SOAK:,} damaged journals; make test tries {N_QUICK}")
-def test_damaged_journals(whole: bytes, tmp_path: Path) -> None:
-    assert 0 < run(whole, N_SOAK, 2, tmp_path / "j.db") < N_SOAK
+def test_damaged_journals(whole: bytes, memory_folder: Path) -> None:
+    assert 0 < run(whole, N_SOAK, 2, memory_folder / "j.db") < N_SOAK

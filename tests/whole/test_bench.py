@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from bench import (
     queue_rivals,
     side_by_side,
     simulate,
+    targets,
     timing,
 )
 from bench.plain import Plain
 from bench.rows import KNOWN, rows_of
+from bench.vector import Vector
 from fastsmc.calls.grouped import GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import batch as dispatcher
@@ -39,13 +42,14 @@ TARGET_CASES = {
     *(f"{name}-{size}" for name in cases.CASES for size in ("2M", "64M")),
     *simulate.SIMULATIONS,
     side_by_side.BATCH,
+    "latency-1",
     *payloads.PAYLOADS,
 }
 
 
 def contestants(fleet: Any, calls: Calls) -> dict[str, Any]:
     rows = rows_of(fleet)
-    c, plain = baseline.Baseline(fleet, rows), Plain(rows)
+    c, plain, vector = baseline.Baseline(fleet, rows), Plain(rows), Vector(rows)
     return {
         "C, kernel style": c.kernel_style,
         "C, counted": c.kernel_style_counted,
@@ -53,6 +57,7 @@ def contestants(fleet: Any, calls: Calls) -> dict[str, Any]:
         "NumPy, table": plain.table,
         "NumPy, search": plain.search,
         "Python": plain.python,
+        **{f"C, vector, {way}": partial(vector.run, way) for way in vector.ways(calls)},
     }
 
 
@@ -80,7 +85,8 @@ def test_every_baseline_gives_our_verdicts(seed: int, ids: list[int], n_range: i
             function(calls, out)
             assert out.tolist() == expected.tolist(), name
         blocks = GroupedCalls.from_calls(calls)
-        for name in ("C, kernel style", "C, table", "NumPy, table"):
+        in_blocks = [f"C, vector, {way}" for way in Vector(rows_of(fleet)).ways(blocks)]
+        for name in ("C, kernel style", "C, table", "NumPy, table", *in_blocks):
             out = np.full(len(calls), 255, np.uint8)
             contestants(fleet, calls)[name](blocks, out)
             assert out.tolist() == expected.tolist(), f"{name}, in blocks"
@@ -224,11 +230,12 @@ def test_the_environment_names_no_host_and_no_path() -> None:
 
 
 def test_every_number_of_the_issue_names_a_case() -> None:
-    names = {name for target in outcome.TARGETS for name in target.names(dict.fromkeys(TARGET_CASES))}
+    names = {name for target in targets.TARGETS for name in target.names(dict.fromkeys(TARGET_CASES))}
     assert {name.removesuffix("-2M").removesuffix("-64M") for name in names} == {
         *(set(cases.CASES) - cases.NOT_ASKED), *simulate.SIMULATIONS, *payloads.PAYLOADS, side_by_side.BATCH,
+        "latency-1",
     }  # fmt: skip
-    (known,) = [t for t in outcome.TARGETS if t.case == "mixed-known" and t.key == "vs_c_kernel_style"]
+    (known,) = [t for t in targets.TARGETS if t.case == "mixed-known" and t.key == "vs_c_kernel_style"]
     assert known.names(dict.fromkeys(TARGET_CASES)) == [
         n for n in dict.fromkeys(TARGET_CASES) if n in ("mixed-known-2M", "mixed-known-64M")
     ]

@@ -10,7 +10,10 @@ from tests.support.places import ROOT, TESTS
 from tools.mutants import MUTANTS
 from tools.mutate import ANYWHERE, LAST_NAMED, WIDE, WIDE_FILES, Stage, stages, stages_here
 
-STEER_WIDE = ("fastsmc/kernels.py", "dispatcher/decide.py", "fleet/rows.py", "fleet/bit_rows.py", "calls/grouped.py")
+STEER_WIDE = (
+    *("fastsmc/kernels.py", "jit/level.py", "dispatcher/decide.py", "fleet/rows.py", "fleet/bit_rows.py"),
+    "calls/grouped.py",
+)
 
 
 def test_every_mutant_applies_once() -> None:

@@ -6,8 +6,7 @@ import json
 import random
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -257,20 +256,12 @@ def run(kind: str, n: int, folder: Path) -> None:
     assert peak_mib() - start < MOST_MIB
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory where that can be: a file made anew takes a disk longer than reading it takes us."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        yield Path(name)
-
-
 @pytest.mark.parametrize("kind", N_QUICK)
-def test_some_damaged_files(kind: str, folder: Path) -> None:
-    run(kind, N_QUICK[kind], folder)
+def test_some_damaged_files(kind: str, memory_folder: Path) -> None:
+    run(kind, N_QUICK[kind], memory_folder)
 
 
 @pytest.mark.soak(f"{sum(N_SOAK.values()):,} damaged files of seven kinds; make test tries {sum(N_QUICK.values())}")
 @pytest.mark.parametrize("kind", N_SOAK)
-def test_damaged_files(kind: str, folder: Path) -> None:
-    run(kind, N_SOAK[kind], folder)
+def test_damaged_files(kind: str, memory_folder: Path) -> None:
+    run(kind, N_SOAK[kind], memory_folder)

@@ -1,6 +1,6 @@
 """Which row holds each call's answer, 64 calls a step, for CPUs with AVX-512, VBMI and VBMI2.
 
-Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
+Nothing here may be compiled unless `jit.level.HAS_VECTORS`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numba.core.types import uint64
 from numba.extending import intrinsic
 
 from fastsmc.dispatcher.kernels.answers import BUCKET_AT, KEEPS_AT, KIND_AT, VERDICT_AT
-from fastsmc.dispatcher.kernels.steps import ids_at, product_planes
+from fastsmc.dispatcher.kernels.steps import product_planes
 from fastsmc.jit import simd as _simd
 from fastsmc.jit.compiled import kernel
 from fastsmc.jit.simd import BYTES, I8, I16, I64, Value, const, data, load
-from fastsmc.jit.simd_wide import list_bits, look_up_64, look_up_128
 from fastsmc.jit.types import U8, U16, U32
+from fastsmc.jit.vectors import list_bits, look_up_64, look_up_128
 
 STEP = 64
 
@@ -34,7 +34,7 @@ def _row_step(_typing: Any, func_id: Any, verdict: Any, at: Any, multiplier: Any
         def table(first: int) -> Value:
             return load(builder, tables, first, BYTES, is_table=True)
 
-        bucket = product_planes(builder, ids_at(builder, ids, at), arguments[3])[3]
+        bucket = product_planes(builder, ids, at, arguments[3])[3]
         slot = look_up_128(builder, table(BUCKET_AT), bucket, table(BUCKET_AT + 64))
         what = load(builder, whats, at, BYTES)
         kept = builder.and_(slot, look_up_64(builder, table(KEEPS_AT), what))

@@ -1,6 +1,6 @@
 """Dispatch of calls in blocks of one vCPU each, by wide registers: what a vCPU decides is looked up once per block.
 
-Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
+Nothing here may be compiled unless `jit.level.HAS_WIDE`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastsmc.dispatcher.kernels.passes import CHUNK, STEP, classes_of
 from fastsmc.dispatcher.kernels.steps import bits_step, fold_row, mixed_step
-from fastsmc.dispatcher.kernels.wide import CHUNK, STEP, classes_of
 from fastsmc.jit.compiled import borrowing_kernel, inner_kernel
 from fastsmc.jit.types import I64, U8, U32, Index, u64
 from fastsmc.kernels import Division, Groups, group_of, row_of

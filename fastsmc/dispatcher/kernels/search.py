@@ -1,6 +1,6 @@
 """The searches of a chunk of calls whose ids have no name, level by level, for the wide kernel.
 
-Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
+Nothing here may be compiled unless `jit.level.HAS_VECTORS`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,8 @@ import numpy as np
 from fastsmc.dispatcher.kernels.steps import ask_node
 from fastsmc.jit.compiled import inner_kernel
 from fastsmc.jit.simd import keys_below
-from fastsmc.jit.types import U8, U16, U32, U64, Index, u32, u64
-from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, decided, default_of, group_of
-
-
-class Trees(NamedTuple):
-    """The search trees of all filters, and what of them each row needs (rows.Rows, rows.FilterTrees)."""
-
-    search_of_row: U64
-    depth: int
-    nodes: U32
+from fastsmc.jit.types import U8, U16, U32, Index, u32, u64
+from fastsmc.kernels import CODE_AT, UNKNOWN_AT, WORD, Groups, Trees, decided, default_of, group_of
 
 
 class Searches(NamedTuple):

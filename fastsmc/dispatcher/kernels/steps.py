@@ -2,7 +2,7 @@
 
 Ids are split into byte planes; the bucket of an id, its key and its class are then look-ups of bytes in registers.
 Every function takes arrays and the place of the first of 64 calls. Nothing here may be compiled unless
-`jit.compiled.HAS_WIDE`.
+`jit.level.HAS_VECTORS`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 
 from fastsmc.jit import simd as _simd
 from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
-from fastsmc.jit.simd_wide import A, B, C, gather, logic, look_up_64, look_up_128
+from fastsmc.jit.simd_wide import gather
+from fastsmc.jit.vectors import N_TOGETHER, byte_planes, logic, look_up_64, look_up_128
 from fastsmc.kernels import (
     BIT_ROWS,
     BITS_AT,
@@ -36,39 +37,10 @@ from fastsmc.kernels import (
     WHICH_AT,
 )
 
-N_TOGETHER = 4
-"""Steps whose instructions are interleaved when classes are found, as the way from id to class takes three steps'
-time."""
 AHEAD, SOON = 3072, 2048
 """Prefetch distances in elements: AHEAD is a chunk and a half, SOON is a chunk. What the hardware prefetches is
 forgotten while other loops run in between."""
 _ALL = ir.VectorType(ir.IntType(1), 64)
-
-
-def _joined(builder: ir.IRBuilder, parts: list[Value]) -> Value:
-    """Vectors of one length end to end; a power of two of them."""
-    while len(parts) > 1:
-        every = lanes(list(range(2 * parts[0].type.count)))
-        parts = [builder.shuffle_vector(*parts[k : k + 2], every) for k in range(0, len(parts), 2)]
-    return parts[0]
-
-
-def byte_planes(builder: ir.IRBuilder, words: list[Value]) -> list[Value]:
-    """The lowest bytes of 64 words in order, the next ones, and so on; the words are four registers."""
-    whole = [builder.bitcast(word, BYTES) for word in words]
-    quarters = ir.VectorType(I64, 8)
-    lower = ir.Constant(BYTES, [0xFF] * 32 + [0] * 32)
-    planes: list[Value] = [None] * 4
-    for byte in range(2):
-        # Of two registers at once: this byte of each word and the next but one. The halves change places in the second
-        # pair, so that one plane is a blend, which has more ports than a shuffle.
-        pick = [lane % 32 * 4 + byte + lane // 32 * 2 for lane in range(64)]
-        low = look_up_128(builder, whole[0], ir.Constant(BYTES, pick), whole[1])
-        high = look_up_128(builder, whole[2], ir.Constant(BYTES, pick[32:] + pick[:32]), whole[3])
-        planes[byte] = logic(builder, A & B | ~A & C, lower, low, high)
-        low, high = builder.bitcast(low, quarters), builder.bitcast(high, quarters)
-        planes[byte + 2] = builder.bitcast(builder.shuffle_vector(low, high, lanes([4, 5, 6, 7, 8, 9, 10, 11])), BYTES)
-    return planes
 
 
 def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
@@ -77,10 +49,14 @@ def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
     return [load(builder, func_id, builder.add(offset, ir.Constant(I64, 64 * k)), WORDS) for k in range(4)]
 
 
-def product_planes(builder: ir.IRBuilder, words: list[Value], multiplier: Value) -> list[Value]:
+def product_planes(builder: ir.IRBuilder, func_id: Value, at: Value, multiplier: Value) -> list[Value]:
     """The bytes of 64 ids' products with half the multiplier, which is odd."""
-    factor = _simd.splat(builder, builder.lshr(multiplier, ir.Constant(I32, 1)), 16)
-    return byte_planes(builder, [builder.mul(word, factor) for word in words])
+    half = builder.lshr(multiplier, ir.Constant(I32, 1))
+
+    def product(words: Value) -> Value:
+        return builder.mul(words, _simd.splat(builder, half, words.type.count))
+
+    return byte_planes(builder, func_id, builder.mul(at, ir.Constant(I64, 4)), product)
 
 
 def _ask(elements: int, locality: int) -> Any:
@@ -133,8 +109,7 @@ def _class_step(n: int) -> Any:
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
             ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
             places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
-            words = [ids_at(builder, ids, place) for place in places]
-            planes = [product_planes(builder, four, arguments[4]) for four in words]
+            planes = [product_planes(builder, ids, place, arguments[4]) for place in places]
             buckets = [plane[3] for plane in planes]
 
             def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
@@ -147,9 +122,9 @@ def _class_step(n: int) -> Any:
             unknown = []
             for k in range(n):
                 # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
-                different = builder.and_(logic(builder, A ^ B & C, hits[k], buckets[k], top), flags)
+                different = builder.and_(logic(builder, lambda a, b, c: a ^ b & c, hits[k], buckets[k], top), flags)
                 for key, plane in zip(keys, planes[k], strict=False):
-                    different = logic(builder, A | B ^ C, different, key[k], plane)
+                    different = logic(builder, lambda a, b, c: a | b ^ c, different, key[k], plane)
                 _simd.store(builder, builder.and_(hits[k], const(CLASS, 64, I8)), outs, places[k])
                 is_unknown = builder.icmp_unsigned("!=", different, const(0, 64, I8))
                 unknown.append(builder.bitcast(is_unknown, I64))
@@ -178,7 +153,7 @@ def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, class
             parts.append(builder.select(is_psci, passed, refused))
         is_unknown = builder.bitcast(arguments[3], _ALL)
         known = load(builder, outs, arguments[1], BYTES)
-        _simd.store(builder, builder.select(is_unknown, _joined(builder, parts), known), outs, arguments[1])
+        _simd.store(builder, builder.select(is_unknown, _simd.joined(builder, parts), known), outs, arguments[1])
         return context.get_dummy_value()
 
     return void(func_id, uint64, table, uint64, classes), generate
@@ -239,7 +214,7 @@ def mixed_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any,
             more = builder.shuffle_vector(half, half, lanes(list(range(16 * part, 16 * part + 16))))
             place = builder.or_(builder.shl(row, shift), builder.zext(more, WORDS))
             parts.append(builder.trunc(gather(builder, rows, place), ir.VectorType(I8, 16)))
-        pair = _joined(builder, parts)
+        pair = _simd.joined(builder, parts)
         _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
         return context.get_dummy_value()
 
@@ -280,8 +255,11 @@ def small_step(_typing: Any, classes: Any, vcpu: Any, at: Any, table: Any, strea
         base, vcpus, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3, 5))
         at, size = arguments[2], signature.args[1].dtype.bitwidth // 8
         offset = builder.mul(at, ir.Constant(I64, size))
-        whole = [load(builder, vcpus, builder.add(offset, ir.Constant(I64, 64 * k)), BYTES) for k in range(size)]
-        low, *high = byte_planes(builder, whole)[:2] if size > 2 else _even_and_odd(builder, whole)
+        if size > 2:
+            low, *high = byte_planes(builder, vcpus, offset, lambda words: words)[:2]
+        else:
+            places = [builder.add(offset, ir.Constant(I64, 64 * k)) for k in range(size)]
+            low, *high = _even_and_odd(builder, [load(builder, vcpus, place, BYTES) for place in places])
         block = [_is_set(builder, low, 7)]
         for plane in high:
             block += [_is_set(builder, plane, 0), _is_set(builder, plane, 1)]

@@ -1,6 +1,6 @@
 """What the wide kernel does with 64 vCPUs at a time: their groups, and a copy of them that is within the fleet.
 
-Nothing here may be compiled unless `jit.compiled.HAS_WIDE`.
+Nothing here may be compiled unless `jit.level.HAS_VECTORS`.
 """
 
 from __future__ import annotations

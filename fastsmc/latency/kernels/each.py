@@ -243,25 +243,33 @@ def simulate_each(
 
 
 @kernel
-def start_clocks(stream: U64Array, law: F64Array, clock: F64Array, left: F64Array) -> None:
-    """When each vCPU calls first: after a random gap, or at a random point of a fixed one; in a burst or before it.
+def start_clocks(stream: U64Array, law: F64Array, clock: F64Array) -> None:
+    """When each vCPU calls first: after a random gap, or at a random point of a fixed one.
 
-    uint64[n], float64[N_LONG_LAW] -> uint64[n], float64[n], float64[n].
+    uint64[n], float64[N_LONG_LAW] -> uint64[n], float64[n].
     """
     for i in range(stream.size):
         word = stream[i] + STEP
-        gap = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP] * unit(word))
-        clock[i] = gap
-        if law[ON] > 0.0:
+        stream[i] = word
+        clock[i] = fma(exponential(mixed(word)), law[RANDOM_GAP], law[GAP] * unit(word))
+
+
+@kernel
+def start_bursts(stream: U64Array, law: F64Array, clock: F64Array, left: F64Array) -> None:
+    """Puts each vCPU into a burst or before it; apart, as few scenarios have bursts and compiling takes its time.
+
+    After `start_clocks`: uint64[n], float64[N_LONG_LAW] -> uint64[n], float64[n] (gaps become times), float64[n].
+    """
+    for i in range(stream.size):
+        word = stream[i] + STEP
+        left[i] = exponential(mixed(word)) * law[ON]
+        word += STEP
+        silence = 0.0
+        if unit(word) * (law[ON] + law[OFF]) < law[OFF]:
             word += STEP
-            left[i] = exponential(mixed(word)) * law[ON]
-            word += STEP
-            silence = 0.0
-            if unit(word) * (law[ON] + law[OFF]) < law[OFF]:
-                word += STEP
-                silence = exponential(mixed(word)) * law[OFF]
-            gap, word = _burst_gap(gap, left, i, word, law)
-            clock[i] = silence + gap
+            silence = exponential(mixed(word)) * law[OFF]
+        gap, word = _burst_gap(clock[i], left, i, word, law)
+        clock[i] = silence + gap
         stream[i] = word
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.jit.compiled import lane_kernel
+from fastsmc.jit.compiled import inner_lane_kernel, lane_kernel
 from fastsmc.jit.simd import bits_of, float_of, fma
 from fastsmc.results.log_linear import BUCKET_OFFSET, BUCKET_SHIFT, N_BUCKET
 
@@ -21,12 +21,16 @@ STEP = u64(0x9E37_79B9_7F4A_7C15)
 _MIX_1, _MIX_2 = u64(0xBF58_476D_1CE4_E5B9), u64(0x94D0_49BB_1331_11EB)
 
 _TO_UNIT = 2.0**-53
-_BIAS = u64(1023)
+_FRACTION = u64((1 << 52) - 1)
 _BITS_OF_1 = u64(0x3FF0_0000_0000_0000)
+_BITS_OF_2_52, _2_52_AND_BIAS = u64(0x4330_0000_0000_0000), 2.0**52 + 1023.0
+"""A whole number below 2**52 becomes a float by an `or` and a subtraction; AVX2 and NEON have no such conversion."""
 _TO_ROOT = u64(0x0009_5F62_0000_0000)
 """Added to the bits of a number, moves it to the next exponent if it is above the square root of two."""
+_BACK = u64(0x3FF0_0000_0000_0000 - 0x0009_5F62_0000_0000)
+"""Added to the fraction of a number that was moved, gives it back with the exponent of 1."""
 _LOG_2 = 0.6931471805599453
-_SHIFT, _OFFSET, _LAST = np.uint64(BUCKET_SHIFT), np.int64(BUCKET_OFFSET), np.int64(N_BUCKET - 1)
+_SHIFT, _OFFSET, _LAST = u64(BUCKET_SHIFT), np.uint32(BUCKET_OFFSET), np.uint32(N_BUCKET - 1)
 
 
 def _log1p_over_r(degree: int) -> list[float]:
@@ -44,7 +48,7 @@ def _log1p_over_r(degree: int) -> list[float]:
 _C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = _log1p_over_r(7)
 
 
-@lane_kernel
+@inner_lane_kernel
 def mixed(word: np.uint64) -> np.uint64:
     """64 random bits from a stream's word."""
     word = (word ^ (word >> u64(30))) * _MIX_1
@@ -52,13 +56,13 @@ def mixed(word: np.uint64) -> np.uint64:
     return word ^ (word >> u64(31))
 
 
-@lane_kernel
+@inner_lane_kernel
 def unit(word: np.uint64) -> float:
     """A number from 0 up to 1, without 1, from a stream's word."""
     return np.float64(mixed(word) >> u64(11)) * _TO_UNIT
 
 
-@lane_kernel
+@inner_lane_kernel
 def exponential(bits: np.uint64) -> float:
     """An exponential variate of mean 1 from 64 random bits: -log(u), u = k / 2**52, k from 1 to 2**52.
 
@@ -66,21 +70,24 @@ def exponential(bits: np.uint64) -> float:
     steps, which come out the same on every CPU. The largest variate is 36.
     """
     u = 2.0 - float_of((bits >> u64(12)) | _BITS_OF_1)
-    power = ((bits_of(u) + _TO_ROOT) >> u64(52)) - _BIAS
-    r = float_of(bits_of(u) - (power << u64(52))) - 1.0
+    moved = bits_of(u) + _TO_ROOT
+    power = float_of((moved >> u64(52)) | _BITS_OF_2_52) - _2_52_AND_BIAS
+    r = float_of((moved & _FRACTION) + _BACK) - 1.0
     r2 = r * r
     low = fma(r2, fma(_C3, r, _C2), fma(_C1, r, _C0))
     high = fma(r2, fma(_C7, r, _C6), fma(_C5, r, _C4))
     series = fma(r2 * r2, high, low)
-    return -fma(np.float64(np.int64(power)), _LOG_2, r * series)
+    return -fma(power, _LOG_2, r * series)
 
 
-@lane_kernel
-def bucket(time_ns: float) -> np.int64:
-    """The bucket of `fastsmc.results.histogram` that a time falls into."""
-    k = np.int64(bits_of(time_ns) >> _SHIFT) - _OFFSET
-    k = max(k, np.int64(0))
-    return min(k, _LAST)
+@inner_lane_kernel
+def bucket(time_ns: float) -> np.uint32:
+    """The bucket of `fastsmc.results.histogram` that a time falls into.
+
+    In 32 bits, because AVX2 and NEON have no minimum of 64-bit numbers.
+    """
+    k = max(np.uint32(bits_of(time_ns) >> _SHIFT), _OFFSET)
+    return min(np.uint32(k - _OFFSET), _LAST)
 
 
 @lane_kernel

@@ -9,7 +9,7 @@ import numpy as np
 from fastsmc.checks import U8Array, U64Array
 from fastsmc.migrate.formats.base import check_length
 from fastsmc.migrate.formats.state import Expected, RegisterState
-from fastsmc.migrate.payload import Codec, PayloadLayout
+from fastsmc.migrate.payload import Codec, PayloadLayout, layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ArrayFormat:
         return self.codec.value
 
     def _layout(self, of: RegisterState | Expected) -> PayloadLayout:
-        return PayloadLayout(of.ids, self.codec, is_global=of.is_global)
+        return layout_of(of.ids, self.codec, is_global=of.is_global)
 
     def n_bytes(self, state: RegisterState) -> int:
         """8 or 16 bytes per register sent."""
@@ -51,18 +51,18 @@ class IdsOnce:
 
     def n_bytes(self, state: RegisterState) -> int:
         """16 + 8R + 8RV."""
-        layout = PayloadLayout(state.ids, Codec.VALUES)
+        layout = layout_of(state.ids, Codec.VALUES)
         return 8 * (2 + state.ids.size) + layout.n_bytes(state.n_vcpu)
 
     def encode(self, state: RegisterState, out: U8Array) -> None:
         """Number of registers, of vCPUs, ids, values."""
         head = _head(state.expected)
         out[: head.nbytes] = head.view(np.uint8)
-        PayloadLayout(state.ids, Codec.VALUES).encode(state.values, out=out[head.nbytes :])
+        layout_of(state.ids, Codec.VALUES).encode(state.values, out=out[head.nbytes :])
 
     def decode(self, data: U8Array, expected: Expected) -> RegisterState:
         """Compares counts and ids before anything else."""
-        layout, head = PayloadLayout(expected.ids, Codec.VALUES), _head(expected)
+        layout, head = layout_of(expected.ids, Codec.VALUES), _head(expected)
         found = data[: head.nbytes]
         words = found[: found.size // 8 * 8].view(np.uint64)
         wrong = np.flatnonzero(words != head[: words.size])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -61,12 +62,12 @@ class QemuSection:
 
     def n_bytes(self, state: RegisterState) -> int:
         """V * (1276 + 16R), with SVE V * (5417 + 16R)."""
-        section = _Section(state.ids)
+        section = _section(state.ids.tobytes())
         return state.n_vcpu * ((5417 if section.has_sve else 1276) + 16 * section.cpreg_ids.size)
 
     def encode(self, state: RegisterState, out: U8Array) -> None:
         """All vCPUs' sections one after another, without the `cpu_common` between them."""
-        section = _Section(state.ids)
+        section = _section(state.ids.tobytes())
         section.check_values(state)
         rows = out.reshape(state.n_vcpu, -1)
         section.record.write(state.values, dict(state.wide), rows)
@@ -79,7 +80,7 @@ class QemuSection:
 
     def decode(self, data: U8Array, expected: Expected) -> RegisterState:
         """Frames, lengths and ids have to be there; fields that hold no register of `expected` are passed over."""
-        section = _Section(expected.ids)
+        section = _section(expected.ids.tobytes())
         n_vcpu, size = expected.n_vcpu, section.record.template.size
         check_length(data, n_vcpu * size, f"{section.cpreg_ids.size} cpregs x {n_vcpu} vCPUs as {self.name!r}")
         rows = data.reshape(n_vcpu, size)
@@ -106,6 +107,12 @@ class QemuSection:
 
 def _be32(numbers: np.ndarray) -> U8Array:
     return numbers.astype(">u4").view(np.uint8).reshape(-1, 4)
+
+
+@lru_cache(maxsize=4)
+def _section(ids: bytes) -> _Section:
+    """The record of uint64 ids, kept for the next VM that has the same: making it takes longer than reading by it."""
+    return _Section(np.frombuffer(ids, np.uint64))
 
 
 class _Section:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import borrowing_kernel, inner_kernel, kernel, lane_kernel
-from fastsmc.jit.simd import swap_8, swap_8_past, swapped
+from fastsmc.jit.words import swap_8, swap_8_past, swapped
 
 U64Array = NDArray[np.uint64]
 U8Array = NDArray[np.uint8]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsmc.jit.compiled import kernel
-from fastsmc.jit.simd import load_word, store_word, swapped
+from fastsmc.jit.words import load_word, store_word, swapped
 
 U8Array = NDArray[np.uint8]
 U64Array = NDArray[np.uint64]

@@ -1,0 +1,49 @@
+"""Every back end that this CPU can run, each in processes of its own, passes the tests of the vector passes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastsmc.jit.level import AVX2, AVX512, BACK_END, SCALAR
+from tests.support.levels import run_tests, settings
+from tests.support.places import ROOT
+
+FILES = [
+    f"tests/{name}.py"
+    for name in ("jit/test_vectors", "dispatcher/test_wide", "dispatcher/test_wide_written", "calls/test_grouped")
+]
+
+
+@pytest.mark.soak("the operations and passes of other back ends; make test has those of this CPU's own")
+@pytest.mark.parametrize("level", [AVX2, AVX512])
+def test_the_vector_passes_agree_with_the_scalar_kernel(level: str) -> None:
+    if level == BACK_END:
+        pytest.skip("make test has this CPU's own back end")
+    told = run_tests(level, *FILES, "-k", "not made_of_wide")
+    assert int(re.findall(r"(\d+) passed", told)[0]) > 150
+
+
+@pytest.mark.soak("all 2**32 ids under 500 ranges by other back ends; this CPU's own has three policies")
+@pytest.mark.parametrize("level", [AVX2, AVX512, SCALAR])
+def test_every_id(level: str) -> None:
+    if level == BACK_END:
+        pytest.skip("tests/whole/test_every_id.py has this CPU's own back end")
+    told = run_tests(level, "-m", "soak", "tests/whole/test_every_id.py", "-k", "every_id and 500")
+    assert "1 passed" in told
+
+
+@pytest.mark.soak("verdicts, answers, simulations and streams of other back ends, byte for byte those of this one")
+@pytest.mark.parametrize("level", [AVX2, AVX512, SCALAR])
+def test_the_same_bytes(level: str, tmp_path: Path) -> None:
+    for folder, more in (("own", {}), ("other", settings(level))):
+        command = [sys.executable, "-m", "tools.same_bytes", "--out", str(tmp_path / folder)]
+        subprocess.run(command, cwd=ROOT, env=os.environ | more, check=True, capture_output=True)
+    command = [sys.executable, "-m", "tools.same_bytes", "--compare", str(tmp_path / "own"), str(tmp_path / "other")]
+    compared = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
