@@ -14,7 +14,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from fastsmc.jit import compiled
+from fastsmc.jit import level
 from tools.arm64_install import ROOT
 
 NOT_HERE = ("--doctest-modules", "--benchmark-disable")
@@ -22,9 +22,8 @@ NOT_HERE = ("--doctest-modules", "--benchmark-disable")
 
 
 def back_end() -> str:
-    """Which kernels decide, as far as fastsmc says so."""
-    told = getattr(compiled, "BACK_END", None)
-    return str(getattr(told, "name", told) or ("wide" if getattr(compiled, "HAS_WIDE", False) else "portable"))
+    """Which kernels decide, by fastsmc's own word."""
+    return str(getattr(level.BACK_END, "name", level.BACK_END))
 
 
 def options() -> list[str]:

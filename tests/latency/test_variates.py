@@ -142,3 +142,24 @@ def test_kernels_count_in_the_buckets_of_histograms(times: list[float]) -> None:
     out = np.empty(len(times), np.int64)
     buckets(np.array(times), out)
     assert out.tolist() == bucket_of(times).tolist()
+
+
+def test_the_polynomial_is_the_best_fit_of_its_degree() -> None:
+    low, high = 2**-0.5 - 1, 2**0.5 - 1
+    r = (high + low) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(4000) + 0.5) / 4000)
+    fit = np.polynomial.Chebyshev.fit(r, np.log1p(r) / r, 7, domain=[low, high])
+    again = fit.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
+    np.testing.assert_allclose(variates.LOG1P_OVER_R, again, rtol=1e-9)  # a BLAS differs from another by 1e-11
+
+
+def test_variates_are_the_same_bits_on_every_machine() -> None:
+    """Pinned: numbers that an import computes come out different where NumPy has another BLAS."""
+    found = exponential_of([0, 1 << 12, 0x0123_4567_89AB_CDEF, 0x8000_0000_0000_0000, MASK])
+    pinned = [
+        "-0x0.0p+0",
+        "0x1.fffffe1271fffp-53",
+        "0x1.23eb984b00690p-8",
+        "0x1.62e42fefa39efp-1",
+        "0x1.205966f2b4f12p+5",
+    ]
+    assert [float(one).hex() for one in found] == pinned

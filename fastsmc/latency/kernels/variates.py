@@ -33,19 +33,17 @@ _LOG_2 = 0.6931471805599453
 _SHIFT, _OFFSET, _LAST = u64(BUCKET_SHIFT), np.uint32(BUCKET_OFFSET), np.uint32(N_BUCKET - 1)
 
 
-def _log1p_over_r(degree: int) -> list[float]:
-    """Coefficients of log(1 + r) / r for r from sqrt(1/2) - 1 to sqrt(2) - 1, near the best of that degree.
+LOG1P_OVER_R = (
+    *(0.999999942542672, -0.5000036309273006, 0.3333511414034597, -0.2497007168504276),
+    *(0.1989856504826214, -0.17247013304060416, 0.1623418979900749, -0.10134056750121803),
+)
+"""Coefficients of log(1 + r) / r for r from sqrt(1/2) - 1 to sqrt(2) - 1, near the best of degree 7.
 
-    Degree 7 is off by 1.8e-7 of the variate at most, which no sample below 10**13 calls shows; degree 9 by 4e-9, and
-    makes an open queue 1.05x slower.
-    """
-    low, high = 2**-0.5 - 1, 2**0.5 - 1
-    r = (high + low) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(4000) + 0.5) / 4000)
-    fit = np.polynomial.Chebyshev.fit(r, np.log1p(r) / r, degree, domain=[low, high])
-    return [float(c) for c in fit.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef]
-
-
-_C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = _log1p_over_r(7)
+Off by 1.8e-7 of the variate at most, which no sample below 10**13 calls shows; degree 9 is off by 4e-9, and makes an
+open queue 1.05x slower. They are written out because a fit at each start differed in the last digits from one BLAS
+to the next, and with it every simulation. tests/latency/test_variates.py fits them again.
+"""
+_C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = LOG1P_OVER_R
 
 
 @inner_lane_kernel
