@@ -39,6 +39,7 @@ LANES = (
     Lane(
         "STATE",
         (
+            "tests/jit/test_vectors.py",
             "tests/test_kernels.py::test_verdicts_are_those_of_the_reference",
             "tests/test_kernels.py::test_a_tree_finds_the_range_of_every_edge",
             "tests/dispatcher/test_answers.py::test_answers_are_those_of_the_reference",

@@ -17,7 +17,7 @@ elif BACK_END == NEON:
     from fastsmc.jit.simd import logic
     from fastsmc.jit.simd_neon import byte_planes, look_up_64, look_up_128
 
-    N_TOGETHER = 2
+    N_TOGETHER = 1
 else:
     from fastsmc.jit.bits import list_bits
     from fastsmc.jit.simd import logic

@@ -43,7 +43,8 @@ def test_a_mutant_meets_the_tests_of_its_room_first_and_then_all_others(path: st
     assert len(set(others)) == len(others)
     assert not set(own) & set(others)
     not_run = {path.relative_to(ROOT).as_posix() for path in TESTS.rglob("test_*.py")} - {*own, *others}
-    assert {Path(name).parent.name for name in not_run} == {"jit", "whole"}  # they compile afresh, or read the text
+    folders = {Path(name).parent.name for name in not_run}  # whose tests compile afresh, or read the text
+    assert folders == ({"whole"} if path.startswith("fastsmc/jit/") else {"jit", "whole"})
 
 
 @pytest.mark.parametrize("path", sorted({mutant.path for mutant in MUTANTS}))

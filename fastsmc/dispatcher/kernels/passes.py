@@ -10,7 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fastsmc.dispatcher.kernels.search import group_within, row_within
-from fastsmc.dispatcher.kernels.steps import allow_step, ask_ahead, class_step, class_steps, code_step, row_step
+from fastsmc.dispatcher.kernels.steps import (
+    allow_step,
+    allow_steps,
+    ask_ahead,
+    class_step,
+    class_steps,
+    code_step,
+    row_step,
+)
 from fastsmc.dispatcher.kernels.vcpu_steps import within_step
 from fastsmc.jit.compiled import inlined_kernel, inner_kernel
 from fastsmc.jit.simd import extremes_64
@@ -88,20 +96,13 @@ def classes_of(func_id: U32, multiplier: np.uint32, lookup: U8, table: U8, asks:
     """
     together = func_id.size - func_id.size % (N_TOGETHER * STEP)
     for step in range(0, together, N_TOGETHER * STEP):
-        at, any_unknown = u64(step), u64(0)
+        at = u64(step)
         if asks:
             for k in range(N_TOGETHER):
                 ask_ahead(func_id, at + u64(STEP * k))
-        unknown = class_steps(func_id, at, lookup, table, multiplier, classes)
-        for bits in unknown:
-            any_unknown |= bits
-        if any_unknown:
-            for bits in unknown:
-                allow_step(func_id, at, table, bits, classes)
-                at += u64(STEP)
+        allow_steps(func_id, at, lookup, table, multiplier, classes)
     for step in range(together, func_id.size, STEP):
-        at = u64(min(step, func_id.size - STEP))
-        allow_step(func_id, at, table, class_step(func_id, at, lookup, table, multiplier, classes), classes)
+        allow_step(func_id, u64(min(step, func_id.size - STEP)), lookup, table, multiplier, classes)
 
 
 @inner_kernel
@@ -122,7 +123,7 @@ def classes_and_unknown(func_id: U32, multiplier: np.uint32, lookup: U8, table: 
     for step in range(together, func_id.size, STEP):
         at = u64(min(step, func_id.size - STEP))
         ask_ahead(func_id, at)
-        n = list_bits(class_step(func_id, at, lookup, table, multiplier, classes), at, listed, n)
+        n = list_bits(class_step(func_id, at, lookup, table, multiplier, classes)[0], at, listed, n)
     return int(n)
 
 

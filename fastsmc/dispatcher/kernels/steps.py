@@ -40,7 +40,6 @@ from fastsmc.kernels import (
 AHEAD, SOON = 3072, 2048
 """Prefetch distances in elements: AHEAD is a chunk and a half, SOON is a chunk. What the hardware prefetches is
 forgotten while other loops run in between."""
-_ALL = ir.VectorType(ir.IntType(1), 64)
 
 
 def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
@@ -95,68 +94,86 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
     return void(nodes, uint32), generate
 
 
-def _class_step(n: int) -> Any:
+def _classes(builder: ir.IRBuilder, bases: list[Value], places: list[Value], multiplier: Value) -> list[Value]:
+    """Stores the class of each known id of some steps; 0 for a known id and else something, a byte each.
+
+    The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
+    need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be told; the bit
+    above them is compared with HIT_AT's. The table of classes may change between calls of this, so no copy of it stays
+    in registers. Each key is compared as it is looked up, so that few values wait at a time.
+    """
+    ids, lookups, tables, outs = bases
+    planes = [product_planes(builder, ids, place, multiplier) for place in places]
+    buckets = [plane[3] for plane in planes]
+
+    def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
+        low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
+        return [look_up_128(builder, low, bucket, high) for bucket in buckets]
+
+    hits = of_buckets(tables, HIT_AT, is_table=False)
+    top, flags = const(KEY_TOP, 64, I8), const(KEY_TOP | IS_EMPTY, 64, I8)
+    different = []
+    for hit, bucket, place in zip(hits, buckets, places, strict=True):
+        # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
+        different.append(builder.and_(logic(builder, lambda a, b, c: a ^ b & c, hit, bucket, top), flags))
+        _simd.store(builder, builder.and_(hit, const(CLASS, 64, I8)), outs, place)
+    for byte in range(3):
+        keys = of_buckets(lookups, PLANE_AT + 128 * byte, is_table=True)
+        for k, key in enumerate(keys):
+            different[k] = logic(builder, lambda a, b, c: a | b ^ c, different[k], key, planes[k][byte])
+    return different
+
+
+def _class_step(n: int, *, is_allowed: bool) -> Any:
     @intrinsic
     def class_step(_typing: Any, func_id: Any, at: Any, lookup: Any, table: Any, multiplier: Any, out: Any) -> Any:
-        """Stores the class of each known id. Returns a bit mask of the unknown ids; their stored class is arbitrary.
+        """Stores the class of each known id of n steps.
 
-        The key is compared as a product: an odd multiplier gives different ids different products. So the ids
-        themselves need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be
-        told; the bit above them is compared with HIT_AT's. `table` may change between calls of this, so no copy of it
-        stays in registers.
+        `is_allowed`: and of unknown ids the class of those that the PSCI allow rule passes or refuses. Else their class
+        is arbitrary, and a bit mask of them is returned for each step.
         """
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-            ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
+            bases = [data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5)]
             places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
-            planes = [product_planes(builder, ids, place, arguments[4]) for place in places]
-            buckets = [plane[3] for plane in planes]
+            different = _classes(builder, bases, places, arguments[4])
+            none = const(0, 64, I8)
+            if not is_allowed:
+                unknown = [builder.bitcast(builder.icmp_unsigned("!=", one, none), I64) for one in different]
+                return context.make_tuple(builder, signature.return_type, unknown)
+            whole = different[0]
+            for one in different[1:]:
+                whole = builder.or_(whole, one)
+            longs = builder.bitcast(whole, ir.VectorType(I64, 8))
+            whole = _simd.call(builder, "llvm.vector.reduce.or.v8i64", I64, longs)
+            with builder.if_then(builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0)), likely=False):
+                for one, place in zip(different, places, strict=True):
+                    is_unknown = builder.icmp_unsigned("!=", one, none)
+                    _allow(builder, [bases[0], bases[2], bases[3]], place, is_unknown)
+            return context.get_dummy_value()
 
-            def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
-                low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
-                return [look_up_128(builder, low, bucket, high) for bucket in buckets]
-
-            hits = of_buckets(tables, HIT_AT, is_table=False)
-            keys = [of_buckets(lookups, PLANE_AT + 128 * byte, is_table=True) for byte in range(3)]
-            top, flags = const(KEY_TOP, 64, I8), const(KEY_TOP | IS_EMPTY, 64, I8)
-            unknown = []
-            for k in range(n):
-                # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
-                different = builder.and_(logic(builder, lambda a, b, c: a ^ b & c, hits[k], buckets[k], top), flags)
-                for key, plane in zip(keys, planes[k], strict=False):
-                    different = logic(builder, lambda a, b, c: a | b ^ c, different, key[k], plane)
-                _simd.store(builder, builder.and_(hits[k], const(CLASS, 64, I8)), outs, places[k])
-                is_unknown = builder.icmp_unsigned("!=", different, const(0, 64, I8))
-                unknown.append(builder.bitcast(is_unknown, I64))
-            return unknown[0] if n == 1 else context.make_tuple(builder, signature.return_type, unknown)
-
-        bits = uint64 if n == 1 else UniTuple(uint64, n)
-        return bits(func_id, at, lookup, table, multiplier, out), generate
+        result = void if is_allowed else UniTuple(uint64, n)
+        return result(func_id, at, lookup, table, multiplier, out), generate
 
     return class_step
 
 
-class_step, class_steps = _class_step(1), _class_step(N_TOGETHER)
+def _allow(builder: ir.IRBuilder, bases: list[Value], at: Value, is_unknown: Value) -> None:
+    """Gives unknown ids the class of those that the PSCI allow rule passes or refuses."""
+    ids, tables, outs = bases
+    refused, passed = (_simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8), 16) for k in (0, 1))
+    parts = []
+    for words in ids_at(builder, ids, at):
+        masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
+        is_psci = builder.icmp_unsigned("==", masked, const(0x0400_0000, 16, I32))
+        parts.append(builder.select(is_psci, passed, refused))
+    known = load(builder, outs, at, BYTES)
+    _simd.store(builder, builder.select(is_unknown, _simd.joined(builder, parts), known), outs, at)
 
 
-@intrinsic
-def allow_step(_typing: Any, func_id: Any, at: Any, table: Any, bits: Any, classes: Any) -> Any:
-    """Gives ids named by `bits` the class of unknown ids that the PSCI allow rule passes or refuses."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-        ids, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 4))
-        refused, passed = (_simd.splat(builder, load(builder, tables, UNKNOWN_AT + k, I8), 16) for k in (0, 1))
-        parts = []
-        for words in ids_at(builder, ids, arguments[1]):
-            masked = builder.and_(words, const(0x3F00_FFE0, 16, I32))
-            is_psci = builder.icmp_unsigned("==", masked, const(0x0400_0000, 16, I32))
-            parts.append(builder.select(is_psci, passed, refused))
-        is_unknown = builder.bitcast(arguments[3], _ALL)
-        known = load(builder, outs, arguments[1], BYTES)
-        _simd.store(builder, builder.select(is_unknown, _simd.joined(builder, parts), known), outs, arguments[1])
-        return context.get_dummy_value()
-
-    return void(func_id, uint64, table, uint64, classes), generate
+allow_step, allow_steps = (_class_step(n, is_allowed=True) for n in (1, N_TOGETHER))
+class_step, class_steps = (_class_step(n, is_allowed=False) for n in (1, N_TOGETHER))
+"""Of one step, and of those whose instructions are interleaved."""
 
 
 @intrinsic
