@@ -148,7 +148,7 @@ def verdict_filler(now: Snapshot, calls: Calls) -> Callable[[slice, NDArray[np.u
 
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         decide_columns((func_id[part], vcpu[part], conduit[part]), rows, vm_of_vcpu, _NO_COUNTS, out)
-        if has_arguments:
+        if has_arguments and _has_exits(out):
             kernels.check_arguments(func_id[part], x1[part], x2[part], out)
 
     return fill
@@ -201,6 +201,8 @@ def _on_threads(
 
 def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
     """Turns exits that refuse their arguments into answers, in `out` and in the counters."""
+    if not _has_exits(out):
+        return
     x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
     exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else np.zeros(0, np.int64)
     kernels.check_arguments(calls.func_id, x1, x2, out)
@@ -213,6 +215,11 @@ def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], cou
         by_vm = np.bincount(vm, minlength=len(counts))
         counts[:, Service.PSCI * 8 + Verdict.EXIT] -= by_vm
         counts[:, Service.PSCI * 8 + Verdict.HANDLED] += by_vm
+
+
+def _has_exits(verdict: NDArray[np.uint8]) -> bool:
+    """Whether any call exits to userspace; most batches have none, and need no loop that looks at their arguments."""
+    return bool((verdict == Verdict.EXIT).any())
 
 
 def _vcpu_of(calls: AnyCalls, place: NDArray[np.int64]) -> NDArray[np.unsignedinteger[Any]]:

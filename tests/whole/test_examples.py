@@ -16,6 +16,10 @@ EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 
 
+SLOW = re.compile(r"distributed\.nanny - WARNING - Worker process still alive after [\d.]+ seconds, killing$")
+"""What Dask says when its workers end slowly, as they do on a machine whose cores are all busy."""
+
+
 def masked(text: str) -> str:
     """The text with the figures of every measured line taken out."""
     return "\n".join(
@@ -28,7 +32,7 @@ def test_an_example_prints_what_its_out_file_says(script: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": ""}
     )
-    assert done.stderr == ""
+    assert [line for line in done.stderr.splitlines() if not SLOW.search(line)] == []
     assert masked(done.stdout) == masked(script.with_suffix(".out").read_text())
 
 

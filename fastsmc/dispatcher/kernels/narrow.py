@@ -66,12 +66,17 @@ class Room(NamedTuple):
 
 
 @inlined_kernel
-def _runs(calls: Chunk, is_one: bool, by_row: ByRow, tables: Tables, is_coded: bool, room: Room) -> bool:
-    """Decides a chunk of calls by HVC whose steps are of one row each; whether they were."""
+def _runs(
+    calls: Chunk, group: np.uint64, is_one: bool, by_row: ByRow, tables: Tables, is_coded: bool, room: Room
+) -> bool:
+    """Decides a chunk of calls by HVC whose steps are of one row each; whether they were.
+
+    `group`: one of the calls' groups, looked at before, as another thread may write to the column.
+    """
     trees, searches, its, n = tables.trees, room.searches, by_row, 0
     is_folded = is_one and not is_coded
     if is_folded:
-        fold_row(its.lookup, its.verdict, row_of(calls.vcpu[0], its.groups), room.folded)
+        fold_row(its.lookup, its.verdict, u32(its.groups.row[group]), room.folded)
     table, found = (room.folded, calls.out) if is_folded else (its.lookup, room.classes)
     if trees.depth > 0:
         n = classes_and_unknown(calls.func_id, tables.multiplier, its.lookup, table, found, searches.listed)
@@ -144,7 +149,7 @@ def decide(
         by_hvc = calls.conduit.size == 0
         is_one = by_hvc and run_of_group[span[0]] == run_of_group[span[1]]
         runs = is_one or (by_hvc and is_run(calls.vcpu, u64(0), groups, run_of_group))
-        if runs and _runs(calls, is_one, by_row, tables, is_coded, room):
+        if runs and _runs(calls, span[0], is_one, by_row, tables, is_coded, room):
             if is_coded:
                 count(room.code[: calls.out.size], calls.vcpu, calls.n_again, vm_of_vcpu, room.vcpu, counts)
             continue
