@@ -38,12 +38,24 @@ def test_every_id(level: str) -> None:
     assert "1 passed" in told
 
 
+def same_bytes(folder: Path, more: dict[str, str]) -> None:
+    """Computes the subjects of tools/same_bytes.py into a folder."""
+    command = [sys.executable, "-m", "tools.same_bytes", "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, env=os.environ | more, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What this CPU's own back end computes."""
+    folder = tmp_path_factory.mktemp("bytes") / "own"
+    same_bytes(folder, {})
+    return folder
+
+
 @pytest.mark.soak("verdicts, answers, simulations and streams of other back ends, byte for byte those of this one")
 @pytest.mark.parametrize("level", [AVX2, AVX512, SCALAR])
-def test_the_same_bytes(level: str, tmp_path: Path) -> None:
-    for folder, more in (("own", {}), ("other", settings(level))):
-        command = [sys.executable, "-m", "tools.same_bytes", "--out", str(tmp_path / folder)]
-        subprocess.run(command, cwd=ROOT, env=os.environ | more, check=True, capture_output=True)
-    command = [sys.executable, "-m", "tools.same_bytes", "--compare", str(tmp_path / "own"), str(tmp_path / "other")]
+def test_the_same_bytes(level: str, own: Path, tmp_path: Path) -> None:
+    same_bytes(tmp_path / "other", settings(level))
+    command = [sys.executable, "-m", "tools.same_bytes", "--compare", str(own), str(tmp_path / "other")]
     compared = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert compared.returncode == 0, compared.stdout + compared.stderr
