@@ -22,7 +22,7 @@ from fastsmc.dispatcher.answers import answers
 from fastsmc.dispatcher.batch import dispatch, verdicts
 from fastsmc.dispatcher.decide import SPREAD
 from fastsmc.dispatcher.kernels.blocks import LONG_BLOCK, decide_blocks
-from fastsmc.dispatcher.kernels.wide import ROOM
+from fastsmc.dispatcher.kernels.passes import ROOM
 from fastsmc.dispatcher.power import switch
 from fastsmc.errors import InputError
 from fastsmc.fleet.filters import FilterRange
