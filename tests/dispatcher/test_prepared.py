@@ -277,7 +277,6 @@ def read_only(n_call: int) -> NDArray[np.uint8]:
         *(np.zeros(2, np.uint8), np.zeros(3, np.int8), np.zeros(6, np.uint8)[::2], np.zeros((3, 1), np.uint8)),
         *(np.array(0, np.uint8), [0, 0, 0], 7, "out", object(), np.uint8, read_only(3), np.zeros(3, np.bool_)),
     ],
-    ids=str,
 )
 def test_an_out_that_verdicts_refuses_is_refused(out: Any) -> None:
     dispatcher = Dispatcher(Fleet.uniform(n_vm=1, n_vcpu=1))
