@@ -241,7 +241,7 @@ def to_svg(figure: Figure, name: str) -> str:
 def _laid_out(figure: Figure) -> None:
     """Puts all in its place, for a PNG as well; `savefig` would draw the whole figure once more to do so."""
     layout, dpi = figure.get_layout_engine(), figure.get_dpi()
-    if layout is None:
+    if layout is None or not figure.axes:  # a figure of nothing, which a layout warns of
         return
     FigureCanvasSVG(figure)
     figure.set_dpi(72)  # as it is in an SVG
