@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Mapping
 
 import llvmlite.binding
@@ -77,7 +76,7 @@ def _back_end_here() -> str:
     return back_end(machine, own, own_name, config.CPU_NAME, config.CPU_FEATURES)
 
 
-BACK_END = _back_end_here() if sys.byteorder == "little" else SCALAR
+BACK_END = _back_end_here()
 """The back end of this process."""
 HAS_VECTORS, HAS_WIDE = BACK_END != SCALAR, BACK_END == WIDE
 """Whether there are vector passes at all, and whether a table of 128 bytes is looked up in two registers."""
