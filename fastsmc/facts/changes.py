@@ -144,6 +144,12 @@ CHANGES: tuple[Change, ...] = (
     ),
     Change(
         (7, 3),
+        "7.3: KVM_CREATE_VM takes KVM_VM_TYPE_ARM_PROTECTED (recorded in 7.3.4 with kvm-arm.mode=protected); that 7.2 "
+        "refuses it was told, not recorded",
+        sets={"has_protected": True},
+    ),
+    Change(
+        (7, 3),
         "7.3, commit 64dc6f1db7e6 (hypercalls.c), and the stable updates of 3 October 2026; recorded: EEXIST in "
         "6.12.107, 6.18.15 and 7.1.13, EINVAL in 7.2.12 and 7.3.4",
         sets={"filter_empty_at_0_errno": EINVAL},

@@ -39,6 +39,7 @@ _WORDS = {
     "mpidr_masks_extra_bits": "PSCI targets with reserved bits",
     "a32_refuses_all_smc64": "SMC64 calls of AArch32 callers",
     "n_vcpu_feature": "vCPU features",
+    "has_protected": "protected VMs",
     "caches_are_fixed": "writes of cache registers",
     "id_registers_are_fixed": "writes of ID registers",
     "writable_id_fields": "writes of ID registers",
@@ -94,6 +95,7 @@ class Release:
         a32_refuses_all_smc64: the PSCI code answers -1 to any SMC64 id of an AArch32 caller (true), or only to
             CPU_SUSPEND, CPU_ON and AFFINITY_INFO (false).
         n_vcpu_feature: feature bits KVM_ARM_VCPU_INIT knows; a higher one is ENOENT.
+        has_protected: a host in the mode `protected` creates protected VMs.
         caches_are_fixed: CLIDR_EL1 and CCSIDR accept no value but the host's.
         id_registers_are_fixed: ID registers accept no value but the vCPU's own, the writable fields apart.
         writable_id_fields: ID register fields that accept other values, as "REGISTER.FIELD", and registers all of
@@ -132,6 +134,7 @@ class Release:
     mpidr_masks_extra_bits: bool = True
     a32_refuses_all_smc64: bool = False
     n_vcpu_feature: int = 7
+    has_protected: bool = False
     caches_are_fixed: bool = True
     id_registers_are_fixed: bool = True
     writable_id_fields: frozenset[str] = frozenset()
@@ -336,6 +339,11 @@ _LAST_LEVELS = (WORKAROUND_NOT_REQUIRED, WORKAROUND_2_NOT_REQUIRED, WORKAROUND_N
 """Highest level of WORKAROUND_1, _2 and _3."""
 DEFAULT_LEVELS = (2, 0, 0)
 """Levels of WORKAROUND_1, _2 and _3 that every recorded host from 6.1 on reports, on QEMU's `max` CPU."""
+KVM_ARM_MODES = ("default", "nvhe", "nested", "protected")
+"""Values of the kernel's parameter kvm-arm.mode; `default`: it was not given.
+
+Source: Documentation/admin-guide/kernel-parameters.txt. Its `none` is left out, as such a host has no KVM.
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -349,15 +357,18 @@ class Host:
         is_arch_counter_clocksource: the host's clock source is the Arm counter, without which PTP answers -1.
             True on every recorded host; assumed for others.
         name: what messages call it.
+        kvm_arm_mode: what it was booted with, one of KVM_ARM_MODES; guests with EL2 need `nested`, protected VMs
+            `protected`. Ordinary guests are answered alike in every mode (recorded).
 
     Raises:
-        InputError: a release that is no Release, or workaround levels that do not exist.
+        InputError: a release that is no Release, workaround levels or a mode that do not exist.
     """
 
     release: Release
     workaround: tuple[int, int, int] = DEFAULT_LEVELS
     is_arch_counter_clocksource: bool = True
     name: str = ""
+    kvm_arm_mode: str = "default"
 
     def __post_init__(self) -> None:
         rules: object = self.release
@@ -373,6 +384,9 @@ class Host:
             whole(f"the level of SMCCC_ARCH_WORKAROUND_{i}", level, last=last) for i, (level, last) in pairs
         )
         object.__setattr__(self, "workaround", checked)
+        if self.kvm_arm_mode not in KVM_ARM_MODES:
+            msg = f"kvm_arm_mode is {shown(str(self.kvm_arm_mode))}: it must be one of {', '.join(KVM_ARM_MODES)}"
+            raise InputError(msg)
 
     @classmethod
     def of(cls, name: str, **kwargs: Any) -> Host:
@@ -387,7 +401,8 @@ class Host:
         levels = ", ".join(map(str, self.workaround))
         counter = "" if self.is_arch_counter_clocksource else "; its clock source is not the Arm counter"
         named = "" if self.name in ("", self.release.name) else f"{self.name}: "
-        head = f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}"
+        mode = "" if self.kvm_arm_mode == "default" else f"; kvm-arm.mode={self.kvm_arm_mode}"
+        head = f"{named}Linux {self.release.name}, SMCCC_ARCH_WORKAROUND_1 to _3 at levels {levels}{counter}{mode}"
         doubts = [f"  doubt: {doubt}" for doubt in self.release.doubts]
         return "\n".join([head, *doubts, *(f"  note: {note}" for note in self.release.notes)])
 

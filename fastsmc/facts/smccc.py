@@ -93,6 +93,19 @@ class Conduit(IntEnum):
     SMC_IMM = 3
 
 
+class Level(IntEnum):
+    """The exception level that a call is made at, and HCR_EL2.TSC there: bits 1:0 the level, bit 2 TSC.
+
+    Only a guest with EL2 has more than one level. TSC traps SMCs of its vEL1 and has no effect on vEL2.
+    """
+
+    EL1 = 0  # an ordinary guest; of a guest with EL2: not told, taken for vEL2 (vEL1 gets the same unless TSC is set)
+    VEL1 = 1
+    VEL2 = 2
+    VEL1_TSC = 5
+    VEL2_TSC = 6
+
+
 class Verdict(IntEnum):
     """What becomes of one call, in one byte."""
 
@@ -101,8 +114,9 @@ class Verdict(IntEnum):
     FORWARDED = 2  # filter FWD_TO_USER: KVM_EXIT_HYPERCALL
     NOT_SUPPORTED = 3  # allowed, but nothing here answers it: x0 = -1, x1..x3 = 0
     EXIT = 4  # PSCI system function: KVM_EXIT_SYSTEM_EVENT
-    FAST_PATH = 5  # WORKAROUND_n at EL2: x0 = x1 = 0, the rest kept
+    FAST_PATH = 5  # answered at the real EL2: WORKAROUND_n (x0 = x1 = 0, the rest kept), and pKVM's calls
     SMC_REFUSED = 6  # SMC before 6.4, or with an immediate: x0 = -1, the rest kept
+    TO_VEL2 = 7  # an exception to the guest's own EL2, which decides: registers kept
 
 
 N_VERDICT = len(Verdict)

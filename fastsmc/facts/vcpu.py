@@ -27,6 +27,7 @@ VCPU_FEATURES = {
     "pauth_address_only": FEATURE_PAUTH_ADDRESS,
     "el1_32bit": FEATURE_EL1_32BIT,
     "el2": FEATURE_EL2,
+    "e2h0": FEATURE_EL2_E2H0,
 }
 """Bits by the name that recordings give a feature, in the order in which they join several: "psci02+pmu"."""
 
@@ -37,28 +38,37 @@ CAPS_OF_FEATURE = {
     FEATURE_PAUTH_ADDRESS: (171, 172),
     FEATURE_PAUTH_GENERIC: (171, 172),
     FEATURE_EL2: (240,),
+    FEATURE_EL2_E2H0: (241,),
 }
-"""KVM_CAP_ARM_* that a host must have for a feature: EL1_32BIT, PMU_V3, SVE, PTRAUTH_ADDRESS and _GENERIC, EL2.
+"""KVM_CAP_ARM_* that a host must have for a feature: EL1_32BIT, PMU_V3, SVE, PTRAUTH_ADDRESS and _GENERIC, EL2 and its
+E2H0.
 
-Without PMU_V3 or EL2, KVM_ARM_VCPU_INIT was not recorded.
+Without PMU_V3, KVM_ARM_VCPU_INIT was not recorded. E2H0 without EL2 is taken on hosts that lack 241 too.
 """
 
 
-def not_served(features: int) -> str | None:
-    """Why no VM of this model has such vCPUs, or None where one may.
+def has_el2(features: int) -> bool:
+    """Whether a vCPU with these features has EL2 itself; E2H0 alone makes no such vCPU.
 
-    KVM_ARM_VCPU_INIT refuses half of pointer authentication with EINVAL (arch/arm64/kvm/reset.c). It takes EL2 on
-    hosts that have it, but then answers other calls than this model knows.
+    >>> has_el2(FEATURE_PSCI_0_2 | FEATURE_EL2), has_el2(FEATURE_PSCI_0_2 | FEATURE_EL2_E2H0)
+    (True, False)
+    """
+    return bool(features & FEATURE_EL2)
+
+
+def not_served(features: int) -> str | None:
+    """Why no host has such vCPUs, or None where one may.
+
+    KVM_ARM_VCPU_INIT refuses half of pointer authentication (arch/arm64/kvm/reset.c), and EL2 beside AArch32
+    (recorded: 0x86 on 6.18 and 7.3), with EINVAL.
 
     >>> print(not_served(FEATURE_PSCI_0_2 | FEATURE_SVE))
     None
     >>> print(not_served(FEATURE_PAUTH_ADDRESS))
     bit 5 (pauth address) without bit 6 (generic): KVM_ARM_VCPU_INIT takes both or neither (EINVAL)
     """
-    if features & (FEATURE_EL2 | FEATURE_EL2_E2H0):
-        bit = 7 if features & FEATURE_EL2 else 8
-        name = "HAS_EL2" if bit == 7 else "HAS_EL2_E2H0"
-        return f"bit {bit} ({name}): guests with EL2 are not modelled, whose HVCs KVM does not answer"
+    if features & FEATURE_EL2 and features & FEATURE_EL1_32BIT:
+        return "bit 7 (HAS_EL2) with bit 1 (EL1_32BIT): KVM_ARM_VCPU_INIT gives EL2 to AArch64 vCPUs only (EINVAL)"
     has_address, has_generic = bool(features & FEATURE_PAUTH_ADDRESS), bool(features & FEATURE_PAUTH_GENERIC)
     if has_address == has_generic:
         return None

@@ -1,0 +1,91 @@
+"""Kinds of guest beside the ordinary one: which hosts have guests with EL2 and protected VMs, and what refuses them.
+
+Recorded: tests/recordings, sections of vCPUs with EL2 (6.12.118, 6.18.15, 7.3.4) and of protected VMs (7.3.4).
+"""
+
+from __future__ import annotations
+
+from errno import EAGAIN, EINVAL, ENOENT
+from typing import TYPE_CHECKING
+
+from fastsmc.facts.vcpu import (
+    FEATURE_EL1_32BIT,
+    FEATURE_EL2,
+    FEATURE_PMU,
+    FEATURE_SVE,
+    has_el2,
+    not_served,
+)
+
+if TYPE_CHECKING:
+    from fastsmc.facts.releases import Host
+
+VM_TYPE_PROTECTED = 1 << 31
+"""KVM_VM_TYPE_ARM_PROTECTED, a bit of KVM_CREATE_VM's type. Recorded: 7.3.4, `create`."""
+
+NOT_FOR_PROTECTED = FEATURE_EL1_32BIT | FEATURE_PMU | FEATURE_SVE | FEATURE_EL2
+"""Features whose capability (93, 126, 170, 240) a protected VM answers with 0. Recorded: 7.3.4, `caps`.
+
+That KVM_ARM_VCPU_INIT then refuses them with EINVAL, as for an ordinary VM, is assumed.
+"""
+
+
+def vm_type_errno(host: Host, *, is_protected: bool) -> int:
+    """What KVM_CREATE_VM returns: 0, or EINVAL for a protected VM that the host does not have.
+
+    >>> from fastsmc.facts.releases import Host
+    >>> vm_type_errno(Host.of("7.3"), is_protected=True), vm_type_errno(Host.of("7.3"), is_protected=False)
+    (22, 0)
+    """
+    has = host.release.has_protected and host.kvm_arm_mode == "protected"
+    return EINVAL if is_protected and not has else 0
+
+
+def vcpu_init_errno(host: Host, features: int, *, is_protected: bool = False) -> int:
+    """What KVM_ARM_VCPU_INIT returns of word 0 of the features.
+
+    A bit that the release does not know is ENOENT. EL2 is EINVAL unless the host was booted with kvm-arm.mode=nested;
+    E2H0 without it is taken everywhere, and makes an ordinary vCPU (recorded).
+
+    >>> from fastsmc.facts.releases import Host
+    >>> nested, plain, old = (
+    ...     Host.of("6.18", kvm_arm_mode="nested"), Host.of("6.18"), Host.of("6.12", kvm_arm_mode="nested")
+    ... )
+    >>> [vcpu_init_errno(host, 0x84) for host in (nested, plain, old)]
+    [0, 22, 2]
+    """
+    if features >> host.release.n_vcpu_feature:
+        return ENOENT
+    if has_el2(features) and host.kvm_arm_mode != "nested":
+        return EINVAL
+    if not_served(features) is not None:
+        return EINVAL
+    return EINVAL if is_protected and features & NOT_FOR_PROTECTED else 0
+
+
+def why_refused(host: Host, features: int, *, is_protected: bool = False) -> str:
+    """Why a host has no such VM, in words with KVM's errno; "" where it has.
+
+    >>> from fastsmc.facts.releases import Host
+    >>> print(why_refused(Host.of("6.18"), 0x84))
+    KVM_ARM_VCPU_INIT of Linux 6.18 without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL
+    """
+    linux = f"Linux {host.release.name}"
+    if vm_type_errno(host, is_protected=is_protected):
+        lacks = "" if not host.release.has_protected else " without kvm-arm.mode=protected"
+        return f"KVM_CREATE_VM of {linux}{lacks} refuses a protected VM with EINVAL"
+    errno = vcpu_init_errno(host, features, is_protected=is_protected)
+    if errno == ENOENT:
+        known = (1 << host.release.n_vcpu_feature) - 1
+        return f"KVM_ARM_VCPU_INIT of {linux} knows bits in {known:#x} (ENOENT)"
+    if errno and has_el2(features) and host.kvm_arm_mode != "nested":
+        return f"KVM_ARM_VCPU_INIT of {linux} without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL"
+    reason = not_served(features)
+    if reason is not None:
+        return reason
+    return f"a protected VM of {linux} has no bits in {NOT_FOR_PROTECTED:#x} (EINVAL, assumed)" if errno else ""
+
+
+def run_errno(features: int, *, has_gic: bool) -> int:
+    """What KVM_RUN returns of a vCPU before it runs: EAGAIN with EL2 and no in-kernel GIC (recorded), else 0."""
+    return EAGAIN if has_el2(features) and not has_gic else 0
