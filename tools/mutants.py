@@ -260,7 +260,7 @@ MUTANTS = [
     *in_file(
         "dispatcher/prepared.py",
         ("if ready.now is not self._fleet.snapshot():", "if ready.now is None:"),
-        ("and calls.x3 is None", ""),
+        ("calls.__class__ is Calls and calls.is_plain", "calls.__class__ is Calls"),
         ("_NO_COUNTS, True, _", "_NO_COUNTS, False, _"),
         ("N_HELD, n_second,", "N_HELD + 1, n_second,"),
         ("ready.used | {(calls.vcpu.dtype,", "{(calls.vcpu.dtype,"),
