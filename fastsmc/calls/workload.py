@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.calls.columns import check_array, check_levels, column, frozen, is_laid_out, part_of, whole_slice
 from fastsmc.calls.trace import Trace
-from fastsmc.checks import LAST_U32, whole
+from fastsmc.checks import LAST_U32, one_of, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.call_spellings import call_named
 from fastsmc.facts.smccc import Conduit, Level
@@ -133,7 +133,7 @@ class Calls:
         vcpu = _vcpus(n_vcpu, first_vcpu)
         func_ids = np.full(n_vcpu, whole("func_id", func_id, last=LAST_U32), np.uint32)
         conduit = Conduit(whole("conduit", conduit, last=max(Conduit)))
-        level = Level(whole("level", level, last=max(Level)))
+        level = one_of("level", whole("level", level, last=max(Level)), Level)
         return cls(
             vcpu,
             func_ids,

@@ -17,7 +17,7 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
-from fastsmc.dispatcher.levels import conduits_taken, trap
+from fastsmc.dispatcher.levels import conduits_taken, trap, trapped
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.fleet.snapshot import Snapshot
@@ -199,9 +199,11 @@ def _decided_at_levels(
     taken = conduits_taken(fleet.snapshot(), calls, thread_count(threads, len(calls)))
     plain = replace(calls, conduit=taken, level=None)
     verdict, total = _decided(fleet, plain, verdict, threads, n_counter)
-    trapped = trap(calls.conduit, taken, verdict)
-    before, after = (Service.ARCH * 8 + which for which in (Verdict.FAST_PATH, Verdict.TO_VEL2))
-    _recount(fleet, calls, trapped, total, before, after)
+    if n_counter:
+        before, after = (Service.ARCH * 8 + which for which in (Verdict.FAST_PATH, Verdict.TO_VEL2))
+        _recount(fleet, calls, trapped(calls.conduit, taken, verdict), total, before, after)
+    if calls.conduit is not None and taken is not None:
+        trap(calls.conduit, taken, verdict)
     return verdict, total
 
 
