@@ -7,6 +7,7 @@ from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
+from tools.mutants_levels import MUTANTS_LEVELS
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_report import MUTANTS_REPORT
@@ -295,7 +296,7 @@ MUTANTS = [
         (" or (first[1:] < first[:-1]).any():", ":"),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_vcpu",):'),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_first",):'),
-        ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
+        ("conduit, max(Conduit))", "conduit, 255)"),
         ("if total != len(ids):", "if total > len(ids):"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu.max())"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu[-1]) + 1"),
@@ -319,7 +320,7 @@ MUTANTS = [
         "calls/workload.py",
         ("int(vcpu.max()) + 1 if", "int(vcpu.max()) if"),
         ("vcpu = frozen(self.vcpu)", "vcpu = self.vcpu"),
-        ("part_of(self.conduit, part), x1", "None, x1"),
+        ("conduit, level = part_of(self.conduit, part), part", "conduit, level = None, part"),
         ("in VCPU_DTYPES and vcpu.ndim == 1", "in VCPU_DTYPES"),
         ("if not has_index or not is_laid_out(self.vcpu):", "if not has_index:"),
         ("cumsum(share / share.max())", "cumsum(share)"),
@@ -380,6 +381,7 @@ MUTANTS = [
     *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
+    *MUTANTS_LEVELS,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
     *MUTANTS_PLAN,
