@@ -9,10 +9,10 @@ from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Host
-from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
+from fastsmc.facts.vcpu import VCPU_FEATURES
 from fastsmc.recordings.belongs import feature_set, host_name, require_inside
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference.restore import Prediction, RegisterDump, predict
+from fastsmc.reference.restore import Prediction, RegisterDump, as_ordinary, predict
 from fastsmc.reference.state import OK
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
@@ -95,7 +95,7 @@ def _differences(predictions: tuple[Prediction, ...], recorded: Mapping[int, int
 
 def _disagreements(predictions: tuple[Prediction, ...], host: Host, features: str) -> Iterator[str]:
     """Firmware registers of which the fleet says something else than the reference."""
-    pair = Pair(host, features=feature_bits(features), n_vcpu=1)
+    pair = Pair(host, features=as_ordinary(features), n_vcpu=1)
     for p in predictions:
         if reg_class(p.reg) in FIRMWARE_CLASSES:
             try:
