@@ -16,6 +16,7 @@ from fastsmc.facts.registers import register, sysreg
 from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording, payload_path
 from fastsmc.verification import host_of, verify
+from fastsmc.verification.by_list import UNTOLD
 from fastsmc.verification.payloads import replay_payloads
 from fastsmc.verification.reglist import replay_reglist
 from fastsmc.verification.restore import NOT_MODELLED, replay_restore
@@ -84,7 +85,8 @@ def test_recorded_lists_payloads_and_restores_are_as_predicted(name: str) -> Non
         tally = replay(recording, host_of(recording))
         assert tally.n_record > 0
         assert (tally.differences, dict(tally.unjudged), tally.n_match) == ([], {}, tally.n_record)
-        assert tally.notes == {}  # every register of every record rests on a rule
+        # Every register of every record rests on a rule, where its value is to be had: two of four hosts' are.
+        assert tally.notes == ({UNTOLD: 1120} if name.endswith("-nested") and kind == "restore" else {})
 
 
 CHANGES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None]]] = {
@@ -150,11 +152,10 @@ def test_a_source_is_looked_for_beside_the_host_among_the_given_and_in_the_packa
     assert not replayed(host)["restore"].unjudged
     monkeypatch.setattr("fastsmc.verification.restore.KNOWN_PAYLOADS", host.parent / "none")
     told = replayed(host)["restore"]
-    assert sum(told.unjudged.values()) == 6
-    assert all("linux-6.1.192-max" in reason for reason in told.unjudged)
+    assert (told.n_match, list(told.notes)) == (told.n_record, [UNTOLD]), "judged by the list of 6.1"
     recording = open_recording(host)
     found = replay_restore(recording, host_of(recording), {"linux-6.1.192-max": away})
-    assert found.n_match == found.n_record == told.n_record
+    assert (found.n_match, found.notes) == (told.n_record, {})
 
 
 @pytest.mark.parametrize(
