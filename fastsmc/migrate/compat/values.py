@@ -4,7 +4,8 @@ A host was recorded with a few sets of vCPU features. Any other set is composed:
 changes beside others too. On every host that reproduces the recorded vCPU with pmu, sve and pauth together.
 
 Values of vCPUs with EL2 are those of hosts in the mode `nested`, which are another machine than the others: QEMU 10.0's
-`max`, which has FEAT_NV2.
+`max`, which has FEAT_NV2. Beside EL2, composing reproduces all ID registers of the recorded vCPU with everything; a
+PMU's reset values are others then, and MDCR_EL2 tells its counters, so of those two kinds no value is composed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fastsmc.facts.register_sets import register_sets
 from fastsmc.facts.registers import CLASS_SYSREG, FIRMWARE_CLASSES, Encoding, reg_class, sysreg
 from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import FEATURE_EL2_E2H0, feature_bits, has_el2
-from fastsmc.migrate.compat.lists import HIDDEN_BY_E2H0
+from fastsmc.migrate.compat.lists import HIDDEN_BY_E2H0, feature_of
 from fastsmc.recordings.folder import payload_path, read_payload
 from fastsmc.reference.restore import RegisterDump
 
@@ -115,6 +116,8 @@ def composed_values(folder: Path, features: str) -> Values:
         if None in others or (own is None and len(others) > 1):
             continue  # a feature hides it, or each would give it another value
         found[reg] = _joined(reg, own, [value for value in others if value is not None])
+    if has_el2(feature_bits(features)) and "pmu" in features.split("+"):
+        found |= dict.fromkeys(reg for reg in found if feature_of(reg) in ("el2", "pmu"))
     return found
 
 
