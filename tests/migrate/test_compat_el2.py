@@ -6,6 +6,7 @@ import json
 import lzma
 from collections.abc import Iterator
 from errno import EINVAL, ENOENT
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from fastsmc.migrate.compat.lists import HIDDEN_BY_E2H0, inferred_ids, is_known
 from fastsmc.migrate.compat.named import listed
 from fastsmc.migrate.compat.result import Direction, Outlook
 from fastsmc.migrate.compat.values import PACKAGED, composed_values, payload
+from fastsmc.migrate.read.result import RegisterFile
 from fastsmc.recordings.folder import payload_path
 from fastsmc.reference.restore import RegisterDump, predict
 from tests.support.command import fastsmc
@@ -248,18 +250,23 @@ def test_values_of_id_registers_are_composed_beside_el2_and_a_pmus_are_not() -> 
 # -- files -----------------------------------------------------------------------------------------------------
 
 
+def file_of(path: Path) -> RegisterFile:
+    found = inspect(path)
+    assert isinstance(found, RegisterFile)
+    return found
+
+
 def test_inspect_tells_a_guest_with_el2() -> None:
     folder = RECORDINGS / "linux-7.3.4-max-nested"
-    found = inspect(payload_path(folder, "psci02+el2"))
+    found = file_of(payload_path(folder, "psci02+el2"))
     told = "of a guest with EL2 (vCPU features el2): 43 of 300 registers are EL2's"
     assert told in found.answer
     assert f"It is {told}." in found.as_dict()["notes"]
-    ordinary = inspect(payload_path(folder, "psci02"))
-    assert "EL2" not in ordinary.answer
-    assert "EL2" not in inspect(TESTS / "streams" / "cortex-a53-8-el2.bin.xz").answer, "QEMU's TCG, not KVM"
+    assert "EL2" not in file_of(payload_path(folder, "psci02")).answer
+    assert "EL2" not in file_of(TESTS / "streams" / "cortex-a53-8-el2.bin.xz").answer, "QEMU's TCG, not KVM"
 
 
-def test_a_file_shows_el2_and_what_lies_beside_it_takes_it(tmp_path: Any) -> None:
+def test_a_file_shows_el2_and_what_lies_beside_it_takes_it(tmp_path: Path) -> None:
     host = "linux-7.3.4-max-nested"
     path = written(tmp_path, "guest", dumped(host, features="psci02+el2"))
     found = check(path, "7.3")

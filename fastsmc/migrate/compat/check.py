@@ -146,7 +146,7 @@ def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
         failing=failing,
         unjudged=unjudged,
         to_know=to_know(source, dest, unjudged) if not failing else (),
-        open_question=open_question(source, dest),
+        open_question=_open_question(source, dest),
         stopped_by="" if tcg else stopped.where,
         reason=tcg or other_guest(source, dest),
         error=() if tcg else stopped.error,
@@ -166,7 +166,7 @@ def _of_tcg(source: Side, dest: Side, by: VmmVersion) -> str:
     return ""
 
 
-def open_question(source: Side, dest: Side) -> str:
+def _open_question(source: Side, dest: Side) -> str:
     """What keeps a direction from a yes although no register does; "" for nothing."""
     if source.is_whole or source.is_same_machine(dest):
         return ""

@@ -16,7 +16,7 @@ from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, reg_class
 from fastsmc.facts.releases import Host, Release
 from fastsmc.facts.versions import bare
 from fastsmc.facts.vmm_versions import VmmVersion
-from fastsmc.migrate.compat.check import not_there, open_question, other_guest
+from fastsmc.migrate.compat.check import not_there, other_guest
 from fastsmc.migrate.compat.judge import besides, fate_of, has_rule
 from fastsmc.migrate.compat.named import by_host, by_release, looks_like_release
 from fastsmc.migrate.compat.result import Outlook, RegisterFate
@@ -235,7 +235,7 @@ def _verdict(meeting: _Meeting) -> Verdict:
     why = other_guest(one, other) or cannot_have(one, other, by).where
     if failing or why:
         return Verdict(Outlook.FAILS, failing, unjudged, "" if failing else why)
-    is_open = "" if unjudged or is_same else open_question(one, other)
+    is_open = "" if unjudged or is_same or one.is_whole else f"no register list with {one.features} was recorded"
     return Verdict(Outlook.UNKNOWN if unjudged or is_open else Outlook.RESTORES, (), unjudged, is_open)
 
 
