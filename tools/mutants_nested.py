@@ -27,6 +27,14 @@ MUTANTS_NESTED = [
         ("_EC_SHIFT, _EC_MASK = 26, 0x3F", "_EC_SHIFT, _EC_MASK = 25, 0x3F"),
         ('return kind and f"{VEL2} {kind}"', "return kind"),
     ),
+    *in_file(
+        "explanation/guests.py",
+        ("(Level.VEL2, Level.VEL1, Level.VEL1_TSC)", "(Level.VEL2, Level.VEL1)"),
+        ("if not refused(guest, release)", "if guest is not PROTECTED"),
+        ("bool(self.outcome.free[0] or self.outcome.unknown or", "bool(self.outcome.free[0] or"),
+        ("for one in rows if one.fate != usual]", "for one in rows if one.fate == usual]"),
+        ("by[ORDINARY.name] is not Verdict.FAST_PATH", "True"),
+    ),
     *in_file("traces/formats.py", ("    if el2:\n", "    if not el2:\n")),
     *in_file(
         "traces/text.py",

@@ -156,6 +156,17 @@ class Near(TypedDict):
     why: str
 
 
+class OfGuest(TypedDict):
+    """What becomes of a call in one kind of guest; x0 is null where it is no fixed value."""
+
+    release: str
+    guest: Literal["ordinary", "with EL2", "protected"]
+    level: Literal["EL1", "vEL2", "vEL1", "vEL1 with TSC"]
+    conduit: Literal["hvc", "smc"]
+    verdict: VerdictName
+    x0: str | None
+
+
 class Explanation(TypedDict):
     """Everything known about one id."""
 
@@ -165,6 +176,7 @@ class Explanation(TypedDict):
     summary: str
     lines: dict[str, str]
     near: list[Near]
+    guests: list[OfGuest]
     sources: list[str]
 
 
