@@ -35,6 +35,17 @@ MUTANTS_NESTED = [
         ("for one in rows if one.fate != usual]", "for one in rows if one.fate == usual]"),
         ("by[ORDINARY.name] is not Verdict.FAST_PATH", "True"),
     ),
+    *in_file(
+        "reporting/guests.py",
+        ('== "TO_VEL2" for by', '!= "TO_VEL2" for by'),
+        ('not in (None, by.get("ordinary"))', "is not None"),
+        ("dict.fromkeys(_WORDS.get", "list(_WORDS.get"),
+    ),
+    *in_file("reporting/sections.py", ("if guests.TABLE not in run.tables:", "if True:")),
+    *in_file("reporting/needs.py", ("if name in _LATER and name not in run.tables:", "if name in _LATER:")),
+    *in_file(
+        "scaling/guests.py", ("for conduit in (Conduit.HVC, Conduit.SMC)", "for conduit in (Conduit.HVC, Conduit.HVC)")
+    ),
     *in_file("traces/formats.py", ("    if el2:\n", "    if not el2:\n")),
     *in_file(
         "traces/text.py",
