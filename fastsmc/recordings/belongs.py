@@ -29,13 +29,16 @@ _CHUNK = 1 << 20
 def host_name(text: object) -> str:
     """The name of a host's folder, as a record gives it: no path, so that nothing outside can be meant.
 
+    Records of hosts in the mode `nested` call one another `nested/6.18.15`, whose folder is `6.18.15`.
+
     Raises:
         InputError: something else.
     """
-    if not isinstance(text, str) or not _FOLDER.fullmatch(text):
+    name = text.removeprefix("nested/") if isinstance(text, str) else ""
+    if not _FOLDER.fullmatch(name):
         msg = f"src is {shown(text)}: it must be the name of a host's folder, letters, digits and . _ + ~ -"
         raise InputError(msg)
-    return text
+    return name
 
 
 def feature_set(text: object) -> str:

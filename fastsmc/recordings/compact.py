@@ -18,6 +18,7 @@ from fastsmc.recordings.belongs import amount, feature_set, host_name, is_known_
 from fastsmc.recordings.folder import (
     CALL_KINDS,
     FORMAT_ERRORS,
+    GUEST_KINDS,
     PROBE,
     Record,
     Recording,
@@ -25,7 +26,7 @@ from fastsmc.recordings.folder import (
     payload_path,
 )
 
-WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
+WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore", *GUEST_KINDS)
 """Kinds that are small as they are, or whose lines count each other."""
 
 EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8, "fuzz_filter": 8}

@@ -21,6 +21,8 @@ EC_HVC64, EC_SMC64 = 0x16, 0x17
 """Exception classes of ESR_EL2, bits 31:26."""
 _IL = 1 << 25
 """ESR_EL2.IL: the instruction that trapped has 32 bits."""
+INSTRUCTION = 4
+"""Bytes of an HVC or SMC."""
 
 MEMORY_GRANULE = 0x1000
 """What HYP_MEMINFO answers, in bytes: the host's page. Recorded: 7.3.4 with pages of 4 KiB."""
@@ -72,7 +74,7 @@ def exception_taken(conduit: Conduit, level: Level) -> Taken | None:
     if is_smc and level is not Level.VEL1_TSC:
         return None
     esr = (EC_SMC64 if is_smc else EC_HVC64) << 26 | _IL
-    return Taken(VECTOR_VEL1 if is_vel1 else VECTOR_VEL2, esr)
+    return Taken(VECTOR_VEL1 if is_vel1 else VECTOR_VEL2, esr, elr=0 if is_smc else INSTRUCTION)
 
 
 def _answered(x0: int) -> Outcome:

@@ -54,10 +54,12 @@ class Taken:
     Attributes:
         vector: its offset from VBAR_EL2, in bytes.
         esr: ESR_EL2 without the call's immediate, which KVM puts into bits 15:0.
+        elr: ELR_EL2 minus the address of the instruction, in bytes. An HVC returns past itself, a trapped SMC to itself.
     """
 
     vector: int
     esr: int
+    elr: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def test_every_hvc_but_the_fast_path_goes_to_the_guests_own_el2(features: int, c
             assert (outcome.verdict, outcome.x, outcome.exception) == (Verdict.FAST_PATH, (0, 0, 2, 3), None)
         else:
             assert (outcome.verdict, outcome.x) == (Verdict.TO_VEL2, (func_id, 1, 2, 3))
-            assert outcome.exception == Taken(0x400 if level in FROM_VEL1 else 0x200, 0x5A00_0000)
+            assert outcome.exception == Taken(0x400 if level in FROM_VEL1 else 0x200, 0x5A00_0000, 4)
             assert (outcome.exit, outcome.blocks, outcome.starts) == (None, False, None)
     assert vm.mp_state == [RUNNABLE, RUNNABLE], "PSCI has no part in it"
 
@@ -78,7 +78,7 @@ def test_tsc_takes_every_smc_of_vel1_before_the_filter(conduit: Conduit) -> None
     for func_id in IDS:
         outcome = vm.call(0, func_id, 1, 2, 3, conduit, Level.VEL1_TSC)
         assert (outcome.verdict, outcome.x) == (Verdict.TO_VEL2, (func_id, 1, 2, 3))
-        assert outcome.exception == Taken(0x400, 0x5E00_0000)
+        assert outcome.exception == Taken(0x400, 0x5E00_0000, 0)
 
 
 def test_all_64_bits_of_x0_are_kept_where_the_guests_own_el2_takes_the_call() -> None:
