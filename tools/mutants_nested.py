@@ -55,13 +55,15 @@ MUTANTS_NESTED = [
         "usage/nested.py",
         ("if el2 and vcpu_init_errno(", "if vcpu_init_errno("),
         ("if not el2 and isinstance", "if el2 and isinstance"),
-        ("Verdict.TO_VEL2, Verdict.FAST_PATH)", "Verdict.TO_VEL2, Verdict.TO_VEL2)"),
+        ('kvm_arm_mode="nested" if el2 else "default"', 'kvm_arm_mode="nested"'),
     ),
+    *in_file("usage/ruled.py", ("if verdict is Verdict.TO_VEL2:", "if verdict is Verdict.EXIT:")),
+    *in_file("usage/asked.py", ('"nested" if has_el2(bits) else "default"', '"default"')),
     *in_file(
         "usage/used.py",
         ("el2 = el2 or seen.has_el2", "pass"),
         ("[None if self.has_el2 else n]", "[n]"),
         ("UnknownError.exit_code if self.least is None", "0 if self.least is None"),
-        ("under = before if el2 and has_policy else under", "pass"),
+        ("nested.FEATURES if el2 else FEATURE_PSCI_0_2", "FEATURE_PSCI_0_2"),
     ),
 ]

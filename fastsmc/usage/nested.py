@@ -6,28 +6,30 @@ nothing is said of what it needs: not that a bit is unused, and not that a polic
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastsmc.calls.counts import Counts
 from fastsmc.calls.trace import Trace
-from fastsmc.calls.vel2 import EL2_COMMAND, is_to_vel2, passed_on
+from fastsmc.calls.vel2 import EL2_COMMAND, passed_on
 from fastsmc.errors import InputError, UnknownError
 from fastsmc.facts.guests import vcpu_init_errno
 from fastsmc.facts.history import since
 from fastsmc.facts.releases import Host, Release
-from fastsmc.facts.smccc import Verdict
 from fastsmc.facts.vcpu import FEATURE_EL2, FEATURE_PSCI_0_2
 from fastsmc.results.units import number_of
 from fastsmc.usage.notes import missing
 from fastsmc.usage.policy import Policy
 
-_FEATURES = FEATURE_PSCI_0_2 | FEATURE_EL2
+FEATURES = FEATURE_PSCI_0_2 | FEATURE_EL2
+"""Of the vCPUs of such a guest that nobody configured."""
 UNKNOWN = (
     "what this guest needs is not known: it has EL2, so bitmaps, PSCI version and filter hold for its SMCs alone, and "
     "no SMC is in the trace"
 )
 """The answer, whatever policy was asked about."""
+
+
+def host_of(rules: Release, *, el2: bool) -> Host:
+    """The host of a guest with or without EL2."""
+    return Host(rules, kvm_arm_mode="nested" if el2 else "default")
 
 
 def check(seen: Trace | Counts, rules: Release, *, el2: bool) -> None:
@@ -37,8 +39,8 @@ def check(seen: Trace | Counts, rules: Release, *, el2: bool) -> None:
         InputError: the release has no guests with EL2.
         UnknownError: the trace shows HVCs that KVM did not answer, and not which of its calls these are.
     """
-    if el2 and vcpu_init_errno(Host(rules, kvm_arm_mode="nested"), _FEATURES):
-        first = since(lambda release: not vcpu_init_errno(Host(release, kvm_arm_mode="nested"), _FEATURES))
+    if el2 and vcpu_init_errno(host_of(rules, el2=True), FEATURES):
+        first = since(lambda release: not vcpu_init_errno(host_of(release, el2=True), FEATURES))
         message = f"Linux {rules.name} has no guests with EL2: name {first} or later, or leave out el2 (--el2)"
         raise InputError(message)
     if not el2 and isinstance(seen, Trace) and (n := passed_on(seen.exits)):
@@ -48,21 +50,6 @@ def check(seen: Trace | Counts, rules: Release, *, el2: bool) -> None:
             "the other guests' threads alone"
         )
         raise UnknownError(message)
-
-
-def verdicts_of_hvcs(func_id: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """What becomes of the HVCs of a guest with EL2, whatever its policy.
-
-    Args:
-        func_id: uint32[n_call].
-
-    Returns:
-        uint8[n_call], each TO_VEL2 or FAST_PATH.
-
-    >>> verdicts_of_hvcs(np.array([0x84000000, 0x80008000], np.uint32)).tolist()
-    [7, 5]
-    """
-    return np.where(is_to_vel2(func_id), Verdict.TO_VEL2, Verdict.FAST_PATH).astype(np.uint8)
 
 
 def notes(seen: Trace | Counts, asked: Policy) -> tuple[str, ...]:

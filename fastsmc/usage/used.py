@@ -20,6 +20,7 @@ from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
 from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, FilterAction, Gate, Verdict
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
@@ -238,10 +239,10 @@ def services(
     totals = np.zeros(ids.size, np.int64)
     np.add.at(totals, of_call.reshape(-1), n_call)
     base = forwarding(rules, [] if el2 else _forwarded(seen, dict(zip(ids.tolist(), totals.tolist(), strict=True))))
-    before = nested.verdicts_of_hvcs(calls.func_id) if el2 else verdicts(base.fleet(rules.name), calls)
+    host, features = nested.host_of(rules, el2=el2), nested.FEATURES if el2 else FEATURE_PSCI_0_2
+    before = verdicts(base.fleet(host, features=features), calls)
     has_policy = asked != Policy()
-    under = verdicts(asked.beside(base).fleet(rules.name), calls) if has_policy else None
-    under = before if el2 and has_policy else under
+    under = verdicts(asked.beside(base).fleet(host, features=features), calls) if has_policy else None
     rows = [
         _row(int(ids[k]), int(totals[k]), rules, int(before[first[k]]), None if under is None else int(under[first[k]]))
         for k in np.argsort(-totals, kind="stable").tolist()

@@ -109,3 +109,20 @@ def test_the_command_ends_with_5_and_prints_all_the_same(tmp_path: Path) -> None
     done = fastsmc("services", path)
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("conduit", "verdict"), [("hvc", Verdict.TO_VEL2), ("smc", Verdict.HANDLED)])
+def test_a_mix_of_calls_has_verdicts_of_such_a_guest(conduit: str, verdict: Verdict) -> None:
+    found = smc.dispatch(["PTP", "TRNG_RND64"], release="6.18", features="psci02+el2", conduit=conduit)
+    assert [row.verdict for row in found.rows] == [verdict] * 2
+    n_to_vel2 = 2 * (conduit == "hvc")
+    assert found.counts == {"answered": 2 - n_to_vel2, "to_vmm": 0, "refused": 0, "to_vel2": n_to_vel2}
+    assert found.numbers()["to_vel2_percent"] == [50.0 * n_to_vel2]
+    assert ("to the guest's own EL2 (100 % of calls)" in found.answer) == bool(n_to_vel2)
+    assert ("an exception to the guest's own EL2" in str(found)) == bool(n_to_vel2)
+    assert [row.x[0] for row in found.rows][:1] == [0x86000001 if n_to_vel2 else 0]  # registers are kept
+
+
+def test_a_mix_on_a_release_without_such_guests_is_refused() -> None:
+    with pytest.raises(InputError, match=r"knows bits in 0x7f \(ENOENT\)"):
+        smc.dispatch(["PTP"], release="6.12", features="psci02+el2")
