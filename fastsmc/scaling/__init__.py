@@ -111,9 +111,9 @@ def run(
     tables["downtime"] = downtime_steps()
     progress("register sets", 1, 1)
     tables |= moves(progress=progress)
-    tables["guests"] = guests(release=host)
     tables |= fleet_upgrade(sizes.fleet, seed=seed)
     progress("fleet's upgrade", 1, 1)
+    tables["guests"] = guests(release=host)
     tables["limits"] = limits()
     tables |= study(sizes=sizes.study, seed=seed, progress=progress)
     inputs = {
