@@ -8,6 +8,7 @@ from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
+from tools.mutants_nested import MUTANTS_NESTED
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_report import MUTANTS_REPORT
 from tools.mutants_results import MUTANTS_RESULTS
@@ -388,4 +389,5 @@ MUTANTS = [
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
+    *MUTANTS_NESTED,
 ]
