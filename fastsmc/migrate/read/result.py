@@ -38,6 +38,7 @@ class Format(StrEnum):
     CPU_MODEL = "qmp-cpu-model"
     QEMU_LOG = "qemu-log"
     VMM_LOG = "vmm-log"
+    HOST_PROFILE = "host-profile"
 
 
 @dataclass(frozen=True, slots=True)
