@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from errno import EINVAL, ENOTTY, ENXIO
 from typing import Any
 
 from fastsmc.facts.registers import BITMAP_REGISTERS, FW_BY_ID, FW_BY_NAME, WORKAROUND_LIMIT, FwKind
@@ -12,6 +13,8 @@ from fastsmc.facts.smccc import psci_name
 
 _SYSTEM_SUSPEND = "216"
 """KVM_CAP_ARM_SYSTEM_SUSPEND. Source: include/uapi/linux/kvm.h."""
+_NO_FILTER = (EINVAL, ENXIO, ENOTTY)
+"""How KVM_HAS_DEVICE_ATTR says that a VM takes no filter: EINVAL on all recorded hosts without one."""
 _WORDS = {
     "fw_registers": "firmware registers",
     "bitmap_limit": "bits that bitmaps accept",
@@ -34,14 +37,15 @@ def rules_found(content: Mapping[str, Any]) -> dict[str, Any]:
         "bitmap_limit": tuple(int(one["accepted_bits"], 16) for one in bitmaps),
         "bitmap_reset": tuple(int(one["reset"], 16) for one in bitmaps),
         "is_gated": any(FW_BY_NAME[name].kind is FwKind.BITMAP for name in named),
-        "has_filter": content["filter"]["errno"] == 0,
         "has_system_suspend": max(content["kvm"]["capabilities"].get(_SYSTEM_SUSPEND, (0,))) > 0,
     }
     if "PSCI_VERSION" in named:
         default = int(named["PSCI_VERSION"]["reset"], 16)
         versions = sorted(int(one, 16) for one in named["PSCI_VERSION"]["accepted"])
         found["psci_versions"] = (*(one for one in versions if one != default), default)
-    if found["has_filter"]:
+    if content["filter"]["errno"] in (0, *_NO_FILTER):
+        found["has_filter"] = content["filter"]["errno"] == 0
+    if found.get("has_filter"):
         found["filter_empty_at_0_errno"] = content["filter"]["empty_at_0_errno"]
     return found
 

@@ -223,10 +223,20 @@ class Descriptor:
         code = self.errno(KVM_GET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
         return code, int.from_bytes(room.tobytes(), "little")
 
-    def set(self, reg: int, value: int) -> int:
-        """KVM_SET_ONE_REG of a 64-bit register: an errno."""
+    def accepts(self, reg: int, value: int) -> bool:
+        """Whether KVM_SET_ONE_REG takes a value of a 64-bit register; raises ProbeError where it says neither."""
         room = array.array("B", value.to_bytes(8, "little"))
-        return self.errno(KVM_SET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+        code = self.errno(KVM_SET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+        if code not in (0, errno.EINVAL):
+            raise ProbeError(_refused(f"KVM_SET_ONE_REG of {reg:#x}", code))
+        return not code
+
+    def value_if_there(self, reg: int) -> int | None:
+        """A register's value, None where KVM has no such register; raises ProbeError where it does not say."""
+        code, value = self.get(reg)
+        if code not in (0, errno.ENOENT):
+            raise ProbeError(_refused(f"KVM_GET_ONE_REG of {reg:#x}", code))
+        return None if code else value
 
 
 def _refused(what: str, code: int) -> str:
@@ -313,7 +323,7 @@ def probe(system: System | None = None) -> dict[str, Any]:
             }
         sets, refused = _register_sets(kvm, capabilities)
         _, release, version, machine = system.uname()
-        return {
+        profile: dict[str, Any] = {
             "schema": SCHEMA,
             "version": VERSION,
             "date_utc": system.date(),
@@ -329,13 +339,14 @@ def probe(system: System | None = None) -> dict[str, Any]:
                 "device_errnos": devices,
                 "pv_time_errno": _pv_time(kvm),
                 "sve_lengths": _sve_lengths(kvm, capabilities),
-                "largest_vm": _largest(kvm),
             },
             "filter": _filter(kvm),
             "firmware": _firmware(kvm),
             "register_sets": sets,
             "refused": refused,
         }
+        profile["kvm"]["largest_vm"] = _largest(kvm)  # last, as it asks most of the host
+        return profile
 
 
 def _has(capabilities: dict[str, list[int]], *numbers: int) -> bool:
@@ -476,16 +487,16 @@ def _firmware(kvm: Descriptor) -> list[dict[str, Any]]:
     with _vcpu(kvm, PSCI_0_2) as (vcpu, _), _vcpu(kvm, 0) as (other, _):
         for number in range(N_FIRMWARE):
             reg = FIRMWARE + number
-            code, value = vcpu.get(reg)
-            if not code:
-                words = PSCI_WORDS if number == 0 else LEVELS
-                taken = [word for word in words if not vcpu.set(reg, word) or (not number and not other.set(reg, word))]
-                found.append(_register(reg, value, accepted=[f"{word:#x}" for word in taken]))
+            value = vcpu.value_if_there(reg)
+            if value is not None:
+                words, askable = (LEVELS, [vcpu]) if number else (PSCI_WORDS, [vcpu, other])
+                taken = [f"{word:#x}" for word in words if any(one.accepts(reg, word) for one in askable)]
+                found.append(_register(reg, value, accepted=taken))
         for number in range(N_FIRMWARE):
             reg = BITMAPS + number
-            code, value = vcpu.get(reg)
-            if not code:
-                bits = sum(1 << bit for bit in range(64) if not vcpu.set(reg, 1 << bit))
+            value = vcpu.value_if_there(reg)
+            if value is not None:
+                bits = sum(1 << bit for bit in range(64) if vcpu.accepts(reg, 1 << bit))
                 found.append(_register(reg, value, accepted_bits=f"{bits:#x}"))
     return found
 
@@ -516,8 +527,8 @@ def _sve_lengths(kvm: Descriptor, capabilities: dict[str, list[int]]) -> list[in
     if not _has(capabilities, CAP_SVE):
         return []
     with _vcpu(kvm, PSCI_0_2 | SVE) as (vcpu, refused):
-        code, lengths = vcpu.get(SVE_VLS) if not refused else (refused, 0)
-    return [] if code else [128 * (bit + 1) for bit in range(512) if lengths >> bit & 1]
+        lengths = 0 if refused else vcpu.value_if_there(SVE_VLS) or 0
+    return [128 * (bit + 1) for bit in range(512) if lengths >> bit & 1]
 
 
 def _largest(kvm: Descriptor) -> dict[str, Any]:
@@ -571,7 +582,7 @@ def told(profile: dict[str, Any]) -> str:
         rows.append(("refused", f"{one['features']} ({name})"))
     rows += [("emulated", sign) for sign in profile["emulated_by"]]
     width = max(len(label) for label, _ in rows)
-    return "\n".join(f"{label:{width}}  {text}" for label, text in rows)
+    return "\n".join(f"{label:{width}}  {' '.join(text.split())}" for label, text in rows)
 
 
 def save(profile: dict[str, Any], path: str) -> None:
@@ -583,10 +594,10 @@ def save(profile: dict[str, Any], path: str) -> None:
     target = Path(path)
     hidden = None
     try:
-        target = target.resolve()  # a link stays, and what it leads to is replaced
         if target.exists() and not target.is_file():
             target.write_text(text, "utf-8")  # /dev/stdout, a pipe
             return
+        target = target.resolve()  # a link stays, and what it leads to is replaced
         hidden = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with hidden.open("w", encoding="utf-8") as file:
             file.write(text)
