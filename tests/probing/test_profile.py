@@ -23,10 +23,16 @@ from fastsmc.probing import standalone
 from fastsmc.probing.found import rules_found, settled
 from fastsmc.probing.profile import HostProfile, profile_of
 from tests.support.command import fastsmc
-from tests.support.fake_kvm import HOSTS, FakeKvm, recorded_host, recorded_lists
+from tests.support.fake_kvm import HOSTS, RECORDINGS, FakeKvm, recorded_host, recorded_lists
 
 REAL = SAMPLES["host.json.xz"]
-"""What the probe found on Debian's 6.1.192 under QEMU 7.2, and not on a KVM of ours."""
+REAL_HOSTS = {
+    "linux-6.1.192-max": REAL,
+    "linux-7.3.4-max": Path(__file__).with_name("linux-7.3.4-emulated.json.xz"),
+}
+"""What the probe found on Debian's kernels under QEMU 7.2, -cpu max,pauth-impdef=on, by the recorded host alike.
+
+No KVM of ours had a part in it."""
 
 
 @cache
@@ -59,9 +65,11 @@ def test_what_is_found_is_what_the_release_does(name: str) -> None:
     assert profile.host.release.has_system_suspend == recorded.release.has_system_suspend
 
 
-def test_a_real_kernel_is_what_was_recorded_of_its_series() -> None:
-    """6.1.192 on QEMU's max: every list, in its order, and every value but the counter's."""
-    profile, lists = smc.probe(REAL), recorded_lists("linux-6.1.192-max")
+@pytest.mark.parametrize("name", REAL_HOSTS)
+def test_a_real_kernel_is_what_another_recorder_found(name: str) -> None:
+    """Every list, in its order, every value but the counters', every capability, and the rules of the release."""
+    profile, lists = smc.probe(REAL_HOSTS[name]), recorded_lists(name)
+    meta = json.loads((RECORDINGS / name / "meta.json").read_text("utf-8"))
     n = 0
     for one in profile.content["register_sets"]:
         if int(one["init"], 16) in lists:
@@ -70,10 +78,14 @@ def test_a_real_kernel_is_what_was_recorded_of_its_series() -> None:
             assert {reg for reg, value in told.items() if value != recorded[reg]} <= COUNTERS
             n += 1
     assert n == 7
-    assert profile.kernel == "6.1.192"
-    assert profile.host == replace(recorded_host("linux-6.1.192-max"), name=str(REAL))
+    capabilities = profile.content["kvm"]["capabilities"]
+    assert {number: [max(one, -1) for one in told] for number, told in capabilities.items()} == meta["caps"]
+    assert profile.content["vulnerabilities"].items() >= meta["vulnerabilities"].items()
+    assert profile.content["filter"]["errno"] == meta["has_smccc_filter_errno"]
+    assert profile.kernel == name.split("-")[1]
+    assert profile.host == replace(recorded_host(name), name=str(REAL_HOSTS[name]))
     assert "linux,dummy-virt" in profile.emulated
-    assert profile.answer.endswith("Linux 6.1.192, kvm-arm.mode default, emulated; as is known of it")
+    assert profile.answer.endswith(f"Linux {profile.kernel}, kvm-arm.mode default, emulated; as is known of it")
 
 
 def test_a_fleet_on_hosts_that_were_probed() -> None:
