@@ -10,7 +10,7 @@ from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 
 EXAMPLES = """
 fastsmc probe sample:host.json.xz
-fastsmc new probe
+fastsmc probe sample:host.json.xz --csv
 """
 
 

@@ -179,6 +179,7 @@ def test_another_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (lambda kvm: kvm.fails.update({fake_kvm.CREATE_VCPU: errno.ENOMEM}), "KVM_CREATE_VCPU failed with ENOMEM"),
         (lambda kvm: kvm.fails.update({fake_kvm.VCPU_INIT: errno.EINVAL}), "a vCPU with PSCI 0.2 failed with EINVAL"),
         (lambda kvm: kvm.fails.update({fake_kvm.SET_ONE_REG: errno.EBUSY}), "KVM_SET_ONE_REG of 0x6030000000140000"),
+        (lambda kvm: kvm.fails.update({fake_kvm.GET_ONE_REG: errno.EIO}), "KVM_GET_ONE_REG of 0x6030000000140000"),
         (lambda kvm: kvm.fails.update({fake_kvm.GET_REG_LIST: errno.EFAULT}), "KVM_GET_REG_LIST failed with EFAULT"),
     ],
 )
