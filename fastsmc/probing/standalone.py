@@ -634,9 +634,12 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
     except MemoryError:
         sys.stderr.write("fastsmc_probe: not enough memory: free some and run the probe again\n")
         return 3
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has gone
-        return 0
+    except OSError as error:  # of the output: whoever read it has gone, or a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0
+        sys.stderr.write(f"fastsmc_probe: the output cannot be written: {error.strerror}\n")
+        return 3
     except KeyboardInterrupt:
         return 130
     return 0

@@ -212,6 +212,21 @@ def test_a_side_has_a_pmu_where_the_host_has_one_and_any_feature_set_on_request(
     assert found.backward.ok
 
 
+def test_a_side_has_the_rules_that_were_found(tmp_path: Path) -> None:
+    """A host that takes PSCI 1.3 although its release is not known to: a VM with PSCI 1.3 restores there."""
+    content = json.loads(_found("linux-6.12.107-max"))
+    content["firmware"][0]["accepted"] += ["0x10002", "0x10003"]
+    old, new = written(tmp_path, _found("linux-6.12.107-max"), "a.json"), written(tmp_path, content, "b.json")
+    psci = 0x6030000000140000
+    assert psci in {fate.reg for fate in smc.migrate.check("6.18", old).forward.failing}
+    assert psci not in {fate.reg for fate in smc.migrate.check("6.18", new).forward.failing}
+    assert any(note.startswith("Otherwise than known, PSCI versions: found") for note in smc.migrate.inspect(new).notes)
+    content["kernel"] |= {"release": "9.1.0", "version": "#1 SMP"}
+    unknown = smc.migrate.check("6.18", written(tmp_path, content, "c.json"))
+    assert unknown.forward.outlook == "unknown"
+    assert "its kernel is none fastsmc knows" in str(unknown)
+
+
 # -- what is refused -----------------------------------------------------------------------------------------------
 
 Change = Callable[[dict[str, Any]], Any]

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fastsmc.probing.shape import SHAPE, check_shape
 from fastsmc.recordings.folder import open_recording
 from tests.support import fake_kvm
 from tests.support.fake_kvm import HOSTS, RECORDINGS, FakeKvm, recorded_lists
+from tests.support.places import ROOT
 
 ERRNOS = [errno.EPERM, errno.EINTR, errno.EIO, errno.ENOMEM, errno.EACCES, errno.EFAULT, errno.EBUSY, errno.ENODEV]
 ERRNOS += [errno.EINVAL, errno.ENFILE, errno.EMFILE, errno.ENOTTY, errno.ENOENT, errno.ENOEXEC, errno.E2BIG, 517]
@@ -179,7 +181,7 @@ def test_another_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         (lambda kvm: kvm.fails.update({fake_kvm.CREATE_VCPU: errno.ENOMEM}), "KVM_CREATE_VCPU failed with ENOMEM"),
         (lambda kvm: kvm.fails.update({fake_kvm.VCPU_INIT: errno.EINVAL}), "a vCPU with PSCI 0.2 failed with EINVAL"),
         (lambda kvm: kvm.fails.update({fake_kvm.SET_ONE_REG: errno.EBUSY}), "KVM_SET_ONE_REG of 0x6030000000140000"),
-        (lambda kvm: kvm.fails.update({fake_kvm.GET_ONE_REG: errno.EIO}), "KVM_GET_ONE_REG of 0x6030000000140000"),
+        (lambda kvm: kvm.fails.update({fake_kvm.GET_ONE_REG: errno.EIO}), "KVM_GET_ONE_REG of 0x606000000015ffff"),
         (lambda kvm: kvm.fails.update({fake_kvm.GET_REG_LIST: errno.EFAULT}), "KVM_GET_REG_LIST failed with EFAULT"),
     ],
 )
@@ -227,6 +229,35 @@ def test_vcpus_are_made_for_a_while_and_no_longer() -> None:
     clock = iter(range(10_000))
     kvm.seconds = lambda: float(next(clock))  # type: ignore[method-assign]
     assert standalone.probe(kvm)["kvm"]["largest_vm"] == {"limit": 512, "made": 3, "ended_by": "time"}
+
+
+def test_limits_are_looked_for_in_all_bits_and_words() -> None:
+    """Of a kernel that has the last bit of a bitmap, and the last version that is tried."""
+    host = fake_kvm.recorded_host("linux-7.3.4-max")
+    rules = replace(host.release, bitmap_limit=(1 << 63 | 1, 1, 3, 0), psci_versions=(1, 2, 0x1000F, 0x2000F))
+    kvm = FakeKvm("linux-7.3.4-max", host=replace(host, release=rules))
+    found = {one["name"]: one for one in standalone.probe(kvm)["firmware"]}
+    assert found["STD_BMAP"]["accepted_bits"] == "0x8000000000000001"
+    assert found["VENDOR_HYP_BMAP_2"]["accepted_bits"] == "0x0"
+    assert found["PSCI_VERSION"]["accepted"] == ["0x1", "0x2", "0x1000f", "0x2000f"]
+    assert found["PSCI_VERSION"]["reset"] == "0x2000f"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_an_output_that_is_full_or_gone(tmp_path: Path) -> None:
+    code = (
+        "import sys; from tests.support.fake_kvm import FakeKvm; from fastsmc.probing import standalone\n"
+        "sys.exit(standalone.main(['--json'], FakeKvm('linux-5.10.218-n1')))"
+    )
+    command = [sys.executable, "-c", code]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 3
+    assert done.stderr == "fastsmc_probe: the output cannot be written: No space left on device\n"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as gone:
+        assert gone.stdout is not None
+        gone.stdout.close()
+        assert gone.wait() == 0
 
 
 def test_signs_of_an_emulated_host() -> None:

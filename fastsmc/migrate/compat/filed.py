@@ -157,6 +157,8 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
         if not is_tcg:
             return given, _overruled(file, values, given)
         return None, f"a stream of QEMU's TCG, without firmware registers: {given.name} is not its kernel"
+    if file.rules is not None:
+        return file.rules, ""
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
     if told:
         try:

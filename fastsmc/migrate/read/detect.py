@@ -140,7 +140,8 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     apart: tuple[str, ...] = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     if len(found) > MAX_BANKS:
         apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
-    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
+    notes = told.notes + apart
+    return RegisterFile(told.format, provenance, found, parts, notes=notes, part_of=told.part_of, rules=told.rules)
 
 
 def _as_utf8(data: bytes) -> bytes:
