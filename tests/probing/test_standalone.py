@@ -306,7 +306,9 @@ def test_a_file_that_cannot_be_written(where: str, tmp_path: Path, capsys: pytes
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")
-    standalone.save({"a": 1}, str(tmp_path / "link.json"))
+    with (tmp_path / "link.json").open() as reading:
+        standalone.save({"a": 1}, str(tmp_path / "link.json"))
+        assert reading.read() == "old"  # the new file took its name, and nobody reads half of it
     assert (tmp_path / "link.json").is_symlink()
     assert json.loads((tmp_path / "real.json").read_text()) == {"a": 1}
 
