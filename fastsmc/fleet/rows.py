@@ -46,6 +46,7 @@ from fastsmc.kernels import (
     SEARCH,
     UNKNOWN_AT,
     UNKNOWN_CODE_AT,
+    WORD_AT,
 )
 
 N_CLASS = 64
@@ -94,7 +95,8 @@ class Rows:
         lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
             of each bucket as words; the three low bytes of its product with half the multiplier as planes; the class of
             each bucket with flags (kernels.KEY_TOP, IS_EMPTY), and without; service * 8 of each class; the classes of
-            unknown ids that the PSCI allow rule refuses and passes.
+            unknown ids that the PSCI allow rule refuses and passes; the planes and classes with flags once more as
+            words, the flags lowest.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint8[N_PLANE * n_row, n_byte], the same in fields of 4 bits, low half first; n_byte is a power of two.
         bit_rows: the rows of plane 0 once more, as bits.
@@ -267,6 +269,8 @@ def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) 
     lookup[CLASS_AT:CODE_AT] = class_of_bucket
     lookup[CODE_AT:][: code_of_class.size] = code_of_class
     lookup[UNKNOWN_AT : UNKNOWN_AT + 2] = class_of_slot[SLOT_ID.size :]
+    entries = np.stack([lookup[HIT_AT:CLASS_AT], *lookup[PLANE_AT:HIT_AT].reshape(3, N_BUCKET)], axis=1)
+    lookup[WORD_AT:LOOKUP_BYTES] = entries.reshape(-1)
     return on_lines(lookup)
 
 

@@ -8,7 +8,7 @@ Every function here is for any CPU; `simd_wide` has those that are not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -25,6 +25,16 @@ Value = Any
 Logic = Callable[[Any, Any, Any], Any]
 Change = Callable[[Any], Any]
 """A function of three bits, spelled with `&`, `|`, `^` and `~`; what is made of a vector of words."""
+
+
+class Entries(NamedTuple):
+    """Where a table of 128 words lies, twice: as planes of bytes, the lowest first, of which the fourth is `tops`; and
+    as words whose top bytes are their lowest."""
+
+    planes: Value
+    tops: Value
+    words: Value
+
 
 # -- building blocks of intrinsics ---------------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from fastsmc.jit import simd as _simd
-from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc.jit.entries import different_64, matched, put_tops, words_64
+from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Entries, Value, const, data, lanes, load
 from fastsmc.jit.simd_wide import gather
-from fastsmc.jit.vectors import N_TOGETHER, byte_planes, logic, look_up_64, look_up_128
+from fastsmc.jit.vectors import N_TOGETHER, byte_planes, look_up_64, look_up_128
 from fastsmc.kernels import (
     BIT_ROWS,
     BITS_AT,
@@ -35,6 +36,7 @@ from fastsmc.kernels import (
     VALUE_AT,
     VCPU_AT,
     WHICH_AT,
+    WORD_AT,
 )
 
 AHEAD, SOON = 3072, 2048
@@ -50,12 +52,16 @@ def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
 
 def product_planes(builder: ir.IRBuilder, func_id: Value, at: Value, multiplier: Value) -> list[Value]:
     """The bytes of 64 ids' products with half the multiplier, which is odd."""
+    return _products(builder, byte_planes, func_id, at, multiplier)
+
+
+def _products(builder: ir.IRBuilder, form: Any, func_id: Value, at: Value, multiplier: Value) -> list[Value]:
     half = builder.lshr(multiplier, ir.Constant(I32, 1))
 
     def product(words: Value) -> Value:
         return builder.mul(words, _simd.splat(builder, half, words.type.count))
 
-    return byte_planes(builder, func_id, builder.mul(at, ir.Constant(I64, 4)), product)
+    return form(builder, func_id, builder.mul(at, ir.Constant(I64, 4)), product)  # type: ignore[no-any-return]
 
 
 def _ask(elements: int, locality: int) -> Any:
@@ -94,34 +100,27 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
     return void(nodes, uint32), generate
 
 
-def _classes(builder: ir.IRBuilder, bases: list[Value], places: list[Value], multiplier: Value) -> list[Value]:
-    """Stores the class of each known id of some steps; 0 for a known id and else something, a byte each.
+def _entries(builder: ir.IRBuilder, lookups: Value, tables: Value) -> Entries:
+    """The keys of `lookups`, by bucket, with the classes of `tables`."""
+    of = [(lookups, PLANE_AT), (tables, HIT_AT), (tables, WORD_AT)]
+    return Entries(*(builder.gep(base, [ir.Constant(I64, first)]) for base, first in of))
 
-    The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
-    need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be told; the bit
-    above them is compared with HIT_AT's. The table of classes may change between calls of this, so no copy of it stays
-    in registers. Each key is compared as it is looked up, so that few values wait at a time.
+
+def _classes(
+    builder: ir.IRBuilder, bases: list[Value], places: list[Value], multiplier: Value
+) -> list[list[Value]]:
+    """Stores the class of each known id of some steps; what is 0 for a known id and else something.
+
+    The key is compared as a product: an odd multiplier gives different ids different products. The bucket is the low 7
+    bits of the product's top byte, which no look-up has to be told; the bit above them is compared with the entry's.
     """
     ids, lookups, tables, outs = bases
-    planes = [product_planes(builder, ids, place, multiplier) for place in places]
-    buckets = [plane[3] for plane in planes]
-
-    def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
-        low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
-        return [look_up_128(builder, low, bucket, high) for bucket in buckets]
-
-    hits = of_buckets(tables, HIT_AT, is_table=False)
-    top, flags = const(KEY_TOP, 64, I8), const(KEY_TOP | IS_EMPTY, 64, I8)
-    different = []
-    for hit, bucket, place in zip(hits, buckets, places, strict=True):
-        # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
-        different.append(builder.and_(logic(builder, lambda a, b, c: a ^ b & c, hit, bucket, top), flags))
-        _simd.store(builder, builder.and_(hit, const(CLASS, 64, I8)), outs, place)
-    for byte in range(3):
-        keys = of_buckets(lookups, PLANE_AT + 128 * byte, is_table=True)
-        for k, key in enumerate(keys):
-            different[k] = logic(builder, lambda a, b, c: a | b ^ c, different[k], key, planes[k][byte])
-    return different
+    products = [_products(builder, words_64, ids, place, multiplier) for place in places]
+    entries = _entries(builder, lookups, tables)
+    found = matched(builder, entries, products, keep=CLASS, top=KEY_TOP, flag=IS_EMPTY)
+    for (classes, _), place in zip(found, places, strict=True):
+        _simd.store(builder, classes, outs, place)
+    return [different for _, different in found]
 
 
 def _class_step(n: int, *, is_allowed: bool) -> Any:
@@ -137,18 +136,16 @@ def _class_step(n: int, *, is_allowed: bool) -> Any:
             bases = [data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5)]
             places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
             different = _classes(builder, bases, places, arguments[4])
-            none = const(0, 64, I8)
             if not is_allowed:
-                unknown = [builder.bitcast(builder.icmp_unsigned("!=", one, none), I64) for one in different]
+                unknown = [different_64(builder, one) for one in different]
                 return context.make_tuple(builder, signature.return_type, unknown)
-            whole = different[0]
-            for one in different[1:]:
-                whole = builder.or_(whole, one)
-            longs = builder.bitcast(whole, ir.VectorType(I64, 8))
-            whole = _simd.call(builder, "llvm.vector.reduce.or.v8i64", I64, longs)
+            whole, *others = (builder.bitcast(part, ir.VectorType(I64, 8)) for one in different for part in one)
+            for other in others:
+                whole = builder.or_(whole, other)
+            whole = _simd.call(builder, "llvm.vector.reduce.or.v8i64", I64, whole)
             with builder.if_then(builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0)), likely=False):
                 for one, place in zip(different, places, strict=True):
-                    is_unknown = builder.icmp_unsigned("!=", one, none)
+                    is_unknown = builder.bitcast(different_64(builder, one), ir.VectorType(_simd.I1, 64))
                     _allow(builder, [bases[0], bases[2], bases[3]], place, is_unknown)
             return context.get_dummy_value()
 
@@ -184,11 +181,15 @@ def fold_row(_typing: Any, table: Any, verdict: Any, row: Any, out: Any) -> Any:
         tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3))
         offset = builder.mul(builder.zext(arguments[2], I64), ir.Constant(I64, 64))
         row_bytes = load(builder, rows, offset, BYTES, is_table=True)
+        folded = []
         for first in (HIT_AT, HIT_AT + 64, UNKNOWN_AT):
             classes = load(builder, tables, first, BYTES, is_table=True)
             found = look_up_64(builder, row_bytes, classes)
             flags = builder.and_(classes, const(KEY_TOP | IS_EMPTY, 64, I8))
-            _simd.store(builder, builder.or_(found, flags), outs, ir.Constant(I64, first))
+            folded.append(builder.or_(found, flags))
+        *tops, of_unknown = folded
+        put_tops(builder, _entries(builder, tables, tables), tops, _entries(builder, tables, outs))
+        _simd.store(builder, of_unknown, outs, ir.Constant(I64, UNKNOWN_AT))
         return context.get_dummy_value()
 
     return void(table, verdict, uint32, out), generate
