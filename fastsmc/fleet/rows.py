@@ -54,6 +54,8 @@ N_CLASS = 64
 FIELDS_PER_BYTE = 2
 DIRECT = 4096
 """Fleets of up to so many vCPUs have an offset of four bytes each, which fit L1 beside the rest."""
+IN_CACHE = 1 << 18
+"""Bytes of packed rows that are repeated per vCPU, so that one load finds a verdict; they then stay in L2."""
 N_STEP = 16
 """Steps, or children, of a node of a filter tree: 15 keys and a word about them are 64 bytes, a cache line."""
 
@@ -165,12 +167,25 @@ class Rows:
     @cached_property
     def narrow(self) -> tuple[Any, ...]:
         """What the `decide` for narrow registers takes between conduit and vm_of_vcpu."""
-        return (*self.portable, *self._groups[1:], self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+        tables = (self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+        return (*self.portable, *self._groups[1:], *tables, self._by_vcpu, self._folded[1])
 
     @cached_property
     def narrow_blocks(self) -> tuple[Any, ...]:
         """What the `decide_blocks` for narrow registers takes between func_id and its scratch."""
         return (*self.portable, *self._groups[1:], self.row_of_group, self.lookup, self.verdict)
+
+    @property
+    def _by_vcpu(self) -> NDArray[np.uint8]:
+        """The packed row of each vCPU, one after another; none where they would not stay in cache.
+
+        The last is followed by room for any class, as that of an unknown id may be.
+        """
+        if self.n_vcpu * self.packed.shape[1] > IN_CACHE:
+            return np.zeros(0, np.uint8)
+        group = np.arange(self.n_vcpu, dtype=np.uint64) * np.uint64(self.magic) >> np.uint64(self.magic_shift)
+        rows = self.packed[self.row_of_group[group]].reshape(-1)
+        return on_lines(np.concatenate([rows, np.zeros(N_CLASS // FIELDS_PER_BYTE, np.uint8)]))
 
     @property
     def _groups(self) -> tuple[Any, ...]:

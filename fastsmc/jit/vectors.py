@@ -23,7 +23,7 @@ elif BACK_END == AVX512:
     from fastsmc.jit.simd_shuffle import byte_planes, look_up_64, look_up_128
     from fastsmc.jit.simd_wide import logic
 
-    N_TOGETHER = 1
+    N_TOGETHER = 2
 else:
     from fastsmc.jit.bits import list_bits
     from fastsmc.jit.simd import logic

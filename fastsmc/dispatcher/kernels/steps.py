@@ -15,8 +15,8 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from fastsmc.jit import simd as _simd
-from fastsmc.jit.entries import different_64, matched, put_tops, words_64
-from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Entries, Value, const, data, lanes, load
+from fastsmc.jit.entries import any_different, different_64, matched, put_tops, words_64
+from fastsmc.jit.simd import BYTES, I1, I8, I32, I64, WORDS, Entries, Value, const, data, lanes, load
 from fastsmc.jit.simd_wide import gather
 from fastsmc.jit.vectors import N_TOGETHER, byte_planes, look_up_64, look_up_128
 from fastsmc.kernels import (
@@ -102,25 +102,25 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
 
 def _entries(builder: ir.IRBuilder, lookups: Value, tables: Value) -> Entries:
     """The keys of `lookups`, by bucket, with the classes of `tables`."""
-    of = [(lookups, PLANE_AT), (tables, HIT_AT), (tables, WORD_AT)]
-    return Entries(*(builder.gep(base, [ir.Constant(I64, first)]) for base, first in of))
+    of = ((lookups, PLANE_AT), (tables, HIT_AT), (tables, WORD_AT))
+    planes, tops, words = (builder.gep(base, [ir.Constant(I64, first)]) for base, first in of)
+    return Entries(planes, tops, words, keep=CLASS, top=KEY_TOP, flag=IS_EMPTY)
 
 
 def _classes(
-    builder: ir.IRBuilder, bases: list[Value], places: list[Value], multiplier: Value
-) -> list[list[Value]]:
-    """Stores the class of each known id of some steps; what is 0 for a known id and else something.
+    builder: ir.IRBuilder, entries: Entries, bases: list[Value], places: list[Value], multiplier: Value
+) -> Any:
+    """Stores the class of each known id of some steps; returns which ids differ from the keys of their buckets.
 
     The key is compared as a product: an odd multiplier gives different ids different products. The bucket is the low 7
     bits of the product's top byte, which no look-up has to be told; the bit above them is compared with the entry's.
     """
-    ids, lookups, tables, outs = bases
+    ids, outs = bases
     products = [_products(builder, words_64, ids, place, multiplier) for place in places]
-    entries = _entries(builder, lookups, tables)
-    found = matched(builder, entries, products, keep=CLASS, top=KEY_TOP, flag=IS_EMPTY)
-    for (classes, _), place in zip(found, places, strict=True):
-        _simd.store(builder, classes, outs, place)
-    return [different for _, different in found]
+    classes, different = matched(builder, entries, products)
+    for its_classes, place in zip(classes, places, strict=True):
+        _simd.store(builder, its_classes, outs, place)
+    return different
 
 
 def _class_step(n: int, *, is_allowed: bool) -> Any:
@@ -133,20 +133,17 @@ def _class_step(n: int, *, is_allowed: bool) -> Any:
         """
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-            bases = [data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5)]
+            ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
             places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
-            different = _classes(builder, bases, places, arguments[4])
+            entries = _entries(builder, lookups, tables)
+            different = _classes(builder, entries, [ids, outs], places, arguments[4])
             if not is_allowed:
-                unknown = [different_64(builder, one) for one in different]
+                unknown = [different_64(builder, entries, one) for one in different]
                 return context.make_tuple(builder, signature.return_type, unknown)
-            whole, *others = (builder.bitcast(part, ir.VectorType(I64, 8)) for one in different for part in one)
-            for other in others:
-                whole = builder.or_(whole, other)
-            whole = _simd.call(builder, "llvm.vector.reduce.or.v8i64", I64, whole)
-            with builder.if_then(builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0)), likely=False):
+            with builder.if_then(any_different(builder, entries, different), likely=False):
                 for one, place in zip(different, places, strict=True):
-                    is_unknown = builder.bitcast(different_64(builder, one), ir.VectorType(_simd.I1, 64))
-                    _allow(builder, [bases[0], bases[2], bases[3]], place, is_unknown)
+                    is_unknown = builder.bitcast(different_64(builder, entries, one), ir.VectorType(I1, 64))
+                    _allow(builder, [ids, tables, outs], place, is_unknown)
             return context.get_dummy_value()
 
         result = void if is_allowed else UniTuple(uint64, n)
@@ -233,7 +230,7 @@ def mixed_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any,
             place = builder.or_(builder.shl(row, shift), builder.zext(more, WORDS))
             parts.append(builder.trunc(gather(builder, rows, place), ir.VectorType(I8, 16)))
         pair = _simd.joined(builder, parts)
-        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        _simd.store(builder, field(builder, these, pair), outs, arguments[1])
         return context.get_dummy_value()
 
     return void(classes, uint64, packed, byte_bits, index, out), generate
@@ -331,7 +328,7 @@ def _verdict_by_bits(builder: ir.IRBuilder, tables: Value, these: Value, its_row
     return _look_up(builder, tables, VALUE_AT, index, [])
 
 
-def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
+def field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
     """The half of each byte that the class asks for: odd ones stand in the high half."""
     high = builder.lshr(pair, const(4, 64, I8))
     return builder.select(_is_set(builder, classes, 0), high, builder.and_(pair, const(15, 64, I8)))
