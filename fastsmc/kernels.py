@@ -14,7 +14,8 @@ from fastsmc.jit.simd import keys_below, stand_alone
 from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u8, u32, u64
 from fastsmc.jit.words import load_u32
 
-KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
+KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, WORD_AT = 0, 512, 896, 1024, 1152, 1216, 1280
+LOOKUP_BYTES = 1792
 """Byte offsets of what rows.Rows.lookup holds, and its size."""
 KEY_TOP, IS_EMPTY, CLASS = 0x80, 0x40, 0x3F
 """Bits of a byte at HIT_AT: the top bit of the key's product, whether the bucket has no key, the class."""

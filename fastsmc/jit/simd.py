@@ -8,7 +8,7 @@ Every function here is for any CPU; `simd_wide` has those that are not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -25,6 +25,25 @@ Value = Any
 Logic = Callable[[Any, Any, Any], Any]
 Change = Callable[[Any], Any]
 """A function of three bits, spelled with `&`, `|`, `^` and `~`; what is made of a vector of words."""
+
+
+class Entries(NamedTuple):
+    """A table of 128 words, and what the bits of their top bytes are.
+
+    Attributes:
+        planes, tops: where it lies as planes of bytes, the lowest first, of which `tops` is the fourth.
+        words: where it lies as words whose top bytes are their lowest.
+        keep: bits that an entry tells of a word that it equals. top: the bits that are compared. flag: the bit of an
+            entry that no word equals. Together they are all eight.
+    """
+
+    planes: Value
+    tops: Value
+    words: Value
+    keep: int
+    top: int
+    flag: int
+
 
 # -- building blocks of intrinsics ---------------------------------------------------------------------------------
 
@@ -92,6 +111,15 @@ def split(builder: ir.IRBuilder, whole: Value, n: int) -> list[Value]:
         builder.shuffle_vector(whole, whole, lanes(list(range(first, first + n))))
         for first in range(0, whole.type.count, n)
     ]
+
+
+def any_bit(builder: ir.IRBuilder, registers: list[Value]) -> Value:
+    """Whether any bit of some wide registers is set."""
+    whole, *others = (builder.bitcast(register, ir.VectorType(I64, 8)) for register in registers)
+    for other in others:
+        whole = builder.or_(whole, other)
+    whole = call(builder, "llvm.vector.reduce.or.v8i64", I64, whole)
+    return builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0))
 
 
 class _Bits:
