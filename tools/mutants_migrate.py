@@ -70,7 +70,8 @@ MUTANTS_MIGRATE = [
     *in_file(
         "migrate/compat/unsure.py",
         ("for reg in theirs ^ own:", "for reg in theirs & own:"),
-        ("if not change.is_uncertain_in(rules) or is_settled:", "if is_settled:"),
+        ("if not change.is_uncertain_in(rules) or is_settled or", "if is_settled or"),
+        ("or is_settled or not change.is_about(bits):", "or is_settled:"),
     ),
     *in_file(
         "reference/doubts.py",
@@ -153,4 +154,73 @@ MUTANTS_MIGRATE = [
     ),
     *in_file("migrate/qemu/size.py", ("(n_section - 1) * SEPARATOR", "n_section * SEPARATOR")),
     *in_file("migrate/qemu/machine.py", ("return self.cpu_max or self.za", "return self.cpu_max")),
+    *in_file(
+        "migrate/compat/lists.py",
+        ("change.has_come_to(release) and change.is_about(bits):", "change.has_come_to(release):"),
+        ("ids |= el2_registers() - VSERROR - {ZCR_EL2}", "ids |= el2_registers() - {ZCR_EL2}"),
+        ("(8, range(4)), (9, range(4))", "(8, range(4)), (9, range(3))"),
+        ('return beside == {"none"} and release.series', "return release.series"),
+        ('or beside == {"none", "e2h0"}', 'or "e2h0" in beside'),
+        ("return beside in _BESIDE_EL2 or", "return len(beside) > 0 or"),
+        ("if reg in el2_registers():", "if False:"),
+        (
+            "ListChange((6, 15), *(_FIRST_RECORDED,) * 2, HIDDEN_BY_E2H0",
+            "ListChange((6, 17), *(_FIRST_RECORDED,) * 2, HIDDEN_BY_E2H0",
+        ),
+        ("_FIRST_WITH_EL2, _FIRST_RECORDED = (6, 16), (6, 18)", "_FIRST_WITH_EL2, _FIRST_RECORDED = (6, 16), (6, 17)"),
+    ),
+    *in_file(
+        "migrate/compat/values.py",
+        ("if features not in _SHOWN_ALIKE:", "if False:"),
+        ("0xF << 24 | 0xF << 20", "0xF << 24"),
+        ("if reg not in HIDDEN_BY_E2H0}", "}"),
+        ('in ("el2", "pmu"))', 'in ("pmu",))'),
+        ("folder.name.endswith(_NESTED) is is_nested:", "True:"),
+    ),
+    *in_file(
+        "migrate/compat/check.py",
+        ("return source.refused or dest.refused", "return source.refused"),
+        ("return _other_el2(source, dest) or other_width(source, dest)", "return other_width(source, dest)"),
+        ('    if source.is_emulated or dest.is_emulated:\n        return ""\n    ours', "    ours"),
+    ),
+    *in_file(
+        "migrate/compat/prepared.py",
+        ("or is_same or one.is_whole else", "or True else"),
+        ("if refused := not_there(one, other):", 'if refused := "":'),
+    ),
+    *in_file(
+        "migrate/compat/named.py",
+        ("return replace(side, is_whole=is_known(rules, wanted))", "return replace(side)"),
+        ('if {"el2", "el1_32bit"} <= given:', "if False:"),
+        ('if "e2h0" in given and "el2" not in given:', "if False:"),
+        ('if "el2" in listed.features and', 'if "e2h0" in listed.features and'),
+    ),
+    *in_file(
+        "migrate/compat/likely.py",
+        ("HCR_EL2 in values and _PSCI in values", "HCR_EL2 in values"),
+        ("is_el2_shown and not values.keys() >= HIDDEN_BY_E2H0", "False"),
+    ),
+    *in_file("migrate/compat/visible.py", ("and after and not is_other_guest else ()", "and after else ()")),
+    *in_file(
+        "migrate/compat/side.py",
+        ("has_el2(feature_bits(side.features)) < has_el2", "has_el2(feature_bits(side.features)) > has_el2"),
+    ),
+    *in_file("migrate/read/result.py", ("if HCR_EL2 not in ids or self.emulated:", "if HCR_EL2 not in ids:")),
+    *in_file(
+        "reference/restore.py",
+        ("if not has_el2(bits):", "if False:"),
+        ("if not_served(bits) is not None:", "if False:"),
+    ),
+    *in_file("recordings/belongs.py", ("return name, name.removeprefix", "return name, name or name.removeprefix")),
+    *in_file(
+        "verification/by_list.py",
+        (
+            "fate.errno is not None and fate.errno != recorded.get(fate.reg, OK)",
+            "fate.errno and fate.errno != recorded.get(fate.reg)",
+        ),
+        ('if (record["n"], record["failed"]) != (len(source.values), len(fails)):', "if False:"),
+        ("if list(recorded) != [reg for reg in source.values if reg in recorded] or", "if"),
+        ("or len(recorded) != len(fails):", "or False:"),
+        ("rules is not None and is_known(rules, features)", "rules is not None"),
+    ),
 ]
