@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastsmc.recordings.folder import Recording
 from fastsmc.facts.releases import Host
+from fastsmc.recordings.folder import Recording
 from fastsmc.verification.tally import Tally
 
 

@@ -17,6 +17,7 @@ from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, reg_size
+from fastsmc.facts.releases import Release
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 
@@ -38,6 +39,7 @@ class Format(StrEnum):
     CPU_MODEL = "qmp-cpu-model"
     QEMU_LOG = "qemu-log"
     VMM_LOG = "vmm-log"
+    HOST_PROFILE = "host-profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class RegisterFile:
         core: x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr of all vCPUs where a QEMU stream tells them.
         part_of: what the file is where it does not have all registers of a VM's vCPUs, such as one vCPU's state out of
             a snapshot; "" for a whole file. A part is shown and never judged.
+        rules: those of its kernel where they were found on the host itself; None where its name alone is told, if any.
         parts: pieces of the file in file order; with `description_bytes` they add up to `provenance.total_bytes`.
         description_bytes: length of the JSON text that describes a QEMU stream, 0 if there is none.
         notes: what a reader of the numbers should know, one sentence each.
@@ -132,6 +135,7 @@ class RegisterFile:
     core: Bank | None = None
     notes: tuple[str, ...] = ()
     part_of: str = ""
+    rules: Release | None = None
 
     @property
     def no_host(self) -> str:
