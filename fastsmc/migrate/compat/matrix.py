@@ -181,7 +181,7 @@ class Matrix:
         )
         lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
-            lines += [f"{REFUSED}: {self.by}, or the kernel, refuses such a vCPU before a register is written"]
+            lines += [f"{REFUSED}: {self.by}, or a kernel, refuses such a vCPU at its start"]
         lines += [f"note: {note}" for note in self.vmm_notes]
         return "\n".join(lines)
 
