@@ -192,6 +192,7 @@ MUTANTS_MIGRATE = [
         "migrate/compat/named.py",
         ("return replace(side, is_whole=is_known(rules, wanted))", "return replace(side)"),
         ('if {"el2", "el1_32bit"} <= given:', "if False:"),
+        ("(rules, *(o for doubt in rules.doubts for o in doubt.others))", "(rules,)"),
         ('if "e2h0" in given and "el2" not in given:', "if False:"),
         ('if "el2" in listed.features and', 'if "e2h0" in listed.features and'),
     ),
@@ -200,6 +201,7 @@ MUTANTS_MIGRATE = [
         ("HCR_EL2 in values and _PSCI in values", "HCR_EL2 in values"),
         ("is_el2_shown and not values.keys() >= HIDDEN_BY_E2H0", "False"),
     ),
+    *in_file("migrate/compat/unsure.py", ("if feature_bits(features) >> rules.n_vcpu_feature:", "if False:")),
     *in_file("migrate/compat/visible.py", ("and after and not is_other_guest else ()", "and after else ()")),
     *in_file(
         "migrate/compat/side.py",

@@ -211,6 +211,16 @@ def test_which_qemu_gives_el2(vmm: str, told: str) -> None:
     assert found.ok is not bool(told)
 
 
+def test_a_vendor_may_have_taken_el2_over() -> None:
+    """RHEL 10 is based on 6.12, and may have what later releases brought."""
+    rhel = "6.12.0-55.el10.aarch64+el2"
+    for source, dest in ((rhel, "6.18+el2"), ("6.18+el2", rhel)):
+        found = check(source, dest, vmm="kvm").forward
+        assert (found.outlook, found.reason) == (Outlook.UNKNOWN, "")
+    unsure = {fate.name for fate in found.unjudged if "has vCPUs with el2 is not certain" in fate.reason}
+    assert {"HCR_EL2", "VNCR_EL2", "SP_EL2"} <= unsure
+
+
 def test_a_guest_with_el2_and_a_vcpu_without_are_told_apart() -> None:
     found = check("6.18+el2", "6.18+psci02")
     assert "DEST must be Linux 6.16 or later, booted with kvm-arm.mode=nested" in found.forward.reason
