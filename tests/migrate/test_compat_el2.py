@@ -142,6 +142,21 @@ def test_every_recorded_restore_is_what_check_says() -> None:
     assert n_whole == 6
 
 
+def test_restores_between_two_hosts_in_the_mode_nested_with_any_features() -> None:
+    n_record = 0
+    for features in ("none", "psci02", *(f"psci02+{more}" for more in ("pmu", "sve", "pauth", "pmu+sve+pauth", "el2"))):
+        for source, dest, record in recorded(features):
+            if source not in ("6.18.15", "7.3.4"):
+                continue
+            found = check(
+                f"linux-{source}-max-nested+{features}", f"linux-{dest}-max-nested+{features}", vmm="kvm"
+            ).forward
+            fails = {int(reg, 16): errno for reg, errno in record["fails"]}
+            assert ({fate.reg: fate.errno for fate in found.failing}, found.unjudged) == (fails, ())
+            n_record += 1
+    assert n_record == 28
+
+
 def test_what_was_told_of_the_way_back_to_6_16() -> None:
     """nested-recordings, item 9: VSESR_EL2 and VDISR_EL2 are missing, three ID registers are refused."""
     for source in ("6.18", "7.2", "7.3"):
