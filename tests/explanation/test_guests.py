@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.explanation import explain
-from fastsmc.explanation.guests import LEVELS
+from fastsmc.explanation.guests import LEVELS, is_for_protected
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import Conduit, Level
 from fastsmc.reference.vm import Vm
@@ -122,6 +122,9 @@ def test_what_pkvm_answers_is_told_by_release() -> None:
     assert since == "no release from 5.10 to 7.3 answers it to an ordinary guest; 7.3 to protected VMs"
     assert "protected" not in dict(explain(0xC6000005).lines)["since"]
     assert "protected" not in dict(explain("VENDOR_HYP_FEATURES").lines)["since"]
+    answered = {i for i in (*WORKAROUNDS, *OF_PKVM, 0x84000000) if is_for_protected(i, release("7.3"))}
+    assert answered == set(OF_PKVM)
+    assert not any(is_for_protected(i, release("7.2")) for i in OF_PKVM)
 
 
 def test_no_value_is_told_where_there_is_none() -> None:
