@@ -32,6 +32,7 @@ MUTANTS_NESTED = [
         ("(Level.VEL2, Level.VEL1, Level.VEL1_TSC)", "(Level.VEL2, Level.VEL1)"),
         ("if not refused(guest, release)", "if guest is not PROTECTED"),
         ("bool(self.outcome.free[0] or self.outcome.unknown or", "bool(self.outcome.free[0] or"),
+        ("    if doubt is not None:\n", "    if doubt is None:\n"),
         ("for one in rows if one.fate != usual]", "for one in rows if one.fate == usual]"),
         ("by[ORDINARY.name] is not Verdict.FAST_PATH", "True"),
     ),
@@ -53,7 +54,8 @@ MUTANTS_NESTED = [
     ),
     *in_file(
         "usage/nested.py",
-        ("if el2 and vcpu_init_errno(", "if vcpu_init_errno("),
+        ("if el2 and not _has_el2(rules):", "if not _has_el2(rules):"),
+        ("        if doubt is not None:\n", "        if False:\n"),
         ("if not el2 and isinstance", "if el2 and isinstance"),
         ('kvm_arm_mode="nested" if el2 else "default"', 'kvm_arm_mode="nested"'),
     ),

@@ -79,6 +79,11 @@ def test_a_release_without_such_guests_is_refused(release: str) -> None:
     assert smc.services(TRACE, release="6.16", el2=True).exit_code == 5
 
 
+def test_a_vendors_kernel_that_may_have_such_guests_is_not_judged() -> None:
+    with pytest.raises(UnknownError, match=r"is not known: RHEL 10 may have changes of later releases"):
+        smc.services(TRACE, release="6.12.0-39.el10.aarch64", el2=True)
+
+
 def test_a_trace_that_shows_such_a_guest_is_not_taken_for_an_ordinary_one() -> None:
     seen = parse_trace([CALL, event(NESTED.format(HVC_ESR)), CALL])
     with pytest.raises(UnknownError, match=r"KVM passed 1 of its HVCs on to a guest's own EL2"):
