@@ -57,7 +57,6 @@ MUTANTS_NESTED = [
         ("if el2 and not _has_el2(rules):", "if not _has_el2(rules):"),
         ("        if doubt is not None:\n", "        if False:\n"),
         ("if not el2 and isinstance", "if el2 and isinstance"),
-        ('kvm_arm_mode="nested" if el2 else "default"', 'kvm_arm_mode="nested"'),
     ),
     *in_file("usage/ruled.py", ("if verdict is Verdict.TO_VEL2:", "if verdict is Verdict.EXIT:")),
     *in_file("usage/asked.py", ('"nested" if has_el2(bits) else "default"', '"default"')),

@@ -43,6 +43,7 @@ def test_the_same_lines_of_an_ordinary_guest_say_what_it_needs() -> None:
     assert used.least is not None
     assert dict(used.least.bitmaps)["STD_BMAP"] == 1  # TRNG was called
     assert (used.exit_code, used.has_el2) == (0, False)
+    assert smc.services(parse_trace(parts()["ordinary"]), release="5.10").exit_code == 0
 
 
 def test_a_policy_takes_nothing_from_its_hvcs_and_an_unknown_number_of_its_smcs() -> None:
