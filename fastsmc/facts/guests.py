@@ -41,6 +41,15 @@ NOT_FOR_PROTECTED = FEATURE_EL1_32BIT | FEATURE_PMU | FEATURE_SVE | FEATURE_EL2
 That KVM_ARM_VCPU_INIT then refuses them with EINVAL, as for an ordinary VM, is assumed.
 """
 
+PROTECTED_ANSWERS = {
+    0x8600_0000: (0x1D, 0, 0, 0),
+    0xC600_0002: (0x1000, 0, 0, 0),
+    0xC600_0003: (0, 0, 0, 0),
+    0xC600_0004: (0, 0, 0, 0),
+}
+"""x0..x3 of what EL2 itself answers a protected VM by HVC, before KVM sees the call: VENDOR_HYP_FEATURES, HYP_MEMINFO,
+MEM_SHARE, MEM_UNSHARE. Recorded: 7.3.4, of no other argument than a page that the VM has."""
+
 
 def vm_type_errno(host: Host, *, is_protected: bool) -> int:
     """What KVM_CREATE_VM returns: 0, or EINVAL for a protected VM that the host does not have.

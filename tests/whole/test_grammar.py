@@ -221,7 +221,7 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 40
+    assert len(smc.__all__) <= 41  # Level is the last: calls of guests with EL2 have a column of it
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 
