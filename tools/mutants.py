@@ -244,7 +244,6 @@ MUTANTS = [
     ),
     *in_file(
         "dispatcher/given.py",
-        ("int(calls.block_vcpu.max()) < n_vcpu", "int(calls.block_vcpu.max()) <= n_vcpu"),
         ("return calls.n_vcpu <= n_vcpu", "return calls.n_vcpu < n_vcpu"),
         ("return calls.n_vcpu <= n_vcpu", "return calls.n_vcpu <= n_vcpu + 1"),
         ("n_vcpu >> 8 * calls.vcpu.itemsize", "n_vcpu + 1 >> 8 * calls.vcpu.itemsize"),
@@ -299,6 +298,8 @@ MUTANTS = [
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_first",):'),
         ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
         ("if total != len(ids):", "if total > len(ids):"),
+        ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu.max())"),
+        ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu[-1]) + 1"),
     ),
     *in_file("checks.py", ("not first <= number <= last", "not 0 <= number <= last")),
     *in_file(

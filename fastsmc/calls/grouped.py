@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class GroupedCalls:
         conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
         x1, x2, x3: uint64[n_call], None = 0 throughout.
         level: uint8[n_call] of smccc.Level, None = Level.EL1 throughout. Only vCPUs with EL2 have others.
+        n_vcpu: the least number that no block's vCPU reaches.
     """
 
     block_vcpu: NDArray[np.uint32]
@@ -40,6 +41,7 @@ class GroupedCalls:
     x2: NDArray[np.uint64] | None = None
     x3: NDArray[np.uint64] | None = None
     level: NDArray[np.uint8] | None = None
+    n_vcpu: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Checks every column, because kernels trust what a batch holds.
@@ -63,6 +65,8 @@ class GroupedCalls:
         if first[0] != 0 or first[-1] != len(self.func_id) or (first[1:] < first[:-1]).any():
             msg = f"block_first must ascend from 0 to {len(self.func_id)}, the number of calls: `of` makes it"
             raise InputError(msg)
+        if len(self.block_vcpu):  # here and not by each dispatch, whose calls push what this needs out of the caches
+            object.__setattr__(self, "n_vcpu", int(self.block_vcpu.max()) + 1)
 
     @classmethod
     def of(
