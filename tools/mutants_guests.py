@@ -57,7 +57,8 @@ MUTANTS_GUESTS = [
     *in_file(
         "verification/nested.py",
         ("if errno == OK:\n            pairs", "if errno:\n            pairs"),
-        ('"unreadable": [], "firmware"', '"firmware"'),
+        ('"n": len(record["regs"]),', '"n": record["n"],'),
+        ("if errno]", "if errno < 0]"),
         ("OK if pair.vm.has_el2 else ENOENT", "OK"),
     ),
     *in_file(
