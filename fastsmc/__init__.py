@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastsmc.measuring import bench
     from fastsmc.migrate.carried import register_set
     from fastsmc.migrate.link import Link
+    from fastsmc.probing import probe
     from fastsmc.scaling.report import report
     from fastsmc.scenario import Scenario
     from fastsmc.scenario.profiles import load_profile
@@ -71,6 +72,7 @@ _HOME = {
     "mix": "calls.workload",
     "new": "templates",
     "open_sweep": "sweeping.run",
+    "probe": "probing",
     "register": "facts.registers",
     "register_set": "migrate.carried",
     "register_sets": "facts.register_sets",
@@ -115,6 +117,7 @@ __all__ = [
     "new",
     "open_sweep",
     "plan",
+    "probe",
     "register",
     "register_set",
     "register_sets",

@@ -9,7 +9,9 @@ from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
+from tools.mutants_nested import MUTANTS_NESTED
 from tools.mutants_plan import MUTANTS_PLAN
+from tools.mutants_probing import MUTANTS_PROBING
 from tools.mutants_report import MUTANTS_REPORT
 from tools.mutants_results import MUTANTS_RESULTS
 from tools.mutants_sweeping import MUTANTS_SWEEPING
@@ -390,4 +392,6 @@ MUTANTS = [
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
     *MUTANTS_GUESTS,
+    *MUTANTS_NESTED,
+    *MUTANTS_PROBING,
 ]

@@ -47,7 +47,6 @@ MUTANTS_GUESTS = [
         ("or found.group(2) not in KVM_ARM_MODES", ""),
     ),
     *in_file("recordings/levels.py", ('record.get("t", "fw_default") == "fw_default"', '"t" not in record')),
-    *in_file("recordings/belongs.py", ('text.removeprefix("nested/")', "text")),
     *in_file(
         "verification/pair.py",
         ('if mine != fleet:\n            msg = f"mp_state', 'if False:\n            msg = f"mp_state'),

@@ -57,7 +57,7 @@ ROOMS = (
     ),
     ("results", "traces", "verification", "scenario", "plan", "migrate"),
     ("scopes", "explanation", "usage", "latency", "scaling", "sweeping", "cli", "reporting"),
-    ("comparing", "measuring", "templates", "schemas"),
+    ("comparing", "measuring", "templates", "schemas", "probing"),
 )
 """Which tests run once those of the mutant's own room have passed: cheap and telling ones first."""
 NEAR = {

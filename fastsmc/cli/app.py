@@ -19,6 +19,7 @@ from fastsmc.cli import compare as cli_compare
 from fastsmc.cli import dispatch as cli_dispatch
 from fastsmc.cli import explain as cli_explain
 from fastsmc.cli import new as cli_new
+from fastsmc.cli import probe as cli_probe
 from fastsmc.cli import releases as cli_releases
 from fastsmc.cli import report as cli_report
 from fastsmc.cli import samples as cli_samples
@@ -144,6 +145,7 @@ add(app, cli_verify.verify, examples=cli_verify.EXAMPLES)
 add(app, cli_compare.compare, examples=cli_compare.EXAMPLES)
 add(app, cli_releases.releases, examples=cli_releases.EXAMPLES)
 add(app, cli_schema.schema, examples=cli_schema.EXAMPLES)
+add(app, cli_probe.probe, examples=cli_probe.EXAMPLES)
 add(app, cli_new.new, examples=cli_new.EXAMPLES)
 add(app, cli_samples.samples, examples=cli_samples.EXAMPLES)
 add(app, cli_bench.bench, examples=cli_bench.EXAMPLES)

@@ -5,7 +5,7 @@ Independent of `reference`, with which the tests compare it. Random and clock-de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.calls.grouped import AnyCalls, each_call
+from fastsmc.checks import U32Array, U64Array
 from fastsmc.dispatcher.answer_tables import (
     IS_NARROW,
     LOOKUP,
@@ -26,10 +27,9 @@ from fastsmc.dispatcher.decide import takes_vectors
 from fastsmc.dispatcher.given import filled_array, own_vcpus
 from fastsmc.dispatcher.kernels import answers as kinds
 from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
-from fastsmc.facts.guests import PROTECTED_ANSWERS
+from fastsmc.facts.guests import PROTECTED_ANSWERS, PROTECTED_INVALID
 from fastsmc.facts.services import MPIDR_AFFINITY
 from fastsmc.facts.smccc import Verdict
-from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.vm import Fleet
@@ -74,7 +74,7 @@ def answers(
         *(tables.word_row, tables.feature, tables.flags, VALUE_ROW, tables.answer),
     )
 
-    by_el2, has_el2 = _answered_by_el2(now), now.has_el2()[1] > 0
+    has_protected, has_el2 = bool(now.is_protected.any()), now.has_el2()[1] > 0
 
     def work(parts: Iterator[slice]) -> None:
         verdict, row = np.empty(size, np.uint8), np.empty(size, np.uint16)
@@ -90,21 +90,26 @@ def answers(
             answer: Callable[..., None] = kinds.answer
             columns = (func_id, own_vcpus(calls, here, fleet.n_vcpu), x1[here], x2[here], x3[here], what)
             answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
-            for its_id, words in by_el2:
-                out[here][(func_id == its_id) & (what == Verdict.FAST_PATH)] = words
+            if has_protected:
+                _answer_protected(func_id, (x1[here], x2[here], x3[here]), what, out[here])
 
     in_parts(work, len(calls), thread_count(threads, len(calls)))
     return out
 
 
-def _answered_by_el2(now: Snapshot) -> list[tuple[int, NDArray[np.uint64]]]:
-    """Ids that the real EL2 answers a protected VM, with x0..x3; none in a fleet without such VMs.
+def _answer_protected(func_id: U32Array, words: Sequence[U64Array], verdict: NDArray[np.uint8], out: U64Array) -> None:
+    """Writes what the real EL2 answers calls of protected VMs; no other VM's call of these ids is the fast path's.
 
-    No other VM's call of these ids is decided by the fast path.
+    uint32[n_call], x1..x3, uint64[n_call or 0 = all 0] each, uint8[n_call] -> uint64[n_call, 4].
     """
-    if not now.is_protected.any():
-        return []
-    return [(func_id, np.array(words, np.uint64)) for func_id, words in PROTECTED_ANSWERS.items()]
+    for its_id, (x0, *forbidden) in PROTECTED_ANSWERS.items():
+        place = np.flatnonzero((func_id == its_id) & (verdict == Verdict.FAST_PATH))
+        refused = np.zeros(place.size, np.bool_)
+        for word, bits in zip(words, (*forbidden, forbidden[-1]), strict=True):
+            if word.size:
+                refused |= word[place] & np.uint64(bits) != 0
+        out[place] = 0
+        out[place, 0] = np.where(refused, np.int64(PROTECTED_INVALID), np.int64(x0)).astype(np.uint64)
 
 
 def _blocks(parts: Iterator[slice], size: int) -> Iterator[slice]:

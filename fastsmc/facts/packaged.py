@@ -27,6 +27,9 @@ def shared(installed: str, checkout: str) -> Path:
 GUEST_BOOT_TRACE = packaged("linux-7.3-guest-boot.ftrace.txt")
 """The calls of a real Linux 7.3 guest that boots, as ftrace printed them."""
 
+PROBE = Path(__file__).parents[1] / "probing" / "standalone.py"
+"""The probe, one file that runs without this package."""
+
 RECORDINGS = ("recordings", "tests/recordings")
 """The recordings of real kernels that every copy of the package brings, as `shared` takes them."""
 
@@ -38,6 +41,7 @@ SAMPLES = {
     "vm6.12.bin.xz": packaged("payloads", "linux-6.12.107-max", "payload-psci02+pmu.bin.xz"),
     "vm6.18.bin.xz": packaged("payloads", "linux-6.18.15-max", "payload-psci02+pmu.bin.xz"),
     "migrated.json": packaged("samples", "migrated.json"),
+    "host.json.xz": packaged("samples", "host.json.xz"),
     "recording": shared("recordings/linux-5.10.218-n1", "tests/recordings/linux-5.10.218-n1"),
     "thousand_vcpus.toml": shared("samples/thousand_vcpus.toml", "examples/thousand_vcpus.toml"),
     "boot_storm.toml": shared("samples/boot_storm.toml", "examples/boot_storm.toml"),
@@ -48,6 +52,6 @@ SAMPLES = {
 }
 """Small inputs to try commands on, which the command line takes as `sample:NAME`.
 
-The trace, the registers of two VMs and the recording are of real kernels, the stream and the answer to query-migrate of
-a real QEMU. Hosts, VMs, scenarios and the two logs are made up.
+The trace, the registers of two VMs, the host profile and the recording are of real kernels, the stream and the answer
+to query-migrate of a real QEMU. Hosts, VMs, scenarios and the two logs are made up.
 """

@@ -40,6 +40,7 @@ CLUSTER = Kind("a cluster's objects", 2 << 30, "100,000 VMs of KubeVirt take 1 G
 DOMAIN = Kind("a domain's XML", 1 * MIB, "`virsh dumpxml` writes 5 to 30 kB")
 DOMSTATS = Kind("an answer of virsh", 16 * MIB, "`virsh domstats --dirtyrate` writes 300 bytes a domain")
 PLAN = Kind("a saved plan", 64 * MIB, "a cube of a million cells takes up to 20 MB a variable")
+HOST_PROFILE = Kind("a host profile", 4 * MIB, "the probe writes 120 kB, and 300 kB of a host with EL2 guests")
 META = Kind("a recording's meta.json", 1 * MIB, "the recorder writes 2 kB")
 RECORDS = Kind("a recording's records", 512 * MIB, "the largest recorded host has 30 MB of one kind")
 MAX_RECORD = MIB

@@ -64,7 +64,7 @@ class Policy(TypedDict):
     psci_version: str | None
     filter: list[FilterRange]
     verdicts_changed: NotRequired[int]
-    calls_changed: NotRequired[int]
+    calls_changed: NotRequired[int | None]
 
 
 class Part(TypedDict):

@@ -11,7 +11,7 @@ from fastsmc.checks import word_of
 from fastsmc.plan.inventory.schema import schema as inventory_schema
 from fastsmc.results.layout import drawn, words
 from fastsmc.results.tables import Column, Table
-from fastsmc.schemas import calls, moving, plans, registers, timed
+from fastsmc.schemas import calls, hosts, moving, plans, registers, timed
 from fastsmc.schemas.convert import json_schema
 
 
@@ -55,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "problems": Kind(plans.Problems, "fastsmc plan problems --json"),
     "compare": Kind(timed.Compare, "fastsmc compare --json"),
     "bench": Kind(timed.Bench, "fastsmc bench --json, and --out FILE.json"),
+    "probe": Kind(hosts.HostProfile, "fastsmc probe --json, and fastsmc_probe.py -o FILE"),
     "new": Kind(timed.New, "fastsmc new --json"),
     "samples": Kind(timed.Samples, "fastsmc samples --json"),
     "schema": Kind(dict[str, Any], "fastsmc schema --json: schemas by kind"),

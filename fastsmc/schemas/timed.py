@@ -273,7 +273,7 @@ class Samples(TypedDict):
 class New(TypedDict):
     """Files that were written to begin with."""
 
-    kind: Literal["scenario", "inventory", "profile", "question"]
+    kind: Literal["scenario", "inventory", "profile", "question", "probe"]
     files: list[str]
     what: str
     next: str

@@ -29,6 +29,7 @@ _TOLD = {
         "what QEMU 10.0 says of a migration (recorded)",
         "migrate downtime --vcpus 4 --registers 182 --query-migrate migrated.json",
     ),
+    "host.json.xz": ("what the probe found on an emulated Linux 6.1 host (recorded)", "probe host.json.xz"),
     "recording": ("what Linux 5.10 answered when it was asked (recorded)", "verify recording --kind restore"),
     "thousand_vcpus.toml": ("a scenario: 1024 vCPUs call all the time", "simulate thousand_vcpus.toml"),
     "boot_storm.toml": ("a scenario: 32 VMs of 32 vCPUs boot at once", "simulate boot_storm.toml"),

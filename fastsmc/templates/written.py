@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fastsmc.checks import shown, word_of
 from fastsmc.errors import InputError
-from fastsmc.facts.packaged import packaged
+from fastsmc.facts.packaged import PROBE, packaged
 from fastsmc.results.files import write_each
 
 
@@ -23,12 +23,14 @@ class Template(NamedTuple):
         is_folder: several files lie in a folder that may be named.
         what: what it holds, in a sentence.
         then: the command that takes it; {} stands for the paths, one each.
+        at: where it lies, if not among the files to begin with.
     """
 
     files: tuple[str, ...]
     is_folder: bool
     what: str
     then: str
+    at: Path | None = None
 
 
 KINDS: Mapping[str, Template] = {
@@ -56,6 +58,13 @@ KINDS: Mapping[str, Template] = {
         "a planner's question to be asked over a grid: the largest VM that moves within a downtime",
         "fastsmc sweep {} --over downtime_ms=100,300",
     ),
+    "probe": Template(
+        ("fastsmc_probe.py",),
+        False,
+        "the probe, one file for an arm64 host with Python 3.8 or later and /dev/kvm: copy it there and run it",
+        "python3 {} -o host.json",
+        PROBE,
+    ),
 }
 """What can be begun, by its word."""
 
@@ -65,7 +74,7 @@ class Begun:
     """Files that were written.
 
     Attributes:
-        kind: scenario, inventory, profile or question.
+        kind: scenario, inventory, profile, question or probe.
         files: their paths, as they were named.
         then: the command that takes them.
     """
@@ -94,7 +103,8 @@ def new(kind: str, path: str | os.PathLike[str] | None = None, *, force: bool = 
     """Writes a commented file that works as it is, to be changed into one's own.
 
     Args:
-        kind: "scenario", "profile" or "question", each a TOML file; "inventory", hosts.csv and vms.csv.
+        kind: "scenario", "profile" or "question", each a TOML file; "inventory", hosts.csv and vms.csv; "probe", the
+            program that asks an arm64 host's KVM, as it is.
         path: where; of an inventory, the folder. By default scenario.toml and so on, in the current folder.
         force: take the place of files that are there.
 
@@ -112,7 +122,7 @@ def new(kind: str, path: str | os.PathLike[str] | None = None, *, force: bool = 
     if there and not force:
         msg = f"{there[0]} is there already: name another path, or let it be replaced (--force)"
         raise InputError(msg)
-    contents = [packaged("new", name).read_bytes() for name in template.files]
+    contents = [(template.at or packaged("new", name)).read_bytes() for name in template.files]
     write_each(dict(zip(paths, contents, strict=True)))
     then = template.then.format(*(shlex.quote(str(one)) for one in paths))
     return Begun(kind, tuple(map(str, paths)), then)

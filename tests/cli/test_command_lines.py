@@ -14,6 +14,7 @@ import typer
 
 import fastsmc as smc
 from fastsmc.cli.app import app
+from fastsmc.facts.packaged import SAMPLES
 from tests.support.command import Done, fastsmc
 from tests.support.places import ROOT, TESTS
 
@@ -35,6 +36,7 @@ BASE: dict[str, dict[str, Any]] = {
     "releases": {},
     "schema": {},
     "samples": {"FOLDER": PLACE / "samples"},
+    "probe": {"FILE": SAMPLES["host.json.xz"]},
     "new": {"KIND": "scenario", "FILE": PLACE / "scenario.toml", "--force": None},
     "bench": {"--seconds": "0.01", "--only": "answers"},
     "report": {},

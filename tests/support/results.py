@@ -171,6 +171,7 @@ RESULTS: dict[str, list[Callable[[], Any]]] = {
         lambda: smc.compare(*(smc.plan.filter_cost(n_range=[0, n], measure=False) for n in (9, 100))),
     ],
     "bench": [lambda: smc.bench(seconds=0.01, only=["verdicts"])],
+    "probe": [lambda: smc.probe(SAMPLES["host.json.xz"])],
     "new": [lambda: smc.new("inventory", text("").parent)],
     "samples": [lambda: smc.samples(text("").parent)],
     "schema": [lambda: smc.schema()],

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from fastsmc.errors import RecordingError
-from fastsmc.recordings.belongs import host_name
 from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording
 from fastsmc.recordings.levels import workaround_levels
@@ -356,7 +355,3 @@ def test_a_host_that_made_no_vcpu_tells_no_levels_and_needs_none() -> None:
     recording = open_recording(RECORDINGS / "linux-6.12.118-max-nested")
     assert workaround_levels(recording) == (2, 0, 0)
     assert workaround_levels(open_recording(NESTED)) == (2, 0, 2)
-
-
-def test_hosts_in_the_mode_nested_call_one_another_by_a_folder() -> None:
-    assert host_name("nested/6.18.15") == "6.18.15"

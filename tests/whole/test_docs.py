@@ -15,6 +15,8 @@ import fastsmc
 from tests.support.places import ROOT
 
 MAX_LINES = 400
+LONG_FILES = {"fastsmc/probing/standalone.py": 1500}
+"""Files that may be longer: the probe has to be one file, as it is copied to hosts that have nothing else of ours."""
 _WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 MADE = set(_WHEEL["force-include"].values())
 """Files that are there in the wheel only."""
@@ -74,7 +76,8 @@ def test_only_the_command_line_prints() -> None:
 
 def test_no_file_outgrows_its_subject() -> None:
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in committed_files() if path.suffix == ".py"}
-    long = {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MAX_LINES}
+    names = {str(path.relative_to(ROOT)): length for path, length in lengths.items()}
+    long = {name: length for name, length in names.items() if length > LONG_FILES.get(name, MAX_LINES)}
     assert long == {}, f"over {MAX_LINES} lines: which second subject is hiding in there?"
 
 

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import fastsmc as smc
 from fastsmc.cli.app import app
+from fastsmc.facts.packaged import SAMPLES as SAMPLES_BROUGHT
 from tests.support.places import ROOT, TESTS
 
 NAMESPACES = {"fastsmc": smc, "fastsmc.migrate": smc.migrate, "fastsmc.plan": smc.plan}
@@ -113,6 +114,7 @@ SAME: dict[tuple[str, ...], tuple[tuple[Any, ...], Callable[[], Any]]] = {
         lambda: smc.dispatch(["TRNG_RND64=3", "PTP"], release="6.12", bitmaps={"STD_BMAP": 0}, forward=["ptp"]),
     ),
     ("releases",): ((), lambda: smc.releases()),
+    ("probe",): ((SAMPLES_BROUGHT["host.json.xz"],), lambda: smc.probe(SAMPLES_BROUGHT["host.json.xz"])),
     ("new",): (("scenario", BEGUN, "--force"), lambda: smc.new("scenario", BEGUN, force=True)),
     ("schema",): (("dispatch",), lambda: smc.schema("dispatch")),
     ("compare",): ((STREAM, OTHER_STREAM), lambda: smc.compare(STREAM, OTHER_STREAM)),
@@ -221,7 +223,8 @@ print([name for space in spaces for name in space.__all__
 
 
 def test_the_flat_names_are_few() -> None:
-    assert len(smc.__all__) <= 41  # Level is the last: calls of guests with EL2 have a column of it
+    """40; Level, as calls of guests with EL2 have a column of it; the probe, as a command has its function."""
+    assert len(smc.__all__) <= 42
     modules = {name for name in smc.__all__ if isinstance(getattr(smc, name), ModuleType)}
     assert modules == {"migrate", "plan"}
 

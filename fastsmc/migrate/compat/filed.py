@@ -24,7 +24,7 @@ from fastsmc.files import strict_json
 from fastsmc.files.limits import META
 from fastsmc.files.packed import Refused
 from fastsmc.migrate.compat.likely import certain_ids, likeliest, perhaps_lost, shown_features
-from fastsmc.migrate.compat.lists import UNLISTED, inferred_ids, lists_pmu_always
+from fastsmc.migrate.compat.lists import inferred_ids, is_known, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
@@ -38,6 +38,8 @@ _PC = core_register(256)
 _LEAST = 100
 """Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
 STREAMS = (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
+_OF_MANY = (Format.RECORDED_LIST, Format.HOST_PROFILE)
+"""Formats that hold several feature sets, of which one is chosen."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
@@ -47,7 +49,7 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
     """The side that a file tells of: the registers of its vCPUs.
 
     Args:
-        features: of a recorded reglist, which of its lists; of any other file, what the vCPU has.
+        features: of a recorded reglist or a host profile, which of its lists; of any other file, what the vCPU has.
         kernel: its release, where the file does not tell it.
 
     Raises:
@@ -55,8 +57,9 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
     """
     wanted = None if features is None else normal_features(features)
     file = _registers_in(inspect(path))
-    if file.format is Format.RECORDED_LIST and features is not None:
-        file = _registers_in(inspect(path, format=file.format, features=features))
+    if file.format in _OF_MANY and wanted is not None:
+        named = features if file.format is Format.RECORDED_LIST else wanted
+        file = _registers_in(inspect(path, format=file.format, features=named))
     return from_file(file, wanted, kernel)
 
 
@@ -119,7 +122,7 @@ def _completed(file: RegisterFile, side: Side) -> Side:
     left_out = frozenset() if rules is None else certain_ids(rules, side.features) - values.keys()
     lost = {} if rules is None or side.tells_kernel else perhaps_lost(values, side.features, rules)
     lost = {reg: why for reg, why in lost.items() if reg not in left_out}
-    is_listed = rules is not None and not set(side.features.split("+")) & set(UNLISTED)
+    is_listed = rules is not None and is_known(rules, side.features)
     side = replace(side, values=values, left_out=left_out, perhaps_lost=lost, is_whole=is_listed or side.is_emulated)
     return side.in_list_order()
 
@@ -154,6 +157,8 @@ def _kernel(file: RegisterFile, values: Values, kernel: str | None) -> tuple[Rel
         if not is_tcg:
             return given, _overruled(file, values, given)
         return None, f"a stream of QEMU's TCG, without firmware registers: {given.name} is not its kernel"
+    if file.rules is not None:
+        return file.rules, ""
     told = file.provenance.told_by.get("kernel_version") or _beside(file)
     if told:
         try:

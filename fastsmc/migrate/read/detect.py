@@ -22,6 +22,7 @@ from fastsmc.migrate.read import (
     cpu_model,
     cpu_template,
     fingerprint,
+    host_profile,
     idregs,
     qemu_log,
     recorded,
@@ -67,7 +68,7 @@ _TEXT_READERS: dict[Format, tuple[Callable[[str], bool], Callable[[str], Told | 
 _KNOWN = (
     "a QEMU migration stream, the JSON of analyze-migration.py, a Firecracker fingerprint or CPU template, Cloud "
     "Hypervisor's state.json, the text of snapshot-editor or of get-reg-list, KVM's debugfs idregs, QMP's "
-    "query-cpu-model-expansion, a log of a VMM, or a recorded reglist or payload"
+    "query-cpu-model-expansion, a log of a VMM, a host profile, or a recorded reglist or payload"
 )
 
 _FOUR = re.compile(b"[\xf0-\xff]")
@@ -95,7 +96,7 @@ def inspect(
     Args:
         file: a path, "-" for standard input, or a file open as binary; pipes do. It may be compressed with xz.
         format: a `Format`, if the content shall not decide.
-        features: which feature set of a recorded reglist: "psci02+sve".
+        features: which feature set of a recorded reglist or a host profile: "psci02+sve".
 
     Raises:
         RegisterFileError: missing, unreadable, of no known format, damaged, cut off, or beyond `read.limits`; the
@@ -120,8 +121,8 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     if not head:
         msg = "is empty"
         raise RegisterFileError(msg)
-    if features is not None and wanted not in (None, Format.RECORDED_LIST):
-        msg = "features choose from a recorded reglist only"
+    if features is not None and wanted not in (None, Format.RECORDED_LIST, Format.HOST_PROFILE):
+        msg = "features choose from a recorded reglist or a host profile only"
         raise RegisterFileError(msg)
     if wanted is Format.QEMU_STREAM or (wanted is None and head.startswith(MAGIC)):
         return qemu_stream.read(cursor, path)
@@ -139,7 +140,8 @@ def _read(cursor: Cursor, path: str, wanted: Format | None, features: str | None
     apart: tuple[str, ...] = ("The vCPUs do not all list the same registers.",) if len(found) > 1 else ()
     if len(found) > MAX_BANKS:
         apart += (f"They list registers in {len(found)} ways; those of the first {MAX_BANKS} ways are listed.",)
-    return RegisterFile(told.format, provenance, found, parts, notes=told.notes + apart, part_of=told.part_of)
+    notes = told.notes + apart
+    return RegisterFile(told.format, provenance, found, parts, notes=notes, part_of=told.part_of, rules=told.rules)
 
 
 def _as_utf8(data: bytes) -> bytes:
@@ -163,9 +165,14 @@ def _told(data: bytes, head: bytes, wanted: Format | None, features: str | None)
     first = data.lstrip(b" \t\r\n")[:1]
     if wanted is Format.RECORDED_LIST or (wanted is None and first == b"{" and data.lstrip().startswith(b'{"feat"')):
         return recorded.read_list(data, features)
-    if wanted in _JSON_READERS or (wanted is None and first in (b"{", b"[")):
+    if wanted in (*_JSON_READERS, Format.HOST_PROFILE) or (wanted is None and first in (b"{", b"[")):
         answer = None if wanted else _answer_in(data)
-        return _from_json(parse(data, "the file") if answer is None else answer, data, wanted)
+        value = parse(data, "the file") if answer is None else answer
+        if isinstance(value, dict) and (
+            wanted is Format.HOST_PROFILE or (wanted is None and host_profile.is_ours(value))
+        ):
+            return host_profile.read(value, features)
+        return _from_json(value, data, wanted)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

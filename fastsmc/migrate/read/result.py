@@ -17,6 +17,7 @@ from fastsmc.checks import BoolArray, I64Array, U8Array, U64Array
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.facts.registers import ARCH_ARM32, ARCH_FIELD, reg_size
+from fastsmc.facts.releases import Release
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 
@@ -38,6 +39,7 @@ class Format(StrEnum):
     CPU_MODEL = "qmp-cpu-model"
     QEMU_LOG = "qemu-log"
     VMM_LOG = "vmm-log"
+    HOST_PROFILE = "host-profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class RegisterFile:
         core: x0 to x30, sp, pc, pstate, sp_el1, elr_el1, spsr of all vCPUs where a QEMU stream tells them.
         part_of: what the file is where it does not have all registers of a VM's vCPUs, such as one vCPU's state out of
             a snapshot; "" for a whole file. A part is shown and never judged.
+        rules: those of its kernel where they were found on the host itself; None where its name alone is told, if any.
         parts: pieces of the file in file order; with `description_bytes` they add up to `provenance.total_bytes`.
         description_bytes: length of the JSON text that describes a QEMU stream, 0 if there is none.
         notes: what a reader of the numbers should know, one sentence each.
@@ -132,6 +135,7 @@ class RegisterFile:
     core: Bank | None = None
     notes: tuple[str, ...] = ()
     part_of: str = ""
+    rules: Release | None = None
 
     @property
     def no_host(self) -> str:
@@ -152,6 +156,21 @@ class RegisterFile:
         if not n_coprocessor:
             return ""
         return f"emulated by QEMU's TCG, not KVM: {n_coprocessor} of {ids.size} registers are 32-bit coprocessor ids"
+
+    @property
+    def guest(self) -> str:
+        """What kind of guest the registers of vCPU 0 show, where it is no ordinary one of KVM's; else "".
+
+        A guest with EL2 is one that is a hypervisor itself. With E2H0 it has fewer registers of EL2.
+        """
+        from fastsmc.migrate.compat.lists import HCR_EL2, HIDDEN_BY_E2H0, el2_registers
+
+        ids = set(self.banks[0].registers.ids.tolist()) if self.banks else set()
+        if HCR_EL2 not in ids or self.emulated:
+            return ""
+        features = "el2" if ids >= HIDDEN_BY_E2H0 else "el2+e2h0"
+        n_el2 = len(ids & el2_registers())
+        return f"of a guest with EL2 (vCPU features {features}): {n_el2} of {len(ids)} registers are EL2's"
 
     @property
     def n_vcpu(self) -> int:
@@ -199,10 +218,11 @@ class RegisterFile:
 
     @property
     def headline(self) -> str:
-        """What the file is: its format, its maker, and whether it is emulated or a part of something."""
+        """What the file is: its format, its maker, and whether it is emulated, a part, or of a guest with EL2."""
         maker = ", ".join(f"{key} {value}" for key, value in self.provenance.told_by.items())
         line = f"{self.provenance.path}: {self.format}" + f" ({maker})" * bool(maker)
-        return line + f": {self.emulated or self.part_of}" * bool(self.emulated or self.part_of)
+        kind = "; ".join(filter(None, (self.emulated or self.part_of, self.guest)))
+        return line + f": {kind}" * bool(kind)
 
     def table(self) -> Table:
         """A row per register: its id, its name, and the values of vCPU 0; `listed` tells where others differ."""

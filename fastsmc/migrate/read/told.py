@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastsmc.facts.releases import Release
 from fastsmc.migrate.read.banks import Registers
 from fastsmc.migrate.read.result import Format, Part
 
@@ -16,6 +17,7 @@ class Told:
     Attributes:
         parts: pieces of the file the reader can name; what they leave over is named "other".
         part_of: as `RegisterFile.part_of`.
+        rules: as `RegisterFile.rules`.
     """
 
     format: Format
@@ -24,3 +26,4 @@ class Told:
     notes: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     part_of: str = ""
+    rules: Release | None = None

@@ -1,0 +1,649 @@
+#!/usr/bin/env python3
+"""Asks the KVM of this arm64 host what its virtual machines have, and writes a host profile.
+
+This one file is all there is: it needs Python 3.8 or later, its standard library, Linux on arm64 and /dev/kvm.
+
+    python3 fastsmc_probe.py                 # what was found, in words
+    python3 fastsmc_probe.py -o host.json    # and the host profile, which fastsmc reads
+
+It makes virtual machines of its own, which have no memory and never run, and closes them again. It touches no other VM
+and changes nothing on the host. It needs no right but to open /dev/kvm. The profile has no name of the host, no address
+and no serial number: the kernel, the CPUs, what KVM says of itself, and the registers of a vCPU after its reset.
+
+Exit codes: 0 fine, 2 a wrong command line, 3 this host cannot be asked or the file cannot be written, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import resource
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SCHEMA, VERSION = "fastsmc-host-profile", 1
+"""What the file says it is; the version is that of its layout."""
+
+# -- numbers, by their names in Linux include/uapi/linux/kvm.h and arch/arm64/include/uapi/asm/kvm.h --------------
+
+KVMIO = 0xAE
+
+
+def _ioc(direction: int, number: int, size: int) -> int:
+    """The number of an ioctl: _IO (0), _IOW (1), _IOR (2) or _IOWR (3). Source: include/uapi/asm-generic/ioctl.h."""
+    return direction << 30 | size << 16 | KVMIO << 8 | number
+
+
+KVM_GET_API_VERSION = _ioc(0, 0x00, 0)
+KVM_CREATE_VM = _ioc(0, 0x01, 0)
+KVM_CHECK_EXTENSION = _ioc(0, 0x03, 0)
+KVM_CREATE_VCPU = _ioc(0, 0x41, 0)
+KVM_GET_ONE_REG = _ioc(1, 0xAB, 16)
+KVM_SET_ONE_REG = _ioc(1, 0xAC, 16)
+KVM_ARM_VCPU_INIT = _ioc(1, 0xAE, 32)
+KVM_ARM_PREFERRED_TARGET = _ioc(2, 0xAF, 32)
+KVM_GET_REG_LIST = _ioc(3, 0xB0, 8)
+KVM_ARM_VCPU_FINALIZE = _ioc(1, 0xC2, 4)
+KVM_CREATE_DEVICE = _ioc(3, 0xE0, 12)
+KVM_SET_DEVICE_ATTR = _ioc(1, 0xE1, 24)
+KVM_HAS_DEVICE_ATTR = _ioc(1, 0xE3, 24)
+
+API_VERSION = 12
+CAP_MAX_VCPUS, CAP_ONE_REG, CAP_EL1_32BIT, CAP_PSCI_0_2, CAP_PMU_V3 = 66, 70, 93, 102, 126
+CAP_SVE, CAP_PTRAUTH_ADDRESS, CAP_PTRAUTH_GENERIC, CAP_EL2, CAP_EL2_E2H0 = 170, 171, 172, 240, 241
+N_CAPABILITY = 300
+"""Capabilities are asked for from 0 on, up to here; the newest in Linux 7.3 is below 260."""
+POWER_OFF, EL1_32BIT, PSCI_0_2, PMU, SVE, PAUTH, EL2, E2H0 = 0x1, 0x2, 0x4, 0x8, 0x10, 0x60, 0x80, 0x100
+"""KVM_ARM_VCPU_*, bits of kvm_vcpu_init.features[0]; PAUTH is address and generic authentication, which go together."""
+FINALIZE_SVE = 4
+"""KVM_ARM_VCPU_SVE, the feature that has to be finalised before registers are listed."""
+VM_TYPE_PROTECTED = 1 << 31
+"""KVM_VM_TYPE_ARM_PROTECTED, which a host takes that was booted with kvm-arm.mode=protected."""
+CREATE_DEVICE_TEST = 1
+DEVICES = {"gicv2": 5, "gicv3": 7, "its": 8}
+"""KVM_DEV_TYPE_ARM_*: interrupt controllers inside KVM."""
+PVTIME_CTRL = 2
+"""KVM_ARM_VCPU_PVTIME_CTRL, a group of a vCPU's attributes; its attribute 0 is where stolen time is told."""
+
+FIRMWARE, BITMAPS = 0x6030000000140000, 0x6030000000160000
+"""KVM_REG_ARM_FW_REG(0) and KVM_REG_ARM_FW_FEAT_BMAP_REG(0): 64-bit registers, numbered in their low 16 bits."""
+SVE_VLS = 0x606000000015FFFF
+"""KVM_REG_ARM64_SVE_VLS: 512 bits, bit n stands for a vector length of 128 * (n + 1)."""
+NAMES = {
+    FIRMWARE: "PSCI_VERSION",
+    FIRMWARE + 1: "SMCCC_ARCH_WORKAROUND_1",
+    FIRMWARE + 2: "SMCCC_ARCH_WORKAROUND_2",
+    FIRMWARE + 3: "SMCCC_ARCH_WORKAROUND_3",
+    BITMAPS: "STD_BMAP",
+    BITMAPS + 1: "STD_HYP_BMAP",
+    BITMAPS + 2: "VENDOR_HYP_BMAP",
+    BITMAPS + 3: "VENDOR_HYP_BMAP_2",
+}
+"""KVM_REG_ARM_*."""
+N_FIRMWARE = 16
+"""How many registers of either kind are looked for; Linux 7.3 has four of each."""
+PSCI_WORDS = (0, 1, 2, *(major << 16 | minor for major in (1, 2) for minor in range(16)))
+"""Versions of PSCI that are tried: 0.1 and 0.2 are 1 and 2, later ones have the major version in the upper half."""
+LEVELS = range(64)
+"""What is tried as the level of a workaround."""
+SECONDS_OF_LARGEST = 2.0
+"""How long vCPUs are added to the largest VM, at most."""
+
+
+class ProbeError(Exception):
+    """Why this host cannot be asked or a file cannot be written, as one sentence."""
+
+
+class OtherMachineError(ProbeError):
+    """This machine is not Linux on arm64."""
+
+
+class System:
+    """Every system call of the probe: tests put another kernel in its place."""
+
+    def uname(self) -> tuple[str, str, str, str]:
+        """(system, release, version, machine): uname -s, -r, -v, -m."""
+        told = os.uname()
+        return told.sysname, told.release, told.version, told.machine
+
+    def read(self, path: str) -> str | None:
+        """A file of /proc or /sys, None where it is not there or not for us."""
+        try:
+            return Path(path).read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return None
+
+    def listed(self, path: str) -> list[str]:
+        """Names in a folder of /sys, sorted."""
+        try:
+            return sorted(one.name for one in Path(path).iterdir())
+        except OSError:
+            return []
+
+    def page_bytes(self) -> int:
+        """Bytes of a page."""
+        return resource.getpagesize()
+
+    def allow_files(self, count: int) -> None:
+        """Asks for that many open files, as each vCPU is one; what the host does not allow is done without."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and wanted > soft:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+    def open(self, path: str) -> int:
+        """A file descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def ioctl(self, fd: int, request: int, argument: Any = 0) -> int:
+        """An ioctl; a bytearray is read and written in place. Raises OSError."""
+        while True:
+            try:
+                return int(fcntl.ioctl(fd, request, argument, True))
+            except InterruptedError:
+                continue
+            except OverflowError:
+                argument -= 1 << 32  # before Python 3.14 a number is a C int, of which the kernel sees the bits
+
+    def close(self, fd: int) -> None:
+        """Closes a file descriptor."""
+        os.close(fd)
+
+    def seconds(self) -> float:
+        """A clock that goes on."""
+        return time.monotonic()
+
+    def date(self) -> str:
+        """Now, as 2026-11-30T12:00:00Z."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+# -- KVM ----------------------------------------------------------------------------------------------------------
+
+
+class Descriptor:
+    """A file descriptor of KVM: /dev/kvm itself, a VM or a vCPU."""
+
+    def __init__(self, system: System, fd: int) -> None:
+        self.system, self.fd = system, fd
+
+    def __enter__(self) -> Descriptor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.system.close(self.fd)
+
+    def call(self, request: int, argument: Any = 0) -> int:
+        """An ioctl's result."""
+        return self.system.ioctl(self.fd, request, argument)
+
+    def errno(self, request: int, argument: Any = 0) -> int:
+        """An ioctl's errno, 0 where it succeeds."""
+        try:
+            self.call(request, argument)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def must(self, what: str, request: int, argument: Any = 0) -> int:
+        """An ioctl's result; raises ProbeError with the reason where there is none."""
+        try:
+            return self.call(request, argument)
+        except OSError as error:
+            raise ProbeError(_refused(what, error.errno or errno.EIO)) from error
+
+    def capability(self, number: int) -> int:
+        """KVM_CHECK_EXTENSION: 0 for what is not there, -errno where the question is refused."""
+        try:
+            return self.call(KVM_CHECK_EXTENSION, number)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+
+    def attribute_errno(self, request: int, group: int, attribute: int, address: int = 0) -> int:
+        """KVM_HAS_DEVICE_ATTR or KVM_SET_DEVICE_ATTR."""
+        return self.errno(request, bytearray(struct.pack("=IIQQ", 0, group, attribute, address)))
+
+    def new(self, what: str, request: int, argument: int = 0) -> Descriptor:
+        """The VM or vCPU that an ioctl makes."""
+        return Descriptor(self.system, self.must(what, request, argument))
+
+    def get(self, reg: int) -> tuple[int, int]:
+        """KVM_GET_ONE_REG: (errno, whole value)."""
+        room = array.array("B", bytes(1 << (reg >> 52 & 0xF)))
+        code = self.errno(KVM_GET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+        return code, int.from_bytes(room.tobytes(), "little")
+
+    def accepts(self, reg: int, value: int) -> bool:
+        """Whether KVM_SET_ONE_REG takes a value of a 64-bit register; raises ProbeError where it says neither."""
+        room = array.array("B", value.to_bytes(8, "little"))
+        code = self.errno(KVM_SET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+        if code not in (0, errno.EINVAL):
+            raise ProbeError(_refused(f"KVM_SET_ONE_REG of {reg:#x}", code))
+        return not code
+
+    def value_if_there(self, reg: int) -> int | None:
+        """A register's value, None where KVM has no such register; raises ProbeError where it does not say."""
+        code, value = self.get(reg)
+        if code not in (0, errno.ENOENT):
+            raise ProbeError(_refused(f"KVM_GET_ONE_REG of {reg:#x}", code))
+        return None if code else value
+
+
+def _refused(what: str, code: int) -> str:
+    """One sentence on an errno that ends the probe."""
+    name = errno.errorcode.get(code, str(code))
+    reasons = {
+        errno.ENOMEM: "the host has no memory left for it; free some and run the probe again",
+        errno.EMFILE: "this process may open no more files; raise the limit (ulimit -n) and run the probe again",
+        errno.ENFILE: "the host may open no more files; close some and run the probe again",
+        errno.ENOTTY: "this is not KVM of arm64; a kernel with CONFIG_KVM would answer",
+        errno.EBUSY: "KVM is busy; run the probe again once other hypervisors are gone",
+    }
+    return f"{what} failed with {name}: {reasons.get(code, 'KVM of arm64 does not refuse this; dmesg may tell why')}"
+
+
+def _opened(system: System) -> Descriptor:
+    """/dev/kvm, of which is known that it is KVM."""
+    name, _, _, machine = system.uname()
+    if name != "Linux" or machine not in ("aarch64", "arm64"):
+        msg = (
+            f"this machine is {name} on {machine}, and the probe asks KVM of Linux on arm64: "
+            "copy this file to an arm64 host and run it there, python3 fastsmc_probe.py -o host.json"
+        )
+        raise OtherMachineError(msg)
+    try:
+        kvm = Descriptor(system, system.open("/dev/kvm"))
+    except OSError as error:
+        code = error.errno or errno.EIO
+        reasons = {
+            errno.ENOENT: "it is not there: this kernel has no KVM, or the machine did not start it at EL2 "
+            "(dmesg | grep kvm tells which)",
+            errno.EACCES: "you may not: run the probe as root, or as a member of the group of /dev/kvm",
+            errno.EPERM: "you may not: run the probe as root, or give this container the device /dev/kvm",
+            errno.ENODEV: "no driver answers: load KVM, or boot a kernel with CONFIG_KVM",
+            errno.ENXIO: "no driver answers: load KVM, or boot a kernel with CONFIG_KVM",
+        }
+        why = reasons.get(code, "dmesg may tell why")
+        msg = f"/dev/kvm cannot be opened ({errno.errorcode.get(code, code)}): {why}"
+        raise ProbeError(msg) from error
+    try:
+        found = kvm.must("KVM_GET_API_VERSION of /dev/kvm", KVM_GET_API_VERSION)
+        if found != API_VERSION:
+            msg = f"KVM_GET_API_VERSION of /dev/kvm is {found}, and every KVM since Linux 2.6.22 says {API_VERSION}"
+            raise ProbeError(msg)
+        for number, word in ((CAP_ONE_REG, "KVM_CAP_ONE_REG"), (CAP_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2")):
+            if kvm.capability(number) <= 0:
+                msg = f"this kernel's KVM lacks {word} ({number}), so it cannot be asked: run Linux 5.10 or later"
+                raise ProbeError(msg)
+    except ProbeError:
+        system.close(kvm.fd)
+        raise
+    return kvm
+
+
+@contextlib.contextmanager
+def _vm(kvm: Descriptor) -> Iterator[Descriptor]:
+    """A throw-away VM."""
+    with kvm.new("KVM_CREATE_VM", KVM_CREATE_VM) as vm:
+        yield vm
+
+
+@contextlib.contextmanager
+def _vcpu(kvm: Descriptor, features: int) -> Iterator[tuple[Descriptor, int]]:
+    """A vCPU of a throw-away VM, and the errno of its KVM_ARM_VCPU_INIT."""
+    with _vm(kvm) as vm, vm.new("KVM_CREATE_VCPU", KVM_CREATE_VCPU) as vcpu:
+        target = bytearray(32)
+        vm.must("KVM_ARM_PREFERRED_TARGET", KVM_ARM_PREFERRED_TARGET, target)
+        struct.pack_into("=I", target, 4, features)
+        yield vcpu, vcpu.errno(KVM_ARM_VCPU_INIT, target)
+
+
+# -- what is found ------------------------------------------------------------------------------------------------
+
+
+def probe(system: System | None = None) -> dict[str, Any]:
+    """The host profile of this machine; raises ProbeError."""
+    system = system or System()
+    with _opened(system) as kvm:
+        with _vm(kvm) as vm:
+            capabilities = _capabilities(kvm, vm)
+            devices = {
+                name: vm.errno(KVM_CREATE_DEVICE, bytearray(struct.pack("=III", kind, 0, CREATE_DEVICE_TEST)))
+                for name, kind in DEVICES.items()
+            }
+        sets, refused = _register_sets(kvm, capabilities)
+        _, release, version, machine = system.uname()
+        profile: dict[str, Any] = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "date_utc": system.date(),
+            "emulated_by": _emulated_by(system),
+            "kernel": {"release": release, "version": version, "machine": machine, "page_bytes": system.page_bytes()},
+            "cpu": _cpu(system),
+            "vulnerabilities": _vulnerabilities(system),
+            "kvm": {
+                "api_version": API_VERSION,
+                "mode_asked": _mode_asked(system),
+                "mode": _mode(system, kvm, capabilities),
+                "capabilities": capabilities,
+                "device_errnos": devices,
+                "pv_time_errno": _pv_time(kvm),
+                "sve_lengths": _sve_lengths(kvm, capabilities),
+            },
+            "filter": _filter(kvm),
+            "firmware": _firmware(kvm),
+            "register_sets": sets,
+            "refused": refused,
+        }
+        profile["kvm"]["largest_vm"] = _largest(kvm)  # last, as it asks most of the host
+        return profile
+
+
+def _has(capabilities: dict[str, list[int]], *numbers: int) -> bool:
+    return all(max(capabilities.get(str(number), [0])) > 0 for number in numbers)
+
+
+def _capabilities(kvm: Descriptor, vm: Descriptor) -> dict[str, list[int]]:
+    """By number: what /dev/kvm and a VM say, where either says anything but 0."""
+    found = {str(number): [kvm.capability(number), vm.capability(number)] for number in range(N_CAPABILITY)}
+    return {number: told for number, told in found.items() if any(told)}
+
+
+def _mode_asked(system: System) -> str | None:
+    """The kernel's parameter kvm-arm.mode, None where it was not given."""
+    words = (system.read("/proc/cmdline") or "").split()
+    given = [word.partition("=")[2] for word in words if word.replace("_", "-").startswith("kvm-arm.mode=")]
+    return given[-1] if given else None
+
+
+def _mode(system: System, kvm: Descriptor, capabilities: dict[str, list[int]]) -> str:
+    """How KVM was started, as it acts: `mode=nested` does nothing on a host that lacks what it needs."""
+    if _has(capabilities, CAP_EL2):
+        return "nested"
+    try:
+        system.close(kvm.call(KVM_CREATE_VM, VM_TYPE_PROTECTED))
+    except OSError:
+        return "nvhe" if _mode_asked(system) == "nvhe" else "default"
+    return "protected"
+
+
+def _cpu(system: System) -> dict[str, Any]:
+    """Which CPUs there are: kinds by MIDR_EL1 with their number, and what /proc/cpuinfo calls their features."""
+    kinds: dict[str, int] = {}
+    features, midr = "", 0
+    shifts = {"CPU implementer": 24, "CPU variant": 20, "CPU part": 4, "CPU revision": 0}
+    for line in [*(system.read("/proc/cpuinfo") or "").splitlines(), "processor"]:
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key == "processor" and midr:
+            kinds[f"{midr:#x}"] = kinds.get(f"{midr:#x}", 0) + 1
+            midr = 0
+        elif key == "Features":
+            features = value
+        elif key in shifts:
+            with contextlib.suppress(ValueError):
+                midr |= 0xF << 16 | int(value, 0) << shifts[key]  # architecture 15: told by ID registers
+    clock = system.read("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    kinds_told = [{"midr": name, "cores": count} for name, count in kinds.items()]
+    return {"kinds": kinds_told, "features": features, "clocksource": (clock or "").strip() or None}
+
+
+def _vulnerabilities(system: System) -> dict[str, str]:
+    """What the kernel says of each, by the name of its file."""
+    folder = "/sys/devices/system/cpu/vulnerabilities"
+    told = {name: system.read(f"{folder}/{name}") for name in system.listed(folder)}
+    return {name: text.strip() for name, text in told.items() if text is not None}
+
+
+def _emulated_by(system: System) -> list[str]:
+    """Signs that this host is no real machine, so that times measured on it mean nothing; [] where there are none."""
+    signs = []
+    lines = (system.read("/proc/cpuinfo") or "").splitlines()
+    if any(line.split() == ["CPU", "implementer", ":", "0x00"] for line in lines):
+        signs.append("/proc/cpuinfo: CPU implementer 0x00, as QEMU's emulated CPU max has it")
+    if "linux,dummy-virt" in (system.read("/proc/device-tree/compatible") or ""):
+        signs.append("device tree: linux,dummy-virt, QEMU's machine virt")
+    if "QEMU" in (system.read("/sys/class/dmi/id/sys_vendor") or ""):
+        signs.append("DMI: made by QEMU")
+    return signs
+
+
+def _feature_sets(capabilities: dict[str, list[int]]) -> Iterator[tuple[str, int]]:
+    """Feature sets of a vCPU that are worth asking for: all of PMU, SVE and pointer authentication that there are."""
+    has = [
+        ("pmu", PMU, _has(capabilities, CAP_PMU_V3)),
+        ("sve", SVE, _has(capabilities, CAP_SVE)),
+        ("pauth", PAUTH, _has(capabilities, CAP_PTRAUTH_ADDRESS, CAP_PTRAUTH_GENERIC)),
+    ]
+    some: list[tuple[str, int]] = [("psci02", PSCI_0_2)]
+    for name, bits, is_there in has:
+        if is_there:
+            some += [(f"{before}+{name}", features | bits) for before, features in some]
+    yield "none", 0
+    yield from some
+    if _has(capabilities, CAP_EL1_32BIT):
+        yield from ((f"{name}+el1_32bit", bits | EL1_32BIT) for name, bits in some if not bits & (SVE | PAUTH))
+    if _has(capabilities, CAP_EL2):
+        yield from ((f"{name}+el2", bits | EL2) for name, bits in some)
+    if _has(capabilities, CAP_EL2, CAP_EL2_E2H0):
+        yield from ((f"{name}+el2+e2h0", bits | EL2 | E2H0) for name, bits in some)
+
+
+def _register_sets(
+    kvm: Descriptor, capabilities: dict[str, list[int]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The registers of a vCPU after its reset, per feature set, and the feature sets that KVM refuses."""
+    found, refused = [], []
+    for name, bits in _feature_sets(capabilities):
+        with _vcpu(kvm, bits) as (vcpu, code):
+            if not code and bits & SVE:
+                code = vcpu.errno(KVM_ARM_VCPU_FINALIZE, bytearray(struct.pack("=i", FINALIZE_SVE)))
+            if code and name == "psci02":
+                raise ProbeError(_refused("KVM_ARM_VCPU_INIT of a vCPU with PSCI 0.2", code))
+            if code:
+                refused.append({"features": name, "init": f"{bits:#x}", "errno": code})
+                continue
+            values: dict[str, str] = {}
+            unread: dict[str, int] = {}
+            for reg in _listed(vcpu):
+                code, value = vcpu.get(reg)
+                if code:
+                    unread[f"{reg:#x}"] = code
+                else:
+                    values[f"{reg:#x}"] = f"{value:#x}"
+            found.append({"features": name, "init": f"{bits:#x}", "registers": values, "unread": unread})
+    return found, refused
+
+
+def _listed(vcpu: Descriptor) -> list[int]:
+    """KVM_GET_REG_LIST, which first says how many there are (E2BIG)."""
+    count = bytearray(8)
+    code = vcpu.errno(KVM_GET_REG_LIST, count)
+    if code not in (0, errno.E2BIG):
+        raise ProbeError(_refused("KVM_GET_REG_LIST", code))
+    (n_reg,) = struct.unpack("=Q", count)
+    room = bytearray(struct.pack("=Q", n_reg) + bytes(8 * n_reg))
+    vcpu.must("KVM_GET_REG_LIST", KVM_GET_REG_LIST, room)
+    (n_given,) = struct.unpack_from("=Q", room)
+    return list(struct.unpack_from(f"={n_given}Q", room, 8))
+
+
+def _firmware(kvm: Descriptor) -> list[dict[str, Any]]:
+    """Every firmware register: its value after reset, and what it accepts, found by trial.
+
+    A register of the bitmap class tells which bits it accepts, one at a time. Of another class it tells which words;
+    PSCI_VERSION those that a vCPU with PSCI 0.2 or one without it accepts.
+    """
+    found = []
+    with _vcpu(kvm, PSCI_0_2) as (vcpu, _), _vcpu(kvm, 0) as (other, _):
+        for number in range(N_FIRMWARE):
+            reg = FIRMWARE + number
+            value = vcpu.value_if_there(reg)
+            if value is not None:
+                words, askable = (LEVELS, [vcpu]) if number else (PSCI_WORDS, [vcpu, other])
+                taken = [f"{word:#x}" for word in words if any(one.accepts(reg, word) for one in askable)]
+                found.append(_register(reg, value, accepted=taken))
+        for number in range(N_FIRMWARE):
+            reg = BITMAPS + number
+            value = vcpu.value_if_there(reg)
+            if value is not None:
+                bits = sum(1 << bit for bit in range(64) if vcpu.accepts(reg, 1 << bit))
+                found.append(_register(reg, value, accepted_bits=f"{bits:#x}"))
+    return found
+
+
+def _register(reg: int, value: int, **limit: Any) -> dict[str, Any]:
+    return {"id": f"{reg:#x}", "name": NAMES.get(reg), "reset": f"{value:#x}", **limit}
+
+
+def _filter(kvm: Descriptor) -> dict[str, int]:
+    """Whether a VM takes an SMCCC filter (an errno, 0 for yes), and what it says to a range of no functions."""
+    with _vm(kvm) as vm:
+        has = vm.attribute_errno(KVM_HAS_DEVICE_ATTR, 0, 0)
+        empty = []
+        for base in (0, 0x84000000):
+            room = array.array("B", struct.pack("=IIB15x", base, 0, 0))
+            empty.append(vm.attribute_errno(KVM_SET_DEVICE_ATTR, 0, 0, room.buffer_info()[0]))
+    return {"errno": has, "empty_at_0_errno": empty[0], "empty_errno": empty[1]}
+
+
+def _pv_time(kvm: Descriptor) -> int:
+    """Whether a vCPU can be told where stolen time goes: an errno."""
+    with _vcpu(kvm, PSCI_0_2) as (vcpu, _):
+        return vcpu.attribute_errno(KVM_HAS_DEVICE_ATTR, PVTIME_CTRL, 0)
+
+
+def _sve_lengths(kvm: Descriptor, capabilities: dict[str, list[int]]) -> list[int]:
+    """The vector lengths of a vCPU with SVE in bits, [] where there is none."""
+    if not _has(capabilities, CAP_SVE):
+        return []
+    with _vcpu(kvm, PSCI_0_2 | SVE) as (vcpu, refused):
+        lengths = 0 if refused else vcpu.value_if_there(SVE_VLS) or 0
+    return [128 * (bit + 1) for bit in range(512) if lengths >> bit & 1]
+
+
+def _largest(kvm: Descriptor) -> dict[str, Any]:
+    """How many vCPUs a VM may have, as KVM says and as many as could be made within a bound of time."""
+    system = kvm.system
+    made: list[Descriptor] = []
+    with _vm(kvm) as vm:
+        limit = max(0, vm.capability(CAP_MAX_VCPUS))
+        system.allow_files(limit + 64)
+        end, ended_by = system.seconds() + SECONDS_OF_LARGEST, "limit"
+        try:
+            while len(made) < limit and ended_by == "limit":
+                try:
+                    made.append(Descriptor(system, vm.call(KVM_CREATE_VCPU, len(made))))
+                except OSError as error:
+                    ended_by = errno.errorcode.get(error.errno or errno.EIO, str(error.errno))
+                if system.seconds() > end and len(made) < limit:
+                    ended_by = "time"
+        finally:
+            for one in made:
+                system.close(one.fd)
+    return {"limit": limit, "made": len(made), "ended_by": ended_by}
+
+
+# -- words and files ----------------------------------------------------------------------------------------------
+
+
+def told(profile: dict[str, Any]) -> str:
+    """The profile in some lines, for people."""
+    kernel, kvm, cpu = profile["kernel"], profile["kvm"], profile["cpu"]
+    kinds = ", ".join(f"{one['cores']} of MIDR {one['midr']}" for one in cpu["kinds"]) or "not told"
+    largest = kvm["largest_vm"]
+    many = f"{largest['made']} vCPUs made of {largest['limit']}"
+    many += "" if largest["ended_by"] == "limit" else f" (ended by {largest['ended_by']})"
+    rows = [
+        ("kernel", f"{kernel['release']} {kernel['version']}"),
+        ("CPUs", kinds),
+        ("KVM", f"mode {kvm['mode']}, {len(kvm['capabilities'])} capabilities"),
+        ("SMCCC filter", "yes" if not profile["filter"]["errno"] else "no"),
+        ("largest VM", many),
+    ]
+    if kvm["sve_lengths"]:
+        rows.append(("SVE lengths", ", ".join(map(str, kvm["sve_lengths"])) + " bits"))
+    for one in profile["firmware"]:
+        limit = f"bits {one['accepted_bits']}" if "accepted_bits" in one else ", ".join(one["accepted"]) or "nothing"
+        rows.append((one["name"] or one["id"], f"{one['reset']}; accepts {limit}"))
+    sets = profile["register_sets"]
+    rows += [("registers", f"{len(one['registers']) + len(one['unread'])} with {one['features']}") for one in sets]
+    for one in profile["refused"]:
+        name = errno.errorcode.get(one["errno"], str(one["errno"]))
+        rows.append(("refused", f"{one['features']} ({name})"))
+    rows += [("emulated", sign) for sign in profile["emulated_by"]]
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"{label:{width}}  {' '.join(text.split())}" for label, text in rows)
+
+
+def save(profile: dict[str, Any], path: str) -> None:
+    """Writes the profile whole or not at all; raises ProbeError.
+
+    It is written beside the file under another name, and takes the file's name once the disk has it.
+    """
+    text = json.dumps(profile, indent=1) + "\n"
+    target = Path(path)
+    hidden = None
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, "utf-8")  # /dev/stdout, a pipe
+            return
+        target = target.resolve()  # a link stays, and what it leads to is replaced
+        hidden = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        with hidden.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(target)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        msg = f"{path} cannot be written ({why}): name a file in a folder that is there and yours"
+        raise ProbeError(msg) from error
+    finally:
+        if hidden is not None:
+            with contextlib.suppress(OSError):
+                hidden.unlink()
+
+
+def main(arguments: list[str] | None = None, system: System | None = None) -> int:
+    """The command; gives its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="fastsmc_probe.py", description="Ask this arm64 host's KVM what its VMs have, and write a host profile."
+    )
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the host profile there, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the host profile in place of words")
+    given = parser.parse_args(arguments)
+    try:
+        profile = probe(system)
+        if given.out:
+            save(profile, given.out)
+        sys.stdout.write((json.dumps(profile, indent=1) if given.json else told(profile)) + "\n")
+        sys.stdout.flush()
+    except ProbeError as error:
+        sys.stderr.write(f"fastsmc_probe: {error}\n")
+        return 3
+    except MemoryError:
+        sys.stderr.write("fastsmc_probe: not enough memory: free some and run the probe again\n")
+        return 3
+    except OSError as error:  # of the output: whoever read it has gone, or a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0
+        sys.stderr.write(f"fastsmc_probe: the output cannot be written: {error.strerror}\n")
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What tools/mutate.py breaks in the probe, in the reader of host profiles, and in what becomes of them."""
+
+from __future__ import annotations
+
+from tools.mutant import in_file
+
+MUTANTS_PROBING = [
+    *in_file(
+        "probing/standalone.py",
+        ("KVM_ARM_VCPU_FINALIZE = _ioc(1, 0xC2, 4)", "KVM_ARM_VCPU_FINALIZE = _ioc(1, 0xC2, 8)"),
+        ("PSCI_WORDS = (0, 1, 2,", "PSCI_WORDS = (0, 1,"),
+        ("0x10, 0x60, 0x80, 0x100", "0x10, 0x20, 0x80, 0x100"),
+        ("            if not code and bits & SVE:", "            if code and bits & SVE:"),
+        ("if code not in (0, errno.EINVAL):", "if code == errno.EFAULT:"),
+        ("if code not in (0, errno.ENOENT):", "if code == errno.EFAULT:"),
+        ("(PSCI_WORDS, [vcpu, other])", "(PSCI_WORDS, [vcpu])"),
+        ("range(64) if vcpu.accepts(reg, 1 << bit)", "range(8) if vcpu.accepts(reg, 1 << bit)"),
+        ("for base in (0, 0x84000000):", "for base in (0x84000000, 0):"),
+        (
+            "for one in made:\n                system.close(one.fd)",
+            "for one in made[1:]:\n                system.close(one.fd)",
+        ),
+        ("        system.close(kvm.fd)\n        raise", "        raise"),
+        ("for number in range(N_CAPABILITY)}", "for number in range(100)}"),
+        ("if any(told)}", "if all(told)}"),
+        ("        hidden.replace(target)", "        target.write_text(text)"),
+        ("                hidden.unlink()", "                pass"),
+        ("target = target.resolve()  #", "target = target.absolute()  #"),
+        ("or machine not in", "and machine not in"),
+        ('word.replace("_", "-").startswith', "word.startswith"),
+        ('return "nvhe" if _mode_asked(system) == "nvhe" else "default"', 'return _mode_asked(system) or "default"'),
+        (
+            '[*(system.read("/proc/cpuinfo") or "").splitlines(), "processor"]',
+            '[*(system.read("/proc/cpuinfo") or "").splitlines()]',
+        ),
+    ),
+    *in_file(
+        "probing/found.py",
+        ("versions if one != default), default)", "versions),)"),
+        ("if others and fields:", "if others:"),
+        ("if other != new)", "if other == new)"),
+        ("and name not in rules.uncertain", ""),
+        ("in (0, *_NO_FILTER):", "in range(200):"),
+        ("& WORKAROUND_LIMIT for one", "for one"),
+    ),
+    *in_file(
+        "probing/profile.py",
+        ("rules = settled(self.known, rules_found(self.content))", "rules = self.known"),
+        ("clock in (None, _ARM_COUNTER)", "clock == _ARM_COUNTER"),
+        ('or isinstance(value.get("version"), bool)', ""),
+        ("if int(text, 16) >> 8 * size:", "if False:"),
+        ("return values | dict.fromkeys(", "return values or dict.fromkeys("),
+    ),
+    *in_file(
+        "probing/shape.py",
+        ("elif not isinstance(inner, Maybe):", "elif False:"),
+        ("            if key not in pattern:", "            if key in ():"),
+        ("isinstance(value, int) and not isinstance(value, bool)", "isinstance(value, int)"),
+    ),
+    *in_file(
+        "migrate/read/host_profile.py",
+        ('_USUAL = ("psci02+pmu", "psci02")', '_USUAL = ("psci02", "psci02+pmu")'),
+        ('"features": name}', '"features": ""}'),
+    ),
+    *in_file("migrate/compat/filed.py", ("if file.format in _OF_MANY and wanted is not None:", "if False:")),
+]
