@@ -46,7 +46,6 @@ MUTANTS_GUESTS = [
         ("return found[-1] if found and", "return found[0] if found and"),
         ("or found.group(2) not in KVM_ARM_MODES", ""),
     ),
-    *in_file("recordings/levels.py", ('record.get("t", "fw_default") == "fw_default"', '"t" not in record')),
     *in_file(
         "verification/pair.py",
         ('if mine != fleet:\n            msg = f"mp_state', 'if False:\n            msg = f"mp_state'),

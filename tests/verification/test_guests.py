@@ -15,7 +15,7 @@ from fastsmc.errors import RecordingError
 from fastsmc.recordings.compact import compact
 from fastsmc.recordings.folder import open_recording
 from fastsmc.recordings.levels import workaround_levels
-from fastsmc.recordings.mode import NAME_ALONE
+from fastsmc.recordings.mode import NAME_ALONE, kvm_arm_mode
 from fastsmc.verification import host_of, verify
 from fastsmc.verification import pair as pairs
 from fastsmc.verification.tally import Tally
@@ -333,6 +333,29 @@ def test_the_fleet_is_asked_too(host: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 tally = replayed(host, kind, lambda records: None)
                 assert tally.n_record - tally.n_match == n_list
                 assert all(says in difference for difference in tally.differences)
+
+
+def test_a_vcpu_that_the_fleet_has_in_another_state_is_told(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "switch", lambda *arguments: None)
+    tally = replayed(host, "nested", lambda records: None, part="power")
+    n_switched = sum(record["mp"] != [0, 5] for record in read(host / NESTED.name, "nested"))
+    assert n_switched == tally.n_record - tally.n_match > 5
+    assert all("mp_state: reference" in difference for difference in tally.differences)
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "mode"),
+    [
+        ("console=ttyAMA0 kvm-arm.mode=nested", "nested"),
+        ("kvm-arm.mode=nested kvm-arm.mode=protected panic=-1", "protected"),
+        ("kvm_arm.mode=nvhe", "nvhe"),
+        ("kvm-arm.mode=odd", "default"),
+        ("xkvm-arm.mode=nested", "default"),
+        ("", "default"),
+    ],
+)
+def test_the_mode_of_a_host_is_on_its_command_line(cmdline: str, mode: str) -> None:
+    assert kvm_arm_mode({"cmdline": cmdline}) == mode
 
 
 def test_a_folder_without_meta_json_is_read_where_its_name_tells_as_much(host: Path, tmp_path: Path) -> None:
