@@ -6,6 +6,7 @@ from tools.mutant import in_file
 from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
+from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_nested import MUTANTS_NESTED
@@ -390,6 +391,7 @@ MUTANTS = [
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
+    *MUTANTS_GUESTS,
     *MUTANTS_NESTED,
     *MUTANTS_PROBING,
 ]
