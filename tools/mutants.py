@@ -8,6 +8,7 @@ from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
+from tools.mutants_levels import MUTANTS_LEVELS
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_nested import MUTANTS_NESTED
 from tools.mutants_plan import MUTANTS_PLAN
@@ -263,7 +264,7 @@ MUTANTS = [
     *in_file(
         "dispatcher/prepared.py",
         ("if ready.now is not self._fleet.snapshot():", "if ready.now is None:"),
-        ("and calls.x3 is None", ""),
+        ("calls.__class__ is Calls and calls.is_plain", "calls.__class__ is Calls"),
         ("_NO_COUNTS, True, _", "_NO_COUNTS, False, _"),
         ("N_HELD, n_second,", "N_HELD + 1, n_second,"),
         ("ready.used | {(calls.vcpu.dtype,", "{(calls.vcpu.dtype,"),
@@ -298,7 +299,7 @@ MUTANTS = [
         (" or (first[1:] < first[:-1]).any():", ":"),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_vcpu",):'),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_first",):'),
-        ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
+        ("conduit, max(Conduit))", "conduit, 255)"),
         ("if total != len(ids):", "if total > len(ids):"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu.max())"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu[-1]) + 1"),
@@ -322,7 +323,7 @@ MUTANTS = [
         "calls/workload.py",
         ("int(vcpu.max()) + 1 if", "int(vcpu.max()) if"),
         ("vcpu = frozen(self.vcpu)", "vcpu = self.vcpu"),
-        ("part_of(self.conduit, part), x1", "None, x1"),
+        ("conduit, level = part_of(self.conduit, part), part", "conduit, level = None, part"),
         ("in VCPU_DTYPES and vcpu.ndim == 1", "in VCPU_DTYPES"),
         ("if not has_index or not is_laid_out(self.vcpu):", "if not has_index:"),
         ("cumsum(share / share.max())", "cumsum(share)"),
@@ -383,6 +384,7 @@ MUTANTS = [
     *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
+    *MUTANTS_LEVELS,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
     *MUTANTS_PLAN,

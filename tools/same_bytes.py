@@ -123,6 +123,22 @@ def _answers() -> Arrays:
     return {"with arguments": answers(fleet, full), "without": answers(fleet, _calls(fleet, unknown=0.5))}
 
 
+def _guests() -> Arrays:
+    """Guests with EL2 at every level, protected VMs and ordinary ones."""
+    hosts = [Host.of("7.3", kvm_arm_mode=mode) for mode in ("nested", "protected")]
+    kind = np.arange(300) % 4
+    features = np.where(kind == 0, 0x84, np.where(kind == 1, 0x184, 4))
+    fleet = Fleet(1 + kind, hosts=hosts, host_of_vm=kind // 2, features=features, is_protected=kind == 3)
+    fleet.try_install_filter(FilterRange(0xC600_0000, 0x8000, 2), vms=slice(0, 300, 3))
+    full = _calls(fleet, with_arguments=True)
+    level = np.random.default_rng(10).choice(np.array([0, 1, 2, 5, 6], np.uint8), N_CALL)
+    level[kind[fleet.vm_of_vcpu[full.vcpu]] > 1] = 0
+    calls = replace(full, level=level)
+    done = dispatch(fleet, calls)
+    told: Arrays = {"verdicts": done.verdict, "by both": done.by_vm_service, "answers": answers(fleet, calls)}
+    return told | {"without levels": verdicts(fleet, full)}
+
+
 def _power() -> Arrays:
     fleet = _fleet()
     full = _calls(fleet, with_arguments=True)
@@ -180,6 +196,7 @@ STATE: dict[str, Callable[[], Arrays]] = {
     "verdicts, a guest's trace": _trace,
     "verdicts, counted": _counted,
     "answers": _answers,
+    "guests with EL2 and protected": _guests,
     "power states": _power,
     "payloads": _payloads,
     "payloads in blocks": _blocks,

@@ -17,7 +17,7 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
-from fastsmc.dispatcher.levels import conduits_taken, trap
+from fastsmc.dispatcher.levels import conduits_taken, trap, trapped
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.fleet.snapshot import Snapshot
@@ -167,10 +167,10 @@ def _decided(
     A caller's array is filled whole or left as it was, so all vCPUs are looked at before the first verdict is written.
     An array of our own is thrown away where a vCPU does not exist, so the kernels look at vCPUs as they come to them.
     """
-    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
-    n_thread, looks_first, given = thread_count(threads, len(calls)), out is not None, calls
     if calls.level is not None:
-        calls = _without_levels(fleet, calls, calls.level, verdict, n_thread)
+        return _decided_at_levels(fleet, calls, out, threads, n_counter)
+    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
+    n_thread, looks_first = thread_count(threads, len(calls)), out is not None
     if n_thread > 1:
         counts, all_exist = _on_threads(fleet, calls, verdict, n_thread, n_counter, looks_first=looks_first)
     else:
@@ -181,24 +181,30 @@ def _decided(
     total = counts.astype(np.int64) if n_counter else _NO_TOTALS
     if calls.x1 is not None or calls.x2 is not None:
         _refuse_arguments(fleet, calls, verdict, total)
-    if given.level is not None:
-        trapped = trap(given.conduit, calls.conduit, verdict)
-        _recount(fleet, calls, trapped, total, Service.ARCH * 8 + Verdict.FAST_PATH, Service.ARCH * 8 + Verdict.TO_VEL2)
     return verdict, total
 
 
-def _without_levels(
-    fleet: Fleet, calls: AnyCalls, level: NDArray[np.uint8], verdict: NDArray[np.uint8], n_thread: int
-) -> AnyCalls:
-    """Calls as kernels decide them, their levels checked.
+def _decided_at_levels(
+    fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8] | None, threads: int | None, n_counter: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """As `_decided`, of calls that have levels: decided without them, and put right where a trap comes first.
 
     Raises:
-        InputError: a level that a vCPU lacks, a vCPU that the fleet lacks; `verdict` is the memory of the levels.
+        InputError: a level that a vCPU lacks, or an `out` in the memory of the levels; else as `_decided`.
     """
-    if np.may_share_memory(verdict, level):
+    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
+    if calls.level is not None and np.may_share_memory(verdict, calls.level):
         msg = "out shares memory with level: give an array of its own"
         raise InputError(msg)
-    return replace(calls, conduit=conduits_taken(fleet.snapshot(), calls, n_thread), level=None)
+    taken = conduits_taken(fleet.snapshot(), calls, thread_count(threads, len(calls)))
+    plain = replace(calls, conduit=taken, level=None)
+    verdict, total = _decided(fleet, plain, verdict, threads, n_counter)
+    if n_counter:
+        before, after = (Service.ARCH * 8 + which for which in (Verdict.FAST_PATH, Verdict.TO_VEL2))
+        _recount(fleet, calls, trapped(calls.conduit, taken, verdict), total, before, after)
+    if calls.conduit is not None and taken is not None:
+        trap(calls.conduit, taken, verdict)
+    return verdict, total
 
 
 def _on_threads(
