@@ -17,6 +17,8 @@ from numba.core.types import float64, uint32, uint64, void
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from fastsmc.jit.spelled import spelled
+
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 DOUBLE = ir.DoubleType()
 BYTES, WORDS = ir.VectorType(I8, 64), ir.VectorType(I32, 16)
@@ -185,14 +187,9 @@ def bits_of(number: float) -> np.uint64:
     return np.float64(number).view(np.uint64)
 
 
-@intrinsic
-def _bits_of(_typing: Any, number: Any) -> Any:
-    return uint64(float64), lambda _context, builder, _signature, arguments: builder.bitcast(arguments[0], I64)
-
-
-@overload(bits_of, strict=False)
-def _(number: Any) -> Any:
-    return lambda number: _bits_of(number)
+@spelled(bits_of, uint64, float64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return builder.bitcast(arguments[0], I64)
 
 
 def float_of(bits: np.uint64) -> float:
@@ -200,14 +197,9 @@ def float_of(bits: np.uint64) -> float:
     return float(np.uint64(bits).view(np.float64))
 
 
-@intrinsic
-def _float_of(_typing: Any, bits: Any) -> Any:
-    return float64(uint64), lambda _context, builder, _signature, arguments: builder.bitcast(arguments[0], DOUBLE)
-
-
-@overload(float_of, strict=False)
-def _(bits: Any) -> Any:
-    return lambda bits: _float_of(bits)
+@spelled(float_of, float64, uint64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return builder.bitcast(arguments[0], DOUBLE)
 
 
 def fma(a: float, b: float, c: float) -> float:
@@ -215,17 +207,9 @@ def fma(a: float, b: float, c: float) -> float:
     return a * b + c
 
 
-@intrinsic
-def _fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
-        return call(builder, "llvm.fma.f64", DOUBLE, *arguments)
-
-    return float64(float64, float64, float64), generate
-
-
-@overload(fma, strict=False)
-def _(a: Any, b: Any, c: Any) -> Any:
-    return lambda a, b, c: _fma(a, b, c)
+@spelled(fma, float64, float64, float64, float64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return call(builder, "llvm.fma.f64", DOUBLE, *arguments)
 
 
 def copy_row(table: NDArray[np.uint64], row: np.uint64, out: NDArray[np.uint64], at: np.uint64) -> None:
