@@ -139,14 +139,41 @@ def test_a_register_that_nobody_knows_is_told_and_gates_nothing() -> None:
 
 
 def test_what_was_found_is_in_doubt_no_more() -> None:
-    """A vendor's kernel of which it is not known whether it has WORKAROUND_3: the probe saw whether it has."""
+    """A vendor's kernel of which it is not known whether it has WORKAROUND_3: the probe saw whether it has.
+
+    Then it is known whether it answers it too, as both came by one change.
+    """
     rules = release("5.15.0-125-generic")
-    assert "fw_registers" in rules.uncertain
-    new = settled(rules, {"fw_registers": rules.fw_registers})
-    assert "fw_registers" not in new.uncertain
-    assert set(new.uncertain) == set(rules.uncertain) - {"fw_registers"}
-    assert all(other.fw_registers == rules.fw_registers for doubt in new.doubts for other in doubt.others)
+    (doubt,) = [doubt for doubt in rules.doubts if "fw_registers" in doubt.fields]
+    assert doubt.fields == ("fw_registers", "answers")
+    others = [one for one in rules.doubts if one is not doubt]
+    as_taken = settled(rules, {"fw_registers": rules.fw_registers})
+    assert (as_taken.answers, as_taken.fw_registers) == (rules.answers, rules.fw_registers)
+    otherwise = settled(rules, {"fw_registers": doubt.others[0].fw_registers})
+    assert otherwise.answers == doubt.others[0].answers != rules.answers
+    for new in (as_taken, otherwise):
+        assert [one.fields for one in new.doubts] == [one.fields for one in others]
+        assert all(other.fw_registers == new.fw_registers for one in new.doubts for other in one.others)
     assert settled(rules, {name: getattr(rules, name) for name in rules.uncertain}).doubts == ()
+
+
+def test_what_is_neither_way_stays_in_doubt() -> None:
+    """A kernel that has fewer registers than either: of its answers nothing follows."""
+    rules = release("5.15.0-125-generic")
+    new = settled(rules, {"bitmap_limit": (9, 9, 9, 9)})
+    assert [doubt.fields for doubt in new.doubts] == [doubt.fields for doubt in rules.doubts]
+    assert {other.bitmap_limit for doubt in new.doubts for other in doubt.others} == {(9, 9, 9, 9)}
+
+
+def test_of_a_vendor_that_takes_over_any_change_only_what_was_found_is_known() -> None:
+    """A filter that is there says nothing of other changes, of which each may be there by itself."""
+    rules = release("5.14.0-427.el9.aarch64")
+    (doubt,) = [doubt for doubt in rules.doubts if len(doubt.others) > 1]
+    name = next(name for name in doubt.fields if name != "answers")
+    new = settled(rules, {name: getattr(doubt.others[-1], name)})
+    assert name not in new.uncertain
+    assert set(new.uncertain) == set(rules.uncertain) - {name}
+    assert getattr(new, name) == getattr(doubt.others[-1], name)
 
 
 def test_a_filter_that_failed_for_another_reason_settles_nothing() -> None:
