@@ -16,7 +16,7 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError, MachineError
-from fastsmc.facts.packaged import SAMPLES
+from fastsmc.facts.packaged import PROBE, SAMPLES
 from fastsmc.facts.registers import COUNTERS
 from fastsmc.facts.releases import release
 from fastsmc.probing import standalone
@@ -333,6 +333,36 @@ def test_the_command_shows_a_profile_and_prints_it_as_it_is() -> None:
     assert done.returncode == 0
     assert "VENDOR_HYP_BMAP          0x3; accepts bits 0x3" in done.stdout
     assert json.loads(fastsmc("probe", REAL, "--json").stdout) == json.loads(lzma.decompress(REAL.read_bytes()))
+
+
+def test_what_the_command_saves_is_a_profile_again(tmp_path: Path) -> None:
+    assert fastsmc("probe", REAL, "--out", "again.json", "--quiet", cwd=tmp_path).returncode == 0
+    again = smc.probe(tmp_path / "again.json")
+    assert again.as_dict() == smc.probe(REAL).as_dict()
+    assert smc.migrate.inspect(tmp_path / "again.json").format == "host-profile"
+
+
+def test_the_probe_that_is_written_is_the_one_that_is_here(tmp_path: Path) -> None:
+    begun = smc.new("probe", tmp_path / "p.py")
+    assert (tmp_path / "p.py").read_bytes() == PROBE.read_bytes()
+    assert begun.then == f"python3 {tmp_path / 'p.py'} -o host.json"
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "vendor", "kernel"),
+    [
+        ("6.12.107+deb13-arm64", "#1 SMP Debian 6.12.107-1 (2026-08-29)", "", "6.12.107"),
+        ("5.14.0-427.el9.aarch64", "#1 SMP PREEMPT_DYNAMIC Fri Feb 23", "RHEL 9", "5.14.0-427.el9.aarch64"),
+        ("5.15.0-125-generic", "#135-Ubuntu SMP", "Ubuntu", "5.15.0-125-generic"),
+    ],
+)
+def test_a_vendor_is_known_by_the_name_of_its_kernel(release: str, version: str, vendor: str, kernel: str) -> None:
+    content = json.loads(_found("linux-6.12.107-max"))
+    content["kernel"] |= {"release": release, "version": version}
+    profile = profile_of(content, "h.json")
+    assert profile.kernel == kernel
+    assert profile.host.release.vendor.startswith(vendor)
+    assert bool(profile.host.release.vendor) == bool(vendor)
 
 
 def test_a_machine_that_cannot_be_asked_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
