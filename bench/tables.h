@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum verdict { HANDLED, DENIED, FORWARDED, NOT_SUPPORTED, EXIT, FAST_PATH, N_VERDICT = 7 };
+enum verdict { HANDLED, DENIED, FORWARDED, NOT_SUPPORTED, EXIT, FAST_PATH, SMC_REFUSED, TO_VEL2 = 7, N_VERDICT = 8 };
 
 struct tables {
     uint32_t multiplier, shift;

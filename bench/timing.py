@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 SAMPLE_S = 0.005
 """A sample repeats its contestant until it lasts about so long."""
+LONG_S = 0.02
+"""A run of so long is not warmed: what the ones before it left behind is over after a few milliseconds of it."""
 
 Times = Mapping[str, NDArray[np.float64]]
 """ns per call of each contestant: float64[n_round], the same rounds for all."""
@@ -36,6 +39,10 @@ def interleave(
 ) -> Times:
     """Rounds of all contestants, each round in a new random order, until the budget is used.
 
+    A sample begins with as many runs that are not timed. Without them, who came before would decide: after tens of
+    milliseconds of other loops the first runs over 10 MB take twice as long, and such runs are a larger part of a
+    sample that has fewer of them.
+
     Args:
         least, most: bounds of the number of rounds; `least` are run whatever the budget.
         clock: CPU time of this process by default. On a machine shared with others, wall time would charge long
@@ -53,7 +60,9 @@ def interleave(
             if done >= least and time.perf_counter() > end:
                 break
             for i in rng.permutation(len(order)):
-                one, n = contestants[order[i]], repeats[order[i]]
+                one, (n_warm, n) = contestants[order[i]], repeats[order[i]]
+                for _ in range(n_warm):
+                    one.run()
                 start = clock()
                 for _ in range(n):
                     one.run()
@@ -64,16 +73,19 @@ def interleave(
     return {name: np.array(of_one) for name, of_one in times.items()}
 
 
-def _repeats(one: Contestant, clock: Callable[[], int]) -> int:
-    """How often to run it in a sample; warms what can be warm, with one run where that is long enough."""
-    taken = 0
-    for _ in range(2):
+def _repeats(one: Contestant, clock: Callable[[], int]) -> tuple[int, int]:
+    """How often to run it in a sample, not timed and then timed, by the shortest run of two samples' time.
+
+    The first runs do not tell: the contestant that is asked first would get fewer than the others.
+    """
+    best, began, now = math.inf, clock(), 0
+    while now < began + 2e9 * SAMPLE_S:
         start = clock()
         one.run()
-        taken = clock() - start
-        if taken > 20e9 * SAMPLE_S:
-            return 1
-    return max(1, min(10_000, round(SAMPLE_S * 1e9 / max(taken, 1))))
+        now = clock()
+        best = min(best, now - start)
+    n = max(1, min(10_000, round(SAMPLE_S * 1e9 / max(best, 1))))
+    return n if best < LONG_S * 1e9 else 0, n
 
 
 def ratio(times: Times, other: str, ours: str = "ours") -> float:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastsmc.facts.register_sets import register_sets
     from fastsmc.facts.registers import register
     from fastsmc.facts.releases import Host, release
-    from fastsmc.facts.smccc import FilterAction, Verdict
+    from fastsmc.facts.smccc import FilterAction, Level, Verdict
     from fastsmc.fleet.filters import FilterRange
     from fastsmc.latency import saved_times, simulate
     from fastsmc.measuring import bench
@@ -59,6 +59,7 @@ _HOME = {
     "Fleet": "vm",
     "GroupedCalls": "calls.grouped",
     "Host": "facts.releases",
+    "Level": "facts.smccc",
     "Link": "migrate.link",
     "Scenario": "scenario",
     "Verdict": "facts.smccc",
@@ -101,6 +102,7 @@ __all__ = [
     "Fleet",
     "GroupedCalls",
     "Host",
+    "Level",
     "Link",
     "Scenario",
     "Verdict",

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.facts.guests import PROTECTED_ANSWERS
 from fastsmc.facts.releases import Host
 from fastsmc.facts.services import SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import FUNCTIONS, SMC64, FilterAction, Gate, Service, Verdict, is_psci_allowed
-from fastsmc.facts.vcpu import FEATURE_EL1_32BIT
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_EL2
 
 N_HASH_BITS = 7
 N_BUCKET = 1 << N_HASH_BITS
@@ -71,6 +72,7 @@ _NEEDS_CAP = np.array([bool(f.vm_cap) for f in FUNCTIONS])
 _EXITS = np.array([f.exits for f in FUNCTIONS])
 _IS_PSCI_ALLOWED = np.array([is_psci_allowed(f.func_id) for f in FUNCTIONS])
 _IS_PSCI64 = (SLOT_SERVICE == Service.PSCI) & (SLOT_ID & SMC64 != 0)
+_IS_FAST_IF_PROTECTED = np.isin(SLOT_ID, list(PROTECTED_ANSWERS))
 _IS_PSCI64_EARLY = np.isin(SLOT_ID, list(SMC64_REFUSED_EARLY))
 
 
@@ -80,12 +82,13 @@ class Policies:
 
     Attributes:
         host: int64[n_policy], index into a list of hosts. features: uint32, word 0 of KVM_ARM_VCPU_INIT.
-        bitmap: uint64[n_policy, 4]. psci_version: uint32, the effective one. has_system_suspend: bool.
-        filter: int64, index into a list of filters.
+        is_protected: bool, the VM's type. bitmap: uint64[n_policy, 4]. psci_version: uint32, the effective one.
+        has_system_suspend: bool. filter: int64, index into a list of filters.
     """
 
     host: NDArray[np.int64]
     features: NDArray[np.uint32]
+    is_protected: NDArray[np.bool_]
     bitmap: NDArray[np.uint64]
     psci_version: NDArray[np.uint32]
     has_system_suspend: NDArray[np.bool_]
@@ -98,14 +101,16 @@ class Policies:
 def interned(vms: Policies) -> tuple[Policies, NDArray[np.uint32]]:
     """Distinct rows of per-VM columns, and each VM's row: uint32[n_vm].
 
-    Cost: one sort of n_vm rows of 9 words.
+    Cost: one sort of n_vm rows of 10 words.
     """
-    columns = (vms.host, vms.features, *vms.bitmap.T, vms.psci_version, vms.has_system_suspend, vms.filter)
+    kinds = (vms.host, vms.features, vms.is_protected)
+    columns = (*kinds, *vms.bitmap.T, vms.psci_version, vms.has_system_suspend, vms.filter)
     rows = np.stack([column.astype(np.uint64) for column in columns], axis=1)
     _, first, policy = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     kept = Policies(
         vms.host[first],
         vms.features[first],
+        vms.is_protected[first],
         vms.bitmap[first],
         vms.psci_version[first],
         vms.has_system_suspend[first],
@@ -153,13 +158,17 @@ def build_tables(policies: Policies, hosts: Sequence[Host], filters: Sequence[St
     verdict = np.where(filter_action == FilterAction.DENY, Verdict.DENIED, handled)
     verdict = np.where(filter_action == FilterAction.FWD_TO_USER, Verdict.FORWARDED, verdict)
     action = np.full((len(policies), N_PLANE, SLOT_ID.size), Verdict.SMC_REFUSED, np.uint8)
-    action[:, 0] = np.where(is_fast, Verdict.FAST_PATH, verdict)
+    has_el2 = policies.features & FEATURE_EL2 != 0
+    # An HVC of a guest with EL2 is its own hypervisor's, whatever the VM's filter and bitmaps say (recorded).
+    by_hvc = np.where(has_el2[:, None], Verdict.TO_VEL2, verdict)
+    is_fast = is_fast | policies.is_protected[:, None] & _IS_FAST_IF_PROTECTED
+    action[:, 0] = np.where(is_fast, Verdict.FAST_PATH, by_hvc)
     action[:, 1] = np.where(serves_smc[:, None], verdict, Verdict.SMC_REFUSED)
     unknown = np.full((len(policies), N_PLANE, 2), Verdict.SMC_REFUSED, np.uint8)
     by_rule = np.stack(
         [np.where(gated, Verdict.DENIED, Verdict.NOT_SUPPORTED), np.full(len(policies), Verdict.NOT_SUPPORTED)], 1
     )
-    unknown[:, 0] = by_rule
+    unknown[:, 0] = np.where(has_el2[:, None], Verdict.TO_VEL2, by_rule)
     unknown[:, 1] = np.where(serves_smc[:, None], by_rule, Verdict.SMC_REFUSED)
     return Tables(action, unknown, policies.filter.astype(np.uint32))
 

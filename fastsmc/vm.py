@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from errno import EINVAL, ENOEXEC
+from errno import EAGAIN, EINVAL, ENOEXEC
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.bitmaps import Tables
-from fastsmc.checks import I64Array, U32Array, U64Array, whole
+from fastsmc.checks import BoolArray, I64Array, U32Array, U64Array, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import FwKind, FwRegister
 from fastsmc.facts.releases import Host
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE, STOPPED
+from fastsmc.facts.vcpu import FEATURE_EL2, FEATURE_PSCI_0_2, MAX_VCPU_PER_VM, RUNNABLE, STOPPED
 from fastsmc.fleet import columns
 from fastsmc.fleet.columns import FLEET, MAX_VCPU, as_host, as_hosts
 from fastsmc.fleet.filters import Filter, FilterRange, listed
@@ -51,10 +51,14 @@ class Fleet:
     Args:
         n_vcpu: vCPUs of each VM, an array-like of n_vm counts from 1 up.
         hosts: one Host, or the name of its release, for all VMs; or a list of them that `host_of_vm` indexes.
-        features: word 0 of KVM_ARM_VCPU_INIT, for all VMs or per VM. Default: PSCI 0.2 and later.
+        features: word 0 of KVM_ARM_VCPU_INIT, for all VMs or per VM. Default: PSCI 0.2 and later. With bit 7
+            (HAS_EL2) a VM's vCPUs have EL2 themselves, on hosts of kvm_arm_mode "nested".
+        is_protected: created as protected VMs, for all VMs or per VM; on hosts of kvm_arm_mode "protected".
+        has_gic: whether a VM has an in-kernel GIC, for all VMs or per VM. Without one no vCPU with EL2 runs.
 
     Raises:
-        InputError: no VM, a VM without vCPUs, an index outside `hosts`, a feature the VM's release does not know.
+        InputError: no VM, a VM without vCPUs, an index outside `hosts`, a VM whose host refuses its type or features,
+            with KVM's errno.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class Fleet:
         hosts: Host | str | Sequence[Host | str],
         host_of_vm: ArrayLike | None = None,
         features: ArrayLike = FEATURE_PSCI_0_2,
+        is_protected: ArrayLike = False,
+        has_gic: ArrayLike = True,
     ) -> None:
         count = columns.counts(n_vcpu)
         self.hosts: tuple[Host, ...] = as_hosts(hosts)
@@ -75,7 +81,9 @@ class Fleet:
         self.is_initialised = np.ones(self.n_vcpu, np.bool_)
         self.host_of_vm = columns.hosts_of_vms(0 if host_of_vm is None else host_of_vm, self.n_vm, len(self.hosts))
         self.features: U32Array = columns.column("features", features, self.n_vm)
-        columns.check_features(self.features, self.hosts, self.host_of_vm)
+        self.is_protected: BoolArray = columns.flag_column("is_protected", is_protected, self.n_vm)
+        self.has_gic: BoolArray = columns.flag_column("has_gic", has_gic, self.n_vm)
+        columns.check_features(self.features, self.hosts, self.host_of_vm, self.is_protected)
         reset = np.array([h.release.bitmap_reset for h in self.hosts], np.uint64)
         self.fw_bmap: U64Array = reset[self.host_of_vm]
         self.psci_version = np.zeros(self.n_vm, np.uint32)
@@ -87,7 +95,14 @@ class Fleet:
 
     @classmethod
     def uniform(
-        cls, *, n_vm: int, n_vcpu: int, host: Host | str = "7.3", features: ArrayLike = FEATURE_PSCI_0_2
+        cls,
+        *,
+        n_vm: int,
+        n_vcpu: int,
+        host: Host | str = "7.3",
+        features: ArrayLike = FEATURE_PSCI_0_2,
+        is_protected: ArrayLike = False,
+        has_gic: ArrayLike = True,
     ) -> Self:
         """`n_vm` equal VMs of `n_vcpu` vCPUs on a host, or on a release's default host.
 
@@ -96,7 +111,8 @@ class Fleet:
         """
         n_vm, n_vcpu = whole("n_vm", n_vm, first=1, last=MAX_VCPU), whole("n_vcpu", n_vcpu, first=1, last=MAX_VCPU)
         columns.check_total(n_vm * n_vcpu)
-        return cls(np.full(n_vm, n_vcpu), hosts=as_host(host), features=features)
+        count, hosts = np.full(n_vm, n_vcpu), as_host(host)
+        return cls(count, hosts=hosts, features=features, is_protected=is_protected, has_gic=has_gic)
 
     def __repr__(self) -> str:
         hosts = f"{len(self.hosts)} host" + ("s" if len(self.hosts) > 1 else "")
@@ -264,16 +280,22 @@ class Fleet:
 
     def _inserted(self, wanted: list[FilterRange], vms: I64Array) -> Inserted:
         rules = [h.release for h in self.hosts]
-        return self._filters.after(wanted, vms, rules=rules, host_of_vm=self.host_of_vm, has_run=self.has_run_once)
+        return self._filters.after(
+            wanted, vms, rules, self.host_of_vm, has_run=self.has_run_once, is_protected=self.is_protected
+        )
 
     def _install(self, new: Inserted, vms: I64Array) -> None:
         self._part_from_snapshot()
         self._filters.install(new, vms)
 
     def enable_system_suspend(self, *, vms: Selection = slice(None)) -> Errnos:
-        """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND): errnos, int16[n_selected]; EINVAL before 5.19."""
+        """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND): errnos, int16[n_selected].
+
+        EINVAL before 5.19, and for protected VMs, which have no such capability (recorded: 7.3.4).
+        """
         chosen = self.vms(vms)
         has = np.array([h.release.has_system_suspend for h in self.hosts])[self.host_of_vm[chosen]]
+        has &= ~self.is_protected[chosen]
         with self._changes:
             self._part_from_snapshot()
             self.has_system_suspend[chosen[has]] = True
@@ -283,26 +305,33 @@ class Fleet:
         """The first KVM_RUN of vCPU number `vcpu` of each selected VM: bitmaps and filter freeze, PSCI_VERSION not.
 
         Returns:
-            int16[n_selected]: ENOEXEC where that vCPU has not had KVM_ARM_VCPU_INIT, so that nothing freezes; else 0.
+            int16[n_selected]: ENOEXEC where that vCPU has not had KVM_ARM_VCPU_INIT, EAGAIN where it has EL2 and the VM
+            no in-kernel GIC, so that nothing freezes; else 0.
         """
         chosen = self.vms(vms)
         with self._changes:
-            is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
-            self.has_run_once[chosen[is_ready]] = True
-        return np.where(is_ready, 0, ENOEXEC).astype(np.int16)
+            errnos = self.run_errnos(chosen, vcpu)
+            self.has_run_once[chosen[errnos == 0]] = True
+        return errnos
 
     def run_once(self, *, vms: Selection = slice(None), vcpu: int = 0) -> None:
         """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none.
 
         Raises:
-            KvmError: ENOEXEC, with the VMs whose vCPU has not had KVM_ARM_VCPU_INIT; no VM was frozen.
+            KvmError: with the VMs that refuse and their errnos, by the rules of `try_run_once`; no VM was frozen.
         """
         chosen = self.vms(vms)
         with self._changes:
-            is_ready = self.is_initialised[self.vcpus_numbered(vcpu, chosen)]
-            if not is_ready.all():
-                raise run_refused(vcpu, chosen[~is_ready])
+            errnos = self.run_errnos(chosen, vcpu)
+            if errnos.any():
+                raise run_refused(vcpu, chosen, errnos)
             self.has_run_once[chosen] = True
+
+    def run_errnos(self, vms: I64Array, vcpu: int) -> Errnos:
+        """What KVM_RUN of vCPU number `vcpu` of each VM would return: int16[n_selected]. Changes nothing."""
+        lacks_gic = (self.features[vms] & FEATURE_EL2 != 0) & ~self.has_gic[vms]
+        is_ready = self.is_initialised[self.vcpus_numbered(vcpu, vms)]
+        return np.where(is_ready, np.where(lacks_gic, EAGAIN, 0), ENOEXEC).astype(np.int16)
 
     def vcpu_init(self, vcpus: Selection = slice(None), *, power_off: bool = False) -> None:
         """KVM_ARM_VCPU_INIT of vCPUs by fleet-wide index: resets their power state, thaws and resets no VM state.
@@ -342,6 +371,7 @@ class Fleet:
                     self.hosts,
                     self.host_of_vm,
                     self.features,
+                    self.is_protected,
                     self.fw_bmap,
                     self.psci_version,
                     self.has_system_suspend,

@@ -241,9 +241,10 @@ def test_selections(selection: Any, numbers: list[int]) -> None:
 
 
 def test_a_feature_the_release_does_not_know_names_vm_and_release() -> None:
-    with pytest.raises(InputError, match=r"0x84 of VM 1: KVM_ARM_VCPU_INIT of Linux 6\.12 knows bits in 0x7f"):
-        Fleet([1, 1], hosts=["7.3", "6.12"], host_of_vm=[0, 1], features=0x84)
-    with pytest.raises(InputError, match=r"0x84 of VM 0: bit 7 \(HAS_EL2\): guests with EL2 are not modelled"):
+    hosts = [Host.of("7.3", kvm_arm_mode="nested"), "6.12"]
+    with pytest.raises(InputError, match=r"0x84 of VM 1: KVM_ARM_VCPU_INIT of Linux 6\.12 knows bits in 0x7f \(ENOENT"):
+        Fleet([1, 1], hosts=hosts, host_of_vm=[0, 1], features=0x84)
+    with pytest.raises(InputError, match=r"0x84 of VM 0: KVM_ARM_VCPU_INIT of Linux 7\.3 without kvm-arm\.mode=nested"):
         Fleet([1], hosts="7.3", features=0x84)
 
 
@@ -325,15 +326,14 @@ def test_a_copy_of_a_fleet_goes_its_own_way(copied: Callable[[Fleet], Fleet]) ->
 @pytest.mark.parametrize(
     ("features", "told"),
     [
-        (0x84, r"bit 7 \(HAS_EL2\): guests with EL2 are not modelled"),
-        (0x104, r"bit 8 \(HAS_EL2_E2H0\): guests with EL2 are not modelled"),
-        (0x86, r"bit 7 \(HAS_EL2\)"),
+        (0x86, r"bit 7 \(HAS_EL2\) with bit 1 \(EL1_32BIT\): .*EINVAL"),
         (0x24, r"bit 5 \(pauth address\) without bit 6 \(generic\): .*EINVAL"),
         (0x44, r"bit 6 \(pauth generic\) without bit 5 \(address\): .*EINVAL"),
     ],
 )
 def test_features_that_no_such_vm_has_are_refused_by_fleet_and_reference(features: int, told: str) -> None:
+    host = Host.of("7.3", kvm_arm_mode="nested")
     with pytest.raises(InputError, match=rf"features {features:#x} of VM 2: {told}"):
-        Fleet([1, 1, 1], hosts="7.3", features=[0x4, 0x64, features])
+        Fleet([1, 1, 1], hosts=host, features=[0x4, 0x64, features])
     with pytest.raises(InputError, match=rf"features {features:#x}: {told}"):
-        Vm(Host.of("7.3"), features=features)
+        Vm(host, features=features)

@@ -1,9 +1,12 @@
 """Make fastsmc/data/register_sets.json, and fastsmc/data/payloads, from recordings of real kernels.
 
-Run by hand, from the root of the project: python tools/make_register_sets.py ../shared/kvm-recordings
+Run by hand, from the root of the project:
+python tools/make_register_sets.py ../shared/kvm-recordings ../shared/nested-recordings
 
 Reads every host's reglist.jsonl.xz (KVM_GET_REG_LIST per feature set) and checks the ids against the totals the
-recorder counted inside the guest. The payloads of hosts that others restored from are copied as they are.
+recorder counted inside the guest. The payloads of hosts that others restored from are copied as they are. Of hosts that
+were booted with kvm-arm.mode=nested the lists of vCPUs with EL2 are taken, from nested.jsonl.xz; their other lists are
+those of the release without that mode, and that is checked too.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ PAYLOADS = OUT.parent / "payloads"
 SOURCE = (
     "KVM_GET_REG_LIST of Debian's arm64 kernels under QEMU 7.2 TCG (virt, EL2 emulated), recorded November 2026: "
     "kvm-recordings/linux-<release>-<cpu>/reglist.jsonl.xz. cpu max = QEMU's max with pauth-impdef, n1 = neoverse-n1. "
-    "mask: bit i set = ids[i] listed. refused: errno of KVM_ARM_VCPU_INIT"
+    "mask: bit i set = ids[i] listed. refused: errno of KVM_ARM_VCPU_INIT. Hosts called -nested were booted with "
+    "kvm-arm.mode=nested under QEMU 10.0, whose CPU has FEAT_NV2: nested-recordings/<release>/nested.jsonl.xz"
 )
+NESTED = {"0x80": "none+el2", "0x84": "psci02+el2", "0x184": "psci02+el2+e2h0", "0xfc": "psci02+pmu+sve+pauth+el2"}
+"""vCPU features with EL2 by word 0 of KVM_ARM_VCPU_INIT, as nested.jsonl.xz has them."""
 
 
 def checked_ids(line: dict[str, Any], where: str) -> set[int]:
@@ -53,12 +59,43 @@ def read_host(folder: Path) -> tuple[dict[str, Any], dict[str, set[int]]]:
     return host, sets
 
 
-def main(recordings: Path) -> None:
+def nested_host(folder: Path, ordinary: dict[str, dict[str, set[int]]]) -> tuple[dict[str, Any], dict[str, set[int]]]:
+    """A host in the mode `nested`, and its ids by feature set with EL2.
+
+    Args:
+        ordinary: lists of the hosts on the same CPU by release, for vCPUs without EL2.
+    """
+    meta = json.loads((folder / "meta.json").read_text())
+    sets: dict[str, set[int]] = {}
+    with lzma.open(folder / "nested.jsonl.xz", "rt") as lines:
+        for line in map(json.loads, lines):
+            if line.get("t") == "reg_list" and line["features"] in NESTED:
+                sets[NESTED[line["features"]]] = {int(reg, 16) for reg, _value, _errno in line["regs"]}
+    with lzma.open(folder / "reglist.jsonl.xz", "rt") as lines:
+        for line in map(json.loads, lines):
+            if "regs" in line:
+                ids = checked_ids(line, f"{folder.name} {line['feat']}")
+                if ids != (sets if "el2" in line["feat"] else ordinary[folder.name])[line["feat"]]:
+                    msg = f"{folder.name} {line['feat']}: another list than the same release's elsewhere"
+                    raise SystemExit(msg)
+    names = {"release": folder.name, "cpu": "max", "name": nested_name(folder.name)}
+    return names | {"uname": meta["release"], "version": meta["version"], "refused": {}}, sets
+
+
+def nested_name(release: str) -> str:
+    """What a host in the mode `nested` is called."""
+    return f"linux-{release}-max-nested"
+
+
+def main(recordings: Path, nested: Path) -> None:
     """Read all hosts, number the union of their ids, write one mask per set."""
     hosts = [read_host(folder) for folder in sorted(recordings.glob("linux-*")) if folder.is_dir()]
     if not hosts:
         msg = f"{recordings}: no linux-<release>-<cpu> folders here"
         raise SystemExit(msg)
+    ordinary = {host["release"]: sets for host, sets in hosts if host["cpu"] == "max"}
+    with_el2 = [path.parent for path in sorted(nested.glob("*/payload-psci02+el2.bin.xz"))]
+    hosts += [nested_host(folder, ordinary) for folder in with_el2]
     ids = sorted({reg for _host, sets in hosts for listed in sets.values() for reg in listed})
     for host, sets in hosts:
         host["sets"] = {
@@ -70,20 +107,23 @@ def main(recordings: Path) -> None:
             "made_by": "tools/make_register_sets.py",
             "ids": [f"{reg:x}" for reg in ids],
             "hosts": sorted(
-                (host for host, _sets in hosts), key=lambda h: (*map(int, h["release"].split(".")), h["cpu"])
+                (host for host, _sets in hosts),
+                key=lambda h: (*map(int, h["release"].split(".")), h["cpu"], "name" in h),
             ),
         },
         indent=1,
     )
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(text + "\n")
-    for path in sorted(recordings.glob("linux-*-max/payload-*.bin.xz")):
-        copy = PAYLOADS / path.parent.name / path.name
+    payloads = {path: path.parent.name for path in sorted(recordings.glob("linux-*-max/payload-*.bin.xz"))}
+    payloads |= {path: nested_name(path.parent.name) for one in with_el2 for path in sorted(one.glob("payload-*.xz"))}
+    for path, name in payloads.items():
+        copy = PAYLOADS / name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -8,6 +8,7 @@ from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_migrate import MUTANTS_MIGRATE
+from tools.mutants_nested import MUTANTS_NESTED
 from tools.mutants_plan import MUTANTS_PLAN
 from tools.mutants_probing import MUTANTS_PROBING
 from tools.mutants_report import MUTANTS_REPORT
@@ -244,7 +245,6 @@ MUTANTS = [
     ),
     *in_file(
         "dispatcher/given.py",
-        ("int(calls.block_vcpu.max()) < n_vcpu", "int(calls.block_vcpu.max()) <= n_vcpu"),
         ("return calls.n_vcpu <= n_vcpu", "return calls.n_vcpu < n_vcpu"),
         ("return calls.n_vcpu <= n_vcpu", "return calls.n_vcpu <= n_vcpu + 1"),
         ("n_vcpu >> 8 * calls.vcpu.itemsize", "n_vcpu + 1 >> 8 * calls.vcpu.itemsize"),
@@ -299,6 +299,8 @@ MUTANTS = [
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_first",):'),
         ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
         ("if total != len(ids):", "if total > len(ids):"),
+        ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu.max())"),
+        ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu[-1]) + 1"),
     ),
     *in_file("checks.py", ("not first <= number <= last", "not 0 <= number <= last")),
     *in_file(
@@ -388,5 +390,6 @@ MUTANTS = [
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
+    *MUTANTS_NESTED,
     *MUTANTS_PROBING,
 ]

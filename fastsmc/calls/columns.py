@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.checks import must_be_whole
 from fastsmc.errors import InputError
+from fastsmc.facts.smccc import Level
 
 T = TypeVar("T", bound=np.unsignedinteger[Any])
 N = TypeVar("N", bound=np.integer[Any])
@@ -73,6 +74,22 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
     is_array = isinstance(array, np.ndarray) and array.dtype == dtype and array.shape == shape
     if not is_array or not is_laid_out(array):  # type: ignore[arg-type]
         msg = f"{name} must be a contiguous {np.dtype(dtype)}{list(shape)}: {made_by} makes one of what you have"
+        raise InputError(msg)
+
+
+_IS_LEVEL = np.isin(np.arange(256), list(Level))
+_LEVELS = ", ".join(f"{level.value} ({level.name})" for level in Level)
+
+
+def check_levels(level: NDArray[np.uint8]) -> None:
+    """Refuses numbers that are no smccc.Level. uint8[n_call].
+
+    Raises:
+        InputError: one is not; which one, and what it may be.
+    """
+    bad = np.flatnonzero(~_IS_LEVEL[level])
+    if bad.size:
+        msg = f"level[{int(bad[0])}] is {int(level[bad[0]])}: it must be one of {_LEVELS}"
         raise InputError(msg)
 
 

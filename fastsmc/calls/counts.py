@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.calls import vel2
 from fastsmc.calls.missing import lost, lost_as_dict, of_what, skipped
 from fastsmc.checks import shown
 from fastsmc.facts.other_calls import service_and_name
@@ -35,6 +36,7 @@ class Counts:
         n_skipped_call: calls that those lines count.
         is_skipped_least: the count of one of them cannot be read either: n_skipped_call is the least.
         left_out: maps that count something else, by name.
+        has_el2: the guest has EL2 and what was counted are its HVCs, on the reader's word; false: it was not said.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Counts:
     n_skipped_call: int = 0
     is_skipped_least: bool = False
     left_out: tuple[str, ...] = ()
+    has_el2: bool = False
+
+    @property
+    def n_to_vel2(self) -> int | None:
+        """How many calls KVM passed on to the guest's own EL2; None unless it was said that the guest has EL2."""
+        return int(self.n_call[vel2.is_to_vel2(self.func_id)].sum()) if self.has_el2 else None
 
     @property
     def total(self) -> int:
@@ -67,8 +75,10 @@ class Counts:
     def table(self) -> Table:
         """A row per function, most calls first."""
         columns = ("service", "function", "func_id", "calls", "percent")
-        rows = self.as_dict()["rows"]
-        return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
+        told = self.as_dict()["rows"]
+        rows = [{name: row[name] for name in columns} for row in told]
+        table = table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
+        return vel2.beside(table, [row["to_vel2"] for row in told]) if self.has_el2 else table
 
     def figure(self) -> Figure:
         """How often each function was called.
@@ -84,6 +94,7 @@ class Counts:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: how often each function was called, most frequent first, and what the counts lack."""
         total = self.total  # a sum over all functions, so not once for each of them
+        forwarded = vel2.is_to_vel2(self.func_id).tolist()
         rows = [
             {
                 "service": service_and_name(func_id)[0],
@@ -91,8 +102,9 @@ class Counts:
                 "func_id": f"0x{func_id:08x}",
                 "calls": n,
                 "percent": 100 * n / total,
+                "to_vel2": n * is_forwarded if self.has_el2 else None,
             }
-            for func_id, n in zip(self.func_id.tolist(), self.n_call.tolist(), strict=True)
+            for func_id, n, is_forwarded in zip(self.func_id.tolist(), self.n_call.tolist(), forwarded, strict=True)
         ]
         return {
             "kind": self.kind,
@@ -101,6 +113,8 @@ class Counts:
             "skipped": self.n_skipped,
             "skipped_calls": None if self.is_skipped_least else self.n_skipped_call,
             "left_out": list(self.left_out),
+            "el2": self.has_el2,
+            "to_vel2": self.n_to_vel2,
             "rows": rows,
         }
 
@@ -114,10 +128,12 @@ class Counts:
     def _notes(self) -> list[str]:
         """How many calls there are and what is missing; then what there was besides."""
         told = number_of(self.total, "call")
-        notes = [f"{told} (recorded, {self.kind}: counts without times and vCPUs){self._missing()}"]
+        n_to_vel2 = self.n_to_vel2
+        who = "" if n_to_vel2 is None else vel2.told(self.total, n_to_vel2)
+        notes = [f"{told} (recorded, {self.kind}: counts without times and vCPUs){self._missing()}{who}"]
         if self.left_out:
             notes.append(f"left out, for it does not count by function id: {', '.join(self.left_out)}")
-        return notes
+        return [*notes, vel2.NOT_HERE] if self.has_el2 else notes
 
     def _missing(self) -> str:
         missing = lost(self.n_lost, is_least=self.is_lost_least) + skipped(self.n_skipped, self.first_skipped_line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsmc.calls import vel2
 from fastsmc.calls.missing import how_many, lost, lost_as_dict, skipped
 from fastsmc.checks import cut, shown
 from fastsmc.facts.other_calls import service_and_name
@@ -45,10 +46,12 @@ class Trace:
         n_skipped, first_skipped_line: lines not understood (lenient reading only), and the first one's number or 0.
         n_skipped_call: how many of those lines were calls.
         exits: exits of guests that called, by what kvm_exit and kvm_userspace_exit call them: HVC64, SMC64, HVC32,
-            SMC32, KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT. Of an SMC nothing else is recorded.
+            SMC32, KVM_EXIT_HYPERCALL, KVM_EXIT_SYSTEM_EVENT. Of an SMC nothing else is recorded. "vEL2 HVC64" and
+            "vEL2 SMC64" are those that kvm_inject_nested_exception passed on to a guest's own EL2.
         forwarded: how many of the KVM_EXIT_HYPERCALL followed a call on its vCPU, by the function id of that call.
         files: calls by the file that `grep` or trace-cmd put before their lines.
         has_times: every call has a time, in seconds of the tracer's clock.
+        has_el2: the guest has EL2, on the reader's word, so that KVM passed its HVCs on to it; false: it was not said.
     """
 
     name: str
@@ -70,6 +73,12 @@ class Trace:
     forwarded: dict[int, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     has_times: bool = True
+    has_el2: bool = False
+
+    @property
+    def n_to_vel2(self) -> int | None:
+        """How many calls KVM passed on to the guest's own EL2; None unless it was said that the guest has EL2."""
+        return int(vel2.is_to_vel2(self.func_id).sum()) if self.has_el2 else None
 
     @property
     def func_id(self) -> NDArray[np.uint32]:
@@ -105,7 +114,10 @@ class Trace:
         return f"{comm}-{pid}" if pid >= 0 else comm or "unknown"
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row per function id and immediate, most calls first: names, calls, percent, rate, calls by thread."""
+        """A row per function id and immediate, most calls first: names, calls, percent, rate, calls by thread.
+
+        `to_vel2` is how many of the calls went to the guest's own EL2; None unless it was said that the guest has EL2.
+        """
         key = (self.func_id.astype(np.uint64) << np.uint64(16)) | self.imm.astype(np.uint64)
         keys, at, counts = np.unique(key, return_inverse=True, return_counts=True)
         named = self.threads()
@@ -115,6 +127,7 @@ class Trace:
         by_thread = Counter(cell.tolist())
         seconds, labels = self.seconds, list(named.values())
         rows = []
+        forwarded = vel2.is_to_vel2((keys >> np.uint64(16)).astype(np.uint32)).tolist()
         for k in np.argsort(-counts, kind="stable").tolist():
             func_id, n = int(keys[k]) >> 16, int(counts[k])
             service, function = service_and_name(func_id)
@@ -127,6 +140,7 @@ class Trace:
                     "calls": n,
                     "percent": 100 * n / len(self),
                     "per_second": n / seconds if seconds else None,
+                    "to_vel2": n * forwarded[k] if self.has_el2 else None,
                     "vcpus": {label: by_thread[k * width + t] for t, label in enumerate(labels)},
                 }
             )
@@ -139,9 +153,11 @@ class Trace:
 
     def table(self) -> Table:
         """A row per function id and immediate, most calls first; calls by thread are in `rows`."""
-        rows = [{name: value for name, value in row.items() if name != "vcpus"} for row in self.rows()]
+        rows = self.rows()
         columns = ("service", "function", "func_id", "immediate", "calls", "percent", "per_second")
-        return table_of_rows("A row per function that the guest called.", rows, "recorded", columns=columns)
+        some = [{name: row[name] for name in columns} for row in rows]
+        table = table_of_rows("A row per function that the guest called.", some, "recorded", columns=columns)
+        return vel2.beside(table, [row["to_vel2"] for row in rows]) if self.has_el2 else table
 
     def figure(self) -> Figure:
         """How often each function was called, and where calls have times, when.
@@ -171,6 +187,8 @@ class Trace:
             "exits": self.exits,
             "forwarded": {f"0x{func_id:08x}": n for func_id, n in self.forwarded.items()},
             "files": self.files,
+            "el2": self.has_el2,
+            "to_vel2": self.n_to_vel2,
             "rows": self.rows(),
         }
 
@@ -179,6 +197,7 @@ class Trace:
         labels = list(rows[0]["vcpus"]) if rows else []
         has_columns = len(labels) <= _MOST_COLUMNS
         heads = [words("service"), words("function", names_row=True), *map(number, ("calls", "calls%", "calls/s"))]
+        heads += [number("to vEL2")] * self.has_el2
         heads += map(number, labels if has_columns else ("vCPUs", "least", "most"))
         lines = []
         for row in rows:
@@ -188,6 +207,7 @@ class Trace:
             if not has_columns:
                 called = [n for n in cells if n]
                 cells = [len(called), min(called), max(called)]
+            cells = [row["to_vel2"], *cells] if self.has_el2 else cells
             lines.append((row["service"], name, row["calls"], f"{row['percent']:.2f}%", rate, *cells))
         answer, *notes = self._notes()
         return "\n".join([answer, *drawn(heads, lines), *notes])
@@ -195,7 +215,9 @@ class Trace:
     def _notes(self) -> list[str]:
         """How many calls there are and what is missing; then what there was besides."""
         span = f" in {self.seconds:.6f} s" if self.seconds else ""
-        notes = [f"{number_of(len(self), 'call')} (recorded){span}{self._missing()}"]
+        n_to_vel2 = self.n_to_vel2
+        who = "" if n_to_vel2 is None else vel2.told(len(self), n_to_vel2)
+        notes = [f"{number_of(len(self), 'call')} (recorded){span}{self._missing()}{who}"]
         if not self.has_times:
             notes.append("the calls have no times in seconds, so there is no rate")
         if len(self.files) > 1:
@@ -213,7 +235,9 @@ class Trace:
         if n := self.exits.get("KVM_EXIT_SYSTEM_EVENT"):
             calls = "a PSCI call" if n == 1 else "PSCI calls"
             notes.append(f"{n} KVM_EXIT_SYSTEM_EVENT: {calls} that the VMM carried out")
-        return notes
+        if n := vel2.passed_on(self.exits):
+            notes.append(vel2.shown_by_exits(n, is_said=self.has_el2))
+        return [*notes, vel2.NOT_HERE] if self.has_el2 else notes
 
     def _missing(self) -> str:
         calls = number_of(self.n_skipped_call, "call") if self.n_skipped_call else ""

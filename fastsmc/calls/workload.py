@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastsmc.calls.columns import check_array, column, frozen, is_laid_out, part_of, whole_slice
+from fastsmc.calls.columns import check_array, check_levels, column, frozen, is_laid_out, part_of, whole_slice
 from fastsmc.calls.trace import Trace
 from fastsmc.checks import LAST_U32, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.call_spellings import call_named
-from fastsmc.facts.smccc import Conduit
+from fastsmc.facts.smccc import Conduit, Level
 
 STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
@@ -40,6 +40,7 @@ class Calls:
         func_id: uint32[n_call], low half of x0.
         conduit: uint8[n_call] of smccc.Conduit, None = HVC with immediate 0 throughout.
         x1, x2, x3: uint64[n_call], None = 0 throughout.
+        level: uint8[n_call] of smccc.Level, None = Level.EL1 throughout. Only vCPUs with EL2 have others.
         n_vcpu: a number that no vCPU index of the batch reaches, now or later. `frozen` sets it; None where only a look
             at every call can tell.
     """
@@ -50,13 +51,14 @@ class Calls:
     x1: NDArray[np.uint64] | None = None
     x2: NDArray[np.uint64] | None = None
     x3: NDArray[np.uint64] | None = None
+    level: NDArray[np.uint8] | None = None
     n_vcpu: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Checks every column, because kernels trust what a batch holds.
 
         Raises:
-            InputError: a column of another dtype, shape or length.
+            InputError: a column of another dtype, shape or length, or a level that is none.
         """
         vcpu: object = self.vcpu
         has_index = isinstance(vcpu, np.ndarray) and vcpu.dtype in VCPU_DTYPES and vcpu.ndim == 1
@@ -68,6 +70,9 @@ class Calls:
             column = getattr(self, name)
             if column is not None or name == "func_id":
                 check_array(name, column, dtype, n_call, "Calls.of")
+        if self.level is not None:
+            check_array("level", self.level, np.uint8, n_call, "Calls.of")
+            check_levels(self.level)
 
     @classmethod
     def of(
@@ -79,6 +84,7 @@ class Calls:
         x1: ArrayLike | None = None,
         x2: ArrayLike | None = None,
         x3: ArrayLike | None = None,
+        level: ArrayLike | None = None,
     ) -> Calls:
         """Calls from array-likes of whole numbers; contiguous arrays of the right dtype are taken without copying.
 
@@ -99,21 +105,34 @@ class Calls:
             None if x1 is None else column("x1", x1, np.uint64, n_call=n_call),
             None if x2 is None else column("x2", x2, np.uint64, n_call=n_call),
             None if x3 is None else column("x3", x3, np.uint64, n_call=n_call),
+            None if level is None else column("level", level, np.uint8, n_call=n_call, last=max(Level)),
         )
 
     @classmethod
     def one_each(
-        cls, func_id: int | np.integer[Any], *, n_vcpu: int, first_vcpu: int = 0, conduit: Conduit = Conduit.HVC
+        cls,
+        func_id: int | np.integer[Any],
+        *,
+        n_vcpu: int,
+        first_vcpu: int = 0,
+        conduit: Conduit = Conduit.HVC,
+        level: Level = Level.EL1,
     ) -> Calls:
         """One call by every vCPU from first_vcpu on, all of the same function.
 
         Raises:
-            InputError: a func_id of more than 32 bits, no such conduit, no vCPU, or vCPU indices past 32 bits.
+            InputError: a func_id of more than 32 bits, no such conduit or level, no vCPU, or vCPU indices past 32 bits.
         """
         vcpu = _vcpus(n_vcpu, first_vcpu)
         func_ids = np.full(n_vcpu, whole("func_id", func_id, last=LAST_U32), np.uint32)
         conduit = Conduit(whole("conduit", conduit, last=max(Conduit)))
-        return cls(vcpu, func_ids, None if conduit == Conduit.HVC else np.full(n_vcpu, conduit, np.uint8))
+        level = Level(whole("level", level, last=max(Level)))
+        return cls(
+            vcpu,
+            func_ids,
+            None if conduit == Conduit.HVC else np.full(n_vcpu, conduit, np.uint8),
+            level=None if level == Level.EL1 else np.full(n_vcpu, level, np.uint8),
+        )
 
     def __len__(self) -> int:
         """Number of calls."""
@@ -132,13 +151,13 @@ class Calls:
         if self.n_vcpu is not None:
             return self
         vcpu = frozen(self.vcpu)
-        calls = Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        calls = Calls(vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3, self.level)
         object.__setattr__(calls, "n_vcpu", int(vcpu.max()) + 1 if len(vcpu) else 0)
         return calls
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy of frozen calls is frozen anew: an array that comes out of a pickle is writeable."""
-        columns = (self.vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3)
+        columns = (self.vcpu, self.func_id, self.conduit, self.x1, self.x2, self.x3, self.level)
         return (Calls, columns) if self.n_vcpu is None else (Calls.frozen, (Calls(*columns),))
 
     def part(self, part: slice) -> Calls:
@@ -149,7 +168,8 @@ class Calls:
         """
         part = whole_slice(part, len(self))
         x1, x2, x3 = (part_of(values, part) for values in (self.x1, self.x2, self.x3))
-        return Calls(self.vcpu[part], self.func_id[part], part_of(self.conduit, part), x1, x2, x3)
+        conduit, level = part_of(self.conduit, part), part_of(self.level, part)
+        return Calls(self.vcpu[part], self.func_id[part], conduit, x1, x2, x3, level)
 
 
 def replay(trace: Trace, *, n_vcpu: int, first_vcpu: int = 0) -> Calls:

@@ -44,7 +44,8 @@ def explain(
     A number of 32 bits is a function id, a longer one a register id. Names are those of fastsmc, Linux or firmware;
     registers may be written as C, the Arm manual and QEMU write them: "ARM64_SYS_REG(3, 0, 10, 2, 2)", S3_0_C10_C2_2,
     "fw reg 3".
-    "default" is what a VM gets that nobody configured: vCPU feature PSCI_0_2, no filter, no capability.
+    "default" is what a VM gets that nobody configured: vCPU feature PSCI_0_2, no filter, no capability. "with EL2" and
+    "protected" are the same of a guest that has EL2 itself, and of a protected VM; TSC is HCR_EL2.TSC of that guest.
     """
     from fastsmc.explanation import explain as explained
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
 from fastsmc.cli.policies import Bitmap, Deny, Forward, PsciVersion, Release, bitmap_word
-from fastsmc.cli.trace import Lenient, TraceFile
+from fastsmc.cli.trace import El2, Lenient, TraceFile
 
 EXAMPLES = """
 fastsmc services sample:boot.ftrace.txt
@@ -20,6 +20,7 @@ def services(
     deny: Deny = None,
     forward: Forward = None,
     lenient: Lenient = False,
+    el2: El2 = False,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -31,6 +32,8 @@ def services(
 
     The calls are recorded, the verdicts modelled. Under the least bitmaps and filter every call was dispatched again,
     and not one verdict changes. With a policy: which calls it changes, and what a Linux guest would lack.
+    With --el2 what the guest needs is not known (exit code 5): bitmaps and filter hold for its SMCs, and no trace has
+    those.
     """
     from fastsmc.usage import services as asked
 
@@ -42,5 +45,6 @@ def services(
         deny=deny or [],
         forward=forward or [],
         lenient=lenient,
+        el2=el2,
     )
     show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)

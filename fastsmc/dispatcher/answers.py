@@ -5,7 +5,7 @@ Independent of `reference`, with which the tests compare it. Random and clock-de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsmc.bitmaps import MULTIPLIER, SLOT_ID, SLOT_OF_BUCKET
 from fastsmc.calls.grouped import AnyCalls, each_call
+from fastsmc.checks import U32Array, U64Array
 from fastsmc.dispatcher.answer_tables import (
     IS_NARROW,
     LOOKUP,
@@ -26,7 +27,9 @@ from fastsmc.dispatcher.decide import takes_vectors
 from fastsmc.dispatcher.given import filled_array, own_vcpus
 from fastsmc.dispatcher.kernels import answers as kinds
 from fastsmc.dispatcher.kernels.answers_wide import list_block as wide_list
+from fastsmc.facts.guests import PROTECTED_ANSWERS, PROTECTED_INVALID
 from fastsmc.facts.services import MPIDR_AFFINITY
+from fastsmc.facts.smccc import Verdict
 from fastsmc.jit.cache_lines import LINE
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.vm import Fleet
@@ -41,15 +44,16 @@ def answers(
     """x0..x3 after every call, as the guest sees them, or userspace at an exit: uint64[n_call, 4].
 
     Each call is made on its own in the power state of `fleet.mp_state`, which is read and not changed. Bits that may be
-    anything (random words, clocks) are 0.
+    anything (random words, clocks) are 0. A call that a guest's own EL2 gets leaves all registers as they were; as of a
+    forwarded call, x0 is told as its low half, the id.
 
     Args:
         out: filled and returned when given; uint64[n_call, 4], C-contiguous, apart from the columns of `calls`.
         threads: at most so many, by the rules of `dispatch`.
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have; an `out` of another shape or dtype, or one that shares
-            memory with a column.
+        InputError: a call by a vCPU the fleet does not have, or at a level by a vCPU without EL2; an `out` of another
+            shape or dtype, or one that shares memory with a column.
 
     Cost: O(n_call); AFFINITY_INFO looks at every vCPU of its VM. 32 bytes are written per call.
     """
@@ -70,6 +74,8 @@ def answers(
         *(tables.word_row, tables.feature, tables.flags, VALUE_ROW, tables.answer),
     )
 
+    has_protected, has_el2 = bool(now.is_protected.any()), now.has_el2()[1] > 0
+
     def work(parts: Iterator[slice]) -> None:
         verdict, row = np.empty(size, np.uint8), np.empty(size, np.uint16)
         listed, by_kind = np.empty(kinds.LISTED, np.uint16), np.empty((kinds.N_KIND, size), np.uint16)
@@ -77,14 +83,33 @@ def answers(
             func_id, n_call = calls.func_id[here], here.stop - here.start
             what, rows = verdict[:n_call], row[:n_call]
             fill(here, what)
+            if has_el2:  # for the registers a guest's hypervisor is what a VMM is: nobody has answered yet
+                what[what == Verdict.TO_VEL2] = Verdict.FORWARDED
             list_block: Callable[..., int] = wide_list if takes_vectors(n_call) else kinds.list_block
             n_listed = list_block(func_id, what, multiplier, lookup, rows, listed)
             answer: Callable[..., None] = kinds.answer
             columns = (func_id, own_vcpus(calls, here, fleet.n_vcpu), x1[here], x2[here], x3[here], what)
             answer(*columns, rows, listed[:n_listed], by_kind, is_streamed, *its, out[here])
+            if has_protected:
+                _answer_protected(func_id, (x1[here], x2[here], x3[here]), what, out[here])
 
     in_parts(work, len(calls), thread_count(threads, len(calls)))
     return out
+
+
+def _answer_protected(func_id: U32Array, words: Sequence[U64Array], verdict: NDArray[np.uint8], out: U64Array) -> None:
+    """Writes what the real EL2 answers calls of protected VMs; no other VM's call of these ids is the fast path's.
+
+    uint32[n_call], x1..x3, uint64[n_call or 0 = all 0] each, uint8[n_call] -> uint64[n_call, 4].
+    """
+    for its_id, (x0, *forbidden) in PROTECTED_ANSWERS.items():
+        place = np.flatnonzero((func_id == its_id) & (verdict == Verdict.FAST_PATH))
+        refused = np.zeros(place.size, np.bool_)
+        for word, bits in zip(words, (*forbidden, forbidden[-1]), strict=True):
+            if word.size:
+                refused |= word[place] & np.uint64(bits) != 0
+        out[place] = 0
+        out[place, 0] = np.where(refused, np.int64(PROTECTED_INVALID), np.int64(x0)).astype(np.uint64)
 
 
 def _blocks(parts: Iterator[slice], size: int) -> Iterator[slice]:

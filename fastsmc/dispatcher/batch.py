@@ -6,7 +6,7 @@ Verdicts are what the guests' calls get under the fleet's policies; dispatching 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
+from fastsmc.dispatcher.levels import conduits_taken, trap
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.fleet.snapshot import Snapshot
@@ -138,18 +139,22 @@ def verdict_filler(now: Snapshot, calls: Calls) -> Callable[[slice, NDArray[np.u
     It may run on several threads at once; its second argument is uint8[n_call of the slice].
 
     Raises:
-        InputError: a call by a vCPU the fleet does not have.
+        InputError: a call by a vCPU the fleet does not have, or at a level by a vCPU without EL2.
     """
+    taken = conduits_taken(now, calls)
     rows, vm_of_vcpu = now.rows(), now.vm_of_vcpu
     check_vcpus(calls, rows.n_vcpu)
     has_arguments = calls.x1 is not None or calls.x2 is not None
-    func_id, vcpu, conduit = columns(calls)
+    func_id, vcpu, given = columns(calls)
+    conduit = given if taken is None else taken
     x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
 
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         decide_columns((func_id[part], vcpu[part], conduit[part]), rows, vm_of_vcpu, _NO_COUNTS, out)
         if has_arguments and _has_exits(out):
             kernels.check_arguments(func_id[part], x1[part], x2[part], out)
+        if conduit is not given:
+            trap(given[part], conduit[part], out)
 
     return fill
 
@@ -163,7 +168,9 @@ def _decided(
     An array of our own is thrown away where a vCPU does not exist, so the kernels look at vCPUs as they come to them.
     """
     verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
-    n_thread, looks_first = thread_count(threads, len(calls)), out is not None
+    n_thread, looks_first, given = thread_count(threads, len(calls)), out is not None, calls
+    if calls.level is not None:
+        calls = _without_levels(fleet, calls, calls.level, verdict, n_thread)
     if n_thread > 1:
         counts, all_exist = _on_threads(fleet, calls, verdict, n_thread, n_counter, looks_first=looks_first)
     else:
@@ -174,7 +181,24 @@ def _decided(
     total = counts.astype(np.int64) if n_counter else _NO_TOTALS
     if calls.x1 is not None or calls.x2 is not None:
         _refuse_arguments(fleet, calls, verdict, total)
+    if given.level is not None:
+        trapped = trap(given.conduit, calls.conduit, verdict)
+        _recount(fleet, calls, trapped, total, Service.ARCH * 8 + Verdict.FAST_PATH, Service.ARCH * 8 + Verdict.TO_VEL2)
     return verdict, total
+
+
+def _without_levels(
+    fleet: Fleet, calls: AnyCalls, level: NDArray[np.uint8], verdict: NDArray[np.uint8], n_thread: int
+) -> AnyCalls:
+    """Calls as kernels decide them, their levels checked.
+
+    Raises:
+        InputError: a level that a vCPU lacks, a vCPU that the fleet lacks; `verdict` is the memory of the levels.
+    """
+    if np.may_share_memory(verdict, level):
+        msg = "out shares memory with level: give an array of its own"
+        raise InputError(msg)
+    return replace(calls, conduit=conduits_taken(fleet.snapshot(), calls, n_thread), level=None)
 
 
 def _on_threads(
@@ -208,13 +232,22 @@ def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], cou
     kernels.check_arguments(calls.func_id, x1, x2, out)
     if len(counts):
         refused = exits[out[exits] != Verdict.EXIT]
-        vcpu = _vcpu_of(calls, refused)
-        if vcpu.size and int(vcpu.max()) >= fleet.n_vcpu:
-            raise no_such_vcpu(calls, fleet.n_vcpu)
-        vm = fleet.vm_of_vcpu[vcpu] if len(counts) > 1 else np.zeros(refused.size, np.uint32)
-        by_vm = np.bincount(vm, minlength=len(counts))
-        counts[:, Service.PSCI * 8 + Verdict.EXIT] -= by_vm
-        counts[:, Service.PSCI * 8 + Verdict.HANDLED] += by_vm
+        _recount(fleet, calls, refused, counts, Service.PSCI * 8 + Verdict.EXIT, Service.PSCI * 8 + Verdict.HANDLED)
+
+
+def _recount(
+    fleet: Fleet, calls: AnyCalls, place: NDArray[np.int64], counts: NDArray[np.int64], before: int, after: int
+) -> None:
+    """Counts some calls in another cell than the one that the kernels counted them in."""
+    if not len(counts) or not place.size:
+        return
+    vcpu = _vcpu_of(calls, place)
+    if int(vcpu.max()) >= fleet.n_vcpu:
+        raise no_such_vcpu(calls, fleet.n_vcpu)
+    vm = fleet.vm_of_vcpu[vcpu] if len(counts) > 1 else np.zeros(place.size, np.uint32)
+    by_vm = np.bincount(vm, minlength=len(counts))
+    counts[:, before] -= by_vm
+    counts[:, after] += by_vm
 
 
 def _has_exits(verdict: NDArray[np.uint8]) -> bool:

@@ -44,8 +44,6 @@ def filled_array(calls: AnyCalls, out: object, dtype: DTypeLike, *row: int) -> N
 
 def all_exist(calls: AnyCalls, n_vcpu: int) -> bool | None:
     """Whether a fleet of so many vCPUs has all that make calls; None where only a look at every call can tell."""
-    if isinstance(calls, GroupedCalls):
-        return not len(calls.block_vcpu) or int(calls.block_vcpu.max()) < n_vcpu
     if calls.n_vcpu is not None:
         return calls.n_vcpu <= n_vcpu
     holds_more = n_vcpu >> 8 * calls.vcpu.itemsize  # vCPUs than a column so narrow can name

@@ -122,8 +122,8 @@ class Dispatcher:
     fleet: a batch that begins after a change of the fleet sees the change. Threads may share a dispatcher. It can be
     copied and pickled, with its fleet.
 
-    It pays for `Calls` of up to 16,384 calls. Larger ones, grouped calls and calls with an x3 are decided as `verdicts`
-    does. `map(dispatcher.verdicts, batches)` decides a stream of batches.
+    It pays for `Calls` of up to 16,384 calls. Larger ones, grouped calls and calls with an x3 or levels are decided as
+    `verdicts` does. `map(dispatcher.verdicts, batches)` decides a stream of batches.
 
     Args:
         fleet: whose policies decide.
@@ -168,7 +168,7 @@ class Dispatcher:
         ready = self._prepared
         if ready.now is not self._fleet.snapshot():
             ready = self._anew(ready.used)
-        if calls.__class__ is Calls and calls.x3 is None:
+        if calls.__class__ is Calls and calls.x3 is None and calls.level is None:
             verdict = np.empty(calls.func_id.size, _BYTE) if out is None else out
             done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
             if done == UNPREPARED:

@@ -39,6 +39,8 @@ class Explanation:
         lines: (label, text) in reading order; no label twice.
         near: known ids that may have been meant, nearest first.
         sources: where it can be looked up: files of Linux, documents of Arm, recordings.
+        guests: of a function, what becomes of a call in each kind of guest: rows of release, guest, level, conduit,
+            verdict and x0, which is None where it is no fixed value.
     """
 
     kind: Literal["function", "register"]
@@ -48,6 +50,7 @@ class Explanation:
     lines: tuple[Line, ...]
     near: tuple[Near, ...]
     sources: tuple[str, ...]
+    guests: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Ids are hexadecimal text, as 64 bits do not survive every JSON reader."""
@@ -58,6 +61,7 @@ class Explanation:
             "summary": self.summary,
             "lines": dict(self.lines),
             "near": [{"id": hex_id(other), "name": name, "why": why} for other, name, why in self.near],
+            "guests": list(self.guests),
             "sources": list(self.sources),
         }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from fastsmc.explanation import guests
 from fastsmc.explanation.answers import ANSWERS, DIFFERS, NEEDS
 from fastsmc.explanation.explanation import Explanation, Line, Near, summary_of_unknown
 from fastsmc.explanation.names import linux_name, psci_stem
@@ -47,15 +48,6 @@ SERVICES = {
     Service.VENDOR_HYP: "KVM's vendor hypervisor calls",
 }
 
-FATES = {
-    Verdict.HANDLED: "handled",
-    Verdict.DENIED: "denied (x0 = -1)",
-    Verdict.FORWARDED: "forwarded to the VMM",
-    Verdict.NOT_SUPPORTED: "not supported (x0 = -1)",
-    Verdict.EXIT: "exit to the VMM",
-    Verdict.FAST_PATH: "answered at EL2 (x0 = 0)",
-    Verdict.SMC_REFUSED: "refused (x0 = -1)",
-}
 _ANSWERED = frozenset({Verdict.HANDLED, Verdict.EXIT, Verdict.FAST_PATH})
 _MAX_NEAR = 4
 _NOT_SUPPORTED = "KVM answers NOT_SUPPORTED"
@@ -90,6 +82,7 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
         lines += [("needs", "; ".join(needs))] if needs else []
     for release in rules:
         lines.append((f"default {release.name}", default_verdict(func_id, release)))
+        lines += guests.lines(func_id, release)
         lines += kernel_lines(release, doubts_about(func_id, release))
     summary = row.name if row else f"{other.name}: {_NOT_SUPPORTED}" if other else _unknown(func_id, near)
     return Explanation(
@@ -100,6 +93,7 @@ def explain_function(func_id: int, rules: tuple[Release, ...], also: tuple[Near,
         tuple(lines),
         near,
         tuple(map(_path, row.source.split("; "))) if row else _other_sources(other),
+        guests.rows(func_id, rules),
     )
 
 
@@ -218,6 +212,9 @@ def _since(func_id: int) -> str:
     by_hvc = since(lambda release: bool(answering_versions(func_id, release)))
     by_smc = since(lambda release: bool(answering_versions(func_id, release, Conduit.SMC)))
     if by_hvc is None:
+        to_protected = since(lambda release: guests.is_for_protected(func_id, release))
+        if to_protected:
+            return f"no release from {span()} answers it to an ordinary guest; {to_protected} to protected VMs"
         return f"no release from {span()} answers it"
     if by_smc is None:
         return f"{by_hvc} by HVC, never by SMC"
@@ -247,7 +244,7 @@ def _needs(row: Function) -> list[str]:
 def default_verdict(func_id: int, release: Release) -> str:
     """What becomes of a call in a VM nobody configured, by HVC and by SMC, in words."""
     vms = {conduit: Vm(Host(release)) for conduit in (Conduit.HVC, Conduit.SMC)}
-    fates = [FATES[vm.call(0, func_id, conduit=conduit).verdict] for conduit, vm in vms.items()]
+    fates = [guests.FATES[vm.call(0, func_id, conduit=conduit).verdict] for conduit, vm in vms.items()]
     return fates[0] if fates[0] == fates[1] else f"HVC {fates[0]}, SMC {fates[1]}"
 
 

@@ -29,6 +29,23 @@ NOT_FOR_PROTECTED = FEATURE_EL1_32BIT | FEATURE_PMU | FEATURE_SVE | FEATURE_EL2
 That KVM_ARM_VCPU_INIT then refuses them with EINVAL, as for an ordinary VM, is assumed.
 """
 
+_ALL = 0xFFFF_FFFF_FFFF_FFFF
+PROTECTED_ANSWERS = {
+    0x8600_0000: (0x1D, 0, 0),
+    0xC600_0002: (0x1000, _ALL, _ALL),
+    0xC600_0003: (0, 0xFFF, _ALL),
+    0xC600_0004: (0, 0xFFF, _ALL),
+}
+"""What EL2 itself answers a protected VM by HVC, before KVM sees the call: x0, and the bits of x1, and of x2 and x3,
+with which it is PROTECTED_INVALID instead. VENDOR_HYP_FEATURES, HYP_MEMINFO, MEM_SHARE, MEM_UNSHARE.
+
+Recorded on 7.3.4 with pages of 4 KiB: the answers to no argument, and to the base of a page that the guest has. What
+arguments must be 0: Documentation/virt/kvm/arm/hypercalls.rst; that a base is the base of a page is assumed. That a
+page is the guest's own, and shared or not as the call needs it, is taken for granted: no memory is modelled.
+"""
+PROTECTED_INVALID = -3
+"""INVALID_PARAMETER. Source: Documentation/virt/kvm/arm/hypercalls.rst."""
+
 
 def vm_type_errno(host: Host, *, is_protected: bool) -> int:
     """What KVM_CREATE_VM returns: 0, or EINVAL for a protected VM that the host does not have.

@@ -3,6 +3,9 @@
 The lists are KVM_GET_REG_LIST as recorded, per release, CPU model and vCPU features; none is interpolated. Where they
 can be compared with dumps of real Neoverse N1 hosts, 6.18 has the same 257 ids. The dumped 5.10 and 6.1 list two
 more than Debian's: CNTP_CTL_EL0 and CNTP_CVAL_EL0.
+
+Lists of vCPUs with EL2 are those of hosts that were booted with kvm-arm.mode=nested, whose names end in -nested. The
+same releases refuse such vCPUs without it.
 """
 
 from __future__ import annotations
@@ -114,7 +117,7 @@ class RegisterSet:
         name: such as "linux-6.12.107-max psci02".
         release: the recorded stable update: "6.12.107".
         cpu: the model of the recorded CPU: "max" or "n1".
-        features: vCPU init features, as recorded: psci02, pmu, sve, pauth, el1_32bit, power_off.
+        features: vCPU init features, as recorded: psci02, pmu, sve, pauth, el1_32bit, el2, e2h0, power_off.
         ids: uint64[n_reg], ascending, read-only.
     """
 
@@ -242,7 +245,8 @@ def _recorded() -> dict[tuple[str, str, frozenset[str]], RegisterSet]:
             ids.flags.writeable = False
             key = _feature_key(features)
             named = tuple(name for name in features.split("+") if name in key)
-            table[release, cpu, key] = RegisterSet(f"linux-{release}-{cpu} {features}", release, cpu, named, ids)
+            name = host.get("name", f"linux-{release}-{cpu}")
+            table[release, cpu, key] = RegisterSet(f"{name} {features}", release, cpu, named, ids)
     return table
 
 

@@ -40,6 +40,10 @@ class Given:
 
 _ANY = (0, 0, 0)
 _QEMU = "QEMU target/arm/kvm64.c (kvm_arch_init_vcpu) of 7.1 or 7.2, read"
+_QEMU_EL2 = (
+    "the series of kvm_arm_el2_supported (qemu-devel, 20250707164129.1167837-3-eric.auger@redhat.com), applied to the "
+    "Arm tree in July 2025, before 10.1; it wants an in-kernel GICv3, and never asks for E2H0"
+)
 _FC = "github.com/firecracker-microvm/firecracker"
 _TEMPLATE = f"{_FC}, CHANGELOG of 1.5.0: vcpu_features in CPU templates"
 _CH = "github.com/cloud-hypervisor/cloud-hypervisor"
@@ -51,6 +55,7 @@ GIVEN = (
     Given(Vmm.QEMU, "sve", _ANY, How.DEFAULT, _QEMU, "-cpu host,sve=off"),
     Given(Vmm.QEMU, "pauth", _ANY, How.DEFAULT, _QEMU, "-cpu host,pauth=off"),
     Given(Vmm.QEMU, "el1_32bit", _ANY, How.ASKED, _QEMU, "-cpu host,aarch64=off"),
+    Given(Vmm.QEMU, "el2", (10, 1, 0), How.ASKED, _QEMU_EL2, "-M virt,virtualization=on"),
     Given(Vmm.FIRECRACKER, "psci02", _ANY, How.ALWAYS, f"{_FC}, default_kvi of 1.0.0 to 1.16.1, read"),
     Given(Vmm.FIRECRACKER, "sve", (1, 5, 0), How.ASKED, _TEMPLATE),
     Given(Vmm.FIRECRACKER, "pauth", (1, 5, 0), How.ASKED, _TEMPLATE),

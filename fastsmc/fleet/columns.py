@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsmc.checks import I64Array, U32Array, whole_array
+from fastsmc.checks import BoolArray, I64Array, U32Array, whole_array
 from fastsmc.errors import InputError
+from fastsmc.facts.guests import why_refused
 from fastsmc.facts.releases import Host
-from fastsmc.facts.vcpu import not_served
 from fastsmc.fleet.filters import Filter
 
 MAX_VCPU = 0xFFFF_FFFF
@@ -39,6 +39,8 @@ FLEET = {
     "is_initialised": _spec("?", "n_vcpu", "KVM_ARM_VCPU_INIT done"),
     "host_of_vm": _spec("i8", "n_vm", "index into hosts"),
     "features": _spec("u4", "n_vm", "KVM_ARM_VCPU_INIT features, word 0"),
+    "is_protected": _spec("?", "n_vm", "created as KVM_VM_TYPE_ARM_PROTECTED"),
+    "has_gic": _spec("?", "n_vm", "has an in-kernel GIC, without which no vCPU with EL2 runs"),
     "fw_bmap": _spec("u8", "n_vm 4", "feature bits exposed to the guest"),
     "psci_version": _spec("u4", "n_vm", "as set; 0: the release's default"),
     "has_run_once": _spec("?", "n_vm", "bitmaps and filter are frozen"),
@@ -118,6 +120,23 @@ def column(name: str, value: object, n_vm: int) -> NDArray[Any]:
     return np.broadcast_to(given, n_vm).astype(FLEET[name].dtype)
 
 
+def flag_column(name: str, value: object, n_vm: int) -> BoolArray:
+    """A column of flags by VM, of one for all of them or one for each.
+
+    Raises:
+        InputError: no flags, or another number of them.
+    """
+    try:
+        given = np.asarray(value)
+    except ValueError as error:
+        msg = f"{name} is not an array of True and False: {error}"
+        raise InputError(msg) from error
+    if given.dtype != np.bool_ or given.ndim > 1 or (given.ndim == 1 and given.size != n_vm):
+        msg = f"{name} must be True or False, or {n_vm} of them, one per VM; got {given.dtype}{list(given.shape)}"
+        raise InputError(msg)
+    return np.broadcast_to(given, n_vm).copy()
+
+
 def hosts_of_vms(host_of_vm: object, n_vm: int, n_host: int) -> I64Array:
     """The host of each VM: int64[n_vm].
 
@@ -131,24 +150,19 @@ def hosts_of_vms(host_of_vm: object, n_vm: int, n_host: int) -> I64Array:
     return chosen
 
 
-def check_features(features: U32Array, hosts: tuple[Host, ...], host_of_vm: I64Array) -> None:
-    """Checks that each VM's release knows the features of its vCPUs.
+def check_features(features: U32Array, hosts: tuple[Host, ...], host_of_vm: I64Array, is_protected: BoolArray) -> None:
+    """Checks that each VM's host has such VMs, with vCPUs of such features.
 
     Raises:
-        InputError: one does not.
+        InputError: one has not; the first VM for which that is so, and KVM's errno.
     """
-    known = np.array([(1 << h.release.n_vcpu_feature) - 1 for h in hosts], np.uint32)[host_of_vm]
-    refused = np.flatnonzero(features & ~known)
-    if refused.size:
-        vm = int(refused[0])
-        rules, word = hosts[host_of_vm[vm]].release, int(features[vm])
-        msg = f"features {word:#x} of VM {vm}: KVM_ARM_VCPU_INIT of Linux {rules.name} knows bits in {known[vm]:#x}"
-        raise InputError(msg)
-    changes = np.flatnonzero(np.diff(features, prepend=~features[:1]))  # equal neighbours are looked at once
-    for vm in changes[np.unique(features[changes], return_index=True)[1]].tolist():
-        reason = not_served(int(features[vm]))
-        if reason is not None:
-            msg = f"features {int(features[vm]):#x} of VM {vm}: {reason}"
+    kind = host_of_vm.astype(np.uint64) << np.uint64(33) | is_protected.astype(np.uint64) << np.uint64(32) | features
+    changes = np.flatnonzero(np.diff(kind, prepend=~kind[:1]))  # equal neighbours are looked at once
+    for vm in np.sort(changes[np.unique(kind[changes], return_index=True)[1]]).tolist():
+        word = int(features[vm])
+        reason = why_refused(hosts[host_of_vm[vm]], word, is_protected=bool(is_protected[vm]))
+        if reason:
+            msg = f"features {word:#x} of VM {vm}: {reason}"
             raise InputError(msg)
 
 

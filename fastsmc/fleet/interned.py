@@ -48,24 +48,27 @@ class InternedFilters:
         self,
         wanted: Sequence[FilterRange],
         vms: I64Array,
-        *,
         rules: Sequence[Release],
         host_of_vm: I64Array,
+        *,
         has_run: BoolArray,
+        is_protected: BoolArray,
     ) -> Inserted:
         """What the inserts would do to the selected VMs. Changes nothing.
 
         Args:
-            rules: of every host, which `host_of_vm` indexes.
+            rules: of every host, which `host_of_vm` indexes. has_run, is_protected: bool[n_vm].
 
         Cost: one insert per distinct (filter, release) among the VMs, however many VMs share it.
         """
-        state = np.stack([host_of_vm[vms], self.of_vm[vms], has_run[vms]], axis=1)
+        state = np.stack([host_of_vm[vms], self.of_vm[vms], has_run[vms], is_protected[vms]], axis=1)
         groups, group_of_vm = np.unique(state, axis=0, return_inverse=True)
         errnos = np.zeros((len(groups), len(wanted)), np.int16)
         filters = []
-        for g, (host, old, ran) in enumerate(groups.tolist()):
-            new, errnos[g] = after_inserts(self.installed[old], wanted, rules=rules[host], has_run=bool(ran))
+        for g, (host, old, ran, sealed) in enumerate(groups.tolist()):
+            new, errnos[g] = after_inserts(
+                self.installed[old], wanted, rules=rules[host], has_run=bool(ran), is_protected=bool(sealed)
+            )
             filters.append(new)
         return Inserted(filters, errnos, group_of_vm.reshape(-1))
 
@@ -99,11 +102,14 @@ class InternedFilters:
 
 
 def after_inserts(
-    old: Filter, wanted: Sequence[FilterRange], *, rules: Release, has_run: bool
+    old: Filter, wanted: Sequence[FilterRange], *, rules: Release, has_run: bool, is_protected: bool = False
 ) -> tuple[Filter, list[int]]:
-    """A VM's filter after a list of inserts, and each insert's errno: EINVAL, then EBUSY, then EEXIST."""
+    """A VM's filter after a list of inserts, and each insert's errno: EINVAL, then EBUSY, then EEXIST.
+
+    A protected VM has no filter (recorded: 7.3.4).
+    """
     at_0 = rules.filter_empty_at_0_errno
-    if not rules.has_filter:
+    if is_protected or not rules.has_filter:
         return old, [EINVAL] * len(wanted)
     if has_run:
         return old, [EINVAL if malformed(r, empty_at_0_errno=at_0) else EBUSY for r in wanted]

@@ -26,6 +26,7 @@ class Vms(Protocol):
     hosts: tuple[Host, ...]
     host_of_vm: I64Array
     features: U32Array
+    is_protected: BoolArray
     fw_bmap: U64Array
     has_run_once: BoolArray
     is_initialised: BoolArray
@@ -103,6 +104,9 @@ def inserts_refused(fleet: Vms, wanted: list[FilterRange], vms: I64Array, errnos
     first_errnos = [int(row[row != 0][0]) for row in errnos[refusing]]
     vm, r = vms[refusing[0]], int(np.flatnonzero(errnos[refusing[0]])[0])
     rules, old = fleet.hosts[fleet.host_of_vm[vm]].release, fleet.filters[fleet.filter_of_vm[vm]]
-    before, _ = after_inserts(old, wanted[:r], rules=rules, has_run=bool(fleet.has_run_once[vm]))
-    reason = filter_refusal(wanted[r], first_errnos[0], old=before, rules=rules)
+    if fleet.is_protected[vm]:
+        reason = "a protected VM has no SMCCC filter"
+    else:
+        before, _ = after_inserts(old, wanted[:r], rules=rules, has_run=bool(fleet.has_run_once[vm]))
+        reason = filter_refusal(wanted[r], first_errnos[0], old=before, rules=rules)
     return filter_refused(wanted[r], vms[refusing], first_errnos, reason)

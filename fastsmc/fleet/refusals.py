@@ -20,10 +20,13 @@ def vm_list(vms: I64Array) -> str:
     return f"VM{'s' if vms.size > 1 else ''} {shown}{more}"
 
 
-def run_refused(vcpu: int, vms: I64Array) -> KvmError:
-    """The error for VMs whose vCPU of that number cannot run."""
-    msg = f"KVM_RUN of vCPU {vcpu} of {vm_list(vms)}: it has not had KVM_ARM_VCPU_INIT"
-    return KvmError(msg, ENOEXEC, vms=vms.tolist(), errnos=[ENOEXEC] * vms.size)
+def run_refused(vcpu: int, vms: I64Array, errnos: Errnos) -> KvmError:
+    """The error for the VMs whose errno is not 0: their vCPU of that number cannot run."""
+    refusing = np.flatnonzero(errnos)
+    first = int(errnos[refusing[0]])
+    why = "it has not had KVM_ARM_VCPU_INIT" if first == ENOEXEC else "a vCPU with EL2 needs an in-kernel GIC"
+    msg = f"KVM_RUN of vCPU {vcpu} of {vm_list(vms[refusing])}: {why}"
+    return KvmError(msg, first, vms=vms[refusing].tolist(), errnos=errnos[refusing].tolist())
 
 
 def register_refused(

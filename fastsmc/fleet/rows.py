@@ -202,7 +202,8 @@ def build_rows(tables: Tables, policy_of_vcpu: NDArray[np.uint32], filters: Sequ
     Cost: one sort of n_policy rows of 193 bytes, one of 64 columns; O(n_step) for the trees.
     """
     ranged = np.array([bool(np.any(action != FilterAction.HANDLE)) for _, action in filters])
-    is_searched = ranged[tables.filter_of_policy][:, None, None] & (tables.unknown != Verdict.SMC_REFUSED)
+    before_filter = np.isin(tables.unknown, [Verdict.SMC_REFUSED, Verdict.TO_VEL2])
+    is_searched = ranged[tables.filter_of_policy][:, None, None] & ~before_filter
     unknown = tables.unknown | np.where(is_searched, SEARCH, 0).astype(np.uint8)
     columns = np.concatenate([tables.action, unknown], axis=2)
     filter_of_policy = np.where(is_searched.any(axis=(1, 2)), tables.filter_of_policy, 0)

@@ -16,7 +16,7 @@ from fastsmc.bitmaps import Policies, Steps, Tables, build_tables, interned
 from fastsmc.checks import BoolArray, I64Array, U32Array, U64Array
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import PSCI_0_1
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
+from fastsmc.facts.vcpu import FEATURE_EL2, FEATURE_PSCI_0_2
 from fastsmc.fleet.filters import Filter
 from fastsmc.fleet.rows import Rows, build_rows
 from fastsmc.jit.locks import ForkedOpen
@@ -45,6 +45,7 @@ class Snapshot:
     hosts: tuple[Host, ...]
     host_of_vm: I64Array
     features: U32Array
+    is_protected: BoolArray
     fw_bmap: U64Array
     psci_version: U32Array
     has_system_suspend: BoolArray
@@ -68,6 +69,10 @@ class Snapshot:
         """uint32[n_vm]: what PSCI_VERSION answers."""
         return self.kept(_effective_psci_version)
 
+    def has_el2(self) -> tuple[BoolArray, int]:
+        """Whether each vCPU has EL2 itself, bool[n_vcpu], and how many have."""
+        return self.kept(_has_el2)
+
     def tables(self) -> tuple[Tables, U32Array]:
         """Dispatch tables of the distinct policies, and each vCPU's policy: uint32[n_vcpu]."""
         tables, policy_of_vcpu, _ = self.kept(_tables_of)
@@ -82,12 +87,18 @@ def _effective_psci_version(now: Snapshot) -> U32Array:
     return effective_psci_version(now.hosts, now.host_of_vm, now.features, now.psci_version)
 
 
+def _has_el2(now: Snapshot) -> tuple[BoolArray, int]:
+    of_vcpu = (now.features & FEATURE_EL2 != 0)[now.vm_of_vcpu]
+    return of_vcpu, int(np.count_nonzero(of_vcpu))
+
+
 def _tables_of(now: Snapshot) -> tuple[Tables, U32Array, list[Steps]]:
     """Tables, each vCPU's policy, and the filters in use as step functions."""
     used, filter_of_vm = np.unique(now.filter_of_vm, return_inverse=True)
     of_vms = Policies(
         now.host_of_vm,
         now.features,
+        now.is_protected,
         now.fw_bmap,
         now.effective_psci_version(),
         now.has_system_suspend,

@@ -22,20 +22,40 @@ from fastsmc.recordings.folder import PROBE, Recording
 
 _FILE = re.compile(r"[A-Za-z0-9_]{1,40}\.jsonl\.xz|payload-[A-Za-z0-9_+]{1,80}\.bin\.xz|" + re.escape(PROBE))
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,99}")
+_NESTED = re.compile(r"nested/(\d{1,3}(?:\.\d{1,3}){1,2})")
 _FEATURES = re.compile(r"[A-Za-z0-9_+]{1,80}")
+_MAX_NESTED = "-max-nested"
 _CHUNK = 1 << 20
 
 
 def host_name(text: object) -> str:
     """The name of a host's folder, as a record gives it: no path, so that nothing outside can be meant.
 
+    Hosts in the mode `nested` call each other nested/6.18.15, which is linux-6.18.15-max-nested here.
+
     Raises:
         InputError: something else.
+
+    >>> host_name("nested/6.18.15")
+    'linux-6.18.15-max-nested'
     """
+    if isinstance(text, str) and (nested := _NESTED.fullmatch(text)):
+        return f"linux-{nested[1]}{_MAX_NESTED}"
     if not isinstance(text, str) or not _FOLDER.fullmatch(text):
         msg = f"src is {shown(text)}: it must be the name of a host's folder, letters, digits and . _ + ~ -"
         raise InputError(msg)
     return text
+
+
+def folder_names(name: str) -> tuple[str, ...]:
+    """The names that a host's folder may have: the recorder calls those of hosts in the mode `nested` by release.
+
+    >>> folder_names("linux-6.18.15-max-nested"), folder_names("linux-6.18.15-max")
+    (('linux-6.18.15-max-nested', '6.18.15'), ('linux-6.18.15-max',))
+    """
+    if not name.endswith(_MAX_NESTED):
+        return (name,)
+    return name, name.removeprefix("linux-").removesuffix(_MAX_NESTED)
 
 
 def feature_set(text: object) -> str:

@@ -14,10 +14,11 @@ from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, OWNER_MASK, OWNER_SHI
 from fastsmc.files.limits import AS_PACKED, COPY
 from fastsmc.files.source import as_it_is, too_much
 from fastsmc.progress import Progress
-from fastsmc.recordings.belongs import amount, feature_set, host_name, is_known_whole, require_inside
+from fastsmc.recordings.belongs import amount, feature_set, folder_names, host_name, is_known_whole, require_inside
 from fastsmc.recordings.folder import (
     CALL_KINDS,
     FORMAT_ERRORS,
+    GUEST_KINDS,
     PROBE,
     Record,
     Recording,
@@ -25,7 +26,7 @@ from fastsmc.recordings.folder import (
     payload_path,
 )
 
-WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore")
+WHOLE_KINDS = ("sweep", "setreg", "danger", "misc", "reglist", "restore", *GUEST_KINDS)
 """Kinds that are small as they are, or whose lines count each other."""
 
 EVERY_NTH = {"fuzz_calls": 5, "fuzz_regs": 8, "fuzz_filter": 8}
@@ -118,10 +119,13 @@ def _payloads_restored(recording: Recording, destination: Path) -> Iterator[tupl
             wanted.add((host_name(record["src"]), feature_set(record["feat"])))
     except FORMAT_ERRORS as error:
         raise recording.malformed(kind, line, error) from error
-    for name, features in sorted(wanted):
-        source = payload_path(recording.folder.resolve().parent / name, features)
-        if name == recording.name or not source.exists():
+    beside = recording.folder.resolve().parent
+    for host, features in sorted(wanted):
+        names = folder_names(host)
+        name = next((one for one in names if payload_path(beside / one, features).exists()), None)
+        if name is None or recording.name in names:
             continue
+        source = payload_path(beside / name, features)
         require_inside(source, recording)
         copy = payload_path(destination / name, features)
         try:

@@ -20,11 +20,14 @@ from fastsmc.files import strict_json
 from fastsmc.files.limits import MAX_RECORD, META, PAYLOAD, RECORDS
 from fastsmc.files.packed import Refused
 from fastsmc.files.source import opened
+from fastsmc.recordings.mode import meta_of_name
 
 Record = dict[str, Any]
 
 CALL_KINDS = ("calls", "random", "sweep", "fuzz_calls", "filter", "a32")
 """Kinds whose records are calls, below headers that describe the VMs which made them."""
+GUEST_KINDS = ("nested", "protected")
+"""Kinds of records of guests that are not ordinary: vCPUs with EL2, and protected VMs."""
 PROBE = "trace_probe_hvc_only.txt.xz"
 """The file in which the tracepoint itself recorded a host's first calls."""
 
@@ -150,12 +153,15 @@ def kernel_name(meta: Record) -> str:
 def open_recording(folder: Path) -> Recording:
     """Opens one host's folder.
 
+    A folder without meta.json is opened where its own name tells release and kvm-arm.mode: 7.3.4-mode-protected.
+
     Raises:
         RecordingError: no readable meta.json, or a kernel outside the known releases.
     """
     path = folder / "meta.json"
+    meta = meta_of_name(folder.resolve().name) if _is_named_alone(folder) else None
     try:
-        meta = strict_json.read(path, META, is_named=False)
+        meta = strict_json.read(path, META, is_named=False) if meta is None else meta
     except Refused as error:
         msg = f"{path}: {error}"
         raise RecordingError(msg) from error
@@ -173,6 +179,12 @@ def open_recording(folder: Path) -> Recording:
     return Recording(folder, folder.resolve().name, meta, rules)
 
 
+def _is_named_alone(folder: Path) -> bool:
+    """Whether a folder holds records, no meta.json, and has a name that says what a meta.json would."""
+    is_without = not (folder / "meta.json").exists() and any(folder.glob("*.jsonl.xz"))
+    return is_without and meta_of_name(folder.resolve().name) is not None
+
+
 def find_recordings(path: Path | str) -> list[Recording]:
     """The recordings at a path: a host's folder, or a folder of such folders, sorted by release and name.
 
@@ -183,9 +195,10 @@ def find_recordings(path: Path | str) -> list[Recording]:
     if not root.is_dir():
         msg = f"{root}: not a folder; give a host's folder (with meta.json) or a folder of such folders"
         raise RecordingError(msg)
-    if (root / "meta.json").exists():
+    if (root / "meta.json").exists() or _is_named_alone(root):
         return [open_recording(root)]
-    found = [open_recording(child.parent) for child in sorted(root.glob("*/meta.json"))]
+    children = (child for child in sorted(root.iterdir()) if child.is_dir())
+    found = [open_recording(child) for child in children if (child / "meta.json").exists() or _is_named_alone(child)]
     if not found:
         msg = f"{root}: holds no recording; a host's folder has a meta.json and *.jsonl.xz files"
         raise RecordingError(msg)

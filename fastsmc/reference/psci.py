@@ -5,6 +5,8 @@ Each answer is a function of (vm, vcpu, x1, x2, x3). Source: Linux arch/arm64/kv
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastsmc.facts.services import MPIDR_AFFINITY, PSCI_FEATURES_KNOWN, SMC64_REFUSED_EARLY
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_1_1, PSCI_1_3, SMC64, Verdict
 from fastsmc.facts.vcpu import RUNNABLE, STOPPED
@@ -20,6 +22,7 @@ from fastsmc.reference.state import (
     Exit,
     FourWords,
     Outcome,
+    Start,
     VmState,
     answered,
     words,
@@ -51,7 +54,7 @@ def _cpu_off(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
 
 
 def _cpu_on(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
-    """Starts the stopped vCPU whose affinity is in x1."""
+    """Starts the stopped vCPU whose affinity is in x1: at x2, with x3 in its x0."""
     target = vm.affinity_target(x1)
     for other, mp_state in enumerate(vm.mp_state):
         if target is not None and mpidr_affinity(other) == target:
@@ -59,7 +62,7 @@ def _cpu_on(vm: VmState, vcpu: int, x1: int, x2: int, x3: int) -> Outcome:
                 is_0_1 = vm.effective_psci_version() == PSCI_0_1
                 return answered(PSCI_INVALID_PARAMS if is_0_1 else PSCI_ALREADY_ON)
             vm.mp_state[other] = RUNNABLE
-            return answered(0)
+            return replace(answered(0), starts=Start(other, vm.start_pstate, entry=x2, x0=x3))
     return answered(PSCI_INVALID_PARAMS)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastsmc.errors import InputError
+from fastsmc.facts.guests import why_refused
 from fastsmc.facts.releases import Doubt, Host
 from fastsmc.facts.services import MPIDR_AFFINITY, SHOWN_BEFORE_BITMAPS
 from fastsmc.facts.smccc import PSCI_0_1, FilterAction, Verdict
-from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED, not_served
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, FEATURE_PSCI_0_2, RUNNABLE, STOPPED, has_el2
 
 OK = 0
 
@@ -24,6 +25,12 @@ RESET2_FLAG = OFF2_FLAG = 1
 
 MASK32, MASK64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 NOT_SUPPORTED = -1
+
+PSTATE_EL1, PSTATE_EL2, PSTATE_A32 = 0x3C5, 0x3C9, 0x1D3
+"""PSTATE of a vCPU that was initialised: EL1h, EL2h, Supervisor mode of AArch32, with interrupts masked.
+
+Recorded: `reglist` of every host, `reset_state` of hosts with guests that have EL2.
+"""
 
 FourWords = tuple[int, int, int, int]
 KNOWN: FourWords = (0, 0, 0, 0)
@@ -41,6 +48,38 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """An exception that the guest's own EL2 takes in the place of an answer.
+
+    Attributes:
+        vector: its offset from VBAR_EL2, in bytes.
+        esr: ESR_EL2 without the call's immediate, which KVM puts into bits 15:0.
+        elr: ELR_EL2 minus the address of the instruction, in bytes: an HVC returns past itself, a trapped SMC to it.
+    """
+
+    vector: int
+    esr: int
+    elr: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A vCPU that CPU_ON starts, and what it starts with.
+
+    Attributes:
+        vcpu: its number.
+        pstate: PSTATE, which holds the exception level. Recorded of guests with EL2; for others it is taken to be that
+            of a vCPU that was initialised.
+        entry, x0: the program counter and x0, as the caller gave them.
+    """
+
+    vcpu: int
+    pstate: int
+    entry: int
+    x0: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one call does.
 
@@ -50,7 +89,10 @@ class Outcome:
         free: per register, the bits that may be anything (random or clock-derived); they are 0 in `x`.
         exit: how the call leaves the guest, if it does.
         blocks: the vCPU then waits in KVM_RUN (CPU_SUSPEND, CPU_OFF).
+        exception: what the guest's own EL2 takes instead, if the call goes there; `x` is then as it was.
+        starts: the vCPU that the call starts (CPU_ON), if it does.
         doubts: what is not known of the release and would make the outcome another one; no part of a comparison.
+        unknown: what else the outcome depends on and no state here holds, in words; "" where nothing.
     """
 
     verdict: Verdict
@@ -58,6 +100,9 @@ class Outcome:
     free: FourWords = KNOWN
     exit: Exit | None = None
     blocks: bool = False
+    exception: Taken | None = None
+    starts: Start | None = None
+    unknown: str = field(default="", compare=False)
     doubts: tuple[Doubt, ...] = field(default=(), compare=False)
 
     def matches(self, x: FourWords, *, width: int = MASK64) -> bool:
@@ -91,16 +136,33 @@ class VmState:
     """What KVM keeps for one VM.
 
     All vCPUs have the same features, as recent kernels require. There is no per-vCPU copy of a firmware register.
+
+    Args:
+        features: word 0 of the features that vCPUs are initialised with.
+        is_protected: the VM is of type KVM_VM_TYPE_ARM_PROTECTED.
+        has_gic: it has an interrupt controller in the kernel, without which no vCPU with EL2 runs.
+
+    Raises:
+        InputError: the host has no such VM; the sentence says what refuses it, and with which errno.
     """
 
-    def __init__(self, host: Host, *, features: int = FEATURE_PSCI_0_2, n_vcpu: int = 1) -> None:
+    def __init__(
+        self,
+        host: Host,
+        *,
+        features: int = FEATURE_PSCI_0_2,
+        n_vcpu: int = 1,
+        is_protected: bool = False,
+        has_gic: bool = True,
+    ) -> None:
         self.host = host
         self.release = host.release
-        reason = not_served(features)
-        if reason is not None:
+        reason = why_refused(host, features, is_protected=is_protected)
+        if reason:
             msg = f"features {features:#x}: {reason}"
             raise InputError(msg)
         self.features = features
+        self.is_protected, self.has_gic = is_protected, has_gic
         self.bitmap = list(self.release.bitmap_reset)
         self.psci_version = 0  # 0: not set, the release's default applies
         self.has_run_once = False
@@ -114,6 +176,20 @@ class VmState:
     def is_a32(self) -> bool:
         """Whether the vCPUs run AArch32 at EL1."""
         return bool(self.features & FEATURE_EL1_32BIT)
+
+    @property
+    def has_el2(self) -> bool:
+        """Whether the guest has EL2 itself."""
+        return has_el2(self.features)
+
+    @property
+    def start_pstate(self) -> int:
+        """PSTATE of a vCPU that was initialised, and with which CPU_ON starts one, whichever level called.
+
+        >>> hex(VmState(Host.of("6.18", kvm_arm_mode="nested"), features=0x84).start_pstate)
+        '0x3c9'
+        """
+        return PSTATE_EL2 if self.has_el2 else PSTATE_A32 if self.is_a32 else PSTATE_EL1
 
     def effective_psci_version(self) -> int:
         """The version word its guests see: 0.1 without the feature PSCI_0_2, else what was set, else the default."""

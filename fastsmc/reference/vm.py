@@ -16,6 +16,7 @@ from errno import EBUSY, EEXIST, EFAULT, EINTR, EINVAL, ENOENT, ENOEXEC, ENXIO
 from typing import Self, TypeVar
 
 from fastsmc.errors import InputError
+from fastsmc.facts.guests import run_errno
 from fastsmc.facts.registers import (
     ARCH_ARM64,
     ARCH_MASK,
@@ -42,10 +43,12 @@ from fastsmc.facts.smccc import (
     Conduit,
     FilterAction,
     Gate,
+    Level,
     Verdict,
     is_psci_allowed,
 )
 from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, RUNNABLE, STOPPED
+from fastsmc.reference.guests import PROTECTED, exception_taken, required_level
 from fastsmc.reference.psci import PSCI, PSCI_ANSWERED, SYSTEM_SUSPEND, system_suspend
 from fastsmc.reference.services import ANSWERS, is_answered_by
 from fastsmc.reference.state import (
@@ -68,12 +71,15 @@ class Vm(VmState):
     """One VM of a host: the state KVM keeps for it, and the ioctls and calls that read or change it.
 
     All vCPUs have the same features, as recent kernels require. There is no per-vCPU copy of a firmware register:
-    an accessor takes a vCPU and reads or writes the VM.
+    an accessor takes a vCPU and reads or writes the VM. Arguments and errors are those of `VmState`.
     """
 
     def enable_system_suspend(self) -> int:
-        """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND); an errno."""
-        if not self.release.has_system_suspend:
+        """KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND); an errno.
+
+        A protected VM says that it lacks the capability (recorded); that it refuses it with EINVAL is assumed.
+        """
+        if not self.release.has_system_suspend or self.is_protected:
             return EINVAL
         self.has_system_suspend = True
         return OK
@@ -85,9 +91,16 @@ class Vm(VmState):
         return OK
 
     def run(self, vcpu: int, *, immediate_exit: bool = False) -> int:
-        """KVM_RUN: freezes bitmaps and filter, even when immediate_exit sends it back at once; an errno."""
+        """KVM_RUN: freezes bitmaps and filter, even when immediate_exit sends it back at once; an errno.
+
+        A vCPU with EL2 and no in-kernel GIC is sent back with EAGAIN (recorded). That ENOEXEC comes before it, and that
+        it freezes nothing, no recording shows: kvm_arch_vcpu_run_pid_change, in arm.c, does it in this order.
+        """
         if not self.is_initialised[vcpu]:
             return ENOEXEC
+        errno = run_errno(self.features, has_gic=self.has_gic)
+        if errno:
+            return errno
         self.has_run_once = True
         return EINTR if immediate_exit else OK
 
@@ -184,8 +197,8 @@ class Vm(VmState):
     # -- SMCCC filter ------------------------------------------------------------------------------------------
 
     def has_device_attr(self, group: int, attr: int) -> int:
-        """KVM_HAS_DEVICE_ATTR on the VM's file descriptor; an errno."""
-        if not self.release.has_filter:
+        """KVM_HAS_DEVICE_ATTR on the VM's file descriptor; an errno. A protected VM has no filter (recorded)."""
+        if not self.release.has_filter or self.is_protected:
             return EINVAL
         return OK if (group, attr) == (0, 0) else ENXIO
 
@@ -197,7 +210,7 @@ class Vm(VmState):
         self, base: int, nr_functions: int, action: int, *, pad: bool = False, is_pointer_bad: bool = False
     ) -> int:
         """KVM_SET_DEVICE_ATTR of KVM_ARM_VM_SMCCC_FILTER; an errno. EFAULT, EINVAL, EBUSY, EEXIST, in this order."""
-        if not self.release.has_filter:
+        if self.has_device_attr(0, 0) == EINVAL:
             return EINVAL
         if is_pointer_bad:
             return EFAULT
@@ -229,25 +242,43 @@ class Vm(VmState):
     # -- calls -------------------------------------------------------------------------------------------------
 
     def call(
-        self, vcpu: int, x0: int, x1: int = 0, x2: int = 0, x3: int = 0, conduit: Conduit = Conduit.HVC
+        self,
+        vcpu: int,
+        x0: int,
+        x1: int = 0,
+        x2: int = 0,
+        x3: int = 0,
+        conduit: Conduit = Conduit.HVC,
+        level: Level = Level.EL1,
     ) -> Outcome:
         """What a guest's HVC or SMC does. The call changes power state only.
 
-        The first of these that applies settles it: the fast path at EL2, an SMC that nobody serves, the filter, the
-        bitmaps and the allowed list, the service that the id names, PSCI.
+        The first of these that applies settles it: the fast path at EL2, what else of a protected VM the real EL2
+        answers, the guest's own EL2, an SMC that nobody serves, the filter, the bitmaps and the allowed list, the
+        service that the id names, PSCI.
 
         Args:
             x0, x1, x2, x3: 64-bit values of the caller's registers.
+            level: the exception level the call is made at. Of a guest with EL2, EL1 is taken for vEL2.
+
+        Raises:
+            InputError: a level other than EL1, of a guest without EL2.
         """
-        doubts = self.doubts_about(lambda vm: vm._called(vcpu, x0, x1, x2, x3, conduit))
-        outcome = self._called(vcpu, x0, x1, x2, x3, conduit)
+        level = required_level(level, has_el2=self.has_el2)
+        doubts = self.doubts_about(lambda vm: vm._called(vcpu, x0, x1, x2, x3, conduit, level))
+        outcome = self._called(vcpu, x0, x1, x2, x3, conduit, level)
         return replace(outcome, doubts=doubts) if doubts else outcome
 
-    def _called(self, vcpu: int, x0: int, x1: int, x2: int, x3: int, conduit: Conduit) -> Outcome:
+    def _called(self, vcpu: int, x0: int, x1: int, x2: int, x3: int, conduit: Conduit, level: Level) -> Outcome:
         func_id = x0 & MASK32  # bits 63:32 are ignored everywhere
         is_smc = bool(conduit & Conduit.SMC)
         if not is_smc and self._is_fast_path(func_id):
             return Outcome(Verdict.FAST_PATH, (0, 0, x2, x3))
+        if self.is_protected and not is_smc and func_id in PROTECTED:
+            return PROTECTED[func_id](x1, x2, x3)
+        exception = exception_taken(conduit, level) if self.has_el2 else None
+        if exception is not None:
+            return Outcome(Verdict.TO_VEL2, (x0, x1, x2, x3), exception=exception)
         if is_smc and (conduit == Conduit.SMC_IMM or not self.release.serves_smc):
             return Outcome(Verdict.SMC_REFUSED, (MASK64, x1, x2, x3))
         action = self.filter_action(func_id)

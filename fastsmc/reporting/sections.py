@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastsmc.reporting import breaks, fleet_upgrade, heatmap, noise, sets, stopped, study, timing, trace
+from fastsmc.reporting import breaks, fleet_upgrade, guests, heatmap, noise, sets, stopped, study, timing, trace
 from fastsmc.reporting.style import Note, Picture
 from fastsmc.results.runs import Run
 
@@ -45,7 +45,15 @@ def report(run: Run) -> list[Section]:
             tuple(study.pictures(run)),
         ),
         Section("upgrade", "A fleet's upgrade", (), (fleet_upgrade.picture(run),), (fleet_upgrade.note(run),)),
+        *_guests(run),
     ]
+
+
+def _guests(run: Run) -> list[Section]:
+    """The kinds of guest; nothing of a run that an earlier fastsmc saved."""
+    if guests.TABLE not in run.tables:
+        return []
+    return [Section("guests", "Ordinary guests, guests with EL2, protected VMs", notes=(guests.note(run),))]
 
 
 def _noise(run: Run) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fastsmc.progress import Progress, silent
 from fastsmc.results.runs import Run, provenance
 from fastsmc.results.tables import Column, Table
 from fastsmc.scaling.axes import dispatch_by_vcpu, dispatch_by_vm
+from fastsmc.scaling.guests import guests
 from fastsmc.scaling.moves import moves
 from fastsmc.scaling.payload import ORIGIN, SETS, payload_grid, set_cost
 from fastsmc.scaling.replay import replayed, trace_by_function
@@ -27,6 +28,7 @@ __all__ = [
     "dispatch_by_vm",
     "downtime_steps",
     "fleet_upgrade",
+    "guests",
     "limits",
     "moves",
     "payload_grid",
@@ -83,7 +85,7 @@ def run(
 
     Returns:
         A Run with the tables trace, replay, verdicts, dispatch_by_vcpu, dispatch_by_vm, payload, origin, sets,
-        set_cost, downtime and limits, and those of `moves`, `fleet_upgrade` and `study`.
+        set_cost, downtime, guests and limits, and those of `moves`, `fleet_upgrade` and `study`.
 
     Raises:
         InputError: sizes no fleet or register list can have, or an unknown release.
@@ -111,6 +113,7 @@ def run(
     tables |= moves(progress=progress)
     tables |= fleet_upgrade(sizes.fleet, seed=seed)
     progress("fleet's upgrade", 1, 1)
+    tables["guests"] = guests(release=host)
     tables["limits"] = limits()
     tables |= study(sizes=sizes.study, seed=seed, progress=progress)
     inputs = {

@@ -17,6 +17,7 @@ class TracedFunction(TypedDict):
     calls: int
     percent: float
     per_second: float | None
+    to_vel2: int | None
     vcpus: dict[str, int]
 
 
@@ -33,6 +34,8 @@ class Trace(TypedDict):
     exits: dict[str, int]
     forwarded: dict[str, int]
     files: dict[str, int]
+    el2: bool
+    to_vel2: int | None
     rows: list[TracedFunction]
 
 
@@ -44,6 +47,7 @@ class CountedFunction(TypedDict):
     func_id: str
     calls: int
     percent: float
+    to_vel2: int | None
 
 
 class Counts(TypedDict):
@@ -56,6 +60,8 @@ class Counts(TypedDict):
     skipped: int
     skipped_calls: int | None
     left_out: list[str]
+    el2: bool
+    to_vel2: int | None
     rows: list[CountedFunction]
 
 
@@ -87,7 +93,8 @@ class Services(TypedDict):
     calls: int
     rows: list[UsedFunction]
     bits: dict[str, UsedBits]
-    least: Policy
+    el2: bool
+    least: Policy | None
     policy: Policy | None
     notes: list[str]
 
@@ -125,6 +132,7 @@ class ByWay(TypedDict):
     answered: float
     to_vmm: float
     refused: float
+    to_vel2: float
 
 
 class Dispatch(TypedDict):
@@ -148,6 +156,17 @@ class Near(TypedDict):
     why: str
 
 
+class OfGuest(TypedDict):
+    """What becomes of a call in one kind of guest; x0 is null where it is no fixed value."""
+
+    release: str
+    guest: Literal["ordinary", "with EL2", "protected"]
+    level: Literal["EL1", "vEL2", "vEL1", "vEL1 with TSC"]
+    conduit: Literal["hvc", "smc"]
+    verdict: VerdictName
+    x0: str | None
+
+
 class Explanation(TypedDict):
     """Everything known about one id."""
 
@@ -157,6 +176,7 @@ class Explanation(TypedDict):
     summary: str
     lines: dict[str, str]
     near: list[Near]
+    guests: list[OfGuest]
     sources: list[str]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-VerdictName = Literal["HANDLED", "DENIED", "FORWARDED", "NOT_SUPPORTED", "EXIT", "FAST_PATH", "SMC_REFUSED"]
+VerdictName = Literal["HANDLED", "DENIED", "FORWARDED", "NOT_SUPPORTED", "EXIT", "FAST_PATH", "SMC_REFUSED", "TO_VEL2"]
 ColumnKind = Literal["measured", "recorded", "modelled", "assumed", "input", ""]
 FigureKind = Literal["measured", "recorded", "read", "derived", "assumed"]
 
@@ -64,7 +64,7 @@ class Policy(TypedDict):
     psci_version: str | None
     filter: list[FilterRange]
     verdicts_changed: NotRequired[int]
-    calls_changed: NotRequired[int]
+    calls_changed: NotRequired[int | None]
 
 
 class Part(TypedDict):

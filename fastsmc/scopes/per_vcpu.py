@@ -41,6 +41,8 @@ class PerVcpuFleet:
             hosts=fleet.hosts,
             host_of_vm=fleet.host_of_vm[owner],
             features=fleet.features[owner],
+            is_protected=fleet.is_protected[owner],
+            has_gic=fleet.has_gic[owner],
         )
         for index, installed in enumerate(fleet.filters):
             sharing = fleet.filter_of_vm[owner] == index
@@ -131,12 +133,12 @@ class PerVcpuFleet:
         """The first KVM_RUN of vCPU number `vcpu` of every VM selected, or of none: bitmaps freeze on all its vCPUs.
 
         Raises:
-            KvmError: ENOEXEC, with the VMs whose vCPU has not had KVM_ARM_VCPU_INIT; no VM was frozen.
+            KvmError: with the VMs that refuse and their errnos (`Fleet.try_run_once`); no VM was frozen.
         """
         chosen = self.fleet.vms(vms)
-        is_ready = self.holders.is_initialised[self.vcpus(chosen, vcpu)]
-        if not is_ready.all():
-            raise run_refused(vcpu, chosen[~is_ready])
+        errnos = self.holders.run_errnos(self.vcpus(chosen, vcpu), 0)
+        if errnos.any():
+            raise run_refused(vcpu, chosen, errnos)
         self.holders.has_run_once[self.vcpus(chosen)] = True
 
     def values(self) -> NDArray[np.uint64]:

@@ -1,7 +1,8 @@
 """What the tracepoints of KVM print of a hypercall, and of the exits of guests that called.
 
 Sources: Linux arch/arm64/kvm/trace_handle_exit.h, TRACE_EVENT(kvm_hvc_arm64): "HVC at 0x%016lx (r0: 0x%016lx, imm:
-0x%lx)"; trace_arm.h, TRACE_EVENT(kvm_exit); include/trace/events/kvm.h, TRACE_EVENT(kvm_userspace_exit); the exception
+0x%lx)"; trace_arm.h, TRACE_EVENT(kvm_exit) and TRACE_EVENT(kvm_inject_nested_exception), "%s: esr_el2 0x%lx elr_el2:
+0x%lx ...", of which no line was recorded; include/trace/events/kvm.h, TRACE_EVENT(kvm_userspace_exit); the exception
 classes in arch/arm64/include/asm/esr.h; KVM_EXIT_* in include/uapi/linux/kvm.h. Without the kernel's own format, tools
 print the fields: vcpu_pc, r0, imm.
 """
@@ -10,11 +11,14 @@ from __future__ import annotations
 
 import re
 
+from fastsmc.calls.vel2 import VEL2
+
 EVENT = "kvm_hvc_arm64"
 CALLS = frozenset({EVENT, f"kvm:{EVENT}"})
 """Names that tools give the tracepoint of hypercalls."""
-EXITS = frozenset({"kvm_exit", "kvm:kvm_exit", "kvm_userspace_exit", "kvm:kvm_userspace_exit"})
-"""Names of the tracepoints that tell why a guest left."""
+_LEFT = ("kvm_exit", "kvm_userspace_exit", "kvm_inject_nested_exception")
+EXITS = frozenset({*_LEFT, *(f"kvm:{name}" for name in _LEFT)})
+"""Names of the tracepoints that tell why a guest left, and what became of it in a guest's own EL2."""
 
 # The immediate of an HVC is 16 bits (ESR_ELx.ISS), printed as an unsigned long.
 _HVC = re.compile(
@@ -27,6 +31,8 @@ _EC = re.compile(r"(?:\w+: )?[HE]SR_EC: (0x[0-9a-fA-F]{1,8})\b|.{0,200}?\besr_ec
 _REASON = re.compile(
     r"reason (?!restart|error)\w+ \((\d{1,9})\)|.{0,200}?\breason(?:=|: | = )(0x[0-9a-f]{1,8}|\d{1,9})"
 )
+_ESR = re.compile(r"(?:\w+: |.{0,200}?\b)esr_el2(?:=|: | = | )(0x[0-9a-f]{1,16}|\d{1,20})\b")
+_EC_SHIFT, _EC_MASK = 26, 0x3F
 _CLASSES = {0x12: "HVC32", 0x13: "SMC32", 0x16: "HVC64", 0x17: "SMC64"}
 _REASONS = {3: "KVM_EXIT_HYPERCALL", 24: "KVM_EXIT_SYSTEM_EVENT"}
 
@@ -91,7 +97,11 @@ def field_of(line: str, start: int, *names: str) -> int | None:
 
 
 def exit_of(event: str, line: str, start: int) -> str | None:
-    """What a line of kvm_exit or kvm_userspace_exit says of calls: HVC64, SMC64, KVM_EXIT_HYPERCALL; None: nothing."""
+    """What a line of one of EXITS says of calls: HVC64, SMC64, KVM_EXIT_HYPERCALL, vEL2 HVC64; None: nothing."""
+    if "nested" in event:
+        esr = _ESR.match(line, start)
+        kind = _CLASSES.get(_number(esr[1]) >> _EC_SHIFT & _EC_MASK) if esr else None
+        return kind and f"{VEL2} {kind}"
     pattern, names = (_REASON, _REASONS) if "userspace" in event else (_EC, _CLASSES)
     found = pattern.match(line, start)
     if found is None:

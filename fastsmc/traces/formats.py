@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from fastsmc.calls.vel2 import NOT_HERE
 from fastsmc.checks import cut
 from fastsmc.results.units import number_of
 
@@ -88,8 +89,12 @@ def nothing_in(where: str, *, is_blank: bool) -> str:
     )
 
 
-def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: str) -> str:
-    """The sentence about a trace without calls: what it holds, and what that does and does not tell."""
+def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: str, *, el2: bool) -> str:
+    """The sentence about a trace without calls: what it holds, and what that does and does not tell.
+
+    Args:
+        el2: the guest has EL2, so that of its calls KVM answers SMCs.
+    """
     held = [f"{count} {cut(event)}" for event, count in sorted(other.items(), key=lambda item: -item[1])[:5]]
     if len(other) > 5:
         held.append(number_of(len(other) - 5, "more kind"))
@@ -97,6 +102,8 @@ def no_call(where: str, other: dict[str, int], exits: dict[str, int], missing: s
     if exits:
         told = ", ".join(f"{n} {name}" for name, n in exits.items())
         text += f"; of the exits, {told} {'was a call' if sum(exits.values()) == 1 else 'were calls'}"
+    if el2:
+        return f"{text}; {NOT_HERE}"
     if any(name.startswith("SMC") for name in exits):
         return f"{text}: {SMC_SAYS}; HVCs are recorded with `{RECORD_COMMAND}`"
     if "KVM_EXIT_HYPERCALL" in exits:

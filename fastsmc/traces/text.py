@@ -10,6 +10,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,13 +57,15 @@ _GREP = "keep the lines of calls alone (grep kvm_hvc_arm64), cut the file, or co
 _SEE = "see whether the file is what a tracer wrote, or keep the lines of calls (grep kvm_hvc_arm64)"
 
 
-def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Counts:
+def trace(path: str | os.PathLike[str], *, lenient: bool = False, el2: bool = False) -> Trace | Counts:
     """The hypercalls of a trace file, in file order; of a file of counts, how often each function was called.
 
     Args:
         path: text of ftrace, trace-cmd report, perf script, perf trace, Perfetto or Babeltrace, or counts of bpftrace
             or a hist trigger; plain, .gz, .xz, .bz2 or .zst, which is told from the first bytes. "-" is standard input.
         lenient: skip and count lines that are not understood instead of raising.
+        el2: the guest that was traced has EL2 itself. KVM answered none of its HVCs, but for the workaround ids: it
+            passed them on to the guest's own EL2 (vEL2). Nothing in a line says so, so it holds for all of the file.
 
     Returns:
         A Trace, or Counts where the tracer kept no more than those.
@@ -76,7 +79,7 @@ def trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace | Cou
     up to 40 us for one in a rarer form.
     """
     with lines_of(path) as (lines, name):
-        return _Reading(name, os.fspath(path), lenient=lenient, has_ends=True).read(lines)
+        return _Reading(name, os.fspath(path), lenient=lenient, has_ends=True, el2=el2).read(lines)
 
 
 def traced_calls(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace:
@@ -104,7 +107,7 @@ def timed_trace(path: str | os.PathLike[str], *, lenient: bool = False) -> Trace
     return read
 
 
-def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bool = False) -> Trace:
+def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bool = False, el2: bool = False) -> Trace:
     """The hypercalls of trace text that is already in memory, as `trace` reads them from a file.
 
     Raises:
@@ -117,7 +120,7 @@ def parse_trace(lines: str | Iterable[str], *, name: str = "<text>", lenient: bo
     """
     is_text = isinstance(lines, str)
     ended = lines_in(lines) if isinstance(lines, str) else lines
-    read = _Reading(name, name, lenient=lenient, has_ends=is_text).read(ended)
+    read = _Reading(name, name, lenient=lenient, has_ends=is_text, el2=el2).read(ended)
     return _no_counts(read, name)
 
 
@@ -133,11 +136,12 @@ class _Reading:
 
     Args:
         has_ends: each line has its line end, so that one without is cut.
+        el2: the guest has EL2, on the caller's word.
     """
 
-    def __init__(self, name: str, where: str, *, lenient: bool, has_ends: bool) -> None:
+    def __init__(self, name: str, where: str, *, lenient: bool, has_ends: bool, el2: bool) -> None:
         self.name, self.where, self.lenient = name_of(where) if where == "-" else name, where, lenient
-        self.has_ends, self.is_blank = has_ends, True
+        self.has_ends, self.is_blank, self.has_el2 = has_ends, True, el2
         self.time_ns, self.line = array("q"), array("q")
         self.cpu, self.pid, self.imm = array("i"), array("i"), array("I")
         self.pc, self.r0 = array("Q"), array("Q")
@@ -285,7 +289,7 @@ class _Reading:
         if not self.line:
             if self.counted and not self.other:
                 skipped = {"n_skipped": self.n_skipped, "first_skipped_line": self.first_skipped_line}
-                return self.counted.result(self.name, self.where, **skipped)
+                return replace(self.counted.result(self.name, self.where, **skipped), has_el2=self.has_el2)
             raise TraceError(self._no_call())
         if self.counted:
             message = f"{self.where}: it has both single calls and counts of calls; give them as two files"
@@ -314,6 +318,7 @@ class _Reading:
             forwarded=dict(sorted(self.forwarded.items())),
             files=dict(self.files),
             has_times=self.has_times,
+            has_el2=self.has_el2,
         )
 
     def _no_call(self) -> str:
@@ -326,7 +331,7 @@ class _Reading:
         missing += f", {lost} lost" if lost else ""
         if not (self.other or missing):
             return nothing_in(self.where, is_blank=self.is_blank)
-        return no_call(self.where, self.other, self.exits, missing)
+        return no_call(self.where, self.other, self.exits, missing, el2=self.has_el2)
 
 
 def _may_go_on(line: str) -> bool:

@@ -22,7 +22,7 @@ from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host
 from fastsmc.facts.releases import release as rules_of
 from fastsmc.facts.smccc import Conduit, Verdict
-from fastsmc.facts.vcpu import feature_bits
+from fastsmc.facts.vcpu import feature_bits, has_el2
 from fastsmc.migrate.compat.named import split_features
 from fastsmc.reference.vm import Vm
 from fastsmc.usage.decided import WAY, Decided, DecidedCall
@@ -73,7 +73,8 @@ def dispatch(what: Fleet | Mix = (), calls: AnyCalls | None = None, **options: A
         calls: the batch of a fleet.
         trace: calls of a mix as a guest made them: a trace, counts, or a file of either.
         release: whose rules the verdicts follow; 7.3 if none is named.
-        features: vCPU features of the VM, joined by +; psci02 if none are given.
+        features: vCPU features of the VM, joined by +; psci02 if none are given. With el2 the host is taken to have
+            been booted with kvm-arm.mode=nested, and the calls to come from the guest's own EL2.
         bitmaps, psci_version, deny, forward: the VM's policy, as for `services`.
         conduit: "hvc" or "smc".
 
@@ -112,10 +113,11 @@ def _decided(
     policy = policy_of(bitmaps or {}, psci_version, deny, forward)
     way = _CONDUITS[word_of("conduit", conduit, _CONDUITS)]
     asked = calls_of(mix, trace)
-    fleet = policy.fleet(rules.name, features=bits)
+    host = Host(rules, kvm_arm_mode="nested" if has_el2(bits) else "default")
+    fleet = policy.fleet(host, features=bits)
     total = sum(one.weight for one in asked)
     # A VM for each call, as no call of a mix is after another.
-    rows = tuple(_row(_vm(Host(rules), bits, policy), one, way, one.weight / total) for one in asked)
+    rows = tuple(_row(_vm(host, bits, policy), one, way, one.weight / total) for one in asked)
     _check(fleet, asked, rows, way)
     return Decided(rules.name, wanted, conduit, policy, rows)
 

@@ -19,13 +19,15 @@ _WAYS = {
     "answered": "answered by KVM",
     "to_vmm": "to the VMM",
     "refused": "answered NOT_SUPPORTED (-1)",
+    "to_vel2": "to the guest's own EL2",
 }
 WAY = {
     **dict.fromkeys(_BY_KVM, "answered"),
     **dict.fromkeys((Verdict.FORWARDED, Verdict.EXIT), "to_vmm"),
     **dict.fromkeys((Verdict.DENIED, Verdict.NOT_SUPPORTED, Verdict.SMC_REFUSED), "refused"),
+    Verdict.TO_VEL2: "to_vel2",
 }
-"""Who answers: KVM, the VMM, or nobody."""
+"""Who answers: KVM, the VMM, nobody, or the guest's own hypervisor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Decided:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Functions by who answers: KVM, the VMM, nobody."""
+        """Functions by who answers: KVM, the VMM, nobody, the guest's own hypervisor."""
         return {way: sum(WAY[row.verdict] == way for row in self.rows) for way in _WAYS}
 
     @property

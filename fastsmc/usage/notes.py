@@ -29,7 +29,7 @@ def notes(
         "only calls that were recorded count: a guest may call more when it is used otherwise, and workaround calls "
         "are answered before the tracepoint",
         *_to_the_vmm(seen, rows),
-        *_missing(seen),
+        *missing(seen),
         *_discovery(rows, shows, found),
         *_uncertain(rules),
     )
@@ -67,15 +67,16 @@ def _to_the_vmm(seen: Trace | Counts, rows: list[Row]) -> Iterator[str]:
         yield f"{events} KVM_EXIT_SYSTEM_EVENT: the VMM carried {calls} out, with capabilities that it had set"
 
 
-def _missing(seen: Trace | Counts) -> Iterator[str]:
+def missing(seen: Trace | Counts) -> Iterator[str]:
+    """What the tracer lost and reading skipped."""
     if seen.n_skipped:
         were = "line was" if seen.n_skipped == 1 else "lines were"
         yield f"{seen.n_skipped} {were} skipped, the first at line {seen.first_skipped_line}"
     is_least = seen.is_lost_least or (isinstance(seen, Counts) and seen.is_skipped_least)
     n = seen.n_lost + seen.n_skipped_call
-    if missing := of_what(n, "event" if isinstance(seen, Trace) else "call", is_least=is_least):
+    if lost := of_what(n, "event" if isinstance(seen, Trace) else "call", is_least=is_least):
         are = "is" if n == 1 and not is_least else "are"
-        yield f"{missing} {are} missing, lost by the tracer or skipped: functions may be missing"
+        yield f"{lost} {are} missing, lost by the tracer or skipped: functions may be missing"
     if isinstance(seen, Counts) and seen.left_out:
         yield f"left out, for it does not count by function id: {', '.join(seen.left_out)}"
 

@@ -11,6 +11,7 @@ from fastsmc.checks import LAST_U32, LAST_U64, not_among, shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.call_spellings import call_named
 from fastsmc.facts.registers import BITMAP_REGISTERS, register
+from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import (
     PSCI_1_0,
     PSCI_1_1,
@@ -45,10 +46,11 @@ class Policy:
     psci_version: int | None = None
     ranges: tuple[FilterRange, ...] = ()
 
-    def fleet(self, release: str, *, features: int = FEATURE_PSCI_0_2) -> Fleet:
+    def fleet(self, release: str | Host, *, features: int = FEATURE_PSCI_0_2) -> Fleet:
         """One VM of one vCPU that has this policy, through the ioctls of a release.
 
         Args:
+            release: a release, or a host of one.
             features: word 0 of the vCPU's features.
 
         Raises:

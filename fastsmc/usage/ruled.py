@@ -14,6 +14,8 @@ from fastsmc.reference.vm import Vm
 def rule_of(vm: Vm, func_id: int, verdict: Verdict) -> str:
     """What settles a call of a function, in words."""
     row = FUNCTION_BY_ID.get(func_id)
+    if verdict is Verdict.TO_VEL2:
+        return "an exception to the guest's own EL2, which KVM does not answer"
     if verdict is Verdict.FAST_PATH:
         return "answered at EL2, before filter and bitmaps"
     if verdict is Verdict.SMC_REFUSED:

@@ -11,6 +11,7 @@ from fastsmc.results.layout import drawn, number, width, words
 from fastsmc.results.units import number_of
 
 if TYPE_CHECKING:
+    from fastsmc.usage.policy import Policy
     from fastsmc.usage.used import Used
 
 
@@ -21,13 +22,17 @@ def text_of(used: Used) -> str:
             *textwrap.wrap(used.answer, width(), subsequent_indent="  ", break_on_hyphens=False),
             *_head(used),
             *_rows(used),
-            *_unanswered(used),
-            *_bits(used),
-            *_least(used),
-            *_policy(used),
+            *([] if used.least is None else _needs(used, used.least)),
             *_wrapped("note", used.notes),
         ]
     )
+
+
+def _needs(used: Used, least: Policy) -> Iterator[str]:
+    yield from _unanswered(used)
+    yield from _bits(used)
+    yield from _least(used, least)
+    yield from _policy(used)
 
 
 def _head(used: Used) -> list[str]:
@@ -72,20 +77,20 @@ def _bits(used: Used) -> Iterator[str]:
     yield from textwrap.wrap(f"bits used: {', '.join(words)}", width(), subsequent_indent=" " * 11)
 
 
-def _least(used: Used) -> Iterator[str]:
+def _least(used: Used, least: Policy) -> Iterator[str]:
     calls = number_of(used.n_call, "call")
     yield from textwrap.wrap(f"the least under which no verdict changes (checked: {calls} dispatched)", width())
-    if used.least.bitmaps:
-        words = ", ".join(f"{name} {word:#x}" for name, word in used.least.bitmaps)
+    if least.bitmaps:
+        words = ", ".join(f"{name} {word:#x}" for name, word in least.bitmaps)
         yield from _wrapped("bitmaps", [words], indent="  ")
     label = "filter"
     for action, meaning in ((FilterAction.DENY, ""), (FilterAction.FWD_TO_USER, ", which the VMM answers")):
-        ranges = [str(one) for one in used.least.ranges if one.action == action]
+        ranges = [str(one) for one in least.ranges if one.action == action]
         if ranges:
             told = f"{action.name} {number_of(len(ranges), 'range')}{meaning}, base+functions: {', '.join(ranges)}"
             yield from _wrapped(label, [told], indent="  ")
             label = ""
-    if not used.least.ranges:
+    if not least.ranges:
         yield f"  filter   none: Linux {used.release} has no SMCCC filter"
 
 

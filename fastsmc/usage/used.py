@@ -14,15 +14,18 @@ from fastsmc.calls.trace import Trace
 from fastsmc.calls.workload import Calls, replay
 from fastsmc.checks import shown
 from fastsmc.dispatcher.batch import verdicts
+from fastsmc.errors import UnknownError
 from fastsmc.facts.other_calls import service_and_name
 from fastsmc.facts.registers import BIT_NAMES, BITMAP_REGISTERS
 from fastsmc.facts.releases import Release
 from fastsmc.facts.releases import release as rules_of
 from fastsmc.facts.smccc import FUNCTION_BY_ID, RESERVED_RANGES, FilterAction, Gate, Verdict
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.results.rows import table_of_rows
 from fastsmc.results.tables import Table
 from fastsmc.results.units import number_of
 from fastsmc.traces.text import trace as read
+from fastsmc.usage import nested
 from fastsmc.usage.least import bits_used, forwarding, least
 from fastsmc.usage.losses import loss_of
 from fastsmc.usage.notes import notes
@@ -91,9 +94,11 @@ class Used:
         rows: a row a function, most calls first.
         bits: by bitmap register, the bits of the functions that the kernel answered.
         shown: by bitmap register that the release has, the bits that a VM has that nobody configured.
-        least: bitmaps and filter under which not one verdict changes: each call was dispatched under them.
+        least: bitmaps and filter under which not one verdict changes: each call was dispatched under them. None: it is
+            not known, as the guest has EL2.
         policy: what was asked about; None if nothing was.
         notes: what the trace does not show and the verdicts do not say.
+        has_el2: the guest has EL2, so that its calls need neither bits nor filter, and those that do are not known.
     """
 
     name: str
@@ -101,9 +106,10 @@ class Used:
     rows: tuple[Row, ...]
     bits: dict[str, int]
     shown: dict[str, int]
-    least: Policy
+    least: Policy | None
     policy: Policy | None
     notes: tuple[str, ...]
+    has_el2: bool = False
 
     @property
     def n_call(self) -> int:
@@ -123,6 +129,8 @@ class Used:
     @property
     def answer(self) -> str:
         """One sentence: what the policy that was asked about would change, or the least that answers every call."""
+        if self.least is None:
+            return nested.UNKNOWN
         if self.policy is not None:
             n, lost = sum(row.n_call for row in self.changed), sum(row.is_lost for row in self.changed)
             told = f"{self.policy}: {n} of {number_of(self.n_call, 'call')} get another verdict"
@@ -132,6 +140,11 @@ class Used:
         rest = f" and a filter that denies {number_of(denied, 'range')}" if denied else ""
         return f"{number_of(self.n_call, 'call')} of this guest need no more than {words}{rest} (modelled)"
 
+    @property
+    def exit_code(self) -> int:
+        """5 where what the guest needs is not known, else 0."""
+        return UnknownError.exit_code if self.least is None else 0
+
     def table(self) -> Table:
         """A row per function, most calls first."""
         return table_of_rows(
@@ -139,13 +152,13 @@ class Used:
         )
 
     def numbers(self) -> dict[str, list[float | None]]:
-        """Counts of calls and functions, for thresholds."""
-        return {
-            "calls": [self.n_call],
-            "calls_changed": [sum(row.n_call for row in self.changed)],
-            "functions_lost": [sum(row.is_lost for row in self.rows)],
-            "functions_unanswered": [len(self.unanswered)],
+        """Counts of calls and functions, for thresholds; None where they are not known."""
+        known: dict[str, float] = {
+            "calls_changed": sum(row.n_call for row in self.changed),
+            "functions_lost": sum(row.is_lost for row in self.rows),
+            "functions_unanswered": len(self.unanswered),
         }
+        return {"calls": [self.n_call], **{name: [None if self.has_el2 else n] for name, n in known.items()}}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Ids and bitmaps are hexadecimal text."""
@@ -157,10 +170,12 @@ class Used:
             "bits": {
                 name: {"used": f"0x{self.bits[name]:x}", "default": f"0x{word:x}"} for name, word in self.shown.items()
             },
-            "least": self.least.as_dict() | {"verdicts_changed": 0},
+            "el2": self.has_el2,
+            "least": None if self.least is None else self.least.as_dict() | {"verdicts_changed": 0},
             "policy": None
             if self.policy is None
-            else self.policy.as_dict() | {"calls_changed": sum(row.n_call for row in self.changed)},
+            else self.policy.as_dict()
+            | {"calls_changed": None if self.has_el2 else sum(row.n_call for row in self.changed)},
             "notes": list(self.notes),
         }
 
@@ -181,6 +196,7 @@ def services(
     deny: Iterable[str | int] = (),
     forward: Iterable[str | int] = (),
     lenient: bool = False,
+    el2: bool = False,
 ) -> Used:
     """Which services, bits and functions a guest used, and the least policy that still answers all of it.
 
@@ -190,10 +206,13 @@ def services(
         bitmaps, psci_version, deny, forward: the policy asked about: words by bitmap register, "1.0" or its word, and
             the filter's ranges, each an id, a name, FIRST-LAST or BASE+N. Nothing given: none is asked about.
         lenient: as of `trace`.
+        el2: the guest has EL2, as of `trace`. What it needs is then not known, and `least` is None: bitmaps and filter
+            hold for its SMCs, which no trace names.
 
     Raises:
         TraceError: as `trace`.
-        InputError: no such release, bitmap, version or function.
+        InputError: no such release, bitmap, version or function; a release that has no guests with EL2.
+        UnknownError: the trace shows that some of its HVCs went to a guest's own EL2, and `el2` was not said.
         RegisterError, FilterError: what KVM of the release refuses of the policy.
 
     Cost: five dispatches of the calls, besides reading them.
@@ -209,6 +228,8 @@ def services(
     rules = rules_of(release)
     asked = policy_of(bitmaps or {}, psci_version, deny, forward)
     seen = trace if isinstance(trace, Trace | Counts) else read(trace, lenient=lenient)
+    el2 = el2 or seen.has_el2
+    nested.check(seen, rules, el2=el2)
     if isinstance(seen, Counts):
         calls, n_call = Calls.of(np.zeros(len(seen.func_id), np.uint32), seen.func_id), seen.n_call
     else:
@@ -217,15 +238,19 @@ def services(
     ids, first, of_call = np.unique(calls.func_id, return_index=True, return_inverse=True)
     totals = np.zeros(ids.size, np.int64)
     np.add.at(totals, of_call.reshape(-1), n_call)
-    base = forwarding(rules, _forwarded(seen, dict(zip(ids.tolist(), totals.tolist(), strict=True))))
-    before = verdicts(base.fleet(rules.name), calls)
+    base = forwarding(rules, [] if el2 else _forwarded(seen, dict(zip(ids.tolist(), totals.tolist(), strict=True))))
+    host, features = nested.host_of(rules, el2=el2), nested.FEATURES if el2 else FEATURE_PSCI_0_2
+    before = verdicts(base.fleet(host, features=features), calls)
     has_policy = asked != Policy()
-    under = verdicts(asked.beside(base).fleet(rules.name), calls) if has_policy else None
+    under = verdicts(asked.beside(base).fleet(host, features=features), calls) if has_policy else None
     rows = [
         _row(int(ids[k]), int(totals[k]), rules, int(before[first[k]]), None if under is None else int(under[first[k]]))
         for k in np.argsort(-totals, kind="stable").tolist()
     ]
     shows = {row.name: rules.bitmap_reset[row.index] for row in BITMAP_REGISTERS if row.name in rules.fw_registers}
+    if el2:
+        told = nested.notes(seen, asked)
+        return Used(seen.name, rules.name, tuple(rows), {}, {}, None, asked if has_policy else None, told, has_el2=True)
     found = least(rules, calls, base, before)
     return Used(
         seen.name,
@@ -256,7 +281,9 @@ def _row(func_id: int, n_call: int, rules: Release, before: int, under: int | No
     service, name = service_and_name(func_id)
     function = FUNCTION_BY_ID.get(func_id)
     gate = ""
-    if function and function.gate is Gate.BITMAP:
+    if Verdict(before) is Verdict.TO_VEL2:
+        pass  # nothing has to let it through
+    elif function and function.gate is Gate.BITMAP:
         register = BITMAP_REGISTERS[function.bitmap].name
         bit = BIT_NAMES.get((register, function.bit), "")
         gate = f"{register} bit {function.bit} ({bit})" if rules.is_gated else "always allowed"

@@ -12,12 +12,15 @@ from fastsmc.progress import Progress, silent
 from fastsmc.recordings.belongs import is_known_whole
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
 from fastsmc.recordings.levels import workaround_levels
+from fastsmc.recordings.mode import NAME_ALONE, kvm_arm_mode
 from fastsmc.verification.calls import replay_calls
 from fastsmc.verification.danger import replay_danger
 from fastsmc.verification.firmware import replay_setreg
 from fastsmc.verification.misc import replay_misc
+from fastsmc.verification.nested import replay_nested
 from fastsmc.verification.payloads import replay_payloads
 from fastsmc.verification.probe import replay_probe
+from fastsmc.verification.protected import replay_protected
 from fastsmc.verification.reglist import replay_reglist
 from fastsmc.verification.restore import replay_restore
 from fastsmc.verification.sequences import replay_fuzz_filter, replay_fuzz_regs
@@ -32,14 +35,21 @@ REGISTER_KINDS: dict[str, Callable[[Recording, Host], Tally]] = {
     "danger": replay_danger,
     "misc": replay_misc,
     "reglist": replay_reglist,
+    "nested": replay_nested,
+    "protected": replay_protected,
 }
 KINDS = (*CALL_KINDS, *REGISTER_KINDS, "restore", "payload", "trace_probe")
 """Kinds that are replayed: *.jsonl.xz by name, payload-*.bin.xz and trace_probe_hvc_only.txt.xz."""
 
 
 def host_of(recording: Recording) -> Host:
-    """The host a recording describes: its release, and its workaround levels as an input."""
-    return Host(recording.release, workaround=workaround_levels(recording), name=recording.name)
+    """The host a recording describes: its release and its kvm-arm.mode, and its workaround levels as an input."""
+    return Host(
+        recording.release,
+        workaround=workaround_levels(recording),
+        name=recording.name,
+        kvm_arm_mode=kvm_arm_mode(recording.meta),
+    )
 
 
 def replays(
@@ -88,14 +98,16 @@ def verify(
     if paths is None:
         paths = shared(*RECORDINGS)
     folders = [paths] if isinstance(paths, str | Path) else paths
-    found = {r.folder.resolve(): r for path in folders for r in find_recordings(path)}
-    recordings = list(found.values())
+    recordings = list({r.folder.resolve(): r for path in folders for r in find_recordings(path)}.values())
     given = {recording.name: recording.folder for recording in recordings}
     for done, recording in enumerate(recordings):
         progress(recording.name, done, len(recordings))
         if recording.is_compact and not is_known_whole(recording, kinds):
             result.not_known_whole.append(recording.name)
-        result.tallies.extend(replays(recording, given, kinds=kinds))
+        found = list(replays(recording, given, kinds=kinds))
+        if found and recording.meta.get("named") is True:
+            found[0].notes[NAME_ALONE] += 1
+        result.tallies.extend(found)
         result.not_looked_at.update(k for k in recording.kinds() if k not in kinds)
         result.not_looked_at.update(
             name for name in recording.other_files() if name != PROBE or "trace_probe" not in kinds

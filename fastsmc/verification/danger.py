@@ -92,15 +92,18 @@ def _judge(host: Host, header: Record, line: int, record: Record, batch: Batch) 
     return None
 
 
-def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
-    """The record that the reference would have made of this call."""
-    told: Record = {"kind": CAME_BACK}
+def how_it_ended(outcome: Outcome) -> Record:
+    """The part of a record that says how its call ended."""
     if outcome.exit is not None:
         event = outcome.exit
-        told = {"kind": LEFT, "exit": event.reason, "sev_type": event.event, "sev_ndata": len(event.data)}
-        told["sev_data0"] = f"{event.data[0] if event.data else 0:#x}"
-    elif outcome.blocks:
-        told = {"kind": BLOCKED, "blocked": True}
+        told: Record = {"kind": LEFT, "exit": event.reason, "sev_type": event.event, "sev_ndata": len(event.data)}
+        return told | {"sev_data0": f"{event.data[0] if event.data else 0:#x}"}
+    return {"kind": BLOCKED, "blocked": True} if outcome.blocks else {"kind": CAME_BACK}
+
+
+def _told(vm: Vm, outcome: Outcome, record: Record) -> Record:
+    """The record that the reference would have made of this call."""
+    told = how_it_ended(outcome)
     is_back = told["kind"] == CAME_BACK
     told |= {"completed": int(is_back), "x0": f"{outcome.x[0]:#x}", "pc_off": PC_END if is_back else PC_AFTER_CALL}
     told["mp"] = list(vm.mp_state)
@@ -139,9 +142,9 @@ def _vectorized(host: Host, batch: Batch) -> dict[int, str]:
             x0=[int(value) & MASK64 for value in done.x0[of_calls]],
             all_ran=bool(done.ran[of_calls].all()),
         )
-        told_apart = _told_apart(batch.outcome[number], batch.vm[number], batch.x[number][0], expected[number], seen)
-        if told_apart:
-            wrong[line] = f"line {line}: {record}: {told_apart}"
+        difference = told_apart(batch.outcome[number], batch.vm[number], batch.x[number][0], expected[number], seen)
+        if difference:
+            wrong[line] = f"line {line}: {record}: {difference}"
     return wrong
 
 
@@ -154,7 +157,7 @@ class Seen(NamedTuple):
     all_ran: bool
 
 
-def _told_apart(outcome: Outcome, vm: Vm, x0: int, expected: list[int], seen: Seen) -> str | None:
+def told_apart(outcome: Outcome, vm: Vm, x0: int, expected: list[int], seen: Seen) -> str | None:
     """How the fleet differs from the reference over one record."""
     if seen.verdict != outcome.verdict:
         return f"reference {outcome.verdict.name}, vectorized {seen.verdict.name}"

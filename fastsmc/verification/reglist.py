@@ -22,7 +22,7 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import FEATURE_SVE, feature_bits
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
-from fastsmc.reference.restore import RegisterDump, vcpu_init_errno
+from fastsmc.reference.restore import RegisterDump, as_ordinary, vcpu_init_errno
 from fastsmc.reference.state import OK
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.restore import dump_of, is_known, judge_restore
@@ -120,7 +120,7 @@ def _list(ids: list[int], features: str, host: Host) -> dict[str, Any]:
 
 def _firmware(features: str, host: Host) -> list[list[object]]:
     """Firmware registers of a fresh vCPU, in the kernel's order: id, value, errno, as recordings print them."""
-    pair = Pair(host, features=feature_bits(features), n_vcpu=1)
+    pair = Pair(host, features=as_ordinary(features), n_vcpu=1)
     rows = []
     for name in host.release.fw_registers:
         errno, value = pair.get(FW_BY_NAME[name].reg)

@@ -9,11 +9,12 @@ from fastsmc.errors import InputError, RecordingError
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class
 from fastsmc.facts.releases import Host
-from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
-from fastsmc.recordings.belongs import feature_set, host_name, require_inside
+from fastsmc.facts.vcpu import VCPU_FEATURES
+from fastsmc.recordings.belongs import feature_set, folder_names, host_name, require_inside
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording, payload_path, read_payload
-from fastsmc.reference.restore import Prediction, RegisterDump, predict
+from fastsmc.reference.restore import Prediction, RegisterDump, as_ordinary, predict
 from fastsmc.reference.state import OK
+from fastsmc.verification.by_list import UNTOLD, by_list, source_release
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 
@@ -36,26 +37,32 @@ def replay_restore(recording: Recording, host: Host, given: Mapping[str, Path] |
         for line, record in recording.records("restore"):
             source, features = host_name(record["src"]), feature_set(record["feat"])
             path = _source_path(recording, given or {}, source, features)
-            if path is None:
-                tally.cannot_judge(f"restores from {source}, whose payload-{features} is not to be had")
-            elif not is_known(features):
+            where = f"line {line}: {source}, {features}"
+            if not is_known(features):
                 tally.cannot_judge(f"restores with vCPU features {features}")
             elif features not in lists:
                 tally.cannot_judge(f"restores of {features}, of which this host has no register list")
-            else:
-                where = f"line {line}: {source}, {features}"
+            elif path is not None:
                 judge_restore(tally, host, parsed(path, features), lists[features], record, record["fails"], where)
+            elif (rules := source_release(source, features)) is not None:
+                told, n_untold = by_list(host, source, rules, lists[features], record, record["fails"])
+                tally.add(f"{where}: " + "; ".join(told) if told else None)
+                tally.notes[UNTOLD] += n_untold
+            else:
+                tally.cannot_judge(f"restores from {source}, whose payload-{features} is not to be had")
     except FORMAT_ERRORS as error:
         raise recording.malformed(tally.kind, line, error) from error
     return tally
 
 
 def _source_path(recording: Recording, given: Mapping[str, Path], source: str, features: str) -> Path | None:
-    beside = payload_path(recording.folder.resolve().parent / source, features)
-    if beside.exists():
-        require_inside(beside, recording)
-        return beside
-    folders = (given.get(source), KNOWN_PAYLOADS / source)
+    names = folder_names(source)
+    for name in names:
+        beside = payload_path(recording.folder.resolve().parent / name, features)
+        if beside.exists():
+            require_inside(beside, recording)
+            return beside
+    folders = (*(given.get(name) for name in names), KNOWN_PAYLOADS / source)
     return next((path for folder in folders if folder and (path := payload_path(folder, features)).exists()), None)
 
 
@@ -95,7 +102,7 @@ def _differences(predictions: tuple[Prediction, ...], recorded: Mapping[int, int
 
 def _disagreements(predictions: tuple[Prediction, ...], host: Host, features: str) -> Iterator[str]:
     """Firmware registers of which the fleet says something else than the reference."""
-    pair = Pair(host, features=feature_bits(features), n_vcpu=1)
+    pair = Pair(host, features=as_ordinary(features), n_vcpu=1)
     for p in predictions:
         if reg_class(p.reg) in FIRMWARE_CLASSES:
             try:

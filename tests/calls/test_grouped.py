@@ -151,6 +151,7 @@ def test_a_part_is_its_calls(lengths: list[int], start: int, stop: int) -> None:
     part = calls.part(slice(start, stop))
     assert np.array_equal(one_by_one(part).vcpu, one_by_one(calls).vcpu[start:stop])
     assert np.array_equal(part.func_id, calls.func_id[start:stop])
+    assert [c.n_vcpu for c in (calls, part)] == [max([-1, *c.block_vcpu.tolist()]) + 1 for c in (calls, part)]
     assert np.array_equal(calls.each().part(slice(start, stop)).func_id, calls.func_id[start:stop])
     assert not len(part) or np.diff(part.block_first)[[0, -1]].all(), "blocks before and after it are no part of it"
     assert np.array_equal(calls.each().vcpu, one_by_one(calls).vcpu)
@@ -221,6 +222,7 @@ def test_blocks_cannot_be_changed_once_they_were_checked() -> None:
     first[1], vcpu[0] = 1000, 1000
     assert calls.block_first.tolist() == [0, 1, 3]
     assert calls.block_vcpu.tolist() == [0, 0]
+    assert calls.n_vcpu == 1
     with pytest.raises(ValueError, match="read-only"):
         calls.block_first[1] = 1000
 
@@ -250,6 +252,7 @@ def test_a_copy_cannot_be_changed_either(copied: Callable[[Any], Any]) -> None:
     assert again.func_id.tolist() == [1, 2, 3]
     assert again.conduit is None
     assert again.x1.tolist() == [4, 5, 6]
+    assert again.n_vcpu == 8
     ice = copied(calls.each().frozen())
     assert ice.vcpu.tolist() == [5, 7, 7]
     assert ice.n_vcpu == (None if copied is dataclasses.replace else 8)

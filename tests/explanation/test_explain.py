@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fastsmc.errors import InputError
 from fastsmc.explanation import Explanation, explain
 from fastsmc.explanation.answers import ANSWERS, NEEDS
-from fastsmc.explanation.functions import FATES
+from fastsmc.explanation.guests import FATES
 from fastsmc.facts.other_calls import call_name
 from fastsmc.facts.register_arches import foreign_architecture
 from fastsmc.facts.register_names import recorded_ids

@@ -37,6 +37,19 @@ RECORDED = [
         },
         2848,
     ),
+    # On a host that was booted with kvm-arm.mode=nested.
+    (
+        "6.18",
+        "psci02+el2",
+        {
+            "core": (75, 848),
+            "demux": (14, 56),
+            "sysreg": (203, 1624),
+            "firmware": (4, 32),
+            "firmware bitmap": (4, 32),
+        },
+        2592,
+    ),
 ]
 
 

@@ -100,8 +100,8 @@ def test_a_vcpu_that_kvm_does_not_initialise_never_starts(
 @pytest.mark.parametrize(
     ("release", "features", "told"),
     [
-        ("6.18", "0b1xxxxxxx", "guests with EL2 are not modelled"),
-        ("6.18", "0b1xxxxxxxx", "guests with EL2 are not modelled"),
+        ("6.18", "0b1xxxxxxx", "HAS_EL2.*nothing is known of Firecracker's guests with EL2"),
+        ("6.18", "0b1xxxxxxxx", "HAS_EL2_E2H0.*nothing is known of Firecracker's guests with EL2"),
         ("6.12", "0b1", "sets the vCPU feature power_off"),
     ],
 )

@@ -184,7 +184,8 @@ def test_counts_say_how_often_and_what_part(tmp_path: Path) -> None:
     assert str(read).splitlines()[2].split() == ["TRNG", "TRNG_RND64", "41", "89.13%"]
     assert str(read).startswith("46 calls (recorded, bpftrace map @: counts without times and vCPUs)")
     assert read.as_dict()["rows"][1] == {
-        "service": "UNKNOWN", "function": "0x12345678", "func_id": "0x12345678", "calls": 3, "percent": 300 / 46
+        "service": "UNKNOWN", "function": "0x12345678", "func_id": "0x12345678", "calls": 3, "percent": 300 / 46,
+        "to_vel2": None,
     }  # fmt: skip
     assert read.by_service()["PSCI", "PSCI_VERSION"] == 2
     assert len(repr(read)) <= 200

@@ -246,12 +246,30 @@ def test_every_number_of_the_issue_names_a_case() -> None:
 def test_contestants_take_turns() -> None:
     seen: list[str] = []
     both = {name: timing.Contestant(lambda name=name: seen.append(name), 1) for name in "ab"}  # type: ignore[misc]
-    ticks = iter(range(0, 1 << 40, 10_000_000))
+    ticks = iter(range(0, 1 << 40, 20_000_000))
     times = timing.interleave(both, budget_s=0.0, least=30, clock=lambda: next(ticks))
-    assert all(of_one.tolist() == [10_000_000] * 30 for of_one in times.values())
-    rounds = ["".join(seen[i : i + 2]) for i in range(4, len(seen), 2)]
+    assert all(of_one.tolist() == [20_000_000] * 30 for of_one in times.values())
+    rounds = ["".join(seen[i : i + 2]) for i in range(2, len(seen), 2)]
     assert {"ab", "ba"} == set(rounds)
     assert timing.spread(np.array([1.0, 2.0, 3.0])) == 0.5
+
+
+def test_a_sample_does_not_depend_on_who_came_before_it() -> None:
+    """Contestants whose first three runs after another's take twice as long, as where it leaves cold caches."""
+    now, before = 0, [""]
+
+    def run(name: str, warm_ns: int) -> None:
+        nonlocal now
+        before[:] = [*before[-3:], name]
+        now += warm_ns if before == [name] * 4 else 2 * warm_ns
+
+    costs = {"ours": 500_000, "other": 500_000, "slower": 1_000_000, "long": 30_000_000}
+    all_four = {name: timing.Contestant(partial(run, name, ns), 1000) for name, ns in costs.items()}
+    times = timing.interleave(all_four, budget_s=0.0, least=10, clock=lambda: now)
+    assert {name: set(times[name].tolist()) for name in ("ours", "other", "slower")} == {
+        "ours": {500.0}, "other": {500.0}, "slower": {1000.0},
+    }  # fmt: skip
+    assert timing.ratio(times, "other") == 1
 
 
 def result(folder: Path, name: str, *, vs_c: float | None, ns: float = 1.0, **env: Any) -> str:

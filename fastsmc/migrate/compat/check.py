@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastsmc.errors import InputError
 from fastsmc.facts.registers import CLASS_CORE
-from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, feature_bits
+from fastsmc.facts.vcpu import FEATURE_EL1_32BIT, feature_bits, has_el2
 from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.added import split_added, with_added
@@ -103,7 +103,7 @@ def compare(
     """
     ways = []
     for template, source, dest in ((templates[0], one, other), (templates[1], other, one)):
-        if template is None:
+        if template is None or source.refused:
             ways.append(direction(source, dest, by, accept_unknown=accept_unknown))
             continue
         vcpus = (source, *source.others)
@@ -130,6 +130,8 @@ def direction(source: Side, dest: Side, by: VmmVersion, *, accept_unknown: bool 
 def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
     """What becomes of one vCPU."""
     vmm = by.vmm
+    if refused := not_there(source, dest):
+        return Direction(source.name, dest.name, vmm, by.version, (), reason=refused)
     found = fates(source, dest, RULES[vmm].apart, is_vls_early=RULES[vmm].has_early_vls)
     found = with_tolerance(found, dest, by)
     failing = tuple(fate for fate in found if fate.errno)
@@ -146,7 +148,7 @@ def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
         to_know=to_know(source, dest, unjudged) if not failing else (),
         open_question=_open_question(source, dest),
         stopped_by="" if tcg else stopped.where,
-        reason=tcg or other_width(source, dest),
+        reason=tcg or other_guest(source, dest),
         error=() if tcg else stopped.error,
         cautions=() if tcg else cautions(source, dest, vmm, found),
         remedies=() if tcg and tcg != TCG else remedies(source, dest, by, failing),
@@ -171,6 +173,35 @@ def _open_question(source: Side, dest: Side) -> str:
     if source.release is not None:
         return f"whether {source.name} holds all registers is not known: no list with {source.features} was recorded"
     return f"{source.name} does not tell its kernel, so whether it holds all registers is not known (--source-release)"
+
+
+def not_there(source: Side, dest: Side) -> str:
+    """Why no VM moves from a kernel that has no such vCPUs, nor to one; "" where both have them."""
+    return source.refused or dest.refused
+
+
+def other_guest(source: Side, dest: Side) -> str:
+    """Why a guest of this kind goes to no vCPU of that kind; "" where both are of one kind."""
+    return _other_el2(source, dest) or other_width(source, dest)
+
+
+def _other_el2(source: Side, dest: Side) -> str:
+    """Why a guest with EL2 goes to no vCPU without, nor back.
+
+    KVM lacks the registers of EL2 there (ENOENT) and refuses PSTATE at EL2 (EINVAL). In a vCPU with EL2,
+    ID_AA64MMFR4_EL1 or ID_AA64MMFR1_EL1.VH tell the guest whether there is E2H0, and take no other value (EINVAL).
+    """
+    if source.is_emulated or dest.is_emulated:
+        return ""
+    ours, theirs = (has_el2(feature_bits(side.features)) for side in (source, dest))
+    if ours == theirs:
+        return ""
+    if ours:
+        return (
+            "the guest has EL2 and DEST's vCPU has none: DEST must be Linux 6.16 or later, booted with "
+            "kvm-arm.mode=nested, and its vCPU have el2; without that mode KVM_ARM_VCPU_INIT refuses el2 (EINVAL)"
+        )
+    return "DEST's vCPU has EL2 and the guest has none: start DEST's vCPU without el2"
 
 
 def other_width(source: Side, dest: Side) -> str:

@@ -24,7 +24,7 @@ from fastsmc.files import strict_json
 from fastsmc.files.limits import META
 from fastsmc.files.packed import Refused
 from fastsmc.migrate.compat.likely import certain_ids, likeliest, perhaps_lost, shown_features
-from fastsmc.migrate.compat.lists import UNLISTED, inferred_ids, lists_pmu_always
+from fastsmc.migrate.compat.lists import inferred_ids, is_known, lists_pmu_always
 from fastsmc.migrate.compat.named import DEFAULT_FEATURES, normal_features, told_of
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
@@ -122,7 +122,7 @@ def _completed(file: RegisterFile, side: Side) -> Side:
     left_out = frozenset() if rules is None else certain_ids(rules, side.features) - values.keys()
     lost = {} if rules is None or side.tells_kernel else perhaps_lost(values, side.features, rules)
     lost = {reg: why for reg, why in lost.items() if reg not in left_out}
-    is_listed = rules is not None and not set(side.features.split("+")) & set(UNLISTED)
+    is_listed = rules is not None and is_known(rules, side.features)
     side = replace(side, values=values, left_out=left_out, perhaps_lost=lost, is_whole=is_listed or side.is_emulated)
     return side.in_list_order()
 

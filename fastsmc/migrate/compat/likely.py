@@ -23,9 +23,11 @@ from fastsmc.facts.releases import Release, release
 from fastsmc.facts.smccc import PSCI_0_1
 from fastsmc.migrate.compat.lists import (
     APIAKEYLO,
-    UNLISTED,
+    HCR_EL2,
+    HIDDEN_BY_E2H0,
     ZCR,
     inferred_ids,
+    is_known,
     list_changes,
     lists_pmu_always,
 )
@@ -82,7 +84,7 @@ def perhaps_lost(values: Values, features: str, rules: Release) -> dict[int, str
 @cache
 def certain_ids(rules: Release, features: str) -> frozenset[int]:
     """Registers that every kernel with these rules lists for such a vCPU; none where such a vCPU was never recorded."""
-    if set(features.split("+")) & set(UNLISTED):
+    if not is_known(rules, features):
         return frozenset()
     listed = inferred_ids(rules, features)
     return frozenset(set(listed) - unsure(rules, features, listed).keys())
@@ -109,11 +111,14 @@ def _has_default_psci(rules: Release, values: Values) -> bool:
 def shown_features(values: Values, rules: Release | None) -> str:
     """vCPU features that the registers show. Where every vCPU lists the PMU's registers, they show no PMU."""
     is_pmu_shown = rules is None or not lists_pmu_always(rules)
+    is_el2_shown = HCR_EL2 in values and _PSCI in values  # QEMU's TCG lists it too, and no firmware register
     shown = {
         "psci02": values.get(_PSCI) != PSCI_0_1,
         "pmu": _PMCR in values and is_pmu_shown,
         "sve": ZCR in values or any(reg_class(reg) == CLASS_SVE for reg in values),
         "pauth": APIAKEYLO in values,
+        "el2": is_el2_shown,
+        "e2h0": is_el2_shown and not values.keys() >= HIDDEN_BY_E2H0,
         "el1_32bit": (values.get(PSTATE) or 0) & _MODE > _AARCH32_USER,
     }
     listed = [name for name, is_shown in shown.items() if is_shown]

@@ -2,16 +2,19 @@
 
 The changes reproduce every recorded list of 5.10 to 7.3 exactly, on both recorded CPUs; between recordings they rest
 on the source named with each. Firmware registers are not here: `releases` has them.
+
+With EL2 a vCPU lists the registers of EL2 besides. What 6.16.12 lists of them was not recorded, but follows from the
+restores that were: 6.18.15 and 7.3.4 refuse 27 registers of its 325 as missing and have the other 298 of their own 300,
+all but VSESR_EL2 and VDISR_EL2, which 6.16.12 refuses as missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from math import inf
 
-from fastsmc.errors import InputError
 from fastsmc.facts.history import since
 from fastsmc.facts.register_names import name_of
 from fastsmc.facts.register_sets import register_set
@@ -30,12 +33,23 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.facts.releases import Release
-from fastsmc.facts.vcpu import FEATURE_PAUTH_ADDRESS, FEATURE_PAUTH_GENERIC, FEATURE_PMU, FEATURE_SVE, feature_bits
+from fastsmc.facts.vcpu import (
+    FEATURE_EL2,
+    FEATURE_EL2_E2H0,
+    FEATURE_PAUTH_ADDRESS,
+    FEATURE_PAUTH_GENERIC,
+    FEATURE_PMU,
+    FEATURE_SVE,
+    feature_bits,
+    has_el2,
+)
 from fastsmc.facts.versions import Series
 
 _OLDEST = "5.10"
-UNLISTED = ("el2",)
-"""vCPU features with which no list was recorded."""
+_FIRST_WITH_EL2, _FIRST_RECORDED = (6, 16), (6, 18)
+"""The first series that have vCPUs with EL2, and of which their lists were recorded."""
+_BESIDE_EL2 = {frozenset({"none"}), frozenset({"none", "pmu", "sve", "pauth"})}
+"""Features with which EL2 was recorded, psci02 and power_off apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class ListChange:
         is_listed: whether the registers came; else they went.
         feature: vCPU feature bit that has the registers listed in any case (when they go), or that they need (when
             they come); 0 for none.
+        guest: bits of a vCPU's features without which the change says nothing.
         note: where lists differ although the release is the same.
         by_vendor: vendors that have it in older series: (newest update known without it, oldest known with it).
     """
@@ -60,6 +75,7 @@ class ListChange:
     is_listed: bool
     feature: int
     source: str
+    guest: int = 0
     note: str = ""
     by_vendor: Mapping[tuple[str, Series], tuple[int, int]] = field(default_factory=dict)
 
@@ -75,6 +91,10 @@ class ListChange:
         is_between = lacking < (release.stable or 0) < first
         is_later = release.may_be_later and release.series < self.by
         return self.after < release.series < self.known or is_between or is_later
+
+    def is_about(self, bits: int) -> bool:
+        """Whether a vCPU with these features lists such registers at all."""
+        return bits & self.guest == self.guest
 
     @property
     def since(self) -> str:
@@ -98,6 +118,17 @@ PTIMER_CTL, PTIMER_CVAL = sysreg(3, 3, 14, 2, 1), sysreg(3, 3, 14, 2, 2)
 """CNTP_CTL_EL0 and CNTP_CVAL_EL0."""
 APIAKEYLO, _LAST_PAUTH_KEY = sysreg(3, 0, 2, 1, 0), sysreg(3, 0, 2, 3, 1)
 """The keys of pointer authentication, from APIAKEYLO_EL1 to APGAKEYHI_EL1."""
+VSERROR = frozenset({sysreg(3, 4, 5, 2, 3), sysreg(3, 4, 12, 1, 1)})
+"""VSESR_EL2, VDISR_EL2."""
+RVBAR_AND_ICH = frozenset(
+    sysreg(3, 4, 12, crm, op2)
+    for crm, ops in ((0, (1,)), (8, range(4)), (9, range(4)), (11, (0, 7)), (12, range(8)), (13, range(8)))
+    for op2 in ops
+)
+"""RVBAR_EL2, ICH_AP0R0_EL2 to ICH_AP1R3_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, ICH_LR0_EL2 to ICH_LR15_EL2."""
+HIDDEN_BY_E2H0 = frozenset({sysreg(3, 4, 2, 2, 0), sysreg(3, 4, 14, 3, 1), sysreg(3, 4, 14, 3, 2)})
+"""VNCR_EL2, CNTHV_CTL_EL2, CNTHV_CVAL_EL2."""
+HCR_EL2, ZCR_EL2 = sysreg(3, 4, 1, 1, 0), sysreg(3, 4, 1, 2, 0)
 _CACHE_LEVELS = frozenset(ARCH_ARM64 | 2 << SIZE_SHIFT | CLASS_DEMUX | number for number in range(3, 14))
 """CCSIDR of the cache levels beyond those that every machine has."""
 
@@ -105,6 +136,11 @@ _CACHE_LEVELS = frozenset(ARCH_ARM64 | 2 << SIZE_SHIFT | CLASS_DEMUX | number fo
 @cache
 def list_changes() -> tuple[ListChange, ...]:
     """Every change of the list between 5.10 and 7.3, oldest first."""
+    return tuple(sorted((*_changes(), *_changes_with_el2()), key=lambda change: change.by))
+
+
+def _changes() -> tuple[ListChange, ...]:
+    """The changes that concern ordinary vCPUs."""
     return (
         ListChange(
             *((5, 11), (5, 12), (5, 12)),
@@ -129,6 +165,7 @@ def list_changes() -> tuple[ListChange, ...]:
             *(frozenset({PTIMER_CTL, PTIMER_CVAL}), True, 0),
             'physical timer: commit 680232a94c12, in "KVM/arm64 updates for v6.4", 21 April 2023; Firecracker\'s '
             "fingerprints of Amazon",
+            0,
             " (by Amazon's 5.10 and 6.1 too)",
             {("Amazon Linux 2", (5, 10)): (214, 234), ("Amazon Linux 2023", (6, 1)): (84, 129)},
         ),
@@ -147,6 +184,30 @@ def list_changes() -> tuple[ListChange, ...]:
     )
 
 
+_KVM_6_17 = 'in "KVM/arm64 updates for 6.17", 28 July 2025; no list of 6.17 was recorded'
+_NESTED = "missing in restores from 6.16.12 to 6.18.15 and 7.3.4"
+_E2H0 = "with E2H0 6.16.12 lists 324 registers, one fewer than without, and 6.18.15 and 7.3.4 three fewer: recorded"
+
+
+def _changes_with_el2() -> Iterator[ListChange]:
+    """The changes that concern vCPUs with EL2 only."""
+    span = (6, 16), (6, 17), _FIRST_RECORDED
+    commits = f"{_NESTED}; commits 1095b32665cf and c70a4027f5f3, {_KVM_6_17}"
+    yield ListChange(*span, RVBAR_AND_ICH, False, 0, commits, FEATURE_EL2)
+    commit = f"missing in restores from 6.18 and later to 6.16.12; commit 211fced460f2, {_KVM_6_17}"
+    yield ListChange(*span, VSERROR, True, FEATURE_EL2, commit, FEATURE_EL2)
+    with_e2h0 = FEATURE_EL2 | FEATURE_EL2_E2H0
+    yield ListChange((6, 15), *(_FIRST_RECORDED,) * 2, HIDDEN_BY_E2H0, False, 0, _E2H0, with_e2h0)
+    with_sve = FEATURE_EL2 | FEATURE_SVE
+    yield ListChange((6, 15), (6, 16), _FIRST_RECORDED, frozenset({ZCR_EL2}), True, with_sve, "recorded", with_sve)
+
+
+@cache
+def el2_registers() -> frozenset[int]:
+    """The registers of EL2 that a vCPU with EL2 lists on some release, whatever its other features."""
+    return (_ids("6.18", "psci02+el2") - _ids("6.18", "psci02")) | RVBAR_AND_ICH | {ZCR_EL2}
+
+
 def _ids(release: str, features: str) -> frozenset[int]:
     return frozenset(register_set(release, features=features).ids.tolist())
 
@@ -159,23 +220,22 @@ def inferred_ids(release: Release, features: str) -> tuple[int, ...]:
         features: as in register sets, in any combination of recorded ones.
 
     Raises:
-        InputError: a feature without a known bit, or one with which nothing was recorded.
+        InputError: a feature without a known bit.
 
     >>> from fastsmc.facts.releases import release
-    >>> len(inferred_ids(release("6.17"), "psci02"))
-    257
+    >>> len(inferred_ids(release("6.17"), "psci02")), len(inferred_ids(release("6.16"), "psci02+el2"))
+    (257, 325)
     """
     bits = feature_bits(features)
-    if set(features.split("+")) & set(UNLISTED):
-        msg = f"features {features!r}: no register list with {', '.join(UNLISTED)} was recorded, so none can be told"
-        raise InputError(msg)
     plain = _ids(_OLDEST, "psci02")
     ids = set(plain)
     for bit, name in ((FEATURE_SVE, "sve"), (FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC, "pauth")):
         if bits & bit:
             ids ^= plain ^ _ids(_OLDEST, f"psci02+{name}")
+    if has_el2(bits):
+        ids |= el2_registers() - VSERROR - {ZCR_EL2}
     for change in list_changes():
-        if change.has_come_to(release):
+        if change.has_come_to(release) and change.is_about(bits):
             if change.is_listed and bits & change.feature == change.feature:
                 ids |= change.ids
             elif not change.is_listed and not bits & change.feature:
@@ -189,10 +249,32 @@ def _some(ids: frozenset[int]) -> str:
     return ", ".join(names[:3]) + " and more" * (len(names) > 3)
 
 
-def doubts(release: Release) -> tuple[str, ...]:
+def is_known(release: Release, features: str) -> bool:
+    """Whether it is known what a vCPU with these features lists, but for the registers that `unsure` tells of.
+
+    With EL2 it is so for the features beside which it was recorded; with E2H0 from 6.18 on.
+
+    Raises:
+        InputError: a feature without a known bit.
+
+    >>> from fastsmc.facts.releases import release
+    >>> [is_known(release("6.16"), features) for features in ("psci02+el2", "psci02+el2+e2h0", "psci02+pmu+el2")]
+    [True, False, False]
+    """
+    bits = feature_bits(features)
+    if not has_el2(bits):
+        return True
+    beside = frozenset({*features.split("+"), "none"} - {"psci02", "power_off", "el2"})
+    if release.series < _FIRST_RECORDED:
+        return beside == {"none"} and release.series >= _FIRST_WITH_EL2
+    return beside in _BESIDE_EL2 or beside == {"none", "e2h0"}
+
+
+def doubts(release: Release, features: str) -> tuple[str, ...]:
     """What is not certain about a release's inferred list, one sentence per change."""
-    later = [change for change in list_changes() if release.may_be_later and release.series < change.by]
-    dated = [change for change in list_changes() if change.is_uncertain_in(release) and change not in later]
+    told_of = [change for change in list_changes() if change.is_about(feature_bits(features))]
+    later = [change for change in told_of if release.may_be_later and release.series < change.by]
+    dated = [change for change in told_of if change.is_uncertain_in(release) and change not in later]
     told = [
         f"whether {release.name} lists {_some(change.ids)} rests on when that changed ({change.source})"
         for change in dated
@@ -209,8 +291,10 @@ def lists_pmu_always(release: Release) -> bool:
 
 
 def feature_of(reg: int) -> str:
-    """The vCPU feature that has a register listed: pmu, sve, pauth, or "" for none."""
+    """The vCPU feature that has a register listed: pmu, sve, pauth, el2, or "" for none."""
     kind = reg_class(reg)
+    if reg in el2_registers():
+        return "el2"
     if reg in pmu_registers() or reg == PMMIR:
         return "pmu"
     if kind == CLASS_SVE or reg == ZCR:
@@ -223,11 +307,14 @@ def why_missing(reg: int, release: Release | None, features: str) -> str:
     if release is None:
         return "not in its list"
     bits = feature_bits(features)
-    for change in list_changes():
+    for change in (each for each in list_changes() if each.is_about(bits)):
         doubt = ", probably: the release is inferred" if change.is_uncertain_in(release) else ""
         if reg in change.ids and change.is_listed and not change.has_come_to(release):
             return f"listed from {change.since} on{change.note}{doubt}"
         if reg in change.ids and not change.is_listed and change.has_come_to(release) and not bits & change.feature:
+            if change.guest:
+                how = "hidden with e2h0" if change.guest & FEATURE_EL2_E2H0 else "not listed by such a vCPU"
+                return f"{how} since {change.since}{doubt}"
             what = feature_of(reg)
             without = f"the vCPU feature {what}" if what else "the CPU's feature"
             return f"hidden without {without} since {change.since}{doubt}"

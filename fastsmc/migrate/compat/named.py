@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fastsmc.facts.releases import Release, release
 from fastsmc.facts.vcpu import VCPU_FEATURES, feature_bits
 from fastsmc.facts.vendors import feature_parts, kernel, split_plus
 from fastsmc.facts.versions import bare, near_release
-from fastsmc.migrate.compat.lists import doubts, inferred_ids
+from fastsmc.migrate.compat.lists import doubts, inferred_ids, is_known
 from fastsmc.migrate.compat.result import SideBasis
 from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.compat.unsure import unsure
@@ -80,6 +81,12 @@ def normal_features(features: str) -> str:
     if "pauth_address_only" in given and "pauth" not in given:
         msg = "feature pauth_address_only: KVM refuses address authentication without the generic one; write pauth"
         raise InputError(msg)
+    if "e2h0" in given and "el2" not in given:
+        msg = "feature e2h0 without el2: KVM takes it and gives an ordinary vCPU; write el2+e2h0, or leave it out"
+        raise InputError(msg)
+    if {"el2", "el1_32bit"} <= given:
+        msg = "feature el2 with el1_32bit: KVM gives EL2 to AArch64 vCPUs only (KVM_ARM_VCPU_INIT is EINVAL)"
+        raise InputError(msg)
     if "none" not in given:
         given.add("psci02")
     kept = [name for name in VCPU_FEATURES if name in given and name not in _IMPLIED]
@@ -89,8 +96,10 @@ def normal_features(features: str) -> str:
 def by_release(text: str, features: str | None) -> Side:
     """The side that a release names. Its values are known where that very release was recorded.
 
+    A release that has no such vCPUs is a side without registers, which says so.
+
     Raises:
-        InputError: no release fastsmc knows, or features it does not have.
+        InputError: no release fastsmc knows, or features that are none.
     """
     name, wanted = split_features(text, features)
     if told := feature_parts(name):
@@ -98,17 +107,25 @@ def by_release(text: str, features: str | None) -> Side:
         msg = f"{shown(text)} names vCPU features ({told}) with another sign than +; did you mean {base}?"
         raise InputError(msg)
     rules = release(name)
-    if feature_bits(wanted) >> rules.n_vcpu_feature:
-        msg = f"features {wanted!r}: KVM of {name} does not know them all (KVM_ARM_VCPU_INIT is ENOENT)"
-        raise InputError(msg)
+    if is_refused(rules, feature_bits(wanted)):
+        refused = f"KVM_ARM_VCPU_INIT of {name} refuses el2 (ENOENT): Linux has such vCPUs from 6.16 on"
+        return Side(text, SideBasis.INFERRED, rules, wanted, {}, True, refused=refused)
     known = known_values(rules, wanted)
     if known.recorded is not None:
         notes = known.how, *rules.notes
         return Side(text, SideBasis.RECORDED, known.recorded, wanted, known.values, True, notes=notes)
     values = {reg: known.values.get(reg) for reg in inferred_ids(rules, wanted)}
     how = f"{name} {wanted} was not recorded: its list is inferred, and {known.how}"
-    notes, doubtful = (how, *told_of(rules), *_host_meant(name), *doubts(rules)), unsure(rules, wanted, values)
-    return Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful).in_list_order()
+    notes, doubtful = (how, *told_of(rules), *_host_meant(name), *doubts(rules, wanted)), unsure(rules, wanted, values)
+    side = Side(text, SideBasis.INFERRED, rules, wanted, values, True, notes=notes, doubtful=doubtful)
+    return replace(side, is_whole=is_known(rules, wanted)).in_list_order()
+
+
+def is_refused(rules: Release, bits: int) -> bool:
+    """Whether a kernel certainly refuses vCPUs with these features, of which it does not know them all (ENOENT)."""
+    return not any(
+        bits >> one.n_vcpu_feature == 0 for one in (rules, *(o for doubt in rules.doubts for o in doubt.others))
+    )
 
 
 def _host_meant(name: str) -> tuple[str, ...]:
@@ -137,6 +154,9 @@ def listed(text: str, features: str | None = None) -> RegisterSet:
         return register_set(name, features=wanted)
     except InputError:
         side = by_release(name, wanted)
+    if side.refused or not side.is_whole:
+        msg = f"{shown(text)}: {side.refused or f'no register list of a vCPU with {wanted} was recorded'}"
+        raise InputError(msg)
     ids = np.array(sorted(side.values), np.uint64)
     ids.flags.writeable = False
     rules = side.release
@@ -157,6 +177,9 @@ def by_host(text: str, features: str | None) -> Side:
         msg = f"no recorded host is called {shown(name)}; there are {', '.join(hosts)}{_host_hint(name, list(hosts))}"
         raise InputError(msg)
     listed = register_set(hosts[name].release, cpu=hosts[name].cpu, features=wanted)
+    if "el2" in listed.features and (nested := listed.name.split()[0]) != name:
+        msg = f"features {wanted!r} were refused (errno 22) on {name}; recorded on {nested}, in the mode nested"
+        raise InputError(msg)
     rules = release(hosts[name].release)
     found = payload(PACKAGED / name, wanted)
     if found is not None:

@@ -16,7 +16,7 @@ from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, reg_class
 from fastsmc.facts.releases import Host, Release
 from fastsmc.facts.versions import bare
 from fastsmc.facts.vmm_versions import VmmVersion
-from fastsmc.migrate.compat.check import other_width
+from fastsmc.migrate.compat.check import not_there, other_guest
 from fastsmc.migrate.compat.judge import besides, fate_of, has_rule
 from fastsmc.migrate.compat.named import by_host, by_release, looks_like_release
 from fastsmc.migrate.compat.result import Outlook, RegisterFate
@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         failing, unjudged: register ids, in the order of the payload.
-        why: why it fails if no register does; "" otherwise.
+        why: why it fails or cannot be known if no register tells; "" otherwise.
     """
 
     outlook: Outlook
@@ -218,6 +218,8 @@ class _Meeting(NamedTuple):
 def _verdict(meeting: _Meeting) -> Verdict:
     source, dest, by, is_same, is_same_kernel = meeting
     one, other, rules = source.side, dest.side, RULES[by.vmm]
+    if refused := not_there(one, other):
+        return Verdict(Outlook.FAILS, why=refused)
     apart = rules.apart
     items = [(reg, value) for reg, value in source.fixed - dest.settled if reg_class(reg) not in apart]
     items += [(reg, one.values[reg]) for reg in source.state - dest.free if reg_class(reg) not in apart]
@@ -230,10 +232,11 @@ def _verdict(meeting: _Meeting) -> Verdict:
     fates = with_tolerance(fates, other, by)
     failing = source.in_order(fate.reg for fate in fates if fate.errno)
     unjudged = source.in_order(fate.reg for fate in fates if fate.errno is None)
-    why = other_width(one, other) or cannot_have(one, other, by).where
+    why = other_guest(one, other) or cannot_have(one, other, by).where
     if failing or why:
         return Verdict(Outlook.FAILS, failing, unjudged, "" if failing else why)
-    return Verdict(Outlook.UNKNOWN if unjudged else Outlook.RESTORES, (), unjudged)
+    is_open = "" if unjudged or is_same or one.is_whole else f"no register list with {one.features} was recorded"
+    return Verdict(Outlook.UNKNOWN if unjudged or is_open else Outlook.RESTORES, (), unjudged, is_open)
 
 
 def _besides(one: Side, other: Side, apart: Iterable[int], *, is_same_kernel: bool) -> list[RegisterFate]:

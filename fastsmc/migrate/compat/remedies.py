@@ -121,7 +121,9 @@ def _first_that_saves(vmm: Vmm, features: Sequence[str]) -> str:
 
 def _same_features(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVersion) -> Iterator[Remedy]:
     """The remedy for ID registers whose fields tell of a vCPU feature that one side alone has."""
-    ours, theirs = (set(side.features.split("+")) & {*FEATURE_FIELDS, "el1_32bit"} for side in (source, dest))
+    ours, theirs = (
+        set(side.features.split("+")) & {*FEATURE_FIELDS, "el1_32bit", "el2", "e2h0"} for side in (source, dest)
+    )
     ids = tuple(fate.reg for fate in refused if is_id_register(fate.reg))
     if not ids or ours == theirs:
         return

@@ -18,9 +18,10 @@ from fastsmc.facts.registers import (
     sysreg,
 )
 from fastsmc.facts.releases import DEFAULT_LEVELS, Host, Release
-from fastsmc.facts.vcpu import feature_bits
+from fastsmc.facts.vcpu import feature_bits, has_el2
 from fastsmc.facts.versions import bare
 from fastsmc.migrate.compat.result import SideBasis, SideInfo
+from fastsmc.reference.restore import as_ordinary
 from fastsmc.reference.vm import Vm
 
 MIDR = sysreg(3, 0, 0, 0, 0)
@@ -50,6 +51,7 @@ class Side:
         has_gicv3: the stream has the state of a GICv3.
         vcpus: whose registers these are, ascending; () for a side that tells no VM's number of vCPUs.
         others: the same of vCPUs that are judged differently, `others` of their own apart.
+        refused: why the kernel has no such vCPUs at all; "" where it has.
         tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
@@ -71,6 +73,7 @@ class Side:
     has_gicv3: bool = False
     vcpus: tuple[int, ...] = ()
     others: tuple[Side, ...] = ()
+    refused: str = ""
 
     @property
     def info(self) -> SideInfo:
@@ -140,7 +143,7 @@ class Side:
         """The firmware registers' unknown values as KVM gives them on a host with these workaround levels."""
         if self.release is None:
             return self
-        vm = Vm(Host(self.release, workaround=levels), features=feature_bits(self.features))
+        vm = Vm(Host(self.release, workaround=levels), features=as_ordinary(self.features))
         values = dict(self.values)
         for reg, value in values.items():
             if value is None and reg_class(reg) in FIRMWARE_CLASSES:
@@ -162,6 +165,8 @@ def paired(one: Side, other: Side) -> tuple[Side, Side]:
 
 def _on_machine(side: Side, other: Side) -> Side:
     own, theirs = _midr(side), _midr(other)
+    if side.is_named_by_release and has_el2(feature_bits(side.features)) < has_el2(feature_bits(other.features)):
+        return side.without_values("its recorded values are those of another machine than the one with el2, not used")
     if not side.is_named_by_release or own is None or theirs is None or own == theirs:
         return side
     note = f"its recorded values are another CPU's (MIDR_EL1 {own:#x}, not {theirs:#x}) and are not used"

@@ -36,7 +36,7 @@ from fastsmc.migrate.read.cpu_template import CpuTemplate
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.reference.state import OK
 
-_NOT_LISTED = ("pauth_address_only", "el2")
+_NOT_LISTED = ("pauth_address_only", "el2", "e2h0")
 _TOLD = FEATURE_EL1_32BIT | FEATURE_PSCI_0_2 | FEATURE_PMU | FEATURE_SVE | FEATURE_PAUTH_ADDRESS | FEATURE_PAUTH_GENERIC
 """vCPU features that a vCPU's registers show."""
 _PFR0, _LAST_AARCH32 = sysreg(3, 0, 0, 4, 0), 3
@@ -85,7 +85,7 @@ def not_initialised(template: CpuTemplate, side: Side) -> str:
     """Why KVM_ARM_VCPU_INIT refuses the vCPU that a template asks for; "" if it takes it.
 
     Raises:
-        InputError: whether it does is not known: guests with EL2 are not modelled.
+        InputError: whether it does is not known: Firecracker's guests with EL2.
     """
     never = f"the VM never starts with {template.path}"
     word = next((index for index, forced in template.features.items() if index and forced.value), 0)
@@ -97,8 +97,9 @@ def not_initialised(template: CpuTemplate, side: Side) -> str:
         told = f"KVM_ARM_VCPU_INIT knows bits 0 to {n_known - 1} of the vCPU features, not bit {bits.bit_length() - 1}"
         return f"{never}: {told} (ENOENT)"
     why = not_served(bits)
-    if why is not None and bits & (FEATURE_EL2 | FEATURE_EL2_E2H0):
-        msg = f"{template.path}: sets vCPU feature {why}"
+    if why is None and bits & (FEATURE_EL2 | FEATURE_EL2_E2H0):
+        name = "bit 7 (HAS_EL2)" if bits & FEATURE_EL2 else "bit 8 (HAS_EL2_E2H0)"
+        msg = f"{template.path}: sets vCPU feature {name}: nothing is known of Firecracker's guests with EL2"
         raise InputError(msg)
     return "" if why is None else f"{never}: {why}"
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from fastsmc.facts.registers import FW_BY_NAME
 from fastsmc.facts.releases import Release
 from fastsmc.facts.vcpu import feature_bits
-from fastsmc.migrate.compat.lists import SCTLR2, list_changes
+from fastsmc.migrate.compat.lists import SCTLR2, el2_registers, list_changes
 
 
 def unsure(rules: Release, features: str, listed: Collection[int]) -> dict[int, str]:
@@ -20,7 +20,10 @@ def unsure(rules: Release, features: str, listed: Collection[int]) -> dict[int, 
     Args:
         listed: the inferred list.
     """
-    return dict(_from_changes(rules, features)) | dict(_firmware(rules, listed)) | dict(_on_some_cpus(rules))
+    told = dict(_from_changes(rules, features)) | dict(_firmware(rules, listed)) | dict(_on_some_cpus(rules))
+    if feature_bits(features) >> rules.n_vcpu_feature:
+        told |= dict.fromkeys(el2_registers() & set(listed), "whether such a kernel has vCPUs with el2 is not certain")
+    return told
 
 
 def _from_changes(rules: Release, features: str) -> Iterator[tuple[int, str]]:
@@ -28,7 +31,7 @@ def _from_changes(rules: Release, features: str) -> Iterator[tuple[int, str]]:
     for change in list_changes():
         has_feature = bits & change.feature == change.feature
         is_settled = not has_feature if change.is_listed else bool(change.feature) and has_feature
-        if not change.is_uncertain_in(rules) or is_settled:
+        if not change.is_uncertain_in(rules) or is_settled or not change.is_about(bits):
             continue
         who = "such a kernel" if rules.is_mainline else rules.vendor
         what = "lists it" if change.is_listed else "hides it"

@@ -12,11 +12,12 @@ from functools import cache
 from fastsmc.facts.registers import CLASS_SVE, FIRMWARE_CLASSES, FW_BY_ID, SVE_VLS, reg_class
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import FUNCTION_BY_ID, FUNCTIONS, Conduit, Verdict
-from fastsmc.facts.vcpu import feature_bits
+from fastsmc.facts.vcpu import feature_bits, has_el2
 from fastsmc.facts.vmms import Vmm
 from fastsmc.migrate.compat.result import Caution, RegisterFate, shown_name
 from fastsmc.migrate.compat.side import Side, kernel_host
 from fastsmc.migrate.compat.vmms import carried, dropped
+from fastsmc.reference.restore import as_ordinary
 from fastsmc.reference.state import OK
 from fastsmc.reference.vm import Vm
 
@@ -47,8 +48,10 @@ def cautions(source: Side, dest: Side, vmm: Vmm, fates: Sequence[RegisterFate]) 
     written = carried(source, vmm) - lost - set(skipped)
     found = [*_not_carried(source, dest, vmm), *_tolerated(skipped, vmm), *_kept(source, dest, vmm)]
     found += _vector_lengths(source, dest, vmm)
+    is_other_guest = has_el2(feature_bits(source.features)) != has_el2(feature_bits(dest.features))
     before, after = _before(source), _after(source, dest, written)
-    return (*(_changes(before, after) if before and after else ()), *found)
+    changes = _changes(before, after) if before and after and not is_other_guest else ()
+    return (*changes, *found)
 
 
 # -- the guest's view ------------------------------------------------------------------------------------------
@@ -72,21 +75,24 @@ def _told_of(place: Side, source: Side, written: frozenset[int]) -> Told | None:
         for reg, value in source.values.items()
         if reg in written and reg in FW_BY_ID and reg_class(reg) in FIRMWARE_CLASSES and value is not None
     ]
-    return _asked(host, feature_bits(place.features), tuple(sets))
+    conduit = Conduit.SMC if has_el2(feature_bits(place.features)) else Conduit.HVC
+    return _asked(host, as_ordinary(place.features), tuple(sets), conduit)
 
 
 @cache
-def _asked(host: Host, features: int, sets: tuple[tuple[int, int], ...]) -> Told:
+def _asked(host: Host, features: int, sets: tuple[tuple[int, int], ...], conduit: Conduit) -> Told:
+    """What an ordinary guest is told by one conduit: a guest with EL2 is told the same by SMC (recorded)."""
+
     def vm() -> Vm:
         made = Vm(host, features=features)
         for reg, value in sets:
             made.set_one_reg(0, reg, value)
         return made
 
-    answered = [row.name for row in FUNCTIONS if vm().call(0, row.func_id).verdict in _ANSWERED]
+    answered = [row.name for row in FUNCTIONS if vm().call(0, row.func_id, conduit=conduit).verdict in _ANSWERED]
     answers = []
     for func_id, x1 in _QUESTIONS:
-        outcome = vm().call(0, func_id, x1)
+        outcome = vm().call(0, func_id, x1, conduit=conduit)
         answers.append(outcome.x if outcome.verdict is Verdict.HANDLED else None)
     smc = vm().call(0, 0x8000_0000, conduit=Conduit.SMC).verdict is Verdict.HANDLED
     return frozenset(answered), tuple(answers), smc
@@ -183,7 +189,7 @@ def _reset(dest: Side, reg: int) -> int | None:
     host = kernel_host(dest)
     if host is None:
         return dest.values.get(reg)
-    errno, value = Vm(host, features=feature_bits(dest.features)).get_one_reg(0, reg)
+    errno, value = Vm(host, features=as_ordinary(dest.features)).get_one_reg(0, reg)
     return value if errno == OK else None
 
 

@@ -158,6 +158,21 @@ class RegisterFile:
         return f"emulated by QEMU's TCG, not KVM: {n_coprocessor} of {ids.size} registers are 32-bit coprocessor ids"
 
     @property
+    def guest(self) -> str:
+        """What kind of guest the registers of vCPU 0 show, where it is no ordinary one of KVM's; else "".
+
+        A guest with EL2 is one that is a hypervisor itself. With E2H0 it has fewer registers of EL2.
+        """
+        from fastsmc.migrate.compat.lists import HCR_EL2, HIDDEN_BY_E2H0, el2_registers
+
+        ids = set(self.banks[0].registers.ids.tolist()) if self.banks else set()
+        if HCR_EL2 not in ids or self.emulated:
+            return ""
+        features = "el2" if ids >= HIDDEN_BY_E2H0 else "el2+e2h0"
+        n_el2 = len(ids & el2_registers())
+        return f"of a guest with EL2 (vCPU features {features}): {n_el2} of {len(ids)} registers are EL2's"
+
+    @property
     def n_vcpu(self) -> int:
         """How many vCPUs the file tells about."""
         return sum(int(bank.vcpus.size) for bank in self.banks)
@@ -203,10 +218,11 @@ class RegisterFile:
 
     @property
     def headline(self) -> str:
-        """What the file is: its format, its maker, and whether it is emulated or a part of something."""
+        """What the file is: its format, its maker, and whether it is emulated, a part, or of a guest with EL2."""
         maker = ", ".join(f"{key} {value}" for key, value in self.provenance.told_by.items())
         line = f"{self.provenance.path}: {self.format}" + f" ({maker})" * bool(maker)
-        return line + f": {self.emulated or self.part_of}" * bool(self.emulated or self.part_of)
+        kind = "; ".join(filter(None, (self.emulated or self.part_of, self.guest)))
+        return line + f": {kind}" * bool(kind)
 
     def table(self) -> Table:
         """A row per register: its id, its name, and the values of vCPU 0; `listed` tells where others differ."""

@@ -123,7 +123,7 @@ def as_dict(file: RegisterFile) -> dict[str, Any]:
         "total_bytes": file.total_bytes,
         **_equality(scopes(file), is_told=file.n_vcpu > 1),
         "registers": [one.as_dict() for one in listing(file)],
-        "notes": list(file.notes),
+        "notes": [*file.notes, *([f"It is {file.guest}."] if file.guest else [])],
     }
 
 
