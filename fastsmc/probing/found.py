@@ -73,8 +73,8 @@ def settled(rules: Release, found: Mapping[str, Any]) -> Release:
     for doubt in left:
         others = tuple(dict.fromkeys(replace(other, **found) for other in doubt.others))
         others = tuple(other for other in others if other != new)
-        fields = tuple(name for name in doubt.fields if name not in found)
-        if others and fields:
+        if others:
+            fields = tuple(name for name in doubt.fields if name not in found)
             doubts.append(Doubt(fields, doubt.text, doubt.source, others))
     return replace(new, doubts=tuple(doubts))
 

@@ -17,7 +17,7 @@ from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, reg_class, reg_si
 from fastsmc.facts.releases import Host
 from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_EL2, FEATURE_EL2_E2H0, feature_bits
 from fastsmc.migrate.compat.values import payload
-from fastsmc.probing.standalone import System
+from fastsmc.probing.standalone import System, probe
 from fastsmc.recordings.folder import open_recording
 from fastsmc.recordings.levels import workaround_levels
 from fastsmc.reference.vm import Vm
@@ -245,3 +245,16 @@ class FakeKvm(System):
         if reg == SVE_VLS or reg_class(reg) not in FIRMWARE_CLASSES:
             return 0, of["values"][reg]
         return of["vm"].get_one_reg(0, reg)
+
+
+@cache
+def probed(name: str) -> str:
+    """The host profile of a recorded host, as JSON."""
+    return json.dumps(probe(FakeKvm(name)))
+
+
+def written(folder: Path, content: Any, name: str = "host.json") -> Path:
+    """A file of its own that holds a text, or a profile."""
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return path
