@@ -18,6 +18,7 @@ from fastsmc.errors import InputError, MachineError
 from fastsmc.facts.packaged import PROBE, SAMPLES
 from fastsmc.facts.registers import COUNTERS
 from fastsmc.facts.releases import release
+from fastsmc.migrate.read.result import RegisterFile
 from fastsmc.probing import standalone
 from fastsmc.probing.found import differences, rules_found, settled
 from fastsmc.probing.profile import HostProfile, profile_of
@@ -123,6 +124,21 @@ def test_a_register_that_nobody_knows_is_told_and_gates_nothing() -> None:
     assert profile.differences == ("firmware register 0x6030000000160004 is none that fastsmc knows",)
     assert profile.host.release.fw_registers == release("7.3.4").fw_registers
     assert "0x6030000000160004" in str(profile.table())
+
+
+def test_a_register_that_could_not_be_read_is_there_without_a_value(tmp_path: Path) -> None:
+    content = json.loads(probed("linux-7.3.4-max"))
+    one = next(one for one in content["register_sets"] if one["features"] == "psci02")
+    del one["registers"]["0x6030000000100040"]
+    one["unread"] = {"0x6030000000100040": 22}
+    path = written(tmp_path, content)
+    values = smc.probe(path).registers("psci02")
+    assert len(values) == 257
+    assert values[0x6030000000100040] is None
+    file = smc.migrate.inspect(path, features="psci02")
+    assert isinstance(file, RegisterFile)
+    assert file.values_of()[0x6030000000100040] is None
+    assert file.registers_per_vcpu == 257
 
 
 def test_what_was_found_is_in_doubt_no_more() -> None:
