@@ -6,6 +6,7 @@ from tools.mutant import in_file
 from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
+from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_levels import MUTANTS_LEVELS
 from tools.mutants_migrate import MUTANTS_MIGRATE
@@ -166,7 +167,7 @@ MUTANTS = [
         ("return searched(func_id, search, trees.depth, trees.nodes) if what >= SEARCH else what", "return what"),
         ("overrules = u8(0) - ((default >> _SEARCH_BIT) &", "overrules = u8(0) - (u8(1) &"),
         ("(action | action >> u8(1)))", "action)"),
-        ("search >> (u64(4) if is_psci(func_id) else u64(0))", "search >> u64(0)"),
+        ("search >> (u64(is_psci(func_id)) << u64(2))", "search >> u64(0)"),
         ("_PSCI_BITS, _PSCI = u32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = u32(0x3F00_FFC0)"),
         ("else 2 if conduit & _IMMEDIATE else 1", "else 1 if conduit & _IMMEDIATE else 2"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
@@ -237,12 +238,12 @@ MUTANTS = [
         ("return HAS_VECTORS and n_call >= N_VECTORS", "return HAS_VECTORS and n_call >= N_VECTORS - 1"),
         ("    if exist is False:\n        return False\n", ""),
         ("looks_first = looks_first and exist is None", "looks_first = False"),
-        ("not (calls.conduit is not None or len(counts)", "not (len(counts)"),
-        ("is not None or len(counts))", "is not None)"),
-        ("if is_plain and not rows.has_ranges:", "if is_plain:"),
-        ("if is_plain and not takes_vectors(len(out)):", "if is_plain and not HAS_WIDE:"),
+        ("if calls.conduit is None and not len(counts) and", "if not len(counts) and"),
+        ("is None and not len(counts) and", "is None and"),
+        ("elif not rows.has_ranges:", "elif True:"),
+        ("    if not takes_vectors(len(out)):", "    if not HAS_WIDE:"),
         ('first, side="right")) - 1', 'first, side="right"))'),
-        ("calls.block_vcpu, block, first, its_vcpu)", "calls.block_vcpu, block, 0, its_vcpu)"),
+        ("calls.block_vcpu, block, first, out", "calls.block_vcpu, block, 0, out"),
     ),
     *in_file(
         "dispatcher/given.py",
@@ -381,6 +382,23 @@ MUTANTS = [
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
     *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
+    *in_file(
+        "jit/first.py",
+        ("if done > LOADING and itemsize not in self._absent:", "if itemsize not in self._absent:"),
+        ("        self.ready.add(itemsize)\n", ""),
+        ("        first_work.done = done\n", ""),
+        ("first_work.done + n_call + BATCH", "first_work.done + n_call"),
+    ),
+    *in_file(
+        "dispatcher/columnwise.py",
+        ("if looks_first and columns[1].size and", "if columns[1].size and False and"),
+        ("columns[1][part].copy()", "columns[1][part]"),
+        ("at += plane_bytes * _PLANE[conduit]", "at += plane_bytes * conduit"),
+        ("for _ in range(depth - 1):", "for _ in range(depth):"),
+        ("np.flatnonzero(verdict >= SEARCH)", "np.flatnonzero(verdict > SEARCH)"),
+        ("np.zeros(n, np.uint32)", "np.ones(n, np.uint32)"),
+        ("            return first + n\n", "            return n\n"),
+    ),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
     *MUTANTS_LEVELS,
@@ -392,6 +410,7 @@ MUTANTS = [
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
+    *MUTANTS_GUESTS,
     *MUTANTS_NESTED,
     *MUTANTS_PROBING,
 ]

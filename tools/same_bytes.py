@@ -29,6 +29,7 @@ from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.facts.vcpu import STOPPED
 from fastsmc.fleet.filters import FilterRange
+from fastsmc.jit.first import take_kernels_at_once
 from fastsmc.latency import simulate
 from fastsmc.migrate import inspect
 from fastsmc.migrate.chunks import decode_chunks, encode_chunks
@@ -281,6 +282,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no subject {unknown[0]!r}: there are {'; '.join(SUBJECTS)}")
     names = given.subjects or list(SUBJECTS)
+    take_kernels_at_once()
     if given.out:
         write(given.out, {name: SUBJECTS[name] for name in names})
     if given.compare:

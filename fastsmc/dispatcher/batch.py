@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastsmc import kernels
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher import columnwise
 from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
 from fastsmc.dispatcher.levels import conduits_taken, trap, trapped
@@ -22,6 +23,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import LINE
+from fastsmc.jit.first import Awaited
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
 from fastsmc.reference.doubts import Touched
@@ -30,6 +32,7 @@ from fastsmc.vm import Fleet
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
 _ALL_ZERO = np.zeros(0, np.uint64)
+_CHECKED = Awaited(kernels.check_arguments)
 STREAMED = 1 << 24
 """From so many verdicts on, several threads write them around the caches, which could not hold them. That is 1.02x to
 1.05x as fast on two threads, whose limit is the memory they share, and 0.97x to 1x on one."""
@@ -152,7 +155,7 @@ def verdict_filler(now: Snapshot, calls: Calls) -> Callable[[slice, NDArray[np.u
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         decide_columns((func_id[part], vcpu[part], conduit[part]), rows, vm_of_vcpu, _NO_COUNTS, out)
         if has_arguments and _has_exits(out):
-            kernels.check_arguments(func_id[part], x1[part], x2[part], out)
+            _check_arguments(func_id[part], x1[part], x2[part], out)
         if conduit is not given:
             trap(given[part], conduit[part], out)
 
@@ -170,7 +173,7 @@ def _decided(
     if calls.level is not None:
         return _decided_at_levels(fleet, calls, out, threads, n_counter)
     verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
-    n_thread, looks_first = thread_count(threads, len(calls)), out is not None
+    n_thread, looks_first = thread_count(threads, len(verdict)), out is not None
     if n_thread > 1:
         counts, all_exist = _on_threads(fleet, calls, verdict, n_thread, n_counter, looks_first=looks_first)
     else:
@@ -235,7 +238,7 @@ def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], cou
         return
     x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
     exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else np.zeros(0, np.int64)
-    kernels.check_arguments(calls.func_id, x1, x2, out)
+    _check_arguments(calls.func_id, x1, x2, out)
     if len(counts):
         refused = exits[out[exits] != Verdict.EXIT]
         _recount(fleet, calls, refused, counts, Service.PSCI * 8 + Verdict.EXIT, Service.PSCI * 8 + Verdict.HANDLED)
@@ -254,6 +257,16 @@ def _recount(
     by_vm = np.bincount(vm, minlength=len(counts))
     counts[:, before] -= by_vm
     counts[:, after] += by_vm
+
+
+def _check_arguments(
+    func_id: NDArray[np.uint32], x1: NDArray[np.uint64], x2: NDArray[np.uint64], out: NDArray[np.uint8]
+) -> None:
+    arguments = func_id, x1, x2, out
+    if _CHECKED.is_due(out.itemsize, 0, arguments):
+        kernels.check_arguments(*arguments)
+    else:
+        columnwise.check_arguments(*arguments)
 
 
 def _has_exits(verdict: NDArray[np.uint8]) -> bool:
