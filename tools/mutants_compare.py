@@ -66,7 +66,7 @@ MUTANTS_COMPARE = [
     *in_file(
         "usage/asked.py",
         ("one.weight / total)", "1 / len(asked))"),
-        ("fleet = policy.fleet(rules.name, features=bits)", "fleet = policy.fleet(rules.name)"),
+        ("fleet = policy.fleet(host, features=bits)", "fleet = policy.fleet(host)"),
     ),
     *in_file("usage/decided.py", ("if self.x[0] >> 63 else", "if self.x[0] >> 64 else")),
     *in_file(

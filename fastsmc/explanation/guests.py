@@ -117,6 +117,10 @@ def rows(func_id: int, releases: Sequence[Release]) -> tuple[dict[str, Any], ...
 
 
 def _lacks(guest: Guest, release: Release) -> str:
+    """That a release has no such guest, or may have none: a vendor may have taken the change over."""
+    doubt = next((one for one in release.doubts if any(not refused(guest, other) for other in one.others)), None)
+    if doubt is not None:
+        return f"not known: {doubt.text}; else no such guest, as {refused(guest, release)}"
     return f"no such guest: {refused(guest, release)}"
 
 

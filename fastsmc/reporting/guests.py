@@ -19,12 +19,13 @@ _WORDS = {
     "TO_VEL2": "to its own EL2",
 }
 _TEXT = (
-    "What becomes of a call depends on the kind of guest and on its conduit. Where a cell has two, the first is by HVC "
-    "and the second by SMC. KVM never answers an HVC of a guest with EL2: the guest's own hypervisor, at vEL2, takes "
-    "it as an exception. SMC is the conduit to KVM there, from vEL2 and from vEL1, with the answers of an ordinary "
-    "guest; where the guest's hypervisor sets HCR_EL2.TSC, it takes the SMCs of vEL1 too. A protected VM has four "
-    "answers of its own, given at the real EL2 before the host sees the call. The rules are those of recordings: "
-    "guests with EL2 on Linux 6.16, 6.18, 7.2 and 7.3, protected VMs on 7.3 (docs/guests.md)."
+    "What becomes of a call depends on the kind of guest and on its conduit. Where a cell has two, the first is by "
+    "HVC and the second by SMC. KVM never answers an HVC of a guest with EL2: the guest's own hypervisor, at vEL2, "
+    "takes it as an exception, unless it is a workaround call, which the real EL2 answers to every guest. SMC is the "
+    "conduit to KVM there, from vEL2 and from vEL1, with the answers of an ordinary guest; where the guest's "
+    "hypervisor sets HCR_EL2.TSC, it takes the SMCs of vEL1 too. A protected VM has four answers of its own, given at "
+    "the real EL2 before the host sees the call. The rules are those of recordings: guests with EL2 on Linux 6.16, "
+    "6.18, 7.2 and 7.3, protected VMs on 7.3 (docs/guests.md)."
 )
 
 

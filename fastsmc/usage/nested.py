@@ -32,15 +32,27 @@ def host_of(rules: Release, *, el2: bool) -> Host:
     return Host(rules, kvm_arm_mode="nested" if el2 else "default")
 
 
+def _has_el2(rules: Release) -> bool:
+    """Whether a host of a release can run guests with EL2."""
+    return not vcpu_init_errno(host_of(rules, el2=True), FEATURES)
+
+
 def check(seen: Trace | Counts, rules: Release, *, el2: bool) -> None:
     """Refuses a trace that shows a guest's own EL2 while nobody said so, and a release that has no such guests.
 
     Raises:
         InputError: the release has no guests with EL2.
-        UnknownError: the trace shows HVCs that KVM did not answer, and not which of its calls these are.
+        UnknownError: a vendor's kernel that may have them; or the trace shows HVCs that KVM did not answer, and not
+            which of its calls these are.
     """
-    if el2 and vcpu_init_errno(host_of(rules, el2=True), FEATURES):
-        first = since(lambda release: not vcpu_init_errno(host_of(release, el2=True), FEATURES))
+    if el2 and not _has_el2(rules):
+        first = since(_has_el2)
+        doubt = next((one for one in rules.doubts if any(map(_has_el2, one.others))), None)
+        if doubt is not None:
+            message = (
+                f"whether Linux {rules.name} has guests with EL2 is not known: {doubt.text}; name {first} or later"
+            )
+            raise UnknownError(message)
         message = f"Linux {rules.name} has no guests with EL2: name {first} or later, or leave out el2 (--el2)"
         raise InputError(message)
     if not el2 and isinstance(seen, Trace) and (n := passed_on(seen.exits)):

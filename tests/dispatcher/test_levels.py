@@ -124,9 +124,10 @@ def test_the_real_el2_answers_four_calls_of_a_protected_vm() -> None:
     for index in range(4):
         fleet.set_one_reg(0x6030_0000_0016_0000 + index, 0)
     ids = [0x8600_0000, 0xC600_0002, 0xC600_0003, 0xC600_0004, WORKAROUND_1, 0x8600_0001, 0xC600_0007]
-    first = [0x1D, 0x1000, 0, 0, 0]
+    page = 0x4000_3000
+    x1, first = [9, 0, page, page, 9, 0, 0], [0x1D, 0x1000, 0, 0, 0]
     for n in (1, 30):
-        calls = Calls.of([0] * 7 * n + [1] * 7, ids * (n + 1), x1=[9] * 7 * (n + 1))
+        calls = Calls.of([0] * 7 * n + [1] * 7, ids * (n + 1), x1=x1 * (n + 1))
         expected = [*[Verdict.FAST_PATH] * 5, *[Verdict.DENIED] * 2] * n
         assert verdicts(fleet, calls).tolist() == [*expected, *[Verdict.DENIED] * 4, Verdict.FAST_PATH, 1, 1]
         found = answers(fleet, calls)

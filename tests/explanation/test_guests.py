@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsmc.explanation import explain
-from fastsmc.explanation.guests import LEVELS
+from fastsmc.explanation.guests import LEVELS, is_for_protected
 from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import Conduit, Level
 from fastsmc.reference.vm import Vm
@@ -81,6 +81,14 @@ def test_a_release_has_the_kinds_that_it_runs(name: str, kinds: set[str]) -> Non
         assert shown[f"{kind} {name}"].startswith("no such guest: KVM_") == (kind not in kinds)
 
 
+def test_a_vendors_kernel_may_have_them_all_the_same() -> None:
+    shown = dict(explain("PTP", release="6.12.0-39.el10.aarch64").lines)
+    for kind in ("with EL2", "protected"):
+        assert shown[f"{kind} 6.12.0-39.el10.aarch64"].startswith(
+            "not known: RHEL 10 may have changes of later releases"
+        )
+
+
 def test_levels_are_those_of_the_guest() -> None:
     assert {(guest, level) for guest, level, _ in rows("PTP")} == {
         ("ordinary", "EL1"), ("with EL2", "vEL2"), ("with EL2", "vEL1"), ("with EL2", "vEL1 with TSC"),
@@ -122,6 +130,9 @@ def test_what_pkvm_answers_is_told_by_release() -> None:
     assert since == "no release from 5.10 to 7.3 answers it to an ordinary guest; 7.3 to protected VMs"
     assert "protected" not in dict(explain(0xC6000005).lines)["since"]
     assert "protected" not in dict(explain("VENDOR_HYP_FEATURES").lines)["since"]
+    answered = {i for i in (*WORKAROUNDS, *OF_PKVM, 0x84000000) if is_for_protected(i, release("7.3"))}
+    assert answered == set(OF_PKVM)
+    assert not any(is_for_protected(i, release("7.2")) for i in OF_PKVM)
 
 
 def test_no_value_is_told_where_there_is_none() -> None:

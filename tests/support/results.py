@@ -94,18 +94,24 @@ def drained() -> Any:
 
 RESULTS: dict[str, list[Callable[[], Any]]] = {
     "verify": [lambda: smc.verify([TESTS / "recordings" / "linux-6.12.107-max"], kinds=["danger"])],
-    "trace": [lambda: smc.trace(GUEST_BOOT_TRACE), lambda: smc.trace(TRACES / "tools-6.1.trace-cmd.txt")],
-    "counts": [lambda: smc.trace(text(HIST, "hist"))],
+    "trace": [
+        lambda: smc.trace(GUEST_BOOT_TRACE),
+        lambda: smc.trace(TRACES / "tools-6.1.trace-cmd.txt"),
+        lambda: smc.trace(TRACES / "6.18-el2.ftrace.txt", el2=True),
+    ],
+    "counts": [lambda: smc.trace(text(HIST, "hist")), lambda: smc.trace(text(HIST, "hist"), el2=True)],
     "services": [
         lambda: smc.services(GUEST_BOOT_TRACE),
         lambda: smc.services(TRACES / "6.1-6.1.ftrace.txt", release="6.12", bitmaps={"STD_BMAP": 0}, deny=["ptp"]),
         lambda: smc.services(GUEST_BOOT_TRACE, release="5.10"),
+        lambda: smc.services(GUEST_BOOT_TRACE, el2=True, deny=["ptp"]),
     ],
     "dispatch": [
         lambda: smc.dispatch(["TRNG_RND64=3", "PTP"], release="6.12", bitmaps={"STD_BMAP": 0}, forward=["ptp"]),
         lambda: smc.dispatch([0x8000_3FFF, "PSCI_SYSTEM_OFF"], release="5.15.0-125-generic"),
+        lambda: smc.dispatch([0x8000_3FFF, "PSCI_SYSTEM_OFF"], release="6.18", features="psci02+el2"),
     ],
-    "explain": [lambda: smc.explain(["0x86000001", "STD_BMAP", "0x86000063", "0x603000000013c801"])],
+    "explain": [lambda: smc.explain(["0x86000001", "STD_BMAP", "0x86000063", "0x603000000013c801"], release="6.18")],
     "releases": [lambda: smc.releases()],
     "scope": [lambda: smc.scope("6.18", n_vcpu=[1, 3, 4]), lambda: smc.scope("5.10", features="pmu", n_vcpu=[8])],
     "simulate": [simulated, crowded, lambda: smc.simulate(ROOT / "examples" / "boot_storm.toml")],

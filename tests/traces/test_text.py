@@ -389,6 +389,7 @@ def test_a_trace_says_what_it_holds_as_text_as_json_and_in_one_line() -> None:
             "calls": 2,
             "percent": 100.0,
             "per_second": None,
+            "to_vel2": None,
             "vcpus": {"init-85": 2},
         }
     ]

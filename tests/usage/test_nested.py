@@ -43,6 +43,7 @@ def test_the_same_lines_of_an_ordinary_guest_say_what_it_needs() -> None:
     assert used.least is not None
     assert dict(used.least.bitmaps)["STD_BMAP"] == 1  # TRNG was called
     assert (used.exit_code, used.has_el2) == (0, False)
+    assert smc.services(parse_trace(parts()["ordinary"]), release="5.10").exit_code == 0
 
 
 def test_a_policy_takes_nothing_from_its_hvcs_and_an_unknown_number_of_its_smcs() -> None:
@@ -77,6 +78,11 @@ def test_a_release_without_such_guests_is_refused(release: str) -> None:
     with pytest.raises(InputError, match=r"has no guests with EL2: name 6\.16 or later"):
         smc.services(TRACE, release=release, el2=True)
     assert smc.services(TRACE, release="6.16", el2=True).exit_code == 5
+
+
+def test_a_vendors_kernel_that_may_have_such_guests_is_not_judged() -> None:
+    with pytest.raises(UnknownError, match=r"is not known: RHEL 10 may have changes of later releases"):
+        smc.services(TRACE, release="6.12.0-39.el10.aarch64", el2=True)
 
 
 def test_a_trace_that_shows_such_a_guest_is_not_taken_for_an_ordinary_one() -> None:

@@ -62,7 +62,7 @@ def check(
     Args:
         source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `inspect` reads, a recorded
             host ("linux-6.12.107-max+sve"), or the folder of a recorded host. "7.3+2fw" is a kernel with two firmware
-            registers more than 7.3 has.
+            registers more than 7.3 has, "6.18+el2" a guest with EL2 on a host in the mode nested.
         vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them; with a
             version "qemu:10.1", "cloud-hypervisor:v42". Without one it is the newest that is known.
         source_features, dest_features: vCPU features where the side's text does not hold them.
