@@ -228,6 +228,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "more": (lambda it: it["kvm"].update(more=1), "the profile, kvm has an entry 'more', which no host profile"),
     "type": (lambda it: it["kernel"].update(release=6), "the profile, kernel, release is 6: it must be text"),
     "count": (lambda it: it["filter"].update(errno=-1), "filter, errno is -1: it must be a whole number from 0 on"),
+    "yes": (lambda it: it["filter"].update(errno=True), "filter, errno is True: it must be a whole number from 0 on"),
     "list": (lambda it: it.update(firmware={}), "the profile, firmware is {}: it must be a list"),
     "object": (lambda it: it.update(filter=[]), r"the profile, filter is \[\]: it must be an object"),
     "mode": (lambda it: it["kvm"].update(mode="fast"), "mode is 'fast': it must be one of default, nvhe"),
