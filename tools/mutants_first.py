@@ -1,10 +1,10 @@
-"""What tools/mutate.py breaks of a process that starts: its byte order, when a kernel is due, verdicts without one."""
+"""What tools/mutate.py breaks of a process that starts: its byte order, when kernels pay, what NumPy does until then."""
 
 from __future__ import annotations
 
-from tools.mutant import in_file
+from tools.mutant import Mutant, in_file
 
-MUTANTS_FIRST = [
+MUTANTS_FIRST: list[Mutant] = [
     *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
     *in_file(
         "jit/first.py",
