@@ -14,7 +14,8 @@ from fastsmc.jit.simd import keys_below, stand_alone
 from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u8, u32, u64
 from fastsmc.jit.words import load_u32
 
-KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, LOOKUP_BYTES = 0, 512, 896, 1024, 1152, 1216, 1280
+KEY_AT, PLANE_AT, HIT_AT, CLASS_AT, CODE_AT, UNKNOWN_AT, WORD_AT = 0, 512, 896, 1024, 1152, 1216, 1280
+LOOKUP_BYTES = 1792
 """Byte offsets of what rows.Rows.lookup holds, and its size."""
 KEY_TOP, IS_EMPTY, CLASS = 0x80, 0x40, 0x3F
 """Bits of a byte at HIT_AT: the top bit of the key's product, whether the bucket has no key, the class."""
@@ -136,7 +137,7 @@ def decided(word: np.uint32, step: np.uint32, default: np.uint8) -> np.uint8:
 @formula
 def default_of(search: np.uint64, func_id: np.uint32) -> np.uint8:
     """What becomes of an id without a name and range, plus SEARCH where a range may overrule it."""
-    return u8(search >> (u64(4) if is_psci(func_id) else u64(0)) & u64(15))
+    return u8(search >> (u64(is_psci(func_id)) << u64(2)) & u64(15))
 
 
 @inner_kernel
@@ -323,6 +324,16 @@ def spread(block_first: I64, block_vcpu: U32, block: int, first: int, out: U32) 
         block += 1
 
 
+@formula
+def refuses(func_id: np.uint32, x1: np.uint64, x2: np.uint64) -> bool:
+    """Whether SYSTEM_RESET2 or SYSTEM_OFF2 refuses its arguments. A call by SMC32 has the low halves only."""
+    kind, is_low = x1 & _LOW32, x2 & _LOW32 != u64(0)
+    resets = (func_id == _RESET2) | (func_id == _RESET2_64)
+    turns_off = (func_id == _OFF2) | (func_id == _OFF2_64)
+    has_cookie = is_low | ((func_id == _OFF2_64) & (x2 != u64(0)))
+    return (resets & (kind != u64(0)) & (kind < _VENDOR_RESET)) | (turns_off & ((kind > u64(1)) | has_cookie))  # type: ignore[no-any-return]
+
+
 @kernel
 def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
     """Turns EXIT into HANDLED where SYSTEM_RESET2 or SYSTEM_OFF2 refuse their arguments (INVALID_PARAMETERS).
@@ -332,13 +343,6 @@ def check_arguments(func_id: U32, x1: U64, x2: U64, out: U8) -> None:
     for c in range(func_id.size):
         if out[c] != _EXIT:
             continue
-        f = func_id[c]
-        kind = x1[c] & _LOW32 if x1.size else u64(0)
-        if f in (_RESET2, _RESET2_64):
-            if kind != u64(0) and kind < _VENDOR_RESET:
-                out[c] = _HANDLED
-        elif f in (_OFF2, _OFF2_64):
-            cookie = x2[c] if x2.size else u64(0)
-            cookie = cookie if f == _OFF2_64 else cookie & _LOW32
-            if kind > u64(1) or cookie != u64(0):
-                out[c] = _HANDLED
+        one, two = x1[c] if x1.size else u64(0), x2[c] if x2.size else u64(0)
+        if refuses(func_id[c], one, two):
+            out[c] = _HANDLED

@@ -20,6 +20,10 @@ _CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "cache"
 os.environ["XDG_CACHE_HOME"] = str(_CACHE)
 os.environ["MPLCONFIGDIR"] = str(_CACHE / "matplotlib")
 
+# What tests compare with the reference are kernels; tests/dispatcher/test_first.py has what a process does before it
+# takes any.
+os.environ["FASTSMC_JIT_AT_ONCE"] = "1"
+
 # Typer looks once, too: a CI service's variables would draw colours into what a test compares.
 for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)

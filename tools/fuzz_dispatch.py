@@ -213,6 +213,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.anywhere:
         import tests.support.wide_anywhere  # noqa: F401  # replaces the instructions before a kernel is imported
+    from fastsmc.jit.first import take_kernels_at_once
+
+    take_kernels_at_once()
     done = run(given.seed, seconds=60 * given.minutes, rounds=given.rounds)
     print(
         f"{done.rounds} rounds: {done.verdicts} verdicts, {done.answers} answers, {done.switched} calls in order: equal"

@@ -14,8 +14,9 @@ import numpy as np
 from bench.inputs import KNOWN, fleet_of_policies
 from fastsmc import kernels
 from fastsmc.bitmaps import MULTIPLIER
-from fastsmc.dispatcher.kernels import one_row, passes, wide
-from fastsmc.dispatcher.kernels.passes import CHUNK, STEP
+from fastsmc.dispatcher.kernels import narrow, one_row, passes, wide
+from fastsmc.dispatcher.kernels.passes import CHUNK, STEP, Chunk
+from fastsmc.dispatcher.kernels.search import Searches
 from fastsmc.dispatcher.kernels.steps import mixed_step
 from fastsmc.jit import level
 from fastsmc.jit.cache_lines import empty_on_lines, on_lines
@@ -86,6 +87,13 @@ LOOPS = (
     ),
     Loop("codes", "classes, verdicts -> codes", passes.codes_of, ("classes", "lookup", "some_verdicts", "out")),
     Loop(
+        "any rows by loads",
+        "classes, vCPUs -> verdicts, any rows, up to 256 kB of them",
+        narrow.by_loads,
+        ("decided", "by_row", "last_vcpu", "room"),
+        stored=5,  # a verdict and a place of four bytes
+    ),
+    Loop(
         "few vCPUs",
         "classes, vCPUs -> verdicts, up to 1024 vCPUs, few rows",
         wide.by_small_bits,
@@ -152,6 +160,9 @@ def inputs() -> dict[str, Any]:
     places = kernels.Places(n_vcpu, Division(magic, shift), offset, plane_bytes)
     func_id, vcpu16 = on_lines(rng.choice(KNOWN, CHUNK)), on_lines(vcpu.astype(np.uint16))
     n_known = int(rows.lookup[CLASS_AT:CODE_AT].max()) + 1
+    groups, classes = Groups(by, rows.row_of_group), on_lines(rng.integers(n_known, size=CHUNK, dtype=np.uint8))
+    words, some, none = empty_on_lines(CHUNK, np.uint32), empty_on_lines(CHUNK, np.uint8), np.zeros(0, np.uint8)
+    searches = Searches(none.view(np.uint16), words, words, some)
     return {
         "func_id": func_id,
         "vcpu16": vcpu16,
@@ -160,7 +171,11 @@ def inputs() -> dict[str, Any]:
         "place": np.uint64(places.offset[18]),
         "same_vcpu": on_lines(np.full(CHUNK, 18, np.uint16)),
         "vcpu32": on_lines(vcpu.astype(np.uint32)),
-        "classes": on_lines(rng.integers(n_known, size=CHUNK, dtype=np.uint8)),
+        "classes": classes,
+        "decided": Chunk(func_id, vcpu16, none, empty_on_lines(CHUNK, np.uint8), 0),
+        "by_row": narrow.ByRow(groups, rows.run_of_group, rows.lookup, rows.verdict, *rows.narrow[-2:]),
+        "last_vcpu": np.uint32(rows.n_vcpu - 1),
+        "room": narrow.Room(classes, some, some, some, words, vcpu16, searches),
         "row": on_lines(rows.row_of_group[vcpu * rows.magic >> rows.magic_shift].astype(np.uint32)),
         "some_verdicts": on_lines(rng.integers(6, size=CHUNK, dtype=np.uint8)),
         "multiplier": np.uint32(MULTIPLIER),
@@ -168,7 +183,7 @@ def inputs() -> dict[str, Any]:
         "verdict": rows.verdict,
         "packed": rows.packed,
         "byte_bits": np.uint32(rows.packed.shape[1].bit_length() - 1),
-        "groups": Groups(by, rows.row_of_group),
+        "groups": groups,
         "run_of_group": rows.run_of_group,
         "bit_groups": Groups(few_by, few.bit_rows.row_of_group),
         "bits": few.bit_rows.table,

@@ -6,7 +6,10 @@ from tools.mutant import in_file
 from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
+from tools.mutants_first import MUTANTS_FIRST
+from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
+from tools.mutants_levels import MUTANTS_LEVELS
 from tools.mutants_migrate import MUTANTS_MIGRATE
 from tools.mutants_nested import MUTANTS_NESTED
 from tools.mutants_plan import MUTANTS_PLAN
@@ -165,7 +168,7 @@ MUTANTS = [
         ("return searched(func_id, search, trees.depth, trees.nodes) if what >= SEARCH else what", "return what"),
         ("overrules = u8(0) - ((default >> _SEARCH_BIT) &", "overrules = u8(0) - (u8(1) &"),
         ("(action | action >> u8(1)))", "action)"),
-        ("search >> (u64(4) if is_psci(func_id) else u64(0))", "search >> u64(0)"),
+        ("search >> (u64(is_psci(func_id)) << u64(2))", "search >> u64(0)"),
         ("_PSCI_BITS, _PSCI = u32(0x3F00_FFE0)", "_PSCI_BITS, _PSCI = u32(0x3F00_FFC0)"),
         ("else 2 if conduit & _IMMEDIATE else 1", "else 1 if conduit & _IMMEDIATE else 2"),
         ("kind < _VENDOR_RESET", "kind <= _VENDOR_RESET"),
@@ -236,12 +239,12 @@ MUTANTS = [
         ("return HAS_VECTORS and n_call >= N_VECTORS", "return HAS_VECTORS and n_call >= N_VECTORS - 1"),
         ("    if exist is False:\n        return False\n", ""),
         ("looks_first = looks_first and exist is None", "looks_first = False"),
-        ("not (calls.conduit is not None or len(counts)", "not (len(counts)"),
-        ("is not None or len(counts))", "is not None)"),
-        ("if is_plain and not rows.has_ranges:", "if is_plain:"),
-        ("if is_plain and not takes_vectors(len(out)):", "if is_plain and not HAS_WIDE:"),
+        ("if calls.conduit is None and not len(counts) and", "if not len(counts) and"),
+        ("is None and not len(counts) and", "is None and"),
+        ("elif not rows.has_ranges:", "elif True:"),
+        ("    if not takes_vectors(len(out)):", "    if not HAS_WIDE:"),
         ('first, side="right")) - 1', 'first, side="right"))'),
-        ("calls.block_vcpu, block, first, its_vcpu)", "calls.block_vcpu, block, 0, its_vcpu)"),
+        ("calls.block_vcpu, block, first, out", "calls.block_vcpu, block, 0, out"),
     ),
     *in_file(
         "dispatcher/given.py",
@@ -262,7 +265,7 @@ MUTANTS = [
     *in_file(
         "dispatcher/prepared.py",
         ("if ready.now is not self._fleet.snapshot():", "if ready.now is None:"),
-        ("and calls.x3 is None", ""),
+        ("calls.__class__ is Calls and calls.is_plain", "calls.__class__ is Calls"),
         ("_NO_COUNTS, True, _", "_NO_COUNTS, False, _"),
         ("N_HELD, n_second,", "N_HELD + 1, n_second,"),
         ("ready.used | {(calls.vcpu.dtype,", "{(calls.vcpu.dtype,"),
@@ -297,7 +300,7 @@ MUTANTS = [
         (" or (first[1:] < first[:-1]).any():", ":"),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_vcpu",):'),
         ('for name in ("block_vcpu", "block_first"):', 'for name in ("block_first",):'),
-        ("n_call=total, last=max(Conduit)", "n_call=total, last=255"),
+        ("conduit, max(Conduit))", "conduit, 255)"),
         ("if total != len(ids):", "if total > len(ids):"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu.max())"),
         ("int(self.block_vcpu.max()) + 1", "int(self.block_vcpu[-1]) + 1"),
@@ -321,7 +324,7 @@ MUTANTS = [
         "calls/workload.py",
         ("int(vcpu.max()) + 1 if", "int(vcpu.max()) if"),
         ("vcpu = frozen(self.vcpu)", "vcpu = self.vcpu"),
-        ("part_of(self.conduit, part), x1", "None, x1"),
+        ("conduit, level = part_of(self.conduit, part), part", "conduit, level = None, part"),
         ("in VCPU_DTYPES and vcpu.ndim == 1", "in VCPU_DTYPES"),
         ("if not has_index or not is_laid_out(self.vcpu):", "if not has_index:"),
         ("cumsum(share / share.max())", "cumsum(share)"),
@@ -379,17 +382,19 @@ MUTANTS = [
     ),
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
-    *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
+    *MUTANTS_LEVELS,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
+    *MUTANTS_FIRST,
     *MUTANTS_PLAN,
     *MUTANTS_RESULTS,
     *MUTANTS_SWEEPING,
     *MUTANTS_UPGRADE,
     *MUTANTS_REPORT,
     *MUTANTS_CLI,
+    *MUTANTS_GUESTS,
     *MUTANTS_NESTED,
     *MUTANTS_PROBING,
 ]

@@ -37,7 +37,10 @@ MUTANTS_PROBING = [
     *in_file(
         "probing/found.py",
         ("versions if one != default), default)", "versions),)"),
-        ("if others and fields:", "if others:"),
+        ("    if len(doubt.others) != 1:\n        return None\n", ""),
+        ("        elif not is_taken:\n", "        elif is_taken:\n"),
+        ("- (own - other) | (other - own)", "| other"),
+        ("    if not told or all(taken) == all(other):", "    if not told:"),
         ("if other != new)", "if other == new)"),
         ("and name not in rules.uncertain", ""),
         ("in (0, *_NO_FILTER):", "in range(200):"),
@@ -62,5 +65,14 @@ MUTANTS_PROBING = [
         ('_USUAL = ("psci02+pmu", "psci02")', '_USUAL = ("psci02", "psci02+pmu")'),
         ('"features": name}', '"features": ""}'),
     ),
-    *in_file("migrate/compat/filed.py", ("if file.format in _OF_MANY and wanted is not None:", "if False:")),
+    *in_file(
+        "migrate/compat/filed.py",
+        ("        return _by_profile(file, wanted, kernel)", "        return from_file(file, wanted, kernel)"),
+        ("            if not refused:\n                raise\n", ""),
+    ),
+    *in_file(
+        "migrate/compat/check.py",
+        ("or not side.is_host or features is not None", "or not side.is_host"),
+        ("elif beside is not None and (not beside.is_host or", "elif beside is not None and (False or"),
+    ),
 ]

@@ -64,6 +64,7 @@ NEAR = {
     "bitmaps.py": ("test_vm.py", "test_kernels.py"),
     "facts": ("facts", "reference/test_vm.py", "test_vm.py"),
     "fleet": ("fleet", "dispatcher"),
+    "recordings": ("verification",),
     "reference": ("reference/test_vm.py", "reference"),
 }
 """Where the rules of a room are tested, if not only in the room of the same name."""

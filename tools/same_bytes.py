@@ -29,6 +29,7 @@ from fastsmc.facts.releases import Host, release
 from fastsmc.facts.smccc import FUNCTIONS
 from fastsmc.facts.vcpu import STOPPED
 from fastsmc.fleet.filters import FilterRange
+from fastsmc.jit.first import take_kernels_at_once
 from fastsmc.latency import simulate
 from fastsmc.migrate import inspect
 from fastsmc.migrate.chunks import decode_chunks, encode_chunks
@@ -123,6 +124,22 @@ def _answers() -> Arrays:
     return {"with arguments": answers(fleet, full), "without": answers(fleet, _calls(fleet, unknown=0.5))}
 
 
+def _guests() -> Arrays:
+    """Guests with EL2 at every level, protected VMs and ordinary ones."""
+    hosts = [Host.of("7.3", kvm_arm_mode=mode) for mode in ("nested", "protected")]
+    kind = np.arange(300) % 4
+    features = np.where(kind == 0, 0x84, np.where(kind == 1, 0x184, 4))
+    fleet = Fleet(1 + kind, hosts=hosts, host_of_vm=kind // 2, features=features, is_protected=kind == 3)
+    fleet.try_install_filter(FilterRange(0xC600_0000, 0x8000, 2), vms=slice(0, 300, 3))
+    full = _calls(fleet, with_arguments=True)
+    level = np.random.default_rng(10).choice(np.array([0, 1, 2, 5, 6], np.uint8), N_CALL)
+    level[kind[fleet.vm_of_vcpu[full.vcpu]] > 1] = 0
+    calls = replace(full, level=level)
+    done = dispatch(fleet, calls)
+    told: Arrays = {"verdicts": done.verdict, "by both": done.by_vm_service, "answers": answers(fleet, calls)}
+    return told | {"without levels": verdicts(fleet, full)}
+
+
 def _power() -> Arrays:
     fleet = _fleet()
     full = _calls(fleet, with_arguments=True)
@@ -180,6 +197,7 @@ STATE: dict[str, Callable[[], Arrays]] = {
     "verdicts, a guest's trace": _trace,
     "verdicts, counted": _counted,
     "answers": _answers,
+    "guests with EL2 and protected": _guests,
     "power states": _power,
     "payloads": _payloads,
     "payloads in blocks": _blocks,
@@ -264,6 +282,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no subject {unknown[0]!r}: there are {'; '.join(SUBJECTS)}")
     names = given.subjects or list(SUBJECTS)
+    take_kernels_at_once()
     if given.out:
         write(given.out, {name: SUBJECTS[name] for name in names})
     if given.compare:

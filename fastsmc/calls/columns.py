@@ -77,7 +77,7 @@ def check_array(name: str, array: object, dtype: Any, shape: tuple[int, ...], ma
         raise InputError(msg)
 
 
-_IS_LEVEL = np.isin(np.arange(256), list(Level))
+_NO_LEVELS = sorted(set(range(max(Level))) - set(Level))
 _LEVELS = ", ".join(f"{level.value} ({level.name})" for level in Level)
 
 
@@ -87,8 +87,11 @@ def check_levels(level: NDArray[np.uint8]) -> None:
     Raises:
         InputError: one is not; which one, and what it may be.
     """
-    bad = np.flatnonzero(~_IS_LEVEL[level])
-    if bad.size:
+    is_none = level > max(Level)
+    for number in _NO_LEVELS:
+        is_none |= level == number
+    if is_none.any():
+        bad = np.flatnonzero(is_none)
         msg = f"level[{int(bad[0])}] is {int(level[bad[0]])}: it must be one of {_LEVELS}"
         raise InputError(msg)
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastsmc.calls.columns import check_array, check_levels, column, frozen, is_laid_out, part_of, whole_slice
 from fastsmc.calls.trace import Trace
-from fastsmc.checks import LAST_U32, whole
+from fastsmc.checks import LAST_U32, one_of, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.call_spellings import call_named
 from fastsmc.facts.smccc import Conduit, Level
@@ -20,6 +20,7 @@ from fastsmc.facts.smccc import Conduit, Level
 STREAM_CALLS = 1
 """Purpose number of the random stream that `mix` draws from: default_rng([seed, STREAM_CALLS])."""
 
+_U32 = np.dtype(np.uint32)
 VCPU_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))
 """The dtypes that a column of vCPU indices may have; a narrower column is read faster."""
 COLUMNS: dict[str, np.dtype[Any]] = {
@@ -43,6 +44,7 @@ class Calls:
         level: uint8[n_call] of smccc.Level, None = Level.EL1 throughout. Only vCPUs with EL2 have others.
         n_vcpu: a number that no vCPU index of the batch reaches, now or later. `frozen` sets it; None where only a look
             at every call can tell.
+        is_plain: whether there is no x3 and no level. A prepared dispatcher asks once for both.
     """
 
     vcpu: NDArray[np.unsignedinteger[Any]]
@@ -53,6 +55,7 @@ class Calls:
     x3: NDArray[np.uint64] | None = None
     level: NDArray[np.uint8] | None = None
     n_vcpu: int | None = field(default=None, init=False)
+    is_plain: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks every column, because kernels trust what a batch holds.
@@ -66,10 +69,14 @@ class Calls:
             msg = "vcpu must be a contiguous uint8, uint16 or uint32 array: Calls.of makes one of what you have"
             raise InputError(msg)
         n_call = self.vcpu.shape
+        check_array("func_id", self.func_id, _U32, n_call, "Calls.of")
+        if self.conduit is self.x1 is self.x2 is self.x3 is self.level is None:
+            return
         for name, dtype in COLUMNS.items():
             column = getattr(self, name)
-            if column is not None or name == "func_id":
+            if column is not None:
                 check_array(name, column, dtype, n_call, "Calls.of")
+        object.__setattr__(self, "is_plain", self.x3 is self.level is None)
         if self.level is not None:
             check_array("level", self.level, np.uint8, n_call, "Calls.of")
             check_levels(self.level)
@@ -126,7 +133,7 @@ class Calls:
         vcpu = _vcpus(n_vcpu, first_vcpu)
         func_ids = np.full(n_vcpu, whole("func_id", func_id, last=LAST_U32), np.uint32)
         conduit = Conduit(whole("conduit", conduit, last=max(Conduit)))
-        level = Level(whole("level", level, last=max(Level)))
+        level = one_of("level", whole("level", level, last=max(Level)), Level)
         return cls(
             vcpu,
             func_ids,

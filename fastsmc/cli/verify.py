@@ -40,8 +40,8 @@ def verify(
             metavar="KIND",
             help="Replay this kind of record only, such as calls or reglist. May be repeated.",
             autocompletion=known.one_of(
-                *("a32", "calls", "danger", "filter", "fuzz_calls", "fuzz_filter", "fuzz_regs", "misc", "payload"),
-                *("random", "reglist", "restore", "setreg", "sweep"),
+                *("a32", "calls", "danger", "filter", "fuzz_calls", "fuzz_filter", "fuzz_regs", "misc", "nested"),
+                *("payload", "protected", "random", "reglist", "restore", "setreg", "sweep"),
             ),
         ),
     ] = None,

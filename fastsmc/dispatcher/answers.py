@@ -74,7 +74,7 @@ def answers(
         *(tables.word_row, tables.feature, tables.flags, VALUE_ROW, tables.answer),
     )
 
-    has_protected, has_el2 = bool(now.is_protected.any()), now.has_el2()[1] > 0
+    has_protected, has_el2 = bool(now.is_protected.any()), now.without_el2()[1] < len(now.vm_of_vcpu)
 
     def work(parts: Iterator[slice]) -> None:
         verdict, row = np.empty(size, np.uint8), np.empty(size, np.uint16)

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from fastsmc import kernels
 from fastsmc.calls.grouped import AnyCalls, GroupedCalls
 from fastsmc.calls.workload import Calls
+from fastsmc.dispatcher import columnwise
 from fastsmc.dispatcher.decide import columns, decide, decide_columns
 from fastsmc.dispatcher.given import check_vcpus, filled_array, no_such_vcpu
-from fastsmc.dispatcher.levels import conduits_taken, trap
+from fastsmc.dispatcher.levels import conduits_taken, trap, trapped
 from fastsmc.errors import InputError
 from fastsmc.facts.smccc import N_SERVICE, N_VERDICT, Service, Verdict
 from fastsmc.fleet.snapshot import Snapshot
 from fastsmc.jit.cache_lines import LINE
+from fastsmc.jit.first import Awaited
 from fastsmc.jit.threads import in_parts, thread_count
 from fastsmc.kernels import N_CODE
 from fastsmc.reference.doubts import Touched
@@ -30,6 +32,7 @@ from fastsmc.vm import Fleet
 
 _NO_COUNTS, _NO_TOTALS = np.zeros((0, N_CODE), np.uint32), np.zeros((0, N_CODE), np.int64)
 _ALL_ZERO = np.zeros(0, np.uint64)
+_CHECKED = Awaited(kernels.check_arguments)
 STREAMED = 1 << 24
 """From so many verdicts on, several threads write them around the caches, which could not hold them. That is 1.02x to
 1.05x as fast on two threads, whose limit is the memory they share, and 0.97x to 1x on one."""
@@ -152,7 +155,7 @@ def verdict_filler(now: Snapshot, calls: Calls) -> Callable[[slice, NDArray[np.u
     def fill(part: slice, out: NDArray[np.uint8]) -> None:
         decide_columns((func_id[part], vcpu[part], conduit[part]), rows, vm_of_vcpu, _NO_COUNTS, out)
         if has_arguments and _has_exits(out):
-            kernels.check_arguments(func_id[part], x1[part], x2[part], out)
+            _check_arguments(func_id[part], x1[part], x2[part], out)
         if conduit is not given:
             trap(given[part], conduit[part], out)
 
@@ -167,10 +170,10 @@ def _decided(
     A caller's array is filled whole or left as it was, so all vCPUs are looked at before the first verdict is written.
     An array of our own is thrown away where a vCPU does not exist, so the kernels look at vCPUs as they come to them.
     """
-    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
-    n_thread, looks_first, given = thread_count(threads, len(calls)), out is not None, calls
     if calls.level is not None:
-        calls = _without_levels(fleet, calls, calls.level, verdict, n_thread)
+        return _decided_at_levels(fleet, calls, out, threads, n_counter)
+    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
+    n_thread, looks_first = thread_count(threads, len(verdict)), out is not None
     if n_thread > 1:
         counts, all_exist = _on_threads(fleet, calls, verdict, n_thread, n_counter, looks_first=looks_first)
     else:
@@ -181,24 +184,30 @@ def _decided(
     total = counts.astype(np.int64) if n_counter else _NO_TOTALS
     if calls.x1 is not None or calls.x2 is not None:
         _refuse_arguments(fleet, calls, verdict, total)
-    if given.level is not None:
-        trapped = trap(given.conduit, calls.conduit, verdict)
-        _recount(fleet, calls, trapped, total, Service.ARCH * 8 + Verdict.FAST_PATH, Service.ARCH * 8 + Verdict.TO_VEL2)
     return verdict, total
 
 
-def _without_levels(
-    fleet: Fleet, calls: AnyCalls, level: NDArray[np.uint8], verdict: NDArray[np.uint8], n_thread: int
-) -> AnyCalls:
-    """Calls as kernels decide them, their levels checked.
+def _decided_at_levels(
+    fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8] | None, threads: int | None, n_counter: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """As `_decided`, of calls that have levels: decided without them, and put right where a trap comes first.
 
     Raises:
-        InputError: a level that a vCPU lacks, a vCPU that the fleet lacks; `verdict` is the memory of the levels.
+        InputError: a level that a vCPU lacks, or an `out` in the memory of the levels; else as `_decided`.
     """
-    if np.may_share_memory(verdict, level):
+    verdict: NDArray[np.uint8] = filled_array(calls, out, np.uint8)
+    if calls.level is not None and np.may_share_memory(verdict, calls.level):
         msg = "out shares memory with level: give an array of its own"
         raise InputError(msg)
-    return replace(calls, conduit=conduits_taken(fleet.snapshot(), calls, n_thread), level=None)
+    taken = conduits_taken(fleet.snapshot(), calls, thread_count(threads, len(calls)))
+    plain = replace(calls, conduit=taken, level=None)
+    verdict, total = _decided(fleet, plain, verdict, threads, n_counter)
+    if n_counter:
+        before, after = (Service.ARCH * 8 + which for which in (Verdict.FAST_PATH, Verdict.TO_VEL2))
+        _recount(fleet, calls, trapped(calls.conduit, taken, verdict), total, before, after)
+    if calls.conduit is not None and taken is not None:
+        trap(calls.conduit, taken, verdict)
+    return verdict, total
 
 
 def _on_threads(
@@ -229,7 +238,7 @@ def _refuse_arguments(fleet: Fleet, calls: AnyCalls, out: NDArray[np.uint8], cou
         return
     x1, x2 = (_ALL_ZERO if column is None else column for column in (calls.x1, calls.x2))
     exits = np.flatnonzero(out == Verdict.EXIT) if len(counts) else np.zeros(0, np.int64)
-    kernels.check_arguments(calls.func_id, x1, x2, out)
+    _check_arguments(calls.func_id, x1, x2, out)
     if len(counts):
         refused = exits[out[exits] != Verdict.EXIT]
         _recount(fleet, calls, refused, counts, Service.PSCI * 8 + Verdict.EXIT, Service.PSCI * 8 + Verdict.HANDLED)
@@ -248,6 +257,16 @@ def _recount(
     by_vm = np.bincount(vm, minlength=len(counts))
     counts[:, before] -= by_vm
     counts[:, after] += by_vm
+
+
+def _check_arguments(
+    func_id: NDArray[np.uint32], x1: NDArray[np.uint64], x2: NDArray[np.uint64], out: NDArray[np.uint8]
+) -> None:
+    arguments = func_id, x1, x2, out
+    if _CHECKED.is_due(out.itemsize, 0, arguments):
+        kernels.check_arguments(*arguments)
+    else:
+        columnwise.check_arguments(*arguments)
 
 
 def _has_exits(verdict: NDArray[np.uint8]) -> bool:

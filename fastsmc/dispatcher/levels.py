@@ -32,7 +32,7 @@ def conduits_taken(now: Snapshot, calls: AnyCalls, n_thread: int = 1) -> NDArray
         InputError: a call by a vCPU the fleet does not have, or one at a level by a vCPU without EL2.
     """
     level, conduit = calls.level, calls.conduit
-    if level is None:
+    if level is None or not level.any():
         return conduit
     check_vcpus(calls, len(now.vm_of_vcpu), n_thread)
     _check_levels(now, calls, level, n_thread)
@@ -48,47 +48,49 @@ def conduits_taken(now: Snapshot, calls: AnyCalls, n_thread: int = 1) -> NDArray
     return taken
 
 
-def trap(
+def trapped(
     conduit: NDArray[np.uint8] | None, taken: NDArray[np.uint8] | None, verdict: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Gives trapped calls that a kernel took for the fast path's their verdict; returns which they are.
+    """The calls that `trap` gives another verdict, as numbers."""
+    if conduit is None or taken is None:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero((verdict == Verdict.FAST_PATH) & (conduit != taken))
+
+
+def trap(conduit: NDArray[np.uint8], taken: NDArray[np.uint8], verdict: NDArray[np.uint8]) -> None:
+    """Gives trapped calls that a kernel took for the fast path's their verdict.
 
     Args:
-        conduit, taken: uint8[n_call], as the calls were given and as they were decided. None: all are HVCs.
+        conduit, taken: uint8[n_call], as the calls were given and as they were decided.
         verdict: uint8[n_call], changed in place.
     """
-    if conduit is None or taken is None or not (verdict == Verdict.FAST_PATH).any():
-        return np.zeros(0, np.int64)
-    place = np.flatnonzero((verdict == Verdict.FAST_PATH) & (conduit != taken))
-    verdict[place] = Verdict.TO_VEL2
-    return place
+    loops.trap(conduit, taken, verdict)
 
 
 def _check_levels(now: Snapshot, calls: AnyCalls, level: NDArray[np.uint8], n_thread: int) -> None:
     """Refuses levels of vCPUs that have one only."""
-    has_el2, n_with = now.has_el2()
-    if n_with == has_el2.size:
+    lacks, n_lack = now.without_el2()
+    if not n_lack:
         return
     if isinstance(calls, GroupedCalls):
-        lacks = np.repeat(~has_el2[calls.block_vcpu], np.diff(calls.block_first))
-        bad = np.flatnonzero((level != Level.EL1) & lacks)[:1]
+        bad = np.flatnonzero(level & np.repeat(lacks[calls.block_vcpu], np.diff(calls.block_first)))[:1]
         first = int(bad[0]) if bad.size else len(calls)
     else:
-        first = _first_lacking(calls, level, has_el2, n_thread)
+        first = _first_lacking(calls, level, lacks, n_thread)
     if first < len(calls):
         vcpu = calls.vcpu_of(np.array([first]))[0] if isinstance(calls, GroupedCalls) else calls.vcpu[first]
         msg = f"call {first} is at level {Level(level[first]).name}, but vCPU {int(vcpu)} has no EL2"
         raise InputError(msg)
 
 
-def _first_lacking(calls: Calls, level: NDArray[np.uint8], has_el2: NDArray[np.bool_], n_thread: int) -> int:
+def _first_lacking(calls: Calls, level: NDArray[np.uint8], lacks: NDArray[np.uint8], n_thread: int) -> int:
     vcpu: NDArray[np.unsignedinteger[Any]] = calls.vcpu
 
     def look(parts: Iterator[slice]) -> int:
         first = len(level)
         for part in parts:
             n = part.stop - part.start
-            found = loops.first_lacking(level[part], vcpu[part], has_el2)
+            found = loops.first_lacking(level[part], vcpu[part], lacks)
             first = min(first, part.start + found if found < n else first)
         return first
 

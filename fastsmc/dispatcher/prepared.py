@@ -168,7 +168,7 @@ class Dispatcher:
         ready = self._prepared
         if ready.now is not self._fleet.snapshot():
             ready = self._anew(ready.used)
-        if calls.__class__ is Calls and calls.x3 is None and calls.level is None:
+        if calls.__class__ is Calls and calls.is_plain:
             verdict = np.empty(calls.func_id.size, _BYTE) if out is None else out
             done = ready.entry(ready.block, calls.func_id, calls.vcpu, calls.conduit, calls.x1, calls.x2, verdict)
             if done == UNPREPARED:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsmc.calls.grouped import AnyCalls
 from fastsmc.dispatcher.batch import verdicts
+from fastsmc.jit.first import take_kernels_at_once
 from fastsmc.vm import Fleet
 
 
@@ -39,6 +40,7 @@ def measure_dispatch(fleet: Fleet, calls: AnyCalls, *, repeats: int = 7) -> Disp
 
     A batch replayed unchanged flatters the branch predictor; give a long or a random one, and say which.
     """
+    take_kernels_at_once()
     out = verdicts(fleet, calls, threads=1)
     times = np.empty(repeats)
     for r in range(repeats):
@@ -68,6 +70,7 @@ class DispatchRatio:
 
 def compare_dispatch(first: Fleet, second: Fleet, calls: AnyCalls, *, rounds: int = 21) -> DispatchRatio:
     """Times the same calls on two fleets by turns, so that a noisy machine disturbs both alike."""
+    take_kernels_at_once()
     out = verdicts(first, calls, threads=1)
     verdicts(second, calls, out, threads=1)
     times = np.empty((rounds, 2))
@@ -107,6 +110,7 @@ class BatchLatency:
 
 def measure_batches(fleet: Fleet, batches: Sequence[AnyCalls], *, n_batch: int = 5000) -> BatchLatency:
     """Times batches one by one, taking turns through the list so that no branch predictor learns one of them."""
+    take_kernels_at_once()
     for batch in batches:
         verdicts(fleet, batch)
     times = np.empty(n_batch)

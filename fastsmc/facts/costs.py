@@ -55,6 +55,16 @@ def _ioctl(value: float) -> Figure:
 IOCTL_NS = Range(_ioctl(200), _ioctl(500), _ioctl(1000))
 """The time of one KVM_GET_ONE_REG or KVM_SET_ONE_REG ioctl."""
 
+NESTED_HVC_NS = Figure(
+    1000,
+    "ns",
+    "assumed",
+    "no published cost of a call that KVM hands to a guest's own EL2 was found: an exit, the guest's EL1 put away and "
+    "its EL2 brought in, a return; 1 us, some three traps, is a scenario. For scale: a whole hypercall of a nested "
+    "guest took 92,000 cycles and 15 traps with NEVE (SOSP 2017, from memory)",
+)
+"""What a call costs that goes to the guest's own EL2, in profiles that do not say; not what that EL2 then does."""
+
 _QEMU_MEASURED = "query-migrate-parameters of QEMU 7.2.22"
 QEMU_DOWNTIME_LIMIT_MS = Figure(300, "ms", "measured", f"downtime-limit, {_QEMU_MEASURED}")
 QEMU_MAX_BANDWIDTH = Figure(134_217_728, "B/s", "measured", f"max-bandwidth (128 MiB/s), {_QEMU_MEASURED}")

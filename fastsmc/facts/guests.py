@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 VM_TYPE_PROTECTED = 1 << 31
 """KVM_VM_TYPE_ARM_PROTECTED, a bit of KVM_CREATE_VM's type. Recorded: 7.3.4, `create`."""
 
+CAPS_NOT_FOR_PROTECTED = frozenset(
+    [
+        *(14, 23, 36, 41, 70, 81, 82, 88, 93, 119, 120, 126, 127, 136, 144, 158, 170, 174, 177, 178, 187, 195, 198),
+        *(216, 227, 230, 239, 245, 251),
+    ]
+)
+"""KVM_CAP_* that an ordinary VM of the host has and a protected one answers with 0. Recorded: 7.3.4, `caps`.
+
+Among them 93 (ARM_EL1_32BIT), 126 (ARM_PMU_V3), 170 (ARM_SVE), 216 (ARM_SYSTEM_SUSPEND), 227 (COUNTER_OFFSET), 230
+(ARM_SUPPORTED_REG_MASK_RANGES) and 239 (ARM_WRITABLE_IMP_ID_REGS). Numbers: include/uapi/linux/kvm.h.
+"""
+
 NOT_FOR_PROTECTED = FEATURE_EL1_32BIT | FEATURE_PMU | FEATURE_SVE | FEATURE_EL2
 """Features whose capability (93, 126, 170, 240) a protected VM answers with 0. Recorded: 7.3.4, `caps`.
 

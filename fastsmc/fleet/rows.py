@@ -46,6 +46,7 @@ from fastsmc.kernels import (
     SEARCH,
     UNKNOWN_AT,
     UNKNOWN_CODE_AT,
+    WORD_AT,
 )
 
 N_CLASS = 64
@@ -53,6 +54,8 @@ N_CLASS = 64
 FIELDS_PER_BYTE = 2
 DIRECT = 4096
 """Fleets of up to so many vCPUs have an offset of four bytes each, which fit L1 beside the rest."""
+IN_CACHE = 1 << 18
+"""Bytes of packed rows that are repeated per vCPU, so that one load finds a verdict; they then stay in L2."""
 N_STEP = 16
 """Steps, or children, of a node of a filter tree: 15 keys and a word about them are 64 bytes, a cache line."""
 
@@ -94,7 +97,8 @@ class Rows:
         lookup: uint8[kernels.LOOKUP_BYTES], what the id alone decides, placed as kernels.KEY_AT and so on tell: the key
             of each bucket as words; the three low bytes of its product with half the multiplier as planes; the class of
             each bucket with flags (kernels.KEY_TOP, IS_EMPTY), and without; service * 8 of each class; the classes of
-            unknown ids that the PSCI allow rule refuses and passes.
+            unknown ids that the PSCI allow rule refuses and passes; the planes and classes with flags once more as
+            words, the flags lowest.
         verdict: uint8[N_PLANE * n_row, N_CLASS], Verdict, plus SEARCH where ranges may overrule it.
         packed: uint8[N_PLANE * n_row, n_byte], the same in fields of 4 bits, low half first; n_byte is a power of two.
         bit_rows: the rows of plane 0 once more, as bits.
@@ -163,12 +167,25 @@ class Rows:
     @cached_property
     def narrow(self) -> tuple[Any, ...]:
         """What the `decide` for narrow registers takes between conduit and vm_of_vcpu."""
-        return (*self.portable, *self._groups[1:], self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+        tables = (self.row_of_group, self.run_of_group, self.lookup, self.verdict)
+        return (*self.portable, *self._groups[1:], *tables, self._by_vcpu, self._folded[1])
 
     @cached_property
     def narrow_blocks(self) -> tuple[Any, ...]:
         """What the `decide_blocks` for narrow registers takes between func_id and its scratch."""
         return (*self.portable, *self._groups[1:], self.row_of_group, self.lookup, self.verdict)
+
+    @property
+    def _by_vcpu(self) -> NDArray[np.uint8]:
+        """The packed row of each vCPU, one after another; none where they would not stay in cache.
+
+        The last is followed by room for any class, as that of an unknown id may be.
+        """
+        if self.n_vcpu * self.packed.shape[1] > IN_CACHE:
+            return np.zeros(0, np.uint8)
+        group = np.arange(self.n_vcpu, dtype=np.uint64) * np.uint64(self.magic) >> np.uint64(self.magic_shift)
+        rows = self.packed[self.row_of_group[group]].reshape(-1)
+        return on_lines(np.concatenate([rows, np.zeros(N_CLASS // FIELDS_PER_BYTE, np.uint8)]))
 
     @property
     def _groups(self) -> tuple[Any, ...]:
@@ -268,6 +285,8 @@ def _lookup(class_of_slot: NDArray[np.uint8], code_of_class: NDArray[np.uint8]) 
     lookup[CLASS_AT:CODE_AT] = class_of_bucket
     lookup[CODE_AT:][: code_of_class.size] = code_of_class
     lookup[UNKNOWN_AT : UNKNOWN_AT + 2] = class_of_slot[SLOT_ID.size :]
+    entries = np.stack([lookup[HIT_AT:CLASS_AT], *lookup[PLANE_AT:HIT_AT].reshape(3, N_BUCKET)], axis=1)
+    lookup[WORD_AT:LOOKUP_BYTES] = entries.reshape(-1)
     return on_lines(lookup)
 
 

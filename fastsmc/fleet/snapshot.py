@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsmc.bitmaps import Policies, Steps, Tables, build_tables, interned
 from fastsmc.checks import BoolArray, I64Array, U32Array, U64Array
@@ -69,9 +70,9 @@ class Snapshot:
         """uint32[n_vm]: what PSCI_VERSION answers."""
         return self.kept(_effective_psci_version)
 
-    def has_el2(self) -> tuple[BoolArray, int]:
-        """Whether each vCPU has EL2 itself, bool[n_vcpu], and how many have."""
-        return self.kept(_has_el2)
+    def without_el2(self) -> tuple[NDArray[np.uint8], int]:
+        """0xff where a vCPU has no EL2 itself, else 0: uint8[n_vcpu]; and how many have none."""
+        return self.kept(_without_el2)
 
     def tables(self) -> tuple[Tables, U32Array]:
         """Dispatch tables of the distinct policies, and each vCPU's policy: uint32[n_vcpu]."""
@@ -87,9 +88,9 @@ def _effective_psci_version(now: Snapshot) -> U32Array:
     return effective_psci_version(now.hosts, now.host_of_vm, now.features, now.psci_version)
 
 
-def _has_el2(now: Snapshot) -> tuple[BoolArray, int]:
-    of_vcpu = (now.features & FEATURE_EL2 != 0)[now.vm_of_vcpu]
-    return of_vcpu, int(np.count_nonzero(of_vcpu))
+def _without_el2(now: Snapshot) -> tuple[NDArray[np.uint8], int]:
+    lacks = np.where(now.features & FEATURE_EL2, 0, 0xFF).astype(np.uint8)[now.vm_of_vcpu]
+    return lacks, int(np.count_nonzero(lacks))
 
 
 def _tables_of(now: Snapshot) -> tuple[Tables, U32Array, list[Steps]]:

@@ -8,9 +8,11 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -90,6 +92,19 @@ def _say_compiling() -> None:
         _log.warning("fastsmc: compiling kernels, once; later starts find them in %s", CACHE_DIR)
 
 
+class _NotKeptError(Exception):
+    """What was looked for on disk is not there."""
+
+
+class _Looking(threading.local):
+    """Whether this thread wants compiled code only if it is kept."""
+
+    for_kept = False
+
+
+_looking = _Looking()
+
+
 class _Careful:
     """A compiled function's cache, in which what cannot be read or written counts as not there.
 
@@ -111,6 +126,8 @@ class _Careful:
             _say_uncached(error)
             return None
         if found is None:
+            if _looking.for_kept:
+                raise _NotKeptError
             _say_compiling()
         return found
 
@@ -122,6 +139,28 @@ class _Careful:
                 keep_private(Path(self._cache.cache_path))
         except Exception as error:  # a full disk, a folder gone, a damaged index
             _say_uncached(error)
+
+
+def load_kept(function: Any, arguments: Sequence[Any]) -> bool:
+    """Loads what a kernel compiled to for such arguments if it is kept on disk; whether the kernel is ready now."""
+    if not isinstance(getattr(function, "_cache", None), _Careful):
+        return not hasattr(function, "py_func")  # where Numba is switched off, nothing is compiled
+    _looking.for_kept = True
+    try:
+        function.compile(tuple(map(numba.typeof, arguments)))
+    except _NotKeptError:
+        return False
+    finally:
+        _looking.for_kept = False
+    return True
+
+
+def over_columns(function: Any) -> Callable[..., Any]:
+    """A formula as it is written, and those that it calls, for NumPy to apply to whole columns."""
+    python = getattr(function, "py_func", function)
+    known = {name: python.__globals__[name] for name in python.__code__.co_names if name in python.__globals__}
+    own = {name: over_columns(value) if hasattr(value, "py_func") else value for name, value in known.items()}
+    return FunctionType(python.__code__, {**python.__globals__, **own}, python.__name__)
 
 
 def kernel(function: F) -> F:

@@ -10,7 +10,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core.types import float64, void
-from numba.extending import intrinsic, overload
+
+from fastsmc.jit.spelled import spelled
 
 Value = Any
 
@@ -23,19 +24,10 @@ def prefer_wide() -> None:
     """
 
 
-@intrinsic
-def _prefer_wide(_typing: Any) -> Any:
-    def generate(context: Any, builder: ir.IRBuilder, _signature: Any, _arguments: Any) -> Value:
-        # Past llvmlite's own list of attributes, which has only those without a value.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
-
-    return void(), generate
-
-
-@overload(prefer_wide, strict=False, inline="always")  # into the caller, whose attribute it is
-def _() -> Any:
-    return lambda: _prefer_wide()
+@spelled(prefer_wide, void)
+def _(builder: ir.IRBuilder, _arguments: Any) -> None:
+    # Past llvmlite's own list of attributes, which has only those without a value.
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
 
 
 def larger(a: float, b: float) -> float:
@@ -52,27 +44,13 @@ def smaller(a: float, b: float) -> float:
     return min(a, b)
 
 
-def _of_two(name: str) -> Any:
-    @intrinsic
-    def of_two(_typing: Any, a: Any, b: Any) -> Any:
-        def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
-            kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * 2)
-            function = cgutils.get_or_insert_function(builder.module, kind, name)
-            return builder.call(function, arguments, fastmath=("nnan", "nsz"))
-
-        return float64(float64, float64), generate
-
-    return of_two
+def _spell(function: Any, name: str) -> None:
+    @spelled(function, float64, float64, float64)
+    def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+        kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()] * 2)
+        called = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(called, arguments, fastmath=("nnan", "nsz"))
 
 
-_larger, _smaller = _of_two("llvm.maxnum.f64"), _of_two("llvm.minnum.f64")
-
-
-@overload(larger, strict=False)
-def _(a: Any, b: Any) -> Any:
-    return lambda a, b: _larger(a, b)
-
-
-@overload(smaller, strict=False)
-def _(a: Any, b: Any) -> Any:
-    return lambda a, b: _smaller(a, b)
+_spell(larger, "llvm.maxnum.f64")
+_spell(smaller, "llvm.minnum.f64")

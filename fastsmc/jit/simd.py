@@ -8,7 +8,7 @@ Every function here is for any CPU; `simd_wide` has those that are not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -16,6 +16,8 @@ from numba.core import cgutils
 from numba.core.types import float64, uint32, uint64, void
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
+
+from fastsmc.jit.spelled import spelled
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 DOUBLE = ir.DoubleType()
@@ -25,6 +27,25 @@ Value = Any
 Logic = Callable[[Any, Any, Any], Any]
 Change = Callable[[Any], Any]
 """A function of three bits, spelled with `&`, `|`, `^` and `~`; what is made of a vector of words."""
+
+
+class Entries(NamedTuple):
+    """A table of 128 words, and what the bits of their top bytes are.
+
+    Attributes:
+        planes, tops: where it lies as planes of bytes, the lowest first, of which `tops` is the fourth.
+        words: where it lies as words whose top bytes are their lowest.
+        keep: bits that an entry tells of a word that it equals. top: the bits that are compared. flag: the bit of an
+            entry that no word equals. Together they are all eight.
+    """
+
+    planes: Value
+    tops: Value
+    words: Value
+    keep: int
+    top: int
+    flag: int
+
 
 # -- building blocks of intrinsics ---------------------------------------------------------------------------------
 
@@ -94,6 +115,15 @@ def split(builder: ir.IRBuilder, whole: Value, n: int) -> list[Value]:
     ]
 
 
+def any_bit(builder: ir.IRBuilder, registers: list[Value]) -> Value:
+    """Whether any bit of some wide registers is set."""
+    whole, *others = (builder.bitcast(register, ir.VectorType(I64, 8)) for register in registers)
+    for other in others:
+        whole = builder.or_(whole, other)
+    whole = call(builder, "llvm.vector.reduce.or.v8i64", I64, whole)
+    return builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0))
+
+
 class _Bits:
     """A vector that understands `&`, `|`, `^` and `~`."""
 
@@ -157,14 +187,9 @@ def bits_of(number: float) -> np.uint64:
     return np.float64(number).view(np.uint64)
 
 
-@intrinsic
-def _bits_of(_typing: Any, number: Any) -> Any:
-    return uint64(float64), lambda _context, builder, _signature, arguments: builder.bitcast(arguments[0], I64)
-
-
-@overload(bits_of, strict=False)
-def _(number: Any) -> Any:
-    return lambda number: _bits_of(number)
+@spelled(bits_of, uint64, float64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return builder.bitcast(arguments[0], I64)
 
 
 def float_of(bits: np.uint64) -> float:
@@ -172,14 +197,9 @@ def float_of(bits: np.uint64) -> float:
     return float(np.uint64(bits).view(np.float64))
 
 
-@intrinsic
-def _float_of(_typing: Any, bits: Any) -> Any:
-    return float64(uint64), lambda _context, builder, _signature, arguments: builder.bitcast(arguments[0], DOUBLE)
-
-
-@overload(float_of, strict=False)
-def _(bits: Any) -> Any:
-    return lambda bits: _float_of(bits)
+@spelled(float_of, float64, uint64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return builder.bitcast(arguments[0], DOUBLE)
 
 
 def fma(a: float, b: float, c: float) -> float:
@@ -187,17 +207,9 @@ def fma(a: float, b: float, c: float) -> float:
     return a * b + c
 
 
-@intrinsic
-def _fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
-    def generate(_context: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Value:
-        return call(builder, "llvm.fma.f64", DOUBLE, *arguments)
-
-    return float64(float64, float64, float64), generate
-
-
-@overload(fma, strict=False)
-def _(a: Any, b: Any, c: Any) -> Any:
-    return lambda a, b, c: _fma(a, b, c)
+@spelled(fma, float64, float64, float64, float64)
+def _(builder: ir.IRBuilder, arguments: Any) -> Value:
+    return call(builder, "llvm.fma.f64", DOUBLE, *arguments)
 
 
 def copy_row(table: NDArray[np.uint64], row: np.uint64, out: NDArray[np.uint64], at: np.uint64) -> None:

@@ -6,7 +6,7 @@ A back end has `look_up_128` and `look_up_64`, tables of bytes looked up in regi
 
 from __future__ import annotations
 
-from fastsmc.jit.level import BACK_END, NEON, WIDE
+from fastsmc.jit.level import AVX512, BACK_END, NEON, WIDE
 
 if BACK_END == WIDE:
     from fastsmc.jit.simd_wide import byte_planes, list_bits, logic, look_up_64, look_up_128
@@ -18,6 +18,12 @@ elif BACK_END == NEON:
     from fastsmc.jit.simd_neon import byte_planes, look_up_64, look_up_128
 
     N_TOGETHER = 1
+elif BACK_END == AVX512:
+    from fastsmc.jit.bits import list_bits
+    from fastsmc.jit.simd_shuffle import byte_planes, look_up_64, look_up_128
+    from fastsmc.jit.simd_wide import logic
+
+    N_TOGETHER = 2
 else:
     from fastsmc.jit.bits import list_bits
     from fastsmc.jit.simd import logic

@@ -12,8 +12,8 @@ from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario import VmGroup, fleet_of
 from fastsmc.scenario.fleets import SETUPS, Setup
 
-Call = tuple[int, int, int, int, int]
-"""func_id, conduit, x1, x2, x3."""
+Call = tuple[int, int, int, int, int, int]
+"""func_id, conduit, x1, x2, x3, level."""
 
 
 def verdicts_of(group: VmGroup) -> tuple[Verdict, ...]:
@@ -24,13 +24,14 @@ def verdicts_of(group: VmGroup) -> tuple[Verdict, ...]:
 
     Cost: one small fleet and one dispatch, whatever the number of VMs; nothing for a setup and calls seen before.
     """
-    calls = tuple((entry.func_id, int(entry.conduit), entry.x1, entry.x2, entry.x3) for entry in group.workload.mix)
+    mix = group.workload.mix
+    calls = tuple((one.func_id, int(one.conduit), one.x1, one.x2, one.x3, int(one.level)) for one in mix)
     return _decided(Setup.of(group), calls)
 
 
 @lru_cache(SETUPS)
 def _decided(setup: Setup, mix: tuple[Call, ...]) -> tuple[Verdict, ...]:
-    func_id, conduit, x1, x2, x3 = zip(*mix, strict=True) if mix else ((),) * 5
+    func_id, conduit, x1, x2, x3, level = zip(*mix, strict=True) if mix else ((),) * 6
     calls = Calls.of(
         np.zeros(len(mix), np.uint32),
         np.array(func_id, np.uint32),
@@ -38,5 +39,6 @@ def _decided(setup: Setup, mix: tuple[Call, ...]) -> tuple[Verdict, ...]:
         x1=np.array(x1, np.uint64),
         x2=np.array(x2, np.uint64),
         x3=np.array(x3, np.uint64),
+        level=np.array(level, np.uint8),
     )
     return tuple(Verdict(verdict) for verdict in verdicts(fleet_of(setup), calls).tolist())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsmc.checks import not_among
 from fastsmc.errors import InputError
+from fastsmc.jit.first import take_kernels_at_once
 from fastsmc.measuring.cases import Case, cases
 from fastsmc.progress import Progress, silent
 from fastsmc.results.intervals import Estimate, of_median
@@ -158,6 +159,7 @@ def bench(*, seconds: float = 5.0, only: list[str] | None = None, progress: Prog
             raise InputError(not_among("case", name, list(found)))
     chosen = {name: case for name, case in found.items() if not only or name in only}
     made_on = _environment()
+    take_kernels_at_once()
     start = time.perf_counter()
     for case in chosen.values():
         case.run()

@@ -51,22 +51,64 @@ def rules_found(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settled(rules: Release, found: Mapping[str, Any]) -> Release:
-    """The rules with what was found; a doubt about that is none any more.
+    """The rules with what was found. A doubt that this decides is none any more, with all that came by the same change.
 
     >>> from fastsmc.facts.releases import release
     >>> ubuntu = release("5.15.0-125-generic")
+    >>> [doubt.fields for doubt in ubuntu.doubts]
+    [('fw_registers', 'answers'), ('a32_refuses_all_smc64',)]
     >>> [doubt.fields for doubt in settled(ubuntu, {"fw_registers": ubuntu.fw_registers}).doubts]
-    [('answers',)]
+    [('a32_refuses_all_smc64',)]
     """
-    new = replace(rules, doubts=(), **found)
-    doubts = []
+    new = replace(rules, doubts=())
+    left = []
     for doubt in rules.doubts:
+        is_taken = _decided(rules, doubt, found)
+        if is_taken is None:
+            left.append(doubt)
+        elif not is_taken:
+            new = _otherwise(new, rules, doubt)
+    new = replace(new, **found)
+    doubts = []
+    for doubt in left:
         others = tuple(dict.fromkeys(replace(other, **found) for other in doubt.others))
         others = tuple(other for other in others if other != new)
-        fields = tuple(name for name in doubt.fields if name not in found)
-        if others and fields:
+        if others:
+            fields = tuple(name for name in doubt.fields if name not in found)
             doubts.append(Doubt(fields, doubt.text, doubt.source, others))
     return replace(new, doubts=tuple(doubts))
+
+
+def _decided(rules: Release, doubt: Doubt, found: Mapping[str, Any]) -> bool | None:
+    """Whether the rules are as they were taken to be (True) or as the doubt has it (False); None if that is open.
+
+    A doubt with one alternative is about one change of Linux, which a kernel has as a whole or not at all. Where there
+    are several, a vendor may have taken over any of them.
+    """
+    if len(doubt.others) != 1:
+        return None
+    told = [name for name in doubt.fields if name in found]
+    taken = [_agrees(getattr(rules, name), getattr(doubt.others[0], name), found[name]) for name in told]
+    other = [_agrees(getattr(doubt.others[0], name), getattr(rules, name), found[name]) for name in told]
+    if not told or all(taken) == all(other):
+        return None
+    return all(taken)
+
+
+def _agrees(one: Any, against: Any, found: Any) -> bool:
+    """Whether what was found is one rule and not the other, as far as the two differ."""
+    if isinstance(one, tuple) and len(one) != len(against):
+        return set(one) - set(against) <= set(found) and not (set(against) - set(one)) & set(found)
+    return bool(one == found)
+
+
+def _otherwise(new: Release, rules: Release, doubt: Doubt) -> Release:
+    """The rules with one change the other way: what it adds to a set or takes from it, and what it sets."""
+    changed = {}
+    for name in doubt.fields:
+        own, other = getattr(rules, name), getattr(doubt.others[0], name)
+        changed[name] = getattr(new, name) - (own - other) | (other - own) if isinstance(own, frozenset) else other
+    return replace(new, **changed)
 
 
 def differences(rules: Release, found: Mapping[str, Any]) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from errno import errorcode
 from typing import Any
 
 from fastsmc.checks import cut, escaped, shown
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.registers import FW_BY_ID, reg_size
 from fastsmc.facts.releases import Host, Release, release
+from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_EL2, FEATURE_EL2_E2H0, feature_bits
 from fastsmc.files import strict_json
 from fastsmc.files.limits import HOST_PROFILE
 from fastsmc.files.packed import Refused
@@ -94,6 +96,21 @@ class HostProfile:
     def features(self) -> tuple[str, ...]:
         """Feature sets whose registers it has, by name: "psci02+pmu"."""
         return tuple(one["features"] for one in self.content["register_sets"])
+
+    def refuses(self, features: str) -> str:
+        """Why the host has no vCPU with these features, in words; "" where it has one or the profile does not tell."""
+        for one in self.content["refused"]:
+            if one["features"] == features:
+                return f"KVM_ARM_VCPU_INIT refused a vCPU with {features} ({errorcode.get(one['errno'], one['errno'])})"
+        bits = feature_bits(features)
+        lacks = [
+            cap
+            for bit, caps in CAPS_OF_FEATURE.items()
+            for cap in caps
+            if bits & bit and max(self.content["kvm"]["capabilities"].get(str(cap), (0,))) <= 0
+            if bit != FEATURE_EL2_E2H0 or bits & FEATURE_EL2
+        ]
+        return f"its KVM lacks capability {lacks[0]}, so it has no vCPU with {features}" if lacks else ""
 
     def registers(self, features: str) -> dict[int, int | None]:
         """The registers of a vCPU with these features after its reset, in list order; None where KVM told no value.

@@ -59,6 +59,7 @@ def touched(release: Release, features: int = FEATURE_PSCI_0_2) -> tuple[Touched
 
     VMs as nobody configured them, VMs that allow all they can and VMs that allow nothing are asked, by HVC and by SMC,
     with no argument, with one that has reserved bits, and, where a function asks for another, with the id of each.
+    Guests with EL2 and protected VMs are told what ordinary ones are, whose answers they get by SMC.
 
     >>> from fastsmc.facts.releases import release
     >>> [one.functions for one in touched(release("5.15.0-125-generic"))], touched(release("5.15"))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from fastsmc.checks import shown
 from fastsmc.errors import InputError
+from fastsmc.facts.guests import PROTECTED_ANSWERS, PROTECTED_INVALID
 from fastsmc.facts.smccc import Conduit, Level, Verdict
 from fastsmc.reference.state import Outcome, Taken, words
 
@@ -24,12 +25,10 @@ _IL = 1 << 25
 INSTRUCTION = 4
 """Bytes of an HVC or SMC."""
 
-MEMORY_GRANULE = 0x1000
-"""What HYP_MEMINFO answers, in bytes: the host's page. Recorded: 7.3.4 with pages of 4 KiB."""
-PROTECTED_FEATURES = 0x1D
+MEMORY_GRANULE = PROTECTED_ANSWERS[0xC600_0002][0]
+"""What HYP_MEMINFO answers, in bytes: the host's page."""
+PROTECTED_FEATURES = PROTECTED_ANSWERS[0x8600_0000][0]
 """What VENDOR_HYP_FEATURES answers a protected VM: bits 0, 2, 3 and 4, the four calls of `PROTECTED`. PTP is none."""
-INVALID_PARAMETER = -3
-"""Source: Documentation/virt/kvm/arm/hypercalls.rst."""
 
 OF_MEMORY = (
     "the answer is INVALID_PARAMETER (-3) unless the page is the guest's own and not yet shared (MEM_SHARE), or shared "
@@ -89,7 +88,7 @@ def _features(x1: int, x2: int, x3: int) -> Outcome:
 
 def _hyp_meminfo(x1: int, x2: int, x3: int) -> Outcome:
     """Arguments must be 0 (documented); recorded with none."""
-    return _answered(INVALID_PARAMETER if x1 or x2 or x3 else MEMORY_GRANULE)
+    return _answered(PROTECTED_INVALID if x1 or x2 or x3 else MEMORY_GRANULE)
 
 
 def _mem_share(x1: int, x2: int, x3: int) -> Outcome:
@@ -99,9 +98,9 @@ def _mem_share(x1: int, x2: int, x3: int) -> Outcome:
     depends on.
     """
     if x2 or x3:
-        return _answered(INVALID_PARAMETER)
+        return _answered(PROTECTED_INVALID)
     if x1 % MEMORY_GRANULE:
-        return replace(_answered(INVALID_PARAMETER), unknown=OF_BASE)
+        return replace(_answered(PROTECTED_INVALID), unknown=OF_BASE)
     return replace(_answered(0), unknown=OF_MEMORY)
 
 

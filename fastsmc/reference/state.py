@@ -54,7 +54,7 @@ class Taken:
     Attributes:
         vector: its offset from VBAR_EL2, in bytes.
         esr: ESR_EL2 without the call's immediate, which KVM puts into bits 15:0.
-        elr: ELR_EL2 minus the address of the instruction, in bytes: an HVC returns past itself, a trapped SMC to it.
+        elr: ELR_EL2 minus the address of the instruction, in bytes: past an HVC, at an SMC that was trapped.
     """
 
     vector: int

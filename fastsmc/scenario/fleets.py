@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_BY_NAME
+from fastsmc.facts.releases import Host
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.model import VmGroup
 from fastsmc.scenario.toml_lines import Path
@@ -24,11 +25,14 @@ class Setup(NamedTuple):
     psci: int
     bitmaps: tuple[tuple[str, int], ...]
     filter: tuple[FilterRange, ...]
+    kvm_arm_mode: str = "default"
+    is_protected: bool = False
 
     @classmethod
     def of(cls, group: VmGroup) -> Setup:
         """The setup of a group."""
-        return cls(group.release, group.features, group.psci, group.bitmaps, group.filter)
+        policy = (group.release, group.features, group.psci, group.bitmaps, group.filter)
+        return cls(*policy, group.kvm_arm_mode, group.is_protected)
 
 
 def fleet_of(group: VmGroup | Setup, *, n_vcpu: int = 1) -> Fleet:
@@ -57,7 +61,9 @@ def configured(group: VmGroup | Setup, *, n_vcpu: int = 1) -> tuple[Fleet | None
     """One VM of the group as far as it can be set up, and what was refused: (key under the group, error)."""
     refusals: list[tuple[Path, FastsmcError]] = []
     try:
-        fleet = Fleet.uniform(n_vm=1, n_vcpu=n_vcpu, host=group.release, features=group.features)
+        host = Host.of(group.release, kvm_arm_mode=group.kvm_arm_mode)
+        kind: dict[str, Any] = {"features": group.features, "is_protected": group.is_protected}
+        fleet = Fleet.uniform(n_vm=1, n_vcpu=n_vcpu, host=host, **kind)
     except FastsmcError as error:
         return None, [(("features",), error)]
     registers: list[tuple[Path, int, int]] = [

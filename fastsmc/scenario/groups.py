@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from fastsmc.errors import FastsmcError
 from fastsmc.facts.registers import FW_REGISTERS, FwKind
-from fastsmc.facts.releases import release
-from fastsmc.facts.smccc import FilterAction
+from fastsmc.facts.releases import KVM_ARM_MODES, release
+from fastsmc.facts.smccc import FilterAction, Level
+from fastsmc.facts.vcpu import has_el2
 from fastsmc.facts.versions import NEWEST
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.fleets import Setup, refused_of
@@ -23,7 +24,8 @@ from fastsmc.scenario.workloads import Draft
 
 _BITMAPS = tuple(row.name for row in FW_REGISTERS if row.kind is FwKind.BITMAP)
 _KEYS = (
-    "name", "count", "vcpus", "release", "features", "psci", "bitmaps", "filter", "workload", "vmm", "service",
+    "name", "count", "vcpus", "release", "kvm_arm_mode", "features", "is_protected", "psci", "bitmaps", "filter",
+    "workload", "vmm", "service",
 )  # fmt: skip
 _NEWEST = f"{NEWEST[0]}.{NEWEST[1]}"
 _MAX = (1 << 32) - 1
@@ -77,7 +79,13 @@ def _group(value: object, path: Path, plans: Mapping[str, Draft], profile: Profi
         if "service" in row
         else Law("deterministic", profile.vmm_service_ns.value),
         service_is_from_profile="service" not in row,
+        kvm_arm_mode=_mode(row.get("kvm_arm_mode", "default"), (*path, "kvm_arm_mode"), problems),
+        is_protected=_flag(row.get("is_protected", False), (*path, "is_protected"), problems),
     )
+    level = next((entry.level for entry in group.workload.mix if entry.level is not Level.EL1), None)
+    if level is not None and not has_el2(group.features):
+        told = f"its mix has calls at level {level.name.lower()}, and these vCPUs have no EL2"
+        problems.add((*path, "workload"), told, 'leave level out of the mix, or add "el2" to features')
     if len(problems.found) == n_problem:
         for key, error in refused_of(Setup.of(group)):
             # It is VM 0 of a fleet made for this check, which no reader has heard of.
@@ -104,6 +112,16 @@ def _release(value: object, path: Path, problems: Problems) -> str:
     except FastsmcError as error:
         problems.add(path, error)
         return _NEWEST
+
+
+def _mode(value: object, path: Path, problems: Problems) -> str:
+    return problems.choice(value, path, KVM_ARM_MODES, default="default")
+
+
+def _flag(value: object, path: Path, problems: Problems) -> bool:
+    if not isinstance(value, bool):
+        problems.add(path, f"it is {brief(value)}", "it must be true or false")
+    return value is True
 
 
 def _bitmaps(value: object, path: Path, problems: Problems) -> tuple[tuple[str, int], ...]:

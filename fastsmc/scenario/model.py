@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastsmc.facts.costs import Figure
-from fastsmc.facts.smccc import Conduit
+from fastsmc.facts.smccc import Conduit, Level
 from fastsmc.facts.vcpu import MAX_VCPU_PER_VM
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.scenario.scripts import Script
@@ -44,6 +44,7 @@ class MixEntry:
     Attributes:
         name: as the scenario has it, or the project's name for the id.
         service: what the VMM does for it if it is forwarded; None: as for the group's other calls.
+        level: the exception level it is made at, in a guest with EL2.
     """
 
     name: str
@@ -54,6 +55,7 @@ class MixEntry:
     x3: int = 0
     share: float = 1.0
     service: Law | None = None
+    level: Level = Level.EL1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class VmGroup:
         workers: 1 for vm, as given for workers, `vcpus` for none.
         service: what the VMM does for one forwarded call, its lock held.
         service_is_from_profile: the scenario does not say it; it is the profile's vmm_service_ns.
+        kvm_arm_mode: of the host. is_protected: they are protected VMs.
     """
 
     name: str
@@ -114,6 +117,8 @@ class VmGroup:
     workers: int
     service: Law
     service_is_from_profile: bool = False
+    kvm_arm_mode: str = "default"
+    is_protected: bool = False
 
     @property
     def is_hypothetical(self) -> bool:

@@ -10,7 +10,7 @@ from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, VCPU_FEATURES
 from fastsmc.scenario.problems import Problems, brief
 from fastsmc.scenario.toml_lines import Path
 
-FEATURES = {name: VCPU_FEATURES[name] for name in ("psci02", "pmu", "sve", "pauth", "el1_32bit")}
+FEATURES = {name: VCPU_FEATURES[name] for name in ("psci02", "pmu", "sve", "pauth", "el1_32bit", "el2", "e2h0")}
 """vCPU features a scenario may ask for. power_off is none of them: which vCPU is on, a workload says."""
 
 _VERSION = re.compile(r"(\d)\.(\d{1,2})")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fastsmc.errors import InputError
-from fastsmc.facts.costs import Figure, FigureKind
+from fastsmc.facts.costs import NESTED_HVC_NS, Figure, FigureKind
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.smccc import Verdict
 from fastsmc.scenario.problems import Problems, meant, read_toml
@@ -41,6 +41,8 @@ class Profile:
         round_trip_ns: the whole of a forwarded call or a system exit but the VMM's own work: guest to KVM to VMM and
             back; trap_ns is not added.
         vmm_service_ns: the VMM's own work for a forwarded call, its lock held. Not part of `kernel_ns`.
+        nested_hvc_ns: the whole of a call that goes to the guest's own EL2, but for what that then does; trap_ns is not
+            added. A profile need not have it: `facts.costs.NESTED_HVC_NS`, which is assumed.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Profile:
     filter_ns: Figure
     round_trip_ns: Figure
     vmm_service_ns: Figure
+    nested_hvc_ns: Figure = NESTED_HVC_NS
 
     def __repr__(self) -> str:
         return f"<Profile {self.name[:40]}: {self.title[:100]}>"
@@ -112,6 +115,8 @@ def figures_of(verdict: Verdict | int, *, n_range: int = 0) -> tuple[str, ...]:
     match Verdict(verdict):
         case Verdict.FAST_PATH:
             return ("fast_path_ns",)
+        case Verdict.TO_VEL2:  # before any filter
+            return ("nested_hvc_ns",)
         case Verdict.SMC_REFUSED:  # before any filter
             return ("trap_ns", "denied_ns")
         case Verdict.FORWARDED | Verdict.EXIT:
@@ -173,7 +178,9 @@ def _read(path: Path, name: str, where: str) -> Profile:
     problems = Problems(where, text)
     problems.unknown_keys(table, (), ("title", "source", *FIGURES))
     title, source = (problems.text(table.get(key), (key,)) for key in ("title", "source"))
-    found = {key: _figure(table.get(key), key, problems) for key in FIGURES}
+    optional = {"nested_hvc_ns": NESTED_HVC_NS}
+    given = [key for key in FIGURES if key in table or key not in optional]
+    found = optional | {key: _figure(table.get(key), key, problems) for key in given}
     problems.raise_any()
     return Profile(name=name, title=title, source=source, **found)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from fastsmc.calls.trace import Trace
 from fastsmc.errors import FastsmcError
-from fastsmc.facts.smccc import Conduit
+from fastsmc.facts.smccc import Conduit, Level
 from fastsmc.scenario.laws import arrivals, law, span_ns
 from fastsmc.scenario.model import MixEntry, Workload, WorkloadKind
 from fastsmc.scenario.names import function_id, function_name
@@ -154,7 +154,7 @@ def _with_trace(plan: Draft, value: object, path: Path, problems: Problems, fold
 
 
 def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, ...]:
-    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables with call, share, conduit, x1, x2, x3 and service."""
+    """`{ TRNG_RND64 = 0.2, PTP = 0.8 }`, or a list of tables: call, share, conduit, level, x1, x2, x3, service."""
     n_problem = len(problems.found)
     if isinstance(value, Mapping):
         rows = [({"call": key, "share": share}, (*path, key)) for key, share in value.items()]
@@ -172,7 +172,7 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
     for entry, where in found:
         if entry is None:
             continue
-        key = (entry.func_id, entry.conduit, entry.x1, entry.x2, entry.x3)
+        key = (entry.func_id, entry.conduit, entry.level, entry.x1, entry.x2, entry.x3)
         if key in seen:
             problems.add(where, f"0x{entry.func_id:08x} is there already, as {seen[key]}", "give it once")
         seen[key] = entry.name
@@ -184,16 +184,19 @@ def read_mix(value: object, path: Path, problems: Problems) -> tuple[MixEntry, .
 
 
 def _entry(row: dict[str, Any], path: Path, problems: Problems, is_table: bool) -> MixEntry | None:
-    problems.unknown_keys(row, path, ("call", "share", "conduit", "x1", "x2", "x3", "service"))
+    problems.unknown_keys(row, path, ("call", "share", "conduit", "level", "x1", "x2", "x3", "service"))
     at = (lambda key: (*path, key)) if is_table else (lambda _key: path)
     share = problems.number(row.get("share"), at("share"), default=0.0)
     func_id = function_id(row.get("call"), at("call"), problems)
     words = [f"{conduit.name.lower()}" for conduit in Conduit]
     conduit = problems.choice(row.get("conduit", "hvc"), at("conduit"), words, default="hvc")
+    levels = [level.name.lower() for level in Level]
+    level = problems.choice(row.get("level", "el1"), at("level"), levels, default="el1")
     x1, x2, x3 = (
         problems.whole(row.get(x, 0), at(x), first=0, last=(1 << 64) - 1, default=0) for x in ("x1", "x2", "x3")
     )
     service = law(row["service"], at("service"), problems) if "service" in row else None
     if func_id is None:
         return None
-    return MixEntry(function_name(func_id), func_id, Conduit[conduit.upper()], x1, x2, x3, share, service)
+    where = Conduit[conduit.upper()], x1, x2, x3
+    return MixEntry(function_name(func_id), func_id, *where, share, service, Level[level.upper()])

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastsmc.checks import word_of
 from fastsmc.facts.packaged import RECORDINGS, shared
 from fastsmc.facts.releases import Host
+from fastsmc.jit.first import take_kernels_at_once
 from fastsmc.progress import Progress, silent
 from fastsmc.recordings.belongs import is_known_whole
 from fastsmc.recordings.folder import CALL_KINDS, PROBE, Recording, find_recordings
@@ -83,6 +84,8 @@ def verify(
 ) -> Verification:
     """Replays recordings through the reference (answers, errnos) and the vectorized path (verdicts, errnos).
 
+    The vectorized path is that of large batches, the kernels, for the first record already.
+
     Args:
         paths: a host's folder, a folder of such folders, or several of either; the recordings that the package brings
             by default.
@@ -94,6 +97,7 @@ def verify(
         InputError: a kind there is none of.
     """
     kinds = KINDS if kinds is None else [word_of("a kind of record", kind, KINDS) for kind in sorted(set(kinds))]
+    take_kernels_at_once()
     result = Verification()
     if paths is None:
         paths = shared(*RECORDINGS)

@@ -14,7 +14,7 @@ from fastsmc.recordings.folder import FORMAT_ERRORS, Record, Recording
 from fastsmc.reference.state import MASK32, OK
 from fastsmc.verification.fields import word
 from fastsmc.verification.nested_calls import CALL_KEYS, CALL_TYPES, CallLists, LineError
-from fastsmc.verification.nested_power import PowerCalls
+from fastsmc.verification.nested_power import judge_power
 from fastsmc.verification.pair import DisagreementError, Pair
 from fastsmc.verification.tally import Tally
 from fastsmc.verification.typed import Predicted, hexed
@@ -105,7 +105,7 @@ def replay_nested(recording: Recording, host: Host) -> Tally:
     """Replays `nested`: capabilities, vCPUs and their firmware registers, calls from two levels, power."""
     tally = Tally(recording.name, "nested")
     pairs: dict[int, Pair] = {}
-    lists, power = CallLists(host, tally), PowerCalls(host, tally)
+    lists = CallLists(host, tally)
     line = 0
     try:
         for line, record in recording.records("nested"):
@@ -115,14 +115,12 @@ def replay_nested(recording: Recording, host: Host) -> Tally:
                 continue
             lists.close()
             if kind == "power":
-                power.take(line, record)
+                tally.add(judge_power(host, line, record))
             elif kind in ("caps", "init", *ONE_VCPU):
                 tally.add(_judged(host, pairs, line, record))
             else:
                 tally.cannot_judge(f"nested records of type {kind!r}")
         lists.close()
-        lists.finish()
-        power.finish()
     except LineError as error:
         raise recording.malformed(tally.kind, error.line, error.error) from error
     except FORMAT_ERRORS as error:

@@ -6,24 +6,25 @@ and the calls of the list in order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TypeVar
 
 from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.guests import why_refused
 from fastsmc.facts.registers import BITMAP_REGISTERS
 from fastsmc.facts.releases import Host
-from fastsmc.facts.smccc import FilterAction, Level
-from fastsmc.facts.vcpu import FEATURE_EL2_E2H0, FEATURE_PSCI_0_2, STOPPED
+from fastsmc.facts.vcpu import FEATURE_EL2_E2H0, FEATURE_PSCI_0_2
 from fastsmc.recordings.folder import FORMAT_ERRORS, Record
 from fastsmc.reference.guests import INSTRUCTION
-from fastsmc.reference.state import MASK32, OK, PSTATE_EL1, PSTATE_EL2, Outcome
-from fastsmc.reference.vm import Vm
+from fastsmc.reference.state import MASK32, OK, PSTATE_EL1, Outcome
 from fastsmc.verification.fields import conduit_of, word, words
+from fastsmc.verification.nested_given import HCR_E2H, HCR_JUDGED, N_FILTER_ERRNO, Given, Mode, given_of, mode_of
+from fastsmc.verification.pair import DisagreementError, Made, Pair
 from fastsmc.verification.tally import Tally
+
+T = TypeVar("T")
 
 CALL_TYPES = ("calls", "stop", "end")
 HEADER_INPUTS = ("t", "features", "vgic", "cfg", "mode", "calls")
@@ -37,17 +38,6 @@ FLAGS = 0xF000_0000
 CAME_TO_USERSPACE, WAS_NOT_RUN = 2, 3
 """What `stop` calls a return from KVM_RUN: an exit, an errno."""
 
-HCR = {"TSC": 1 << 19, "TGE": 1 << 27, "HCD": 1 << 29, "RW": 1 << 31}
-HCR_E2H = 1 << 34
-HCR_JUDGED = HCR["TSC"] | HCR["TGE"] | HCR["HCD"] | HCR_E2H
-"""Bits of HCR_EL2 that the guest must find as it set them; E2H is 1 unless there is E2H0 (Documentation: api.rst)."""
-
-_MODE = re.compile(r"vEL([12]), (?:HCR_EL2 untouched|((?:[A-Z]+=[01])(?: [A-Z]+=[01])*))")
-_INSERT = re.compile(r"(HANDLE|DENY|FWD) (0x[0-9a-f]+)\+(0x[0-9a-f]+|[0-9]+)")
-_ACTION = {"HANDLE": FilterAction.HANDLE, "DENY": FilterAction.DENY, "FWD": FilterAction.FWD_TO_USER}
-N_FILTER_ERRNO = 3
-"""Errnos of inserts in a header; those of inserts that were not made are 0."""
-
 
 class LineError(Exception):
     """A record that is none, found when later lines were read already."""
@@ -55,55 +45,6 @@ class LineError(Exception):
     def __init__(self, line: int, error: Exception) -> None:
         super().__init__(line, error)
         self.line, self.error = line, error
-
-
-class Mode(NamedTuple):
-    """What the guest made of itself before it called: its level, and bits set in HCR_EL2."""
-
-    level: Level
-    hcr: int
-
-    @property
-    def pstate(self) -> int:
-        """PSTATE at that level, but for the flags."""
-        return PSTATE_EL1 if self.level in (Level.VEL1, Level.VEL1_TSC) else PSTATE_EL2
-
-
-class Given(NamedTuple):
-    """What the VM was given: inserts into its filter (base, number, action), and whether its bitmaps were cleared."""
-
-    inserts: tuple[tuple[int, int, FilterAction], ...]
-    is_cleared: bool
-
-
-def mode_of(text: Any) -> Mode | None:
-    """The mode a header names, None for one without a rule.
-
-    >>> mode_of("vEL1, TSC=1"), mode_of("vEL2, HCR_EL2 untouched"), mode_of("vEL3")
-    (Mode(level=<Level.VEL1_TSC: 5>, hcr=524288), Mode(level=<Level.VEL2: 2>, hcr=0), None)
-    """
-    found = _MODE.fullmatch(text) if isinstance(text, str) else None
-    bits = [part.partition("=") for part in (found.group(2) or "").split()] if found else []
-    if found is None or any(name not in HCR for name, _, _ in bits):
-        return None
-    hcr = sum(HCR[name] for name, _, value in bits if value == "1")
-    is_vel1, has_tsc = found.group(1) == "1", bool(hcr & HCR["TSC"])
-    level = (Level.VEL1_TSC if has_tsc else Level.VEL1) if is_vel1 else (Level.VEL2_TSC if has_tsc else Level.VEL2)
-    return Mode(level, hcr)
-
-
-def given_of(text: Any) -> Given | None:
-    """What a header's cfg names, None for one without a rule.
-
-    >>> given_of("filter: DENY 0x84000050+4").inserts, given_of("bitmaps all 0").is_cleared, given_of("other")
-    (((2214592592, 4, <FilterAction.DENY: 1>),), True, None)
-    """
-    if text in ("default", "bitmaps all 0"):
-        return Given((), text != "default")
-    parts = text.removeprefix("filter: ").split(", ") if isinstance(text, str) and text.startswith("filter: ") else []
-    found = [_INSERT.fullmatch(part) for part in parts]
-    inserts = tuple((int(f.group(2), 16), int(f.group(3), 0), _ACTION[f.group(1)]) for f in found if f is not None)
-    return Given(inserts, is_cleared=False) if 0 < len(inserts) == len(found) <= N_FILTER_ERRNO else None
 
 
 @dataclass(slots=True)
@@ -127,7 +68,6 @@ class CallLists:
     def __init__(self, host: Host, tally: Tally) -> None:
         self.host, self.tally = host, tally
         self.open: CallList | None = None
-        self.judged: list[Judged] = []
 
     def take(self, line: int, record: Record) -> None:
         """Takes a header, or a line below one."""
@@ -163,42 +103,49 @@ class CallLists:
             for line in one.lines():
                 self.tally.add(f"line {line}: recorded of features {features:#x}; model: {refused}")
             return
-        self.judged.append(Judged(self.host, one, mode, given, features))
-
-    def finish(self) -> None:
-        """Counts every line that was judged."""
-        for judged in self.judged:
-            for story in judged.stories.values():
-                self.tally.add(story)
+        try:
+            judged = Judged(self.host, one, mode, given, features)
+        except DisagreementError as error:
+            for line in one.lines():
+                self.tally.add(f"line {line}: {error}")
+            return
+        for story in judged.stories.values():
+            self.tally.add(story)
 
 
 class Judged:
-    """One list of calls as the reference has it.
+    """One list of calls as the model has it, reference and fleet.
 
     Attributes:
         run_errno: what the first KVM_RUN returns.
-        outcomes: one per call line.
+        told: of each call line, the reference's outcome and how the fleet differs.
+        number: of each call line, its place in the list.
+        stopped: the places at which the guest was left.
         stories: by line, how it differs from the recording; None where it does not.
+
+    Raises:
+        DisagreementError: reference and fleet differ before or after the calls.
+        LineError: a line is no such record.
     """
 
     def __init__(self, host: Host, one: CallList, mode: Mode, given: Given, features: int) -> None:
         self.one, self.mode, self.given = one, mode, given
-        self.vm = Vm(host, features=features, n_vcpu=2, has_gic=bool(whole("vgic", one.header["vgic"], last=1)))
-        if features & FEATURE_PSCI_0_2:
-            self.vm.mp_state[1] = STOPPED
+        self.pair = Pair(host, features=features, has_gic=bool(whole("vgic", one.header["vgic"], last=1)))
+        self.pair.init(1, power_off=bool(features & FEATURE_PSCI_0_2))
         self.filter_errnos = self._set_up()
-        self.run_errno = self.vm.run(0)
-        self.outcomes: list[Outcome] = []
-        stopped = [record.get("index") for _, record in one.stops]
-        calls = _each(one.calls, lambda line, record: self._of_call(line, record, stopped))
-        self.stories = _each([(one.line, one.header)], self._of_header) | calls
+        self.run_errno = self.pair.run()
+        made = list(_each(one.calls, self._made).values())
+        self.told = self.pair.calls(made) if made else []
+        self.number = {line: number for number, (line, _) in enumerate(one.calls)}
+        self.stopped = [record.get("index") for _, record in one.stops]
+        self.stories = _each([(one.line, one.header)], self._of_header) | _each(one.calls, self._of_call)
         self.stories |= _each(one.stops, self._of_stop) | _each(one.ends, self._of_end)
 
     def _set_up(self) -> list[int]:
         if self.given.is_cleared:
             for row in BITMAP_REGISTERS:
-                self.vm.set_one_reg(0, row.reg, 0)
-        errnos = [self.vm.insert_filter(*insert) for insert in self.given.inserts]
+                self.pair.set(row.reg, 0)
+        errnos = [self.pair.insert(*insert) for insert in self.given.inserts]
         return errnos + [OK] * (N_FILTER_ERRNO - len(errnos))
 
     def _of_header(self, line: int, header: Record) -> str | None:
@@ -207,14 +154,16 @@ class Judged:
         recorded |= {"ends": len(self.one.ends), "lines": len(self.one.calls), "stops": len(self.one.stops)}
         told: Record = {"filter_errnos": self.filter_errnos, "ends": int(runs)}
         told["lines"] = whole("calls", header["calls"], last=MASK32) if runs else 0
-        told["stops"] = sum(outcome.exit is not None for outcome in self.outcomes) if runs else 1
+        told["stops"] = sum(outcome.exit is not None for outcome, _ in self.told) if runs else 1
         return _unless_equal(line, recorded, told)
 
-    def _of_call(self, line: int, record: Record, stopped: list[Any]) -> str | None:
-        number, x0, conduit = len(self.outcomes), word("id", record["id"]), conduit_of(record["c"])
+    def _made(self, line: int, record: Record) -> Made:
         x1, x2, x3 = words("a", record["a"], n=3)
-        outcome = self.vm.call(0, x0, x1, x2, x3, conduit, self.mode.level)
-        self.outcomes.append(outcome)
+        return Made((word("id", record["id"]), x1, x2, x3), conduit_of(record["c"]), self.mode.level)
+
+    def _of_call(self, line: int, record: Record) -> str | None:
+        number = self.number[line]
+        outcome, apart = self.told[number]
         seen = words("x", [int(text, 16) for text in record["x"]], n=4)
         recorded = {key: value for key, value in record.items() if key not in ("id", "c", "a", "x")}
         if "to_vEL2" in recorded:
@@ -228,22 +177,21 @@ class Judged:
             }
         if not outcome.matches((seen[0], seen[1], seen[2], seen[3])):
             told["x"], recorded["x"] = [f"{value:#x}" for value in outcome.x], record["x"]
-        if (outcome.exit is not None) != (number in stopped):
-            told["stopped"], recorded["stopped"] = outcome.exit is not None, number in stopped
-        return _unless_equal(line, recorded, told, record)
+        if (outcome.exit is not None) != (number in self.stopped):
+            told["stopped"], recorded["stopped"] = outcome.exit is not None, number in self.stopped
+        return _unless_equal(line, recorded, told, record) or (f"line {line}: {record}: {apart}" if apart else None)
 
     def _of_stop(self, line: int, record: Record) -> str | None:
         recorded = dict(record)
         if self.run_errno:
             told: Record = {"t": "stop", "index": 0, "kind": WAS_NOT_RUN, "run_errno": self.run_errno, "pc_off": 0}
-            told |= {"pstate": f"{self.vm.start_pstate:#x}", "x0": "0x0", "id": record["id"], "c": record["c"]}
+            told |= {"pstate": f"{self.pair.vm.start_pstate:#x}", "x0": "0x0", "id": record["id"], "c": record["c"]}
             return _unless_equal(line, recorded, told)
-        index = whole("index", record["index"], last=len(self.outcomes))
-        if index == len(self.outcomes) or self.outcomes[index].exit is None:
+        index = whole("index", record["index"], last=MASK32)
+        leaves = self.told[index][0].exit if index < len(self.told) else None
+        if leaves is None:
             return f"line {line}: recorded {record}; reference: the call does not leave the guest"
-        outcome, (_, call) = self.outcomes[index], self.one.calls[index]
-        leaves = outcome.exit
-        assert leaves is not None  # for the type checker; the lines above returned
+        (outcome, _), (_, call) = self.told[index], self.one.calls[index]
         recorded["pstate"] = f"{word('pstate', record['pstate']) & ~FLAGS:#x}"
         recorded["hc_args"] = sorted(set(record["hc_args"]))
         told = {"t": "stop", "index": index, "kind": CAME_TO_USERSPACE, "id": call["id"], "c": call["c"]}
@@ -254,12 +202,12 @@ class Judged:
     def _of_end(self, line: int, record: Record) -> str | None:
         hcr, pstate = word("HCR_EL2", record["hcr_el2_seen_by_guest"]), word("pstate", record["pstate"])
         recorded = record | {"hcr_el2_seen_by_guest": f"{hcr & HCR_JUDGED:#x}", "pstate": f"{pstate & ~FLAGS:#x}"}
-        expected = self.mode.hcr & HCR_JUDGED | (0 if self.vm.features & FEATURE_EL2_E2H0 else HCR_E2H)
+        expected = self.mode.hcr & HCR_JUDGED | (0 if self.pair.vm.features & FEATURE_EL2_E2H0 else HCR_E2H)
         told = {"t": "end", "hcr_el2_seen_by_guest": f"{expected:#x}", "pstate": f"{self.mode.pstate:#x}"}
         return _unless_equal(line, recorded, told)
 
 
-def _each(lines: list[tuple[int, Record]], judge: Callable[[int, Record], str | None]) -> dict[int, str | None]:
+def _each(lines: list[tuple[int, Record]], judge: Callable[[int, Record], T]) -> dict[int, T]:
     """What a rule says of each line, by line.
 
     Raises:

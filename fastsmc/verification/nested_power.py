@@ -6,7 +6,7 @@ from fastsmc.checks import whole
 from fastsmc.facts.guests import why_refused
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Level
-from fastsmc.facts.vcpu import FEATURE_PSCI_0_2, STOPPED
+from fastsmc.facts.vcpu import FEATURE_PSCI_0_2
 from fastsmc.recordings.folder import Record
 from fastsmc.reference.guests import INSTRUCTION
 from fastsmc.reference.state import MASK32, Outcome, Start
@@ -14,7 +14,7 @@ from fastsmc.reference.vm import Vm
 from fastsmc.verification.danger import CAME_BACK, LEFT, how_it_ended
 from fastsmc.verification.fields import conduit_of, word
 from fastsmc.verification.nested_calls import exception_told
-from fastsmc.verification.tally import Tally
+from fastsmc.verification.pair import DisagreementError, Made, Pair
 
 CPU_ON = 0xC400_0003
 GUEST, ENTRY, CONTEXT = 0x4000_0000, 192, 0x77
@@ -27,34 +27,24 @@ CURRENT_EL = 0xC
 """The level in PSTATE, where CurrentEL has it."""
 
 
-class PowerCalls:
-    """Power calls, each judged as it is taken."""
-
-    def __init__(self, host: Host, tally: Tally) -> None:
-        self.host, self.tally = host, tally
-        self.stories: dict[int, str | None] = {}
-
-    def take(self, line: int, record: Record) -> None:
-        """Has the reference judge one record."""
-        features, el = word("features", record["features"], last=MASK32), whole("el", record["el"], first=1, last=2)
-        refused = why_refused(self.host, features)
-        if refused:
-            self.stories[line] = f"line {line}: recorded of features {features:#x}; model: {refused}"
-            return
-        vm = Vm(self.host, features=features, n_vcpu=2)
-        if features & FEATURE_PSCI_0_2:
-            vm.mp_state[1] = STOPPED
-        x0, x1 = word("id", record["id"]), word("a1", record["a1"])
-        x2, x3 = (GUEST + ENTRY, CONTEXT) if x0 & MASK32 == CPU_ON else (0, 0)
-        outcome = vm.call(0, x0, x1, x2, x3, conduit_of(record["c"]), LEVEL[el])
-        told = _told(vm, outcome, record["c"])
-        recorded = {key: value for key, value in record.items() if key not in INPUTS}
-        self.stories[line] = None if told == recorded else f"line {line}: recorded {record}; reference {told}"
-
-    def finish(self) -> None:
-        """Counts every record."""
-        for story in self.stories.values():
-            self.tally.add(story)
+def judge_power(host: Host, line: int, record: Record) -> str | None:
+    """How the model, reference or fleet, differs from the record of one power call; None where it does not."""
+    features, el = word("features", record["features"], last=MASK32), whole("el", record["el"], first=1, last=2)
+    if refused := why_refused(host, features):
+        return f"line {line}: recorded of features {features:#x}; model: {refused}"
+    pair = Pair(host, features=features)
+    pair.init(1, power_off=bool(features & FEATURE_PSCI_0_2))
+    x0, x1 = word("id", record["id"]), word("a1", record["a1"])
+    x2, x3 = (GUEST + ENTRY, CONTEXT) if x0 & MASK32 == CPU_ON else (0, 0)
+    try:
+        ((outcome, apart),) = pair.calls([Made((x0, x1, x2, x3), conduit_of(record["c"]), LEVEL[el])])
+    except DisagreementError as error:
+        return f"line {line}: {record}: {error}"
+    told = _told(pair.vm, outcome, record["c"])
+    recorded = {key: value for key, value in record.items() if key not in INPUTS}
+    if told != recorded:
+        return f"line {line}: recorded {record}; reference {told}"
+    return f"line {line}: {record}: {apart}" if apart else None
 
 
 def _told(vm: Vm, outcome: Outcome, conduit: str) -> Record:

@@ -320,6 +320,6 @@ def test_the_block_kernel_is_used_where_it_can_be(why_not: str, is_used: bool, m
         calls = GroupedCalls(calls.block_vcpu, calls.block_first, calls.func_id, conduit)
     if why_not == "ranges":
         fleet.install_filter([FilterRange(0xC700_0000, 1 << 24, 1)], vms=0)
-    monkeypatch.setattr(deciding, "wide_decide_blocks", lambda *given: used.append(decide_blocks(*given)))
+    monkeypatch.setattr(deciding._MANY_BLOCKS, "kernel", lambda *given: used.append(decide_blocks(*given)))
     assert np.array_equal(verdicts(fleet, calls), verdicts(fleet, one_by_one(calls)))
     assert bool(used) == is_used

@@ -16,7 +16,11 @@ from tests.support.places import ROOT
 
 FILES = [
     f"tests/{name}.py"
-    for name in ("jit/test_vectors", "dispatcher/test_wide", "dispatcher/test_wide_written", "calls/test_grouped")
+    for name in (
+        *("jit/test_vectors", "jit/test_entries", "dispatcher/test_wide", "dispatcher/test_wide_written"),
+        *("dispatcher/test_levels", "dispatcher/test_guests"),
+        "calls/test_grouped",
+    )
 ]
 
 

@@ -16,6 +16,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.releases import Host
 from fastsmc.facts.smccc import Conduit, Level, Verdict
 from fastsmc.fleet.filters import FilterRange
+from fastsmc.jit import threads as parts
 from fastsmc.vm import Fleet
 
 NESTED = Host.of("7.3", kvm_arm_mode="nested")
@@ -72,15 +73,44 @@ def test_what_vel1_traps_goes_to_vel2_and_nothing_else_does() -> None:
 def test_an_hvc_of_a_guest_with_el2_meets_no_filter_and_no_bitmap() -> None:
     fleet = mixed_fleet()
     fleet.install_filter([FilterRange(0xC600_0000, 64, 2), FilterRange(0x8400_0000, 32, 1)])
-    vcpu, ids = [0, 3, 0, 3, 0, 3, 0, 3], [0xC600_0002, 0xC600_0002, PSCI_VERSION, PSCI_VERSION] * 2
-    conduit = [Conduit.HVC] * 4 + [Conduit.SMC] * 4
+    nameless = 0xC600_0021
+    vcpu, ids = [0, 3] * 6, [0xC600_0002, 0xC600_0002, PSCI_VERSION, PSCI_VERSION, nameless, nameless] * 2
+    conduit = [Conduit.HVC] * 6 + [Conduit.SMC] * 6
     expected = [
-        *(Verdict.FORWARDED, Verdict.TO_VEL2, Verdict.DENIED, Verdict.TO_VEL2),
-        *(Verdict.FORWARDED, Verdict.FORWARDED, Verdict.DENIED, Verdict.DENIED),
+        *(Verdict.FORWARDED, Verdict.TO_VEL2, Verdict.DENIED, Verdict.TO_VEL2, Verdict.FORWARDED, Verdict.TO_VEL2),
+        *[Verdict.FORWARDED] * 2,
+        *[Verdict.DENIED] * 2,
+        *[Verdict.FORWARDED] * 2,
     ]
     for repeats in (1, 40):
         calls = Calls.of(vcpu * repeats, ids * repeats, conduit=conduit * repeats)
         assert all(found == expected * repeats for found in by_each_way(fleet, calls))
+
+
+def test_e2h0_alone_makes_an_ordinary_guest() -> None:
+    fleet = Fleet([1, 1, 1], hosts=NESTED, features=[0x104, 0x184, 0x84])
+    assert verdicts(fleet, Calls.one_each(PSCI_VERSION, n_vcpu=3)).tolist() == [0, Verdict.TO_VEL2, Verdict.TO_VEL2]
+    with pytest.raises(InputError, match=r"^call 0 is at level VEL2, but vCPU 0 has no EL2$"):
+        verdicts(fleet, Calls.one_each(PSCI_VERSION, n_vcpu=3, level=Level.VEL2))
+
+
+def test_threads_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART", 1000)
+    fleet, rng, n_call = mixed_fleet(), np.random.default_rng(1), 9000
+    vcpu = rng.integers(0, 6, n_call, np.uint32)
+    level = np.where(vcpu > 2, rng.choice([0, 1, 2, 5, 6], n_call), 0).astype(np.uint8)
+    ids, conduit = rng.choice([WORKAROUND_1, PSCI_VERSION, 0x1234], n_call), rng.integers(0, 4, n_call)
+    calls = Calls.of(vcpu, ids, conduit=conduit, level=level)
+    for way in (calls, GroupedCalls.from_calls(calls)):
+        one, three = dispatch(fleet, way, threads=1), dispatch(fleet, way, threads=3)
+        assert np.array_equal(one.verdict, three.verdict)
+        assert np.array_equal(one.by_vm_service, three.by_vm_service)
+        assert np.array_equal(answers(fleet, way, threads=3), answers(fleet, way, threads=1))
+    level[[7007, 8000]] = Level.VEL2
+    wrong = Calls.of(np.where(np.isin(np.arange(n_call), [7007, 8000]), 1, vcpu), ids, level=level)
+    for threads in (1, 3):
+        with pytest.raises(InputError, match=r"^call 7007 is at level VEL2, but vCPU 1 has no EL2$"):
+            verdicts(fleet, wrong, threads=threads)
 
 
 def test_registers_of_a_call_to_vel2_stay() -> None:
@@ -124,9 +154,10 @@ def test_the_real_el2_answers_four_calls_of_a_protected_vm() -> None:
     for index in range(4):
         fleet.set_one_reg(0x6030_0000_0016_0000 + index, 0)
     ids = [0x8600_0000, 0xC600_0002, 0xC600_0003, 0xC600_0004, WORKAROUND_1, 0x8600_0001, 0xC600_0007]
-    first = [0x1D, 0x1000, 0, 0, 0]
+    page = 0x4000_3000
+    x1, first = [9, 0, page, page, 9, 0, 0], [0x1D, 0x1000, 0, 0, 0]
     for n in (1, 30):
-        calls = Calls.of([0] * 7 * n + [1] * 7, ids * (n + 1), x1=[9] * 7 * (n + 1))
+        calls = Calls.of([0] * 7 * n + [1] * 7, ids * (n + 1), x1=x1 * (n + 1))
         expected = [*[Verdict.FAST_PATH] * 5, *[Verdict.DENIED] * 2] * n
         assert verdicts(fleet, calls).tolist() == [*expected, *[Verdict.DENIED] * 4, Verdict.FAST_PATH, 1, 1]
         found = answers(fleet, calls)

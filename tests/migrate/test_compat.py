@@ -32,7 +32,7 @@ PSCI, BMAP_2 = smc.register("PSCI_VERSION"), smc.register("VENDOR_HYP_BMAP_2")
 BITMAPS = {smc.register(name) for name in ("STD_BMAP", "STD_HYP_BMAP", "VENDOR_HYP_BMAP", "VENDOR_HYP_BMAP_2")}
 TCR2_PIR = {0x603000000013C103, 0x603000000013C512, 0x603000000013C513}
 ID_AA64ZFR0 = 0x603000000013C024
-HOSTS = sorted(path.parent.name for path in RECORDINGS.glob("*/restore.jsonl.xz"))
+HOSTS = sorted(path.parent.name for path in RECORDINGS.glob("*-max/restore.jsonl.xz"))
 
 
 def restores(dest: str) -> Iterator[dict[str, Any]]:

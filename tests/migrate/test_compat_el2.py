@@ -16,8 +16,8 @@ from fastsmc.facts.registers import CLASS_SYSREG, Encoding, reg_class, sysreg
 from fastsmc.facts.releases import Host, release
 from fastsmc.migrate import inspect, outlooks
 from fastsmc.migrate.compat.check import check
-from fastsmc.migrate.compat.lists import HIDDEN_BY_E2H0, inferred_ids, is_known
-from fastsmc.migrate.compat.named import listed
+from fastsmc.migrate.compat.lists import HIDDEN_BY_E2H0, el2_registers, inferred_ids, is_known
+from fastsmc.migrate.compat.named import by_release, listed
 from fastsmc.migrate.compat.result import Direction, Outlook
 from fastsmc.migrate.compat.values import PACKAGED, composed_values, payload
 from fastsmc.migrate.read.result import RegisterFile
@@ -101,6 +101,21 @@ def test_which_lists_are_known(name: str, features: str, is_told: bool) -> None:
     assert is_known(release(name), features) is is_told
 
 
+def test_what_is_not_certain_with_el2_is_no_doubt_about_ordinary_vcpus() -> None:
+    plain, with_el2 = by_release("6.17+psci02", None), by_release("6.17+el2", None)
+    assert names(set(with_el2.doubtful)) == {"RVBAR_EL2", "VSESR_EL2", "VDISR_EL2", *ICH}
+    assert not set(plain.doubtful) & el2_registers()
+    assert not any("EL2" in note for note in plain.notes)
+    assert any("RVBAR_EL2" in note for note in with_el2.notes)
+
+
+def test_which_register_e2h0_hides_on_6_16_is_not_known() -> None:
+    """324 registers with E2H0, 325 without: one of the three that later releases hide, or another."""
+    found = check("6.16+el2+e2h0", "6.18+el2+e2h0", vmm="kvm").forward
+    unsure = {fate.name for fate in found.unjudged if "certain" in fate.reason}
+    assert unsure == {"VNCR_EL2", "CNTHV_CTL_EL2", "CNTHV_CVAL_EL2"}
+
+
 def test_lists_that_nobody_recorded_are_not_counted() -> None:
     assert listed("6.16+el2").n_reg == 325
     with pytest.raises(InputError, match=r"no register list of a vCPU with psci02\+sve\+el2 was recorded"):
@@ -125,6 +140,21 @@ def test_every_recorded_restore_is_what_check_says() -> None:
         assert (failing, found.unjudged) == (fails, ())
         n_whole += 1
     assert n_whole == 6
+
+
+def test_restores_between_two_hosts_in_the_mode_nested_with_any_features() -> None:
+    n_record = 0
+    for features in ("none", "psci02", *(f"psci02+{more}" for more in ("pmu", "sve", "pauth", "pmu+sve+pauth", "el2"))):
+        for source, dest, record in recorded(features):
+            if source not in ("6.18.15", "7.3.4"):
+                continue
+            found = check(
+                f"linux-{source}-max-nested+{features}", f"linux-{dest}-max-nested+{features}", vmm="kvm"
+            ).forward
+            fails = {int(reg, 16): errno for reg, errno in record["fails"]}
+            assert ({fate.reg: fate.errno for fate in found.failing}, found.unjudged) == (fails, ())
+            n_record += 1
+    assert n_record == 28
 
 
 def test_what_was_told_of_the_way_back_to_6_16() -> None:
@@ -196,6 +226,16 @@ def test_which_qemu_gives_el2(vmm: str, told: str) -> None:
     assert found.ok is not bool(told)
 
 
+def test_a_vendor_may_have_taken_el2_over() -> None:
+    """RHEL 10 is based on 6.12, and may have what later releases brought."""
+    rhel = "6.12.0-55.el10.aarch64+el2"
+    for source, dest in ((rhel, "6.18+el2"), ("6.18+el2", rhel)):
+        found = check(source, dest, vmm="kvm").forward
+        assert (found.outlook, found.reason) == (Outlook.UNKNOWN, "")
+    unsure = {fate.name for fate in found.unjudged if "has vCPUs with el2 is not certain" in fate.reason}
+    assert {"HCR_EL2", "VNCR_EL2", "SP_EL2"} <= unsure
+
+
 def test_a_guest_with_el2_and_a_vcpu_without_are_told_apart() -> None:
     found = check("6.18+el2", "6.18+psci02")
     assert "DEST must be Linux 6.16 or later, booted with kvm-arm.mode=nested" in found.forward.reason
@@ -247,6 +287,13 @@ def test_values_of_id_registers_are_composed_beside_el2_and_a_pmus_are_not() -> 
     assert values[sysreg(3, 3, 9, 12, 0)] is None, "PMCR_EL0"
 
 
+def test_values_of_ordinary_vcpus_are_those_of_the_ordinary_hosts() -> None:
+    assert check("6.18", "7.3").source.notes[0] == "values of linux-6.18.15-max"
+    assert check("6.18+el2", "7.3+el2").source.notes[0] == "values of linux-6.18.15-max-nested"
+    beside_pauth = check("7.2+el2+pauth", "7.3+el2+pauth").forward
+    assert "ID_AA64MMFR1_EL1" in {fate.name for fate in beside_pauth.unjudged}, "restores both ways were with EL2 alone"
+
+
 # -- files -----------------------------------------------------------------------------------------------------
 
 
@@ -264,6 +311,12 @@ def test_inspect_tells_a_guest_with_el2() -> None:
     assert f"It is {told}." in found.as_dict()["notes"]
     assert "EL2" not in file_of(payload_path(folder, "psci02")).answer
     assert "EL2" not in file_of(TESTS / "streams" / "cortex-a53-8-el2.bin.xz").answer, "QEMU's TCG, not KVM"
+
+
+def test_el2_of_qemus_tcg_is_no_vcpu_feature() -> None:
+    stream = str(TESTS / "streams" / "cortex-a53-8-el2.bin.xz")
+    assert "el2" not in check(stream, stream).source.features
+    assert check(stream, stream, source_features="el2").forward.outlook is Outlook.RESTORES
 
 
 def test_a_file_shows_el2_and_what_lies_beside_it_takes_it(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import random
 from collections.abc import Callable
 
 import pytest
 
 from fastsmc.errors import RegisterFileError
+from fastsmc.facts.packaged import SAMPLES
 from fastsmc.migrate.read.detect import inspect
 from fastsmc.migrate.read.result import RegisterFile
 from tests.support.read_samples import (
@@ -66,6 +68,7 @@ def seeds(reader: str) -> list[bytes]:
         "qemu-log": lambda: [QEMU_LOG],
         "vmm-log": lambda: [VMM_LOG, json.dumps({"fault_message": VMM_LOG.decode()}).encode()],
         "idregs": lambda: [IDREGS],
+        "host-profile": lambda: [small_profile()],
     }[reader]()
 
 
@@ -73,6 +76,15 @@ def small_reglist() -> bytes:
     first = json.loads(reglist_lines().split(b"\n")[0])
     first["regs"], first["n"] = first["regs"][:10], 10
     return json.dumps(first, separators=(",", ":")).encode() + b'\n{"feat":"none","failed":0}\n'
+
+
+def small_profile() -> bytes:
+    told = json.loads(lzma.decompress(SAMPLES["host.json.xz"].read_bytes()))
+    told["register_sets"] = told["register_sets"][1:3]
+    for one in told["register_sets"]:
+        one["registers"] = dict(list(one["registers"].items())[-8:])
+    told["kvm"]["capabilities"] = {"0": [1, 1], "131": [-22, 0]}
+    return json.dumps(told, separators=(",", ":")).encode()
 
 
 def small_hypervisor(is_bytes: bool) -> bytes:
@@ -225,7 +237,7 @@ def check(data: bytes) -> bool:
 READERS = (
     *("stream", "stream without description", "fingerprint", "snapshot-editor", "get-reg-list"),
     *("cloud-hypervisor", "analyze-migration", "payload", "reglist", "cloud-hypervisor v20"),
-    *("cpu-template", "cpu-model", "get-reg-list report", "qemu-log", "vmm-log", "idregs"),
+    *("cpu-template", "cpu-model", "get-reg-list report", "qemu-log", "vmm-log", "idregs", "host-profile"),
 )
 
 

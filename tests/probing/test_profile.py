@@ -8,7 +8,6 @@ import lzma
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,15 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError, MachineError
-from fastsmc.facts.packaged import SAMPLES
+from fastsmc.facts.packaged import PROBE, SAMPLES
 from fastsmc.facts.registers import COUNTERS
 from fastsmc.facts.releases import release
+from fastsmc.migrate.read.result import RegisterFile
 from fastsmc.probing import standalone
-from fastsmc.probing.found import rules_found, settled
+from fastsmc.probing.found import differences, rules_found, settled
 from fastsmc.probing.profile import HostProfile, profile_of
 from tests.support.command import fastsmc
-from tests.support.fake_kvm import HOSTS, RECORDINGS, FakeKvm, recorded_host, recorded_lists
+from tests.support.fake_kvm import HOSTS, RECORDINGS, FakeKvm, probed, recorded_host, recorded_lists, written
 
 REAL = SAMPLES["host.json.xz"]
 REAL_HOSTS = {
@@ -35,21 +35,9 @@ REAL_HOSTS = {
 No KVM of ours had a part in it."""
 
 
-@cache
-def _found(name: str) -> str:
-    return json.dumps(standalone.probe(FakeKvm(name)))
-
-
 def found(name: str) -> HostProfile:
     """The profile of a recorded host."""
-    return profile_of(json.loads(_found(name)), f"{name}.json")
-
-
-def written(folder: Path, content: Any, name: str = "host.json") -> Path:
-    """A file of its own."""
-    path = folder / name
-    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
-    return path
+    return profile_of(json.loads(probed(name)), f"{name}.json")
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -66,7 +54,7 @@ def test_what_is_found_is_what_the_release_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REAL_HOSTS)
-def test_a_real_kernel_is_what_another_recorder_found(name: str) -> None:
+def test_a_real_kernel_is_what_another_recorderprobed(name: str) -> None:
     """Every list, in its order, every value but the counters', every capability, and the rules of the release."""
     profile, lists = smc.probe(REAL_HOSTS[name]), recorded_lists(name)
     meta = json.loads((RECORDINGS / name / "meta.json").read_text("utf-8"))
@@ -104,7 +92,7 @@ def test_a_fleet_on_hosts_that_were_probed() -> None:
 
 
 def test_a_host_that_is_otherwise_has_its_own_rules_and_says_so() -> None:
-    content = json.loads(_found("linux-6.12.107-max"))
+    content = json.loads(probed("linux-6.12.107-max"))
     by_name = {one["name"]: one for one in content["firmware"]}
     by_name["STD_BMAP"] |= {"accepted_bits": "0x3", "reset": "0x0"}
     by_name["PSCI_VERSION"]["accepted"] = ["0x1", "0x2", "0x10000", "0x10001", "0x10003"]
@@ -130,7 +118,7 @@ def test_a_host_that_is_otherwise_has_its_own_rules_and_says_so() -> None:
 
 
 def test_a_register_that_nobody_knows_is_told_and_gates_nothing() -> None:
-    content = json.loads(_found("linux-7.3.4-max"))
+    content = json.loads(probed("linux-7.3.4-max"))
     content["firmware"].append({"id": "0x6030000000160004", "name": None, "reset": "0x1", "accepted_bits": "0x1"})
     profile = profile_of(content, "new.json")
     assert profile.differences == ("firmware register 0x6030000000160004 is none that fastsmc knows",)
@@ -138,27 +126,73 @@ def test_a_register_that_nobody_knows_is_told_and_gates_nothing() -> None:
     assert "0x6030000000160004" in str(profile.table())
 
 
+def test_a_register_that_could_not_be_read_is_there_without_a_value(tmp_path: Path) -> None:
+    content = json.loads(probed("linux-7.3.4-max"))
+    one = next(one for one in content["register_sets"] if one["features"] == "psci02")
+    del one["registers"]["0x6030000000100040"]
+    one["unread"] = {"0x6030000000100040": 22}
+    path = written(tmp_path, content)
+    values = smc.probe(path).registers("psci02")
+    assert len(values) == 257
+    assert values[0x6030000000100040] is None
+    file = smc.migrate.inspect(path, features="psci02")
+    assert isinstance(file, RegisterFile)
+    assert file.values_of()[0x6030000000100040] is None
+    assert file.registers_per_vcpu == 257
+
+
 def test_what_was_found_is_in_doubt_no_more() -> None:
-    """A vendor's kernel of which it is not known whether it has WORKAROUND_3: the probe saw whether it has."""
+    """A vendor's kernel of which it is not known whether it has WORKAROUND_3: the probe saw whether it has.
+
+    Then it is known whether it answers it too, as both came by one change.
+    """
     rules = release("5.15.0-125-generic")
-    assert "fw_registers" in rules.uncertain
-    new = settled(rules, {"fw_registers": rules.fw_registers})
-    assert "fw_registers" not in new.uncertain
-    assert set(new.uncertain) == set(rules.uncertain) - {"fw_registers"}
-    assert all(other.fw_registers == rules.fw_registers for doubt in new.doubts for other in doubt.others)
+    (doubt,) = [doubt for doubt in rules.doubts if "fw_registers" in doubt.fields]
+    assert doubt.fields == ("fw_registers", "answers")
+    others = [one for one in rules.doubts if one is not doubt]
+    as_taken = settled(rules, {"fw_registers": rules.fw_registers})
+    assert (as_taken.answers, as_taken.fw_registers) == (rules.answers, rules.fw_registers)
+    assert list(differences(rules, {"fw_registers": doubt.others[0].fw_registers})) == []  # as it was in doubt
+    otherwise = settled(rules, {"fw_registers": doubt.others[0].fw_registers})
+    assert otherwise.answers == doubt.others[0].answers != rules.answers
+    for new in (as_taken, otherwise):
+        assert [one.fields for one in new.doubts] == [one.fields for one in others]
+        assert all(other.fw_registers == new.fw_registers for one in new.doubts for other in one.others)
     assert settled(rules, {name: getattr(rules, name) for name in rules.uncertain}).doubts == ()
 
 
+def test_what_is_neither_way_stays_in_doubt() -> None:
+    """A kernel whose bitmaps are none of the two that it may have: of the rest nothing follows."""
+    rules = release("5.14.0-427.el9.aarch64")
+    (doubt,) = [doubt for doubt in rules.doubts if "bitmap_limit" in doubt.fields]
+    new = settled(rules, {"bitmap_limit": (9, 9, 9, 9)})
+    assert set(new.uncertain) == set(rules.uncertain) - {"bitmap_limit"}
+    assert (new.is_gated, new.fw_registers) == (rules.is_gated, rules.fw_registers)
+    assert {other.bitmap_limit for one in new.doubts for other in one.others} == {(9, 9, 9, 9)}
+    assert len(doubt.others) == 1
+
+
+def test_of_a_vendor_that_takes_over_any_change_only_what_was_found_is_known() -> None:
+    """A filter that is there says nothing of other changes, of which each may be there by itself."""
+    rules = release("5.14.0-427.el9.aarch64")
+    (doubt,) = [doubt for doubt in rules.doubts if len(doubt.others) > 1]
+    name = next(name for name in doubt.fields if getattr(doubt.others[0], name) != getattr(rules, name))
+    new = settled(rules, {name: getattr(doubt.others[-1], name)})
+    assert name not in new.uncertain
+    assert set(new.uncertain) == set(rules.uncertain) - {name}
+    assert getattr(new, name) == getattr(doubt.others[-1], name)
+
+
 def test_a_filter_that_failed_for_another_reason_settles_nothing() -> None:
-    content = json.loads(_found("linux-6.12.107-max"))
+    content = json.loads(probed("linux-6.12.107-max"))
     content["filter"]["errno"] = 12
     assert "has_filter" not in rules_found(content)
     assert profile_of(content, "x").host.release.has_filter
 
 
 def test_levels_clock_and_mode_are_the_machines() -> None:
-    content = json.loads(_found("linux-6.18.15-max"))
-    content["firmware"][2]["reset"] = "0x3"
+    content = json.loads(probed("linux-6.18.15-max"))
+    content["firmware"][2]["reset"] = "0x13"  # with the flag that old kernels showed
     content["kvm"]["mode"] = "nested"
     content["cpu"]["clocksource"] = "timer0"
     host = profile_of(content, "h.json").host
@@ -173,7 +207,7 @@ def test_levels_clock_and_mode_are_the_machines() -> None:
 
 
 def test_a_kernel_that_is_not_known_makes_no_host_and_is_shown_all_the_same(tmp_path: Path) -> None:
-    content = json.loads(_found("linux-7.3.4-max"))
+    content = json.loads(probed("linux-7.3.4-max"))
     content["kernel"] |= {"release": "9.1.0", "version": "#1 SMP"}
     profile = smc.probe(written(tmp_path, content))
     assert "a kernel that fastsmc does not know" in profile.answer
@@ -181,50 +215,6 @@ def test_a_kernel_that_is_not_known_makes_no_host_and_is_shown_all_the_same(tmp_
     assert profile.numbers()["differences"] == [None]
     with pytest.raises(InputError, match=r"host\.json: .*9\.1"):
         _ = profile.host
-
-
-# -- where a host is asked for -------------------------------------------------------------------------------------
-
-
-def test_two_hosts_are_checked_as_their_recordings_are(tmp_path: Path) -> None:
-    """By what each KVM said, register for register as from the recorded lists."""
-    names = ("linux-6.12.107-max", "linux-6.18.15-max")
-    paths = [written(tmp_path, _found(name), f"{name}.json") for name in names]
-    for features in ("psci02+pmu", "psci02+pmu+sve+pauth"):
-        there = smc.migrate.check(*paths, source_features=features, dest_features=features)
-        told = smc.migrate.check(*names, source_features=features, dest_features=features)
-        for way, other in ((there.forward, told.forward), (there.backward, told.backward)):
-            assert way.outlook == other.outlook
-            assert [fate.reg for fate in way.failing] == [fate.reg for fate in other.failing]
-            assert [fate.reg for fate in way.unjudged] == [fate.reg for fate in other.unjudged]
-
-
-def test_a_side_has_a_pmu_where_the_host_has_one_and_any_feature_set_on_request() -> None:
-    file = smc.migrate.inspect(REAL)
-    assert file.provenance.told_by == {"kernel_version": "6.1.192", "features": "psci02+pmu"}
-    assert any("Other feature sets in the file: none, psci02, psci02+sve" in note for note in file.notes)
-    assert any("emulated" in note for note in file.notes)
-    assert smc.migrate.inspect(REAL, features="psci02+sve").registers_per_vcpu == 261
-    with pytest.raises(InputError, match="features 'psci02\\+el2' have no registers here; there are none, psci02"):
-        smc.migrate.check(REAL, "6.12", source_features="el2")
-    found = smc.migrate.check(REAL, REAL)
-    assert found.forward.ok
-    assert found.backward.ok
-
-
-def test_a_side_has_the_rules_that_were_found(tmp_path: Path) -> None:
-    """A host that takes PSCI 1.3 although its release is not known to: a VM with PSCI 1.3 restores there."""
-    content = json.loads(_found("linux-6.12.107-max"))
-    content["firmware"][0]["accepted"] += ["0x10002", "0x10003"]
-    old, new = written(tmp_path, _found("linux-6.12.107-max"), "a.json"), written(tmp_path, content, "b.json")
-    psci = 0x6030000000140000
-    assert psci in {fate.reg for fate in smc.migrate.check("6.18", old).forward.failing}
-    assert psci not in {fate.reg for fate in smc.migrate.check("6.18", new).forward.failing}
-    assert any(note.startswith("Otherwise than known, PSCI versions: found") for note in smc.migrate.inspect(new).notes)
-    content["kernel"] |= {"release": "9.1.0", "version": "#1 SMP"}
-    unknown = smc.migrate.check("6.18", written(tmp_path, content, "c.json"))
-    assert unknown.forward.outlook == "unknown"
-    assert "its kernel is none fastsmc knows" in str(unknown)
 
 
 # -- what is refused -----------------------------------------------------------------------------------------------
@@ -238,6 +228,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "more": (lambda it: it["kvm"].update(more=1), "the profile, kvm has an entry 'more', which no host profile"),
     "type": (lambda it: it["kernel"].update(release=6), "the profile, kernel, release is 6: it must be text"),
     "count": (lambda it: it["filter"].update(errno=-1), "filter, errno is -1: it must be a whole number from 0 on"),
+    "yes": (lambda it: it["filter"].update(errno=True), "filter, errno is True: it must be a whole number from 0 on"),
     "list": (lambda it: it.update(firmware={}), "the profile, firmware is {}: it must be a list"),
     "object": (lambda it: it.update(filter=[]), r"the profile, filter is \[\]: it must be an object"),
     "mode": (lambda it: it["kvm"].update(mode="fast"), "mode is 'fast': it must be one of default, nvhe"),
@@ -267,7 +258,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_a_profile_that_is_none_is_refused_in_a_sentence(what: str, tmp_path: Path) -> None:
-    content = copy.deepcopy(json.loads(_found("linux-6.12.107-max")))
+    content = copy.deepcopy(json.loads(probed("linux-6.12.107-max")))
     change, words = WRONG[what]
     change(content)
     path = written(tmp_path, content)
@@ -308,6 +299,36 @@ def test_the_command_shows_a_profile_and_prints_it_as_it_is() -> None:
     assert json.loads(fastsmc("probe", REAL, "--json").stdout) == json.loads(lzma.decompress(REAL.read_bytes()))
 
 
+def test_what_the_command_saves_is_a_profile_again(tmp_path: Path) -> None:
+    assert fastsmc("probe", REAL, "--out", "again.json", "--quiet", cwd=tmp_path).returncode == 0
+    again = smc.probe(tmp_path / "again.json")
+    assert again.as_dict() == smc.probe(REAL).as_dict()
+    assert smc.migrate.inspect(tmp_path / "again.json").format == "host-profile"
+
+
+def test_the_probe_that_is_written_is_the_one_that_is_here(tmp_path: Path) -> None:
+    begun = smc.new("probe", tmp_path / "p.py")
+    assert (tmp_path / "p.py").read_bytes() == PROBE.read_bytes()
+    assert begun.then == f"python3 {tmp_path / 'p.py'} -o host.json"
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "vendor", "kernel"),
+    [
+        ("6.12.107+deb13-arm64", "#1 SMP Debian 6.12.107-1 (2026-08-29)", "", "6.12.107"),
+        ("5.14.0-427.el9.aarch64", "#1 SMP PREEMPT_DYNAMIC Fri Feb 23", "RHEL 9", "5.14.0-427.el9.aarch64"),
+        ("5.15.0-125-generic", "#135-Ubuntu SMP", "Ubuntu", "5.15.0-125-generic"),
+    ],
+)
+def test_a_vendor_is_known_by_the_name_of_its_kernel(release: str, version: str, vendor: str, kernel: str) -> None:
+    content = json.loads(probed("linux-6.12.107-max"))
+    content["kernel"] |= {"release": release, "version": version}
+    profile = profile_of(content, "h.json")
+    assert profile.kernel == kernel
+    assert profile.host.release.vendor.startswith(vendor)
+    assert bool(profile.host.release.vendor) == bool(vendor)
+
+
 def test_a_machine_that_cannot_be_asked_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standalone.System, "uname", lambda _: ("Linux", "6.1", "#1", "x86_64"))
     with pytest.raises(MachineError, match=r"this machine is Linux on x86_64.*: write the probe \(fastsmc new probe\)"):
@@ -323,7 +344,7 @@ def test_a_machine_that_cannot_be_asked_is_told_what_to_do(monkeypatch: pytest.M
 
 
 def test_a_hostile_profile_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
-    content = json.loads(_found("linux-6.12.107-max"))
+    content = json.loads(probed("linux-6.12.107-max"))
     content["kernel"]["version"] = "\x1b[31mred\nhead"
     content["emulated_by"] = ["\x1b]0;title\x07"]
     told = str(smc.probe(written(tmp_path, content)))

@@ -141,6 +141,11 @@ CAPS = frozenset((93, 126, 170, 171, 172))
         ("psci02+el2", "6.12", CAPS, ENOENT),
         ("psci02+el2", "6.16", CAPS, EINVAL),
         ("psci02+el2", "6.16", CAPS | {240}, OK),
+        ("psci02+el2+e2h0", "7.3", CAPS | {240, 241}, OK),
+        ("psci02+el2+e2h0", "7.3", CAPS | {240}, EINVAL),
+        ("psci02+e2h0", "7.3", CAPS, OK),  # nested-recordings, 7.3.4-mode-default: 0x104 is an ordinary vCPU
+        ("psci02+e2h0", "6.12", CAPS, ENOENT),
+        ("psci02+el1_32bit+el2", "7.3", CAPS | {240}, EINVAL),
         ("none", "5.10", frozenset(), OK),
     ],
 )

@@ -15,9 +15,9 @@ from typing import Any
 from fastsmc.facts.guests import vcpu_init_errno, vm_type_errno
 from fastsmc.facts.registers import FIRMWARE_CLASSES, SVE_VLS, reg_class, reg_size
 from fastsmc.facts.releases import Host
-from fastsmc.facts.vcpu import CAPS_OF_FEATURE, feature_bits
+from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_EL2, FEATURE_EL2_E2H0, feature_bits
 from fastsmc.migrate.compat.values import payload
-from fastsmc.probing.standalone import System
+from fastsmc.probing.standalone import System, probe
 from fastsmc.recordings.folder import open_recording
 from fastsmc.recordings.levels import workaround_levels
 from fastsmc.reference.vm import Vm
@@ -55,7 +55,8 @@ REQUESTS = {
 def recorded_host(name: str) -> Host:
     """The host that a recording is of."""
     recording = open_recording(RECORDINGS / name)
-    return Host(recording.release, workaround=workaround_levels(recording), name=name)
+    mode = "nested" if "240" in recording.meta["caps"] else "default"
+    return Host(recording.release, workaround=workaround_levels(recording), name=name, kvm_arm_mode=mode)
 
 
 @cache
@@ -85,7 +86,7 @@ class FakeKvm(System):
         self.meta = json.loads((RECORDINGS / name / "meta.json").read_text("utf-8"))
         self.files = {
             "/proc/cpuinfo": self.meta["cpuinfo"].replace(";", "\n"),
-            "/proc/cmdline": "quiet",
+            "/proc/cmdline": self.meta.get("cmdline", "quiet"),
             "/sys/devices/system/clocksource/clocksource0/current_clocksource": "arch_sys_counter\n",
         }
         self.files |= {
@@ -225,7 +226,8 @@ class FakeKvm(System):
             return code or EINVAL
         lists = recorded_lists(self.name)
         of["values"] = lists.get(features, lists[4])
-        of["features"], of["vm"] = features, Vm(self.host, features=features)
+        of["features"] = features
+        of["vm"] = Vm(self.host, features=features & ~(FEATURE_EL2 | FEATURE_EL2_E2H0))  # whose registers are alike
         return 0
 
     def _list(self, of: dict[str, Any], room: bytearray) -> int:
@@ -243,3 +245,16 @@ class FakeKvm(System):
         if reg == SVE_VLS or reg_class(reg) not in FIRMWARE_CLASSES:
             return 0, of["values"][reg]
         return of["vm"].get_one_reg(0, reg)
+
+
+@cache
+def probed(name: str) -> str:
+    """The host profile of a recorded host, as JSON."""
+    return json.dumps(probe(FakeKvm(name)))
+
+
+def written(folder: Path, content: Any, name: str = "host.json") -> Path:
+    """A file of its own that holds a text, or a profile."""
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return path

@@ -22,7 +22,10 @@ from tests.support.thinned import LARGE, some_of, thin
 
 RECORDINGS = TESTS / "recordings"
 ONE_HOST = RECORDINGS / "linux-6.12.107-max"
-A_LINE_A_RECORD = ("calls", "random", "fuzz_calls", "filter", "a32", "setreg", "danger", "misc", "restore")
+A_LINE_A_RECORD = (
+    *("calls", "random", "fuzz_calls", "filter", "a32", "setreg", "danger", "misc", "restore"),
+    *("nested", "protected"),
+)
 """Kinds of which every line is a record; a line of the others holds several, or a note."""
 WHOLE = ("linux-5.10.218-n1", "linux-7.3.4-n1")
 """Hosts of which make test replays every record."""
@@ -55,7 +58,7 @@ def n_line(path: Path) -> int:
 
 def test_every_release_is_there() -> None:
     assert {name.split("-")[1] for name in HOSTS} == {
-        *("5.10.218", "6.1.192", "6.12.107", "6.16.12", "6.18.15", "7.1.13", "7.2.12", "7.3.4")
+        *("5.10.218", "6.1.192", "6.12.107", "6.12.118", "6.16.12", "6.18.15", "7.1.13", "7.2.12", "7.3.4")
     }
 
 

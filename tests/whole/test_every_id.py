@@ -12,7 +12,7 @@ from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher.batch import verdicts
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Host, release
-from fastsmc.facts.smccc import FUNCTIONS, FilterAction, Verdict
+from fastsmc.facts.smccc import FUNCTIONS, Conduit, FilterAction, Level, Verdict
 from fastsmc.fleet.filters import FilterRange
 from fastsmc.reference.vm import Vm
 from fastsmc.vm import Fleet
@@ -112,3 +112,39 @@ def test_every_id_gets_the_verdict_of_the_reference(name: str, chunks: Sequence[
     for first, expected in painted(vm, chunks):
         verdicts(fleet, Calls(vcpu, low + np.uint32(first)), out)
         assert np.array_equal(out, expected), hex(first + int(np.argmax(out != expected)))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param([NAMED[0], 0x8000_0000, 0x8400_0000, 0xC600_0000], id="some"),
+        pytest.param(
+            range(0, 1 << 32, CHUNK), id="all", marks=pytest.mark.soak("2**32 ids; make test has 4 / 256 of them")
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("conduit", "level"),
+    [(Conduit.HVC, Level.VEL1), (Conduit.SMC, Level.VEL1_TSC), (Conduit.SMC, Level.VEL2_TSC)],
+    ids=["hvc", "trapped", "smc"],
+)
+def test_every_id_of_a_guest_with_el2(conduit: Conduit, level: Level, chunks: Sequence[int]) -> None:
+    """Its HVCs and trapped SMCs are its own EL2's, but for the fast path; its SMCs are an ordinary guest's."""
+    host = Host.of("7.3", kvm_arm_mode="nested")
+    vm, fleet, ordinary = Vm(host, features=0x84), Fleet([1], hosts=host, features=0x84), policy("500 ranges")[0]
+    for first, last, action in ordinary.filter:
+        new = FilterRange(first, last - first + 1, action)
+        assert vm.insert_filter(new.base, new.nr_functions, int(action)) == 0
+        fleet.install_filter(new)
+    low, vcpu = np.arange(CHUNK, dtype=np.uint32), np.zeros(CHUNK, np.uint32)
+    conduits, levels = np.full(CHUNK, conduit, np.uint8), np.full(CHUNK, level, np.uint8)
+    is_taken = level is not Level.VEL2_TSC
+    for first, painting in painted(ordinary, chunks):
+        expected = np.full(CHUNK, Verdict.TO_VEL2, np.uint8) if is_taken else painting
+        for row in FUNCTIONS:
+            if 0 <= row.func_id - first < CHUNK:
+                told = vm.call(0, row.func_id, conduit=conduit, level=level).verdict
+                expected[row.func_id - first] = told
+                vm.vcpu_init(0)
+        found = verdicts(fleet, Calls(vcpu, low + np.uint32(first), conduits, level=levels))
+        assert np.array_equal(found, expected), hex(first + int(np.argmax(found != expected)))

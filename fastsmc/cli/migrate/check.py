@@ -98,6 +98,8 @@ def check(
     Every register that fails is named with its reason, the VMM's own error text and a remedy. Registers whose values
     are not known are counted, not guessed. Modelled: from recorded restores, source code and public reports.
 
+    A side with +el2 is a guest with EL2, on a host that was booted with kvm-arm.mode=nested.
+
     Exits with 0 when the VM restores from SOURCE on DEST, with 4 when it fails, and with 5 when it cannot be known;
     --matrix exits with 0, or with --strict by its worst direction.
     """

@@ -1,7 +1,9 @@
 """Dispatch by registers that hold a row, but not all rows: for CPUs with AVX-512 but no VBMI, with AVX2, or with NEON.
 
-Calls of one row, or in steps of one row, are decided by look-ups in registers, as by wide ones; all others by a load
-each from a table (kernels.by_table). A gather is no help: three for eight calls took 2.5x the time of the loads.
+Calls of one row, or in steps of one row, are decided by look-ups in registers, as by wide ones. Of others the classes
+are looked up in registers, then each verdict is loaded from a table of rows by vCPU; in a fleet whose table would be
+too large, and by other conduits than HVC, calls are decided one by one (kernels.by_table). A gather is no help: three
+for eight calls took 2.5x the time of the loads.
 Nothing here may be compiled unless `jit.level.HAS_VECTORS`.
 """
 
@@ -11,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastsmc.dispatcher.kernels.load_steps import field_step, load_step, place_step
 from fastsmc.dispatcher.kernels.one_row import by_one_row
 from fastsmc.dispatcher.kernels.passes import (
     CHUNK,
@@ -26,8 +29,8 @@ from fastsmc.dispatcher.kernels.passes import (
     spans_of,
 )
 from fastsmc.dispatcher.kernels.search import Searches, begin_search, end_search
-from fastsmc.dispatcher.kernels.steps import fold_row
-from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel
+from fastsmc.dispatcher.kernels.steps import ask_ahead, fold_row
+from fastsmc.jit.compiled import borrowing_kernel, inlined_kernel, inner_kernel
 from fastsmc.jit.types import I64, U8, U16, U32, U64, Index, u32, u64
 from fastsmc.kernels import (
     Columns,
@@ -53,6 +56,16 @@ class ByRow(NamedTuple):
     run_of_group: U32
     lookup: U8
     verdict: U8
+    by_vcpu: U8
+    byte_bits: np.uint32
+
+
+class How(NamedTuple):
+    """How a chunk is decided. `is_one`: all calls are of one row. `asks`: ids are prefetched. `is_coded`: counted."""
+
+    is_one: bool
+    asks: bool
+    is_coded: bool
 
 
 class Room(NamedTuple):
@@ -61,37 +74,58 @@ class Room(NamedTuple):
     classes: U8
     code: U8
     folded: U8
+    pair: U8
+    place: U32
     vcpu: Index
     searches: Searches
 
 
+@inner_kernel
+def by_loads(calls: Chunk, by_row: ByRow, last: np.uint32, room: Room) -> None:
+    """Verdicts of calls by HVC of any rows, a load each from a table of packed rows by vCPU.
+
+    Where a step's verdicts are is found while those of the step before are loaded. `last`: the last vCPU.
+    """
+    vcpu, classes, place, before = calls.vcpu, room.classes, room.place, u64(0)
+    place_step(classes, vcpu, before, last, by_row.byte_bits, place, before)
+    for step in range(STEP, calls.out.size, STEP):
+        at, turn = u64(min(step, calls.out.size - STEP)), u64(step & STEP)
+        ask_ahead(vcpu, at)
+        ask_ahead(calls.out, at)
+        place_step(classes, vcpu, at, last, by_row.byte_bits, place, turn)
+        load_step(place, turn ^ u64(STEP), by_row.by_vcpu, room.pair, before)
+        before = at
+    load_step(place, u64((calls.out.size - 1) & STEP), by_row.by_vcpu, room.pair, before)
+    for step in range(0, calls.out.size, STEP):
+        field_step(classes, room.pair, u64(min(step, calls.out.size - STEP)), calls.out)
+
+
 @inlined_kernel
-def _runs(
-    calls: Chunk, group: np.uint64, is_one: bool, by_row: ByRow, tables: Tables, is_coded: bool, room: Room
-) -> bool:
-    """Decides a chunk of calls by HVC whose steps are of one row each; whether they were.
+def _by_classes(calls: Chunk, group: np.uint64, how: How, by_row: ByRow, tables: Tables, room: Room) -> bool:
+    """Decides a chunk of calls by HVC by their classes; whether it could: in a large fleet by steps of one row only.
 
     `group`: one of the calls' groups, looked at before, as another thread may write to the column.
     """
     trees, searches, its, n = tables.trees, room.searches, by_row, 0
-    is_folded = is_one and not is_coded
+    is_folded = how.is_one and not how.is_coded
     if is_folded:
         fold_row(its.lookup, its.verdict, u32(its.groups.row[group]), room.folded)
     table, found = (room.folded, calls.out) if is_folded else (its.lookup, room.classes)
     if trees.depth > 0:
         n = classes_and_unknown(calls.func_id, tables.multiplier, its.lookup, table, found, searches.listed)
     else:
-        classes_of(calls.func_id, tables.multiplier, its.lookup, table, False, found)
-    groups = its.groups
+        classes_of(calls.func_id, tables.multiplier, its.lookup, table, how.asks, found)
     if not is_folded and not by_runs(
-        calls.vcpu, is_one, groups, its.run_of_group, room.classes, its.verdict, calls.out
+        calls.vcpu, how.is_one, its.groups, its.run_of_group, room.classes, its.verdict, calls.out
     ):
-        return False
-    if is_coded:
+        if its.by_vcpu.size == 0:
+            return False
+        by_loads(calls, its, u32(tables.places.n_vcpu - 1), room)
+    if how.is_coded:
         codes_of(room.classes, its.lookup, calls.out, room.code)
     if n:
         begun = Searches(searches.listed[:n], searches.ids, searches.node, searches.default)
-        begin_search(begun, calls.func_id, calls.vcpu, searches.ids[:0], groups, trees)
+        begin_search(begun, calls.func_id, calls.vcpu, searches.ids[:0], its.groups, trees)
         end_search(begun, its.lookup, trees.nodes, calls.out, room.code)
     return True
 
@@ -117,6 +151,8 @@ def decide(
     run_of_group: U32,
     lookup: U8,
     verdict: U8,
+    by_vcpu: U8,
+    byte_bits: np.uint32,
     vm_of_vcpu: U32,
     counts: U32,
     spans: U64,
@@ -133,10 +169,10 @@ def decide(
     places = Places(n_vcpu, Division(magic, magic_shift), offset, plane_bytes)
     tables = Tables(places, multiplier, table, Trees(search_of_row, depth, nodes))
     groups = Groups(Division(group_magic, group_shift), row_of_group)
-    by_row = ByRow(groups, run_of_group, lookup, verdict)
+    by_row = ByRow(groups, run_of_group, lookup, verdict, by_vcpu, byte_bits)
     searches = Searches(scratch16, scratch32[1], scratch32[2], scratch8[2])
-    room = Room(scratch8[0], scratch8[1], scratch8[4], own, searches)
-    looks_first, is_coded = len(spans) > 1, len(counts) > 0
+    room = Room(scratch8[0], scratch8[1], scratch8[4], scratch8[3], scratch32[0], own, searches)
+    by_hvc, looks_first, is_coded = conduit.size == 0, len(spans) > 1, len(counts) > 0
     if looks_first and not spans_of(vcpu, CHUNK, n_vcpu, groups.by, spans):
         return 0
     for start in range(0, func_id.size, CHUNK):
@@ -146,10 +182,10 @@ def decide(
         span = spans[start // CHUNK if looks_first else 0]
         if not looks_first and not span_of(calls.vcpu, n_vcpu, groups.by, span):
             return start
-        by_hvc = calls.conduit.size == 0
         is_one = by_hvc and run_of_group[span[0]] == run_of_group[span[1]]
         runs = is_one or (by_hvc and is_run(calls.vcpu, u64(0), groups, run_of_group))
-        if runs and _runs(calls, span[0], is_one, by_row, tables, is_coded, room):
+        how, has_rows = How(is_one, not runs, is_coded), runs or (by_hvc and by_vcpu.size > 0)
+        if has_rows and _by_classes(calls, span[0], how, by_row, tables, room):
             if is_coded:
                 count(room.code[: calls.out.size], calls.vcpu, calls.n_again, vm_of_vcpu, room.vcpu, counts)
             continue

@@ -15,9 +15,10 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic
 
 from fastsmc.jit import simd as _simd
-from fastsmc.jit.simd import BYTES, I8, I32, I64, WORDS, Value, const, data, lanes, load
+from fastsmc.jit.entries import any_different, different_64, matched, put_tops, words_64
+from fastsmc.jit.simd import BYTES, I1, I8, I32, I64, WORDS, Entries, Value, const, data, lanes, load
 from fastsmc.jit.simd_wide import gather
-from fastsmc.jit.vectors import N_TOGETHER, byte_planes, logic, look_up_64, look_up_128
+from fastsmc.jit.vectors import N_TOGETHER, byte_planes, look_up_64, look_up_128
 from fastsmc.kernels import (
     BIT_ROWS,
     BITS_AT,
@@ -35,6 +36,7 @@ from fastsmc.kernels import (
     VALUE_AT,
     VCPU_AT,
     WHICH_AT,
+    WORD_AT,
 )
 
 AHEAD, SOON = 3072, 2048
@@ -50,12 +52,16 @@ def ids_at(builder: ir.IRBuilder, func_id: Value, at: Value) -> list[Value]:
 
 def product_planes(builder: ir.IRBuilder, func_id: Value, at: Value, multiplier: Value) -> list[Value]:
     """The bytes of 64 ids' products with half the multiplier, which is odd."""
+    return _products(builder, byte_planes, func_id, at, multiplier)
+
+
+def _products(builder: ir.IRBuilder, form: Any, func_id: Value, at: Value, multiplier: Value) -> list[Value]:
     half = builder.lshr(multiplier, ir.Constant(I32, 1))
 
     def product(words: Value) -> Value:
         return builder.mul(words, _simd.splat(builder, half, words.type.count))
 
-    return byte_planes(builder, func_id, builder.mul(at, ir.Constant(I64, 4)), product)
+    return form(builder, func_id, builder.mul(at, ir.Constant(I64, 4)), product)  # type: ignore[no-any-return]
 
 
 def _ask(elements: int, locality: int) -> Any:
@@ -94,33 +100,26 @@ def ask_node(_typing: Any, nodes: Any, node: Any) -> Any:
     return void(nodes, uint32), generate
 
 
-def _classes(builder: ir.IRBuilder, bases: list[Value], places: list[Value], multiplier: Value) -> list[Value]:
-    """Stores the class of each known id of some steps; 0 for a known id and else something, a byte each.
+def _entries(builder: ir.IRBuilder, lookups: Value, tables: Value) -> Entries:
+    """The keys of `lookups`, by bucket, with the classes of `tables`."""
+    of = ((lookups, PLANE_AT), (tables, HIT_AT), (tables, WORD_AT))
+    planes, tops, words = (builder.gep(base, [ir.Constant(I64, first)]) for base, first in of)
+    return Entries(planes, tops, words, keep=CLASS, top=KEY_TOP, flag=IS_EMPTY)
 
-    The key is compared as a product: an odd multiplier gives different ids different products. So the ids themselves
-    need no planes. The bucket is the low 7 bits of the product's top byte, which no look-up has to be told; the bit
-    above them is compared with HIT_AT's. The table of classes may change between calls of this, so no copy of it stays
-    in registers. Each key is compared as it is looked up, so that few values wait at a time.
+
+def _classes(
+    builder: ir.IRBuilder, entries: Entries, bases: list[Value], places: list[Value], multiplier: Value
+) -> Any:
+    """Stores the class of each known id of some steps; returns which ids differ from the keys of their buckets.
+
+    The key is compared as a product: an odd multiplier gives different ids different products. The bucket is the low 7
+    bits of the product's top byte, which no look-up has to be told; the bit above them is compared with the entry's.
     """
-    ids, lookups, tables, outs = bases
-    planes = [product_planes(builder, ids, place, multiplier) for place in places]
-    buckets = [plane[3] for plane in planes]
-
-    def of_buckets(base: Value, first: int, *, is_table: bool) -> list[Value]:
-        low, high = (load(builder, base, first + half, BYTES, is_table=is_table) for half in (0, 64))
-        return [look_up_128(builder, low, bucket, high) for bucket in buckets]
-
-    hits = of_buckets(tables, HIT_AT, is_table=False)
-    top, flags = const(KEY_TOP, 64, I8), const(KEY_TOP | IS_EMPTY, 64, I8)
-    different = []
-    for hit, bucket, place in zip(hits, buckets, places, strict=True):
-        # Spelled as what it is in the end: LLVM makes comparisons of it, which wait for few ports.
-        different.append(builder.and_(logic(builder, lambda a, b, c: a ^ b & c, hit, bucket, top), flags))
-        _simd.store(builder, builder.and_(hit, const(CLASS, 64, I8)), outs, place)
-    for byte in range(3):
-        keys = of_buckets(lookups, PLANE_AT + 128 * byte, is_table=True)
-        for k, key in enumerate(keys):
-            different[k] = logic(builder, lambda a, b, c: a | b ^ c, different[k], key, planes[k][byte])
+    ids, outs = bases
+    products = [_products(builder, words_64, ids, place, multiplier) for place in places]
+    classes, different = matched(builder, entries, products)
+    for its_classes, place in zip(classes, places, strict=True):
+        _simd.store(builder, its_classes, outs, place)
     return different
 
 
@@ -134,22 +133,17 @@ def _class_step(n: int, *, is_allowed: bool) -> Any:
         """
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Value:
-            bases = [data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5)]
+            ids, lookups, tables, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 2, 3, 5))
             places = [builder.add(arguments[1], ir.Constant(I64, 64 * k)) for k in range(n)]
-            different = _classes(builder, bases, places, arguments[4])
-            none = const(0, 64, I8)
+            entries = _entries(builder, lookups, tables)
+            different = _classes(builder, entries, [ids, outs], places, arguments[4])
             if not is_allowed:
-                unknown = [builder.bitcast(builder.icmp_unsigned("!=", one, none), I64) for one in different]
+                unknown = [different_64(builder, entries, one) for one in different]
                 return context.make_tuple(builder, signature.return_type, unknown)
-            whole = different[0]
-            for one in different[1:]:
-                whole = builder.or_(whole, one)
-            longs = builder.bitcast(whole, ir.VectorType(I64, 8))
-            whole = _simd.call(builder, "llvm.vector.reduce.or.v8i64", I64, longs)
-            with builder.if_then(builder.icmp_unsigned("!=", whole, ir.Constant(I64, 0)), likely=False):
+            with builder.if_then(any_different(builder, entries, different), likely=False):
                 for one, place in zip(different, places, strict=True):
-                    is_unknown = builder.icmp_unsigned("!=", one, none)
-                    _allow(builder, [bases[0], bases[2], bases[3]], place, is_unknown)
+                    is_unknown = builder.bitcast(different_64(builder, entries, one), ir.VectorType(I1, 64))
+                    _allow(builder, [ids, tables, outs], place, is_unknown)
             return context.get_dummy_value()
 
         result = void if is_allowed else UniTuple(uint64, n)
@@ -184,11 +178,15 @@ def fold_row(_typing: Any, table: Any, verdict: Any, row: Any, out: Any) -> Any:
         tables, rows, outs = (data(context, builder, signature.args[k], arguments[k]) for k in (0, 1, 3))
         offset = builder.mul(builder.zext(arguments[2], I64), ir.Constant(I64, 64))
         row_bytes = load(builder, rows, offset, BYTES, is_table=True)
+        folded = []
         for first in (HIT_AT, HIT_AT + 64, UNKNOWN_AT):
             classes = load(builder, tables, first, BYTES, is_table=True)
             found = look_up_64(builder, row_bytes, classes)
             flags = builder.and_(classes, const(KEY_TOP | IS_EMPTY, 64, I8))
-            _simd.store(builder, builder.or_(found, flags), outs, ir.Constant(I64, first))
+            folded.append(builder.or_(found, flags))
+        *tops, of_unknown = folded
+        put_tops(builder, _entries(builder, tables, tables), tops, _entries(builder, tables, outs))
+        _simd.store(builder, of_unknown, outs, ir.Constant(I64, UNKNOWN_AT))
         return context.get_dummy_value()
 
     return void(table, verdict, uint32, out), generate
@@ -232,7 +230,7 @@ def mixed_step(_typing: Any, classes: Any, at: Any, packed: Any, byte_bits: Any,
             place = builder.or_(builder.shl(row, shift), builder.zext(more, WORDS))
             parts.append(builder.trunc(gather(builder, rows, place), ir.VectorType(I8, 16)))
         pair = _simd.joined(builder, parts)
-        _simd.store(builder, _field(builder, these, pair), outs, arguments[1])
+        _simd.store(builder, field(builder, these, pair), outs, arguments[1])
         return context.get_dummy_value()
 
     return void(classes, uint64, packed, byte_bits, index, out), generate
@@ -330,7 +328,7 @@ def _verdict_by_bits(builder: ir.IRBuilder, tables: Value, these: Value, its_row
     return _look_up(builder, tables, VALUE_AT, index, [])
 
 
-def _field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
+def field(builder: ir.IRBuilder, classes: Value, pair: Value) -> Value:
     """The half of each byte that the class asks for: odd ones stand in the high half."""
     high = builder.lshr(pair, const(4, 64, I8))
     return builder.select(_is_set(builder, classes, 0), high, builder.and_(pair, const(15, 64, I8)))

@@ -62,7 +62,7 @@ def check(
     Args:
         source, dest: a release and vCPU features ("6.12", "6.12+pmu"), a file that `inspect` reads, a recorded
             host ("linux-6.12.107-max+sve"), or the folder of a recorded host. "7.3+2fw" is a kernel with two firmware
-            registers more than 7.3 has.
+            registers more than 7.3 has, "6.18+el2" a guest with EL2 on a host in the mode nested.
         vmm: qemu, firecracker, cloud-hypervisor, crosvm, or kvm for the ioctls alone, as recordings made them; with a
             version "qemu:10.1", "cloud-hypervisor:v42". Without one it is the newest that is known.
         source_features, dest_features: vCPU features where the side's text does not hold them.
@@ -222,7 +222,7 @@ _Asked = tuple[str | Path | RegisterFile, str | None, str | None]
 
 def _sides(asked: tuple[_Asked, _Asked], by: VmmVersion, templates: Templates) -> tuple[Side, Side]:
     """Both sides; one that names no vCPU features takes those of a file beside it, or else both the usual ones."""
-    filed = [from_word(*each) if is_file(each[0]) else None for each in asked]
+    filed = _with_guests([from_word(*each) if is_file(each[0]) else None for each in asked], asked)
     is_open = [side is None and not names_features(each[0], each[1]) for side, each in zip(filed, asked, strict=True)]
     beside = next((side for side in filed if side is not None), None)
     if beside is not None:
@@ -248,6 +248,24 @@ def _sides(asked: tuple[_Asked, _Asked], by: VmmVersion, templates: Templates) -
             note = f"vCPU features {features} assumed: the snapshot has them"
             found[k] = from_word(asked[k][0], features, asked[k][2]).noted(note)
     return found[0], found[1]
+
+
+def _with_guests(filed: list[Side | None], asked: tuple[_Asked, _Asked]) -> list[Side | None]:
+    """Sides of files; a host profile has the features that are named for the VM of the other side, or that it shows."""
+    found = list(filed)
+    for k, other in ((0, 1), (1, 0)):
+        (what, features, kernel), side, beside = asked[k], filed[k], filed[other]
+        if side is None or not side.is_host or features is not None or str(what) == "-":
+            continue
+        if beside is None and names_features(*asked[other][:2]):
+            wanted = split_features(str(asked[other][0]), asked[other][1])[1]
+        elif beside is not None and (not beside.is_host or asked[other][1] is not None):
+            wanted = beside.features
+        else:
+            continue
+        note = f"vCPU features {wanted} assumed: the other side has them"
+        found[k] = side if wanted == side.features else from_word(what, wanted, kernel).noted(note)
+    return found
 
 
 def _templated(asked: _Asked, features: str | None, template: CpuTemplate) -> Side:

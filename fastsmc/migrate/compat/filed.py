@@ -31,6 +31,7 @@ from fastsmc.migrate.compat.side import Side
 from fastsmc.migrate.compat.vcpus import differing, vcpu_groups
 from fastsmc.migrate.read.detect import Inspected, inspect
 from fastsmc.migrate.read.result import Format, RegisterFile
+from fastsmc.probing.profile import read_profile
 from fastsmc.recordings.folder import kernel_name
 
 _PC = core_register(256)
@@ -38,8 +39,6 @@ _PC = core_register(256)
 _LEAST = 100
 """Registers below which a file is no vCPU's list. QEMU's shortest arrays have more than 150."""
 STREAMS = (Format.QEMU_STREAM, Format.ANALYZE_MIGRATION)
-_OF_MANY = (Format.RECORDED_LIST, Format.HOST_PROFILE)
-"""Formats that hold several feature sets, of which one is chosen."""
 _RECORDED_FORMATS = (Format.RECORDED_LIST, Format.RECORDED_PAYLOAD)
 
 Values = dict[int, int | None]
@@ -57,10 +56,31 @@ def by_file(path: str, features: str | None, kernel: str | None) -> Side:
     """
     wanted = None if features is None else normal_features(features)
     file = _registers_in(inspect(path))
-    if file.format in _OF_MANY and wanted is not None:
-        named = features if file.format is Format.RECORDED_LIST else wanted
-        file = _registers_in(inspect(path, format=file.format, features=named))
+    if file.format is Format.HOST_PROFILE:
+        return _by_profile(file, wanted, kernel)
+    if file.format is Format.RECORDED_LIST and features is not None:
+        file = _registers_in(inspect(path, format=file.format, features=features))
     return from_file(file, wanted, kernel)
+
+
+def _by_profile(file: RegisterFile, features: str | None, kernel: str | None) -> Side:
+    """The vCPU with these features of a probed host, or why it has none.
+
+    Raises:
+        FastsmcError: the probe did not ask for these features.
+    """
+    path, refused = file.provenance.path, ""
+    if features is not None and features != file.provenance.told_by["features"]:
+        try:
+            file = _registers_in(inspect(path, format=file.format, features=features))
+        except InputError:
+            refused = read_profile(path).refuses(features)
+            if not refused:
+                raise
+    if not refused:
+        return replace(from_file(file, features, kernel), is_host=True)
+    side = from_file(file, None, kernel)
+    return replace(side, is_host=True, features=features or side.features, values={}, refused=f"{path}: {refused}")
 
 
 def _registers_in(file: Inspected) -> RegisterFile:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REFUSED = "no"
-"""How a direction is marked where the VMM refuses such a vCPU before it writes a register."""
+"""How a direction is marked where the VMM, or a kernel, refuses such a vCPU before a register is written."""
 
 UNKNOWN = "?"
 """How a direction is marked of which it cannot be known whether it restores."""
@@ -181,7 +181,7 @@ class Matrix:
         )
         lines += [f"ok: restores; {UNKNOWN}: cannot be known; releases that behave alike share a line"]
         if any(cell.mark == REFUSED for row in cells for cell in row):
-            lines += [f"{REFUSED}: {self.by} refuses such a vCPU before it writes a register"]
+            lines += [f"{REFUSED}: {self.by}, or a kernel, refuses such a vCPU at its start"]
         lines += [f"note: {note}" for note in self.vmm_notes]
         return "\n".join(lines)
 

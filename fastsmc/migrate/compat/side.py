@@ -52,6 +52,7 @@ class Side:
         vcpus: whose registers these are, ascending; () for a side that tells no VM's number of vCPUs.
         others: the same of vCPUs that are judged differently, `others` of their own apart.
         refused: why the kernel has no such vCPUs at all; "" where it has.
+        is_host: it is a host profile, which has registers for several sets of features.
         tells_kernel: the kernel is told; else it was inferred from the registers, and a list is taken to be whole.
     """
 
@@ -74,6 +75,7 @@ class Side:
     vcpus: tuple[int, ...] = ()
     others: tuple[Side, ...] = ()
     refused: str = ""
+    is_host: bool = False
 
     @property
     def info(self) -> SideInfo:
