@@ -280,7 +280,7 @@ def test_the_line_of_a_call_is_named_though_its_list_was_read_to_the_end(host: P
         ("nested", lambda r: r.append({"id": "0x0", "y": 1}), 1, "of type None"),
         ("nested", lambda r: first(r, of("calls")).update(mode="vEL2, NV=1"), 142, "modes called 'vEL2, NV=1'"),
         ("nested", lambda r: first(r, of("calls")).update(mode="vEL0, TSC=1"), 142, "modes called 'vEL0"),
-        ("nested", lambda r: first(r, of("calls")).update(cfg="filter: SHRUG 0x1+1"), 142, "cfg 'filter: SHRUG"),
+        ("nested", lambda r: first(r, of("calls")).update(cfg="filter: DENY 0x1+1, SHRUG 0x2"), 142, "SHRUG"),
         ("protected", lambda r: r.append({"t": "hypercall", "nr": "0x1"}), 1, "hypercall"),
         (
             "protected",
