@@ -1,4 +1,4 @@
-"""What tools/mutate.py breaks of a process that starts: its byte order, when kernels pay, what NumPy does until then."""
+"""What tools/mutate.py breaks of a process that starts: its byte order, when kernels pay, and NumPy until then."""
 
 from __future__ import annotations
 
