@@ -19,7 +19,7 @@ MUTANTS_FIRST: list[Mutant] = [
         ("columns[1][part].copy()", "columns[1][part]"),
         ("at += plane_bytes * _PLANE[conduit]", "at += plane_bytes * conduit"),
         ("for _ in range(depth - 1):", "for _ in range(depth):"),
-        ("np.flatnonzero(verdict >= SEARCH)", "np.flatnonzero(verdict > SEARCH)"),
+        ("np.flatnonzero(verdict >= SEARCH)", "np.flatnonzero(verdict > SEARCH + 1)"),
         ("np.zeros(n, np.uint32)", "np.ones(n, np.uint32)"),
         ("            return first + n\n", "            return n\n"),
     ),
