@@ -141,7 +141,7 @@ def test_what_is_no_text_is_named_with_what_to_do(tmp_path: Path, data: bytes, s
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress, gzip.compress], ids=["bz2", "xz", "gz"])
 def test_damage_within_a_packed_file_is_told(tmp_path: Path, pack: object) -> None:
-    # Not any bytes: bz2 unpacks a fortieth of what is damaged here, and finds out by its checksum; that is then no text.
+    # Not any bytes: bz2 unpacks a fortieth of what is damaged here before its checksum tells, and that is no text.
     data = bytearray(pack(random.Random(1).randbytes(4096).hex().encode()))  # type: ignore[operator]
     path = tmp_path / "t"
     for harmed in (data[:-20], data[:1000] + bytes(200) + data[1200:]):
