@@ -6,6 +6,7 @@ from tools.mutant import in_file
 from tools.mutants_cli import MUTANTS_CLI
 from tools.mutants_compare import MUTANTS_COMPARE
 from tools.mutants_evacuation import MUTANTS_EVACUATION
+from tools.mutants_first import MUTANTS_FIRST
 from tools.mutants_guests import MUTANTS_GUESTS
 from tools.mutants_inventory import MUTANTS_INVENTORY
 from tools.mutants_levels import MUTANTS_LEVELS
@@ -343,29 +344,12 @@ MUTANTS = [
     ),
     *in_file("traces/text.py", ("(is_whole or not _may_go_on(line)) and self.counted", "self.counted")),
     *in_file("traces/text.py", ("self.n_skipped_call += is_call_like(line)", "self.n_skipped_call += 1")),
-    *in_file("jit/byte_order.py", ('if byteorder != "little":', 'if byteorder == "middle":')),
-    *in_file(
-        "jit/first.py",
-        ("if done > LOADING and itemsize not in self._absent:", "if itemsize not in self._absent:"),
-        ("        self.ready.add(itemsize)\n", ""),
-        ("        first_work.done = done\n", ""),
-        ("first_work.done + n_call + BATCH", "first_work.done + n_call"),
-    ),
-    *in_file(
-        "dispatcher/columnwise.py",
-        ("if looks_first and columns[1].size and", "if columns[1].size and False and"),
-        ("columns[1][part].copy()", "columns[1][part]"),
-        ("at += plane_bytes * _PLANE[conduit]", "at += plane_bytes * conduit"),
-        ("for _ in range(depth - 1):", "for _ in range(depth):"),
-        ("np.flatnonzero(verdict >= SEARCH)", "np.flatnonzero(verdict > SEARCH)"),
-        ("np.zeros(n, np.uint32)", "np.ones(n, np.uint32)"),
-        ("            return first + n\n", "            return n\n"),
-    ),
     *MUTANTS_COMPARE,
     *MUTANTS_INVENTORY,
     *MUTANTS_LEVELS,
     *MUTANTS_MIGRATE,
     *MUTANTS_EVACUATION,
+    *MUTANTS_FIRST,
     *MUTANTS_PLAN,
     *MUTANTS_RESULTS,
     *MUTANTS_SWEEPING,

@@ -17,7 +17,11 @@ MUTANTS_UPGRADE = [
         ("if vms[other, APART] == group:", "if False:"),
         ("hosts[host, MIB] < vms[vm, NEEDS_MIB]", "False"),
     ),
-    *in_file("plan/ways.py", ("if source.cpu != dest.cpu:", "if False:")),
+    *in_file(
+        "plan/ways.py",
+        ("if source.cpu != dest.cpu:", "if False:"),
+        ('if found.outlook is Outlook.RESTORES and "el2"', 'if False and "el2"'),
+    ),
     *in_file(
         "plan/rolling/fate.py",
         (

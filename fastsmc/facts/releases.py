@@ -20,37 +20,10 @@ from fastsmc.checks import shown, whole
 from fastsmc.errors import InputError
 from fastsmc.facts.changes import CHANGES, Change
 from fastsmc.facts.registers import WORKAROUND_2_NOT_REQUIRED, WORKAROUND_NOT_REQUIRED
+from fastsmc.facts.rule_words import RULE_WORDS
 from fastsmc.facts.smccc import PSCI_0_1, PSCI_0_2, PSCI_1_0, psci_name
 from fastsmc.facts.vendors import Kernel, feature_parts, kernel
 from fastsmc.facts.versions import Series, Version, check_known, stable_note
-
-_WORDS = {
-    "fw_registers": "firmware registers",
-    "bitmap_limit": "bits of bitmaps",
-    "bitmap_reset": "bits of bitmaps",
-    "psci_versions": "PSCI versions",
-    "answers": "services",
-    "is_gated": "whether bitmaps gate services",
-    "has_filter": "the SMCCC filter",
-    "serves_smc": "SMC from guests",
-    "has_system_suspend": "SYSTEM_SUSPEND",
-    "has_event_data": "data of system events",
-    "filter_empty_at_0_errno": "the errno of an empty filter range at base 0",
-    "mpidr_masks_extra_bits": "PSCI targets with reserved bits",
-    "a32_refuses_all_smc64": "SMC64 calls of AArch32 callers",
-    "n_vcpu_feature": "vCPU features",
-    "has_protected": "protected VMs",
-    "caches_are_fixed": "writes of cache registers",
-    "id_registers_are_fixed": "writes of ID registers",
-    "writable_id_fields": "writes of ID registers",
-    "fixed_id_fields": "writes of ID registers",
-    "ignored_id_fields": "writes of ID registers",
-    "unknown_id_fields": "writes of ID registers",
-    "ignores_aarch32_ids": "writes of ID registers",
-    "pmu_version_must_match": "writes of ID registers",
-    "takes_system_mode": "the mode of AArch32 vCPUs",
-}
-"""What a reader calls the fields that may be in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +43,7 @@ class Doubt:
     others: tuple[Release, ...] = field(repr=False)
 
     def __str__(self) -> str:
-        names = ", ".join(dict.fromkeys(_WORDS.get(name, name) for name in self.fields))
+        names = ", ".join(dict.fromkeys(RULE_WORDS.get(name, name) for name in self.fields))
         return f"{names}: {self.text} ({self.source})"
 
 

@@ -46,6 +46,9 @@ def way(guest: Guest, source: Place, dest: Place) -> Cause:
     if source.cpu != dest.cpu:
         why = f"CPU {dest.cpu or 'not told'} in place of {source.cpu or 'one not told'}: MIDR_EL1 may differ"
         return Cause(Outlook.UNKNOWN, (), why)
+    if found.outlook is Outlook.RESTORES and "el2" in guest.features.split("+"):
+        why = "a guest with EL2 needs a host booted with kvm-arm.mode=nested, and no inventory tells which are"
+        return Cause(Outlook.UNKNOWN, (), why)
     return found
 
 

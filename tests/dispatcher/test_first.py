@@ -154,6 +154,10 @@ def test_a_vcpu_that_the_fleet_lacks_is_named(lacking: int, is_given: bool) -> N
     with without_kernels(), pytest.raises(InputError, match=f"call {lacking} is made by vCPU 300, but the fleet has"):
         verdicts(fleet, Calls(vcpu, np.full(n, 0x8400_0000, np.uint32)), out if is_given else None)
     assert (out == 0xEE).all()
+    given = (np.full(n, 0x8400_0000, np.uint32), vcpu, np.zeros(0, np.uint8))
+    counts, rows = np.zeros((1, N_CODE), np.uint32), fleet.rows().portable
+    made = columnwise.decide(given, rows, fleet.vm_of_vcpu, counts, out, looks_first=is_given)
+    assert made == int(counts.sum()) == np.count_nonzero(out != 0xEE) == (0 if is_given else lacking)
 
 
 def test_what_another_thread_puts_in_place_of_a_vcpu_is_never_looked_up() -> None:

@@ -31,7 +31,7 @@ ASKED = {
 }
 """By service, a function that a guest asks it."""
 ID_OF = {function.name: function.func_id for function in FUNCTIONS}
-FEATURES = ("psci02", "pmu", "sve", "pauth", "el1_32bit", "el2")
+FEATURES = ("psci02", "pmu", "sve", "pauth", "el1_32bit", "el2", "e2h0")
 
 
 def new_vm(kernel: str, features: int = 0x4) -> Vm:
@@ -102,7 +102,7 @@ def test_a_baseline_is_the_intersection_of_what_hosts_have(
         used = {name for _, features in at for name in features.split("+")} & set(FEATURES)
         assert set(rows) == frozenset.union(*map(has, its)) | used
         for name, row in rows.items():
-            if name in ("pmu", "sve", "pauth", "el1_32bit", "el2") and row["in_common"] == "unknown":
+            if name in ("pmu", "sve", "pauth", "el1_32bit", "el2", "e2h0") and row["in_common"] == "unknown":
                 assert not any(name in features for _, features in at)  # nobody was seen to use it
                 continue
             assert row["in_common"] == ("yes" if name in common else "no"), name
@@ -178,7 +178,7 @@ def test_the_kernel_that_lowers_a_pool_is_named_with_what_it_costs() -> None:
     plan = baseline(an_inventory(["6.18.15", "7.3.4", "5.10.218"], [""] * 3, [(0, "")] * 5))
     assert plan.bottleneck.startswith("kernel 5.10.218 on 1 host: all others have TRNG, VENDOR_HYP, STD_BMAP")
     assert plan.answer == (
-        "3 hosts with 3 kernels have 12 of 32 things in common: set PSCI_VERSION 0x10000 (PSCI 1.0); "
+        "3 hosts with 3 kernels have 12 of 33 things in common: set PSCI_VERSION 0x10000 (PSCI 1.0); "
         "5 of 5 VMs would lose something if pinned to it, 5 carry firmware registers that some host has not."
     )
     assert ("VMs on kernel 6.18.15 would lose TRNG, VENDOR_HYP, PSCI 1.3", 5) in {e[:2] for e in plan.excuses}

@@ -93,7 +93,7 @@ def test_shares_are_of_weights_and_the_answer_adds_up() -> None:
     found = smc.dispatch({"TRNG_RND64": 3, 0x8600_0001: 1}, forward=["ptp"], bitmaps={"STD_BMAP": 0})
     assert [row.share for row in found.rows] == [0.75, 0.25]
     assert found.counts == {"answered": 0, "to_vmm": 1, "refused": 1, "to_vel2": 0}
-    assert found.shares == {"answered": 0.0, "to_vmm": 25.0, "refused": 75.0}
+    assert found.shares == {"answered": 0.0, "to_vmm": 25.0, "refused": 75.0, "to_vel2": 0}
     assert found.answer == (
         "Linux 7.3, 2 functions: 1 to the VMM (25 % of calls), 1 answered NOT_SUPPORTED (-1) (75 % of calls)"
     )

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from fastsmc.checks import cut
 from fastsmc.errors import InputError
-from fastsmc.facts.vcpu import feature_bits, not_served
+from fastsmc.facts.vcpu import feature_bits, has_el2, not_served
 from fastsmc.facts.vendors import feature_parts, kernel
 from fastsmc.facts.versions import NEWEST, OLDEST, check_existence, check_known, near_release, split_version
 from fastsmc.facts.vmm_versions import VmmVersion
@@ -113,8 +113,9 @@ def of_features(text: str) -> Verdict | None:
         told = str(error)
         return Verdict("wrong", told, "join names of features by +, such as psci02+pmu")
     why = not_served(bits)
-    if why is None:
-        return None
-    is_modelled = "not modelled" not in why
-    remedy = "give both or neither" if is_modelled else "what becomes of such a VM stays unknown"
-    return Verdict("wrong" if is_modelled else "unknown", why, remedy)
+    if why is not None:
+        return Verdict("wrong", why, "leave out one of the two" if has_el2(bits) else "give both or neither")
+    if has_el2(bits):
+        what = "a guest with EL2, which needs hosts booted with kvm-arm.mode=nested: no inventory tells that"
+        return Verdict("unknown", what, "ask fastsmc migrate check KERNEL+el2 KERNEL+el2 of hosts in that mode")
+    return None
