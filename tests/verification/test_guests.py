@@ -150,6 +150,10 @@ NESTED_CHANGES: dict[str, tuple[str, Change]] = {
     "an exit past the list": ("lists", lambda r: first(r, of("stop", kind=2)).update(index=140)),
     "an exit's PSTATE": ("lists", lambda r: first(r, of("stop", kind=2)).update(pstate="0x600003c9")),
     "an exit that was none": ("lists", lambda r: r.remove(first(r, of("stop", kind=2)))),
+    "an exit told twice, for another": (
+        "lists",
+        lambda r: [x for x in r if of("stop", kind=2)(x)][1].update(first(r, of("stop", kind=2))),
+    ),
     "an errno of KVM_RUN": ("lists", lambda r: first(r, of("stop", kind=3)).update(run_errno=4)),
     "calls where nothing ran": (
         "lists",
