@@ -57,6 +57,11 @@ def test_the_first_vm_that_is_refused_is_named() -> None:
         Fleet(np.ones(1000, int), hosts=NESTED, features=features)
 
 
+def test_a_protected_vm_beside_ordinary_ones_of_its_host_is_looked_at() -> None:
+    with pytest.raises(InputError, match=r"features 0x4 of VM 2: KVM_CREATE_VM .* refuses a protected VM"):
+        Fleet([1, 1, 1], hosts="7.3", is_protected=[False, False, True])
+
+
 def test_copies_and_pickles_keep_the_kind_of_guest() -> None:
     fleet = Fleet(
         [1, 1], hosts=[PROTECTED, NESTED], host_of_vm=[0, 1], features=[0x4, 0x84], is_protected=[True, False]
