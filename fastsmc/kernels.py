@@ -34,7 +34,7 @@ CHUNK = 2048
 BUCKET_SHIFT = u32(25)
 """Leaves the top 7 bits: 128 buckets."""
 SEARCH = 8
-"""Added to a row's verdict where ranges may overrule it. Verdicts end at 6, so a field of 4 bits holds both."""
+"""Added to a row's verdict where ranges may overrule it. Verdicts end at 7, so a field of 4 bits holds both."""
 WORD = u64(15)
 """Where in a node of rows.FilterTrees the word after the keys is."""
 _HANDLED, _EXIT, _ACTION = u8(0), u8(4), u8(3)
