@@ -76,7 +76,7 @@ MUTANTS_GUESTS = [
     *in_file(
         "verification/nested_power.py",
         ('return f"line {line}: {record}: {apart}" if apart else None', "return None"),
-        ("start.pstate & CURRENT_EL", "8"),
+        ('told["to_vEL2"] = exception_told', 'told["to_vel2"] = exception_told'),
     ),
     *in_file(
         "verification/protected.py",
