@@ -28,6 +28,7 @@ from bench.rows import rows_of
 from bench.timing import spread
 from fastsmc.calls.workload import Calls
 from fastsmc.dispatcher import batch as dispatcher
+from fastsmc.jit.first import Awaited
 from fastsmc.vm import Fleet
 
 N_VCPU = (1, 16, 64, 256, 1024, 16384)
@@ -192,7 +193,7 @@ def _kernel_calls(run: Callable[[], object]) -> list[KernelCall]:
 
 @contextmanager
 def _watched(found: list[KernelCall]) -> Iterator[None]:
-    """Every jitted function in a namespace of fastsmc replaced by one that notes its calls."""
+    """Every jitted function that a namespace of fastsmc has, or waits for (`jit.first`), replaced by one that notes it."""
     replaced: list[tuple[Any, str, Any]] = []
 
     def noting(kernel: Any) -> Callable[..., Any]:
@@ -205,13 +206,16 @@ def _watched(found: list[KernelCall]) -> Iterator[None]:
     try:
         for module in [m for name, m in sys.modules.items() if name.partition(".")[0] == "fastsmc"]:
             for name, value in list(vars(module).items()):
-                if isinstance(value, Dispatcher):
-                    replaced.append((module, name, value))
-                    setattr(module, name, noting(value))
+                space, what, kernel = (
+                    (value, "kernel", value.kernel) if isinstance(value, Awaited) else (module, name, value)
+                )
+                if isinstance(kernel, Dispatcher):
+                    replaced.append((space, what, kernel))
+                    setattr(space, what, noting(kernel))
         yield
     finally:
-        for module, name, value in replaced:
-            setattr(module, name, value)
+        for space, what, kernel in reversed(replaced):  # what two modules name is put back as it was first
+            setattr(space, what, kernel)
 
 
 _NO_OPS: dict[int, Any] = {}
