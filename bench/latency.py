@@ -193,7 +193,7 @@ def _kernel_calls(run: Callable[[], object]) -> list[KernelCall]:
 
 @contextmanager
 def _watched(found: list[KernelCall]) -> Iterator[None]:
-    """Every jitted function that a namespace of fastsmc has, or waits for (`jit.first`), replaced by one that notes it."""
+    """Jitted functions that namespaces of fastsmc have, or wait for (`jit.first`), replaced by some that note calls."""
     replaced: list[tuple[Any, str, Any]] = []
 
     def noting(kernel: Any) -> Callable[..., Any]:
