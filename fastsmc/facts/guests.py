@@ -96,19 +96,22 @@ def why_refused(host: Host, features: int, *, is_protected: bool = False) -> str
     """Why a host has no such VM, in words with KVM's errno; "" where it has.
 
     >>> from fastsmc.facts.releases import Host
-    >>> print(why_refused(Host.of("6.18"), 0x84))
-    KVM_ARM_VCPU_INIT of Linux 6.18 without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL
+    >>> print(why_refused(Host.of("7.2"), 4, is_protected=True))
+    KVM_CREATE_VM of Linux 7.2 refuses a protected VM with EINVAL: they came with 7.3
     """
     linux = f"Linux {host.release.name}"
     if vm_type_errno(host, is_protected=is_protected):
-        lacks = "" if not host.release.has_protected else " without kvm-arm.mode=protected"
-        return f"KVM_CREATE_VM of {linux}{lacks} refuses a protected VM with EINVAL"
+        if not host.release.has_protected:
+            return f"KVM_CREATE_VM of {linux} refuses a protected VM with EINVAL: they came with 7.3"
+        refusal = f"KVM_CREATE_VM of {linux} without kvm-arm.mode=protected refuses a protected VM with EINVAL"
+        return f"{refusal}; kvm_arm_mode is the host's word for it"
     errno = vcpu_init_errno(host, features, is_protected=is_protected)
     if errno == ENOENT:
         known = (1 << host.release.n_vcpu_feature) - 1
         return f"KVM_ARM_VCPU_INIT of {linux} knows bits in {known:#x} (ENOENT)"
     if errno and has_el2(features) and host.kvm_arm_mode != "nested":
-        return f"KVM_ARM_VCPU_INIT of {linux} without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL"
+        refusal = f"KVM_ARM_VCPU_INIT of {linux} without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL"
+        return f"{refusal}; kvm_arm_mode is the host's word for it"
     reason = not_served(features)
     if reason is not None:
         return reason
