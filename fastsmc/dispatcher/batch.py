@@ -101,7 +101,8 @@ def dispatch(
             an `out` that `verdicts` would refuse.
 
     Cost: O(n_call), counted while the verdicts are at hand; O(log n_range) more for an id KVM has no name for. 256
-    bytes per VM, unless by service alone.
+    bytes per VM, unless by service alone. The first calls of a process take ten times as long each, as NumPy decides
+    them, where to load or compile kernels would take longer still.
     """
     if by not in get_args(By):
         msg = f"by is {by!r}: it must be one of {', '.join(get_args(By))}"
