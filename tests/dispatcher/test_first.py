@@ -122,10 +122,10 @@ def test_verdicts_and_counts_are_those_of_the_kernels(n: int) -> None:
     [
         pytest.param(NAMED, 1 << 17, id="named"),
         pytest.param(
-            range(0, 1 << 32, 16 * CHUNK),
+            range(0, 1 << 32, 32 * CHUNK),
             CHUNK,
             id="all",
-            marks=pytest.mark.soak("2**28 ids, every sixteenth 2**24; make test has 2**20 of them"),
+            marks=pytest.mark.soak("2**27 ids, every 32nd 2**24; make test has 2**20 of them"),
         ),
     ],
 )

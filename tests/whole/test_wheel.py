@@ -103,7 +103,7 @@ def test_the_installed_package_does_its_main_jobs(installed: Path) -> None:
     assert Path(where.strip()).is_relative_to(installed / "env")
     assert run(installed, "fastsmc", "--version") == f"fastsmc {PROJECT['version']}\n"
     assert "PTP" in run(installed, "fastsmc", "explain", "0x86000001")
-    assert "14 samples in samples" in run(installed, "fastsmc", "samples", "samples")
+    assert "15 samples in samples" in run(installed, "fastsmc", "samples", "samples")
     run(installed, "fastsmc", "simulate", "samples/trng_to_vmm.toml", "--json")
     assert "91 calls" in run(installed, "fastsmc", "services", "samples/boot.ftrace.txt", "--release", "6.12")
     told = json.loads(run(installed, "fastsmc", "verify", "--json", *(f"--kind={kind}" for kind in KINDS)))
