@@ -21,7 +21,7 @@ from tests.support.small_report import SIZES
 
 MOST_BYTES = 3_000_000
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-KINDS = ("restore", "setreg", "reglist")
+KINDS = ("restore", "setreg", "reglist", "nested", "protected")
 """Kinds of records that are replayed in seconds; tests/verification/test_replay.py replays all."""
 
 MAIN_JOB = """
