@@ -104,14 +104,14 @@ def why_refused(host: Host, features: int, *, is_protected: bool = False) -> str
         if not host.release.has_protected:
             return f"KVM_CREATE_VM of {linux} refuses a protected VM with EINVAL: they came with 7.3"
         refusal = f"KVM_CREATE_VM of {linux} without kvm-arm.mode=protected refuses a protected VM with EINVAL"
-        return f"{refusal}; kvm_arm_mode is the host's word for it"
+        return f'{refusal}: give a Host with kvm_arm_mode="protected"'
     errno = vcpu_init_errno(host, features, is_protected=is_protected)
     if errno == ENOENT:
         known = (1 << host.release.n_vcpu_feature) - 1
         return f"KVM_ARM_VCPU_INIT of {linux} knows bits in {known:#x} (ENOENT)"
     if errno and has_el2(features) and host.kvm_arm_mode != "nested":
         refusal = f"KVM_ARM_VCPU_INIT of {linux} without kvm-arm.mode=nested refuses bit 7 (HAS_EL2) with EINVAL"
-        return f"{refusal}; kvm_arm_mode is the host's word for it"
+        return f'{refusal}: give a Host with kvm_arm_mode="nested"'
     reason = not_served(features)
     if reason is not None:
         return reason
