@@ -50,7 +50,7 @@ newest: $(VENV)/newest/.installed  ## tests on the newest Python that is install
 	    $(VENV)/newest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
 
 docs: $(VENV)/.installed-docs  ## the pages as a site in build/docs, without a warning
-	@$(RUN) $(PY) -m sphinx -q -W --keep-going -b html docs build/docs $(ARGS)
+	@$(RUN) $(PY) -m sphinx -q -E -a -W --keep-going -b html docs build/docs $(ARGS)
 	@echo 'wrote build/docs/index.html'
 
 dist: $(VENV)/.installed-test  ## wheel and sdist into dist/
