@@ -49,5 +49,22 @@ MUTANTS_INVENTORY = [
         ("room[host] < memory):", "room[host] <= memory):"),
         ("(free + vcpus, host)", "(free + 1, host)"),
     ),
+    *in_file(
+        "plan/inventory/profiled.py",
+        ("own or found", "found or own"),
+        ("one.stable in (None, other.stable)", "True"),
+        ("Path(hosts.folder, text)", "Path(text)"),
+    ),
+    *in_file(
+        "migrate/compat/probed.py",
+        ('"" if takes_any_value(int(reg, 16)) else value', "value"),
+        ("json.dumps([told, parts, sets]", "json.dumps([told, parts]"),
+        ("values={}, refused=refused) if refused", "values={}) if refused"),
+    ),
+    *in_file(
+        "plan/ways.py",
+        ("not (source.probed and dest.probed)", "True"),
+        ('dest.mode in ("", "nested")', "True"),
+    ),
     *in_file("plan/inventory/schema.py", ("Field(ge=1, le=spec.most)", "Field(ge=0, le=spec.most)")),
 ]

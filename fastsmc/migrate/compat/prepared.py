@@ -19,6 +19,7 @@ from fastsmc.facts.vmm_versions import VmmVersion
 from fastsmc.migrate.compat.check import not_there, other_guest
 from fastsmc.migrate.compat.judge import besides, fate_of, has_rule
 from fastsmc.migrate.compat.named import by_host, by_release, looks_like_release
+from fastsmc.migrate.compat.probed import is_word, side_of
 from fastsmc.migrate.compat.result import Outlook, RegisterFate
 from fastsmc.migrate.compat.side import MIDR, Levels, Side, kernel_host, paired
 from fastsmc.migrate.compat.stops import cannot_have
@@ -126,11 +127,14 @@ class Named(NamedTuple):
 
 @lru_cache(maxsize=_SIDES)
 def named(kernel: str, features: str) -> Named:
-    """The side of a kernel or recorded host, never of a file."""
+    """The side of a kernel, a recorded host or the word of a host profile, never of a file."""
     text = kernel.strip()
     is_host = text.lower().startswith("linux-") and not looks_like_release(text)
     try:
-        side = by_host(text.lower(), features) if is_host else by_release(text, features)
+        if is_word(text):
+            side = side_of(text, features)
+        else:
+            side = by_host(text.lower(), features) if is_host else by_release(text, features)
     except FastsmcError as error:
         return Named(None, refused=str(error))
     met = Met(side.values.get(MIDR), side.levels, side.is_named_by_release)

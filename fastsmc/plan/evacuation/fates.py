@@ -39,9 +39,9 @@ class Fates(NamedTuple):
 
 
 def fates(inventory: Inventory, vms: NDArray[np.int64]) -> Fates:
-    """Whether VMs restore on hosts. Checked once per distinct (kernel, CPU, VMM, features) and destination."""
+    """Whether VMs restore on hosts. Checked once per distinct (place, features) and destination."""
     hosts = inventory.hosts
-    host_columns = [hosts[name] for name in ("kernel", "cpu", "vmm")]
+    host_columns = [*(hosts[name] for name in ("kernel", "cpu", "vmm", "mode")), inventory.probed]
     kinds, of_host = _distinct(host_columns)
     host = inventory.host_of_vm[vms]
     own = inventory.vms["vmm"][vms]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastsmc.checks import not_among, shown
 from fastsmc.errors import InputError
+from fastsmc.facts.releases import KVM_ARM_MODES
 from fastsmc.facts.vcpu import MAX_VCPU_PER_VM
 
 Type = Literal["text", "number", "count"]
@@ -51,6 +52,8 @@ HOSTS: Mapping[str, Spec] = {
     "memory_gib": Spec("number", "memory for VMs", unit="GiB", most=1024 * _TIB),
     "nic_gbit_per_s": Spec("number", "line rate of the network that migrations use", unit="Gb/s", most=10_000),
     "zone": Spec("text", "failure domain; VMs move within their pool, whatever the zone"),
+    "mode": Spec("text", "kvm-arm.mode it was booted with; guests with EL2 need nested", words=KVM_ARM_MODES),
+    "profile": Spec("text", "file of its host profile (`fastsmc_probe.py -o`), from the folder of this table"),
     "pool": Spec("text", "hosts among which VMs may move; all are one pool where it is empty"),
     "state": Spec("text", '"cordoned" takes no VMs, "down" is left out; "" is in service', words=("cordoned", "down")),
 }

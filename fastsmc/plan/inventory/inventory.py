@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from fastsmc.errors import FastsmcError, InputError
 from fastsmc.facts.releases import Host
+from fastsmc.migrate.compat.probed import word_of
 from fastsmc.plan.inventory.codes import Distinct, distinct, places
 from fastsmc.plan.inventory.columns import Columns
 from fastsmc.plan.inventory.problems import Problems
+from fastsmc.plan.inventory.profiled import with_profiles
 from fastsmc.plan.inventory.tables import Told, told
+from fastsmc.probing.profile import HostProfile
 from fastsmc.results.layout import drawn, number, words
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ class Inventory:
         assumed: what of it nobody told, by column, a sentence each.
         notes: what a reader left out, joined or took for granted, a sentence each.
         tables: where hosts and VMs came from: the file, the lines, the fields that could not be read.
+        profiles: host profiles, by what the column `profile` calls them.
     """
 
     hosts: Columns
@@ -39,6 +43,7 @@ class Inventory:
     assumed: Mapping[str, str]
     notes: tuple[str, ...] = ()
     tables: Mapping[str, Told] = field(default_factory=dict, repr=False)
+    profiles: Mapping[str, HostProfile] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -56,8 +61,9 @@ class Inventory:
         >>> inventory
         <Inventory of 2 hosts and 1 VM>
         """
-        tables = {"hosts": told(hosts, "hosts"), "vms": told(vms, "vms")}
-        return cls(tables["hosts"].columns, tables["vms"].columns, dict(assumed or {}), notes, tables)
+        its_hosts, profiles = with_profiles(told(hosts, "hosts"))
+        tables = {"hosts": its_hosts, "vms": told(vms, "vms")}
+        return cls(its_hosts.columns, tables["vms"].columns, dict(assumed or {}), notes, tables, profiles)
 
     @classmethod
     def read(cls, *, hosts: Any, vms: Any) -> Inventory:
@@ -220,6 +226,13 @@ class Inventory:
     def kernels(self) -> Distinct:
         """The distinct kernels of hosts, as `uname -r` prints them; "" where none was told."""
         return distinct(self.hosts["kernel"])
+
+    @cached_property
+    def probed(self) -> NDArray[np.str_]:
+        """text[n_host]: a word for what each host's profile holds, "" where it has none; hosts alike have the same."""
+        names, of_row = distinct(self.hosts["profile"])
+        known = [self.profiles.get(name) for name in names.tolist()]
+        return np.array(["" if one is None else word_of(one) for one in known], np.str_)[of_row]
 
     @cached_property
     def releases(self) -> tuple[Host | None, ...]:

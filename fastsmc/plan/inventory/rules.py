@@ -192,6 +192,6 @@ def _untold(tables: Mapping[str, Told]) -> dict[str, int]:
         for name, column in one.columns.items():
             is_untold = column == 0 if column.dtype.kind == "i" else column == "" if column.dtype.kind == "U" else None
             n = int((np.isnan(column) if is_untold is None else is_untold).sum())
-            if n and name not in ("state", "moves", "why_not", "apart", "pool"):  # empty means something there
+            if n and name not in ("state", "moves", "why_not", "apart", "pool", "mode", "profile"):  # empty is as good
                 found[f"{table}.{name}"] = n
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,12 +30,14 @@ class Told(NamedTuple):
         file: the name of the file, or "hosts" or "vms".
         lines: int64[n]: in which line of the file each row begins; None where it has none.
         unread: the fields that hold no value of their column, which stand as unknown.
+        folder: where files that it names are looked for, if they are named without one.
     """
 
     columns: Columns
     file: str
     lines: NDArray[np.int64] | None = None
     unread: tuple[Unread, ...] = ()
+    folder: str = ""
 
     def place(self, row: int) -> str:
         """A row as a message names it."""
@@ -54,14 +57,14 @@ def told(given: Any, what: str) -> Told:
         return given
     if not isinstance(given, str | os.PathLike):
         return Told(columns_of(given, TABLES[what], what), what)
-    file = name_of(given)
+    file, folder = name_of(given), str(Path(given).parent)
     try:
         with opened(given, INVENTORY) as source:
             if source.head.startswith(b"PAR1"):
                 from fastsmc.plan.inventory.parquet import columns_of_parquet
 
-                return Told(columns_of_parquet(source, TABLES[what], file), file)
-            return _csv(source, TABLES[what], file)
+                return Told(columns_of_parquet(source, TABLES[what], file), file, folder=folder)
+            return _csv(source, TABLES[what], file)._replace(folder=folder)
     except Refused as error:
         msg = f"{file}: {error}"
         raise InputError(msg) from error

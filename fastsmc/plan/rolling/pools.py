@@ -143,9 +143,13 @@ def _hosts(
     told = (cores > 0) & (memory > 0)
     cap = np.stack([np.floor(cores * asked.vcpus_per_core), np.floor(np.where(told, memory, 0) * MIB)], 1)
     vmms = np.where(hosts["vmm"] == "", asked.vmm, hosts["vmm"])
-    now = list(zip(hosts["kernel"].tolist(), hosts["cpu"].tolist(), vmms.tolist(), strict=True))
+    its = (hosts["kernel"], hosts["cpu"], vmms, hosts["mode"], inv.probed[kept])
+    now = [Place(*each) for each in zip(*(column.tolist() for column in its), strict=True)]
     new = [
-        each if is_new else (asked.to, each[1], asked.to_vmm or each[2]) for each, is_new in zip(now, done, strict=True)
+        each
+        if is_new
+        else Place(asked.to, each.cpu, asked.to_vmm or each.vmm, each.mode)  # not probed yet
+        for each, is_new in zip(now, done, strict=True)
     ]
     numbers = {key: k for k, key in enumerate(dict.fromkeys([*now, *new]))}
     columns = (
@@ -155,7 +159,7 @@ def _hosts(
         told,
         pool.reshape(-1).astype(np.int64),
     )
-    return columns, tuple(Place(*key) for key in numbers)
+    return columns, tuple(numbers)
 
 
 def _spares(columns: tuple[NDArray[np.generic], ...], n_spare: int, n_pool: int) -> I64Array:
