@@ -33,10 +33,11 @@ def with_profiles(hosts: Told) -> tuple[Told, Mapping[str, HostProfile]]:
     for number, text in enumerate(values.tolist()):
         if not text:
             continue
+        path = Path(hosts.folder, text)
         try:
-            profiles[text] = read_profile(Path(hosts.folder, text))
+            profiles[text] = read_profile(path)
         except FastsmcError as error:
-            what = str(error).removeprefix(f"{Path(hosts.folder, text)}: ")
+            what = str(error).removeprefix(f"{path}: ")
             unread += [Unread(row, "profile", text, what, _REMEDY) for row in np.flatnonzero(of_row == number).tolist()]
     columns: dict[str, list[Any]] = {name: hosts.columns[name].tolist() for name in ("kernel", "mode", "profile")}
     for row, text in enumerate(columns["profile"]):
