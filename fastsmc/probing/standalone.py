@@ -23,12 +23,13 @@ import fcntl
 import json
 import os
 import resource
+import signal
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA, VERSION = "fastsmc-host-profile", 1
 """What the file says it is; the version is that of its layout."""
@@ -46,7 +47,13 @@ def _ioc(direction: int, number: int, size: int) -> int:
 KVM_GET_API_VERSION = _ioc(0, 0x00, 0)
 KVM_CREATE_VM = _ioc(0, 0x01, 0)
 KVM_CHECK_EXTENSION = _ioc(0, 0x03, 0)
+KVM_GET_VCPU_MMAP_SIZE = _ioc(0, 0x04, 0)
 KVM_CREATE_VCPU = _ioc(0, 0x41, 0)
+KVM_SET_USER_MEMORY_REGION = _ioc(1, 0x46, 32)
+KVM_RUN = _ioc(0, 0x80, 0)
+KVM_GET_MP_STATE = _ioc(2, 0x98, 4)
+KVM_SET_MP_STATE = _ioc(1, 0x99, 4)
+KVM_ENABLE_CAP = _ioc(1, 0xA3, 104)
 KVM_GET_ONE_REG = _ioc(1, 0xAB, 16)
 KVM_SET_ONE_REG = _ioc(1, 0xAC, 16)
 KVM_ARM_VCPU_INIT = _ioc(1, 0xAE, 32)
@@ -55,6 +62,7 @@ KVM_GET_REG_LIST = _ioc(3, 0xB0, 8)
 KVM_ARM_VCPU_FINALIZE = _ioc(1, 0xC2, 4)
 KVM_CREATE_DEVICE = _ioc(3, 0xE0, 12)
 KVM_SET_DEVICE_ATTR = _ioc(1, 0xE1, 24)
+KVM_GET_DEVICE_ATTR = _ioc(1, 0xE2, 24)
 KVM_HAS_DEVICE_ATTR = _ioc(1, 0xE3, 24)
 
 API_VERSION = 12
@@ -159,6 +167,34 @@ class System:
         """Closes a file descriptor."""
         os.close(fd)
 
+    def map(self, fd: int, size: int) -> Any:
+        """Shared memory that can be read and written: of a vCPU's descriptor, or with -1 fresh and all zero."""
+        import mmap
+
+        return mmap.mmap(fd, size)
+
+    def address(self, mapped: Any) -> int:
+        """Where mapped memory begins."""
+        import ctypes  # here, so that a Python without it still probes
+
+        return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+
+    def run(self, fd: int) -> int:
+        """KVM_RUN: its errno, 0 where the guest stopped by itself."""
+        try:
+            fcntl.ioctl(fd, KVM_RUN, 0)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def alarm(self, milliseconds: float, act: Callable[[], None]) -> None:
+        """Calls `act` after that time and then every 10 ms, until it is set to 0.
+
+        Python calls it between two of its own steps, so a first signal just before KVM_RUN would come too late.
+        """
+        signal.signal(signal.SIGALRM, lambda *_: act())
+        signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000, 0.01)
+
     def seconds(self) -> float:
         """A clock that goes on."""
         return time.monotonic()
@@ -223,10 +259,14 @@ class Descriptor:
         code = self.errno(KVM_GET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
         return code, int.from_bytes(room.tobytes(), "little")
 
+    def set(self, reg: int, value: int) -> int:
+        """KVM_SET_ONE_REG: its errno. The value is cut or filled up with zeros to the register's size."""
+        room = array.array("B", value.to_bytes(256, "little"))
+        return self.errno(KVM_SET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+
     def accepts(self, reg: int, value: int) -> bool:
         """Whether KVM_SET_ONE_REG takes a value of a 64-bit register; raises ProbeError where it says neither."""
-        room = array.array("B", value.to_bytes(8, "little"))
-        code = self.errno(KVM_SET_ONE_REG, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0])))
+        code = self.set(reg, value)
         if code not in (0, errno.EINVAL):
             raise ProbeError(_refused(f"KVM_SET_ONE_REG of {reg:#x}", code))
         return not code
@@ -551,6 +591,210 @@ def _largest(kvm: Descriptor) -> dict[str, Any]:
             for one in made:
                 system.close(one.fd)
     return {"limit": limit, "made": len(made), "ended_by": ended_by}
+
+
+# -- a small guest that makes calls ------------------------------------------------------------------------------
+
+CODE = (
+    (0xB4000394, "cbz x20, 112"),  # x20: calls that are left
+    (0xA9400660, "ldp x0, x1, [x19]"),  # x19: this call's entry in the table
+    (0xA9410E62, "ldp x2, x3, [x19, #16]"),
+    (0xA9421664, "ldp x4, x5, [x19, #32]"),
+    (0xA9431E66, "ldp x6, x7, [x19, #48]"),
+    (0xF9402276, "ldr x22, [x19, #64]"),
+    (0xF10006DF, "cmp x22, #1"),
+    (0x540000E0, "b.eq 56"),
+    (0xF1000ADF, "cmp x22, #2"),
+    (0x540000E0, "b.eq 64"),
+    (0xF1000EDF, "cmp x22, #3"),
+    (0x540000E0, "b.eq 72"),
+    (0xD4000002, "hvc #0"),  # at 48
+    (0x14000006, "b 76"),
+    (0xD4000003, "smc #0"),  # at 56
+    (0x14000004, "b 76"),
+    (0xD4000022, "hvc #1"),  # at 64
+    (0x14000002, "b 76"),
+    (0xD4000023, "smc #1"),  # at 72
+    (0xA9050660, "stp x0, x1, [x19, #80]"),
+    (0xA9060E62, "stp x2, x3, [x19, #96]"),
+    (0xA9071664, "stp x4, x5, [x19, #112]"),
+    (0xA9081E66, "stp x6, x7, [x19, #128]"),
+    (0xD2800036, "mov x22, #1"),
+    (0xF9002676, "str x22, [x19, #72]"),
+    (0x91028273, "add x19, x19, #160"),
+    (0xD1000694, "sub x20, x20, #1"),
+    (0x17FFFFE5, "b 0"),
+    (0xF90002B4, "str x20, [x21]"),  # at 112, the end mark; x21: MMIO
+    (0x17FFFFFF, "b 112"),
+)
+"""The guest: each word and its meaning, jumps by their target's offset. It makes the calls of a table one by one."""
+VECTOR = ((0xD5385216, "mrs x22, esr_el1"), (0xF90006B6, "str x22, [x21, #8]"), (0x14000000, "b 8"))
+"""What each of the 16 exception vectors does: it tells ESR_EL1 to whoever runs the guest, and stays."""
+VECTORS = 2048
+GUEST_CODE = struct.pack(f"<{len(CODE)}I", *(word for word, _ in CODE)).ljust(VECTORS, b"\0") + 16 * (
+    struct.pack("<3I", *(word for word, _ in VECTOR)).ljust(128, b"\0")
+)
+GUEST, PAGES, TABLE, MEMORY = 0x40000000, 0x8000, 0x10000, 4 << 20
+"""Where the guest's memory begins in its own addresses; offsets of its page table and of its table of calls; size."""
+MMIO = 0x10000000
+"""A store there is the end mark, one 8 bytes on an exception of the guest."""
+ENTRY_IN, ENTRY_OUT = struct.Struct("<9Q88x"), struct.Struct("<72x9Q16x")
+"""An entry of the table, 160 bytes: x0..x7 going in and the conduit; whether it is done and x0..x7 coming out."""
+CONDUITS = ("hvc0", "smc0", "hvc1", "smc1")
+
+X0, PC, PSTATE = 0x6030000000100000, 0x6030000000100040, 0x6030000000100042
+"""KVM_REG_ARM_CORE: general register n is X0 + 2 * n."""
+VBAR_EL1 = 0x603000000013C600
+CACHED = {0x603000000013C510: 0xFF00, 0x603000000013C102: 0x803519, 0x603000000013C100: GUEST + PAGES}
+"""MAIR_EL1 (0 device, 1 write-back), TCR_EL1 (39 bits, 4 KiB, walks shared and write-back), TTBR0_EL1.
+
+A guest without a page table reads and writes past the caches (Arm ARM D8.2.12), where this program's own writes, and
+what it reads, may lie: before FEAT_S2FWB that loses calls and answers. So the guest maps its first 2 GiB, as they are.
+"""
+SCTLR_EL1, SCTLR_CACHED = 0x603000000013C080, 0x30D01805
+"""Bits that have to be 1, and I, C and M: caches and page table on."""
+BLOCKS = struct.pack("<QQ", 0x60000000000401, GUEST | 0x705)
+"""1 GiB device memory that is never executed, which holds MMIO; 1 GiB of memory at GUEST."""
+IMMEDIATE_EXIT, EXIT_REASON, EXIT_DATA = 1, 8, 32
+"""Offsets in struct kvm_run: u8, u32, and where what belongs to the reason begins."""
+EXIT_HYPERCALL, EXIT_MMIO, EXIT_INTR, EXIT_SYSTEM_EVENT = 3, 6, 10, 24
+END, EXCEPTION, EXIT, ERRNO, TIMEOUT = range(5)
+"""Kinds of a stop, as recordings number them."""
+
+
+class Stop(NamedTuple):
+    """Why a vCPU stopped: kind, KVM_RUN's errno, KVM's exit reason, and the guest's own ESR_EL1 of an exception."""
+
+    kind: int
+    errno: int = 0
+    reason: int = 0
+    esr: int = 0
+
+
+class Guest:
+    """A VM with memory, the code above in it, and vCPUs that run it; vCPU 0 is on, the others off where PSCI 0.2 is.
+
+    The code is written before the VM first runs. KVM makes a page executable at the guest's first fetch from it, and
+    then cleans the data cache and invalidates the instruction cache, or the CPU has CTR_EL0.IDC and DIC and needs
+    neither (Linux arch/arm64/kvm/mmu.c, user_mem_abort): nothing has to be flushed here.
+
+    Attributes:
+        vm, vcpus: their descriptors.
+        memory, runs: the guest's memory; each vCPU's struct kvm_run.
+        init_errno: the first errno of KVM_ARM_VCPU_INIT, 0 where all succeeded; there are no more vCPUs after it.
+    """
+
+    def __init__(
+        self,
+        kvm: Descriptor,
+        features: int = PSCI_0_2,
+        n_vcpu: int = 1,
+        *,
+        vm_type: int = 0,
+        code: bytes = GUEST_CODE,
+        size: int = MEMORY,
+        has_slot: bool = True,
+    ) -> None:
+        self.kvm, self.system = kvm, kvm.system
+        self.vcpus: list[Descriptor] = []
+        self.runs: list[Any] = []
+        self.init_errno, self.is_late = 0, False
+        self.vm = kvm.new("KVM_CREATE_VM", KVM_CREATE_VM, vm_type)
+        try:
+            self.memory = self.system.map(-1, size)
+            self.memory[: len(code)] = code
+            self.memory[PAGES : PAGES + len(BLOCKS)] = BLOCKS
+            if has_slot and (slot := self.slot_errno()):
+                raise ProbeError(_refused("KVM_SET_USER_MEMORY_REGION", slot))
+            for number in range(n_vcpu):
+                if not self.init_errno:
+                    self.init_errno = self.add(features | (number > 0 and features & PSCI_0_2 > 0))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives everything back."""
+        for one in (*self.vcpus, self.vm):
+            self.system.close(one.fd)
+
+    def slot_errno(self) -> int:
+        """Gives the VM its memory."""
+        region = struct.pack("=IIQQQ", 0, 0, GUEST, len(self.memory), self.system.address(self.memory))
+        return self.vm.errno(KVM_SET_USER_MEMORY_REGION, bytearray(region))
+
+    def add(self, features: int) -> int:
+        """Makes the next vCPU; gives the errno of its KVM_ARM_VCPU_INIT."""
+        self.vcpus.append(self.vm.new("KVM_CREATE_VCPU", KVM_CREATE_VCPU, len(self.vcpus)))
+        size = self.kvm.must("KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE)
+        self.runs.append(self.system.map(self.vcpus[-1].fd, size))
+        return self.init(len(self.vcpus) - 1, features)
+
+    def init(self, number: int, features: int) -> int:
+        """KVM_ARM_VCPU_INIT: its errno."""
+        target = bytearray(32)
+        self.vm.must("KVM_ARM_PREFERRED_TARGET", KVM_ARM_PREFERRED_TARGET, target)
+        struct.pack_into("=I", target, 4, features)
+        return self.vcpus[number].errno(KVM_ARM_VCPU_INIT, target)
+
+    def start(self, n_call: int, number: int = 0) -> None:
+        """Has a vCPU begin with the first of so many calls of the table."""
+        registers = {19: GUEST + TABLE, 20: n_call, 21: MMIO}
+        for reg, value in {
+            **{X0 + 2 * n: value for n, value in registers.items()},
+            **{PC: GUEST, VBAR_EL1: GUEST + VECTORS, **CACHED, SCTLR_EL1: SCTLR_CACHED},
+        }.items():
+            self.vcpus[number].set(reg, value)
+
+    def run(self, milliseconds: int, number: int = 0, *, completes: bool = True) -> Stop:
+        """Runs a vCPU until it stops.
+
+        The guest's store to MMIO is pending when it stops by one: only the next KVM_RUN completes it, and moves PC on.
+        Unless `completes`, that is left to whoever runs the vCPU again.
+        """
+        self.is_late = False
+        self.system.alarm(milliseconds, lambda: self._late(number))
+        try:
+            stop = self._run(number)
+        finally:
+            self.system.alarm(0, lambda: None)
+            self.runs[number][IMMEDIATE_EXIT] = 0
+        if stop.kind in (END, EXCEPTION) and completes:
+            self.complete(number)
+        return stop
+
+    def _late(self, number: int) -> None:
+        self.is_late = True
+        self.runs[number][IMMEDIATE_EXIT] = 1
+
+    def complete(self, number: int = 0) -> int:
+        """KVM_RUN that ends before the guest runs (EINTR): it only completes what is pending."""
+        self.runs[number][IMMEDIATE_EXIT] = 1
+        code = self.system.run(self.vcpus[number].fd)
+        self.runs[number][IMMEDIATE_EXIT] = 0
+        return code
+
+    def _run(self, number: int) -> Stop:
+        run, fd = self.runs[number], self.vcpus[number].fd
+        while True:
+            code = self.system.run(fd)
+            (reason,) = struct.unpack_from("=I", run, EXIT_REASON)
+            if code == errno.EINTR or (not code and reason == EXIT_INTR):
+                if self.is_late:
+                    return Stop(TIMEOUT, code, reason)
+                continue
+            if code:
+                return Stop(ERRNO, code, reason)
+            address, told = struct.unpack_from("=QQ", run, EXIT_DATA)
+            if reason == EXIT_MMIO and address in (MMIO, MMIO + 8):
+                return Stop(END) if address == MMIO else Stop(EXCEPTION, 0, reason, told)
+            return Stop(EXIT, 0, reason)
 
 
 # -- words and files ----------------------------------------------------------------------------------------------
