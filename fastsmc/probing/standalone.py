@@ -1762,6 +1762,10 @@ def record(
     Each file takes its name when it is whole, and meta.json comes last: without it the folder is unfinished.
     """
     system = system or System()
+    for one in others:
+        if not Path(one).is_dir():
+            msg = f"{one} is no folder: name that of a recorded host"
+            raise ProbeError(msg)
     with _opened(system) as kvm:
         target = _new_folder(folder)
         host = Recorder(kvm, [Path(one) for one in others])
