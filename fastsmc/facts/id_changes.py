@@ -130,11 +130,10 @@ ID_CHANGES: tuple[dict[str, Any], ...] = (
     },
     {
         "by": (6, 18),
-        "source": "6.18 and 6.12.60 (Debian's changelog): 'Make all 32bit ID registers fully writable'; an update "
-        "of 6.17 has it too, its number was not seen",
+        "source": "6.18, 6.12.60 and 6.17.9 (Debian's changelogs): 'Make all 32bit ID registers fully writable'; "
+        "measured: 6.17.13 takes all of them",
         "adds": {"writable_id_fields": AARCH32},
-        "backports": {(6, 12): 60},
-        "stable_after": {(6, 17): 0},
+        "backports": {(6, 12): 60, (6, 17): 9},
     },
     {
         "by": (7, 0),

@@ -123,7 +123,8 @@ CASES = [
     # 32-bit registers: Peter Maydell, October 2025, a GICv2 VM; Debian's changelog of 6.12.60
     Case("6.12.59", "ID_PFR1_EL1.GIC", 0, 1, EINVAL, "the 64-bit twin is writable, this one is not"),
     Case("6.12.60", "ID_PFR1_EL1.GIC", 0, 1, OK, "commit 3f9eacf4f070 and its series"),
-    Case("6.17", "ID_PFR1_EL1.GIC", 0, 1, None, "an update of 6.17, its number not seen"),
+    Case("6.17.8", "ID_PFR1_EL1.GIC", 0, 1, EINVAL, "Debian's changelog of 6.17.9"),
+    Case("6.17.9", "ID_PFR1_EL1.GIC", 0, 1, OK, "Debian's changelog of 6.17.9; measured in 6.17.13"),
     Case("6.18", "ID_PFR1_EL1.GIC", 0, 1, OK, "6.18"),
     Case("6.18", "ID_MMFR4_EL1.CCIDX", 1, 0, EINVAL, "5.10 shows it on Neoverse V1; nothing may be promised"),
     Case("6.18", "ID_MMFR0_EL1.InnerShr", 0xF, 0, OK, "signed, cpufeature.c"),
