@@ -226,43 +226,15 @@ def table(found: list[Verdict]) -> str:
     return "\n".join(lines)
 
 
-def collect(paths: Iterable[Path], out: Path) -> None:
-    """Puts what the boots gave, <release>-save.json and <release>-load.json, into one file."""
-    hosts, saved, restores = {}, {}, []
-    for path in sorted(paths):
-        release, _, kind = path.stem.rpartition("-")
-        content = json.loads(path.read_text("utf-8"))
-        if kind == "save":
-            hosts[release], saved[release] = _compact(content["profile"], content["saved"])
-        else:
-            restores += [{"dest": release, **record} for record in content["restores"]]
-    for record in restores:
-        for key in record.keys() & {"fails", "early", "ascending"}:
-            record[key] = [[f"{reg:#x}", code] for reg, code in record[key]]
-    restores = [one for one in restores if one["state"] in saved[one["src"]][one["feat"]]]
-    for host, sets in saved.items():
-        for features in sets:
-            tried = {one["state"] for one in restores if one["src"] == host and one["feat"] == features}
-            sets[features] = {state: changed for state, changed in sets[features].items() if state in tried}
-    content = {"hosts": hosts, "saved": saved, "restores": restores}
-    text = json.dumps(content, separators=(",", ":"), sort_keys=False)
-    out.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
-
-
-def _compact(profile: dict[str, Any], saved: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The profile with no other feature sets than were saved, and what each state has otherwise than a reset."""
-    kept = {}
-    for one in profile["register_sets"]:
-        features = one["features"]
-        if features in saved:
-            fresh = {int(reg, 16): int(value, 16) for reg, value in one["registers"].items()}
-            kept[features] = {FRESH: {}}
-            for state, payload in saved[features].items():
-                changed = {reg: value for reg, value in payload if fresh[reg] != value and reg not in COUNTERS}
-                if changed:
-                    kept[features][state] = {f"{reg:#x}": f"{value:#x}" for reg, value in changed.items()}
-    sets = [one for one in profile["register_sets"] if one["features"] in kept]
-    return profile | {"register_sets": sets}, kept
+def judged(path: Path, releases: Iterable[str] = ()) -> int:
+    """Prints the table of a file; returns the exit code, 4 where a verdict is wrong."""
+    content = Judged.read(path)
+    wanted = set(releases) or content.hosts.keys()
+    records = [one for one in content.restores if {one["src"], one["dest"]} <= wanted]
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(verdicts(content, Sides(content, Path(folder)), records))
+    sys.stdout.write(table(found) + "\n")
+    return 4 if any(one.kind == "wrong" for one in found) else 0
 
 
 def main() -> int:
@@ -270,17 +242,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("release", nargs="*", help="judge the pairs of these alone")
-    parser.add_argument("--collect", nargs="+", type=Path, metavar="BOOT", help="make FILE of what the boots gave")
     given = parser.parse_args()
-    if given.collect:
-        collect(given.collect, given.file)
-    judged = Judged.read(given.file)
-    wanted = given.release or list(judged.hosts)
-    records = [one for one in judged.restores if one["src"] in wanted and one["dest"] in wanted]
-    with tempfile.TemporaryDirectory() as folder:
-        found = list(verdicts(judged, Sides(judged, Path(folder)), records))
-    sys.stdout.write(table(found) + "\n")
-    return 4 if any(one.kind == "wrong" for one in found) else 0
+    return judged(given.file, given.release)
 
 
 if __name__ == "__main__":
