@@ -69,7 +69,7 @@ def fates(
             errno, why = _SAME_MACHINE
         if errno and host is not None and reg in dest.values and reg in FW_BY_ID:
             why = firmware_reason(reg, value, dest, host)
-            if reg == WORKAROUND_2 and _hides_ssbs(source, dest):
+            if reg == WORKAROUND_2 and hides_ssbs(source, dest):
                 errno, why = (None, _SSBS_FIRST) if are_ids_first else (errno, _SSBS_LAST)
         found.append(RegisterFate(reg, value, errno, why))
     unsure = set() if source.release == dest.release else set(source.doubtful)
@@ -106,7 +106,7 @@ def fate_of(reg: int, source: Side, dest: Side, told: Mapping[int, Fate], *, is_
     return _without_values(reg, value, dest)
 
 
-def _hides_ssbs(source: Side, dest: Side) -> bool:
+def hides_ssbs(source: Side, dest: Side) -> bool:
     """Whether SSBS was taken from the source's vCPU and not from a fresh one here, and the kernel heeds that.
 
     Source: Linux arch/arm64/kvm/hypercalls.c, get_kernel_wa_level, 'Use kvm_has_feat() to check if FEAT_SSBS is

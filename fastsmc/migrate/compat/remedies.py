@@ -22,7 +22,7 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.vmm_features import GIVEN, How, given, never_given
 from fastsmc.facts.vmm_versions import CHANGES, Ability, VmmVersion, first_with, written
 from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.judge import fates, psci_text
+from fastsmc.migrate.compat.judge import WORKAROUND_2, fates, hides_ssbs, psci_text
 from fastsmc.migrate.compat.lists import TCR2_PIR, feature_of
 from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
 from fastsmc.migrate.compat.side import MIDR, Side
@@ -206,6 +206,8 @@ def _values(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVe
             limit = dest.release.bitmap_limit[row.index]
             pinned = (fate.value or 0) & limit
             yield _chosen(by, f"clear the bits at the source: {row.name} = {pinned:#x}", fate.reg, pinned)
+        elif fate.reg == WORKAROUND_2 and hides_ssbs(source, dest):
+            yield Remedy("leave SSBS (ID_AA64PFR1_EL1) as the source's host has it, from the VM's start", (fate.reg,))
         else:
             text = "or start the VM on the host with the lower level, which is accepted everywhere and stored nowhere"
             yield Remedy(f"bring the destination's mitigation to the source's level of {row.name}, {text}", (fate.reg,))
