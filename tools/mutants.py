@@ -119,7 +119,9 @@ MUTANTS = [
     *in_file(
         "facts/id_changes.py",
         ('"backports": {(6, 12): 6}', '"backports": {(6, 12): 5}'),
-        ('"backports": {(6, 12): 60}', '"backports": {(6, 12): 61}'),
+        ('"backports": {(6, 12): 60,', '"backports": {(6, 12): 61,'),
+        ("60, (6, 17): 9}", "60, (6, 17): 8}"),
+        ('("ID_AA64PFR0_EL1.EL0", "ID_AA64PFR0_EL1.EL1")', '("ID_AA64PFR0_EL1.EL0",)'),
         (
             '{"fixed_id_fields": ("ID_AA64MMFR0_EL1.ASIDBits",)}',
             '{"unknown_id_fields": ("ID_AA64MMFR0_EL1.ASIDBits",)}',

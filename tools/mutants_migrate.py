@@ -84,6 +84,7 @@ MUTANTS_MIGRATE = [
         ("if is_same and errno is None:", "if False:"),
         ("if reg in dest.left_out and not dest.is_apart(reg):", "if False:"),
         ("        return _LEFT_OUT\n", "        return OK, ''\n"),
+        ("(None, _SSBS_FIRST) if are_ids_first", "(errno, _SSBS_FIRST) if are_ids_first"),
     ),
     *in_file(
         "migrate/compat/visible.py",

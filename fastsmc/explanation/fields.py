@@ -64,6 +64,7 @@ def _accepted(field: IdField, release: Release) -> str:
     if field.rule is Rule.FIXED or field.name in release.fixed_id_fields:
         return _OWN
     what = field.rule.value if field.rule is not Rule.EXACT else f"its own and {field.safe:#x}"
+    what += " but 0" if field.name in release.nonzero_id_fields else ""
     if names & release.writable_id_fields:
         return what
     return f"perhaps {what}" if names & release.maybe_writable_id_fields else _OWN

@@ -103,6 +103,12 @@ ID_CHANGES: tuple[dict[str, Any], ...] = (
         },
     },
     {
+        "by": (6, 15),
+        "source": "6.15, commit 7af7cfbe78e2: AArch64 stays at EL0 and EL1. Not marked for stable kernels; measured: "
+        "6.12.118 accepts 0, 6.17.13 refuses it",
+        "adds": {"nonzero_id_fields": ("ID_AA64PFR0_EL1.EL0", "ID_AA64PFR0_EL1.EL1")},
+    },
+    {
         "by": (6, 16),
         "source": "6.16 pull request, commit fe21ff5d4b46: MTE_frac is shown, and the 0 of older kernels ignored",
         "adds": {"ignored_id_fields": ("ID_AA64PFR1_EL1.MTE_frac",)},
@@ -124,11 +130,10 @@ ID_CHANGES: tuple[dict[str, Any], ...] = (
     },
     {
         "by": (6, 18),
-        "source": "6.18 and 6.12.60 (Debian's changelog): 'Make all 32bit ID registers fully writable'; an update "
-        "of 6.17 has it too, its number was not seen",
+        "source": "6.18, 6.12.60 and 6.17.9 (Debian's changelogs): 'Make all 32bit ID registers fully writable'; "
+        "measured: 6.17.13 takes all of them",
         "adds": {"writable_id_fields": AARCH32},
-        "backports": {(6, 12): 60},
-        "stable_after": {(6, 17): 0},
+        "backports": {(6, 12): 60, (6, 17): 9},
     },
     {
         "by": (7, 0),

@@ -90,7 +90,7 @@ MVFR1_EL1 3 1: FPFtZ 0, FPDNaN 4, SIMDLS 8, SIMDInt 12, SIMDSP 16, SIMDHP 20, FP
 MVFR2_EL1 3 2: SIMDMisc 0, FPMisc 4
 ID_PFR2_EL1 3 4: CSV3 0, SSBS 4
 ID_MMFR5_EL1 3 6: ETS 0
-ID_AA64PFR0_EL1 4 0: EL0 0 lowest=1, EL1 4 lowest=1, EL2 8, EL3 12, FP 16 fixed, AdvSIMD 20 fixed, GIC 24 named
+ID_AA64PFR0_EL1 4 0: EL0 0, EL1 4, EL2 8, EL3 12, FP 16 fixed, AdvSIMD 20 fixed, GIC 24 named
 ID_AA64PFR0_EL1 4 0: RAS 28 named, SVE 32 fixed, SEL2 36, MPAM 40 hardware, AMU 44 fixed, DIT 48, CSV2 56, CSV3 60
 ID_AA64PFR1_EL1 4 1: BT 0, SSBS 4, MTE 8 fixed, RAS_frac 12 named, MPAM_frac 16 hardware, SME 24 fixed
 ID_AA64PFR1_EL1 4 1: RNDR_trap 28 fixed, CSV2_frac 32, NMI 36 fixed, MTE_frac 40 hardware, GCS 44 fixed, THE 48 fixed

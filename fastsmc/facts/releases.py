@@ -76,6 +76,7 @@ class Release:
         maybe_writable_id_fields: those that became writable somewhere around this release, so that it may refuse them.
         fixed_id_fields: fields that could be written in earlier releases.
         ignored_id_fields: fields that earlier releases showed; the value they showed is accepted and ignored.
+        nonzero_id_fields: fields that refuse 0, which earlier releases accepted.
         unknown_id_fields: fields of which it is not known what this release accepts.
         ignores_aarch32_ids: where EL0 has no AArch32, what is written to its ID registers is ignored.
         pmu_version_must_match: a version of the PMU is accepted only if the vCPU has one, and none only if not.
@@ -114,6 +115,7 @@ class Release:
     maybe_writable_id_fields: frozenset[str] = frozenset()
     fixed_id_fields: frozenset[str] = frozenset()
     ignored_id_fields: frozenset[str] = frozenset()
+    nonzero_id_fields: frozenset[str] = frozenset()
     unknown_id_fields: frozenset[str] = frozenset()
     ignores_aarch32_ids: bool = False
     pmu_version_must_match: bool = False

@@ -23,6 +23,7 @@ RULE_WORDS = {
     "writable_id_fields": "writes of ID registers",
     "fixed_id_fields": "writes of ID registers",
     "ignored_id_fields": "writes of ID registers",
+    "nonzero_id_fields": "writes of ID registers",
     "unknown_id_fields": "writes of ID registers",
     "ignores_aarch32_ids": "writes of ID registers",
     "pmu_version_must_match": "writes of ID registers",

@@ -38,6 +38,7 @@ def _ever(kind: str) -> frozenset[str]:
 
 
 _EVER_FIXED, _EVER_UNKNOWN, _EVER_IGNORED = map(_ever, ("fixed_id_fields", "unknown_id_fields", "ignored_id_fields"))
+_EVER_NONZERO = _ever("nonzero_id_fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,11 @@ def _refusal(field: IdField, write: _Write) -> Fate | None:
             return _unusual_pmu(field, wanted, own, write)
         if write.release.pmu_version_must_match and bool(wanted) != bool(own):
             return EINVAL, f"{field.name} must agree with whether the vCPU has a PMU, on this release"
+    if wanted == 0 and field.name in _EVER_NONZERO:
+        if write.doubts("nonzero_id_fields"):
+            return None, f"whether {field.name} accepts 0 is not known, on this release"
+        if field.name in write.release.nonzero_id_fields:
+            return EINVAL, f"{field.name} is 0x0, and this release keeps AArch64 there"
     is_too_low = wanted < field.lowest and not (wanted == 0 and field.or_zero)
     if not is_too_low and _is_safe(field, wanted, own):
         return None

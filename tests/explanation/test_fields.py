@@ -21,6 +21,8 @@ PFR0 = sysreg(3, 0, 0, 4, 0)
         ("id_aa64pfr0_el1.sve", "6.18", "no other value than its own"),
         ("SYS_ID_AA64PFR0_EL1.MPAM", "6.12", "the hardware's, which is then ignored; nothing else"),
         ("ID_AA64PFR0_EL1.MPAM", "6.12.5", "no other value than its own"),
+        ("ID_AA64PFR0_EL1.EL0", "6.14", "a lower one"),
+        ("ID_AA64PFR0_EL1.EL0", "6.15", "a lower one but 0"),
         ("ID_AA64MMFR0_EL1.ASIDBits", "6.12.6", "a lower one"),
         ("ID_AA64MMFR0_EL1.ASIDBits", "6.12.7", "no other value than its own"),
         ("ID_AA64PFR0_EL1.RAS", "6.1", "no other value than its own"),

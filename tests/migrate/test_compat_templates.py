@@ -234,3 +234,17 @@ def test_a_vm_that_never_starts_ends_in_4_and_is_told_no_restore(tmp_path: Path)
     forward = done.stdout.partition("backward:")[0]
     assert "stopped by" not in forward
     assert forward.count("remedy") == 1
+
+
+def test_a_template_that_hides_ssbs_leaves_the_level_of_a_workaround_open(tmp_path: Path) -> None:
+    """KVM reports level 3 for such a vCPU where it mitigates by SSBS (measured): not even the same host is a yes.
+
+    Before 6.12 nobody may hide it, and a template that leaves SSBS alone opens nothing.
+    """
+    hidden = template(tmp_path, modifiers={sysreg(3, 0, 0, 4, 1): "0b" + "x" * 56 + "0000xxxx"})
+    found = check("6.12", "6.12", vmm=FIRECRACKER, source_template=hidden).forward
+    assert found.outlook is Outlook.UNKNOWN
+    assert [fate.name for fate in found.unjudged] == ["SMCCC_ARCH_WORKAROUND_2"]
+    assert check("6.6", "6.6", vmm=FIRECRACKER, source_template=hidden).forward.outlook is Outlook.FAILS
+    other = without_sha2(tmp_path)
+    assert check("6.12", "6.12", vmm=FIRECRACKER, source_template=other).forward.outlook is Outlook.RESTORES

@@ -132,7 +132,8 @@ def _of_vcpu(source: Side, dest: Side, by: VmmVersion) -> Direction:
     vmm = by.vmm
     if refused := not_there(source, dest):
         return Direction(source.name, dest.name, vmm, by.version, (), reason=refused)
-    found = fates(source, dest, RULES[vmm].apart, is_vls_early=RULES[vmm].has_early_vls)
+    rules = RULES[vmm]
+    found = fates(source, dest, rules.apart, is_vls_early=rules.has_early_vls, are_ids_first=rules.writes_ids_first)
     found = with_tolerance(found, dest, by)
     failing = tuple(fate for fate in found if fate.errno)
     tcg = _of_tcg(source, dest, by)

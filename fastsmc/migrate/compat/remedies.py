@@ -22,7 +22,7 @@ from fastsmc.facts.registers import (
 from fastsmc.facts.vmm_features import GIVEN, How, given, never_given
 from fastsmc.facts.vmm_versions import CHANGES, Ability, VmmVersion, first_with, written
 from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.judge import fates, psci_text
+from fastsmc.migrate.compat.judge import WORKAROUND_2, fates, hides_ssbs, psci_text
 from fastsmc.migrate.compat.lists import TCR2_PIR, feature_of
 from fastsmc.migrate.compat.result import RegisterFate, Remedy, shown_name
 from fastsmc.migrate.compat.side import MIDR, Side
@@ -206,6 +206,8 @@ def _values(source: Side, dest: Side, refused: Sequence[RegisterFate], by: VmmVe
             limit = dest.release.bitmap_limit[row.index]
             pinned = (fate.value or 0) & limit
             yield _chosen(by, f"clear the bits at the source: {row.name} = {pinned:#x}", fate.reg, pinned)
+        elif fate.reg == WORKAROUND_2 and hides_ssbs(source, dest):
+            yield Remedy("leave SSBS (ID_AA64PFR1_EL1) as the source's host has it, from the VM's start", (fate.reg,))
         else:
             text = "or start the VM on the host with the lower level, which is accepted everywhere and stored nowhere"
             yield Remedy(f"bring the destination's mitigation to the source's level of {row.name}, {text}", (fate.reg,))
@@ -285,8 +287,10 @@ def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: Vmm
     names = ", ".join(shown_name(fate.reg) for fate in others[:6]) + (" and more" if others[6:] else "")
     pinned = {fate.reg: dest.values.get(fate.reg) for fate in others}
     if by.vmm is not Vmm.KVM and not (by.vmm is Vmm.FIRECRACKER and by.can(Ability.HAS_TEMPLATES)):
-        text = f"start the VM on the destination's machine, or move it to one like the source's: {_no_setting(by)} "
-        yield Remedy(f"{text}to offer the guest less than its machine has of {names}", tuple(pinned))
+        what = "host" if _are_kernels(source, dest) else "machine"
+        other = "give that the source's kernel" if what == "host" else "move it to one like the source's"
+        text = f"start the VM on the destination's {what}, or {other}: {_no_setting(by)} "
+        yield Remedy(f"{text}to offer the guest less than its {what} has of {names}", tuple(pinned))
         return
     helping = {} if by.vmm is Vmm.KVM else _helping(source, dest, pinned)
     text = f"offer the guest no more than both machines have, from its start: {names} as the destination has them"
@@ -294,6 +298,13 @@ def _identity(source: Side, dest: Side, refused: Sequence[RegisterFate], by: Vmm
     told = ", ".join(_modifier(reg, value) for reg, value in helping.items())
     command = f'CPU template: {{"reg_modifiers": [{told}]}}' if told else ""
     yield Remedy(text + needs, tuple(pinned), command)
+
+
+def _are_kernels(source: Side, dest: Side) -> bool:
+    """Whether both sides are of one CPU model and of different kernels, so that these are what differs."""
+    is_told = source.release is not None and dest.release is not None and source.values.get(MIDR) is not None
+    is_one_cpu = is_told and source.values[MIDR] == dest.values.get(MIDR)
+    return is_one_cpu and source.release != dest.release
 
 
 def is_id_register(reg: int) -> bool:

@@ -27,7 +27,7 @@ from fastsmc.facts.vcpu import (
 from fastsmc.facts.versions import NEWEST
 from fastsmc.facts.vmm_versions import Ability, VmmVersion, first_with
 from fastsmc.facts.vmms import Vmm
-from fastsmc.migrate.compat.judge import fates
+from fastsmc.migrate.compat.judge import WORKAROUND_2, fates, hides_ssbs
 from fastsmc.migrate.compat.lists import lists_pmu_always
 from fastsmc.migrate.compat.named import normal_features
 from fastsmc.migrate.compat.result import RegisterFate
@@ -164,7 +164,10 @@ def forced(templated: Side, side: Side, regs: Collection[int]) -> Side:
         regs: those that were written.
     """
     kept = {reg: _heeded(reg, templated.values[reg], side) for reg in regs}
-    return replace(templated, values={**templated.values, **kept})
+    found = replace(templated, values={**templated.values, **kept})
+    if WORKAROUND_2 in regs or found.values.get(WORKAROUND_2) != 0 or not hides_ssbs(found, side):
+        return found
+    return replace(found, values={**found.values, WORKAROUND_2: None})  # 3 if the host mitigates by SSBS, which is open
 
 
 def _heeded(reg: int, value: int | None, side: Side) -> int | None:

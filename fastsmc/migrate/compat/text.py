@@ -39,8 +39,19 @@ def direction(name: str, found: Direction) -> str:
         of = f" ({count} register{'s' * (count != 1)})" if count else ""
         lines += [f"  remedy{of}: {remedy}"]
         lines += [f"    {remedy.command}"] if remedy.command else []
+    lines += _without_remedy(found)
     lines += [f"  scope: {found.scope}"] if found.scope else []
     return "\n".join(lines)
+
+
+def _without_remedy(found: Direction) -> list[str]:
+    """What is left in the way once every remedy was taken: a reader must not take a part for the whole."""
+    helped = {reg for remedy in found.remedies for reg in remedy.registers}
+    left = [fate for fate in found.failing if fate.reg not in helped]
+    if not left or any(not remedy.registers for remedy in found.remedies):
+        return []
+    which = f"the other {len(left)}" if len(left) < len(found.failing) else "any"
+    return [f"  no remedy is known for {which}: start the VM at the destination, or give that the source's kernel"]
 
 
 def _fates(head: str, fates: tuple[RegisterFate, ...]) -> list[str]:

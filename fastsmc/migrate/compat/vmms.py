@@ -23,11 +23,13 @@ class Rules:
         by_hand: classes it carries in fields of its own, not by id; what is in neither is written one by one.
         dropped: classes it does not save at all.
         has_early_vls: writes the SVE vector lengths before FINALIZE.
+        writes_ids_first: writes by ascending id, ID registers before firmware registers, and not in list order.
     """
 
     by_hand: frozenset[int] = frozenset()
     dropped: frozenset[int] = frozenset()
     has_early_vls: bool = True
+    writes_ids_first: bool = False
 
     @property
     def apart(self) -> frozenset[int]:
@@ -36,7 +38,7 @@ class Rules:
 
 
 RULES = {
-    Vmm.QEMU: Rules(by_hand=frozenset({CLASS_CORE, CLASS_SVE})),
+    Vmm.QEMU: Rules(by_hand=frozenset({CLASS_CORE, CLASS_SVE}), writes_ids_first=True),
     Vmm.FIRECRACKER: Rules(),
     Vmm.CLOUD_HYPERVISOR: Rules(),
     Vmm.CROSVM: Rules(dropped=frozenset({CLASS_SVE, CLASS_FW_FEAT_BMAP})),
