@@ -821,7 +821,7 @@ e2888040 add r8, r8, #64    e2499001 sub r9, r9, #1     eafffff6 b 0
 e58a9000 str r9, [r10]      eafffffd b 36
 """
 """The guest for AArch32: r8 is the entry of a call, 64 bytes, r9 how many are left, r10 the MMIO address."""
-SMC_32 = "e1600070 smc"
+SMC_32 = "e1600070 smc #0"
 ENTRY_32 = struct.Struct("<8I8I")
 FAST, FAST64 = 0x84000000, 0xC4000000
 """PSCI's functions with arguments of 32 and of 64 bits."""
@@ -1404,7 +1404,7 @@ def _a32(host: Recorder) -> Iterator[str]:
 
 def _made_32(host: Recorder, config: Config, calls: Calls) -> Iterator[str]:
     blank = (0xDDDDDDDD,) * 8
-    code = words(re.sub("e1400070 hvc", SMC_32, CODE_32) if calls.calls[0][4] else CODE_32)
+    code = words(re.sub("e1400070 hvc #0", SMC_32, CODE_32) if calls.calls[0][4] else CODE_32)
     with Guest(host.kvm, config.features | EL1_32BIT, 2, code=code) as guest:
         yield _set_up(guest, config._replace(features=config.features | EL1_32BIT))
         if guest.init_errno:
@@ -1675,21 +1675,15 @@ def _restored(host: Recorder, features: int, values: Iterable[tuple[int, int]]) 
 def _restores(host: Recorder) -> Iterator[str]:
     """What another host's values do here."""
     for folder in host.others:
-        for name, features in list(FEATURES.items())[:N_RESTORED]:
-            data = _payload(folder, name)
-            if data is None:
-                yield _line(src=folder.resolve().name, feat=name, nofile=True)
-                continue
-            values, at = [], 8
-            while at < len(data):
-                (reg,) = struct.unpack_from("<Q", data, at)
-                at += 8 + (1 << (reg >> 52 & 0xF))
-                values.append((reg, int.from_bytes(data[at - (1 << (reg >> 52 & 0xF)) : at], "little")))
-            told = {"src": folder.resolve().name, "feat": name}
-            code, fails = _restored(host, features, values)
-            yield _line(
-                **told, **({"init_errno": code} if code else {"n": len(values), "fails": fails, "failed": len(fails)})
-            )
+        for name in list(FEATURES)[:N_RESTORED]:
+            told: dict[str, Any] = {"src": folder.resolve().name, "feat": name}
+            values = _payload(folder, name)
+            if values is None:
+                told["nofile"] = True
+            else:
+                code, fails = _restored(host, FEATURES[name], values)
+                told.update({"init_errno": code} if code else {"n": len(values), "fails": fails, "failed": len(fails)})
+            yield _line(**told)
 
 
 def _lzma() -> Any:
@@ -1702,17 +1696,28 @@ def _lzma() -> Any:
     return lzma
 
 
-def _payload(folder: Path, features: str) -> bytes | None:
+def _payload(folder: Path, features: str) -> list[tuple[int, int]] | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
+    path = folder / f"payload-{features}.bin"
+    path = path if path.is_file() else path.with_name(f"{path.name}.xz")
+    if not path.is_file():
+        return None
+    lzma, values, at = _lzma(), [], 8
     try:
-        path = folder / f"payload-{features}.bin"
-        if path.is_file():
-            return path.read_bytes()
-        path = folder / f"payload-{features}.bin.xz"
-        return _lzma().decompress(path.read_bytes()) if path.is_file() else None
-    except (OSError, EOFError, _lzma().LZMAError) as error:
+        data = path.read_bytes()
+        data = lzma.decompress(data) if path.suffix == ".xz" else data
+        for _ in range(int.from_bytes(data[:8], "little")):
+            (reg,) = struct.unpack_from("<Q", data, at)
+            end = at + 8 + (1 << (reg >> 52 & 0xF))
+            values.append((reg, int.from_bytes(data[at + 8 : end], "little")))
+            at = end
+        if at != len(data):
+            msg = f"{len(data)} bytes where its registers have {at}"
+            raise ValueError(msg)
+    except (OSError, ValueError, EOFError, struct.error, lzma.LZMAError) as error:
         msg = f"{path} cannot be read ({error}): name the folder of a recorded host"
         raise ProbeError(msg) from error
+    return values
 
 
 def _meta(host: Recorder) -> str:
@@ -1764,26 +1769,38 @@ def record(
 
     Each file takes its name when it is whole, and meta.json comes last: without it the folder is unfinished.
     """
-    system, target = system or System(), Path(folder)
+    system = system or System()
+    with _opened(system) as kvm:
+        target = _new_folder(folder)
+        host = Recorder(kvm, [Path(one) for one in others])
+        for section in only or SECTIONS:
+            start = system.seconds()
+            for name, lines in SECTIONS[section].items():
+                _written(target / f"{name}.jsonl.xz", (line.encode() for line in lines(host)))
+            for name, data in host.payloads.items():
+                _written(target / f"payload-{name}.bin.xz", [data])
+            host.payloads.clear()
+            progress(f"{section}: {system.seconds() - start:.1f} s")
+        _written(target / "meta.json", [_meta(host).encode()])
+
+
+def _new_folder(folder: str) -> Path:
+    """Makes it; raises ProbeError where it has files."""
     try:
-        with _opened(system) as kvm:
-            target.mkdir(parents=True, exist_ok=True)
-            if any(target.iterdir()):
-                msg = f"{folder} has files already: name a folder that is new or empty"
-                raise ProbeError(msg)
-            host = Recorder(kvm, [Path(one) for one in others])
-            for section in only or SECTIONS:
-                start = system.seconds()
-                for name, lines in SECTIONS[section].items():
-                    _written(target / f"{name}.jsonl.xz", (line.encode() for line in lines(host)))
-                for name, data in host.payloads.items():
-                    _written(target / f"payload-{name}.bin.xz", [data])
-                host.payloads.clear()
-                progress(f"{section}: {system.seconds() - start:.1f} s")
-            _written(target / "meta.json", [_meta(host).encode()])
-    except OSError as error:
-        msg = f"{error.filename or folder} cannot be written ({error.strerror}): name a new or empty folder of yours"
-        raise ProbeError(msg) from error
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        has_files = any(Path(folder).iterdir())
+    except (OSError, ValueError) as error:
+        raise ProbeError(_unwritten(folder, error)) from error
+    if has_files:
+        msg = f"{folder} has files already: name a new or empty folder"
+        raise ProbeError(msg)
+    return Path(folder)
+
+
+def _unwritten(path: str, error: Exception) -> str:
+    return (
+        f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): name a new or empty folder of yours"
+    )
 
 
 def _written(path: Path, parts: Iterable[bytes]) -> None:
@@ -1802,6 +1819,8 @@ def _written(path: Path, parts: Iterable[bytes]) -> None:
             os.fsync(file.fileno())
         if not is_empty:
             hidden.replace(path)
+    except OSError as error:
+        raise ProbeError(_unwritten(str(path), error)) from error
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink()
