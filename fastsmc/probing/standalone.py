@@ -1837,10 +1837,11 @@ d538425e mrs x30, currentel d342ffde lsr x30, x30, #2
 """
 """Goes before CODE. If x26, HCR_EL2 gets the bits of x23 and loses those of x24; if x25, calls come from EL1.
 
-x27 tells HCR_EL2, x30 the level. There is no page table: a host of such guests has FEAT_S2FWB, and needs none.
+x27 tells HCR_EL2, x30 the level. There is no page table (see CACHED): hosts of such guests have FEAT_NV2, which came
+with Armv8.4, as did FEAT_S2FWB.
 """
-EL2_ON, EL2_ON_AT = "d5384241 mrs x1, currentel  f9000aa1 str x1, [x21, #16]  17fffffe b 192", 192
-"""Goes behind CODE: a vCPU that was switched on tells its level."""
+EL2_ON = "d5384241 mrs x1, currentel  f9000aa1 str x1, [x21, #16]  17fffffe b 192"
+"""Goes behind CODE, at 192: a vCPU that was switched on tells its level."""
 EL2_VECTOR = """
 f9380276 str x22, [x19, #0x7000]  d53c5216 mrs x22, esr_el2   f9380676 str x22, [x19, #0x7008]
 d53c403c mrs x28, elr_el2         f9380a7c str x28, [x19, #0x7010]
@@ -1873,10 +1874,13 @@ EL2_SETS = [PSCI_0_2 | more for more in (EL2, EL2 | E2H0)]
 EL2_STATE = {"pstate": PSTATE, "pc": PC, "hcr_el2": 0x603000000013E088, "id_aa64mmfr4": 0x603000000013C03C}
 EL2_STATE.update(id_aa64pfr0=0x603000000013C020, id_aa64mmfr2=0x603000000013C03A)
 GIC_STEPS = ((0, 2, 0x8000000, 1000), (0, 3, 0x80A0000, 2000), (3, 0, 96, 0), (9, 0, 25, 0), (4, 0, 0, 3000))
-"""Group, attribute, value, and what an errno is told with, 0 where it may fail: addresses of distributor and
-redistributors, number of interrupts, which is for maintenance, initialisation. Source: devices/arm-vgic-v3.rst."""
+"""How a GICv3 is made: group, attribute, value, and what is added to its errno, 0 where it may fail.
+
+Addresses of distributor and redistributors, how many interrupts, which is for maintenance, initialisation. Source:
+Documentation/virt/kvm/devices/arm-vgic-v3.rst.
+"""
 LEFT_OPEN: list[Guest] = []
-"""VMs with EL2 stay until the process ends: KVM closes one in 40 s on an emulated host with addresses of 52 bits."""
+"""VMs with EL2, which stay until the process ends: on an emulated host KVM takes 40 s to close one."""
 
 
 def _listed_words(text: str) -> list[tuple[int, ...]]:
@@ -1949,6 +1953,7 @@ class El2Guest(Guest):
 
 def _nested(host: Recorder) -> Iterator[str]:
     """Guests with EL2: capabilities, vCPUs after reset, calls from EL2 and EL1 of the guest, calls that stop it."""
+    host.kvm.system.allow_files(1024)  # for LEFT_OPEN
     with _vm(host.kvm) as vm:
         caps = (("KVM_CAP_ARM_EL2(240)", CAP_EL2), ("KVM_CAP_ARM_EL2_E2H0(241)", CAP_EL2_E2H0))
         yield _line(t="caps", **{name: [host.kvm.capability(cap), vm.capability(cap)] for name, cap in caps})
