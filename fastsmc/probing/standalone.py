@@ -1821,6 +1821,306 @@ def _written(path: Path, parts: Iterable[bytes]) -> None:
             hidden.unlink()
 
 
+# -- guests with EL2, and protected VMs --------------------------------------------------------------------------
+
+EL2_START = """
+10004001 adr x1, 2048       d51cc001 msr vbar_el2, x1  b40000da cbz x26, 32      d53c1101 mrs x1, hcr_el2
+aa170021 orr x1, x1, x23    8a380021 bic x1, x1, x24   d51c1101 msr hcr_el2, x1  d5033fdf isb
+d53c111b mrs x27, hcr_el2   b40000f9 cbz x25, 64       d28078a1 mov x1, #0x3c5   d51c4001 msr spsr_el2, x1
+10000081 adr x1, 64         d51c4021 msr elr_el2, x1   d5033fdf isb              d69f03e0 eret
+d538425e mrs x30, currentel d342ffde lsr x30, x30, #2
+"""
+"""Goes before CODE. If x26, HCR_EL2 gets the bits of x23 and loses those of x24; if x25, calls come from EL1.
+
+x27 tells HCR_EL2, x30 the level. There is no page table (see CACHED): hosts of such guests have FEAT_NV2, which came
+with Armv8.4, as did FEAT_S2FWB.
+"""
+EL2_ON = "d5384241 mrs x1, currentel  f9000aa1 str x1, [x21, #16]  17fffffe b 192"
+"""Goes behind CODE, at 192: a vCPU that was switched on tells its level."""
+EL2_VECTOR = """
+f9380276 str x22, [x19, #0x7000]  d53c5216 mrs x22, esr_el2   f9380676 str x22, [x19, #0x7008]
+d53c403c mrs x28, elr_el2         f9380a7c str x28, [x19, #0x7010]
+d53c401d mrs x29, spsr_el2        f9380e7d str x29, [x19, #0x7018]
+d35afedd lsr x29, x22, #26        f1005bbf cmp x29, #0x16     540000a0 b.eq 60 (an HVC)
+f10083bf cmp x29, #0x20           54000082 b.hs 64 (an abort) 9100139c add x28, x28, #4
+d51c403c msr elr_el2, x28         d69f03e0 eret               f90006b6 str x22, [x21, #8]  17ffffff b 64
+"""
+"""An exception to EL2 is told, x22 being the vector's offset, and the guest goes on behind the call."""
+EL1_VECTOR = EL2_VECTOR.replace("d53c", "d538").replace("d51c", "d518").replace("f9380", "f9381")
+"""The same of EL1, told 32 bytes further on."""
+PROTECTED_CODE = """
+b40001f4 cbz x20, 60             a9400660 ldp x0, x1, [x19]       a9410e62 ldp x2, x3, [x19, #16]
+f9402276 ldr x22, [x19, #64]     b5000076 cbnz x22, 28
+d4000002 hvc #0                  14000002 b 32                    d4000003 smc #0
+f90082a0 str x0, [x21, #0x100]   f90086a1 str x1, [x21, #0x108]
+f9008aa2 str x2, [x21, #0x110]   f9008ea3 str x3, [x21, #0x118]
+91028273 add x19, x19, #160      d1000694 sub x20, x20, #1        17fffff2 b 0
+f90002b4 str x20, [x21]          17ffffff b 60
+"""
+"""What CODE does, of a guest whose memory is its own: it tells the results by stores to MMIO."""
+TAKEN_AT, TAKEN = 0x7000, struct.Struct("<4Q")
+"""Where an exception is told, from the call's entry; vector, ESR, ELR and SPSR, all ONES where there was none."""
+HCR = {"TSC": 1 << 19, "TGE": 1 << 27, "HCD": 1 << 29, "RW": 1 << 31}
+EL2_MODES = ["vEL2, HCR_EL2 untouched", "vEL2, RW=1 TGE=0", "vEL2, TSC=1", "vEL2, HCD=1", "vEL2, TGE=1"]
+EL2_MODES += ["vEL1, RW=1", "vEL1, TSC=1", "vEL1, HCD=1"]
+"""Where calls come from, and which bits of HCR_EL2 the guest sets; RW it sets in all but the first."""
+EL2_GIVEN = ("default", "bitmaps all 0", "filter: DENY 0x84000050+4, FWD 0x86000000+0x10000, FWD 0x82000000+0x10000")
+EL2_SETS = [PSCI_0_2 | more for more in (EL2, EL2 | E2H0)]
+EL2_STATE = {"pstate": PSTATE, "pc": PC, "hcr_el2": 0x603000000013E088, "id_aa64mmfr4": 0x603000000013C03C}
+EL2_STATE.update(id_aa64pfr0=0x603000000013C020, id_aa64mmfr2=0x603000000013C03A)
+GIC_STEPS = ((0, 2, 0x8000000, 1000), (0, 3, 0x80A0000, 2000), (3, 0, 96, 0), (9, 0, 25, 0), (4, 0, 0, 3000))
+"""How a GICv3 is made: group, attribute, value, and what is added to its errno, 0 where it may fail.
+
+Addresses of distributor and redistributors, how many interrupts, which is for maintenance, initialisation. Source:
+Documentation/virt/kvm/devices/arm-vgic-v3.rst.
+"""
+LEFT_OPEN: list[Guest] = []
+"""VMs with EL2, which stay until the process ends: on an emulated host KVM takes 40 s to close one."""
+
+
+def _listed_words(text: str) -> list[tuple[int, ...]]:
+    """x0..x3 of calls, in hex; those that are not given are 0."""
+    given = ([int(word, 16) for word in one.split(",")] for one in text.split())
+    return [tuple(one + [0] * (4 - len(one))) for one in given]
+
+
+EL2_CALLS = _listed_words("""84000000 84000004 c4000004,1 84000006 8400000a,84000003 8400000a,c400000e 8400000a,80000000
+    84000003,7,40000000 80000000 80000001,80000000 80000001,80008000 80000001,80007fff 80000001,80003fff
+    80000001,c5000020 80008000 80007fff 80003fff 84000050 84000051,c4000053 84000052 c4000053,40 c5000020,c5000021
+    c5000021 8600ff01 86000000 86000001 86000001,1 c6000040 c6000041 c6000007 8600dead 82000000 95c1ba5e 0 ffffffff""")
+EL2_POWER = _listed_words("""84000001 84000002 c4000003,1,400000c0,77 84000008 84000009 c4000012,0,55
+    c4000012,80000000,55 84000015,1 c400000e,0,33""")
+PROTECTED_CALLS = _listed_words("""84000000 80000000 80000001,80008000 80000001,80003fff 80000001,c5000020
+    8400000a,80000000 8400000a,84000003 c4000004 84000006 84000050 84000051,c4000053 84000052 c4000053,40
+    c5000020,c5000021 c5000021 8600ff01 86000000 86000001 c6000002 c6000003,40003000 c6000004,40003000 c6000005
+    c6000006 c6000007,10000000 c6000008 c6000040 c6000041 80008000 80007fff 80003fff 8600dead 95c1ba5e 0""")
+
+
+class El2Guest(Guest):
+    """Two vCPUs with EL2, and calls (x0 .. x3, conduit) that vCPU 0 makes."""
+
+    def __init__(
+        self, kvm: Descriptor, features: int, mode: str, calls: list[tuple[int, ...]], *, has_gic: bool = True
+    ) -> None:
+        code = words(EL2_START + CODE + EL2_ON)
+        for text in (EL2_VECTOR, EL1_VECTOR):
+            table = (words(f"{0xD2800016 | at << 5:x} mov x22, #at {text}") for at in range(0, VECTORS, 128))
+            code = code.ljust(VECTORS, b"\0") + b"".join(one.ljust(128, b"\0") for one in table)
+        super().__init__(kvm, features, 2, code=code, size=1 << 17)
+        LEFT_OPEN.append(self)
+        gic = self._gic_errno() if has_gic else 0
+        self.head = [_line(t="vgic", features=f"{features:#x}", errno=gic)] if gic else []
+        for number, call in enumerate(calls):
+            at = TABLE + ENTRY_IN.size * number
+            ENTRY_IN.pack_into(self.memory, at, *call[:4], *KEPT, call[4])
+            self.memory[at + TAKEN_AT : at + TAKEN_AT + 64] = b"\xff" * 64
+        bits = sum(bit for name, bit in HCR.items() if f"{name}=1" in mode)
+        start = {19: GUEST + TABLE, 20: len(calls), 21: MMIO, 23: HCR["RW"] | bits, 24: HCR["TGE"] & ~bits}
+        start.update({25: mode.startswith("vEL1"), 26: "untouched" not in mode})
+        state = {**{X0 + 2 * n: value for n, value in start.items()}, PC: GUEST, VBAR_EL1: GUEST + 2 * VECTORS}
+        for reg, value in state.items():
+            self.vcpus[0].set(reg, value)
+
+    def _gic_errno(self) -> int:
+        """Makes a GICv3 inside KVM, without which KVM_RUN is EAGAIN; 0, or an errno and which of GIC_STEPS it is of."""
+        device = bytearray(struct.pack("=III", DEVICES["gicv3"], 0, 0))
+        code = self.vm.errno(KVM_CREATE_DEVICE, device)
+        if code:
+            return code
+        with Descriptor(self.system, struct.unpack("=III", device)[1]) as gic:
+            for group, attribute, value, added in GIC_STEPS:
+                room = array.array("Q", [value])
+                code = gic.attribute_errno(KVM_SET_DEVICE_ATTR, group, attribute, room.buffer_info()[0])
+                if code and added:
+                    return code + added
+        return 0
+
+    def taken(self, number: int, *, is_whole: bool) -> str:
+        """The exceptions to which a call led."""
+        told = ""
+        for level in (2, 1):
+            at = TABLE + ENTRY_IN.size * number + TAKEN_AT + TAKEN.size * (2 - level)
+            vector, esr, elr, spsr = TAKEN.unpack_from(self.memory, at)
+            more = f',"elr_off":{elr - GUEST}' + (f',"spsr":"{spsr:#x}"' if level == 2 else "") if is_whole else ""
+            told += f',"to_vEL{level}":{{"vector":"{vector:#x}","esr":"{esr:#x}"{more}}}' if vector != ONES else ""
+        return told
+
+
+def _nested(host: Recorder) -> Iterator[str]:
+    """Guests with EL2: capabilities, vCPUs after reset, calls from EL2 and EL1 of the guest, calls that stop it."""
+    host.kvm.system.allow_files(1024)  # for LEFT_OPEN
+    with _vm(host.kvm) as vm:
+        caps = (("KVM_CAP_ARM_EL2(240)", CAP_EL2), ("KVM_CAP_ARM_EL2_E2H0(241)", CAP_EL2_E2H0))
+        yield _line(t="caps", **{name: [host.kvm.capability(cap), vm.capability(cap)] for name, cap in caps})
+    refused = set()
+    for features in (*EL2_SETS, EL2, EL2_SETS[0] | PMU | SVE | PAUTH, EL2_SETS[0] | EL1_32BIT, PSCI_0_2 | E2H0):
+        guest = Guest(host.kvm, features, size=1 << 17)
+        yield _line(t="init", features=f"{features:#x}", errno=guest.init_errno)
+        if not guest.init_errno:
+            _finalized(guest, features)
+            yield from _el2_vcpu(guest.vcpus[0], features)
+        if guest.init_errno or not features & EL2:
+            guest.close()
+            refused.add(features)
+        else:
+            LEFT_OPEN.append(guest)
+    usable = [features for features in EL2_SETS if features not in refused]
+    for features, has_gic in ((features, has_gic) for features in usable for has_gic in (True, False)):
+        for given in EL2_GIVEN if has_gic else EL2_GIVEN[:1]:
+            for mode in EL2_MODES if has_gic else (EL2_MODES[0], EL2_MODES[5]):
+                yield from _el2_calls(host, features, mode, given, has_gic=has_gic)
+    for features, mode in ((features, mode) for features in usable for mode in (EL2_MODES[1], EL2_MODES[5])):
+        for call in ((*call, conduit) for conduit in (0, 1) for call in EL2_POWER):
+            power = El2Guest(host.kvm, features, mode, [call])
+            yield from (*power.head, _el2_power(power, features, mode, call))
+
+
+def _fw_default(vcpu: Descriptor, features: int) -> str:
+    """Firmware registers that are there: [errno, value]."""
+    regs = {reg: vcpu.get(reg) for first in (FIRMWARE, BITMAPS) for reg in range(first, first + 8)}
+    told = {f"{reg:#x}": [code, f"{value:#x}"] for reg, (code, value) in regs.items() if code != errno.ENOENT}
+    return _line(t="fw_default", features=f"{features:#x}", regs=told)
+
+
+def _el2_vcpu(vcpu: Descriptor, features: int) -> Iterator[str]:
+    """A fresh vCPU: its state, its registers, and what its firmware registers accept."""
+    of = {"features": f"{features:#x}"}
+    state: dict[str, Any] = {"t": "reset_state", **of}
+    for name, (code, value) in {name: vcpu.get(reg) for name, reg in EL2_STATE.items()}.items():
+        state.update({f"{name}_errno": code} if name in ("hcr_el2", "id_aa64mmfr4") else {})
+        state[name] = f"{value:#x}"
+    yield _line(**state)
+    yield _fw_default(vcpu, features)
+    code, n, regs = _read(vcpu, 8192)
+    values = [(reg, *_low(vcpu, reg)) for reg in regs]
+    told = [[f"0x{reg:016x}", f"{value:#x}", code] for reg, code, value in values]
+    yield _line(t="reg_list", **of, errno=code, n=n, regs=told)
+    for number, (reg, (code, value)) in enumerate((reg, vcpu.get(reg)) for reg in range(BITMAPS, BITMAPS + 4)):
+        if not code:
+            bits = sum(1 << bit for bit in range(64) if not vcpu.set(reg, 1 << bit))
+            head = {"t": "bitmap", **of, "n": number, "default": f"{value:#x}", "supported": f"{bits:#x}"}
+            zero, back = vcpu.set(reg, 0), _hex(vcpu, reg)
+            yield _line(**head, set0_errno=zero, rb=back, set_default_errno=vcpu.set(reg, value))
+    for value in (0, 1, 2, 0x10000, 0x10001, 0x10002, 0x10003, 0x10004):
+        code = vcpu.set(FIRMWARE, value)
+        yield _line(t="psci_version", **of, val=f"{value:#x}", errno=code, rb=_hex(vcpu, FIRMWARE))
+    for number, value in ((number, value) for number in (1, 2, 3) for value in range(6)):
+        code = vcpu.set(FIRMWARE + number, value)
+        yield _line(t="workaround", **of, n=number, val=value, errno=code, rb=_hex(vcpu, FIRMWARE + number))
+
+
+def _el2_calls(host: Recorder, features: int, mode: str, given: str, *, has_gic: bool) -> Iterator[str]:
+    """All calls by all conduits: why the guest was left, then each call that was made."""
+    calls = [(*call, conduit) for call in EL2_CALLS for conduit in range(4)]
+    told = Calls(calls).told
+    guest = El2Guest(host.kvm, features, mode, calls, has_gic=has_gic)
+    vcpu = guest.vcpus[0]
+    yield from guest.head
+    for reg in range(BITMAPS, BITMAPS + 4) if "all 0" in given else ():
+        vcpu.set(reg, 0)
+    codes = [0, 0, 0]
+    for number, (action, base, nr) in enumerate(re.findall("(DENY|FWD) (0x[0-9a-f]+)[+]([0-9a-fx]+)", given)):
+        codes[number] = _inserted(guest.vm, int(base, 0), int(nr, 0), 1 if action == "DENY" else 2)
+    head = {"t": "calls", "features": f"{features:#x}", "vgic": int(has_gic), "cfg": given, "mode": mode}
+    yield _line(**head, filter_errnos=codes, calls=len(calls))
+    stop = guest.run(5000)
+    while stop.kind != END:
+        index = (vcpu.get(X19)[1] - GUEST - TABLE) // ENTRY_IN.size
+        of = "," + told[index].partition(',"a"')[0] if 0 <= index < len(told) else ""
+        where = f'"pc_off":{vcpu.get(PC)[1] - GUEST},"pstate":"{_hex(vcpu, PSTATE)}","x0":"{_hex(vcpu, X0)}"'
+        yield f'{{"t":"stop","index":{index},"kind":{stop.kind}{of}{_told_of(stop, guest.runs[0])},{where}}}\n'
+        if (stop.kind, stop.reason) != (EXIT, EXIT_HYPERCALL):
+            break
+        stop = guest.run(5000)
+    if stop.kind == END:
+        yield _line(t="end", hcr_el2_seen_by_guest=_hex(vcpu, X0 + 54), pstate=_hex(vcpu, PSTATE))
+    level = vcpu.get(X0 + 60)[1]
+    for number in range(len(calls)):
+        is_done, x0, x1, x2, x3, *_ = ENTRY_OUT.unpack_from(guest.memory, TABLE + ENTRY_OUT.size * number)
+        taken = guest.taken(number, is_whole=True)
+        if is_done or taken:
+            yield f'{{{told[number]},"el":{level},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{taken}}}\n'
+
+
+def _el2_power(guest: El2Guest, features: int, mode: str, call: tuple[int, ...]) -> str:
+    """A call that may stop the guest, and how the other vCPU begins where it is switched on."""
+    stop = guest.run(400)
+    states = [bytearray(4), bytearray(4)]
+    for number, state in enumerate(states):
+        guest.vcpus[number].errno(KVM_GET_MP_STATE, state)
+    is_done, x0, *_ = ENTRY_OUT.unpack_from(guest.memory, TABLE)
+    x0 = x0 if is_done else guest.vcpus[0].get(X0)[1]
+    told = f'{{"t":"power","features":"{features:#x}","el":{1 if "vEL1" in mode else 2},"c":"{CONDUITS[call[4]]}"'
+    told += f',"id":"{call[0]:#x}","a1":"{call[1]:#x}","kind":{stop.kind}{_told_of(stop, guest.runs[0])}'
+    told += f',"done":{is_done},"x0":"{x0:#x}","mp":[{states[0][0]},{states[1][0]}]{guest.taken(0, is_whole=False)}'
+    if call[0] == FAST64 | 3 and is_done and not x0:
+        vcpu = guest.vcpus[1]
+        vcpu.set(X0 + 42, MMIO)
+        stop = guest.run(1000, 1)
+        address, level = struct.unpack_from("=QQ", guest.runs[1], EXIT_DATA)
+        told += f',"cpu1":{{"kind":{stop.kind},"mmio":"{address:#x}","currentel":"{level:#x}"'
+        told += f',"pstate":"{_hex(vcpu, PSTATE)}","pc_off":{vcpu.get(PC)[1] - GUEST},"x0":"{_hex(vcpu, X0)}"}}'
+    return told + "}\n"
+
+
+def _protected(host: Recorder) -> Iterator[str]:
+    """Protected VMs beside ordinary ones: which there are, what they have, and their calls."""
+    if _mode(host.kvm.system, host.kvm, {}) != "protected":
+        return
+    for kind in (0, VM_TYPE_PROTECTED, 1 << 30):
+        try:
+            vm = Descriptor(host.kvm.system, host.kvm.call(KVM_CREATE_VM, kind))
+        except OSError as error:
+            yield _line(t="create", type=f"{kind:#x}", errno=error.errno)
+            continue
+        yield _line(t="create", type=f"{kind:#x}", errno=0)
+        with vm:
+            asked = ((str(cap), max(-1, vm.capability(cap))) for cap in range(N_CAPABILITY))
+            caps, code = {cap: told for cap, told in asked if told}, vm.attribute_errno(KVM_HAS_DEVICE_ATTR, 0, 0)
+            yield _line(t="caps", type=f"{kind:#x}", caps=caps, has_filter_errno=code)
+    text = words(PROTECTED_CODE).ljust(VECTORS, b"\0") + words(VECTOR).ljust(128, b"\0") * 16
+    for kind, conduit in ((kind, conduit) for kind in (0, VM_TYPE_PROTECTED) for conduit in (0, 1)):
+        with Guest(host.kvm, n_vcpu=0, vm_type=kind, code=text, has_slot=False) as guest:
+            yield from _protected_calls(guest, Calls((*call, conduit) for call in PROTECTED_CALLS), kind, conduit)
+
+
+def _protected_calls(guest: Guest, calls: Calls, kind: int, conduit: int) -> Iterator[str]:
+    """One VM: what it says to its memory, filter, vCPU and firmware registers, and to the calls by one conduit."""
+    guest.memory[TABLE : TABLE + len(calls.packed)] = calls.packed
+    told: dict[str, Any] = {"t": "vm", "protected": int(kind > 0), "c": CONDUITS[conduit]}
+    told.update(memslot_errno=guest.slot_errno(), filter_errno=_inserted(guest.vm, 0x82000000, 4, 2))
+    yield _line(**told, vcpu_errno=0, init_errno=guest.add(PSCI_0_2))
+    vcpu = guest.vcpus[0]
+    yield _fw_default(vcpu, PSCI_0_2)
+    for number, reg in enumerate(range(BITMAPS, BITMAPS + 4) if not conduit else ()):
+        zero, (code, value) = vcpu.set(reg, 0), vcpu.get(reg)
+        head = {"t": "bitmap", "n": number, "set0_errno": zero, "rb_errno": code, "rb": f"{value:#x}"}
+        yield _line(**head, set1_errno=vcpu.set(reg, 1))
+    if not conduit:  # the second name is an old one: what is set is 1.3
+        codes = [vcpu.set(FIRMWARE, value) for value in (0x10000, 0x10003)]
+        yield _line(t="psci", set_10000_errno=codes[0], set_10001_errno=codes[1])
+    code, n, _ = _read(vcpu, 8192)
+    yield _line(t="reg_list", errno=code, n=n)
+    guest.start(len(calls.told))
+    number, results = 0, [0, 0, 0, 0]
+    stop = guest.run(20000)
+    while stop.kind == EXIT and stop.reason == EXIT_MMIO and number < len(calls.told):
+        address, value = struct.unpack_from("=QQ", guest.runs[0], EXIT_DATA)
+        results[(address - MMIO - 0x100) // 8 & 3] = value
+        if address == MMIO + 0x118:
+            x = ",".join(f'"{one:#x}"' for one in results)
+            yield f'{{{calls.told[number]},"x":[{x}],"protected":{int(kind > 0)}}}\n'
+            number += 1
+        stop = guest.run(20000)
+    if stop.kind == END:
+        yield _line(t="end", calls=number)
+    else:
+        yield f'{{"t":"stop","call":{number}{_told_of(stop, guest.runs[0])}}}\n'
+
+
+SECTIONS.update(nested={"nested": _nested}, protected={"protected": _protected})
+
+
 # -- words and files ----------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,163 @@
+"""Records of guests with EL2 and of protected VMs, beside those of real hosts."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from errno import EAGAIN, EMFILE, ENODEV, ENOENT, ENXIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastsmc
+from fastsmc.probing import standalone
+from tests.support.fake_guest_el2 import FakeEl2Kvm, fake_protected, recorded
+from tests.support.fake_kvm import CREATE_VCPU
+
+NESTED = ["linux-7.3.4-max-nested", "linux-6.18.15-max-nested"]
+HOSTS = [*NESTED, "linux-6.12.118-max-nested", "linux-7.3.4-max-mode-default"]
+FREE = {"0xc4000053": {3}, "0x86000001": {0, 1, 2, 3}}
+"""Words of an answer that no two times have alike, by function: TRNG_RND64 of 64 bits; PTP's clock and counter."""
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """VMs that the recorder leaves open are given back."""
+    yield
+    standalone.LEFT_OPEN.clear()
+
+
+def lines(kvm: FakeEl2Kvm, section: str) -> list[str]:
+    """The records of a section."""
+    with standalone._opened(kvm) as opened:
+        host = standalone.Recorder(opened)
+        (told,) = (list(give(host)) for give in standalone.SECTIONS[section].values())
+    assert all(line.endswith("}\n") for line in told)
+    return [line.removesuffix("\n") for line in told]
+
+
+def fixed(line: str) -> Any:
+    """A record without what differs from one time to the next."""
+    record = json.loads(line)
+    free = FREE.get(record.get("id"), set()) if "to_vEL2" not in record else set()
+    if "x" in record and record["x"][0] != "0xffffffffffffffff":
+        record["x"] = [value for n, value in enumerate(record["x"]) if n not in free]
+    return list(record.items())
+
+
+def assert_alike(told: list[str], seen: list[str]) -> None:
+    """Line by line, as text wherever that does not differ from one time to the next."""
+    assert len(told) == len(seen)
+    for mine, theirs in zip(told, seen, strict=True):
+        assert mine == theirs or fixed(mine) == fixed(theirs)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_guests_with_el2_are_recorded_as_they_were(name: str) -> None:
+    kvm = FakeEl2Kvm(name)
+    told = lines(kvm, "nested")
+    assert_alike(told, recorded(name, "nested"))
+    left = [one for guest in standalone.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
+    assert set(kvm.open_fds) == {one.fd for one in left}, "other VMs are closed, and the GIC's descriptor"
+    assert all(kvm.open_fds[guest.vcpus[0].fd]["vm"].has_el2 for guest in standalone.LEFT_OPEN)
+
+
+def test_protected_vms_are_recorded_as_they_were() -> None:
+    kvm = fake_protected()
+    told, seen = lines(kvm, "protected"), recorded("linux-7.3.4-max-mode-protected", "protected")
+    assert_alike(told, seen)
+    assert kvm.open_fds == {}
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_host_without_protected_vms_has_no_such_file(name: str) -> None:
+    assert lines(FakeEl2Kvm(name), "protected") == []
+
+
+def test_what_is_recorded_is_verified(tmp_path: Path) -> None:
+    """The whole way: two files and what the host is, which the model agrees with."""
+    for name, kvm in (("nested", FakeEl2Kvm(NESTED[0])), ("protected", fake_protected())):
+        folder = tmp_path / f"linux-7.3.4-max-{name}"
+        standalone.record(str(folder), kvm, only=("nested", "protected"))
+        files = {"nested": {"nested"}, "protected": {"nested", "protected"}}[name]
+        assert {path.name for path in folder.iterdir()} == {"meta.json", *(f"{one}.jsonl.xz" for one in files)}
+        told = fastsmc.verify([folder])
+        assert told.n_match == told.n_record > 0
+
+
+def test_a_host_without_a_gic_says_so_and_does_not_run() -> None:
+    kvm = FakeEl2Kvm(NESTED[0])
+    kvm.has_gic_device = False
+    told = [json.loads(line) for line in lines(kvm, "nested")]
+    (stop,) = {json.dumps(one) for one in told if one.get("t") == "stop"}
+    assert json.loads(stop) == {
+        **{"t": "stop", "index": 0, "kind": 3, "id": "0x84000000", "c": "hvc0", "run_errno": EAGAIN},
+        **{"pc_off": 0, "pstate": "0x3c9", "x0": "0x0"},
+    }
+    assert not any("x" in one for one in told)
+    n_gic = sum(one.get("vgic", 0) for one in told) + sum(one.get("t") == "power" for one in told)
+    assert [one["errno"] for one in told if one.get("t") == "vgic"] == [ENODEV] * n_gic
+    powers = [one for one in told if one.get("t") == "power"]
+    assert {(one["kind"], one["run_errno"], one["done"], *one["mp"]) for one in powers} == {(3, EAGAIN, 0, 0, 5)}
+
+
+@pytest.mark.parametrize(
+    ("step", "added"), [((0, 2), 1000), ((0, 3), 2000), ((4, 0), 3000), ((3, 0), None), ((9, 0), None)]
+)
+def test_each_step_of_a_gic_that_fails(step: tuple[int, int], added: int | None) -> None:
+    """Those without which it can be done are done without: older kernels lack them."""
+    kvm = FakeEl2Kvm(NESTED[0])
+    kvm.gic_fails[step] = ENXIO
+    told = lines(kvm, "nested")
+    codes = {json.loads(line)["errno"] for line in told if line.startswith('{"t":"vgic"')}
+    assert codes == (set() if added is None else {added + ENXIO})
+    if added is None:
+        assert_alike(told, recorded(NESTED[0], "nested"))
+
+
+def test_a_gic_is_made_as_the_document_says() -> None:
+    kvm = FakeEl2Kvm(NESTED[0])
+    lines(kvm, "nested")
+    steps = [(0, 2, 0x8000000), (0, 3, 0x80A0000), (3, 0, 96), (9, 0, 25), (4, 0, 0)]
+    assert kvm.gic_steps == steps * (48 + 72)
+
+
+def test_a_guest_that_leaves_in_another_way_is_told_and_left() -> None:
+    kvm = FakeEl2Kvm(NESTED[0])
+    kvm.run_results = [(6, struct.pack("=QQ", 0x10000008, 0x96000044))]
+    told = lines(kvm, "nested")
+    place = next(n for n, line in enumerate(told) if line.startswith('{"t":"calls"'))
+    stop = json.loads(told[place + 1])
+    assert (stop["t"], stop["kind"], stop["guest_exc_esr"]) == ("stop", 1, "0x96000044")
+    assert told[place + 2].startswith('{"t":"calls"')
+    assert_alike(told[place + 2 :], recorded(NESTED[0], "nested")[place + 142 :])
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (ENOENT, '"run_errno":2'),
+        ((17, b""), '"exit":17'),
+        ((6, struct.pack("=QQ", 0x10000008, 7)), '"guest_exc_esr":"0x7"'),
+    ],
+)
+def test_a_protected_guest_that_leaves_in_another_way(result: Any, told: str) -> None:
+    kvm = fake_protected()
+    kvm.run_results = [None] * 8 + [result]
+    seen = lines(kvm, "protected")
+    (stop,) = (line for line in seen if line.startswith('{"t":"stop"'))
+    assert stop == f'{{"t":"stop","call":2,{told}}}'
+    assert sum(line.startswith('{"t":"end"') for line in seen) == 3
+    assert kvm.open_fds == {}
+
+
+@pytest.mark.parametrize("n_made", [0, 7, 30])
+def test_a_host_that_runs_out_of_vcpus(n_made: int) -> None:
+    kvm = FakeEl2Kvm(NESTED[0])
+    kvm.fails[CREATE_VCPU], kvm.after = EMFILE, n_made
+    with pytest.raises(standalone.ProbeError, match="KVM_CREATE_VCPU failed with EMFILE"):
+        lines(kvm, "nested")
+    left = [one for guest in standalone.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
+    assert set(kvm.open_fds) <= {one.fd for one in left}
