@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet, check_writable
 
 EXAMPLES = """
 fastsmc probe sample:host.json.xz
@@ -21,6 +22,13 @@ def probe(
             metavar="FILE", help="A host profile; - for standard input. Without it this machine's KVM is asked."
         ),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time this host's calls and ioctls too, in a minute at most.")
+    ] = False,
+    cost_profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was measured there, as a cost profile (TOML).", dir_okay=False),
+    ] = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -32,9 +40,14 @@ def probe(
 
     The host needs no fastsmc: `fastsmc new probe` writes fastsmc_probe.py, one file that its python3 runs. What that
     file writes with -o, or this command with --json, is the host profile, which `fastsmc migrate check` takes as a
-    side. VMs are made for it that have no memory and never run; running ones are left alone.
+    side. VMs are made for it that have no memory and never run; running ones are left alone. With --measure VMs run
+    too, and what their calls and ioctls cost becomes a cost profile for `simulate`, `migrate downtime` and `plan`.
     """
     from fastsmc.probing import probe as probed
 
-    result = probed(file)
-    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    if cost_profile is not None:
+        check_writable("--cost-profile", cost_profile)
+    result = probed(file, measure=measure)
+    files = {} if cost_profile is None else {cost_profile: result.cost_profile().encode()}
+    form = Form(as_json, csv, markdown, out, quiet, fail_if)
+    form.show(result, files=lambda: files)

@@ -854,7 +854,8 @@ def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, 
     try:
         with _opened(system) as kvm:
             system.allow_files(1024)
-            found = {"features": best["features"], "overhead": _overhead(kvm), "calls": _calls(kvm, cut)}
+            found = {"features": best["features"], "overhead": _overhead(kvm)}
+            found["calls"] = _calls(kvm, not profile["filter"]["errno"], cut)
             packs = _packs(kvm, features, [int(reg, 16) for reg in best["registers"]])
             found["registers"] = _by_class(kvm, features, *packs)
             found["vms"] = _by_vcpus(kvm, features, *packs, cut)
@@ -892,10 +893,13 @@ def _overhead(kvm: Descriptor) -> dict[str, Any]:
         return {name: _sampled(system, each, one, N_EACH) for name, one in kinds.items()}
 
 
-def _calls(kvm: Descriptor, cut: list[str]) -> list[dict[str, Any]]:
+def _calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
     """ns of one call, from the guest to whoever answers it and back."""
+    cut += ["denied, forwarded, and filters of any ranges: this KVM has no SMCCC filter"] * (not has_filter)
     found = []
     for name, func_id, action, n_range in CALLS:
+        if n_range and not has_filter:
+            continue
         try:
             with Guest(kvm, code=LOOP_CODE) as guest:
                 for number in range(n_range):
@@ -1003,7 +1007,7 @@ def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: lis
                         ns = system.timed(vcpu.fd, request, same) / len(same)
                         found.setdefault((name, ioctl, state, len(same)), []).append(ns)
     return [
-        {"class": name, "ioctl": ioctl, "state": state, "registers": count, "ns": _spread(ns)}
+        {"kind": name, "ioctl": ioctl, "state": state, "registers": count, "ns": _spread(ns)}
         for (name, ioctl, state, count), ns in found.items()
     ]
 
@@ -1049,23 +1053,32 @@ def python_share(costs: dict[str, Any]) -> tuple[float, float]:
     return max(0.0, over["ioctl"] - way), max(0.0, over["ioctl_with_struct"] - way)
 
 
+def _levels(n_range: int) -> int:
+    """Levels of the filter's tree: nodes of 16 slots, a range and a gap each, two ranges of KVM's own."""
+    slots, levels = 2 * (n_range + 2) + 1, 1
+    while slots > 16:
+        slots, levels = -(-slots // 16), levels + 1
+    return levels
+
+
 def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]]:
-    """Name, ns, kind, source, and further lines of each figure that the host told."""
+    """Name, ns, kind, source and further lines of each figure that the host told; none that Python's own hides."""
     plain, with_struct = python_share(costs)
     calls = {(one["call"], one["ranges"]): one["ns"] for one in costs["calls"]}
-    timed: dict[str, tuple[Any, int, float, str]] = {}
-    for name, call, words in (("trap_ns", "not supported", "an id no KVM knows"), ("fast_path_ns", "fast path", "")):
-        timed[name] = (calls.get((call, 0)), 1, 0.0, f"HVCs in a loop, 2n less n: {words or 'ARCH_WORKAROUND_1'}")
-    leaving = ("forwarded", 1) if ("forwarded", 1) in calls else ("store", 0)
-    timed["round_trip_ns"] = (calls.get(leaving), 1, plain, f"KVM_RUNs ended each by a {leaving[0]}")
+    leaving = "forwarded" if ("forwarded", 1) in calls else "store"
+    timed = [
+        ("trap_ns", calls.get(("not supported", 0)), 1, 0.0, "HVCs in a loop, 2n less n, of an id no KVM knows"),
+        ("fast_path_ns", calls.get(("fast path", 0)), 1, 0.0, "HVCs in a loop, 2n less n, of ARCH_WORKAROUND_1"),
+        ("round_trip_ns", calls.get((leaving, int(leaving != "store"))), 1, plain, f"KVM_RUNs that {leaving} ends"),
+    ]
     for one in costs["vms"][-1:]:
         for name, way in (("get_one_reg_ns", "save"), ("set_one_reg_ns", "load")):
-            count = one[way]["ioctls"]
-            timed[name] = (one[way]["ns"], count, with_struct, f"{way} of {count} registers of {one['vcpus']} vCPUs")
-    for name, (spread, count, own, source) in timed.items():
-        if spread:
+            words = f"{way} of {one[way]['ioctls']} registers of each of {one['vcpus']} vCPUs"
+            timed.append((name, one[way]["ns"], one[way]["ioctls"], with_struct, words))
+    for name, spread, count, own, source in timed:
+        if spread and spread["median"] / count > own:
             ns, low, high = (max(0.0, spread[key] / count - own) for key in ("median", "q1", "q3"))
-            source += f", less {own:.0f} ns of Python's own" if own else ""
+            source += f", less {own:.0f} ns of Python's own" * bool(own)
             yield name, ns, "measured", source, f"low = {low:.2f}\nhigh = {high:.2f}\nsamples = {spread['samples']}\n"
     answered = {n_range: one["median"] for (name, n_range), one in calls.items() if name == "answered"}
     if 0 in answered and ("not supported", 0) in calls:
@@ -1077,14 +1090,6 @@ def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]
         added = sum((answered[n_range] - answered[0]) * level for n_range, level in levels.items())
         words = f"what filters of {', '.join(map(str, levels))} ranges add (measured), by levels of their tree"
         yield "filter_ns", max(0.0, added / sum(level**2 for level in levels.values())), "derived", words, ""
-
-
-def _levels(n_range: int) -> int:
-    """Levels of the filter's tree: nodes of 16 slots, a range and a gap each, two ranges of KVM's own."""
-    slots, levels = 2 * (n_range + 2) + 1, 1
-    while slots > 16:
-        slots, levels = -(-slots // 16), levels + 1
-    return levels
 
 
 def cost_profile(profile: dict[str, Any]) -> str:
@@ -1143,9 +1148,10 @@ def _costs_told(costs: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
     yield "measured", f"in {costs['seconds']:.1f} s, vCPUs with {costs['features']}; medians and quartiles"
     for one in costs["calls"]:
-        yield f"{one['call']}, {one['ranges']} ranges", f"{span(one['ns'])}, {one['id']}"
+        label = f"{one['call']}, filter of {one['ranges']}" if one["ranges"] else one["call"]
+        yield label, f"{span(one['ns'])}, {one['id']}"
     for one in costs["registers"]:
-        yield f"{one['ioctl']} {one['class']}, {one['state']}", f"{span(one['ns'])}, {one['registers']} registers"
+        yield f"{one['ioctl']} {one['kind']}, {one['state']}", f"{span(one['ns'])}, {one['registers']} registers"
     for one in costs["vms"]:
         for way in ("save", "load"):
             each = f"each of {one[way]['ioctls']} ioctls {span(one[way]['ns'], one[way]['ioctls'])}"
