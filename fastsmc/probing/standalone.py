@@ -830,10 +830,12 @@ LOOP = (
 LOOP_CODE = struct.pack(f"<{len(LOOP)}I", *(word for word, _ in LOOP)).ljust(VECTORS, b"\0") + GUEST_CODE[VECTORS:]
 UNKNOWN, PSCI_VERSION, WORKAROUND_1, FILTERED = 0x4B000000, 0x84000000, 0x80008000, 0xC2000000
 DENY, FORWARD = 1, 2  # KVM_SMCCC_FILTER_*
+LEVELS = {1: 1, 10: 2, 100: 2, 1000: 3}
+"""Levels of a filter's tree by its ranges: nodes of 16 slots, a range and a gap each, and two ranges of KVM's own."""
 CALLS = (
     *(("not supported", UNKNOWN, 0, 0), ("answered", PSCI_VERSION, 0, 0), ("fast path", WORKAROUND_1, 0, 0)),
     *(("denied", FILTERED, DENY, 1), ("forwarded", FILTERED, FORWARD, 1), ("store", UNKNOWN, 0, 0)),
-    *(("answered", PSCI_VERSION, DENY, count) for count in (1, 10, 100, 1000)),
+    *(("answered", PSCI_VERSION, DENY, count) for count in LEVELS),
 )
 """What is timed: the function, the filter's action and its ranges, FILTERED in the first. A store is one to MMIO."""
 CLASSES = {0x10: "core", 0x11: "cache", 0x14: "firmware", 0x15: "sve", 0x16: "bitmap"}
@@ -977,7 +979,11 @@ def _packs(kvm: Descriptor, features: int, registers: list[int]) -> tuple[list[A
         packs.append((reg, room, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0]))))
     with _vcpus(kvm, features, 1) as (vcpu,):
         packs = [one for one in packs if not vcpu.errno(KVM_GET_ONE_REG, one[2])]
-        return packs, [one for one in packs if not vcpu.errno(KVM_SET_ONE_REG, one[2])]
+        settable = [one for one in packs if not vcpu.errno(KVM_SET_ONE_REG, one[2])]
+    if not settable:
+        msg = "no register of a fresh vCPU can be read and written back, so nothing can be timed"
+        raise ProbeError(msg)
+    return packs, settable
 
 
 def _class(reg: int) -> str:
@@ -1041,7 +1047,7 @@ def _by_vcpus(
     return found
 
 
-NOT_TOLD = {"trap_ns": 292, "denied_ns": 0, "handled_ns": 0, "fast_path_ns": 16.9, "filter_ns": 10}
+NOT_TOLD: dict[str, float] = {"trap_ns": 292, "denied_ns": 0, "handled_ns": 0, "fast_path_ns": 16.9, "filter_ns": 10}
 NOT_TOLD.update(round_trip_ns=1609, vmm_service_ns=5000)
 """What stands in a cost profile where a host did not tell: what fastsmc takes of a Neoverse N1."""
 
@@ -1051,14 +1057,6 @@ def python_share(costs: dict[str, Any]) -> tuple[float, float]:
     over = {name: one["median"] for name, one in costs["overhead"].items()}
     way = over["system_call"] - over["function"]  # into the kernel and back, which a VMM in C pays too
     return max(0.0, over["ioctl"] - way), max(0.0, over["ioctl_with_struct"] - way)
-
-
-def _levels(n_range: int) -> int:
-    """Levels of the filter's tree: nodes of 16 slots, a range and a gap each, two ranges of KVM's own."""
-    slots, levels = 2 * (n_range + 2) + 1, 1
-    while slots > 16:
-        slots, levels = -(-slots // 16), levels + 1
-    return levels
 
 
 def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]]:
@@ -1085,11 +1083,11 @@ def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]
         more = max(0.0, answered[0] - calls["not supported", 0]["median"])
         yield "denied_ns", 0.0, "derived", "in trap_ns", ""
         yield "handled_ns", more, "derived", f"PSCI_VERSION, {answered[0]:.1f} ns (measured), less trap_ns, or 0", ""
-    levels = {n_range: _levels(n_range) for n_range in answered if n_range and 0 in answered}
+    levels = [n_range for n_range in LEVELS if n_range in answered and 0 in answered]
     if levels:
-        added = sum((answered[n_range] - answered[0]) * level for n_range, level in levels.items())
-        words = f"what filters of {', '.join(map(str, levels))} ranges add (measured), by levels of their tree"
-        yield "filter_ns", max(0.0, added / sum(level**2 for level in levels.values())), "derived", words, ""
+        added = sum((answered[n_range] - answered[0]) * LEVELS[n_range] for n_range in levels)
+        words = f"what filters of {', '.join(map(str, levels))} ranges add (measured), by levels of their tree, or 0"
+        yield "filter_ns", max(0.0, added / sum(LEVELS[n_range] ** 2 for n_range in levels)), "derived", words, ""
 
 
 def cost_profile(profile: dict[str, Any]) -> str:

@@ -249,11 +249,12 @@ def _figure(value: Any, key: str, problems: Problems) -> Range:
         return Range(*(Figure(0, "ns", "assumed", ""),) * 3)
     problems.unknown_keys(table, (key,), keys)
     kind: Any = problems.choice(table.get("kind"), (key, "kind"), get_args(FigureKind), default="assumed")
+    n_before = len(problems.found)
     number = problems.number(table.get("value"), (key, "value"), unit="ns")
     unit = problems.choice(table.get("unit"), (key, "unit"), ["ns"], default="ns")
-    source = problems.text(table.get("source"), (key, "source"))
     low, high = (problems.number(table.get(end, number), (key, end), unit="ns") for end in ("low", "high"))
-    if not low <= number <= high:
+    source = problems.text(table.get("source"), (key, "source"))
+    if len(problems.found) == n_before and not low <= number <= high:
         problems.add((key,), f"low, value and high are {low:g}, {number:g} and {high:g}", "they must ascend")
     if "samples" in table:
         count = problems.whole(table["samples"], (key, "samples"), first=1, last=1 << 40, default=1)

@@ -6,18 +6,41 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable
-from errno import EINTR
+from errno import EINTR, EMFILE
 from typing import Any
 
 from fastsmc.facts.registers import FIRMWARE_CLASSES, reg_class, reg_size
+from fastsmc.scenario.profiles import filter_levels
 from tests.support import fake_kvm
 from tests.support.fake_kvm import KVM, VCPU, FakeKvm
 
 GET_VCPU_MMAP_SIZE, SET_USER_MEMORY_REGION, RUN = 0xAE04, 0x4020AE46, 0xAE80
 PC, X19, X20 = 0x6030000000100040, 0x6030000000100026, 0x6030000000100028
 """Where the guest goes on; the function that it calls, and how often."""
-HYPERCALL, MMIO = 3, 6
+HYPERCALL, MMIO, SYSTEM_EVENT = 3, 6, 24
 """KVM_EXIT_*."""
+REQUESTS = (GET_VCPU_MMAP_SIZE, SET_USER_MEMORY_REGION, RUN)
+"""Those that a host which is only probed is not asked."""
+HOST = "linux-6.12.107-n1"
+"""The recorded host that a test measures, whose CPU is not one that QEMU made up."""
+UNKNOWN, PSCI, FAST = 0x4B000000, 0x84000000, 0x80008000
+DENIED, FORWARDED, STORE = (0xC2000000, 1), (0xC2000000, 2), (0, -1)
+CALL_NS = {(UNKNOWN, 0): 306.0, (PSCI, 0): 351.5, (FAST, 0): 18.25, DENIED: 310.0, FORWARDED: 900.0, STORE: 700.0}
+"""What one call costs, by function and the filter's action."""
+
+
+def reg_ns(is_set: bool, reg: int, is_first: bool) -> float:
+    """What one ioctl costs, by register: all different."""
+    return (reg & 0xFF) * 10.0 + (reg >> 16 & 0xF) * 100 + 1000 * is_set + 5000 * is_first
+
+
+def timed(name: str = HOST) -> TimedKvm:
+    """A recorded host with these costs, and filters that add 7 ns a level; of at most 12 vCPUs at once."""
+    kvm = TimedKvm(name)
+    kvm.call_ns, kvm.reg_ns = dict(CALL_NS), reg_ns
+    kvm.filter_ns = lambda n_range: 7.0 * filter_levels(n_range)
+    kvm.most_vcpus, kvm.beyond = 12, EMFILE
+    return kvm
 
 
 class TimedKvm(FakeKvm):
@@ -32,6 +55,7 @@ class TimedKvm(FakeKvm):
         own_ns, struct_ns, way_ns: Python's share of an ioctl, more with a struct, and into the kernel and back.
         most_vcpus, beyond: how many vCPUs there may be at once, and the errno of one more.
         unset: errnos of registers that cannot be set.
+        stops_at: a function at which the guest stops otherwise than it should.
     """
 
     def __init__(self, name: str = "linux-6.12.107-max") -> None:
@@ -44,6 +68,7 @@ class TimedKvm(FakeKvm):
         self.own_ns, self.struct_ns, self.way_ns, self.function_ns = 300.0, 60.0, 100.0, 40.0
         self.most_vcpus, self.beyond = 1 << 16, 0
         self.unset: dict[int, int] = {}
+        self.stops_at = -1
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -121,8 +146,10 @@ class TimedKvm(FakeKvm):
         """The guest's calls, and then stores without end; a call that is forwarded ends KVM_RUN."""
         if of["run"][1]:
             return EINTR
+        of.setdefault("is_done", True)
         self.ns += self.run_ns
-        func_id, n_call, ranges = of["core"][X19], of["core"][X20], of["of"].get("ranges", ())
+        func_id, n_call = (of.get("core", {}).get(reg, 0) for reg in (X19, X20))
+        ranges = of["of"].get("ranges", ())
         action = next((action for base, count, action in ranges if base <= func_id < base + count), 0)
         if of["is_done"]:
             self.ns += self.call_ns[0, -1]
@@ -131,6 +158,6 @@ class TimedKvm(FakeKvm):
         else:
             self.ns += n_call * (self.call_ns[func_id, action] + self.filter_ns(len(ranges)))
             of["is_done"] = True
-        reason = MMIO if of["is_done"] else HYPERCALL
+        reason = SYSTEM_EVENT if func_id == self.stops_at else MMIO if of["is_done"] else HYPERCALL
         struct.pack_into("=I20xQ", of["run"], 8, reason, 0x10000000)
         return 0
