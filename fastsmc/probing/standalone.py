@@ -830,12 +830,12 @@ LOOP = (
 LOOP_CODE = struct.pack(f"<{len(LOOP)}I", *(word for word, _ in LOOP)).ljust(VECTORS, b"\0") + GUEST_CODE[VECTORS:]
 UNKNOWN, PSCI_VERSION, WORKAROUND_1, FILTERED = 0x4B000000, 0x84000000, 0x80008000, 0xC2000000
 DENY, FORWARD = 1, 2  # KVM_SMCCC_FILTER_*
-LEVELS = {1: 1, 10: 2, 100: 2, 1000: 3}
+TREE_LEVELS = {1: 1, 10: 2, 100: 2, 1000: 3}
 """Levels of a filter's tree by its ranges: nodes of 16 slots, a range and a gap each, and two ranges of KVM's own."""
 CALLS = (
     *(("not supported", UNKNOWN, 0, 0), ("answered", PSCI_VERSION, 0, 0), ("fast path", WORKAROUND_1, 0, 0)),
     *(("denied", FILTERED, DENY, 1), ("forwarded", FILTERED, FORWARD, 1), ("store", UNKNOWN, 0, 0)),
-    *(("answered", PSCI_VERSION, DENY, count) for count in LEVELS),
+    *(("answered", PSCI_VERSION, DENY, count) for count in TREE_LEVELS),
 )
 """What is timed: the function, the filter's action and its ranges, FILTERED in the first. A store is one to MMIO."""
 CLASSES = {0x10: "core", 0x11: "cache", 0x14: "firmware", 0x15: "sve", 0x16: "bitmap"}
@@ -1083,11 +1083,11 @@ def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]
         more = max(0.0, answered[0] - calls["not supported", 0]["median"])
         yield "denied_ns", 0.0, "derived", "in trap_ns", ""
         yield "handled_ns", more, "derived", f"PSCI_VERSION, {answered[0]:.1f} ns (measured), less trap_ns, or 0", ""
-    levels = [n_range for n_range in LEVELS if n_range in answered and 0 in answered]
+    levels = [n_range for n_range in TREE_LEVELS if n_range in answered and 0 in answered]
     if levels:
-        added = sum((answered[n_range] - answered[0]) * LEVELS[n_range] for n_range in levels)
+        added = sum((answered[n_range] - answered[0]) * TREE_LEVELS[n_range] for n_range in levels)
         words = f"what filters of {', '.join(map(str, levels))} ranges add (measured), by levels of their tree, or 0"
-        yield "filter_ns", max(0.0, added / sum(LEVELS[n_range] ** 2 for n_range in levels)), "derived", words, ""
+        yield "filter_ns", max(0.0, added / sum(TREE_LEVELS[n_range] ** 2 for n_range in levels)), "derived", words, ""
 
 
 def cost_profile(profile: dict[str, Any]) -> str:

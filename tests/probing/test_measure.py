@@ -164,7 +164,7 @@ def test_a_noisy_host_has_its_quartiles(probed: dict[str, dict[str, Any]]) -> No
 
 
 def test_levels_of_a_filters_tree_are_those_of_the_model() -> None:
-    assert {n: filter_levels(n) for n in standalone.LEVELS} == standalone.LEVELS
+    assert {n: filter_levels(n) for n in standalone.TREE_LEVELS} == standalone.TREE_LEVELS
 
 
 def test_the_guest_that_is_timed_is_what_its_comments_say() -> None:
