@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,16 @@ def probe(
             metavar="FILE", help="A host profile; - for standard input. Without it this machine's KVM is asked."
         ),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Record what this host's KVM answers to small guests, in a new folder."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="SECTIONS", help="Of --record: some sections, with commas.")
+    ] = None,
+    restore: Annotated[
+        list[str] | None, typer.Option(metavar="FOLDER", help="Of --record: another recorded host, tried here.")
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Time this host's calls and ioctls too, in a minute at most.")
     ] = False,
@@ -40,14 +51,31 @@ def probe(
 
     The host needs no fastsmc: `fastsmc new probe` writes fastsmc_probe.py, one file that its python3 runs. What that
     file writes with -o, or this command with --json, is the host profile, which `fastsmc migrate check` takes as a
-    side. VMs are made for it that have no memory and never run; running ones are left alone. With --measure VMs run
-    too, and what their calls and ioctls cost becomes a cost profile for `simulate`, `migrate downtime` and `plan`.
+    side. VMs are made for it that have no memory and never run; running ones are left alone. With --record a small
+    guest runs in them, and what KVM answers to its calls becomes a folder for `fastsmc verify`. With --measure a
+    guest and ioctls are timed, which makes a cost profile for `simulate`, `migrate downtime` and `plan`.
     """
     from fastsmc.probing import probe as probed
 
+    if record is not None:
+        _record(record, only.split(",") if only else [], restore or [])
+        return
+    if only or restore:
+        msg = "--only and --restore belong to --record"
+        raise typer.BadParameter(msg)
     if cost_profile is not None:
         check_writable("--cost-profile", cost_profile)
     result = probed(file, measure=measure)
     files = {} if cost_profile is None else {cost_profile: result.cost_profile().encode()}
-    form = Form(as_json, csv, markdown, out, quiet, fail_if)
-    form.show(result, files=lambda: files)
+    Form(as_json, csv, markdown, out, quiet, fail_if).show(result, files=lambda: files)
+
+
+def _record(folder: str, only: list[str], others: list[str]) -> None:
+    """Records this host; sections and their seconds are told as they pass."""
+    from fastsmc.probing import SECTIONS
+    from fastsmc.probing import record as recorded
+
+    if set(only) - set(SECTIONS):
+        msg = f"--only {','.join(only)}: sections are {', '.join(SECTIONS)}"
+        raise typer.BadParameter(msg)
+    recorded(folder, only=only, others=others, progress=lambda text: print(text, file=sys.stderr, flush=True))
