@@ -252,7 +252,7 @@ def test_registers_that_cannot_be_set_are_not_timed(probed: dict[str, dict[str, 
 
 NOT_ASKED = (fake_kvm.GET_REG_LIST, fake_kvm.FINALIZE, fake_kvm.CREATE_DEVICE)
 """Ioctls of a probe that a measurement does not make on a host without SVE."""
-REQUESTS = [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, *timed_kvm.REQUESTS]
+REQUESTS = [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.SET_DEVICE_ATTR, *timed_kvm.REQUESTS]
 
 
 @pytest.mark.parametrize("after", [0, 1, 40])
