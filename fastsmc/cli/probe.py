@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fastsmc.cli.output import Csv, FailIf, Json, Markdown, Out, Quiet, show
+from fastsmc.cli.output import Csv, FailIf, Form, Json, Markdown, Out, Quiet, check_writable
 
 EXAMPLES = """
 fastsmc probe sample:host.json.xz
@@ -32,6 +33,13 @@ def probe(
     restore: Annotated[
         list[str] | None, typer.Option(metavar="FOLDER", help="Of --record: another recorded host, tried here.")
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time this host's calls and ioctls too, in a minute at most.")
+    ] = False,
+    cost_profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was measured there, as a cost profile (TOML).", dir_okay=False),
+    ] = None,
     as_json: Json = False,
     csv: Csv = False,
     markdown: Markdown = False,
@@ -44,7 +52,8 @@ def probe(
     The host needs no fastsmc: `fastsmc new probe` writes fastsmc_probe.py, one file that its python3 runs. What that
     file writes with -o, or this command with --json, is the host profile, which `fastsmc migrate check` takes as a
     side. VMs are made for it that have no memory and never run; running ones are left alone. With --record a small
-    guest runs in them, and what KVM answers to its calls becomes a folder for `fastsmc verify`.
+    guest runs in them, and what KVM answers to its calls becomes a folder for `fastsmc verify`. With --measure a
+    guest and ioctls are timed, which makes a cost profile for `simulate`, `migrate downtime` and `plan`.
     """
     from fastsmc.probing import probe as probed
 
@@ -57,8 +66,11 @@ def probe(
     if only or restore:
         msg = "--only and --restore belong to --record"
         raise typer.BadParameter(msg)
-    result = probed(file)
-    show(result, as_json=as_json, csv=csv, markdown=markdown, out=out, quiet=quiet, fail_if=fail_if)
+    if cost_profile is not None:
+        check_writable("--cost-profile", cost_profile)
+    result = probed(file, measure=measure)
+    files = {} if cost_profile is None else {cost_profile: result.cost_profile().encode()}
+    Form(as_json, csv, markdown, out, quiet, fail_if).show(result, files=lambda: files)
 
 
 def _record(folder: str, only: list[str], others: list[str]) -> None:

@@ -16,6 +16,7 @@ import typer
 
 from fastsmc.checks import escaped
 from fastsmc.cli import known
+from fastsmc.cli.costs import Force
 from fastsmc.cli.output import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, Seed, check_writable, pictured
 from fastsmc.cli.progress import progress
 from fastsmc.errors import CheckError, InputError, UnknownError
@@ -110,6 +111,7 @@ def simulate(
     seed: Seed = None,
     calls: _Calls = None,
     profile: _Profile = None,
+    force: Force = False,
     threads: _Threads = None,
     per_vm: _PerVm = None,
     list_profiles: _ListProfiles = False,
@@ -134,7 +136,7 @@ def simulate(
     from fastsmc.latency import simulate as simulated
 
     n_thread = threads or n_core()
-    work = partial(simulated, scenario, seed=seed, calls=calls, profile=profile, threads=n_thread)
+    work = partial(simulated, scenario, seed=seed, calls=calls, profile=profile, force=force, threads=n_thread)
     done, is_interrupted = _interruptible(work)
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     try:

@@ -55,6 +55,9 @@ def _ioctl(value: float) -> Figure:
 IOCTL_NS = Range(_ioctl(200), _ioctl(500), _ioctl(1000))
 """The time of one KVM_GET_ONE_REG or KVM_SET_ONE_REG ioctl."""
 
+EMULATED = "measured on an emulated host: means nothing"
+"""What is said of every figure that was measured where no real machine was."""
+
 NESTED_HVC_NS = Figure(
     1000,
     "ns",

@@ -39,6 +39,7 @@ def simulate(
     seed: int | None = None,
     calls: int | None = None,
     profile: str | None = None,
+    force: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -48,21 +49,22 @@ def simulate(
     Args:
         scenario: one that is loaded, or the path of its TOML file.
         seed, calls, profile: take the place of what the file says, as for `Scenario.load`; only beside a path.
+        force: take a profile that was measured on an emulated host too; only beside a path.
         threads: the outcome is the same to the byte for any number.
         progress: called with (group, chunks of work done, chunks in all), in the caller's thread.
         stop: asked between chunks of work; once it says True the run ends, with what it has.
 
     Raises:
         InputError: a scenario with problems, an open workload that has no steady state, more memory than there is, no
-            thread, or a seed, calls or a profile beside a scenario that is loaded.
+            thread, or a seed, calls, a profile or force beside a scenario that is loaded.
 
     Cost: 5 to 10 ns a call where many VMs are alike and of few vCPUs, 50 to 150 ns where they are not; memory does not
     grow with the number of calls.
     """
     if not isinstance(scenario, Scenario):
-        scenario = Scenario.load(scenario, seed=seed, calls=calls, profile=profile)
-    elif (seed, calls, profile) != (None, None, None):
-        msg = f"scenario {scenario.name!r} is loaded: give seed, calls and profile to Scenario.load"
+        scenario = Scenario.load(scenario, seed=seed, calls=calls, profile=profile, force=force)
+    elif (seed, calls, profile, force) != (None, None, None, False):
+        msg = f"scenario {scenario.name!r} is loaded: give seed, calls, profile and force to Scenario.load"
         raise InputError(msg)
     whole("threads", threads, first=1, last=MOST_THREADS)
     groups = [group_of(scenario, given) for given in scenario.groups]

@@ -14,6 +14,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import RegisterSet
 from fastsmc.migrate.carried import Carried, carried
 from fastsmc.migrate.link import Link, as_links, require_number
+from fastsmc.migrate.profiled import Profiled
 from fastsmc.migrate.qemu.machine import MAX_VCPU
 from fastsmc.migrate.span import ioctl_costs
 from fastsmc.migrate.switchover.arrays import Vms
@@ -26,6 +27,7 @@ class Grid:
     Attributes:
         ioctl_ns: float64[n, 3].
         has_costs: whether several costs of an ioctl were given, so that they are a dimension of the answer.
+        told_by: what a cost profile tells of ioctls.
     """
 
     registers: list[Carried]
@@ -34,6 +36,7 @@ class Grid:
     ioctl_ns: F64Array
     has_costs: bool
     limit: int
+    told_by: Profiled
 
     @property
     def vms(self) -> Vms:
@@ -49,6 +52,7 @@ class Grid:
             gbit_per_s=along(1, [one.gbit_per_s for one in self.links]),
             rtt_us=along(1, [one.rtt_us for one in self.links]),
             ioctl_ns=self.ioctl_ns[None, None, None],
+            by_step=self.told_by.by_step,
         )
 
     @property
@@ -71,7 +75,9 @@ class Grid:
         }
 
 
-def grid_of(registers: Any, has_sve: bool, link: Any, downtime_ms: Any, ioctl_ns: Any, limit: Any) -> Grid:
+def grid_of(
+    registers: Any, has_sve: bool, link: Any, downtime_ms: Any, ioctl_ns: Any, limit: Any, told_by: Profiled
+) -> Grid:
     """The grid of arguments as `largest_shape` takes them, checked.
 
     Raises:
@@ -93,6 +99,7 @@ def grid_of(registers: Any, has_sve: bool, link: Any, downtime_ms: Any, ioctl_ns
         np.atleast_2d(each),
         each.ndim == 2,
         whole("limit", limit, first=1, last=MAX_VCPU, remark="KVM runs up to 512"),
+        told_by,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from fastsmc.errors import InputError
 from fastsmc.migrate.carried import Registers, carried
 from fastsmc.migrate.link import Links, as_links, require_number
 from fastsmc.migrate.precopy import ASSUMED as PRECOPY_ASSUMED
+from fastsmc.migrate.profiled import IOCTL_ASSUMED, profiled
 from fastsmc.migrate.qemu.machine import MAX_VCPU
 from fastsmc.migrate.span import IoctlNs, ioctl_span
 from fastsmc.migrate.switchover.arrays import FIGURES
@@ -20,8 +22,11 @@ from fastsmc.plan.migrations_told import answer, bottleneck, excuses, table_of, 
 from fastsmc.plan.moving import GIB, MIB, Found, Moving, moved
 from fastsmc.plan.result import Cube, Plan, Values
 
+if TYPE_CHECKING:
+    from fastsmc.scenario.profiles import Profile
+
 ASSUMED = (
-    "the cost of one ioctl: nobody has published it for arm64",
+    IOCTL_ASSUMED,
     "QEMU does not count registers, so its downtime-limit is set to what they leave of the limit (qemu_limit_ms)",
     "QEMU's max-bandwidth, 128 MiB/s by default, is set to the line rate",
     *PRECOPY_ASSUMED,
@@ -41,6 +46,7 @@ def migration_table(
     link: Links = ("1G", "10G", "25G", "100G"),
     downtime_ms: ArrayLike = (50.0, 100.0, 300.0, 1000.0),
     ioctl_ns: IoctlNs = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
 ) -> Plan:
     """How long the precopy migration of a VM takes: a row per link, a column per downtime limit (modelled).
 
@@ -57,6 +63,7 @@ def migration_table(
         link: network paths, or their line rates as text.
         downtime_ms: the limits.
         ioctl_ns: of one ioctl, or low, mid and high; without it `costs.IOCTL_NS`.
+        profile: a cost profile, by name or path, in its place: as for `migrate.downtime`.
 
     Returns:
         A plan that is met if some cell is no "-" whatever the figures, missed if every cell is "-" even with all
@@ -84,6 +91,7 @@ def migration_table(
             as_links(link),
             axis("downtime_ms", downtime_ms),
             np.array(tuple(ioctl_span(ioctl_ns))),
+            profiled(profile, ioctl_ns),
         )
     )
 
@@ -108,7 +116,7 @@ def _planned(moving: Moving) -> Plan:
         bottleneck=bottleneck(moving, found),
         weakest=weakest(moving),
         inputs=_inputs(moving),
-        assumptions=ASSUMED,
+        assumptions=moving.told_by.before(ASSUMED),
     )
 
 

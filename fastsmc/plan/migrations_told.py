@@ -93,7 +93,8 @@ def weakest(moving: Moving) -> Weakest:
 
     if low < high:
         at = [cells(replace(moving, ioctl_ns=np.full(3, ns)), MID) for ns in (low, high)]
-        return Weakest("ns of one ioctl, assumed", low, high, *at)
+        of_gic = " of the interrupt controller" * bool(moving.told_by.by_step)
+        return Weakest(f"ns of one ioctl{of_gic}, assumed", low, high, *at)
     us = costs.VCPU_PAUSE_US
     name = f"{us.low.unit} to stop or start it, assumed; encoding and decoding low and high with it"
     return Weakest(name, us.low.value, us.high.value, cells(moving, LOW), cells(moving, HIGH))

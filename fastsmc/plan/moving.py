@@ -10,6 +10,7 @@ from fastsmc.checks import F64Array
 from fastsmc.migrate.carried import Carried
 from fastsmc.migrate.link import Link
 from fastsmc.migrate.precopy import Precopy, precopy
+from fastsmc.migrate.profiled import Profiled
 from fastsmc.migrate.switchover.arrays import Vms, total_ms
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -28,6 +29,7 @@ class Moving:
     links: list[Link]
     downtime_ms: F64Array
     ioctl_ns: F64Array
+    told_by: Profiled
 
     @property
     def subject(self) -> str:
@@ -46,6 +48,7 @@ class Moving:
             gbit_per_s=rates[:, 0, None],
             rtt_us=rates[:, 1, None],
             ioctl_ns=self.ioctl_ns,
+            by_step=self.told_by.by_step,
         )
         return total_ms(vms)
 

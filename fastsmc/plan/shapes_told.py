@@ -10,6 +10,7 @@ import numpy as np
 
 from fastsmc.checks import BoolArray, F64Array, I64Array
 from fastsmc.facts import costs
+from fastsmc.migrate.profiled import IOCTL_ASSUMED
 from fastsmc.migrate.switchover.arrays import Vms, modelled_steps, total_ms
 from fastsmc.migrate.switchover.most import most_vcpus
 from fastsmc.migrate.switchover.names import DESCRIPTION, LOAD, PAUSE, RESUME, SAVE, WIRE
@@ -26,7 +27,7 @@ _PART_OF = {SAVE: 1, LOAD: 1, PAUSE: 2, RESUME: 2, WIRE: 3, DESCRIPTION: 3}
 """The part that a step belongs to, by its name; all others are ioctls."""
 _KVM_STOPS = int(costs.VGIC_V3_MAX_CPUS.value)
 ASSUMED = (
-    "the cost of one ioctl: nobody has published it for arm64",
+    IOCTL_ASSUMED,
     "the time to stop or start a vCPU: nobody has published QEMU's",
     "QEMU writes each register twice at load: the second write is unverified",
     "all steps one after another, an upper side: QEMU saves, sends and loads section by section, so these may overlap",
@@ -99,7 +100,7 @@ def told(grid: Grid, n_vcpu: I64Array, cube: Cube) -> Plan:
             "vmm": "qemu",
             "limit": grid.limit,
         },
-        assumptions=ASSUMED,
+        assumptions=grid.told_by.before(ASSUMED),
     )
 
 
@@ -162,7 +163,8 @@ def _weakest(cell: Cell) -> Weakest:
 
     if low < high:
         at = [most(replace(cell.vms, ioctl_ns=np.full((1,) * 4 + (3,), ns)), MID) for ns in (low, high)]
-        return Weakest(f"ns of one ioctl, assumed{cell.aside}", low, high, *at)
+        of_gic = " of the interrupt controller" * bool(cell.vms.by_step)
+        return Weakest(f"ns of one ioctl{of_gic}, assumed{cell.aside}", low, high, *at)
     figures = costs.VCPU_PAUSE_US
     name = f"{figures.low.unit} to stop or start it, assumed; encoding and decoding low and high with it{cell.aside}"
     return Weakest(name, figures.low.value, figures.high.value, most(cell.vms, LOW), most(cell.vms, HIGH))

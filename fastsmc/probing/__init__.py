@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from fastsmc.errors import MachineError
+from fastsmc.errors import InputError, MachineError
 from fastsmc.probing import standalone
 from fastsmc.probing.profile import HostProfile, read_profile
 
@@ -17,15 +17,17 @@ SECTIONS = tuple(standalone.SECTIONS)
 """Sections of records, in their order."""
 
 
-def probe(file: str | os.PathLike[str] | None = None) -> HostProfile:
+def probe(file: str | os.PathLike[str] | None = None, *, measure: bool = False) -> HostProfile:
     """What KVM of an arm64 host has: asked on this machine, or read from a host profile.
 
     Args:
         file: a host profile that `fastsmc_probe.py -o FILE` wrote on some host; "-" is standard input. Without one
             this machine's KVM is asked, by virtual machines that have no memory and never run.
+        measure: time calls and ioctls of this machine too, by virtual machines that run; a minute at most.
 
     Raises:
-        InputError: the file is missing, damaged, of another schema, or not as a probe writes it.
+        InputError: the file is missing, damaged, of another schema, or not as a probe writes it; or a file beside
+            `measure`.
         MachineError: this machine cannot be asked: not arm64, no KVM, or not allowed.
 
     >>> import fastsmc as smc
@@ -34,10 +36,17 @@ def probe(file: str | os.PathLike[str] | None = None) -> HostProfile:
     (2, 0, 0)
     """
     if file is not None:
+        if measure:
+            msg = "a host profile cannot be measured: run the probe with --measure on that host, or give no file"
+            raise InputError(msg)
         return read_profile(file)
-    return HostProfile(
-        "this host", _asked(standalone.probe, "-o host.json", "give host.json here (fastsmc probe host.json)")
-    )
+
+    def ask() -> dict[str, Any]:
+        content = standalone.probe()
+        return {**content, "costs": standalone.measure(content)} if measure else content
+
+    options = "--measure -o host.json" if measure else "-o host.json"
+    return HostProfile("this host", _asked(ask, options, "give host.json here (fastsmc probe host.json)"))
 
 
 def record(

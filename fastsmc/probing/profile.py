@@ -125,6 +125,17 @@ class HostProfile:
         msg = f"{self.path}: features {shown(features)} have no registers here; there are {', '.join(self.features)}"
         raise InputError(msg)
 
+    def cost_profile(self) -> str:
+        """What was measured on the host, as the TOML of a cost profile.
+
+        Raises:
+            InputError: nothing was measured.
+        """
+        if "costs" not in self.content:
+            msg = f"{_name(self.path)}: nothing was measured on this host: probe it with --measure"
+            raise InputError(msg)
+        return standalone.cost_profile(dict(self.content))
+
     @property
     def answer(self) -> str:
         """The host in one sentence, and whether it is as its release is known to be."""

@@ -55,6 +55,27 @@ REGISTER = Rule(lambda value: HEX.is_right(value) and int(value, 16) >> 64 == 0,
 WORD = Rule(lambda value: HEX.is_right(value) and int(value, 16) >> 64 == 0, "a number of 64 bits such as 0x10001")
 DIGITS = Rule(lambda value: re.fullmatch(r"\d{1,4}", value, re.ASCII) is not None, "a capability's number")
 MODE = Rule(lambda value: isinstance(value, str) and value in KVM_ARM_MODES, f"one of {', '.join(KVM_ARM_MODES)}")
+_NS = (1 << 53) - 1
+NS = Rule(
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NS,
+    "a finite number of ns",
+)
+SAMPLES = Rule(lambda value: _is_whole(value) and 2 <= value <= _LAST, "a whole number from 2 on")
+ABOVE_ZERO = Rule(lambda value: _is_whole(value) and 1 <= value <= _LAST, "a whole number from 1 on")
+GET_OR_SET = Rule(lambda value: value in ("get", "set"), "get or set")
+COLD_OR_WARM = Rule(lambda value: value in ("cold", "warm"), "cold or warm")
+_SPREAD = {"median": NS, "q1": NS, "q3": NS, "samples": SAMPLES}
+_WAY = {"ioctls": ABOVE_ZERO, "all": NS, "ns": _SPREAD}
+COSTS: dict[str, Any] = {
+    "features": TEXT,
+    "overhead": dict.fromkeys(("function", "system_call", "ioctl", "ioctl_with_struct"), _SPREAD),
+    "calls": [{"call": TEXT, "id": WORD, "ranges": COUNT, "ns": _SPREAD}],
+    "registers": [{"kind": TEXT, "ioctl": GET_OR_SET, "state": COLD_OR_WARM, "registers": ABOVE_ZERO, "ns": _SPREAD}],
+    "vms": [{"vcpus": ABOVE_ZERO, "save": _WAY, "load": _WAY}],
+    "cut": [TEXT],
+    "seconds": NS,
+}
+"""What `standalone.measure` found."""
 API = Rule(lambda value: value == 12 and _is_whole(value), "12")
 
 SHAPE: dict[str, Any] = {
@@ -83,6 +104,7 @@ SHAPE: dict[str, Any] = {
         {"features": TEXT, "init": WORD, "registers": Each(REGISTER, HEX), "unread": Each(REGISTER, COUNT)}
     ],
     "refused": [{"features": TEXT, "init": WORD, "errno": COUNT}],
+    "costs": Maybe(COSTS),
 }
 """A host profile of version 1, as `standalone.probe` makes it."""
 

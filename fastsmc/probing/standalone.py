@@ -28,6 +28,7 @@ import os
 import re
 import resource
 import signal
+import statistics
 import struct
 import sys
 import time
@@ -209,6 +210,24 @@ class System:
     def seconds(self) -> float:
         """A clock that goes on."""
         return time.monotonic()
+
+    def nanoseconds(self) -> int:
+        """The same clock, as fine as it is."""
+        return time.monotonic_ns()
+
+    def timed(self, fd: int, request: int, arguments: list[Any]) -> float:
+        """ns of ioctls made one after another, Python's own share in them. Raises OSError."""
+        ioctl, begin = fcntl.ioctl, time.monotonic_ns()
+        for argument in arguments:
+            ioctl(fd, request, argument, True)
+        return time.monotonic_ns() - begin
+
+    def timed_calls(self, function: Callable[[], object], count: int) -> float:
+        """ns of calls of a function."""
+        begin = time.monotonic_ns()
+        for _ in range(count):
+            function()
+        return time.monotonic_ns() - begin
 
     def date(self) -> str:
         """Now, as 2026-11-30T12:00:00Z."""
@@ -2121,6 +2140,294 @@ def _protected_calls(guest: Guest, calls: Calls, kind: int, conduit: int) -> Ite
 SECTIONS.update(nested={"nested": _nested}, protected={"protected": _protected})
 
 
+# -- what it costs ------------------------------------------------------------------------------------------------
+
+LOOP = (
+    (0xAA1303E0, "mov x0, x19"),  # x19: the function
+    (0xD4000002, "hvc #0"),
+    (0xF1000694, "subs x20, x20, #1"),  # x20: calls that are left
+    (0x54FFFFA1, "b.ne 0"),
+    (0xF90002B4, "str x20, [x21]"),  # x21: MMIO, the end mark
+    (0x17FFFFFF, "b 16"),
+)
+"""The guest that is timed: one call again and again, and then nothing but stores that end KVM_RUN."""
+LOOP_CODE = struct.pack(f"<{len(LOOP)}I", *(word for word, _ in LOOP)).ljust(VECTORS, b"\0") + GUEST_CODE[VECTORS:]
+UNKNOWN, PSCI_VERSION, WORKAROUND_1, FILTERED = 0x4B000000, 0x84000000, 0x80008000, 0xC2000000
+DENY, FORWARD = 1, 2  # KVM_SMCCC_FILTER_*
+TREE_LEVELS = {1: 1, 10: 2, 100: 2, 1000: 3}
+"""Levels of a filter's tree by its ranges: nodes of 16 slots, a range and a gap each, and two ranges of KVM's own."""
+CALLS = (
+    *(("not supported", UNKNOWN, 0, 0), ("answered", PSCI_VERSION, 0, 0), ("fast path", WORKAROUND_1, 0, 0)),
+    *(("denied", FILTERED, DENY, 1), ("forwarded", FILTERED, FORWARD, 1), ("store", UNKNOWN, 0, 0)),
+    *(("answered", PSCI_VERSION, DENY, count) for count in TREE_LEVELS),
+)
+"""What is timed: the function, the filter's action and its ranges, FILTERED in the first. A store is one to MMIO."""
+CLASSES = {0x10: "core", 0x11: "cache", 0x14: "firmware", 0x15: "sve", 0x16: "bitmap"}
+"""By bits 16 to 27 of a register's id; those of system registers, 0x13, are split by what they are about."""
+SECONDS = {"overhead": 2.0, "calls": 15.0, "registers": 8.0, "vms": 20.0}
+"""How long each part of the measurement may take."""
+N_SAMPLE, N_EACH, ENOUGH_NS = 25, 200, 1_000_000
+"""Samples of a figure; ioctls of a sample; how long a run of calls takes at least."""
+
+
+def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, Any]:
+    """What this host pays, in ns: the entry `costs` of its profile. Raises ProbeError."""
+    system = system or System()
+    usable = [one for one in profile["register_sets"] if not int(one["init"], 16) & (EL1_32BIT | EL2)]
+    best = max(usable, key=lambda one: int(one["init"], 16))  # as QEMU starts a VM: with all there is
+    features, begin = int(best["init"], 16), system.seconds()
+    cut: list[str] = []
+    try:
+        with _opened(system) as kvm:
+            system.allow_files(1024)
+            found = {"features": best["features"], "overhead": _overhead(kvm)}
+            found["calls"] = _timed_calls(kvm, not profile["filter"]["errno"], cut)
+            packs = _packs(kvm, features, [int(reg, 16) for reg in best["registers"]])
+            found["registers"] = _by_class(kvm, features, *packs)
+            found["vms"] = _by_vcpus(kvm, features, *packs, cut)
+    except OSError as error:
+        raise ProbeError(_refused("an ioctl that was timed", error.errno or errno.EIO)) from error
+    return {**found, "cut": cut, "seconds": round(system.seconds() - begin, 3)}
+
+
+def _spread(ns: list[float]) -> dict[str, Any]:
+    """Median and quartiles of two samples or more."""
+    low, median, high = statistics.quantiles(ns, n=4, method="inclusive")
+    return {"median": round(median, 2), "q1": round(low, 2), "q3": round(high, 2), "samples": len(ns)}
+
+
+def _sampled(system: System, seconds: float, once: Callable[[], float], count: int = 1) -> dict[str, Any]:
+    """Samples of what is timed, two at least, until the time is over; the first one is not counted."""
+    end = system.seconds() + seconds
+    found = [once() / count for _ in range(3)][1:]
+    while len(found) < N_SAMPLE and system.seconds() < end:
+        found.append(once() / count)
+    return _spread(found)
+
+
+def _overhead(kvm: Descriptor) -> dict[str, Any]:
+    """What is in every ioctl besides KVM's work: Python, and the way into the kernel and back (getppid)."""
+    system, target, nothing = kvm.system, [bytearray(32)] * N_EACH, [0] * N_EACH
+    with _vm(kvm) as vm:
+        kinds: dict[str, Callable[[], float]] = {
+            "function": lambda: system.timed_calls(sys.getrecursionlimit, N_EACH),
+            "system_call": lambda: system.timed_calls(os.getppid, N_EACH),
+            "ioctl": lambda: system.timed(kvm.fd, KVM_GET_API_VERSION, nothing),
+            "ioctl_with_struct": lambda: system.timed(vm.fd, KVM_ARM_PREFERRED_TARGET, target),
+        }
+        each = SECONDS["overhead"] / len(kinds)
+        return {name: _sampled(system, each, one, N_EACH) for name, one in kinds.items()}
+
+
+def _timed_calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
+    """ns of one call, from the guest to whoever answers it and back."""
+    cut += ["denied, forwarded, and filters of any ranges: this KVM has no SMCCC filter"] * (not has_filter)
+    found = []
+    for name, func_id, action, n_range in CALLS:
+        if n_range and not has_filter:
+            continue
+        try:
+            with Guest(kvm, code=LOOP_CODE) as guest:
+                for number in range(n_range):
+                    room = array.array("B", struct.pack("=IIB15x", FILTERED + 0x1000 * number, 16, action))
+                    code = guest.vm.attribute_errno(KVM_SET_DEVICE_ATTR, 0, 0, room.buffer_info()[0])
+                    if code:
+                        raise OSError(code, "no filter")
+                once = _leaving(guest, func_id, name) if name in ("forwarded", "store") else _staying(guest, func_id)
+                ns = _sampled(kvm.system, SECONDS["calls"] / len(CALLS), once)
+        except (OSError, ProbeError) as error:
+            cut.append(f"{name} with {n_range} ranges of a filter: {_why(error)}")
+        else:
+            found.append({"call": name, "id": f"{func_id:#x}", "ranges": n_range, "ns": ns})
+    return found
+
+
+def _why(error: Exception) -> str:
+    return errno.errorcode.get(getattr(error, "errno", None) or 0, str(error))
+
+
+def _run_ns(guest: Guest, func_id: int, n_call: int, kind: int = END) -> float:
+    """ns of a KVM_RUN in which the guest makes so many calls; raises ProbeError where it stops otherwise."""
+    guest.start(n_call)
+    guest.vcpus[0].set(X0 + 2 * 19, func_id)
+    begin = guest.system.nanoseconds()
+    stop = guest.run(2000, completes=False)
+    took = guest.system.nanoseconds() - begin
+    if stop.kind != kind:
+        msg = f"a guest that made {n_call} calls of {func_id:#x} stopped otherwise than it should: {stop}"
+        raise ProbeError(msg)
+    return took
+
+
+def _staying(guest: Guest, func_id: int) -> Callable[[], float]:
+    """Times a call that stays in the kernel: 2n of them in one KVM_RUN less n of them, so that leaving cancels out."""
+
+    def ns(n_call: int) -> float:
+        took = _run_ns(guest, func_id, n_call)
+        guest.complete()
+        return took
+
+    n = 64
+    while ns(n) < ENOUGH_NS and n < 1 << 20:
+        n *= 2
+    return lambda: (ns(2 * n) - ns(n)) / n
+
+
+def _leaving(guest: Guest, func_id: int, name: str) -> Callable[[], float]:
+    """Times what ends KVM_RUN each time: to user space, which is Python here, and back into the guest."""
+    _run_ns(guest, func_id, *((1 << 62, EXIT) if name == "forwarded" else (1, END)))
+    return lambda: guest.system.timed(guest.vcpus[0].fd, KVM_RUN, [0] * N_EACH) / N_EACH
+
+
+@contextlib.contextmanager
+def _vcpus(kvm: Descriptor, features: int, count: int) -> Iterator[list[Descriptor]]:
+    """vCPUs of a throw-away VM, whose registers can be asked; raises OSError where the host has no more."""
+    with _vm(kvm) as vm, contextlib.ExitStack() as made:
+        target = bytearray(32)
+        vm.call(KVM_ARM_PREFERRED_TARGET, target)
+        struct.pack_into("=I", target, 4, features)
+        vcpus = []
+        for number in range(count):
+            vcpus.append(made.enter_context(Descriptor(kvm.system, vm.call(KVM_CREATE_VCPU, number))))
+            vcpus[-1].call(KVM_ARM_VCPU_INIT, target)
+            if features & SVE:
+                vcpus[-1].call(KVM_ARM_VCPU_FINALIZE, bytearray(struct.pack("=i", FINALIZE_SVE)))
+        yield vcpus
+
+
+def _packs(kvm: Descriptor, features: int, registers: list[int]) -> tuple[list[Any], list[Any]]:
+    """Registers, each with room for its value and the struct kvm_one_reg that points there; those that can be set."""
+    packs = []
+    for reg in registers:
+        room = array.array("B", bytes(1 << (reg >> 52 & 0xF)))
+        packs.append((reg, room, bytearray(struct.pack("=QQ", reg, room.buffer_info()[0]))))
+    with _vcpus(kvm, features, 1) as (vcpu,):
+        packs = [one for one in packs if not vcpu.errno(KVM_GET_ONE_REG, one[2])]
+        settable = [one for one in packs if not vcpu.errno(KVM_SET_ONE_REG, one[2])]
+    if not settable:
+        msg = "no register of a fresh vCPU can be read and written back, so nothing can be timed"
+        raise ProbeError(msg)
+    return packs, settable
+
+
+def _class(reg: int) -> str:
+    """What a register is about."""
+    if reg >> 16 & 0xFFF != 0x13:
+        return CLASSES.get(reg >> 16 & 0xFFF, "other")
+    place = reg >> 11 & 0x1F, reg >> 7 & 0xF  # op0 and op1, CRn
+    if place == (0b11011, 14):
+        return "pmu" if reg >> 6 & 1 else "timer"
+    return {(0b11000, 0): "id", (0b11011, 9): "pmu"}.get(place, "system")
+
+
+def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: list[Any]) -> list[dict[str, Any]]:
+    """ns of one ioctl by class of register: of a fresh vCPU's first touch (cold), and of later ones (warm)."""
+    system, end = kvm.system, kvm.system.seconds() + SECONDS["registers"]
+    found: dict[tuple[str, str, str, int], list[float]] = {}
+    for number in range(N_SAMPLE):
+        if number > 1 and system.seconds() > end:
+            break
+        for ioctl, request, packs in (("get", KVM_GET_ONE_REG, readable), ("set", KVM_SET_ONE_REG, settable)):
+            by_class: dict[str, list[bytearray]] = {}
+            for reg, _, pack in packs:
+                by_class.setdefault(_class(reg), []).append(pack)
+            with _vcpus(kvm, features, 1) as (vcpu,):
+                for name, same in by_class.items():
+                    for state in ("cold", "warm", "warm"):
+                        ns = system.timed(vcpu.fd, request, same) / len(same)
+                        found.setdefault((name, ioctl, state, len(same)), []).append(ns)
+    return [
+        {"kind": name, "ioctl": ioctl, "state": state, "registers": count, "ns": _spread(ns)}
+        for (name, ioctl, state, count), ns in found.items()
+    ]
+
+
+def _by_vcpus(
+    kvm: Descriptor, features: int, readable: list[Any], settable: list[Any], cut: list[str]
+) -> list[dict[str, Any]]:
+    """ns of saving and of loading a vCPU's registers as QEMU does it: all of the list in its order, one by one."""
+    system, end, last = kvm.system, kvm.system.seconds() + SECONDS["vms"], 0.0
+    ways = (("save", KVM_GET_ONE_REG, readable), ("load", KVM_SET_ONE_REG, settable))
+    found: list[dict[str, Any]] = []
+    for count in (1 << power for power in range(10)):
+        begin = system.seconds()
+        row: dict[str, Any] = {"vcpus": count}
+        if begin + 2 * last > end:
+            cut.append(f"save and load of {count} vCPUs and more: beyond {SECONDS['vms']:g} s")
+            break
+        try:
+            for name, request, packs in ways:
+                some = [pack for _, _, pack in packs]
+                each: list[float] = []
+                while len(each) < 8:  # so that there is a spread of few vCPUs too
+                    with _vcpus(kvm, features, count) as vcpus:  # loaded into another VM, as a destination does
+                        each += [system.timed(vcpu.fd, request, some) for vcpu in vcpus]
+                row[name] = {"ioctls": len(some), "all": round(sum(each) * count / len(each)), "ns": _spread(each)}
+        except (OSError, ProbeError) as error:
+            cut.append(f"save and load of {count} vCPUs and more: {_why(error)}")
+            break
+        last = system.seconds() - begin
+        found.append(row)
+    return found
+
+
+NOT_TOLD: dict[str, float] = {"trap_ns": 292, "denied_ns": 0, "handled_ns": 0, "fast_path_ns": 16.9, "filter_ns": 10}
+NOT_TOLD.update(round_trip_ns=1609, vmm_service_ns=5000)
+"""What stands in a cost profile where a host did not tell: what fastsmc takes of a Neoverse N1."""
+
+
+def python_share(costs: dict[str, Any]) -> tuple[float, float]:
+    """ns of Python's own in an ioctl and in one with a struct: what they take without KVM, less a bare system call."""
+    over = {name: one["median"] for name, one in costs["overhead"].items()}
+    way = over["system_call"] - over["function"]  # into the kernel and back, which a VMM in C pays too
+    return max(0.0, over["ioctl"] - way), max(0.0, over["ioctl_with_struct"] - way)
+
+
+def _figures(costs: dict[str, Any]) -> Iterator[tuple[str, float, str, str, str]]:
+    """Name, ns, kind, source and further lines of each figure that the host told; none that Python's own hides."""
+    plain, with_struct = python_share(costs)
+    calls = {(one["call"], one["ranges"]): one["ns"] for one in costs["calls"]}
+    leaving = "forwarded" if ("forwarded", 1) in calls else "store"
+    timed = [
+        ("trap_ns", calls.get(("not supported", 0)), 1, 0.0, "HVCs in a loop, 2n less n, of an id no KVM knows"),
+        ("fast_path_ns", calls.get(("fast path", 0)), 1, 0.0, "HVCs in a loop, 2n less n, of ARCH_WORKAROUND_1"),
+        ("round_trip_ns", calls.get((leaving, int(leaving != "store"))), 1, plain, f"KVM_RUNs that {leaving} ends"),
+    ]
+    for one in costs["vms"][-1:]:
+        for name, way in (("get_one_reg_ns", "save"), ("set_one_reg_ns", "load")):
+            words = f"{way} of {one[way]['ioctls']} registers of each of {one['vcpus']} vCPUs"
+            timed.append((name, one[way]["ns"], one[way]["ioctls"], with_struct, words))
+    for name, spread, count, own, source in timed:
+        if spread and spread["median"] / count > own:
+            ns, low, high = (max(0.0, spread[key] / count - own) for key in ("median", "q1", "q3"))
+            source += f", less {own:.0f} ns of Python's own" * bool(own)
+            yield name, ns, "measured", source, f"low = {low:.2f}\nhigh = {high:.2f}\nsamples = {spread['samples']}\n"
+    answered = {n_range: one["median"] for (name, n_range), one in calls.items() if name == "answered"}
+    if 0 in answered and ("not supported", 0) in calls:
+        more = max(0.0, answered[0] - calls["not supported", 0]["median"])
+        yield "denied_ns", 0.0, "derived", "in trap_ns", ""
+        yield "handled_ns", more, "derived", f"PSCI_VERSION, {answered[0]:.1f} ns (measured), less trap_ns, or 0", ""
+    levels = [n_range for n_range in TREE_LEVELS if n_range in answered and 0 in answered]
+    if levels:
+        added = sum((answered[n_range] - answered[0]) * TREE_LEVELS[n_range] for n_range in levels)
+        words = f"what filters of {', '.join(map(str, levels))} ranges add (measured), by levels of their tree, or 0"
+        yield "filter_ns", max(0.0, added / sum(TREE_LEVELS[n_range] ** 2 for n_range in levels)), "derived", words, ""
+
+
+def cost_profile(profile: dict[str, Any]) -> str:
+    """A cost profile as fastsmc reads it, TOML, of a host profile that has `costs`."""
+    kinds = ", ".join(one["midr"] for one in profile["cpu"]["kinds"])
+    title = f"Linux {profile['kernel']['release']}, MIDR {kinds}".encode("ascii", "replace").decode()
+    source = f"fastsmc_probe.py --measure, {profile['date_utc']}"
+    text = f"title = {json.dumps(title)}\nsource = {json.dumps(source)}\n"
+    text += f"emulated_by = {json.dumps(profile['emulated_by'])}\n"
+    found: dict[str, Any] = {name: rest for name, *rest in _figures(profile["costs"])}
+    for name in dict.fromkeys((*NOT_TOLD, *found)):
+        ns, kind, source, more = found.get(name) or (NOT_TOLD[name], "assumed", "this host did not tell it", "")
+        text += f'\n[{name}]\nvalue = {ns:.2f}\nunit = "ns"\nkind = "{kind}"\nsource = {json.dumps(source)}\n{more}'
+    return text
+
+
 # -- words and files ----------------------------------------------------------------------------------------------
 
 
@@ -2148,17 +2455,39 @@ def told(profile: dict[str, Any]) -> str:
     for one in profile["refused"]:
         name = errno.errorcode.get(one["errno"], str(one["errno"]))
         rows.append(("refused", f"{one['features']} ({name})"))
+    rows += [*_costs_told(profile["costs"])] if "costs" in profile else []
     rows += [("emulated", sign) for sign in profile["emulated_by"]]
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:{width}}  {' '.join(text.split())}" for label, text in rows)
 
 
-def save(profile: dict[str, Any], path: str) -> None:
-    """Writes the profile whole or not at all; raises ProbeError.
+def _costs_told(costs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was measured, in lines."""
+
+    def span(ns: dict[str, Any], count: int = 1) -> str:
+        low, mid, high = (ns[name] / count for name in ("q1", "median", "q3"))
+        return f"{mid:.1f} ns ({low:.1f} to {high:.1f}, {ns['samples']} samples)"
+
+    yield "measured", f"in {costs['seconds']:.1f} s, vCPUs with {costs['features']}; medians and quartiles"
+    for one in costs["calls"]:
+        label = f"{one['call']}, filter of {one['ranges']}" if one["ranges"] else one["call"]
+        yield label, f"{span(one['ns'])}, {one['id']}"
+    for one in costs["registers"]:
+        yield f"{one['ioctl']} {one['kind']}, {one['state']}", f"{span(one['ns'])}, {one['registers']} registers"
+    for one in costs["vms"]:
+        for way in ("save", "load"):
+            each = f"each of {one[way]['ioctls']} ioctls {span(one[way]['ns'], one[way]['ioctls'])}"
+            yield f"{way}, {one['vcpus']} vCPUs", f"{one[way]['all'] / 1e6:.2f} ms, {each}"
+    yield "Python's own", "{:.0f} ns of each KVM_RUN above, {:.0f} ns of each get and set".format(*python_share(costs))
+    yield from (("not measured", words) for words in costs["cut"])
+
+
+def save(content: dict[str, Any] | str, path: str) -> None:
+    """Writes a profile, or another text, whole or not at all; raises ProbeError.
 
     It is written beside the file under another name, and takes the file's name once the disk has it.
     """
-    text = json.dumps(profile, indent=1) + "\n"
+    text = content if isinstance(content, str) else json.dumps(content, indent=1) + "\n"
     target = Path(path)
     hidden = None
     try:
@@ -2199,7 +2528,11 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
     parser.add_argument(
         "--restore", metavar="FOLDER", nargs="+", help="of --record: other hosts, whose payloads are tried"
     )
+    parser.add_argument("--measure", action="store_true", help="time calls and ioctls too, in a minute at most")
+    parser.add_argument("--cost-profile", metavar="FILE", help="write what was measured there, as TOML")
     given = parser.parse_args(arguments)
+    if given.cost_profile and not given.measure:
+        parser.error("--cost-profile needs --measure")
     only = given.only.split(",") if given.only else []
     if not given.record and (only or given.restore):
         parser.error("--only and --restore belong to --record")
@@ -2210,6 +2543,10 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
             record(given.record, system, only=only, others=given.restore or (), progress=_progress)
             return 0
         profile = probe(system)
+        if given.measure:
+            profile["costs"] = measure(profile, system)
+        if given.cost_profile:
+            save(cost_profile(profile), given.cost_profile)
         if given.out:
             save(profile, given.out)
         sys.stdout.write((json.dumps(profile, indent=1) if given.json else told(profile)) + "\n")

@@ -13,11 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+from fastsmc.checks import escaped
 from fastsmc.errors import InputError
-from fastsmc.facts.costs import NESTED_HVC_NS, Figure, FigureKind
+from fastsmc.facts.costs import EMULATED, NESTED_HVC_NS, Figure, FigureKind, Range
 from fastsmc.facts.packaged import packaged
 from fastsmc.facts.smccc import Verdict
-from fastsmc.scenario.problems import Problems, meant, read_toml
+from fastsmc.scenario.problems import Problems, brief, meant, read_toml
 
 _FOLDER = packaged("profiles")
 MAPLE_SLOTS = 16
@@ -43,6 +44,8 @@ class Profile:
         vmm_service_ns: the VMM's own work for a forwarded call, its lock held. Not part of `kernel_ns`.
         nested_hvc_ns: the whole of a call that goes to the guest's own EL2, but for what that then does; trap_ns is not
             added. A profile need not have it: `facts.costs.NESTED_HVC_NS`, which is assumed.
+        get_one_reg_ns, set_one_reg_ns: one KVM_GET_ONE_REG or KVM_SET_ONE_REG, with quartiles; None: it does not say.
+        emulated_by: signs that the host on which it was measured is emulated, so that its figures mean nothing.
     """
 
     name: str
@@ -56,13 +59,18 @@ class Profile:
     round_trip_ns: Figure
     vmm_service_ns: Figure
     nested_hvc_ns: Figure = NESTED_HVC_NS
+    get_one_reg_ns: Range | None = None
+    set_one_reg_ns: Range | None = None
+    emulated_by: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Profile {self.name[:40]}: {self.title[:100]}>"
 
     def figures(self) -> dict[str, Figure]:
-        """All figures by name."""
-        return {name: getattr(self, name) for name in FIGURES}
+        """All figures by name, of registers the middle ones."""
+        registers = {name: getattr(self, name) for name in REGISTER_FIGURES}
+        found = {name: figure.mid for name, figure in registers.items() if figure is not None}
+        return {name: getattr(self, name) for name in FIGURES} | found
 
     @property
     def weakest(self) -> tuple[str, Figure]:
@@ -105,8 +113,12 @@ class Profile:
         return f"profile {self.name} ({self.title}); weakest figure: {name} {figure}: {figure.source}"
 
 
-FIGURES = tuple(field.name for field in fields(Profile) if field.name.endswith("_ns"))
-"""Names of the figures of a profile."""
+REGISTER_FIGURES = ("get_one_reg_ns", "set_one_reg_ns")
+"""Names of the figures that a downtime rests on; a profile need not have them."""
+FIGURES = tuple(
+    field.name for field in fields(Profile) if field.name.endswith("_ns") and field.name not in REGISTER_FIGURES
+)
+"""Names of the figures of a profile that the time of a call is made of."""
 
 
 def figures_of(verdict: Verdict | int, *, n_range: int = 0) -> tuple[str, ...]:
@@ -147,11 +159,15 @@ def profiles() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
+def load_profile(name_or_path: str | os.PathLike[str], *, force: bool = False) -> Profile:
     """A packaged profile by name, or one's own by path.
 
+    Args:
+        force: take one that was measured on an emulated host too. Its figures count as assumed, and say so.
+
     Raises:
-        InputError: no such name, no such file, or a file with problems: all of them, with key, line and remedy.
+        InputError: no such name, no such file, or a file with problems: all of them, with key, line and remedy; or it
+            was measured on an emulated host.
 
     >>> profile = load_profile("neoverse-n1")
     >>> str(profile.trap_ns), profile.kernel_ns(Verdict.DENIED)
@@ -164,7 +180,16 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     if path.suffix != ".toml" and not os.path.isfile(path):  # noqa: PTH113 - a name too long is no file
         message = f"no profile is called {text!r}: {meant(text, list(profiles()))} (or give a path that ends in .toml)"
         raise InputError(message)
-    return _read(path, path.stem, text)
+    found = _read(path, path.stem, text)
+    if not found.emulated_by:
+        return found
+    if not force:
+        message = (
+            f"{escaped(text)}: {EMULATED} ({escaped(found.emulated_by[0])}): measure a real host, or force it "
+            "(--force, force=True) to try things out"
+        )
+        raise InputError(message)
+    return _meaningless(found)
 
 
 @cache
@@ -173,28 +198,65 @@ def _packaged(name: str) -> Profile:
     return _read(_FOLDER / f"{name}.toml", name, name)
 
 
+def _meaningless(profile: Profile) -> Profile:
+    """A profile of an emulated host: what was measured counts as assumed, and says that it means nothing."""
+
+    def told(figure: Figure) -> Figure:
+        if figure.kind == "assumed":
+            return figure
+        return replace(figure, kind="assumed", source=f"{EMULATED}; {figure.source}")
+
+    new: dict[str, Any] = {name: told(getattr(profile, name)) for name in FIGURES}
+    for name in REGISTER_FIGURES:
+        figures = getattr(profile, name)
+        new[name] = figures and Range(*map(told, figures))
+    return replace(profile, title=f"{profile.title} ({EMULATED})", **new)
+
+
 def _read(path: Path, name: str, where: str) -> Profile:
-    text, table = read_toml(path, "a profile")
+    try:
+        text, table = read_toml(path, "a profile")
+    except InputError as error:
+        if path.suffix != ".json":
+            raise
+        message = (
+            f"{error}; of a host profile `fastsmc probe {path} --cost-profile FILE.toml` makes one, if it measured"
+        )
+        raise InputError(message) from error
     problems = Problems(where, text)
-    problems.unknown_keys(table, (), ("title", "source", *FIGURES))
+    problems.unknown_keys(table, (), ("title", "source", "emulated_by", *FIGURES, *REGISTER_FIGURES))
     title, source = (problems.text(table.get(key), (key,)) for key in ("title", "source"))
+    signs = table.get("emulated_by", [])
+    if not isinstance(signs, list) or not all(isinstance(sign, str) and sign.strip() for sign in signs):
+        problems.add(("emulated_by",), f"it is {brief(signs)}", "it must be a list of texts, empty for a real host")
+        signs = []
     optional = {"nested_hvc_ns": NESTED_HVC_NS}
     given = [key for key in FIGURES if key in table or key not in optional]
-    found = optional | {key: _figure(table.get(key), key, problems) for key in given}
+    found: dict[str, Any] = optional | {key: _figure(table.get(key), key, problems).mid for key in given}
+    found |= {key: _figure(table[key], key, problems) for key in REGISTER_FIGURES if key in table}
     problems.raise_any()
-    return Profile(name=name, title=title, source=source, **found)
+    return Profile(name=name, title=title, source=source, emulated_by=tuple(signs), **found)
 
 
-def _figure(value: Any, key: str, problems: Problems) -> Figure:
-    keys = ("value", "unit", "kind", "source")
+def _figure(value: Any, key: str, problems: Problems) -> Range:
+    """A figure with its quartiles; where there are none these are the figure itself."""
+    keys = ("value", "unit", "kind", "source", "low", "high", "samples")
     if value is None:
-        problems.add((key,), "it is missing", f"add [{key}] with {', '.join(keys)}")
+        problems.add((key,), "it is missing", f"add [{key}] with {', '.join(keys[:4])}")
         value = {"value": 0, "unit": "ns", "kind": "assumed", "source": "?"}
     table = problems.table(value, (key,))
     if not table:
-        return Figure(0, "ns", "assumed", "")
+        return Range(*(Figure(0, "ns", "assumed", ""),) * 3)
     problems.unknown_keys(table, (key,), keys)
     kind: Any = problems.choice(table.get("kind"), (key, "kind"), get_args(FigureKind), default="assumed")
+    n_before = len(problems.found)
     number = problems.number(table.get("value"), (key, "value"), unit="ns")
     unit = problems.choice(table.get("unit"), (key, "unit"), ["ns"], default="ns")
-    return Figure(number, unit, kind, problems.text(table.get("source"), (key, "source")))
+    low, high = (problems.number(table.get(end, number), (key, end), unit="ns") for end in ("low", "high"))
+    source = problems.text(table.get("source"), (key, "source"))
+    if len(problems.found) == n_before and not low <= number <= high:
+        problems.add((key,), f"low, value and high are {low:g}, {number:g} and {high:g}", "they must ascend")
+    if "samples" in table:
+        count = problems.whole(table["samples"], (key, "samples"), first=1, last=1 << 40, default=1)
+        source += f"; {low:g} to {high:g} ns in the middle half of {count} samples"
+    return Range(*(Figure(ns, unit, kind, source) for ns in (low, number, high)))

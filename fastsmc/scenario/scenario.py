@@ -81,12 +81,14 @@ class Scenario:
         seed: int | None = None,
         calls: int | None = None,
         profile: str | None = None,
+        force: bool = False,
     ) -> Scenario:
         """The scenario of a TOML file.
 
         Args:
             seed, calls, profile: take the place of what the file says. The path of a profile starts from the working
                 folder. The file's `profile_overrides` stay.
+            force: take a profile that was measured on an emulated host too, as `load_profile`.
 
         Raises:
             InputError: it cannot be read; or every problem there is, a line each: FILE:LINE: key: what: remedy.
@@ -94,11 +96,12 @@ class Scenario:
         file = FilePath(path)
         text, table = read_toml(file, "a scenario")
         if profile is not None:
-            load_profile(profile)  # or it says what is wrong with it, without the file's name
+            load_profile(profile, force=force)  # or it says what is wrong with it, without the file's name
             profile = profile if profile in profiles() else str(FilePath(profile).absolute())
         given = {"seed": seed, "calls": calls, "profile": profile}
         table |= {key: value for key, value in given.items() if value is not None}
-        return _read(table, Problems(os.fspath(path), text), file.parent, name=file.stem, text=text, path=path)
+        problems = Problems(os.fspath(path), text)
+        return _read(table, problems, file.parent, name=file.stem, text=text, path=path, force=force)
 
     @classmethod
     def of(
@@ -140,9 +143,10 @@ def _read(
     name: str,
     text: str,
     path: str | os.PathLike[str] = "",
+    force: bool = False,
 ) -> Scenario:
     problems.unknown_keys(table, (), _KEYS)
-    profile = _profile(table, problems, folder)
+    profile = _profile(table, problems, folder, force)
     workloads = problems.table(table.get("workloads"), ("workloads",))
     if not problems.no_more_than(workloads, MAX_WORKLOADS, ("workloads",), "leave out those that no group has"):
         problems.raise_any()
@@ -167,10 +171,10 @@ def _read(
     return scenario
 
 
-def _profile(table: dict[str, Any], problems: Problems, folder: FilePath) -> Profile:
+def _profile(table: dict[str, Any], problems: Problems, folder: FilePath, force: bool) -> Profile:
     name = problems.text(table.get("profile", DEFAULT_PROFILE), ("profile",), default=DEFAULT_PROFILE)
     try:
-        profile = load_profile(folder / name if name.endswith(".toml") else name)
+        profile = load_profile(folder / name if name.endswith(".toml") else name, force=force)
     except InputError as error:
         problems.add(("profile",), error)
         profile = load_profile(DEFAULT_PROFILE)

@@ -94,6 +94,71 @@ class RefusedFeatures(TypedDict):
     errno: int
 
 
+class Spread(TypedDict):
+    """Median and quartiles of samples, in ns; Python's own share is in those of ioctls."""
+
+    median: float
+    q1: float
+    q3: float
+    samples: int
+
+
+class Overhead(TypedDict):
+    """What is in a figure besides KVM: a function of C, one that is a system call, ioctls that do next to nothing."""
+
+    function: Spread
+    system_call: Spread
+    ioctl: Spread
+    ioctl_with_struct: Spread
+
+
+class TimedCall(TypedDict):
+    """A call from the guest and back, with a filter of so many ranges; `store` is one to MMIO."""
+
+    call: str
+    id: str
+    ranges: int
+    ns: Spread
+
+
+class TimedRegisters(TypedDict):
+    """One get or set of a register of a kind: cold, at a fresh vCPU's first touch, or warm."""
+
+    kind: str
+    ioctl: Literal["get", "set"]
+    state: Literal["cold", "warm"]
+    registers: int
+    ns: Spread
+
+
+class TimedWay(TypedDict):
+    """All registers of a vCPU one after another: how many ioctls, ns of all vCPUs, and of one."""
+
+    ioctls: int
+    all: float
+    ns: Spread
+
+
+class TimedVm(TypedDict):
+    """A save and a load of all registers of a VM."""
+
+    vcpus: int
+    save: TimedWay
+    load: TimedWay
+
+
+class HostCosts(TypedDict):
+    """What a host pays; cut: what could not be measured, a sentence each."""
+
+    features: str
+    overhead: Overhead
+    calls: list[TimedCall]
+    registers: list[TimedRegisters]
+    vms: list[TimedVm]
+    cut: list[str]
+    seconds: float
+
+
 class HostProfile(TypedDict):
     """What the probe found on one host; emulated_by has the signs that it is no real machine."""
 
@@ -109,3 +174,4 @@ class HostProfile(TypedDict):
     firmware: list[FirmwareRegister]
     register_sets: list[ProbedRegisters]
     refused: list[RefusedFeatures]
+    costs: NotRequired[HostCosts]

@@ -33,7 +33,7 @@ def test_text_wraps_sentences_only_if_it_is_told_a_width(done: Simulation) -> No
 def test_what_a_file_says_can_be_replaced_only_where_it_is_loaded() -> None:
     loaded = smc.Scenario.load(EXAMPLE, seed=5, calls=20)
     assert smc.simulate(EXAMPLE, seed=5, calls=20).as_dict() == smc.simulate(loaded).as_dict()
-    with pytest.raises(InputError, match=r"scenario 'trng_to_vmm' is loaded: give seed, calls and profile to"):
+    with pytest.raises(InputError, match=r"scenario 'trng_to_vmm' is loaded: give seed, calls, profile and force to"):
         smc.simulate(loaded, seed=6)
 
 

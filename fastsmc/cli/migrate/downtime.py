@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known, values
+from fastsmc.cli.costs import Force, Profile, costs_given
 from fastsmc.cli.migrate.options import (
     Features,
     IoctlNs,
@@ -56,6 +57,8 @@ def downtime(
     gbit_per_s: Rate = "10Gb/s",
     rtt_us: Rtt = "0",
     ioctl_ns: IoctlNs = None,
+    profile: Profile = None,
+    force: Force = False,
     limit_ms: LimitMs = 300,
     query_migrate: _QueryMigrate = None,
     trace: _Trace = None,
@@ -69,8 +72,9 @@ def downtime(
 ) -> None:
     """Show where the downtime of a migration goes, step by step, against QEMU's downtime limit (modelled).
 
-    For QEMU on a KVM host, GICv3, precopy. Times of ioctls, pausing and resuming are assumed. What --query-migrate and
-    --trace tell replaces modelled steps and is marked measured. Several --vcpus make a table, a row each.
+    For QEMU on a KVM host, GICv3, precopy. Times of ioctls, pausing and resuming are assumed; a --profile that a probe
+    measured has those of registers. What --query-migrate and --trace tell replaces modelled steps and is marked
+    measured. Several --vcpus make a table, a row each.
     """
     from fastsmc import migrate
 
@@ -80,10 +84,12 @@ def downtime(
         msg = "--figure, --trace and --query-migrate are of one VM: give one number of --vcpus"
         raise typer.BadParameter(msg)
     registers = registers_given(n_reg, sve, release, features)
-    link, costs = link_given(gbit_per_s, rtt_us), ioctl_cost(ioctl_ns)
+    link, each, told_by = link_given(gbit_per_s, rtt_us), ioctl_cost(ioctl_ns), costs_given(profile, force)
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     if len(counts) > 1:
-        many = migrate.downtime(registers, n_vcpu=counts, has_sve=sve, link=link, ioctl_ns=costs, limit_ms=limit_ms)
+        many = migrate.downtime(
+            registers, n_vcpu=counts, has_sve=sve, link=link, ioctl_ns=each, profile=told_by, limit_ms=limit_ms
+        )
         form.show(many)
         return
     found = migrate.downtime(
@@ -91,7 +97,8 @@ def downtime(
         n_vcpu=counts[0],
         has_sve=sve,
         link=link,
-        ioctl_ns=costs,
+        ioctl_ns=each,
+        profile=told_by,
         limit_ms=limit_ms,
         trace=trace or (),
         query_migrate=query_migrate,

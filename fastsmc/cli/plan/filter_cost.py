@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known, values
+from fastsmc.cli.costs import Force, costs_given
 from fastsmc.cli.plan.options import Csv, FailIf, Figure, Form, Json, Markdown, Out, Quiet, pictured
 
 EXAMPLES = """
@@ -24,6 +25,7 @@ def filter_cost(
         str,
         typer.Option(metavar="PROFILE", help="A cost profile, by name or path.", autocompletion=known.profiles),
     ] = "neoverse-n1",
+    force: Force = False,
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Time this simulator too.")] = True,
     figure: Figure = None,
     as_json: Json = False,
@@ -40,6 +42,7 @@ def filter_cost(
     """
     from fastsmc import plan
 
-    found = plan.filter_cost(n_range=values.counts("--ranges", n_range, first=0), profile=profile, measure=measure)
+    counts, costs = values.counts("--ranges", n_range, first=0), costs_given(profile, force)
+    found = plan.filter_cost(n_range=counts, profile=costs or profile, measure=measure)
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     form.show(found, files=pictured(found.figure, figure))

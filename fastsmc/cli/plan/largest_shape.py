@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fastsmc.cli import known
+from fastsmc.cli.costs import Force, Profile, costs_given
 from fastsmc.cli.migrate.options import IoctlNs, OnlyQemu, Rtt, ioctl_cost
 from fastsmc.cli.plan.options import (
     Csv,
@@ -46,6 +47,8 @@ def largest_shape(
     rtt_us: Rtt = "0",
     downtime_ms: DowntimeMs = "300",
     ioctl_ns: IoctlNs = None,
+    profile: Profile = None,
+    force: Force = False,
     vmm: OnlyQemu = "qemu",
     limit: Annotated[
         int, typer.Option(metavar="COUNT", help="The largest number of vCPUs to consider; KVM stops at 512.")
@@ -72,6 +75,7 @@ def largest_shape(
         link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
+        profile=costs_given(profile, force),
         vmm=vmm,
         limit=limit,
     )

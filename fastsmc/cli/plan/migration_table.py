@@ -8,6 +8,7 @@ import typer
 
 from fastsmc.checks import shown
 from fastsmc.cli import known
+from fastsmc.cli.costs import Force, Profile, costs_given
 from fastsmc.cli.migrate.options import IoctlNs, Rtt, ioctl_cost
 from fastsmc.cli.plan.options import (
     Csv,
@@ -59,6 +60,8 @@ def migration_table(
     rtt_us: Rtt = "0",
     downtime_ms: DowntimeMs = "50,100,300,1000",
     ioctl_ns: IoctlNs = None,
+    profile: Profile = None,
+    force: Force = False,
     figure: Figure = None,
     as_json: Json = False,
     csv: Csv = False,
@@ -89,6 +92,7 @@ def migration_table(
         link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
         ioctl_ns=ioctl_cost(ioctl_ns),
+        profile=costs_given(profile, force),
     )
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     form.show(found, files=pictured(found.figure, figure))

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Vms:
         n_reg: registers in QEMU's cpreg array of one vCPU, int64.
         n_vcpu: int64.
         ioctl_ns: float64[..., 3], low, mid and high.
+        by_step: the cost of one ioctl by the name of a step, of which a profile tells; of the others it is ioctl_ns.
     """
 
     n_reg: I64Array
@@ -54,6 +55,7 @@ class Vms:
     gbit_per_s: F64Array
     rtt_us: F64Array
     ioctl_ns: F64Array
+    by_step: Mapping[str, costs.Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,12 @@ def modelled_steps(vms: Vms) -> Iterator[ModelledStep]:
     core = costs.QEMU_CORE_GETS_SVE if vms.has_sve.all() else costs.QEMU_CORE_GETS
 
     def called(name: str, stage: Stage, count: I64Array, figure: costs.Figure) -> ModelledStep:
-        return ModelledStep(name, stage, "assumed", count, _NONE, each_ms * count[..., None], figure)
+        told = vms.by_step.get(name)
+        if told is None:
+            return ModelledStep(name, stage, "assumed", count, _NONE, each_ms * count[..., None], figure)
+        ms = np.array([one.value for one in told]) * 1e-6 * count[..., None]
+        kind: StepKind = "assumed" if told.mid.kind == "assumed" else "modelled"
+        return ModelledStep(name, stage, kind, count, _NONE, ms, figure)
 
     def gic(fixed: costs.Figure, each: costs.Figure) -> I64Array:
         return int(fixed.value) + int(each.value) * n_vcpu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from fastsmc.errors import InputError
 from fastsmc.facts import costs
 from fastsmc.migrate.carried import Carried, Registers, carried
 from fastsmc.migrate.link import Link, as_link, require_number
+from fastsmc.migrate.profiled import Profiled, profiled
 from fastsmc.migrate.qemu.machine import QemuMachine
 from fastsmc.migrate.span import IoctlNs, Span, ioctl_span
 from fastsmc.migrate.switchover.arrays import ModelledStep, Vms, modelled_steps
@@ -22,6 +23,9 @@ from fastsmc.migrate.switchover.several import Waterfalls
 from fastsmc.migrate.switchover.steps import DowntimeStep, Waterfall
 from fastsmc.migrate.switchover.trace_log import DowntimeLog, read_downtime_log
 
+if TYPE_CHECKING:
+    from fastsmc.scenario.profiles import Profile
+
 
 @overload
 def downtime(
@@ -31,6 +35,7 @@ def downtime(
     link: Link | str,
     has_sve: bool = False,
     ioctl_ns: IoctlNs = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
     limit_ms: float = ...,
     trace: Iterable[DowntimeLog | str | os.PathLike[str]] = (),
     query_migrate: QueryMigrate | str | os.PathLike[str] | None = None,
@@ -43,6 +48,7 @@ def downtime(
     link: Link | str,
     has_sve: bool = False,
     ioctl_ns: IoctlNs = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
     limit_ms: float = ...,
 ) -> Waterfalls: ...
 def downtime(
@@ -52,6 +58,7 @@ def downtime(
     link: Link | str,
     has_sve: bool = False,
     ioctl_ns: IoctlNs = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
     limit_ms: float = costs.QEMU_DOWNTIME_LIMIT_MS.value,
     trace: Iterable[DowntimeLog | str | os.PathLike[str]] = (),
     query_migrate: QueryMigrate | str | os.PathLike[str] | None = None,
@@ -64,13 +71,15 @@ def downtime(
         link: the network path, or its line rate as text, "25G".
         has_sve: of a number of registers: the vCPUs have SVE.
         ioctl_ns: of one ioctl, or low, mid, high; without it `costs.IOCTL_NS`.
+        profile: a cost profile, by name or path, in its place: what it tells of a GET and a SET of a register. Ioctls
+            of the GIC stay assumed.
         limit_ms: QEMU's downtime-limit.
         trace: QEMU's trace logs of either end, or their paths; what they tell replaces modelled steps (`with_logs`).
         query_migrate: the source's answer to query-migrate, or its path; likewise (`with_query`).
 
     Raises:
-        InputError: a number out of range, a release or features that fastsmc does not know, or a measurement that is
-            of another VM.
+        InputError: a number out of range, a release or features that fastsmc does not know, a measurement that is of
+            another VM, or a profile that cannot be used.
         TraceError: a log that cannot be read, or logs of two migrations.
 
     >>> waterfall = downtime(182, n_vcpu=512, link="10G")
@@ -81,19 +90,21 @@ def downtime(
     told = query_migrate
     if told is not None and not isinstance(told, QueryMigrate):
         told = read_query_migrate(told)
-    sent = carried(registers, has_sve=has_sve)
+    sent, told_by = carried(registers, has_sve=has_sve), profiled(profile, ioctl_ns)
     limit_ms = require_number(limit_ms, "limit_ms", least=1e-3)
     if isinstance(n_vcpu, Sequence):
         if logs or told is not None:
             msg = "trace and query_migrate are of one VM: give one n_vcpu"
             raise InputError(msg)
-        each = (_modelled(sent, n, as_link(link), ioctl_ns, limit_ms) for n in n_vcpu)
+        each = (_modelled(sent, n, as_link(link), ioctl_ns, limit_ms, told_by) for n in n_vcpu)
         return Waterfalls(tuple(each))
-    found = with_logs(_modelled(sent, n_vcpu, as_link(link), ioctl_ns, limit_ms), logs)
+    found = with_logs(_modelled(sent, n_vcpu, as_link(link), ioctl_ns, limit_ms, told_by), logs)
     return found if told is None else with_query(found, told)
 
 
-def _modelled(sent: Carried, n_vcpu: int, link: Link, ioctl_ns: IoctlNs, limit_ms: float) -> Waterfall:
+def _modelled(
+    sent: Carried, n_vcpu: int, link: Link, ioctl_ns: IoctlNs, limit_ms: float, told_by: Profiled
+) -> Waterfall:
     n_vcpu = QemuMachine(accel="kvm").checked_vcpus(n_vcpu=n_vcpu)
     each = ioctl_span(ioctl_ns)
     vms = Vms(
@@ -103,6 +114,7 @@ def _modelled(sent: Carried, n_vcpu: int, link: Link, ioctl_ns: IoctlNs, limit_m
         gbit_per_s=np.asarray(link.gbit_per_s),
         rtt_us=np.asarray(link.rtt_us),
         ioctl_ns=np.array(tuple(each)),
+        by_step=told_by.by_step,
     )
     steps = tuple(
         DowntimeStep(
@@ -110,22 +122,23 @@ def _modelled(sent: Carried, n_vcpu: int, link: Link, ioctl_ns: IoctlNs, limit_m
             step.stage,
             Span(*step.ms.tolist()),
             step.kind,
-            _source(step, link, each),
+            _source(step, link, each, told_by.by_step.get(step.name)),
             int(step.ioctls),
             int(step.n_byte),
         )
         for step in modelled_steps(vms)
     )
-    return Waterfall(sent.subject, n_vcpu, sent.n_reg, sent.has_sve, link, limit_ms, steps)
+    return Waterfall(sent.subject, n_vcpu, sent.n_reg, sent.has_sve, link, limit_ms, steps, told_by.notes)
 
 
-def _source(step: ModelledStep, link: Link, each: Span) -> str:
-    """What a step's time rests on. The cost of an ioctl is assumed, whoever gave it."""
+def _source(step: ModelledStep, link: Link, each: Span, told: costs.Range | None) -> str:
+    """What a step's time rests on. The cost of an ioctl is assumed, whoever gave it, unless a profile measured it."""
     figures = step.figures
     if figures is None:
         return f"{link}, bytes as QEMU 7.2 sends them" + " (fastsmc migrate size)" * (step.name == WIRE)
     if isinstance(figures, costs.Figure):
-        ns = "/".join(f"{one:g}" for one in dict.fromkeys(each))
-        return f"{ns} ns per ioctl (assumed); count: {figures.source}"
+        ns = "/".join(f"{one:g}" for one in dict.fromkeys(each if told is None else Span.of(told)))
+        by = "assumed" if told is None else f"{told.mid.kind}: {told.mid.source}"
+        return f"{ns} ns per ioctl ({by}); count: {figures.source}"
     text = "/".join(f"{figure.value:g}" for figure in figures) + f" {figures.mid.unit} ({figures.mid.kind})"
     return f"{text}: {figures.mid.source}"

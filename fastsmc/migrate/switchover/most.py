@@ -46,7 +46,12 @@ def most_vcpus(vms: Vms, downtime_ms: F64Array, limit: int) -> I64Array:
     for start in range(0, found.shape[axis], step):
         place = (*(slice(None),) * axis, slice(start, start + step))
         part = {name: one if one.shape[axis] == 1 else one[place] for name, one in given.items()}
-        _block(found[place], Vms(n_vcpu=_ANY, **part), budget if budget.shape[axis] == 1 else budget[place], limit)
+        _block(
+            found[place],
+            Vms(n_vcpu=_ANY, by_step=vms.by_step, **part),
+            budget if budget.shape[axis] == 1 else budget[place],
+            limit,
+        )
     return found.reshape((*shape, 3))
 
 
@@ -94,7 +99,8 @@ def _decided(least: I64Array, most: I64Array, is_close: BoolArray, vms: Vms, dow
     *place, figure = np.nonzero(is_close)
     shape = is_close.shape[:-1]
     chosen = {name: np.broadcast_to(getattr(vms, name), shape)[tuple(place)] for name in _GIVEN}
-    some = Vms(n_vcpu=_ANY, ioctl_ns=np.broadcast_to(vms.ioctl_ns, (*shape, 3))[tuple(place)], **chosen)
+    chosen["ioctl_ns"] = np.broadcast_to(vms.ioctl_ns, (*shape, 3))[tuple(place)]
+    some = Vms(n_vcpu=_ANY, by_step=vms.by_step, **chosen)
     budget, rows = np.broadcast_to(downtime_ms, shape)[tuple(place)], np.arange(figure.size)
     while (least < most).any():
         middle = (least + most + 1) // 2

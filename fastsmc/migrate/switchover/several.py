@@ -87,6 +87,7 @@ class Waterfalls:
             f"QEMU, {first.subject}: {first.n_reg} registers carried per vCPU, {first.link} ({kinds})",
             *drawn(list(heads), rows),
             "one number of vCPUs shows the steps and what they rest on",
+            *(f"note: {text}" for text in first.told),
         ]
         if any(one.is_hypothetical for one in self.each):
             lines += ["* hypothetical: QEMU's virt and arm64 KVM stop at 512 vCPUs per VM"]
