@@ -198,6 +198,19 @@ def test_a_damaged_payload_is_refused(data: bytes, tmp_path: Path, capsys: pytes
     assert said.count("\n") == 1
 
 
+def test_another_host_that_is_not_there_is_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert recorded(tmp_path / "out", "--restore", str(RECORDINGS), str(tmp_path / "no")) == 3
+    assert capsys.readouterr().err == f"fastsmc_probe: {tmp_path / 'no'} is no folder: name that of a recorded host\n"
+    assert names(tmp_path) == []
+
+
+def test_what_has_no_meaning_beside_record_is_refused(tmp_path: Path) -> None:
+    for other in ("--json", "sample:host.json.xz"):
+        done = fastsmc("probe", "--record", tmp_path / "out", other)
+        assert (done.returncode, "--record writes a folder" in done.stderr) == (2, True)
+    assert names(tmp_path) == []
+
+
 # -- command lines ---------------------------------------------------------------------------------------------------
 
 
