@@ -29,6 +29,14 @@ def _closed() -> Iterator[None]:
     standalone.LEFT_OPEN.clear()
 
 
+@pytest.fixture
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two calls in place of 35, of VMs that were given nothing; two power calls."""
+    monkeypatch.setattr(standalone, "EL2_CALLS", standalone.EL2_CALLS[:2])
+    monkeypatch.setattr(standalone, "EL2_GIVEN", standalone.EL2_GIVEN[:1])
+    monkeypatch.setattr(standalone, "EL2_POWER", standalone.EL2_POWER[:2])
+
+
 def lines(kvm: FakeEl2Kvm, section: str) -> list[str]:
     """The records of a section."""
     with standalone._opened(kvm) as opened:
@@ -76,6 +84,7 @@ def test_a_host_without_protected_vms_has_no_such_file(name: str) -> None:
     assert lines(FakeEl2Kvm(name), "protected") == []
 
 
+@pytest.mark.usefixtures("_few")
 def test_what_is_recorded_is_verified(tmp_path: Path) -> None:
     """The whole way: two files and what the host is, which the model agrees with."""
     for name, kvm in (("nested", FakeEl2Kvm(NESTED[0])), ("protected", fake_protected())):
@@ -87,6 +96,7 @@ def test_what_is_recorded_is_verified(tmp_path: Path) -> None:
         assert told.n_match == told.n_record > 0
 
 
+@pytest.mark.usefixtures("_few")
 def test_a_host_without_a_gic_says_so_and_does_not_run() -> None:
     kvm = FakeEl2Kvm(NESTED[0])
     kvm.has_gic_device = False
@@ -103,6 +113,7 @@ def test_a_host_without_a_gic_says_so_and_does_not_run() -> None:
     assert {(one["kind"], one["run_errno"], one["done"], *one["mp"]) for one in powers} == {(3, EAGAIN, 0, 0, 5)}
 
 
+@pytest.mark.usefixtures("_few")
 @pytest.mark.parametrize(
     ("step", "added"), [((0, 2), 1000), ((0, 3), 2000), ((4, 0), 3000), ((3, 0), None), ((9, 0), None)]
 )
@@ -113,26 +124,27 @@ def test_each_step_of_a_gic_that_fails(step: tuple[int, int], added: int | None)
     told = lines(kvm, "nested")
     codes = {json.loads(line)["errno"] for line in told if line.startswith('{"t":"vgic"')}
     assert codes == (set() if added is None else {added + ENXIO})
-    if added is None:
-        assert_alike(told, recorded(NESTED[0], "nested"))
+    assert sum(line.startswith('{"t":"end"') for line in told) == (16 if added is None else 0)
 
 
+@pytest.mark.usefixtures("_few")
 def test_a_gic_is_made_as_the_document_says() -> None:
     kvm = FakeEl2Kvm(NESTED[0])
     lines(kvm, "nested")
     steps = [(0, 2, 0x8000000), (0, 3, 0x80A0000), (3, 0, 96), (9, 0, 25), (4, 0, 0)]
-    assert kvm.gic_steps == steps * (48 + 72)
+    assert kvm.gic_steps == steps * (16 + 16)
 
 
+@pytest.mark.usefixtures("_few")
 def test_a_guest_that_leaves_in_another_way_is_told_and_left() -> None:
     kvm = FakeEl2Kvm(NESTED[0])
     kvm.run_results = [(6, struct.pack("=QQ", 0x10000008, 0x96000044))]
-    told = lines(kvm, "nested")
+    told, seen = lines(kvm, "nested"), lines(FakeEl2Kvm(NESTED[0]), "nested")
     place = next(n for n, line in enumerate(told) if line.startswith('{"t":"calls"'))
     stop = json.loads(told[place + 1])
     assert (stop["t"], stop["kind"], stop["guest_exc_esr"]) == ("stop", 1, "0x96000044")
     assert told[place + 2].startswith('{"t":"calls"')
-    assert_alike(told[place + 2 :], recorded(NESTED[0], "nested")[place + 142 :])
+    assert told[place + 2 :] == seen[place + 1 + 1 + 8 :], "no call of that list, and all of what follows"
 
 
 @pytest.mark.parametrize(
