@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +20,7 @@ from fastsmc.plan.grid import axis
 from fastsmc.plan.migrations_told import answer, bottleneck, excuses, table_of, weakest
 from fastsmc.plan.moving import GIB, MIB, Found, Moving, moved
 from fastsmc.plan.result import Cube, Plan, Values
-
-if TYPE_CHECKING:
-    from fastsmc.scenario.profiles import Profile
+from fastsmc.scenario.profiles import Profile
 
 ASSUMED = (
     IOCTL_ASSUMED,
@@ -45,8 +42,7 @@ def migration_table(
     has_sve: bool = False,
     link: Links = ("1G", "10G", "25G", "100G"),
     downtime_ms: ArrayLike = (50.0, 100.0, 300.0, 1000.0),
-    ioctl_ns: IoctlNs = None,
-    profile: Profile | str | os.PathLike[str] | None = None,
+    ioctl_ns: IoctlNs | Profile = None,
 ) -> Plan:
     """How long the precopy migration of a VM takes: a row per link, a column per downtime limit (modelled).
 
@@ -62,8 +58,8 @@ def migration_table(
         has_sve: of a number of registers: the vCPUs have SVE.
         link: network paths, or their line rates as text.
         downtime_ms: the limits.
-        ioctl_ns: of one ioctl, or low, mid and high; without it `costs.IOCTL_NS`.
-        profile: a cost profile, by name or path, in its place: as for `migrate.downtime`.
+        ioctl_ns: of one ioctl, or low, mid and high; without it `costs.IOCTL_NS`. Or a cost profile (`load_profile`),
+            whose figures of registers are taken as by `migrate.downtime`.
 
     Returns:
         A plan that is met if some cell is no "-" whatever the figures, missed if every cell is "-" even with all
@@ -80,6 +76,7 @@ def migration_table(
     [{'link': '1 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '-'}, \
 {'link': '10 Gbit/s', 'within_30_ms': '-', 'within_300_ms': '66.1 s'}]
     """
+    profile, each = (ioctl_ns, None) if isinstance(ioctl_ns, Profile) else (None, ioctl_ns)
     return _plan(
         Moving(
             carried(registers, has_sve=has_sve),
@@ -90,8 +87,8 @@ def migration_table(
             require_number(hot_set_s, "hot_set_s", least=0),
             as_links(link),
             axis("downtime_ms", downtime_ms),
-            np.array(tuple(ioctl_span(ioctl_ns))),
-            profiled(profile, ioctl_ns),
+            np.array(tuple(ioctl_span(each))),
+            profiled(profile),
         )
     )
 

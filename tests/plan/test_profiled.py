@@ -69,7 +69,6 @@ def test_what_a_profile_does_not_tell_stays_assumed() -> None:
     [
         lambda **given: smc.migrate.downtime(182, n_vcpu=8, link="10G", **given),
         lambda **given: smc.plan.largest_shape(registers=182, link="10G", **given),
-        lambda **given: smc.plan.migration_table(registers=182, n_vcpu=8, memory_gib=1, dirty_mib_per_s=1, **given),
     ],
 )
 def test_two_costs_of_an_ioctl_are_refused(ask, real: Path) -> None:  # type: ignore[no-untyped-def]
@@ -104,7 +103,9 @@ def test_the_largest_shape_is_where_the_downtime_leaves_the_budget(ns: float, re
 
 def test_a_table_of_migrations_has_the_downtime_of_its_profile(real: Path) -> None:
     given = {"registers": "6.18", "n_vcpu": 64, "memory_gib": 64, "dirty_mib_per_s": 200, "link": ["10G"]}
-    plans = [smc.plan.migration_table(**given, profile=one) for one in (real, of_ns(load_profile(real), 4000))]
+    plans = [
+        smc.plan.migration_table(**given, ioctl_ns=one) for one in (load_profile(real), of_ns(load_profile(real), 4000))
+    ]
     cheap, dear = (plan.cube.values["stopped_ms"].values[0, 3, 1] for plan in plans)
     assert dear != cheap
     assert any("a host" in text for text in plans[0].assumptions)

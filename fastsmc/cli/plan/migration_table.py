@@ -8,8 +8,8 @@ import typer
 
 from fastsmc.checks import shown
 from fastsmc.cli import known
-from fastsmc.cli.costs import Force, Profile, costs_given
-from fastsmc.cli.migrate.options import IoctlNs, Rtt, ioctl_cost
+from fastsmc.cli.costs import Force, Profile, ioctl_or_profile
+from fastsmc.cli.migrate.options import IoctlNs, Rtt
 from fastsmc.cli.plan.options import (
     Csv,
     DowntimeMs,
@@ -91,8 +91,7 @@ def migration_table(
         hot_set_s=hot_set_s,
         link=links(gbit_per_s, rtt_us),
         downtime_ms=numbers("--downtime-ms", downtime_ms),
-        ioctl_ns=ioctl_cost(ioctl_ns),
-        profile=costs_given(profile, force),
+        ioctl_ns=ioctl_or_profile(ioctl_ns, profile, force),
     )
     form = Form(as_json, csv, markdown, out, quiet, fail_if)
     form.show(found, files=pictured(found.figure, figure))
