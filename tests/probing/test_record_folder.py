@@ -32,7 +32,7 @@ def recorded(folder: Path, *options: str, kvm: FakeGuestKvm | None = None) -> in
     kvm = kvm or FakeGuestKvm("linux-6.1.192-max")
     code = standalone.main(["--record", str(folder), *options], kvm)
     assert kvm.open_fds == {}
-    assert kvm.n_alarm_on == 0
+    assert not kvm.is_alarm_on
     return code
 
 
