@@ -1930,6 +1930,11 @@ PROTECTED_CALLS = _listed_words("""84000000 80000000 80000001,80008000 80000001,
     c6000006 c6000007,10000000 c6000008 c6000040 c6000041 80008000 80007fff 80003fff 8600dead 95c1ba5e 0""")
 
 
+def _called(call: tuple[int, ...]) -> str:
+    """What a record tells of a call: x0 and the conduit, and then x1 to x3."""
+    return f'"id":"{call[0]:#x}","c":"{CONDUITS[call[4]]}","a":[{call[1]},{call[2]},{call[3]}]'
+
+
 class El2Guest(Guest):
     """Two vCPUs with EL2, and calls (x0 .. x3, conduit) that vCPU 0 makes."""
 
@@ -2046,7 +2051,6 @@ def _el2_vcpu(vcpu: Descriptor, features: int) -> Iterator[str]:
 def _el2_calls(host: Recorder, features: int, mode: str, given: str, *, has_gic: bool) -> Iterator[str]:
     """All calls by all conduits: why the guest was left, then each call that was made."""
     calls = [(*call, conduit) for call in EL2_CALLS for conduit in range(4)]
-    told = Calls(calls).told
     guest = El2Guest(host.kvm, features, mode, calls, has_gic=has_gic)
     vcpu = guest.vcpus[0]
     yield from guest.head
@@ -2060,7 +2064,7 @@ def _el2_calls(host: Recorder, features: int, mode: str, given: str, *, has_gic:
     stop = guest.run(5000)
     while stop.kind != END:
         index = (vcpu.get(X19)[1] - GUEST - TABLE) // ENTRY_IN.size
-        of = "," + told[index].partition(',"a"')[0] if 0 <= index < len(told) else ""
+        of = "," + _called(calls[index]).partition(',"a"')[0] if 0 <= index < len(calls) else ""
         where = f'"pc_off":{vcpu.get(PC)[1] - GUEST},"pstate":"{_hex(vcpu, PSTATE)}","x0":"{_hex(vcpu, X0)}"'
         yield f'{{"t":"stop","index":{index},"kind":{stop.kind}{of}{_told_of(stop, guest.runs[0])},{where}}}\n'
         if (stop.kind, stop.reason) != (EXIT, EXIT_HYPERCALL):
@@ -2069,11 +2073,11 @@ def _el2_calls(host: Recorder, features: int, mode: str, given: str, *, has_gic:
     if stop.kind == END:
         yield _line(t="end", hcr_el2_seen_by_guest=_hex(vcpu, X0 + 54), pstate=_hex(vcpu, PSTATE))
     level = vcpu.get(X0 + 60)[1]
-    for number in range(len(calls)):
+    for number, call in enumerate(calls):
         is_done, x0, x1, x2, x3, *_ = ENTRY_OUT.unpack_from(guest.memory, TABLE + ENTRY_OUT.size * number)
         taken = guest.taken(number, is_whole=True)
         if is_done or taken:
-            yield f'{{{told[number]},"el":{level},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{taken}}}\n'
+            yield f'{{{_called(call)},"el":{level},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{taken}}}\n'
 
 
 def _el2_power(guest: El2Guest, features: int, mode: str, call: tuple[int, ...]) -> str:
@@ -2135,15 +2139,15 @@ def _protected_calls(guest: Guest, calls: Calls, kind: int, conduit: int) -> Ite
         yield _line(t="psci", set_10000_errno=codes[0], set_10001_errno=codes[1])
     code, n, _ = _read(vcpu, 8192)
     yield _line(t="reg_list", errno=code, n=n)
-    guest.start(len(calls.told))
+    guest.start(len(calls.calls))
     number, results = 0, [0, 0, 0, 0]
     stop = guest.run(20000)
-    while stop.kind == EXIT and stop.reason == EXIT_MMIO and number < len(calls.told):
+    while stop.kind == EXIT and stop.reason == EXIT_MMIO and number < len(calls.calls):
         address, value = struct.unpack_from("=QQ", guest.runs[0], EXIT_DATA)
         results[(address - MMIO - 0x100) // 8 & 3] = value
         if address == MMIO + 0x118:
             x = ",".join(f'"{one:#x}"' for one in results)
-            yield f'{{{calls.told[number]},"x":[{x}],"protected":{int(kind > 0)}}}\n'
+            yield f'{{{_called(calls.calls[number])},"x":[{x}],"protected":{int(kind > 0)}}}\n'
             number += 1
         stop = guest.run(20000)
     if stop.kind == END:
