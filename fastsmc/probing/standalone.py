@@ -7,10 +7,10 @@ This one file is all there is: it needs Python 3.8 or later, its standard librar
     python3 fastsmc_probe.py -o host.json    # and the host profile, which fastsmc reads
     python3 fastsmc_probe.py --record FOLDER # records of what KVM answers, which fastsmc verifies
 
-It makes virtual machines of its own, which have no memory and never run (only with --record a small guest runs in them,
-which makes calls), and closes them again. It touches no other VM
-and changes nothing on the host. It needs no right but to open /dev/kvm. The profile has no name of the host, no address
-and no serial number: the kernel, the CPUs, what KVM says of itself, and the registers of a vCPU after its reset.
+It makes virtual machines of its own and closes them again. They have no memory and never run, but with --record, when a
+small guest makes calls in them. It touches no other VM and changes nothing on the host. It needs no right but to open
+/dev/kvm. The profile has no name of the host, no address and no serial number: the kernel, the CPUs, what KVM says of
+itself, and the registers of a vCPU after its reset.
 
 Exit codes: 0 fine, 2 a wrong command line, 3 this host cannot be asked or the file cannot be written, 130 interrupted.
 """
@@ -654,8 +654,9 @@ VBAR_EL1 = 0x603000000013C600
 CACHED = {0x603000000013C510: 0xFF00, 0x603000000013C102: 0x803519, 0x603000000013C100: GUEST + PAGES}
 """MAIR_EL1 (0 device, 1 write-back), TCR_EL1 (39 bits, 4 KiB, walks shared and write-back), TTBR0_EL1.
 
-A guest without a page table reads and writes past the caches (Arm ARM D8.2.12), where this program's own writes, and
-what it reads, may lie: before FEAT_S2FWB that loses calls and answers. So the guest maps its first 2 GiB, as they are.
+A guest without a page table reads and writes past the caches (Arm ARM, chapter D8: data accesses are Device memory while
+stage 1 is off), and this program by them: on a CPU before FEAT_S2FWB calls and answers would be lost. So the guest maps
+its first 2 GiB, each address to itself.
 """
 SCTLR_EL1, SCTLR_CACHED, SCTLR_CACHED_32 = 0x603000000013C080, 0x30D01805, 0xC5187D
 """Bits that have to be 1, and I, C and M: caches and page table on."""
