@@ -7,10 +7,10 @@ This one file is all there is: it needs Python 3.8 or later, its standard librar
     python3 fastsmc_probe.py -o host.json    # and the host profile, which fastsmc reads
     python3 fastsmc_probe.py --record FOLDER # records of what KVM answers, which fastsmc verifies
 
-It makes virtual machines of its own, which have no memory and never run (only with --record a small guest runs in them,
-which makes calls), and closes them again. It touches no other VM
-and changes nothing on the host. It needs no right but to open /dev/kvm. The profile has no name of the host, no address
-and no serial number: the kernel, the CPUs, what KVM says of itself, and the registers of a vCPU after its reset.
+It makes virtual machines of its own and closes them again. They have no memory and never run, but with --record, when a
+small guest makes calls in them. It touches no other VM and changes nothing on the host. It needs no right but to open
+/dev/kvm. The profile has no name of the host, no address and no serial number: the kernel, the CPUs, what KVM says of
+itself, and the registers of a vCPU after its reset.
 
 Exit codes: 0 fine, 2 a wrong command line, 3 this host cannot be asked or the file cannot be written, 130 interrupted.
 """
@@ -673,10 +673,11 @@ VBAR_EL1 = 0x603000000013C600
 CACHED = {0x603000000013C510: 0xFF00, 0x603000000013C102: 0x803519, 0x603000000013C100: GUEST + PAGES}
 """MAIR_EL1 (0 device, 1 write-back), TCR_EL1 (39 bits, 4 KiB, walks shared and write-back), TTBR0_EL1.
 
-A guest without a page table reads and writes past the caches (Arm ARM D8.2.12), where this program's own writes, and
-what it reads, may lie: before FEAT_S2FWB that loses calls and answers. So the guest maps its first 2 GiB, as they are.
+A guest without a page table reads and writes past the caches (Arm ARM, chapter D8: data accesses are Device memory while
+stage 1 is off), and this program by them: on a CPU before FEAT_S2FWB calls and answers would be lost. So the guest maps
+its first 2 GiB, each address to itself.
 """
-SCTLR_EL1, SCTLR_CACHED = 0x603000000013C080, 0x30D01805
+SCTLR_EL1, SCTLR_CACHED, SCTLR_CACHED_32 = 0x603000000013C080, 0x30D01805, 0xC5187D
 """Bits that have to be 1, and I, C and M: caches and page table on."""
 BLOCKS = struct.pack("<QQ", 0x60000000000401, GUEST | 0x705)
 """1 GiB device memory that is never executed, which holds MMIO; 1 GiB of memory at GUEST."""
@@ -857,6 +858,11 @@ e58a9000 str r9, [r10]      eafffffd b 36
 """The guest for AArch32: r8 is the entry of a call, 64 bytes, r9 how many are left, r10 the MMIO address."""
 SMC_32 = "e1600070 smc #0"
 ENTRY_32 = struct.Struct("<8I8I")
+PAGES_32 = 0x4000
+SECTIONS_32 = {MMIO >> 20: MMIO | 0xC16, **{(GUEST >> 20) + n: GUEST + (n << 20) | 0x11C0E for n in range(4)}}
+"""Its page table, by number: 1 MiB of device memory that is not executed, 4 MiB of shared write-back memory."""
+CACHED_32 = {0x603000000013E180: 0x55555555, 0x603000000013C102: 0, 0x603000000013C100: GUEST + PAGES_32 | 0x4A}
+"""DACR (all domains checked), TTBCR (short descriptors), TTBR0 (walks shared and write-back), for the same reason."""
 FAST, FAST64 = 0x84000000, 0xC4000000
 """PSCI's functions with arguments of 32 and of 64 bits."""
 PSCI_01 = range(0x95C1BA5E, 0x95C1BA62)
@@ -1438,9 +1444,11 @@ def _made_32(host: Recorder, config: Config, calls: Calls) -> Iterator[str]:
         kept = tuple(0xA5A50000 + n for n in range(4, 8))
         end = TABLE + ENTRY_32.size * len(calls.calls)
         guest.memory[TABLE:end] = b"".join(ENTRY_32.pack(*call[:4], *kept, *blank) for call in calls.calls)
-        for reg, value in ((8, GUEST + TABLE), (9, len(calls.calls)), (10, MMIO)):
-            guest.vcpus[0].set(X0 + 2 * reg, value)
-        guest.vcpus[0].set(PC, GUEST)
+        for number, section in SECTIONS_32.items():
+            struct.pack_into("<I", guest.memory, PAGES_32 + 4 * number, section)
+        registers = {X0 + 16: GUEST + TABLE, X0 + 18: len(calls.calls), X0 + 20: MMIO, PC: GUEST}
+        for reg, value in {**registers, **CACHED_32, SCTLR_EL1: SCTLR_CACHED_32}.items():
+            guest.vcpus[0].set(reg, value)
         stop = guest.run(20000)
         if stop.kind:
             place = (_low(guest.vcpus[0], X0 + 16)[1] - GUEST - TABLE) // ENTRY_32.size
