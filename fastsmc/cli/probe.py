@@ -58,8 +58,8 @@ def probe(
     from fastsmc.probing import probe as probed
 
     if record is not None:
-        if file or any((as_json, csv, markdown, out, quiet, fail_if)):
-            msg = "--record writes a folder and prints no result: leave out FILE and the options of output"
+        if file or any((as_json, csv, markdown, out, quiet, fail_if, measure, cost_profile)):
+            msg = "--record writes a folder and prints no result: leave out FILE, --measure and the options of output"
             raise typer.BadParameter(msg)
         _record(record, only.split(",") if only else [], restore or [])
         return
@@ -67,6 +67,9 @@ def probe(
         msg = "--only and --restore belong to --record"
         raise typer.BadParameter(msg)
     if cost_profile is not None:
+        if not (measure or file):
+            msg = "--cost-profile needs --measure, or a host profile that has been measured"
+            raise typer.BadParameter(msg)
         check_writable("--cost-profile", cost_profile)
     result = probed(file, measure=measure)
     files = {} if cost_profile is None else {cost_profile: result.cost_profile().encode()}

@@ -91,6 +91,8 @@ def test_a_host_profile_is_not_measured_again_and_not_made_up(tmp_path: Path) ->
     assert (made_up.returncode, made_up.stdout) == (3, "")
     assert made_up.stderr.endswith("nothing was measured on this host: probe it with --measure\n")
     assert made_up.stderr.count("\n") == 1
+    for words in (["--cost-profile", "x.toml"], ["--record", "folder", "--measure"]):
+        assert fastsmc("probe", *words, cwd=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -307,11 +307,18 @@ def test_the_command_writes_both_files(few: None, tmp_path: Path, capsys: pytest
     assert kvm.open_fds == {}
 
 
-def test_a_cost_profile_needs_a_measurement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--cost-profile", "x"], "--cost-profile needs --measure"), (["--record", "x", "--measure"], "are two runs")],
+)
+def test_options_that_do_not_go_together(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        standalone.main(["--cost-profile", str(tmp_path / "host.toml")], timed())
+        standalone.main(words, timed())
     assert end.value.code == 2
-    assert "--cost-profile needs --measure" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

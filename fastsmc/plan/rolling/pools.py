@@ -146,9 +146,7 @@ def _hosts(
     its = (hosts["kernel"], hosts["cpu"], vmms, hosts["mode"], inv.probed[kept])
     now = [Place(*each) for each in zip(*(column.tolist() for column in its), strict=True)]
     new = [
-        each
-        if is_new
-        else Place(asked.to, each.cpu, asked.to_vmm or each.vmm, each.mode)  # not probed yet
+        each if is_new else Place(asked.to, each.cpu, asked.to_vmm or each.vmm, each.mode)  # not probed yet
         for each, is_new in zip(now, done, strict=True)
     ]
     numbers = {key: k for k, key in enumerate(dict.fromkeys([*now, *new]))}
