@@ -19,8 +19,8 @@ MUTANTS_UPGRADE = [
     ),
     *in_file(
         "plan/ways.py",
-        ("if source.cpu != dest.cpu:", "if False:"),
-        ('if found.outlook is Outlook.RESTORES and "el2"', 'if False and "el2"'),
+        ("if source.cpu != dest.cpu and", "if"),
+        ('if found.outlook is Outlook.RESTORES and _has_el2(guest)', 'if False and "el2"'),
     ),
     *in_file(
         "plan/rolling/fate.py",

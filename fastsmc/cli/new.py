@@ -23,8 +23,8 @@ def new(
         str,
         typer.Argument(
             metavar="KIND",
-            help="scenario, inventory, profile, question or probe.",
-            autocompletion=known.one_of("scenario", "inventory", "profile", "question", "probe"),
+            help="scenario, inventory, profile, question, probe or recorder.",
+            autocompletion=known.one_of("scenario", "inventory", "profile", "question", "probe", "recorder"),
         ),
     ],
     path: Annotated[
@@ -38,7 +38,8 @@ def new(
     """Write a commented scenario, inventory, cost profile or question that works as it is, to be made one's own.
 
     A file that is there is not replaced unless --force is given. An inventory is hosts.csv and vms.csv in a folder. A
-    probe is the program that an arm64 host's python3 runs by itself; see `fastsmc probe`.
+    probe is the program that an arm64 host's python3 runs by itself; recorder is what that needs beside it to record
+    answers. See `fastsmc probe`.
     """
     from fastsmc.templates import KINDS
     from fastsmc.templates import new as begun

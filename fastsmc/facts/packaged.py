@@ -29,6 +29,8 @@ GUEST_BOOT_TRACE = packaged("linux-7.3-guest-boot.ftrace.txt")
 
 PROBE = Path(__file__).parents[1] / "probing" / "standalone.py"
 """The probe, one file that runs without this package."""
+RECORDER = PROBE.with_name("recorder.py")
+"""The recorder, which the probe loads from beside itself."""
 
 RECORDINGS = ("recordings", "tests/recordings")
 """The recordings of real kernels that every copy of the package brings, as `shared` takes them."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fastsmc.errors import InputError, MachineError
-from fastsmc.probing import standalone
+from fastsmc.probing import recorder, standalone
 from fastsmc.probing.profile import HostProfile, read_profile
 
 __all__ = ["HostProfile", "probe"]
 
 T = TypeVar("T")
-SECTIONS = tuple(standalone.SECTIONS)
+SECTIONS = standalone.RECORDED
 """Sections of records, in their order."""
 
 
@@ -60,7 +60,7 @@ def record(
 
     Args:
         folder: a new or empty one; its meta.json is written last, so one without it is unfinished.
-        only: some sections, by the names in `standalone.SECTIONS`.
+        only: some sections, by the names in `SECTIONS`.
         others: folders of other recorded hosts, whose registers are written here.
         progress: is told each section's name and seconds.
 
@@ -69,22 +69,24 @@ def record(
     """
     paths = [os.fspath(one) for one in others]
     _asked(
-        lambda: standalone.record(os.fspath(folder), only=only, others=paths, progress=progress),
+        lambda: recorder.record(os.fspath(folder), only=only, others=paths, progress=progress),
         "--record FOLDER",
         "read the folder here (fastsmc verify FOLDER)",
+        _BOTH,
     )
 
 
-def _asked(ask: Callable[[], T], options: str, then: str) -> T:
-    """What this machine's KVM answers; `options` and `then` say how another machine is asked."""
+_ONE = "the probe (fastsmc new probe), copy that one file"
+_BOTH = "the probe and the recorder (fastsmc new probe, fastsmc new recorder), copy both files"
+
+
+def _asked(ask: Callable[[], T], options: str, then: str, files: str = _ONE) -> T:
+    """What this machine's KVM answers; the texts say how another machine is asked."""
     try:
         return ask()
     except standalone.OtherMachineError as error:
         what = str(error).partition(":")[0]
-        msg = (
-            f"{what}: write the probe (fastsmc new probe), copy that one file to an arm64 host, run python3 "
-            f"fastsmc_probe.py {options} there, and {then}"
-        )
+        msg = f"{what}: write {files} to an arm64 host, run python3 fastsmc_probe.py {options} there, and {then}"
         raise MachineError(msg) from error
     except standalone.ProbeError as error:
         raise MachineError(str(error)) from error

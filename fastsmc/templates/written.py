@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fastsmc.checks import shown, word_of
 from fastsmc.errors import InputError
-from fastsmc.facts.packaged import PROBE, packaged
+from fastsmc.facts.packaged import PROBE, RECORDER, packaged
 from fastsmc.results.files import write_each
 
 
@@ -65,6 +65,13 @@ KINDS: Mapping[str, Template] = {
         "python3 {} -o host.json",
         PROBE,
     ),
+    "recorder": Template(
+        ("fastsmc_recorder.py",),
+        False,
+        "the recorder, which the probe loads from beside itself: copy both to an arm64 host, under these names",
+        "python3 fastsmc_probe.py --record FOLDER",
+        RECORDER,
+    ),
 }
 """What can be begun, by its word."""
 
@@ -74,7 +81,7 @@ class Begun:
     """Files that were written.
 
     Attributes:
-        kind: scenario, inventory, profile, question or probe.
+        kind: scenario, inventory, profile, question, probe or recorder.
         files: their paths, as they were named.
         then: the command that takes them.
     """
@@ -104,7 +111,7 @@ def new(kind: str, path: str | os.PathLike[str] | None = None, *, force: bool = 
 
     Args:
         kind: "scenario", "profile" or "question", each a TOML file; "inventory", hosts.csv and vms.csv; "probe", the
-            program that asks an arm64 host's KVM, as it is.
+            program that asks an arm64 host's KVM, as it is; "recorder", what that needs to record answers.
         path: where; of an inventory, the folder. By default scenario.toml and so on, in the current folder.
         force: take the place of files that are there.
 

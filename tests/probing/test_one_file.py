@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from fastsmc.facts.packaged import PROBE
-from fastsmc.probing import standalone
+from fastsmc.facts.packaged import PROBE, RECORDER
+from fastsmc.probing import recorder, standalone
 from tests.support import fake_kvm
 from tests.support.fake_kvm import FakeKvm
 
@@ -172,15 +172,38 @@ def test_it_runs_by_itself(tmp_path: Path) -> None:
     assert wrong.returncode == 2
 
 
-def test_it_imports_the_standard_library_only_and_is_python_3_8() -> None:
-    tree = ast.parse(PROBE.read_text("utf-8"), feature_version=(3, 8))
+def test_the_recorder_is_found_beside_it(tmp_path: Path) -> None:
+    """Both copied elsewhere: on an arm64 machine with KVM one section is recorded."""
+    probe, beside, out = (tmp_path / name for name in ("fastsmc_probe.py", "fastsmc_recorder.py", "out"))
+    probe.write_bytes(PROBE.read_bytes())
+    command = [sys.executable, "-I", "-S", probe, "--record", out, "--only", "misc"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert alone.returncode == 3
+    assert alone.stderr.startswith("fastsmc_probe: --record needs fastsmc_recorder.py beside this file")
+    beside.write_bytes(RECORDER.read_bytes())
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or (done.returncode, done.stderr[:15]) == (3, "fastsmc_probe: ")
+    assert "fastsmc_recorder.py" not in done.stderr
+    assert out.exists() == (done.returncode == 0)
+
+
+@pytest.mark.parametrize(("file", "beside"), [(PROBE, set()), (RECORDER, {"fastsmc"})], ids=["probe", "recorder"])
+def test_it_imports_the_standard_library_only_and_is_python_3_8(file: Path, beside: set[str]) -> None:
+    text = file.read_text("utf-8")
+    assert text.count("\n") < 1500
+    tree = ast.parse(text, feature_version=(3, 8))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    assert {name for name in imported if name.startswith("fastsmc")} <= {"fastsmc.probing.standalone"}
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names | beside
     newer = {"removeprefix", "removesuffix", "batched", "pairwise", "bit_count", "EnumType", "UTC", "readlink"}
     assert newer & {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} == set()
     keywords = {keyword.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords}
     assert "strict" not in keywords
+
+
+def test_sections_are_those_of_the_recorder() -> None:
+    assert list(recorder.SECTIONS) == list(standalone.RECORDED)
 
 
 def test_numbers_are_those_of_the_kernel() -> None:

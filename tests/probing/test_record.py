@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from fastsmc.probing import standalone
-from fastsmc.probing.standalone import PSCI_0_2, Calls, Config, Guest, Recorder
+from fastsmc.probing import recorder, standalone
+from fastsmc.probing.recorder import Calls, Config, Recorder
+from fastsmc.probing.standalone import PSCI_0_2, Guest
 from tests.support import fake_guest
 from tests.support.fake_guest import FakeGuestKvm
 from tests.support.fake_kvm import RECORDINGS
@@ -41,8 +42,8 @@ def recorded(host: str, kind: str) -> list[str]:
     return lzma.open(path, "rt").read().splitlines() if path.exists() else []
 
 
-def recorder(host: str = "linux-7.3.4-max") -> Recorder:
-    return Recorder(standalone._opened(FakeGuestKvm(host)))
+def asked_of(host: str = "linux-7.3.4-max") -> Recorder:
+    return Recorder(standalone.opened_kvm(FakeGuestKvm(host)))
 
 
 def missing(lines: Iterable[str], wanted: Iterable[str]) -> list[Any]:
@@ -61,9 +62,9 @@ def missing(lines: Iterable[str], wanted: Iterable[str]) -> list[Any]:
     ],
 )
 def test_lines_are_those_of_the_recordings(host: str, sections: str) -> None:
-    asked = recorder(host)
+    asked = asked_of(host)
     for section in sections.split():
-        for kind, lines in standalone.SECTIONS[section].items():
+        for kind, lines in recorder.SECTIONS[section].items():
             got, wanted = list(lines(asked)), recorded(host, kind)
             assert bool(got) == bool(wanted), kind
             assert missing(got, wanted) == [], kind
@@ -71,20 +72,20 @@ def test_lines_are_those_of_the_recordings(host: str, sections: str) -> None:
 
 def test_a_sweep_lists_what_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [0, 1, 0x50, 0x51, 0xFF01, 0x8000]
-    monkeypatch.setattr(standalone, "NUMBERS", numbers)
-    got = [comparable(line) for line in standalone._sweep(recorder("linux-6.1.192-max"))]
+    monkeypatch.setattr(recorder, "NUMBERS", numbers)
+    got = [comparable(line) for line in recorder._sweep(asked_of("linux-6.1.192-max"))]
     wanted = [comparable(line) for line in recorded("linux-6.1.192-max", "sweep")]
     few = [one for one in wanted if "id" in one and int(one["id"], 16) & 0xFFFF in numbers]
     assert [one for one in got if "id" in one] == few
     assert few
     assert got[0] == wanted[0]
-    danger = {one for one in standalone.DANGER if one & 0xFFFF in numbers}
+    danger = {one for one in recorder.DANGER if one & 0xFFFF in numbers}
     summaries = [one for one in got if one.get("summary")]
     assert [one["calls"] for one in summaries] == [4 * 64 * len(numbers) - len(danger)] * 4
 
 
 def test_a_host_without_aarch32_has_no_such_records() -> None:
-    assert list(standalone._a32(recorder("linux-6.12.107-n1"))) == []
+    assert list(recorder._a32(asked_of("linux-6.12.107-n1"))) == []
 
 
 def test_numbers_are_those_of_the_kernel() -> None:
@@ -102,8 +103,8 @@ CALLS = ((0x84000000, 0, 0, 0, 0), (0x80000000, 0, 0, 0, 1), (0x80000000, 0, 0, 
 
 def made(kvm: FakeGuestKvm, calls: Iterable[tuple[int, ...]] = CALLS) -> list[dict[str, Any]]:
     """Records of a few calls."""
-    with Guest(standalone._opened(kvm), PSCI_0_2, 2) as guest:
-        lines = [json.loads(line) for line in standalone._made(guest, "few", Calls(calls))]
+    with Guest(standalone.opened_kvm(kvm), PSCI_0_2, 2) as guest:
+        lines = [json.loads(line) for line in recorder._made(guest, "few", Calls(calls))]
     assert not kvm.is_alarm_on
     return lines
 
@@ -126,7 +127,7 @@ def test_a_signal_that_is_not_the_timers_changes_nothing() -> None:
 @pytest.mark.parametrize(("n_busy", "is_given_up"), [(1, False), (20, False), (21, True), (22, True)])
 def test_a_guest_that_runs_is_given_its_time_again(n_busy: int, is_given_up: bool) -> None:
     kvm = FakeGuestKvm()
-    with Guest(standalone._opened(kvm)) as guest:
+    with Guest(standalone.opened_kvm(kvm)) as guest:
         guest.start(0)
         kvm.n_busy = n_busy
         stop = guest.run(1000)
@@ -169,24 +170,24 @@ def test_an_exception_of_the_guest_is_told_and_passed() -> None:
 
 def test_a_call_that_is_forwarded_goes_on() -> None:
     kvm = FakeGuestKvm()
-    host = Recorder(standalone._opened(kvm))
+    host = Recorder(standalone.opened_kvm(kvm))
     config = Config("few", ranges=((0x84000000, 1, 2),))
-    _, stop, first, *_ = map(json.loads, standalone._listed_calls(host, [config], Calls(CALLS)))
+    _, stop, first, *_ = map(json.loads, recorder._listed_calls(host, [config], Calls(CALLS)))
     assert (stop["exit"], stop["hc_nr"], stop["pc_off"]) == (3, "0x84000000", 52)
     assert first["x"] == ["0x84000000", "0x0", "0x0", "0x0"]
 
 
 def test_more_calls_than_the_table_holds() -> None:
     kvm = FakeGuestKvm()
-    with Guest(standalone._opened(kvm), size=standalone.TABLE + 10 * 160) as guest:
-        lines = [json.loads(line) for line in standalone._made(guest, "many", Calls(CALLS * 8))]
+    with Guest(standalone.opened_kvm(kvm), size=standalone.TABLE + 10 * 160) as guest:
+        lines = [json.loads(line) for line in recorder._made(guest, "many", Calls(CALLS * 8))]
     assert [one["id"] for one in lines[:-1]] == [f"{call[0]:#x}" for call in CALLS * 8]
     assert lines[-1]["other"] == 24
 
 
 def test_a_pending_store_is_completed_or_left() -> None:
     for completes, offset in ((True, 116), (False, 112)):
-        with Guest(standalone._opened(FakeGuestKvm())) as guest:
+        with Guest(standalone.opened_kvm(FakeGuestKvm())) as guest:
             guest.start(0)
             assert guest.run(1000, completes=completes).kind == standalone.END
             assert guest.vcpus[0].get(standalone.PC)[1] - standalone.GUEST == offset
@@ -194,15 +195,15 @@ def test_a_pending_store_is_completed_or_left() -> None:
 
 def test_a_vcpu_that_is_refused_is_told() -> None:
     kvm = FakeGuestKvm("linux-6.12.107-n1")
-    with Guest(standalone._opened(kvm), PSCI_0_2 | standalone.SVE, 2) as guest:
+    with Guest(standalone.opened_kvm(kvm), PSCI_0_2 | standalone.SVE, 2) as guest:
         assert (guest.init_errno, len(guest.vcpus)) == (22, 1)
-        told = json.loads(standalone._set_up(guest, Config("few")))
+        told = json.loads(recorder._set_up(guest, Config("few")))
     assert told == {"cfg": "few", "setup_error": 22}
 
 
 def test_sequences_of_random_numbers_are_repeatable() -> None:
     """Marsaglia 2003: state 1 becomes 1 + 2^13, shifted and mixed; here by its definition, bit by bit."""
-    state, give = 12345, standalone._random(12345, 16)
+    state, give = 12345, recorder._random(12345, 16)
     for _ in range(100):
         for shift in (13, -7, 17):
             state ^= (state << shift if shift > 0 else state >> -shift) % (1 << 64)
@@ -210,7 +211,7 @@ def test_sequences_of_random_numbers_are_repeatable() -> None:
 
 
 def test_files_by_name(tmp_path: Path) -> None:
-    standalone._written(tmp_path / "none", [])
-    standalone._written(tmp_path / "some.xz", [b"one", b"two"])
+    recorder._written(tmp_path / "none", [])
+    recorder._written(tmp_path / "some.xz", [b"one", b"two"])
     assert [one.name for one in tmp_path.iterdir()] == ["some.xz"]
     assert lzma.decompress((tmp_path / "some.xz").read_bytes()) == b"onetwo"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import fastsmc
-from fastsmc.probing import standalone
+from fastsmc.probing import recorder, standalone
 from tests.support.fake_guest_el2 import FakeEl2Kvm, fake_protected, recorded
 from tests.support.fake_kvm import CREATE_VCPU
 
@@ -26,22 +26,22 @@ FREE = {"0xc4000053": {3}, "0x86000001": {0, 1, 2, 3}}
 def _closed() -> Iterator[None]:
     """VMs that the recorder leaves open are given back."""
     yield
-    standalone.LEFT_OPEN.clear()
+    recorder.LEFT_OPEN.clear()
 
 
 @pytest.fixture
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two calls in place of 35, of VMs that were given nothing; two power calls."""
-    monkeypatch.setattr(standalone, "EL2_CALLS", standalone.EL2_CALLS[:2])
-    monkeypatch.setattr(standalone, "EL2_GIVEN", standalone.EL2_GIVEN[:1])
-    monkeypatch.setattr(standalone, "EL2_POWER", standalone.EL2_POWER[:2])
+    monkeypatch.setattr(recorder, "EL2_CALLS", recorder.EL2_CALLS[:2])
+    monkeypatch.setattr(recorder, "EL2_GIVEN", recorder.EL2_GIVEN[:1])
+    monkeypatch.setattr(recorder, "EL2_POWER", recorder.EL2_POWER[:2])
 
 
 def lines(kvm: FakeEl2Kvm, section: str) -> list[str]:
     """The records of a section."""
-    with standalone._opened(kvm) as opened:
-        host = standalone.Recorder(opened)
-        (told,) = (list(give(host)) for give in standalone.SECTIONS[section].values())
+    with standalone.opened_kvm(kvm) as opened:
+        host = recorder.Recorder(opened)
+        (told,) = (list(give(host)) for give in recorder.SECTIONS[section].values())
     assert all(line.endswith("}\n") for line in told)
     return [line.removesuffix("\n") for line in told]
 
@@ -67,9 +67,9 @@ def test_guests_with_el2_are_recorded_as_they_were(name: str) -> None:
     kvm = FakeEl2Kvm(name)
     told = lines(kvm, "nested")
     assert_alike(told, recorded(name, "nested"))
-    left = [one for guest in standalone.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
+    left = [one for guest in recorder.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
     assert set(kvm.open_fds) == {one.fd for one in left}, "other VMs are closed, and the GIC's descriptor"
-    assert all(kvm.open_fds[guest.vcpus[0].fd]["vm"].has_el2 for guest in standalone.LEFT_OPEN)
+    assert all(kvm.open_fds[guest.vcpus[0].fd]["vm"].has_el2 for guest in recorder.LEFT_OPEN)
 
 
 def test_protected_vms_are_recorded_as_they_were() -> None:
@@ -89,7 +89,7 @@ def test_what_is_recorded_is_verified(tmp_path: Path) -> None:
     """The whole way: two files and what the host is, which the model agrees with."""
     for name, kvm in (("nested", FakeEl2Kvm(NESTED[0])), ("protected", fake_protected())):
         folder = tmp_path / f"linux-7.3.4-max-{name}"
-        standalone.record(str(folder), kvm, only=("nested", "protected"))
+        recorder.record(str(folder), kvm, only=("nested", "protected"))
         files = {"nested": {"nested"}, "protected": {"nested", "protected"}}[name]
         assert {path.name for path in folder.iterdir()} == {"meta.json", *(f"{one}.jsonl.xz" for one in files)}
         told = fastsmc.verify([folder])
@@ -171,5 +171,5 @@ def test_a_host_that_runs_out_of_vcpus(n_made: int) -> None:
     kvm.fails[CREATE_VCPU], kvm.after = EMFILE, n_made
     with pytest.raises(standalone.ProbeError, match="KVM_CREATE_VCPU failed with EMFILE"):
         lines(kvm, "nested")
-    left = [one for guest in standalone.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
+    left = [one for guest in recorder.LEFT_OPEN for one in (guest.vm, *guest.vcpus)]
     assert set(kvm.open_fds) <= {one.fd for one in left}
