@@ -28,7 +28,7 @@ MUTANTS_PROBING = [
         ("target = target.resolve()  #", "target = target.absolute()  #"),
         ("or machine not in", "and machine not in"),
         ('word.replace("_", "-").startswith', "word.startswith"),
-        ('return "nvhe" if mode_asked(system) == "nvhe" else "default"', 'return _mode_asked(system) or "default"'),
+        ('return "nvhe" if mode_asked(system) == "nvhe" else "default"', 'return mode_asked(system) or "default"'),
         (
             '[*(system.read("/proc/cpuinfo") or "").splitlines(), "processor"]',
             '[*(system.read("/proc/cpuinfo") or "").splitlines()]',
