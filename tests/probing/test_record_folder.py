@@ -108,6 +108,21 @@ def test_what_the_host_lacks_ends_it(
         assert not (tmp_path / f"{after}" / "meta.json").exists()
 
 
+@pytest.mark.parametrize("name", ["lzma", "mmap", "ctypes"])
+def test_a_python_without_a_module_probes_and_does_not_record(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(standalone.ProbeError, match=f"has no module {name}"):
+        standalone._written(tmp_path / "a.xz", [b""]) if name == "lzma" else standalone.System().address(
+            standalone.System().map(-1, 4096)
+        )
+    assert standalone.main([], FakeGuestKvm()) == 0
+    if name == "lzma":
+        assert recorded(tmp_path / "out", "--only", "misc") == 3
+        assert "this Python has no module lzma" in capsys.readouterr().err
+
+
 def test_no_memory_to_run_with_is_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kvm = FakeGuestKvm()
     kvm.run_results = [errno.ENOMEM]
