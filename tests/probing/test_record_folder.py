@@ -202,11 +202,15 @@ def test_without_a_vcpu_of_that_kind_nothing_is_written(tmp_path: Path) -> None:
     assert records[3] == {"src": "linux-6.1.192-max", "feat": "psci02+sve", "init_errno": 22}
 
 
-@pytest.mark.parametrize("data", [b"", b"no xz", b"\xfd7zXZ\0\0", b"count"])
-def test_a_damaged_payload_is_refused(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = "payload-psci02.bin" if data == b"count" else "payload-psci02.bin.xz"
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [(".xz", b""), (".xz", b"no xz"), (".xz", b"\xfd7zXZ\0\0"), ("", b"count"), ("", bytes(8) + b"more")],
+)
+def test_a_damaged_payload_is_refused(
+    suffix: str, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / name).write_bytes(data)
+    (tmp_path / "other" / f"payload-psci02.bin{suffix}").write_bytes(data)
     assert recorded(tmp_path / "out", "--only", "restore", "--restore", str(tmp_path / "other")) == 3
     said = capsys.readouterr().err
     assert "cannot be read" in said
