@@ -22,6 +22,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import importlib
 import itertools
 import json
 import os
@@ -126,6 +127,15 @@ class OtherMachineError(ProbeError):
     """This machine is not Linux on arm64."""
 
 
+def _module(name: str) -> Any:
+    """A module without which a Python may have been built, and which a profile does not need."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"this Python has no module {name}, which guests and records need: run the probe with another python3"
+        raise ProbeError(msg) from error
+
+
 class System:
     """Every system call of the probe: tests put another kernel in its place."""
 
@@ -180,15 +190,12 @@ class System:
 
     def map(self, fd: int, size: int) -> Any:
         """Shared memory that can be read and written: of a vCPU's descriptor, or with -1 fresh and all zero."""
-        import mmap  # these two here, so that a Python without them still probes
-
-        return mmap.mmap(fd, size)
+        return _module("mmap").mmap(fd, size)
 
     def address(self, mapped: Any) -> int:
         """Where mapped memory begins."""
-        import ctypes
-
-        return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        ctypes = _module("ctypes")
+        return int(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
 
     def run(self, fd: int) -> int:
         """KVM_RUN: its errno, 0 where the guest stopped by itself."""
@@ -1014,6 +1021,8 @@ class Recorder:
         self.payloads: dict[str, bytes] = {}
         self.bitmaps: list[Bitmap] = []
         with Guest(kvm) as guest:
+            if guest.init_errno:
+                raise ProbeError(_refused("KVM_ARM_VCPU_INIT of a vCPU with PSCI 0.2", guest.init_errno))
             vcpu = guest.vcpus[0]
             self.has_filter = not guest.vm.attribute_errno(KVM_HAS_DEVICE_ATTR, 0, 0)
             self.psci = vcpu.get(FIRMWARE)[1]
@@ -1713,23 +1722,13 @@ def _restores(host: Recorder) -> Iterator[str]:
             yield _line(**told)
 
 
-def _lzma() -> Any:
-    """The module, without which a Python may have been built."""
-    try:
-        import lzma
-    except ImportError as error:
-        msg = "this Python has no module lzma, which records need: run the probe with another python3"
-        raise ProbeError(msg) from error
-    return lzma
-
-
 def _payload(folder: Path, features: str) -> list[tuple[int, int]] | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
     path = folder / f"payload-{features}.bin"
     path = path if path.is_file() else path.with_name(f"{path.name}.xz")
     if not path.is_file():
         return None
-    lzma, values, at = _lzma(), [], 8
+    lzma, values, at = _module("lzma"), [], 8
     try:
         data = path.read_bytes()
         data = lzma.decompress(data) if path.suffix == ".xz" else data
@@ -1836,7 +1835,7 @@ def _unwritten(path: str, error: Exception) -> str:
 def _written(path: Path, parts: Iterable[bytes]) -> None:
     """Writes a file whole or not at all, compressed where it is named so; none where there is nothing to write."""
     hidden = path.with_name(f".{path.name}.tmp")
-    packer = _lzma().LZMACompressor(preset=1) if path.suffix == ".xz" else None
+    packer = _module("lzma").LZMACompressor(preset=1) if path.suffix == ".xz" else None
     parts, is_empty = iter(parts), True
     try:
         with hidden.open("wb") as file:
