@@ -189,6 +189,22 @@ def test_an_exception_to_the_guests_own_el1_is_told_too() -> None:
     assert {json.dumps(one[f"to_vEL{one['el']}"]) for one in powers} == {'{"vector": "0x200", "esr": "0x2000000"}'}
 
 
+@pytest.mark.usefixtures("_few")
+def test_a_guest_that_aborts_tells_where_and_ends() -> None:
+    class Aborting(FakeEl2Kvm):
+        def _answered(self, of: dict[str, Any], core: GuestCore, event: Event) -> Outcome:
+            core.take(core.level, 0x96000044, 0x200, of["core"][PC])
+            return Outcome(Verdict.TO_VEL2, (0, 0, 0, 0))
+
+    told = [json.loads(line) for line in lines(Aborting(NESTED[0]), "nested")]
+    stops = [one for one in told if one.get("t") == "stop" and one["kind"] != 3]
+    assert {(one["index"], one["kind"], one["guest_exc_esr"]) for one in stops} == {(0, 1, "0x96000044")}
+    calls = [one for one in told if "x" in one]
+    assert len(calls) == len(stops) == 16, "one call of each list, which was taken and never came back"
+    assert all(one[f"to_vEL{one['el']}"]["esr"] == "0x96000044" for one in calls)
+    assert {one["done"] for one in told if one.get("t") == "power"} == {0}
+
+
 @pytest.mark.parametrize(
     ("result", "told"),
     [
