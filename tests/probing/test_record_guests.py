@@ -205,6 +205,26 @@ def test_a_guest_that_aborts_tells_where_and_ends() -> None:
     assert {one["done"] for one in told if one.get("t") == "power"} == {0}
 
 
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize(("n_busy", "n_more"), [(0, 0), (1, 1), (2, 2), (3, 2)])
+def test_a_power_call_on_a_slow_host_is_made_again(n_busy: int, n_more: int) -> None:
+    """On a VM of its own, with more time; what was not over after the third is told as blocked."""
+    usual = lines(FakeEl2Kvm(NESTED[0]), "nested")
+    place = next(n for n, line in enumerate(usual) if line.startswith('{"t":"power"'))
+    n_open = len(standalone.LEFT_OPEN)
+    kvm = FakeEl2Kvm(NESTED[0])
+    with standalone._opened(kvm) as opened:
+        give = standalone._nested(standalone.Recorder(opened))
+        told = [next(give).removesuffix("\n") for _ in range(place)]
+        kvm.n_busy = n_busy
+        told += [line.removesuffix("\n") for line in give]
+    assert len(standalone.LEFT_OPEN) == 2 * n_open + n_more
+    is_blocked = json.loads(told[place])["kind"] == 4
+    assert is_blocked == (n_busy > n_more)
+    assert told == usual or is_blocked
+    assert told[place + 1 :] == usual[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("result", "told"),
     [
