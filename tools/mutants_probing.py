@@ -75,4 +75,33 @@ MUTANTS_PROBING = [
         ("or not side.is_host or features is not None", "or not side.is_host"),
         ("elif beside is not None and (not beside.is_host or", "elif beside is not None and (False or"),
     ),
+    *in_file(
+        "probing/standalone.py",
+        ("return lambda: (ns(2 * n) - ns(n)) / n", "return lambda: ns(n) / n"),
+        ("found = [once() / count for _ in range(3)][1:]", "found = [once() / count for _ in range(3)]"),
+        ('return "pmu" if reg >> 6 & 1 else "timer"', 'return "timer"'),
+        ('for state in ("cold", "warm", "warm"):', 'for state in ("warm", "cold", "warm"):'),
+        ("TREE_LEVELS = {1: 1, 10: 2,", "TREE_LEVELS = {1: 1, 10: 1,"),
+        ("if begin + 2 * last > end:", "if begin > end + 60:"),
+        ('way = over["system_call"] - over["function"]', 'way = over["system_call"]'),
+        ('        if spread and spread["median"] / count > own:', "        if spread:"),
+        ('more = max(0.0, answered[0] - calls["not supported", 0]["median"])', "more = max(0.0, answered[0])"),
+        ("        raise ProbeError(msg)\n    return took", "        pass\n    return took"),
+    ),
+    *in_file(
+        "migrate/profiled.py",
+        ('"set_one_reg_ns": (SETS, SETS_AGAIN)', '"set_one_reg_ns": (SETS,)'),
+        ("    if ioctl_ns is not None:", "    if False:"),
+    ),
+    *in_file(
+        "scenario/profiles.py",
+        ("    if not force:", "    if force:"),
+        ("and not low <= number <= high:", "and not number <= high:"),
+        ('        if figure.kind == "assumed":\n            return figure\n', ""),
+    ),
+    *in_file(
+        "migrate/switchover/most.py",
+        ("some = Vms(n_vcpu=_ANY, by_step=vms.by_step, **chosen)", "some = Vms(n_vcpu=_ANY, **chosen)"),
+        ("Vms(n_vcpu=_ANY, by_step=vms.by_step, **part)", "Vms(n_vcpu=_ANY, **part)"),
+    ),
 ]
