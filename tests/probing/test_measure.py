@@ -153,6 +153,24 @@ def test_the_spread_is_that_of_the_samples() -> None:
         assert standalone._spread(samples.tolist()) == {"median": mid, "q1": low, "q3": high, "samples": n}
 
 
+def test_the_first_sample_is_not_counted_and_the_time_is_kept() -> None:
+    """What happens but once, a page that is mapped or a CPU that wakes up, is in the first."""
+    kvm = timed()
+
+    def once() -> float:
+        kvm.ns += 1e8
+        return next(samples)
+
+    samples = iter([9000.0, *[20.0] * 99])
+    assert standalone._sampled(kvm, 100.0, once, 2) == exact(10.0, 25)
+    samples = iter([9000.0, *[20.0] * 99])
+    begin = kvm.seconds()
+    assert standalone._sampled(kvm, 1.0, once) == exact(20.0, 9)
+    assert kvm.seconds() - begin == pytest.approx(1.0)
+    samples = iter([9000.0, *[20.0] * 99])
+    assert standalone._sampled(kvm, 0.0, once) == exact(20.0, 2)
+
+
 def test_a_noisy_host_has_its_quartiles(probed: dict[str, dict[str, Any]]) -> None:
     """Every second sample of a get takes twice as long."""
     kvm = timed()
