@@ -1881,14 +1881,15 @@ CALLS = (
 CLASSES = {0x10: "core", 0x11: "cache", 0x14: "firmware", 0x15: "sve", 0x16: "bitmap"}
 """By bits 16 to 27 of a register's id; those of system registers, 0x13, are split by what they are about."""
 SECONDS = {"overhead": 2.0, "calls": 15.0, "registers": 8.0, "vms": 20.0}
-"""How long each part of the measurement may take."""
+"""How long each part of the measurement may take, if a minute is left for all of it."""
 N_SAMPLE, N_EACH, ENOUGH_NS = 25, 200, 1_000_000
 """Samples of a figure; ioctls of a sample; how long a run of calls takes at least."""
 
 
-def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, Any]:
-    """What this host pays, in ns: the entry `costs` of its profile. Raises ProbeError."""
+def measure(profile: dict[str, Any], system: System | None = None, left: float = 60.0) -> dict[str, Any]:
+    """What this host pays, in ns: the entry `costs` of its profile, within the seconds left. Raises ProbeError."""
     system = system or System()
+    bounds = {name: seconds * max(0.1, left / 60) for name, seconds in SECONDS.items()}
     usable = [one for one in profile["register_sets"] if not int(one["init"], 16) & (EL1_32BIT | EL2)]
     best = max(usable, key=lambda one: int(one["init"], 16))  # as QEMU starts a VM: with all there is
     features, begin = int(best["init"], 16), system.seconds()
@@ -1896,11 +1897,11 @@ def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, 
     try:
         with _opened(system) as kvm:
             system.allow_files(1024)
-            found = {"features": best["features"], "overhead": _overhead(kvm)}
-            found["calls"] = _timed_calls(kvm, not profile["filter"]["errno"], cut)
+            found = {"features": best["features"], "overhead": _overhead(kvm, bounds["overhead"])}
+            found["calls"] = _timed_calls(kvm, bounds["calls"], not profile["filter"]["errno"], cut)
             packs = _packs(kvm, features, [int(reg, 16) for reg in best["registers"]])
-            found["registers"] = _by_class(kvm, features, *packs)
-            found["vms"] = _by_vcpus(kvm, features, *packs, cut)
+            found["registers"] = _by_class(kvm, bounds["registers"], features, *packs)
+            found["vms"] = _by_vcpus(kvm, bounds["vms"], features, *packs, cut)
     except OSError as error:
         raise ProbeError(_refused("an ioctl that was timed", error.errno or errno.EIO)) from error
     return {**found, "cut": cut, "seconds": round(system.seconds() - begin, 3)}
@@ -1921,7 +1922,7 @@ def _sampled(system: System, seconds: float, once: Callable[[], float], count: i
     return _spread(found)
 
 
-def _overhead(kvm: Descriptor) -> dict[str, Any]:
+def _overhead(kvm: Descriptor, seconds: float) -> dict[str, Any]:
     """What is in every ioctl besides KVM's work: Python, and the way into the kernel and back (getppid)."""
     system, target, nothing = kvm.system, [bytearray(32)] * N_EACH, [0] * N_EACH
     with _vm(kvm) as vm:
@@ -1931,11 +1932,10 @@ def _overhead(kvm: Descriptor) -> dict[str, Any]:
             "ioctl": lambda: system.timed(kvm.fd, KVM_GET_API_VERSION, nothing),
             "ioctl_with_struct": lambda: system.timed(vm.fd, KVM_ARM_PREFERRED_TARGET, target),
         }
-        each = SECONDS["overhead"] / len(kinds)
-        return {name: _sampled(system, each, one, N_EACH) for name, one in kinds.items()}
+        return {name: _sampled(system, seconds / len(kinds), one, N_EACH) for name, one in kinds.items()}
 
 
-def _timed_calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
+def _timed_calls(kvm: Descriptor, seconds: float, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
     """ns of one call, from the guest to whoever answers it and back."""
     cut += ["denied, forwarded, and filters of any ranges: this KVM has no SMCCC filter"] * (not has_filter)
     found = []
@@ -1949,7 +1949,7 @@ def _timed_calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict
                 if code:
                     raise OSError(code, "no filter")
                 once = _leaving(guest, func_id, name) if name in ("forwarded", "store") else _staying(guest, func_id)
-                ns = _sampled(kvm.system, SECONDS["calls"] / len(CALLS), once)
+                ns = _sampled(kvm.system, seconds / len(CALLS), once)
         except (OSError, ProbeError) as error:
             cut.append(f"{name} with {n_range} ranges of a filter: {_why(error)}")
         else:
@@ -2035,9 +2035,11 @@ def _class(reg: int) -> str:
     return {(0b11000, 0): "id", (0b11011, 9): "pmu"}.get(place, "system")
 
 
-def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: list[Any]) -> list[dict[str, Any]]:
+def _by_class(
+    kvm: Descriptor, seconds: float, features: int, readable: list[Any], settable: list[Any]
+) -> list[dict[str, Any]]:
     """ns of one ioctl by class of register: of a fresh vCPU's first touch (cold), and of later ones (warm)."""
-    system, end = kvm.system, kvm.system.seconds() + SECONDS["registers"]
+    system, end = kvm.system, kvm.system.seconds() + seconds
     found: dict[tuple[str, str, str, int], list[float]] = {}
     for number in range(N_SAMPLE):
         if number > 1 and system.seconds() > end:
@@ -2058,17 +2060,17 @@ def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: lis
 
 
 def _by_vcpus(
-    kvm: Descriptor, features: int, readable: list[Any], settable: list[Any], cut: list[str]
+    kvm: Descriptor, seconds: float, features: int, readable: list[Any], settable: list[Any], cut: list[str]
 ) -> list[dict[str, Any]]:
     """ns of saving and of loading a vCPU's registers as QEMU does it: all of the list in its order, one by one."""
-    system, end, last = kvm.system, kvm.system.seconds() + SECONDS["vms"], 0.0
+    system, end, last = kvm.system, kvm.system.seconds() + seconds, 0.0
     ways = (("save", KVM_GET_ONE_REG, readable), ("load", KVM_SET_ONE_REG, settable))
     found: list[dict[str, Any]] = []
     for count in (1 << power for power in range(10)):
         begin = system.seconds()
         row: dict[str, Any] = {"vcpus": count}
         if begin + 2 * last > end:
-            cut.append(f"save and load of {count} vCPUs and more: beyond {SECONDS['vms']:g} s")
+            cut.append(f"save and load of {count} vCPUs and more: beyond {seconds:.3g} s")
             break
         try:
             for name, request, packs in ways:
@@ -2255,13 +2257,15 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
         parser.error("--only and --restore belong to --record")
     if set(only) - set(SECTIONS):
         parser.error(f"--only {given.only}: sections are {', '.join(SECTIONS)}")
+    system = system or System()
+    begin = system.seconds()
     try:
         if given.record:
             record(given.record, system, only=only, others=given.restore or (), progress=_progress)
             return 0
         profile = probe(system)
         if given.measure:
-            profile["costs"] = measure(profile, system)
+            profile["costs"] = measure(profile, system, 60 - (system.seconds() - begin))
         if given.cost_profile:
             save(cost_profile(profile), given.cost_profile)
         if given.out:
