@@ -30,7 +30,6 @@ import os
 import re
 import resource
 import signal
-import statistics
 import struct
 import sys
 import time
@@ -1928,8 +1927,13 @@ def measure(profile: dict[str, Any], system: System | None = None, left: float =
 
 def _spread(ns: list[float]) -> dict[str, Any]:
     """Median and quartiles of two samples or more."""
-    low, median, high = statistics.quantiles(ns, n=4, method="inclusive")
-    return {"median": round(median, 2), "q1": round(low, 2), "q3": round(high, 2), "samples": len(ns)}
+    ordered = sorted(ns)
+
+    def at(quarter: int) -> float:
+        below, rest = divmod(quarter * (len(ordered) - 1), 4)
+        return round(ordered[below] + (ordered[min(below + 1, len(ns) - 1)] - ordered[below]) * rest / 4, 2)
+
+    return {"median": at(2), "q1": at(1), "q3": at(3), "samples": len(ns)}
 
 
 def _sampled(system: System, seconds: float, once: Callable[[], float], count: int = 1) -> dict[str, Any]:

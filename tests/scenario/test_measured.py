@@ -9,7 +9,7 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError
-from fastsmc.facts.costs import EMULATED
+from fastsmc.facts.costs import EMULATED, NESTED_HVC_NS
 from fastsmc.latency import simulate
 from fastsmc.scenario import Scenario
 from fastsmc.scenario.profiles import load_profile
@@ -108,6 +108,7 @@ def test_a_profile_of_an_emulated_host_is_refused_unless_forced(emulated: Path) 
     assert profile.title == f"a host ({EMULATED})"
     assert {one.kind for one in profile.figures().values()} == {"assumed"}
     assert profile.trap_ns.value == 250
+    assert profile.nested_hvc_ns == NESTED_HVC_NS  # which was never measured
     told = [one for name, one in profile.figures().items() if name in FIGURES]
     assert all(one.source.startswith(EMULATED) for one in told)
 
