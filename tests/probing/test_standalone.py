@@ -88,7 +88,7 @@ def test_capabilities_filter_and_cpu_are_those_of_the_host(
 def test_nothing_runs_and_no_memory_is_given(probed: dict[str, tuple[dict[str, Any], FakeKvm]]) -> None:
     """Every ioctl is one of these, so KVM_RUN and KVM_SET_USER_MEMORY_REGION are not among them."""
     asked = {number for _, kvm in probed.values() for number in kvm.n_call}
-    assert asked == {*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR}
+    assert asked == {*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR, fake_kvm.SET_DEVICE_ATTR}
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -190,7 +190,10 @@ def test_a_kvm_that_does_not_answer(
 
 
 @pytest.mark.parametrize("after", [0, 1, 9])
-@pytest.mark.parametrize("request_number", [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR])
+@pytest.mark.parametrize(
+    "request_number",
+    [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR, fake_kvm.SET_DEVICE_ATTR],
+)
 def test_whatever_fails_is_told_in_a_sentence_or_in_the_profile(request_number: int, after: int) -> None:
     """And leaves nothing open. System.ioctl tries again after EINTR, which a System of tests does not."""
     for code in ERRNOS:
