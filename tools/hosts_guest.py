@@ -1,0 +1,254 @@
+"""Guest traces: a small Linux guest under the KVM of an emulated host, with the tracepoint kvm_hvc_arm64 on.
+
+    python -m tools.hosts 7.3 --guest-trace                       # host and guest are the newest 7.3
+    python -m tools.hosts 7.3 --guest 6.1 --variant fwzero        # another guest, a VM whose bitmaps are all 0
+
+The host is booted as for records (tools/hosts_boot.py); in it tools/hosts_guest_inside.py is the VMM, and the guest's
+first program is tools/hosts_guest_init.py. build/hosts/guest-traces/<host>-<guest>[-variant].ftrace.txt is what the
+host's kernel traced, with the event's format and what the guest said beside it. What the guest was answered is compared
+with what fastsmc says, and the calls with a committed trace of the same name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fastsmc.facts.registers import register
+from fastsmc.facts.releases import Release, release
+from fastsmc.traces.text import traced_calls
+from tools.hosts_apt import Archive
+from tools.hosts_boot import Collected, boot
+from tools.hosts_guest_check import answers, beside, modelled
+from tools.hosts_guest_tree import MAP, N_CPU, image_of, tree_of
+from tools.hosts_initramfs import ROOT, archive, python_archive
+from tools.hosts_packages import HostsError, Kernel, newest, series
+
+COMMITTED = ROOT / "tests" / "recordings" / "guest-traces"
+DENY, FORWARD = 1, 2
+"""KVM_SMCCC_FILTER_*, Linux arch/arm64/include/uapi/asm/kvm.h."""
+CLOCK_AND_RANDOM = ((0x84000050, 4), (0xC4000053, 1), (0x86000001, 1), (0xC5000020, 2))
+"""Base and number of functions: TRNG by either width, the host's clock, stolen time."""
+GUEST_S = 300
+"""How long a guest has, in seconds of the emulated host."""
+WORDS = "console=ttyAMA0 quiet loglevel=3 panic=-1 rdinit=/init"
+"""The guest's command line; each character of its console is an exit to the VMM, so the kernel says little."""
+EVENTS = {"kvm/kvm_hvc_arm64": ""}
+"""Tracepoints that are on, each with the condition under which it writes."""
+WITHOUT_MMIO = {**EVENTS, "kvm/kvm_userspace_exit": "reason != 6"}
+"""Exits to the VMM besides, but for KVM_EXIT_MMIO: each character of the serial port is one."""
+
+
+class Variant(NamedTuple):
+    """How a VM is set up, and what its guest does besides."""
+
+    meaning: str
+    is_zero: bool = False
+    """All bitmaps are written 0."""
+    psci: int | None = None
+    """The word written to PSCI_VERSION."""
+    action: int = 0
+    """What the filter does with CLOCK_AND_RANDOM; 0: there is no filter."""
+    has_suspend: bool = False
+    """KVM_CAP_ARM_SYSTEM_SUSPEND is enabled."""
+    words: str = ""
+    end: str = "off"
+    events: Mapping[str, str] = EVENTS
+
+    def bitmaps(self, rules: Release) -> dict[str, int]:
+        """What is written into which bitmap of a host."""
+        return {name: 0 for name in rules.fw_registers if name.endswith(("_BMAP", "_BMAP_2"))} if self.is_zero else {}
+
+    @property
+    def filters(self) -> tuple[tuple[int, int, int], ...]:
+        """Inserts into the filter: base, number of functions, action."""
+        return tuple((*one, self.action) for one in CLOCK_AND_RANDOM) if self.action else ()
+
+
+VARIANTS = {
+    "plain": Variant("a VM that nobody configured"),
+    "fwzero": Variant("all bitmaps are written 0", is_zero=True),
+    "deny": Variant("the filter denies TRNG, the host's clock and stolen time", action=DENY),
+    "forward": Variant(
+        "the filter forwards them to the VMM, which answers none; kvm_userspace_exit is traced besides",
+        action=FORWARD,
+        events=WITHOUT_MMIO,
+    ),
+    "psci02": Variant("PSCI 0.2, where a guest looks for no other service", psci=2),
+    "susp": Variant("the guest suspends once and is resumed", has_suspend=True, words="guest.suspend"),
+    "reset": Variant("the guest resets at its end", words="guest.end=reset", end="reset"),
+}
+
+
+class Traced(NamedTuple):
+    """What came of one guest."""
+
+    name: str
+    """<host>-<guest>[-variant], by series."""
+    trace: bytes
+    format: bytes
+    console: str
+    told: Mapping[str, object]
+    seconds: str
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of tools/hosts.py that are about guests."""
+    parser.add_argument("--guest-trace", action="store_true", help="trace a guest's calls instead of recording answers")
+    parser.add_argument("--guest", metavar="RELEASE", help="which kernel the guest has (the host's own)")
+    words = "; ".join(f"{name}: {variant.meaning}" for name, variant in VARIANTS.items())
+    parser.add_argument("--variant", choices=VARIANTS, default="plain", help=words)
+
+
+def is_wanted(given: argparse.Namespace) -> bool:
+    """Whether the command line asks for a guest's trace."""
+    return bool(given.guest_trace or given.guest or given.variant != "plain")
+
+
+def run(debian: Archive, host: Kernel, given: argparse.Namespace) -> int:
+    """Traces a guest, writes what came, says what it is; returns the exit code: 4 where something is otherwise.
+
+    Raises:
+        HostsError: the host or the guest cannot be had, or did not get to its end.
+        InputError: a kernel that no guest can be started with.
+    """
+    guest = newest(debian.kernels(), given.guest) if given.guest else host
+    found = traced(debian, host, guest, given)
+    path = write(given.folder / "guest-traces", found)
+    print(f"wrote {path}: {found.seconds}")
+    variant = VARIANTS[given.variant]
+    rules = release(host.release)
+    trace = traced_calls(path)
+    print(trace)
+    vm = modelled(
+        host.release, bitmaps=variant.bitmaps(rules), psci=variant.psci, filters=variant.filters, n_cpu=N_CPU
+    )
+    told = answers(found.console, trace, vm)
+    print(*told, sep="\n")
+    _beside(path, given.recordings / COMMITTED.name)
+    return 0 if all(one.ok for one in told) else 4
+
+
+def traced(debian: Archive, host: Kernel, guest: Kernel, given: argparse.Namespace) -> Traced:
+    """Boots a host and in it a guest.
+
+    Raises:
+        HostsError, InputError: as `run`.
+    """
+    variant = VARIANTS[given.variant]
+    _require_possible(release(host.release), variant, given.variant)
+    ending = "" if given.variant == "plain" else f"-{given.variant}"
+    name = f"{series(host.release)}-{series(guest.release)}{ending}"
+    image = debian.image(guest)
+    files = job(image.read_bytes(), image.name, python_archive(debian).read_bytes(), release(host.release), variant)
+    debian.say(f"booting {host.release} on {given.cpu}, and in it a guest with {guest.release}: {variant.meaning}")
+    log = given.folder / "logs" / f"guest-{name}.log"
+    found = boot(
+        debian, debian.image(host), [["/guest/inside.py"]], log=log, cpu=given.cpu, mode=given.mode, files=files,
+        seconds=given.seconds, say=debian.say,
+    )  # fmt: skip
+    return ended(found, name, variant, log)
+
+
+def job(kernel: bytes, name: str, python: bytes, rules: Release, variant: Variant) -> dict[str, bytes]:
+    """The files that the VMM needs, by path.
+
+    Args:
+        kernel: the guest's Image, and `name` what it is called in a refusal.
+        python: an archive with an arm64 Python, the guest's initramfs but for its init.
+        rules: those of the host.
+
+    Raises:
+        InputError: the kernel is no plain arm64 Image.
+    """
+    image = image_of(kernel, name)
+    init = (ROOT / "tools" / "hosts_guest_init.py").read_bytes()
+    folders = [(name, stat.S_IFDIR | 0o755, b"") for name in ("dev", "proc", "sys")]
+    initrd = python + archive(iter([*folders, ("init", stat.S_IFREG | 0o755, init)]))
+    if MAP.initrd + len(initrd) > MAP.tree:
+        msg = f"the guest's initramfs has {len(initrd)} bytes, and its memory has room for {MAP.tree - MAP.initrd}"
+        raise HostsError(msg)
+    registers = {**variant.bitmaps(rules), **({} if variant.psci is None else {"PSCI_VERSION": variant.psci})}
+    how = {
+        "map": MAP._asdict(),
+        "kernel_offset": image.offset,
+        "n_cpu": N_CPU,
+        "system_suspend": variant.has_suspend,
+        "registers": [[register(name), value] for name, value in registers.items()],
+        "filter": list(variant.filters),
+        "events": dict(variant.events),
+        "seconds": GUEST_S,
+        "trace_kib": 8192,
+    }
+    return {
+        "guest/inside.py": (ROOT / "tools" / "hosts_guest_inside.py").read_bytes(),
+        "guest/how.json": json.dumps(how).encode(),
+        "guest/Image": kernel,
+        "guest/initrd": initrd,
+        "guest/tree": tree_of(n_initrd=len(initrd), arguments=f"{WORDS} {variant.words}".strip()),
+    }
+
+
+def _require_possible(rules: Release, variant: Variant, name: str) -> None:
+    """Says no before anything is booted."""
+    lacks = ""
+    if variant.is_zero and not variant.bitmaps(rules):
+        lacks = "no firmware bitmaps"
+    elif variant.action and not rules.has_filter:
+        lacks = "no SMCCC filter"
+    elif variant.has_suspend and not rules.has_system_suspend:
+        lacks = "no KVM_CAP_ARM_SYSTEM_SUSPEND"
+    if lacks:
+        msg = f"Linux {rules.name} has {lacks}, so there is no variant {name} of its guests"
+        raise HostsError(msg)
+
+
+def ended(found: Collected, name: str, variant: Variant, log: Path) -> Traced:
+    """What came out of the host, if the guest came to its end and KVM took all that the VM was given.
+
+    Raises:
+        HostsError: it did not; the sentence has the guest's last words.
+    """
+    said = found.files.get("guest-console.txt", b"").decode("utf-8", "replace")
+    last = next((line for line in reversed(said.splitlines()) if line.strip()), "nothing")
+    if "told.json" not in found.files:
+        msg = f"the VMM left nothing: all that the host said is in {log}"
+        raise HostsError(msg)
+    told = json.loads(found.files["told.json"])
+    if told["end"] != variant.end:
+        what = f"did not end within {GUEST_S} s" if told["end"] == "time" else f"ended by {told['end']!r}"
+        msg = f"the guest {what}, and not by {variant.end!r}; the last it said is {last[:200]!r}"
+        raise HostsError(msg)
+    refused = [one for one in told["told"] if one.startswith(("register", "filter", "KVM_CAP", "GICv3"))]
+    if refused:
+        msg = f"the host's KVM refused what the VM is given: {'; '.join(refused)[:300]}"
+        raise HostsError(msg)
+    seconds = (
+        f"the host was up after {found.up_s:.0f} s, the guest ran for {told['guest_seconds']:.0f} s of the host's, "
+        f"all in {found.total_s:.0f} s"
+    )
+    return Traced(name, found.files["trace.txt"], found.files["format.txt"], said, told, seconds)
+
+
+def write(folder: Path, found: Traced) -> Path:
+    """Writes the trace, the event's format and what the guest said; returns the trace's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{found.name}.ftrace.txt"
+    (folder / f"{found.name}.format.txt").write_bytes(found.format)
+    (folder / f"{found.name}.console.txt").write_text(found.console, "utf-8")
+    path.write_bytes(found.trace)
+    return path
+
+
+def _beside(path: Path, committed: Path) -> None:
+    """Says what differs from a committed trace of the same host and guest, whose stable updates may be others."""
+    there = committed / path.name
+    if not there.is_file():
+        print(f"{path.name} is new: {committed} has no trace of that name")
+        return
+    sets, counts = beside(traced_calls(path), traced_calls(there))
+    print(f"beside {there}:", *(sets or ["the same functions are called"]), *counts, sep="\n  ")
