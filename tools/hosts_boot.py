@@ -14,13 +14,13 @@ import signal
 import subprocess
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tools.hosts_init import PROBE
+from tools.hosts_apt import Archive, Say
 from tools.hosts_initramfs import job_archive, python_archive
-from tools.hosts_packages import Archive, HostsError, Say
+from tools.hosts_packages import HostsError
 
 PROGRAM = "qemu-system-aarch64"
 CPUS = {"max": "max,pauth-impdef=on", "n1": "neoverse-n1"}
@@ -79,10 +79,10 @@ def collected(said: bytes) -> Collected:
 
 
 def _head(line: bytes) -> dict[str, object]:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         head = json.loads(line[len("@file ") :])
         name = PurePosixPath(head["name"])
-        if not name.is_absolute() and ".." not in name.parts and isinstance(head["size"], int):
+        if not name.is_absolute() and ".." not in name.parts and {"size", "sha256"} <= head.keys():
             return dict(head)
     msg = f"the serial line is damaged: it announces a file by {line[:120].decode('utf-8', 'replace')!r}"
     raise HostsError(msg)
@@ -93,7 +93,7 @@ def _unpacked(head: Mapping[str, object], packed: Sequence[bytes]) -> bytes:
     with contextlib.suppress(binascii.Error, zlib.error):
         data = zlib.decompress(b"".join(base64.b64decode(line, validate=True) for line in packed))
     if len(data) != head["size"] or hashlib.sha256(data).hexdigest() != head["sha256"]:
-        msg = f"{head['name']} came out of the host damaged: it is not the {head['size']} bytes of its digest; try again"
+        msg = f"{head['name']} came out of the host damaged: not the {head['size']} bytes of its digest; try again"
         raise HostsError(msg)
     return data
 
@@ -135,7 +135,7 @@ def boot(
     Args:
         debian: where Python is fetched from.
         image: the kernel.
-        commands: a Python file and its arguments each; PROBE is the probe.
+        commands: a Python file and its arguments each; tools.hosts_init.PROBE is the probe.
         log: where all that the host says on its serial line goes, made anew.
         cpu: "max" or "n1".
         mode: kvm-arm.mode, one of MODES; None and "default" set none.

@@ -26,6 +26,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 JOB, OUT, PROBE = "/job.json", "/out", "/fastsmc_probe.py"
 LINE = 768
@@ -43,13 +44,11 @@ def framed(name: str, data: bytes) -> Iterator[str]:
     yield "@end"
 
 
-def files(folder: str) -> Iterator[tuple[str, str]]:
+def files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Name and path of every file below a folder, in order."""
-    for where, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = f"{where}/{name}"
-            yield os.path.relpath(path, folder), path
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _say(line: str) -> None:
@@ -60,7 +59,7 @@ def _prepare() -> None:
     """Mounts what programs expect, and has the console pass on bytes as they are."""
     libc = ctypes.CDLL(None, use_errno=True)
     for where, kind in (("/proc", "proc"), ("/sys", "sysfs"), ("/dev", "devtmpfs"), ("/tmp", "tmpfs"), (OUT, "tmpfs")):
-        os.makedirs(where, exist_ok=True)
+        Path(where).mkdir(exist_ok=True)
         libc.mount(b"none", where.encode(), kind.encode(), 0, None)
     console = os.open("/dev/console", os.O_RDWR | os.O_NOCTTY)
     for descriptor in (0, 1, 2):
@@ -92,19 +91,15 @@ def _run(command: list[str]) -> int:
 
 def main() -> None:
     """Runs the job."""
-    with open("/proc/uptime") as file:
-        _say(f"@up {file.read().split()[0]}")
-    with open(JOB) as file:
-        job = json.load(file)
+    _say(f"@up {Path('/proc/uptime').read_text('ascii').split()[0]}")
+    job = json.loads(Path(JOB).read_text("utf-8"))
     for number, command in enumerate(job["commands"]):
         _say(f"@run {number}")
         start = time.monotonic()
         code = _run(command)
         _say(f"@ran {number} {code} {time.monotonic() - start:.1f}")
-    for name, path in files(OUT):
-        with open(path, "rb") as file:
-            data = file.read()
-        for line in framed(name, data):
+    for name, path in files(Path(OUT)):
+        for line in framed(name, path.read_bytes()):
             _say(line)
     _say("@done")
     termios.tcdrain(1)

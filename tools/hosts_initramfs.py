@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tools.hosts_apt import Archive
 from tools.hosts_init import JOB, PROBE
-from tools.hosts_packages import Archive
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITE = "bookworm"
@@ -63,7 +63,7 @@ def tree(folder: Path) -> Iterator[tuple[str, int, bytes]]:
                 continue
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
-                yield inside, stat.S_IFLNK | 0o777, os.readlink(path).encode()
+                yield inside, stat.S_IFLNK | 0o777, str(path.readlink()).encode()
             elif stat.S_ISDIR(mode):
                 yield inside, stat.S_IFDIR | 0o755, b""
             elif stat.S_ISREG(mode):
@@ -102,6 +102,8 @@ def job_archive(commands: Sequence[Sequence[str]], files: Mapping[str, bytes]) -
         *((name, stat.S_IFREG | 0o644, data) for name, data in files.items()),
     ]
     # The kernel opens /dev/console before it starts /init.
-    return entry("dev", stat.S_IFDIR | 0o755) + entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)) + archive(
-        iter(entries)
+    return (
+        entry("dev", stat.S_IFDIR | 0o755)
+        + entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+        + archive(iter(entries))
     )
