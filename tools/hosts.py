@@ -25,6 +25,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from fastsmc.errors import FastsmcError
+from fastsmc.probing import probe
 from fastsmc.recordings.compact import compact
 from fastsmc.verification import KINDS, Verification, verify
 from tools.hosts_apt import Archive
@@ -124,6 +125,9 @@ def listed(kernels: Sequence[Kernel], recordings: Path = RECORDINGS) -> list[str
 def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     """One host from its package to what is said of it; returns the exit code."""
     folder = recorded(debian, host, given)
+    profile = folder.with_name(f"{folder.name}.{PROFILE}")
+    if profile.is_file():
+        print(probe(profile).answer)
     result = verify(folder)
     print(f"{host.name}: {result.answer}")
     for line in told(result):
