@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.releases and not given.list:
         parser.error("name a release, such as 7.2, or give --list")
+    if given.add and given.kind:
+        parser.error("--add adds whole recordings: leave out --kind")
     signal.signal(signal.SIGTERM, _interrupted)
     start = time.monotonic()
 
@@ -135,7 +137,7 @@ def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     code = 0 if result.ok else 4
     committed = given.recordings / host.name
     if committed.is_dir():
-        return max(code, _beside(folder, committed))
+        return max(code, _beside(folder, committed, given.kind))
     others = sorted(path.name for path in given.recordings.glob(f"linux-{series(host.kernel.release)}.*-{host.cpu}"))
     print(f"{host.name} is new: tests/recordings has {', '.join(others) or 'no release of its series'}")
     if given.add and code:
@@ -152,7 +154,7 @@ def recorded(debian: Archive, host: Host, given: argparse.Namespace) -> Path:
     Raises:
         HostsError: the host cannot be had, or its probe failed.
     """
-    folder: Path = given.folder / "recorded" / host.name
+    folder: Path = given.folder / ("parts" if given.kind else "recorded") / host.name
     if folder.is_dir() and not given.again and not given.kind:
         debian.say(f"{host.name} is recorded already; --again records it anew")
         return folder
@@ -203,14 +205,14 @@ def told(result: Verification) -> list[str]:
     ]
 
 
-def _beside(folder: Path, committed: Path) -> int:
+def _beside(folder: Path, committed: Path, only: Sequence[str] | None) -> int:
     """Compares with the committed recording of the same host; returns the exit code."""
     with tempfile.TemporaryDirectory() as made:
         is_compact = json.loads((committed / "meta.json").read_text("utf-8")).get("compact") is True
         if is_compact:
             compact([folder], Path(made))
         ours = Path(made) / folder.name if is_compact else folder
-        kinds = compare(ours, committed)
+        kinds = [one for one in compare(ours, committed) if not only or one.kind in only]
         more = added(ours, committed)
     for one in kinds:
         print(f"  {one}")

@@ -197,7 +197,10 @@ def test_a_full_disk(folder: Path, capsys: pytest.CaptureFixture[str], monkeypat
     assert refused(["7.2"], folder, capsys) == "the disk refused at x.deb: No space left on device"
 
 
-@pytest.mark.parametrize("arguments", [[], ["--cpu", "z80", "7.2"], ["7.2", "--mode", "x"], ["7.2", "--kind", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["7.2", "--cpu", "z80"], ["7.2", "--mode", "x"], ["7.2", "--kind", "x"], ["7.2", "--add", "--kind", "calls"]],
+)
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         hosts.main(arguments)

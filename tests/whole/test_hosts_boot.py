@@ -22,8 +22,8 @@ from tools import hosts, hosts_boot
 from tools.hosts_apt import Archive
 from tools.hosts_boot import boot, collected
 from tools.hosts_init import JOB, files, framed
-from tools.hosts_initramfs import archive, entry, job_archive, tree
-from tools.hosts_packages import HostsError
+from tools.hosts_initramfs import archive, entry, job_archive, python_archive, tree
+from tools.hosts_packages import HostsError, age, newest
 
 TYPES = {stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFCHR: "c"}
 
@@ -266,3 +266,30 @@ def test_options_of_a_mode_and_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_words_of_a_mode_are_those_of_the_folders() -> None:
     assert set(hosts._ENDING) == {None, *hosts_boot.MODES}
+
+
+QUICK = ("setreg", "sweep", "danger", "reglist")
+"""Kinds that are recorded in less than two minutes on an emulated host."""
+
+
+@pytest.mark.soak(
+    "one kernel of Debian booted, recorded by the probe, replayed, and compared with the committed recording"
+)
+def test_one_release_from_its_package_to_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        hosts_boot.version()
+        debian = Archive(hosts.FOLDER)
+        kernels = sorted(debian.kernels(), key=lambda one: age(one.version))
+        recorded = [one for one in kernels if (hosts.RECORDINGS / f"linux-{one.release}-max" / "meta.json").is_file()]
+        release = (recorded or kernels)[-1].release
+        debian.image(newest(kernels, release))
+        python_archive(debian)
+    except HostsError as error:
+        pytest.skip(str(error))
+    kinds = [word for kind in QUICK for word in ("--kind", kind)]
+    code = hosts.main([release, *kinds])
+    said = capsys.readouterr()
+    assert code == 0, said.out + said.err
+    assert f"linux-{release}-max: " in said.out
+    if recorded:
+        assert f"{len(QUICK)} of {len(QUICK)} kinds are line by line those of" in said.out
