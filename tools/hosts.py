@@ -38,6 +38,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "hosts"
 RECORDINGS = ROOT / "tests" / "recordings"
 PROFILE, RECORDING = "host.json", "recording"
+NESTED_QEMU = 9
+"""The first QEMU whose CPU `max` has FEAT_NV2. Source: QEMU's changelog of 9.0."""
 _ENDING = {None: "", "nested": "-nested", "protected": "-mode-protected", "default": "-mode-default"}
 
 
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(*listed(kernels), sep="\n")
         hosts = [Host(newest(kernels, one), given.cpu, given.mode) for one in given.releases]
         if hosts:
-            say(f"QEMU {version()}")
+            say(f"QEMU {_suitable(version(), given.mode)}")
         return max((_one(debian, host, given) for host in hosts), default=0)
     except (HostsError, FastsmcError) as error:
         print(f"hosts: {error}", file=sys.stderr)
@@ -106,6 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where all that is made goes (build/hosts)")
     parser.add_argument("--recordings", type=Path, default=RECORDINGS, help=argparse.SUPPRESS)
     return parser
+
+
+def _suitable(emulator: str, mode: str | None) -> str:
+    """The version of QEMU, if it can emulate what a mode needs."""
+    major = emulator.partition(".")[0]
+    if mode == "nested" and major.isdecimal() and int(major) < NESTED_QEMU:
+        msg = f"guests with EL2 need a CPU with FEAT_NV2, which QEMU has since {NESTED_QEMU}.0, and this is {emulator}"
+        raise HostsError(msg)
+    return emulator
 
 
 def _interrupted(_signal: int, _frame: FrameType | None) -> None:

@@ -186,6 +186,15 @@ def test_a_package_without_an_image(folder: Path, monkeypatch: pytest.MonkeyPatc
         Archive(folder).image(newest(kernels(LIST, "sid"), "6.1"))
 
 
+def test_a_qemu_without_nested_virtualization(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(folder, "qemu-system-aarch64", "echo QEMU emulator version 8.2.9")
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+    said = refused(["7.2", "--mode", "nested"], folder, capsys)
+    assert said.endswith("which QEMU has since 9.0, and this is 8.2.9")
+
+
 def test_a_full_disk(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     program(folder, "qemu-system-aarch64", "echo QEMU emulator version 1.2.3")
     monkeypatch.setenv("PATH", str(folder / "bin"))
