@@ -5,8 +5,10 @@ This one file is all there is: it needs Python 3.8 or later, its standard librar
 
     python3 fastsmc_probe.py                 # what was found, in words
     python3 fastsmc_probe.py -o host.json    # and the host profile, which fastsmc reads
+    python3 fastsmc_probe.py --record FOLDER # records of what KVM answers, which fastsmc verifies
 
-It makes virtual machines of its own, which have no memory and never run, and closes them again. It touches no other VM
+It makes virtual machines of its own, which have no memory and never run (only with --record a small guest runs in them,
+which makes calls), and closes them again. It touches no other VM
 and changes nothing on the host. It needs no right but to open /dev/kvm. The profile has no name of the host, no address
 and no serial number: the kernel, the CPUs, what KVM says of itself, and the registers of a vCPU after its reset.
 
@@ -22,7 +24,6 @@ import errno
 import fcntl
 import itertools
 import json
-import lzma
 import os
 import re
 import resource
@@ -179,13 +180,13 @@ class System:
 
     def map(self, fd: int, size: int) -> Any:
         """Shared memory that can be read and written: of a vCPU's descriptor, or with -1 fresh and all zero."""
-        import mmap
+        import mmap  # these two here, so that a Python without them still probes
 
         return mmap.mmap(fd, size)
 
     def address(self, mapped: Any) -> int:
         """Where mapped memory begins."""
-        import ctypes  # here, so that a Python without it still probes
+        import ctypes
 
         return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
 
@@ -702,7 +703,7 @@ class Guest:
         self.init_errno, self.is_late = 0, False
         self.vm = kvm.new("KVM_CREATE_VM", KVM_CREATE_VM, vm_type)
         try:
-            self.memory = self.system.map(-1, size)
+            self.memory = self._mapped(-1, size)
             self.memory[: len(code)] = code
             self.memory[PAGES : PAGES + len(BLOCKS)] = BLOCKS
             if has_slot and (slot := self.slot_errno()):
@@ -725,6 +726,12 @@ class Guest:
         for one in (*self.vcpus, self.vm):
             self.system.close(one.fd)
 
+    def _mapped(self, fd: int, size: int) -> Any:
+        try:
+            return self.system.map(fd, size)
+        except OSError as error:
+            raise ProbeError(_refused("mmap of a guest's memory", error.errno or errno.EIO)) from error
+
     def slot_errno(self) -> int:
         """Gives the VM its memory."""
         region = struct.pack("=IIQQQ", 0, 0, GUEST, len(self.memory), self.system.address(self.memory))
@@ -734,7 +741,7 @@ class Guest:
         """Makes the next vCPU; gives the errno of its KVM_ARM_VCPU_INIT."""
         self.vcpus.append(self.vm.new("KVM_CREATE_VCPU", KVM_CREATE_VCPU, len(self.vcpus)))
         size = self.kvm.must("KVM_GET_VCPU_MMAP_SIZE", KVM_GET_VCPU_MMAP_SIZE)
-        self.runs.append(self.system.map(self.vcpus[-1].fd, size))
+        self.runs.append(self._mapped(self.vcpus[-1].fd, size))
         return self.init(len(self.vcpus) - 1, features)
 
     def init(self, number: int, features: int) -> int:
@@ -790,6 +797,8 @@ class Guest:
                 if self.is_late:
                     return Stop(TIMEOUT, code, reason)
                 continue
+            if code == errno.ENOMEM:
+                raise ProbeError(_refused("KVM_RUN", code))
             if code:
                 return Stop(ERRNO, code, reason)
             address, told = struct.unpack_from("=QQ", run, EXIT_DATA)
@@ -1690,6 +1699,16 @@ def _restores(host: Recorder) -> Iterator[str]:
             )
 
 
+def _lzma() -> Any:
+    """The module, without which a Python may have been built."""
+    try:
+        import lzma
+    except ImportError as error:
+        msg = "this Python has no module lzma, which records need: run the probe with another python3"
+        raise ProbeError(msg) from error
+    return lzma
+
+
 def _payload(folder: Path, features: str) -> bytes | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
     try:
@@ -1697,8 +1716,8 @@ def _payload(folder: Path, features: str) -> bytes | None:
         if path.is_file():
             return path.read_bytes()
         path = folder / f"payload-{features}.bin.xz"
-        return lzma.decompress(path.read_bytes()) if path.is_file() else None
-    except (OSError, lzma.LZMAError) as error:
+        return _lzma().decompress(path.read_bytes()) if path.is_file() else None
+    except (OSError, EOFError, _lzma().LZMAError) as error:
         msg = f"{path} cannot be read ({error}): name the folder of a recorded host"
         raise ProbeError(msg) from error
 
@@ -1754,11 +1773,11 @@ def record(
     """
     system, target = system or System(), Path(folder)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            msg = f"{folder} has files already: name a folder that is new or empty"
-            raise ProbeError(msg)
         with _opened(system) as kvm:
+            target.mkdir(parents=True, exist_ok=True)
+            if any(target.iterdir()):
+                msg = f"{folder} has files already: name a folder that is new or empty"
+                raise ProbeError(msg)
             host = Recorder(kvm, [Path(one) for one in others])
             for section in only or SECTIONS:
                 start = system.seconds()
@@ -1777,7 +1796,7 @@ def record(
 def _written(path: Path, parts: Iterable[bytes]) -> None:
     """Writes a file whole or not at all, compressed where it is named so; none where there is nothing to write."""
     hidden = path.with_name(f".{path.name}.tmp")
-    packer = lzma.LZMACompressor(preset=1) if path.suffix == ".xz" else None
+    packer = _lzma().LZMACompressor(preset=1) if path.suffix == ".xz" else None
     parts, is_empty = iter(parts), True
     try:
         with hidden.open("wb") as file:
@@ -1856,6 +1875,11 @@ def save(profile: dict[str, Any], path: str) -> None:
                 hidden.unlink()
 
 
+def _progress(text: str) -> None:
+    sys.stderr.write(f"fastsmc_probe: {text}\n")
+    sys.stderr.flush()
+
+
 def main(arguments: list[str] | None = None, system: System | None = None) -> int:
     """The command; gives its exit code."""
     parser = argparse.ArgumentParser(
@@ -1863,8 +1887,21 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
     )
     parser.add_argument("-o", "--out", metavar="FILE", help="write the host profile there, as JSON")
     parser.add_argument("--json", action="store_true", help="print the host profile in place of words")
+    parser.add_argument("--record", metavar="FOLDER", help="record what KVM answers to small guests, in a new folder")
+    parser.add_argument("--only", metavar="SECTIONS", help=f"of --record, with commas: {', '.join(SECTIONS)}")
+    parser.add_argument(
+        "--restore", metavar="FOLDER", nargs="+", help="of --record: other hosts, whose payloads are tried"
+    )
     given = parser.parse_args(arguments)
+    only = given.only.split(",") if given.only else []
+    if not given.record and (only or given.restore):
+        parser.error("--only and --restore belong to --record")
+    if set(only) - set(SECTIONS):
+        parser.error(f"--only {given.only}: sections are {', '.join(SECTIONS)}")
     try:
+        if given.record:
+            record(given.record, system, only=only, others=given.restore or (), progress=_progress)
+            return 0
         profile = probe(system)
         if given.out:
             save(profile, given.out)
