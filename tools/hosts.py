@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -22,38 +21,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 from fastsmc.errors import FastsmcError
 from fastsmc.probing import probe
+from fastsmc.probing.standalone import SECTIONS
 from fastsmc.recordings.compact import compact
-from fastsmc.verification import KINDS, Verification, verify
+from fastsmc.verification import Verification, verify
 from tools.hosts_apt import Archive
-from tools.hosts_boot import CPUS, MODES, Collected, boot, version
+from tools.hosts_boot import CPUS, MODES, version
 from tools.hosts_compare import added, compare
-from tools.hosts_init import PROBE
 from tools.hosts_packages import HostsError, Kernel, age, newest, series
+from tools.hosts_record import PROFILE, Host, recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "hosts"
 RECORDINGS = ROOT / "tests" / "recordings"
-PROFILE, RECORDING = "host.json", "recording"
 NESTED_QEMU = 9
 """The first QEMU whose CPU `max` has FEAT_NV2. Source: QEMU's changelog of 9.0."""
-_ENDING = {None: "", "nested": "-nested", "protected": "-mode-protected", "default": "-mode-default"}
-
-
-class Host(NamedTuple):
-    """What is booted: a kernel on a CPU, in a mode."""
-
-    kernel: Kernel
-    cpu: str
-    mode: str | None
-
-    @property
-    def name(self) -> str:
-        """What its recording's folder is called."""
-        return f"linux-{self.kernel.release}-{self.cpu}{_ENDING[self.mode]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,8 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.releases and not given.list:
         parser.error("name a release, such as 7.2, or give --list")
-    if given.add and given.kind:
-        parser.error("--add adds whole recordings: leave out --kind")
+    given.only = given.only.split(",") if given.only else []
+    if unknown := set(given.only) - set(SECTIONS):
+        parser.error(f"--only {','.join(sorted(unknown))}: sections are {', '.join(SECTIONS)}")
+    if given.add and given.only:
+        parser.error("--add adds whole recordings: leave out --only")
     signal.signal(signal.SIGTERM, _interrupted)
     start = time.monotonic()
 
@@ -100,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpu", choices=sorted(CPUS), default="max", help="QEMU's max (the default), or neoverse-n1")
     parser.add_argument("--mode", choices=MODES, help="kvm-arm.mode of the host; guests with EL2 need QEMU 9 or newer")
     parser.add_argument("--add", action="store_true", help="a compact copy into tests/recordings, if all of it matches")
-    parser.add_argument("--kind", action="append", choices=KINDS, help="record this kind only; may be repeated")
+    parser.add_argument("--only", metavar="SECTIONS", help=f"record some sections, with commas: {', '.join(SECTIONS)}")
     parser.add_argument("--again", action="store_true", help="record anew what build/hosts/recorded has")
     parser.add_argument("--refresh", action="store_true", help="fetch package lists anew")
     parser.add_argument("--mirror", metavar="ADDRESS", help="a mirror of Debian, where apt knows none on this machine")
@@ -137,7 +124,9 @@ def listed(kernels: Sequence[Kernel], recordings: Path = RECORDINGS) -> list[str
 
 def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     """One host from its package to what is said of it; returns the exit code."""
-    folder = recorded(debian, host, given)
+    folder = recorded(
+        debian, host, only=given.only, again=given.again, seconds=given.seconds, others=given.recordings
+    )  # fmt: skip
     profile = folder.with_name(f"{folder.name}.{PROFILE}")
     if profile.is_file():
         print(probe(profile).answer)
@@ -148,7 +137,7 @@ def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     code = 0 if result.ok else 4
     committed = given.recordings / host.name
     if committed.is_dir():
-        return max(code, _beside(folder, committed, given.kind))
+        return max(code, _beside(folder, committed, given.only))
     others = sorted(path.name for path in given.recordings.glob(f"linux-{series(host.kernel.release)}.*-{host.cpu}"))
     print(f"{host.name} is new: tests/recordings has {', '.join(others) or 'no release of its series'}")
     if given.add and code:
@@ -159,56 +148,6 @@ def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     return code
 
 
-def recorded(debian: Archive, host: Host, given: argparse.Namespace) -> Path:
-    """The folder of a host's recording, made where it is not there yet.
-
-    Raises:
-        HostsError: the host cannot be had, or its probe failed.
-    """
-    folder: Path = given.folder / ("parts" if given.kind else "recorded") / host.name
-    if folder.is_dir() and not given.again and not given.kind:
-        debian.say(f"{host.name} is recorded already; --again records it anew")
-        return folder
-    image = debian.image(host.kernel)
-    debian.say(f"booting {host.name}: {host.kernel.package} {host.kernel.version} of {host.kernel.suite}")
-    kinds = [word for kind in given.kind or () for word in ("--kind", kind)]
-    commands = [[PROBE, "-o", f"/out/{PROFILE}"], [PROBE, "--record", f"/out/{RECORDING}", *kinds]]
-    log = given.folder / "logs" / f"{host.name}.log"
-    found = boot(
-        debian, image, commands, log=log, cpu=host.cpu, mode=host.mode, seconds=given.seconds, say=debian.say
-    )  # fmt: skip
-    debian.say(f"up after {found.up_s:.0f} s, asked for {found.run_s:.0f} s, all in {found.total_s:.0f} s")
-    require_done(found, log)
-    write(folder, found)
-    return folder
-
-
-def require_done(found: Collected, log: Path) -> None:
-    """Raises HostsError unless both commands went well and left what they should."""
-    for what, code in zip(("profile", "recording"), found.codes, strict=False):
-        if code:
-            said = [line for line in log.read_text("utf-8", "replace").splitlines() if "robe" in line]
-            why = f": {said[-1].strip()[:300]}" if said else ""
-            msg = f"the probe's {what} ended with exit code {code}{why} (all it said is in {log})"
-            raise HostsError(msg)
-    if f"{RECORDING}/meta.json" not in found.files:
-        msg = f"the probe left no recording (all it said is in {log})"
-        raise HostsError(msg)
-
-
-def write(folder: Path, found: Collected) -> None:
-    """Writes a recording's folder, which is there only when it is whole, and the host profile beside it."""
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for name, data in found.files.items():
-        if name.startswith(f"{RECORDING}/"):
-            (part / name.removeprefix(f"{RECORDING}/")).write_bytes(data)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-    folder.with_name(f"{folder.name}.{PROFILE}").write_bytes(found.files[PROFILE])
-
-
 def told(result: Verification) -> list[str]:
     """What a replay found, a line per kind."""
     return [f"  {tally.kind:12} {tally.n_match:7} of {tally.n_record}" for tally in result.tallies] + [
@@ -216,14 +155,15 @@ def told(result: Verification) -> list[str]:
     ]
 
 
-def _beside(folder: Path, committed: Path, only: Sequence[str] | None) -> int:
+def _beside(folder: Path, committed: Path, only: Sequence[str]) -> int:
     """Compares with the committed recording of the same host; returns the exit code."""
     with tempfile.TemporaryDirectory() as made:
         is_compact = json.loads((committed / "meta.json").read_text("utf-8")).get("compact") is True
         if is_compact:
             compact([folder], Path(made))
         ours = Path(made) / folder.name if is_compact else folder
-        kinds = [one for one in compare(ours, committed) if not only or one.kind in only]
+        asked = {kind for section in only or SECTIONS for kind in SECTIONS[section]}
+        kinds = [one for one in compare(ours, committed) if one.kind in asked]
         more = added(ours, committed)
     for one in kinds:
         print(f"  {one}")

@@ -30,6 +30,8 @@ MODES = ("nested", "protected", "default")
 UP_S, RUN_S = 240, 1800
 """How long a kernel has until Python runs, and how long all of it may take, in seconds."""
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+=*")
+_SECTION = re.compile(rb"fastsmc_probe: ([a-z0-9_]+: [0-9.]+ s)")
+"""How the probe says that it has recorded a section."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -181,8 +183,8 @@ class _Progress:
             elif line.startswith(b"@file ") and not self.is_handing_out:
                 self.is_handing_out = True
                 self.say("files are coming out")
-            elif line.startswith(b"record "):
-                self.say(line.decode("utf-8", "replace"))
+            elif section := _SECTION.fullmatch(line):
+                self.say(f"recorded {section[1].decode()}")
 
 
 def _watched(command: Sequence[str], log: Path, seconds: float, progress: _Progress) -> Collected:

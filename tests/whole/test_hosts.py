@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.places import ROOT, TESTS
-from tools import hosts, hosts_apt
+from tools import hosts, hosts_apt, hosts_record
 from tools.hosts_apt import Archive, mirrors
 from tools.hosts_boot import Collected
 from tools.hosts_compare import compare
@@ -208,7 +208,13 @@ def test_a_full_disk(folder: Path, capsys: pytest.CaptureFixture[str], monkeypat
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["7.2", "--cpu", "z80"], ["7.2", "--mode", "x"], ["7.2", "--kind", "x"], ["7.2", "--add", "--kind", "calls"]],
+    [
+        [],
+        ["7.2", "--cpu", "z80"],
+        ["7.2", "--mode", "x"],
+        ["7.2", "--only", "calls,x"],
+        ["7.2", "--add", "--only", "calls"],
+    ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -288,10 +294,10 @@ def test_what_does_not_match_is_not_added(folder: Path, capsys: pytest.CaptureFi
 def test_a_recording_appears_whole_and_takes_the_place_of_the_last(tmp_path: Path) -> None:
     found = Collected({"host.json": b"{}", "recording/meta.json": b"1", "recording/calls.jsonl.xz": b"2", "x": b""})
     target = tmp_path / "recorded" / "linux-1-max"
-    hosts.write(target, found)
+    hosts_record.write(target, found)
     (target / "left-over").touch()
     (tmp_path / "recorded" / "linux-1-max.part").mkdir()
-    hosts.write(target, found)
+    hosts_record.write(target, found)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == {"meta.json": b"1", "calls.jsonl.xz": b"2"}
     assert {path.name for path in target.parent.iterdir()} == {"linux-1-max", "linux-1-max.host.json"}
 

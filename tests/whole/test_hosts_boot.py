@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.places import ROOT
-from tools import hosts, hosts_boot
+from tools import hosts, hosts_boot, hosts_record
 from tools.hosts_apt import Archive
 from tools.hosts_boot import boot, collected
 from tools.hosts_init import JOB, files, framed
@@ -265,7 +265,7 @@ def test_options_of_a_mode_and_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_words_of_a_mode_are_those_of_the_folders() -> None:
-    assert set(hosts._ENDING) == {None, *hosts_boot.MODES}
+    assert set(hosts_record._ENDING) == {None, *hosts_boot.MODES}
 
 
 QUICK = ("setreg", "sweep", "danger", "reglist")
@@ -286,8 +286,7 @@ def test_one_release_from_its_package_to_a_recording(capsys: pytest.CaptureFixtu
         python_archive(debian)
     except HostsError as error:
         pytest.skip(str(error))
-    kinds = [word for kind in QUICK for word in ("--kind", kind)]
-    code = hosts.main([release, *kinds])
+    code = hosts.main([release, "--only", ",".join(QUICK)])
     said = capsys.readouterr()
     assert code == 0, said.out + said.err
     assert f"linux-{release}-max: " in said.out
