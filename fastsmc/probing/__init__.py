@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from fastsmc.errors import MachineError
 from fastsmc.probing import standalone
 from fastsmc.probing.profile import HostProfile, read_profile
 
 __all__ = ["HostProfile", "probe"]
+
+T = TypeVar("T")
+SECTIONS = tuple(standalone.SECTIONS)
+"""Sections of records, in their order."""
 
 
 def probe(file: str | os.PathLike[str] | None = None) -> HostProfile:
@@ -29,13 +35,46 @@ def probe(file: str | os.PathLike[str] | None = None) -> HostProfile:
     """
     if file is not None:
         return read_profile(file)
+    return HostProfile(
+        "this host", _asked(standalone.probe, "-o host.json", "give host.json here (fastsmc probe host.json)")
+    )
+
+
+def record(
+    folder: str | os.PathLike[str],
+    *,
+    only: Sequence[str] = (),
+    others: Sequence[str | os.PathLike[str]] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Records what KVM of this arm64 host answers to small guests, in the format that `fastsmc verify` reads.
+
+    Args:
+        folder: a new or empty one; its meta.json is written last, so one without it is unfinished.
+        only: some sections, by the names in `standalone.SECTIONS`.
+        others: folders of other recorded hosts, whose registers are written here.
+        progress: is told each section's name and seconds.
+
+    Raises:
+        MachineError: this machine cannot be asked, or the folder cannot be written or has files already.
+    """
+    paths = [os.fspath(one) for one in others]
+    _asked(
+        lambda: standalone.record(os.fspath(folder), only=only, others=paths, progress=progress),
+        "--record FOLDER",
+        "read the folder here (fastsmc verify FOLDER)",
+    )
+
+
+def _asked(ask: Callable[[], T], options: str, then: str) -> T:
+    """What this machine's KVM answers; `options` and `then` say how another machine is asked."""
     try:
-        return HostProfile("this host", standalone.probe())
+        return ask()
     except standalone.OtherMachineError as error:
         what = str(error).partition(":")[0]
         msg = (
             f"{what}: write the probe (fastsmc new probe), copy that one file to an arm64 host, run python3 "
-            "fastsmc_probe.py -o host.json there, and give host.json here (fastsmc probe host.json)"
+            f"fastsmc_probe.py {options} there, and {then}"
         )
         raise MachineError(msg) from error
     except standalone.ProbeError as error:
