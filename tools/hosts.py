@@ -4,6 +4,7 @@
     python -m tools.hosts 6.12 7.2               # the newest of each series, recorded below build/hosts/recorded
     python -m tools.hosts 7.3.4 --cpu n1         # an exact release; or a package's name
     python -m tools.hosts 7.2 --add              # and the compact copy into tests/recordings
+    python -m tools.hosts 7.3 --guest-trace      # which hypercalls a real guest makes there; tools/hosts_guest.py
 
 It needs apt, dpkg-deb, debian-archive-keyring and qemu-system-aarch64, about 200 MB below build/hosts, and a network
 for what is not there yet. Nobody needs to be root. Exit codes: 0 fine, 2 a wrong command line, 3 a host cannot be had,
@@ -30,6 +31,7 @@ from fastsmc.verification import Verification, verify
 from tools.hosts_apt import Archive
 from tools.hosts_boot import CPUS, MODES, version
 from tools.hosts_compare import added, compare
+from tools.hosts_guest import add_options, is_wanted, traced_guest
 from tools.hosts_packages import HostsError, Kernel, age, newest, series
 from tools.hosts_record import PROFILE, Host, recorded
 
@@ -51,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--only {','.join(sorted(unknown))}: sections are {', '.join(SECTIONS)}")
     if given.add and given.only:
         parser.error("--add adds whole recordings: leave out --only")
+    if given.only and is_wanted(given):
+        parser.error("--only names sections of a recording: a guest's trace has none")
     signal.signal(signal.SIGTERM, _interrupted)
     start = time.monotonic()
 
@@ -93,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mirror", metavar="ADDRESS", help="a mirror of Debian, where apt knows none on this machine")
     parser.add_argument("--seconds", type=float, default=1800, help="end a host after so long (%(default).0f)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where all that is made goes (build/hosts)")
+    add_options(parser)
     parser.add_argument("--recordings", type=Path, default=RECORDINGS, help=argparse.SUPPRESS)
     return parser
 
@@ -124,6 +129,8 @@ def listed(kernels: Sequence[Kernel], recordings: Path = RECORDINGS) -> list[str
 
 def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     """One host from its package to what is said of it; returns the exit code."""
+    if is_wanted(given):
+        return traced_guest(debian, host, given)
     folder = recorded(
         debian, host, only=given.only, again=given.again, seconds=given.seconds, others=given.recordings
     )  # fmt: skip

@@ -27,14 +27,16 @@ from tools.hosts_guest_check import answers, beside, modelled
 from tools.hosts_guest_tree import MAP, N_CPU, image_of, tree_of
 from tools.hosts_initramfs import ROOT, archive, python_archive
 from tools.hosts_packages import HostsError, Kernel, newest, series
+from tools.hosts_record import Host
 
-COMMITTED = ROOT / "tests" / "recordings" / "guest-traces"
+COMMITTED = "guest-traces"
+"""The folder of committed traces among recordings."""
 DENY, FORWARD = 1, 2
 """KVM_SMCCC_FILTER_*, Linux arch/arm64/include/uapi/asm/kvm.h."""
 CLOCK_AND_RANDOM = ((0x84000050, 4), (0xC4000053, 1), (0x86000001, 1), (0xC5000020, 2))
 """Base and number of functions: TRNG by either width, the host's clock, stolen time."""
-GUEST_S = 300
-"""How long a guest has, in seconds of the emulated host."""
+GUEST_S = 1200
+"""How long a guest has, in seconds of the emulated host: 30 are enough, and a machine that does much else is slower."""
 WORDS = "console=ttyAMA0 quiet loglevel=3 panic=-1 rdinit=/init"
 """The guest's command line; each character of its console is an exit to the VMM, so the kernel says little."""
 EVENTS = {"kvm/kvm_hvc_arm64": ""}
@@ -109,46 +111,46 @@ def is_wanted(given: argparse.Namespace) -> bool:
     return bool(given.guest_trace or given.guest or given.variant != "plain")
 
 
-def run(debian: Archive, host: Kernel, given: argparse.Namespace) -> int:
+def traced_guest(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     """Traces a guest, writes what came, says what it is; returns the exit code: 4 where something is otherwise.
 
     Raises:
         HostsError: the host or the guest cannot be had, or did not get to its end.
         InputError: a kernel that no guest can be started with.
     """
-    guest = newest(debian.kernels(), given.guest) if given.guest else host
+    guest = newest(debian.kernels(), given.guest) if given.guest else host.kernel
     found = traced(debian, host, guest, given)
     path = write(given.folder / "guest-traces", found)
     print(f"wrote {path}: {found.seconds}")
     variant = VARIANTS[given.variant]
-    rules = release(host.release)
+    rules = release(host.kernel.release)
     trace = traced_calls(path)
     print(trace)
-    vm = modelled(
-        host.release, bitmaps=variant.bitmaps(rules), psci=variant.psci, filters=variant.filters, n_cpu=N_CPU
-    )
+    bitmaps = variant.bitmaps(rules)
+    vm = modelled(host.kernel.release, bitmaps=bitmaps, psci=variant.psci, filters=variant.filters, n_cpu=N_CPU)
     told = answers(found.console, trace, vm)
     print(*told, sep="\n")
-    _beside(path, given.recordings / COMMITTED.name)
-    return 0 if all(one.ok for one in told) else 4
+    is_ok = all(one.ok for one in told)
+    _beside(path, given.recordings / COMMITTED, is_added=given.add and is_ok)
+    return 0 if is_ok else 4
 
 
-def traced(debian: Archive, host: Kernel, guest: Kernel, given: argparse.Namespace) -> Traced:
+def traced(debian: Archive, host: Host, guest: Kernel, given: argparse.Namespace) -> Traced:
     """Boots a host and in it a guest.
 
     Raises:
-        HostsError, InputError: as `run`.
+        HostsError, InputError: as `traced_guest`.
     """
-    variant = VARIANTS[given.variant]
-    _require_possible(release(host.release), variant, given.variant)
+    variant, rules = VARIANTS[given.variant], release(host.kernel.release)
+    _require_possible(rules, variant, given.variant)
     ending = "" if given.variant == "plain" else f"-{given.variant}"
-    name = f"{series(host.release)}-{series(guest.release)}{ending}"
+    name = f"{series(host.kernel.release)}-{series(guest.release)}{ending}"
     image = debian.image(guest)
-    files = job(image.read_bytes(), image.name, python_archive(debian).read_bytes(), release(host.release), variant)
-    debian.say(f"booting {host.release} on {given.cpu}, and in it a guest with {guest.release}: {variant.meaning}")
-    log = given.folder / "logs" / f"guest-{name}.log"
+    files = job(image.read_bytes(), image.name, python_archive(debian).read_bytes(), rules, variant)
+    debian.say(f"booting {host.name}, and in it a guest with {guest.release}: {variant.meaning}")
+    log = debian.folder / "logs" / f"guest-{name}.log"
     found = boot(
-        debian, debian.image(host), [["/guest/inside.py"]], log=log, cpu=given.cpu, mode=given.mode, files=files,
+        debian, debian.image(host.kernel), [["/guest/inside.py"]], log=log, cpu=host.cpu, mode=host.mode, files=files,
         seconds=given.seconds, say=debian.say,
     )  # fmt: skip
     return ended(found, name, variant, log)
@@ -244,11 +246,14 @@ def write(folder: Path, found: Traced) -> Path:
     return path
 
 
-def _beside(path: Path, committed: Path) -> None:
+def _beside(path: Path, committed: Path, *, is_added: bool) -> None:
     """Says what differs from a committed trace of the same host and guest, whose stable updates may be others."""
     there = committed / path.name
-    if not there.is_file():
+    if there.is_file():
+        sets, counts = beside(traced_calls(path), traced_calls(there))
+        print(f"beside {there}:", *(sets or ["the same functions are called"]), *counts, sep="\n  ")
+    elif is_added:
+        there.write_bytes(path.read_bytes())
+        print(f"added {there}; now say in {committed / 'README.md'} what it is, then `git add` and commit both")
+    else:
         print(f"{path.name} is new: {committed} has no trace of that name")
-        return
-    sets, counts = beside(traced_calls(path), traced_calls(there))
-    print(f"beside {there}:", *(sets or ["the same functions are called"]), *counts, sep="\n  ")

@@ -28,7 +28,7 @@ FIRST_WITH_DISCOVERY = 0x10001
 """SMCCC 1.1, from which on a guest looks for services at all."""
 VARYING = {
     "TRNG_RND64": "the kernel mixes fresh random words in as time passes, so a slower boot asks for more",
-    "VENDOR_HYP_PTP": "one call per reading of the clock; the init reads it 20 times in two ways, and a process may read besides",
+    "VENDOR_HYP_PTP": "one call per reading of the host's clock, which the guest's init and its kernel read",
 }
 """Functions whose number of calls is the guest's time or init, with why."""
 
@@ -168,4 +168,3 @@ def beside(trace: Trace, committed: Trace) -> tuple[list[str], list[str]]:
             why = f" ({VARYING[key[1]]})" if key[1] in VARYING else ""
             counts.append(f"{key[1]}: {here} calls here, {there} there{why}")
     return sets, counts
-

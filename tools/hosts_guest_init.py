@@ -11,12 +11,11 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import struct
 import time
 from pathlib import Path
 
 PTP_SYS_OFFSET_PRECISE = 3 << 30 | 64 << 16 | ord("=") << 8 | 8
-"""_IOWR('=', 8, struct ptp_sys_offset_precise), Linux include/uapi/linux/ptp_clock.h: the clock's time and ours at once."""
+"""_IOWR('=', 8, struct ptp_sys_offset_precise), Linux include/uapi/linux/ptp_clock.h: its time and ours at once."""
 FINIT_MODULE = 273
 """Its number among arm64's system calls (Linux include/uapi/asm-generic/unistd.h)."""
 RESTART, POWER_OFF = 0x01234567, 0x4321FEDC

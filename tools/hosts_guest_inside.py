@@ -1,7 +1,7 @@
 #!/usr/bin/python3.11 -S
-"""A small VMM: runs one Linux guest under KVM on an arm64 host with the tracepoint kvm_hvc_arm64 on, and tells the trace.
+"""A small VMM: runs one Linux guest under an arm64 host's KVM with the tracepoint kvm_hvc_arm64 on.
 
-It runs as root inside the emulated host (tools/hosts_guest.py), from /guest, with nothing but Python's standard library:
+It runs as root inside the emulated host (tools/hosts_guest.py), from /guest, with Python's standard library alone.
 /guest/how.json says what to do, Image, initrd and tree are what the guest is started with, and /out receives
 trace.txt, the event's format, guest-console.txt and told.json. The VM has an in-kernel GICv3, two vCPUs with PSCI 0.2,
 and a serial port, for which the VMM is the hardware; all hypercalls are KVM's own business, as in any VM.
@@ -76,11 +76,18 @@ class Pl011:
         return int(bool(self._raw & self._mask))
 
     def read(self, offset: int) -> int:
-        """What the guest reads there."""
+        """What the guest reads there; the flags first, as they are read before every character."""
+        if offset == self.FLAGS:
+            return self.EMPTY
+        if offset == self.MASK:
+            return self._mask
+        if offset == self.RAW:
+            return self._raw
+        if offset == self.MASKED:
+            return self._raw & self._mask
         if self.IDS <= offset < 0x1000:
             return self.ID[(offset - self.IDS) // 4]
-        own = {self.DATA: 0, self.FLAGS: self.EMPTY, self.MASK: self._mask, self.RAW: self._raw}
-        return {**own, self.MASKED: self._raw & self._mask, self.CLEAR: 0}.get(offset, self._plain.get(offset, 0))
+        return self._plain.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
         """Does what the guest writes there."""

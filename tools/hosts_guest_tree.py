@@ -84,7 +84,7 @@ def image_of(data: bytes, name: str) -> Image:
         raise InputError(msg)
     offset, size, flags = struct.unpack_from("<QQQ", data, 8)
     if flags & 1:
-        msg = f"{name}: this kernel is for a big-endian CPU; give one of Debian's arm64 packages, which is little-endian"
+        msg = f"{name}: this kernel is for a big-endian CPU; those of Debian's arm64 packages are not"
         raise InputError(msg)
     if size < len(data):
         msg = f"{name}: its header says {size} bytes of memory, and the file alone has {len(data)}: not a whole Image"
