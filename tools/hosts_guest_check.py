@@ -28,7 +28,7 @@ FIRST_WITH_DISCOVERY = 0x10001
 """SMCCC 1.1, from which on a guest looks for services at all."""
 VARYING = {
     "TRNG_RND64": "the kernel mixes fresh random words in as time passes, so a slower boot asks for more",
-    "VENDOR_HYP_PTP": "one call per reading of the host's clock, and once more where the guest's own clock ticked in between",
+    "VENDOR_HYP_PTP": "one call per reading of the host's clock, and one more where the guest's own ticked meanwhile",
 }
 """Functions whose number of calls is the guest's time or init, with why."""
 

@@ -85,7 +85,8 @@ def test_traces_side_by_side() -> None:
     old, new = traced_calls(TRACES / "6.1-6.1.ftrace.txt"), traced_calls(TRACES / "5.10-5.10.ftrace.txt")
     assert beside(old, old) == ([], [])
     sets, counts = beside(old, new)
-    assert all("0 calls" in one for one in sets)
+    assert all(" 0 there" in one or ": 0 calls" in one for one in sets)
+    assert not any(" 0 there" in one or ": 0 calls" in one for one in counts)
     named = {one.partition(":")[0] for one in [*sets, *counts]}
     ours, theirs = old.by_service(), new.by_service()
     assert named == {key[1] for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
@@ -105,7 +106,7 @@ def test_a_job_has_all_that_the_vmm_reads() -> None:
     chosen = read_fdt(files["guest/tree"])["/chosen"]
     assert int.from_bytes(chosen["linux,initrd-end"], "big") - told["map"]["initrd"] == len(initrd)
     assert b"rdinit=/init" in chosen["bootargs"]
-    with pytest.raises(HostsError, match="initramfs has 209715"):
+    with pytest.raises(HostsError, match=r"initramfs has 2097\d+ bytes, and its memory has room for 199229440"):
         job(header(), "vmlinuz", bytes(200 << 20), release("7.3.4"), VARIANTS["plain"])
     with pytest.raises(InputError, match=r"^vmlinuz: not an arm64"):
         job(b"", "vmlinuz", python, release("7.3.4"), VARIANTS["plain"])
