@@ -4,9 +4,9 @@
     python -m tools.hosts 7.3 --guest 6.1 --variant fwzero        # another guest, a VM whose bitmaps are all 0
 
 The host is booted as for records (tools/hosts_boot.py); in it tools/hosts_guest_inside.py is the VMM, and the guest's
-first program is tools/hosts_guest_init.py. build/hosts/guest-traces/<host>-<guest>[-variant].ftrace.txt is what the
-host's kernel traced, with the event's format and what the guest said beside it. What the guest was answered is compared
-with what fastsmc says, and the calls with a committed trace of the same name.
+first program is tools/hosts_guest_init.py. build/hosts/guest-traces/<host>-<guest>[-cpu][-mode][-variant].ftrace.txt
+is what the host's kernel traced, with the event's format and what the guest said beside it. What the guest was answered
+is compared with what fastsmc says, and the calls with a committed trace of the same name.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Traced(NamedTuple):
     """What came of one guest."""
 
     name: str
-    """<host>-<guest>[-variant], by series."""
+    """<host>-<guest>[-cpu][-mode][-variant], by series."""
     trace: bytes
     format: bytes
     console: str
@@ -126,8 +126,8 @@ def traced_guest(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     rules = release(host.kernel.release)
     trace = traced_calls(path)
     print(trace)
-    bitmaps = variant.bitmaps(rules)
-    vm = modelled(host.kernel.release, bitmaps=bitmaps, psci=variant.psci, filters=variant.filters, n_cpu=N_CPU)
+    policy = {"bitmaps": variant.bitmaps(rules), "psci": variant.psci, "filters": variant.filters}
+    vm = modelled(host.kernel.release, mode=host.mode, n_cpu=N_CPU, **policy)
     told = answers(found.console, trace, vm)
     print(*told, sep="\n")
     is_ok = all(one.ok for one in told)
@@ -143,8 +143,8 @@ def traced(debian: Archive, host: Host, guest: Kernel, given: argparse.Namespace
     """
     variant, rules = VARIANTS[given.variant], release(host.kernel.release)
     _require_possible(rules, variant, given.variant)
-    ending = "" if given.variant == "plain" else f"-{given.variant}"
-    name = f"{series(host.kernel.release)}-{series(guest.release)}{ending}"
+    parts = [host.cpu if host.cpu != "max" else "", host.mode or "", given.variant if given.variant != "plain" else ""]
+    name = "-".join([series(host.kernel.release), series(guest.release), *filter(None, parts)])
     image = debian.image(guest)
     files = job(image.read_bytes(), image.name, python_archive(debian).read_bytes(), rules, variant)
     debian.say(f"booting {host.name}, and in it a guest with {guest.release}: {variant.meaning}")

@@ -51,17 +51,24 @@ class Answer(NamedTuple):
 
 
 def modelled(
-    release: str, *, bitmaps: Mapping[str, int], psci: int | None, filters: tuple[tuple[int, int, int], ...], n_cpu: int
+    release: str,
+    *,
+    mode: str | None = None,
+    bitmaps: Mapping[str, int],
+    psci: int | None,
+    filters: tuple[tuple[int, int, int], ...],
+    n_cpu: int,
 ) -> Vm:
     """The VM as fastsmc has it, given the same policy as the traced one, after its first KVM_RUN.
 
     Args:
         release: the host's, such as "7.3.4".
+        mode: its kvm-arm.mode.
         bitmaps: firmware bitmaps by name.
         psci: the word written to PSCI_VERSION; None: nothing was.
         filters: inserts into the SMCCC filter: base, number of functions, action.
     """
-    vm = Vm(Host.of(release), n_vcpu=n_cpu)
+    vm = Vm(Host.of(release, kvm_arm_mode=mode or "default"), n_vcpu=n_cpu)
     for name, value in {**bitmaps, **({} if psci is None else {"PSCI_VERSION": psci})}.items():
         assert vm.set_one_reg(0, register(name), value) == 0, name
     for base, count, action in filters:
