@@ -877,23 +877,16 @@ OVERLAPS = (
     ((0x8600FF01, 1, 0), (0x86000000, 0x10000, 2)),
 )
 """Two inserts each: base, how many, action."""
-PSCI_ALL, TRNG_ALL, VENDOR_ALL = (
-    ((FAST, 0x20), (FAST64, 0x20)),
-    ((0x84000050, 4), (0xC4000053, 1)),
-    (
-        (0x86000000, 0x10000),
-        (0xC6000000, 0x10000),
-    ),
-)
+PSCI_ALL, TRNG_ALL = ((FAST, 0x20), (FAST64, 0x20)), ((0x84000050, 4), (0xC4000053, 1))
 ABOVE_ARCH = ((0x80010000, 0x3FFF0000), (0xC0010000, 0x3FFF0000), (0, 1 << 31))
 FILTERS = {
     "deny_psci_range": [(*one, 1) for one in PSCI_ALL],
     "fwd_psci_range": [(*one, 2) for one in PSCI_ALL],
     "deny_trng": [(*one, 1) for one in TRNG_ALL],
     "deny_psci_version_only": [(FAST, 1, 1)],
-    "fwd_vendor": [(*one, 2) for one in VENDOR_ALL],
-    "fwd_vendor_bm_zero": [(*one, 2) for one in VENDOR_ALL],
-    "handle_vendor_bm_zero": [(*one, 0) for one in VENDOR_ALL],
+    "fwd_vendor": [(0x86000000, 0x10000, 2), (0xC6000000, 0x10000, 2)],
+    "fwd_vendor_bm_zero": [(0x86000000, 0x10000, 2)],
+    "handle_vendor_bm_zero": [(0x86000000, 0x10000, 0)],
     "handle_trng_bm_zero": [(*one, 0) for one in TRNG_ALL],
     "fwd_unknown": [(0x82000000, 0x1000000, 2), (0x83000000, 0x1000000, 1), (0, 1 << 31, 2)],
     "deny_pvtime": [(0xC5000020, 2, 1)],
