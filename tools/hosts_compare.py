@@ -80,7 +80,8 @@ def _compared(new: Path, committed: Path) -> Compared:
         else:
             n_missing += 1
             first = first or f"line {number} is not there: {line if len(line) <= 160 else f'{line[:157]}...'}"
-    is_selection = kind in EVERY_NTH or (kind in CALL_KINDS and kind not in WHOLE_KINDS)
+    # A new host has restored from hosts that were not there when the old one was recorded.
+    is_selection = kind in EVERY_NTH or kind == "restore" or (kind in CALL_KINDS and kind not in WHOLE_KINDS)
     n_more = 0 if is_selection else max(0, n_ours - (len(theirs) - n_missing))
     return Compared(kind, len(theirs), n_missing, n_more, first)
 
