@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import lzma
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from fastsmc.recordings.compact import EVERY_NTH, WHOLE_KINDS
+from fastsmc.recordings.folder import CALL_KINDS
 
 FREE = frozenset({0x8400_0053, 0xC400_0053, 0x8600_0001})
 """Ids whose answers are not the same twice: TRNG_RND of 32 and 64 bits, and PTP."""
@@ -26,23 +29,30 @@ class Compared(NamedTuple):
     kind: str
     n_line: int
     """Lines of the committed recording."""
-    n_other: int
-    """Lines that are not the same, by their place, and lines that only one has."""
+    n_missing: int
+    """Those of them that the new one does not have at their place in the order."""
+    n_more: int
+    """Lines that only the new one has, where both should have the same; 0 where the committed one is a selection."""
     first: str
-    """The first of those, as a sentence; "" where there is none."""
+    """The first line that is missing, or another sentence; "" where nothing is told."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the kernel did the same."""
+        return not self.n_missing and not self.n_more
 
     def __str__(self) -> str:
-        if not self.n_other:
-            return f"{self.kind:12} {self.n_line:6} lines, all the same"
-        return f"{self.kind:12} {self.n_line:6} lines, {self.n_other} not the same; {self.first}"
+        if self.is_same:
+            return f"{self.kind:12} {self.n_line:6} lines, all there"
+        return f"{self.kind:12} {self.n_line:6} lines, {self.n_missing} missing, {self.n_more} more; {self.first}"
 
 
 def compare(new: Path, committed: Path) -> list[Compared]:
-    """Every kind of record of a committed recording, beside the same of a new one; both compact, or both whole.
+    """Every kind of record of a committed recording, looked for in a new one.
 
     Args:
-        new: a host's folder.
-        committed: another's; kinds that only the new one has are left out.
+        new: a host's folder, whole.
+        committed: another's, whole or a compact copy, which has a selection of the calls and of the random sequences.
     """
     return [_compared(new / path.name, path) for path in sorted(committed.glob("*.jsonl.xz"))]
 
@@ -54,20 +64,32 @@ def added(new: Path, committed: Path) -> list[str]:
 
 def _compared(new: Path, committed: Path) -> Compared:
     kind = committed.name.partition(".")[0]
-    ours = list(_lines(new)) if new.exists() else []
     theirs = list(_lines(committed))
-    n_other, first = 0, ""
-    for number, (line, expected) in enumerate(zip_longest(ours, theirs), 1):
-        if line != expected:
-            n_other += 1
-            first = first or f"line {number} is {_short(line)}, and was {_short(expected)}"
-    return Compared(kind, len(theirs), n_other, first if new.exists() else "it was not recorded")
+    if not new.exists():
+        return Compared(kind, len(theirs), len(theirs), 0, "it was not recorded")
+    places: dict[str, list[int]] = {}
+    n_ours = 0
+    for n_ours, line in enumerate(_lines(new), 1):
+        places.setdefault(line, []).append(n_ours)
+    last, n_missing, first = 0, 0, ""
+    for number, line in enumerate(theirs, 1):
+        found = places.get(line, [])
+        at = bisect_right(found, last)
+        if at < len(found):
+            last = found[at]
+        else:
+            n_missing += 1
+            first = first or f"line {number} is not there: {line if len(line) <= 160 else f'{line[:157]}...'}"
+    # A new host has restored from hosts that were not there when the old one was recorded.
+    is_selection = kind in EVERY_NTH or kind == "restore" or (kind in CALL_KINDS and kind not in WHOLE_KINDS)
+    n_more = 0 if is_selection else max(0, n_ours - (len(theirs) - n_missing))
+    return Compared(kind, len(theirs), n_missing, n_more, first)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[str]:
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
-            yield settled(json.loads(line))
+            yield json.dumps(settled(json.loads(line)), separators=(",", ":"))
 
 
 def settled(record: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +116,3 @@ def settled(record: dict[str, Any]) -> dict[str, Any]:
 def _is_refused(word: object) -> bool:
     """Whether x0 is -1, of 32 or 64 bits: what is in the others is then not free."""
     return int(str(word), 16) in (0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF)
-
-
-def _short(record: dict[str, Any] | None) -> str:
-    if record is None:
-        return "missing"
-    text = json.dumps(record, separators=(",", ":"))
-    return text if len(text) <= 160 else f"{text[:157]}..."

@@ -49,6 +49,9 @@ def probe(
     from fastsmc.probing import probe as probed
 
     if record is not None:
+        if file or any((as_json, csv, markdown, out, quiet, fail_if)):
+            msg = "--record writes a folder and prints no result: leave out FILE and the options of output"
+            raise typer.BadParameter(msg)
         _record(record, only.split(",") if only else [], restore or [])
         return
     if only or restore:

@@ -821,7 +821,7 @@ e2888040 add r8, r8, #64    e2499001 sub r9, r9, #1     eafffff6 b 0
 e58a9000 str r9, [r10]      eafffffd b 36
 """
 """The guest for AArch32: r8 is the entry of a call, 64 bytes, r9 how many are left, r10 the MMIO address."""
-SMC_32 = "e1600070 smc"
+SMC_32 = "e1600070 smc #0"
 ENTRY_32 = struct.Struct("<8I8I")
 FAST, FAST64 = 0x84000000, 0xC4000000
 """PSCI's functions with arguments of 32 and of 64 bits."""
@@ -841,16 +841,14 @@ def _ids(text: str) -> list[int]:
 
 STEMS = _ids("""80000000+3 80003fff 80008000 80007fff 8000ffff c0000000+3 c0003fff c0008000 c0007fff 84000000+23
     8400001f 84000020 84000050+4 c4000053 8400ff00+2 8400ff03 8000ff00+2 8000ff03 c5000020+2 85000020+2 8500ff01
-    8500ff03     8500ff00 8600ff00+2 8600ff03 86000000+9 c6000000+9 8600003f+4 c600003f+4 c600ff01 95c1ba5e+4
-    82000000 8200ff01     c2000000 83000000 8300ff01 c3000000 81000000 c1000000 87000000 b0000000 b000ff01 b1000000
-    b2000000 b200ff01     bf000000 bf00ff01 84000060 84000063 84000080 8400009b c4000060 840000a0 c4000131 c4000130
-    c5000030 c5000040     00000000 04000000 06000001 44000003 46000001 7fffffff ffffffff fffffffe 00000001""")
+    8500ff03 8500ff00 8600ff00+2 8600ff03 86000000+9 c6000000+9 8600003f+4 c600003f+4 c600ff01 95c1ba5e+4 82000000
+    8200ff01 c2000000 83000000 8300ff01 c3000000 81000000 c1000000 87000000 b0000000 b000ff01 b1000000 b2000000
+    b200ff01 bf000000 bf00ff01 84000060 84000063 84000080 8400009b c4000060 840000a0 c4000131 c4000130 c5000030
+    c5000040 00000000 04000000 06000001 44000003 46000001 7fffffff ffffffff fffffffe 00000001""")
 NEAR = [near & 0xFFFFFFFF for n in STEMS for near in (n ^ 0x40000000, n - 1, n + 1, n & 0x7FFFFFFF)]
 KNOWN = list(dict.fromkeys(STEMS + NEAR))
 """Functions that are called and asked about: those of services, and their neighbours."""
-NUMBERS = _ids(
-    """0+384 1ff 200 3ff 400 fff 1000 3ffe+3 7ffe+4 feff ff00+5 ff10 ffff 10000+2 20000 80000 800000 ff0000"""
-)
+NUMBERS = _ids("0+384 1ff 200 3ff 400 fff 1000 3ffe+3 7ffe+4 feff ff00+5 ff10 ffff 10000+2 20000 80000 800000 ff0000")
 """What is swept of every type, convention and owner."""
 FEATURES = {
     **{"none": 0, "psci02": PSCI_0_2, "psci02+pmu": PSCI_0_2 | PMU, "psci02+sve": PSCI_0_2 | SVE},
@@ -864,36 +862,20 @@ VERSIONS = (2, 0x10000, 0x10001, 0x10002, 0x10003)
 """PSCI_VERSIONs of configurations."""
 STOLEN_TIME = 0x40380000
 """Where a vCPU's stolen time is told in the guest's memory; 64 bytes further for the next vCPU."""
-OVERLAPS = (
-    ((FAST, 16, 1), (0x84000010, 16, 2)),
-    ((FAST, 16, 1), (0x8400000F, 1, 2)),
-    ((FAST, 16, 1), (0x83FFFFF0, 16, 2)),
-    ((FAST, 16, 1), (0x83FFFFF0, 17, 2)),
-    ((FAST, 16, 1), (0x84000004, 2, 1)),
-    ((0x84000004, 2, 1), (FAST, 16, 2)),
-    ((0x84000004, 2, 0), (FAST, 16, 2)),
-    ((0x84000004, 2, 0), (0x84000004, 2, 0)),
-    ((0x86000000, 0x10000, 2), (0x8600FF01, 1, 0)),
-    ((0x8600FF01, 1, 0), (0x86000000, 0x10000, 2)),
-)
-"""Two inserts each: base, how many, action."""
-PSCI_ALL, TRNG_ALL, VENDOR_ALL = (
-    ((FAST, 0x20), (FAST64, 0x20)),
-    ((0x84000050, 4), (0xC4000053, 1)),
-    (
-        (0x86000000, 0x10000),
-        (0xC6000000, 0x10000),
-    ),
-)
+OVERLAPS = """84000000 10 1 84000010 10 2, 84000000 10 1 8400000f 1 2, 84000000 10 1 83fffff0 10 2,
+    84000000 10 1 83fffff0 11 2, 84000000 10 1 84000004 2 1, 84000004 2 1 84000000 10 2, 84000004 2 0 84000000 10 2,
+    84000004 2 0 84000004 2 0, 86000000 10000 2 8600ff01 1 0, 8600ff01 1 0 86000000 10000 2"""
+"""Two inserts each: base, how many and action, in hex."""
+PSCI_ALL, TRNG_ALL = ((FAST, 0x20), (FAST64, 0x20)), ((0x84000050, 4), (0xC4000053, 1))
 ABOVE_ARCH = ((0x80010000, 0x3FFF0000), (0xC0010000, 0x3FFF0000), (0, 1 << 31))
 FILTERS = {
     "deny_psci_range": [(*one, 1) for one in PSCI_ALL],
     "fwd_psci_range": [(*one, 2) for one in PSCI_ALL],
     "deny_trng": [(*one, 1) for one in TRNG_ALL],
     "deny_psci_version_only": [(FAST, 1, 1)],
-    "fwd_vendor": [(*one, 2) for one in VENDOR_ALL],
-    "fwd_vendor_bm_zero": [(*one, 2) for one in VENDOR_ALL],
-    "handle_vendor_bm_zero": [(*one, 0) for one in VENDOR_ALL],
+    "fwd_vendor": [(0x86000000, 0x10000, 2), (0xC6000000, 0x10000, 2)],
+    "fwd_vendor_bm_zero": [(0x86000000, 0x10000, 2)],
+    "handle_vendor_bm_zero": [(0x86000000, 0x10000, 0)],
     "handle_trng_bm_zero": [(*one, 0) for one in TRNG_ALL],
     "fwd_unknown": [(0x82000000, 0x1000000, 2), (0x83000000, 0x1000000, 1), (0, 1 << 31, 2)],
     "deny_pvtime": [(0xC5000020, 2, 1)],
@@ -929,12 +911,17 @@ class Bitmap(NamedTuple):
 
 
 class Calls:
-    """Calls (x0, x1, x2, x3, number of the conduit), as the guest's table has them, and as their records begin."""
+    """Calls (x0, x1, x2, x3, number of the conduit), and the guest's table of them."""
 
     def __init__(self, calls: Iterable[tuple[int, ...]]) -> None:
         self.calls = list(calls)
-        self.packed = b"".join(ENTRY_IN.pack(*call[:4], *KEPT, call[4]) for call in self.calls)
-        self.told = [f'"id":"{x0:#x}","c":"{CONDUITS[c]}","a":[{x1},{x2},{x3}]' for x0, x1, x2, x3, c in self.calls]
+        self.packed = b"".join([ENTRY_IN.pack(x0, x1, x2, x3, *KEPT, c) for x0, x1, x2, x3, c in self.calls])
+
+
+def _head(name: str, call: tuple[int, ...]) -> str:
+    """How the record of a call begins."""
+    x0, x1, x2, x3, conduit = call
+    return f'{{"cfg":"{name}","id":"{x0:#x}","c":"{CONDUITS[conduit]}","a":[{x1},{x2},{x3}]'
 
 
 def _line(**fields: Any) -> str:
@@ -969,10 +956,9 @@ def _special() -> Iterator[tuple[int, ...]]:
         yield (0xC4000053, bits, 0, 0, 1)
     for counter in (0, 1, 2, 3, 1 << 32, 1 << 32 | 1, ONES):
         yield from ((0x86000001, counter, 7, 9, 0), (0xC6000001, counter, 7, 9, 0))
+    some = _ids("84000000 80000000+2 84000050 8600ff01 86000000 c5000020+2 c4000053 84000006 8400000a c6000040+2")
     for conduit in range(4):
-        for one in _ids(
-            "84000000 80000000+2 84000050 8600ff01 86000000 c5000020+2 c4000053 84000006 8400000a c6000040+2"
-        ):
+        for one in some:
             for garbage in (0, 0x10000, 0x20000, 0x800000, 0xDEAD00000000):
                 yield (one | garbage, 0x80000001, 0, 0, conduit)
             yield (one | 0xFFFFFFFF00000000, 0xFFFFFFFF80000001, 0, 0, conduit)
@@ -1114,21 +1100,20 @@ def _made(guest: Guest, name: str, calls: Calls, *, is_sparse: bool = False) -> 
     vcpu, size = guest.vcpus[0], ENTRY_IN.size
     room = (len(guest.memory) - TABLE) // size - 1
     n_refused = n_other = 0
-    for first in range(0, len(calls.told), room):
-        told = calls.told[first : first + room]
-        end = TABLE + len(told) * size
+    for first in range(0, len(calls.calls), room):
+        some = calls.calls[first : first + room]
+        end = TABLE + len(some) * size
         guest.memory[TABLE:end] = calls.packed[first * size : first * size + end - TABLE]
-        guest.start(len(told))
+        guest.start(len(some))
         stop = guest.run(20000)
         while stop.kind != END:
             place = (_low(vcpu, X19)[1] - GUEST - TABLE) // size
-            told_of = _told_of(stop, guest.runs[0])
             where = f',"pc_off":{_low(vcpu, PC)[1] - GUEST},"x0_at_exit":"{_hex(vcpu, X0)}"'
-            yield f'{{"cfg":"{name}",{told[place]}{told_of}{where}}}\n'
+            yield f"{_head(name, some[place])}{_told_of(stop, guest.runs[0])}{where}}}\n"
             if stop.kind == EXIT and stop.reason == EXIT_HYPERCALL:
                 struct.pack_into("=Q", guest.runs[0], HYPERCALL_RET, 0x5151)
             elif stop.kind == EXCEPTION:
-                guest.start(len(told) - place - 1)
+                guest.start(len(some) - place - 1)
                 vcpu.set(X19, GUEST + TABLE + size * (place + 1))
                 vcpu.set(PSTATE, 0x3C5)
             else:
@@ -1140,11 +1125,11 @@ def _made(guest: Guest, name: str, calls: Calls, *, is_sparse: bool = False) -> 
             n_other += is_done and x0 != ONES
             if is_done and not (is_sparse and entry == SILENT):
                 changed = "" if entry[5:] == KEPT else ',"x4_7_changed":true'
-                yield f'{{"cfg":"{name}",{told[number]},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{changed}}}\n'
+                yield f'{_head(name, some[number])},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{changed}}}\n'
         if stop.kind != END:
             yield _line(cfg=name, aborted_at=first)
             break
-    yield _line(cfg=name, summary=True, calls=len(calls.told), not_supported=n_refused, other=n_other)
+    yield _line(cfg=name, summary=True, calls=len(calls.calls), not_supported=n_refused, other=n_other)
 
 
 def _listed_calls(host: Recorder, configs: Iterable[Config], calls: Calls, *, is_sparse: bool = False) -> Iterator[str]:
@@ -1173,10 +1158,10 @@ def _sweep(host: Recorder) -> Iterator[str]:
         "only lines whose x0!=-1 or whose x1-x7 changed are listed"
     )
     functions = (kind << 30 | owner << 24 | number for kind in range(4) for owner in range(64) for number in NUMBERS)
-    calls = Calls((one, 0, 0, 0, 0) for one in functions if one not in DANGER)
-    yield from _listed_calls(
-        host, _named(host, "default", "all_zero", "all_supported", "psci_2"), calls, is_sparse=True
-    )
+    danger = set(DANGER)
+    calls = Calls((one, 0, 0, 0, 0) for one in functions if one not in danger)
+    configs = _named(host, "default", "all_zero", "all_supported", "psci_2")
+    yield from _listed_calls(host, configs, calls, is_sparse=True)
 
 
 def _dangers() -> list[tuple[int, ...]]:
@@ -1346,7 +1331,7 @@ def _filters(host: Recorder) -> Iterator[str]:
 def _inserts(host: Recorder) -> Iterator[str]:
     """Inserts into the filter of a fresh VM."""
 
-    def fresh(*inserts: tuple[int, ...]) -> list[int]:
+    def fresh(*inserts: Sequence[int]) -> list[int]:
         with Guest(host.kvm) as guest:
             return [_inserted(guest.vm, *one) for one in inserts]
 
@@ -1373,9 +1358,9 @@ def _inserts(host: Recorder) -> Iterator[str]:
     with Guest(host.kvm) as guest:
         guest.start(0)
         yield _line(t="after_immediate_exit", run_errno=guest.complete(), errno=_inserted(guest.vm, FAST, 1, 1))
-    for one, two in OVERLAPS:
-        codes = fresh(one, two)
-        first, second = ([f"{base:#x}", nr, action] for base, nr, action in (one, two))
+    for one in map(_ids, OVERLAPS.split(",")):
+        codes = fresh(one[:3], one[3:])
+        first, second = ([f"{base:#x}", nr, action] for base, nr, action in (one[:3], one[3:]))
         yield _line(t="overlap", first=first, e1=codes[0], second=second, e2=codes[1])
 
 
@@ -1411,7 +1396,7 @@ def _a32(host: Recorder) -> Iterator[str]:
 
 def _made_32(host: Recorder, config: Config, calls: Calls) -> Iterator[str]:
     blank = (0xDDDDDDDD,) * 8
-    code = words(re.sub("e1400070 hvc", SMC_32, CODE_32) if calls.calls[0][4] else CODE_32)
+    code = words(re.sub("e1400070 hvc #0", SMC_32, CODE_32) if calls.calls[0][4] else CODE_32)
     with Guest(host.kvm, config.features | EL1_32BIT, 2, code=code) as guest:
         yield _set_up(guest, config._replace(features=config.features | EL1_32BIT))
         if guest.init_errno:
@@ -1431,7 +1416,7 @@ def _made_32(host: Recorder, config: Config, calls: Calls) -> Iterator[str]:
             if entry[8:] != blank:
                 r = ",".join(f'"{one:#x}"' for one in entry[8:12])
                 changed = "" if entry[12:] == kept else ',"r4_7_changed":true'
-                yield f'{{"cfg":"{config.name}",{calls.told[number]},"r":[{r}]{changed}}}\n'
+                yield f'{_head(config.name, calls.calls[number])},"r":[{r}]{changed}}}\n'
 
 
 class Fuzz:
@@ -1682,21 +1667,15 @@ def _restored(host: Recorder, features: int, values: Iterable[tuple[int, int]]) 
 def _restores(host: Recorder) -> Iterator[str]:
     """What another host's values do here."""
     for folder in host.others:
-        for name, features in list(FEATURES.items())[:N_RESTORED]:
-            data = _payload(folder, name)
-            if data is None:
-                yield _line(src=folder.resolve().name, feat=name, nofile=True)
-                continue
-            values, at = [], 8
-            while at < len(data):
-                (reg,) = struct.unpack_from("<Q", data, at)
-                at += 8 + (1 << (reg >> 52 & 0xF))
-                values.append((reg, int.from_bytes(data[at - (1 << (reg >> 52 & 0xF)) : at], "little")))
-            told = {"src": folder.resolve().name, "feat": name}
-            code, fails = _restored(host, features, values)
-            yield _line(
-                **told, **({"init_errno": code} if code else {"n": len(values), "fails": fails, "failed": len(fails)})
-            )
+        for name in list(FEATURES)[:N_RESTORED]:
+            told: dict[str, Any] = {"src": folder.resolve().name, "feat": name}
+            values = _payload(folder, name)
+            if values is None:
+                told["nofile"] = True
+            else:
+                code, fails = _restored(host, FEATURES[name], values)
+                told.update({"init_errno": code} if code else {"n": len(values), "fails": fails, "failed": len(fails)})
+            yield _line(**told)
 
 
 def _lzma() -> Any:
@@ -1709,17 +1688,28 @@ def _lzma() -> Any:
     return lzma
 
 
-def _payload(folder: Path, features: str) -> bytes | None:
+def _payload(folder: Path, features: str) -> list[tuple[int, int]] | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
+    path = folder / f"payload-{features}.bin"
+    path = path if path.is_file() else path.with_name(f"{path.name}.xz")
+    if not path.is_file():
+        return None
+    lzma, values, at = _lzma(), [], 8
     try:
-        path = folder / f"payload-{features}.bin"
-        if path.is_file():
-            return path.read_bytes()
-        path = folder / f"payload-{features}.bin.xz"
-        return _lzma().decompress(path.read_bytes()) if path.is_file() else None
-    except (OSError, EOFError, _lzma().LZMAError) as error:
+        data = path.read_bytes()
+        data = lzma.decompress(data) if path.suffix == ".xz" else data
+        for _ in range(int.from_bytes(data[:8], "little")):
+            (reg,) = struct.unpack_from("<Q", data, at)
+            end = at + 8 + (1 << (reg >> 52 & 0xF))
+            values.append((reg, int.from_bytes(data[at + 8 : end], "little")))
+            at = end
+        if at != len(data):
+            msg = f"{len(data)} bytes where its registers have {at}"
+            raise ValueError(msg)
+    except (OSError, ValueError, EOFError, struct.error, lzma.LZMAError) as error:
         msg = f"{path} cannot be read ({error}): name the folder of a recorded host"
         raise ProbeError(msg) from error
+    return values
 
 
 def _meta(host: Recorder) -> str:
@@ -1771,26 +1761,41 @@ def record(
 
     Each file takes its name when it is whole, and meta.json comes last: without it the folder is unfinished.
     """
-    system, target = system or System(), Path(folder)
+    system = system or System()
+    for one in others:
+        if not Path(one).is_dir():
+            msg = f"{one} is no folder: name that of a recorded host"
+            raise ProbeError(msg)
+    with _opened(system) as kvm:
+        target = _new_folder(folder)
+        host = Recorder(kvm, [Path(one) for one in others])
+        for section in only or SECTIONS:
+            start = system.seconds()
+            for name, lines in SECTIONS[section].items():
+                _written(target / f"{name}.jsonl.xz", (line.encode() for line in lines(host)))
+            for name, data in host.payloads.items():
+                _written(target / f"payload-{name}.bin.xz", [data])
+            host.payloads.clear()
+            progress(f"{section}: {system.seconds() - start:.1f} s")
+        _written(target / "meta.json", [_meta(host).encode()])
+
+
+def _new_folder(folder: str) -> Path:
+    """Makes it; raises ProbeError where it has files."""
     try:
-        with _opened(system) as kvm:
-            target.mkdir(parents=True, exist_ok=True)
-            if any(target.iterdir()):
-                msg = f"{folder} has files already: name a folder that is new or empty"
-                raise ProbeError(msg)
-            host = Recorder(kvm, [Path(one) for one in others])
-            for section in only or SECTIONS:
-                start = system.seconds()
-                for name, lines in SECTIONS[section].items():
-                    _written(target / f"{name}.jsonl.xz", (line.encode() for line in lines(host)))
-                for name, data in host.payloads.items():
-                    _written(target / f"payload-{name}.bin.xz", [data])
-                host.payloads.clear()
-                progress(f"{section}: {system.seconds() - start:.1f} s")
-            _written(target / "meta.json", [_meta(host).encode()])
-    except OSError as error:
-        msg = f"{error.filename or folder} cannot be written ({error.strerror}): name a new or empty folder of yours"
-        raise ProbeError(msg) from error
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        has_files = any(Path(folder).iterdir())
+    except (OSError, ValueError) as error:
+        raise ProbeError(_unwritten(folder, error)) from error
+    if has_files:
+        msg = f"{folder} has files already: name a new or empty folder"
+        raise ProbeError(msg)
+    return Path(folder)
+
+
+def _unwritten(path: str, error: Exception) -> str:
+    why = getattr(error, "strerror", None) or error
+    return f"{path} cannot be written ({why}): name a new or empty folder of yours"
 
 
 def _written(path: Path, parts: Iterable[bytes]) -> None:
@@ -1809,6 +1814,8 @@ def _written(path: Path, parts: Iterable[bytes]) -> None:
             os.fsync(file.fileno())
         if not is_empty:
             hidden.replace(path)
+    except OSError as error:
+        raise ProbeError(_unwritten(str(path), error)) from error
     finally:
         with contextlib.suppress(OSError):
             hidden.unlink()

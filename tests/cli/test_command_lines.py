@@ -74,6 +74,8 @@ BESIDE = {
     ("migrate size", "--release"): {"--registers": False},
     ("migrate size", "--features"): {"--registers": False, "--release": "6.18"},
     ("migrate downtime", "--release"): {"--registers": False},
+    ("probe", "--only"): {"--record": "x", "FILE": False},
+    ("probe", "--restore"): {"--record": "x", "FILE": False},
     ("migrate downtime", "--features"): {"--registers": False, "--release": "6.18"},
 }
 """What an option needs beside it, or (False) does not go with."""
@@ -82,7 +84,7 @@ FILES = {"FILE", "FOLDER", "SCENARIO.TOML", "FILE.TOML", "A", "B"}
 WRITTEN = {"--out": "x.json", "--figure": "x.svg", "--per-vm": "x.csv", "--netcdf": "x.nc"}
 
 
-MADE = {("samples", "FOLDER"), ("report", "--out")}
+MADE = {("samples", "FOLDER"), ("report", "--out"), ("probe", "--record")}
 """Folders that are made if they are not there."""
 OF_THE_FILE = {("migrate inspect", "--features"), ("migrate diff", "--features")}
 """Options that choose from what a file holds: what it does not hold is said of the file."""

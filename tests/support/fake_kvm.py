@@ -46,9 +46,8 @@ REQUESTS = {
     GET_ONE_REG: VCPU,
     SET_ONE_REG: VCPU,
     CREATE_DEVICE: VM,
-    SET_DEVICE_ATTR: VM,
 }
-"""Which descriptor takes it; CHECK_EXTENSION and HAS_DEVICE_ATTR are for several."""
+"""Which descriptor takes it; CHECK_EXTENSION and those of device attributes are for several."""
 
 
 @cache

@@ -316,17 +316,30 @@ def test_a_difference_is_told_and_free_bits_are_none(tmp_path: Path) -> None:
 
     base = written("base", [trng, ptp, plain])
     free = [trng | {"x": ["0x0", "0x8", "0x8", "0x8"]}, ptp | {"x": ["0x8", "0x8", "0x8", "0x8"]}, plain]
-    assert [one.n_other for one in compare(written("free", free), base)] == [0]
+    assert [one.is_same for one in compare(written("free", free), base)] == [True]
+    assert [one.is_same for one in compare(written("more", [plain, trng, ptp, ptp, plain]), base)] == [True]
     others = {
         "refused": [refused_trng, ptp, plain],
         "no clock": [trng, ptp | {"x": ["0xffffffffffffffff", "0x1", "0x2", "0x3"]}, plain],
         "other": [trng, ptp, plain | {"x": ["0x10002", "0x0", "0x0", "0x0"]}],
         "short": [trng, ptp],
-        "long": [trng, ptp, plain, plain],
+        "order": [ptp, trng, plain],
         "none": [],
     }
     for name, lines in others.items():
         (one,) = compare(written(name, lines), base)
-        assert one.n_other == (3 if name == "none" else 1), name
+        assert one.n_missing == (3 if name == "none" else 1), name
+        assert "is not there: {" in str(one)
     (tmp_path / "empty").mkdir()
     assert "it was not recorded" in str(compare(tmp_path / "empty", base)[0])
+
+
+def test_kinds_that_are_copied_whole_have_no_line_more(tmp_path: Path) -> None:
+    source = TESTS / "recordings" / "linux-7.2.12-max"
+    for folder, times in (("same", 1), ("twice", 2)):
+        (tmp_path / folder).mkdir()
+        text = lzma.decompress((source / "misc.jsonl.xz").read_bytes())
+        (tmp_path / folder / "misc.jsonl.xz").write_bytes(lzma.compress(text * times))
+    committed = tmp_path / "same"
+    assert [one.is_same for one in compare(tmp_path / "same", committed)] == [True]
+    assert [(one.n_missing, one.n_more) for one in compare(tmp_path / "twice", committed)] == [(0, 10)]

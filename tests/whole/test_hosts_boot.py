@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -268,8 +269,8 @@ def test_the_words_of_a_mode_are_those_of_the_folders() -> None:
     assert set(hosts_record._ENDING) == {None, *hosts_boot.MODES}
 
 
-QUICK = ("setreg", "sweep", "danger", "reglist")
-"""Kinds that are recorded in less than two minutes on an emulated host."""
+QUICK = ("reglist", "setreg", "calls", "random", "misc", "restore")
+"""Sections, each of one kind of that name, that are recorded in less than a minute on an emulated host."""
 
 
 @pytest.mark.soak(
@@ -288,7 +289,10 @@ def test_one_release_from_its_package_to_a_recording(capsys: pytest.CaptureFixtu
         pytest.skip(str(error))
     code = hosts.main([release, "--only", ",".join(QUICK)])
     said = capsys.readouterr()
-    assert code == 0, said.out + said.err
-    assert f"linux-{release}-max: " in said.out
-    if recorded:
-        assert f"{len(QUICK)} of {len(QUICK)} kinds are line by line those of" in said.out
+    assert f"linux-{release}-max: " in said.out, said.err
+    n_match, n_record = re.search(r": (\d+) of (\d+) records match", said.out).groups()  # type: ignore[union-attr]
+    assert n_match == n_record
+    # Another QEMU has another CPU, and with it other registers.
+    if recorded and hosts_boot.version().startswith("7.2."):
+        assert f"{len(QUICK)} of {len(QUICK)} kinds are line by line those of" in said.out, said.out
+        assert code == 0
