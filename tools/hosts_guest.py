@@ -41,8 +41,8 @@ WORDS = "console=ttyAMA0 quiet loglevel=3 panic=-1 rdinit=/init"
 """The guest's command line; each character of its console is an exit to the VMM, so the kernel says little."""
 EVENTS = {"kvm/kvm_hvc_arm64": ""}
 """Tracepoints that are on, each with the condition under which it writes."""
-WITHOUT_MMIO = {**EVENTS, "kvm/kvm_userspace_exit": "reason != 6"}
-"""Exits to the VMM besides, but for KVM_EXIT_MMIO: each character of the serial port is one."""
+WITH_EXITS = {**EVENTS, "kvm/kvm_exit": "esr_ec == 22 || esr_ec == 23", "kvm/kvm_userspace_exit": "reason != 6"}
+"""Exits besides: by HVC64 and SMC64; and to the VMM, but for KVM_EXIT_MMIO, which each character of the console is."""
 
 
 class Variant(NamedTuple):
@@ -76,9 +76,9 @@ VARIANTS = {
     "fwzero": Variant("all bitmaps are written 0", is_zero=True),
     "deny": Variant("the filter denies TRNG, the host's clock and stolen time", action=DENY),
     "forward": Variant(
-        "the filter forwards them to the VMM, which answers none; kvm_userspace_exit is traced besides",
+        "the filter forwards them to the VMM, which answers none; exits are traced besides",
         action=FORWARD,
-        events=WITHOUT_MMIO,
+        events=WITH_EXITS,
     ),
     "psci02": Variant("PSCI 0.2, where a guest looks for no other service", psci=2),
     "susp": Variant("the guest suspends once and is resumed", has_suspend=True, words="guest.suspend"),

@@ -63,6 +63,19 @@ def test_what_guests_told_of_real_hosts_is_what_fastsmc_says(variant: str, host:
     assert [str(one) for one in told_by(variant, console, text, host) if not one.ok] == []
 
 
+@pytest.mark.parametrize("path", sorted(TRACES.glob("*.console.txt")), ids=lambda path: path.name[:-12])
+def test_what_was_traced_and_told_is_what_fastsmc_says(path: Path) -> None:
+    name = path.name.removesuffix(".console.txt")
+    release_of, _, variant = name.split("-")
+    text = path.with_name(f"{name}.ftrace.txt").read_text("utf-8")
+    host = {"6.1": "6.1.192", "7.3": "7.3.4"}[release_of]
+    told = told_by(variant, path.read_text("utf-8"), text, host)
+    assert [str(one) for one in told if not one.ok] == []
+    if host == "7.3.4":
+        fits = {one for one in VARIANTS if all(each.ok for each in told_by(one, path.read_text("utf-8"), text, host))}
+        assert fits == {"fwzero": {"fwzero"}}.get(variant, {"deny", "forward"})
+
+
 @pytest.mark.parametrize(
     ("what", "console", "text"),
     [
