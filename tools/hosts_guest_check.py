@@ -26,6 +26,9 @@ PTP_BIT = 1 << 1
 EOPNOTSUPP = 95
 FIRST_WITH_DISCOVERY = 0x10001
 """SMCCC 1.1, from which on a guest looks for services at all."""
+LOOKS_FOR_TRNG, LOOKS_FOR_SERVICES = (5, 12), (5, 14)
+"""Since which Linux a guest asks for TRNG and for the vendor's services, the host's clock among them; a guest with 5.10
+asks for neither (recorded, 5.10-5.10.ftrace.txt)."""
 VARYING = {
     "TRNG_RND64": "the kernel mixes fresh random words in as time passes, so a slower boot asks for more",
     "VENDOR_HYP_PTP": "one call per reading of the host's clock, and one more where the guest's own ticked meanwhile",
@@ -88,11 +91,12 @@ def answers(console: str, trace: Trace, vm: Vm) -> list[Answer]:
     """
     version = _x0(vm, PSCI_VERSION)
     smccc = _smccc(vm, version)
-    services = _services(vm) if smccc >= FIRST_WITH_DISCOVERY else None
+    guest = tuple(map(int, re.findall(r"\d+", _found(r"guest: Linux (\d+\.\d+)", console))))
+    services = _services(vm) if smccc >= FIRST_WITH_DISCOVERY and guest >= LOOKS_FOR_SERVICES else None
     stolen = smccc >= FIRST_WITH_DISCOVERY and all(
         _x0(vm, *call) == 0 for call in ((ARCH_FEATURES, PV_TIME_FEATURES), (PV_TIME_FEATURES, PV_TIME_ST))
     )
-    random = smccc >= FIRST_WITH_DISCOVERY and 0x10000 <= _x0(vm, TRNG_VERSION) < 1 << 31
+    random = smccc >= FIRST_WITH_DISCOVERY and guest >= LOOKS_FOR_TRNG and 0x10000 <= _x0(vm, TRNG_VERSION) < 1 << 31
     has_clock = services is not None and bool(services[0] & PTP_BIT)
     clock = (0 if _x0(vm, PTP) < 1 << 63 else EOPNOTSUPP) if has_clock else None
     called = set(trace.func_id.tolist())

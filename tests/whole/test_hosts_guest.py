@@ -34,7 +34,13 @@ guest: powers off
 """What a guest said on 7.3.4, in a VM that nobody configured."""
 WITHOUT = CONSOLE.replace("guest: log: arm-pv: using stolen time PV\n", "")
 DENIED = WITHOUT.replace("gettime 0, of precise 0", "gettime 95, of precise 95")
-NO_CLOCK = "guest: /dev/ptp0: errno 2\nguest: log: psci: PSCIv{}\nguest: log: psci: SMC Calling Convention v{}\n"
+NO_CLOCK = """\
+guest: Linux {}, 2 CPUs
+guest: /dev/ptp0: errno 2
+guest: log: psci: PSCIv{} detected in firmware.
+guest: log: psci: SMC Calling Convention v{}
+"""
+OLD = NO_CLOCK.format("5.10.0-46-cloud-arm64", "1.0", "1.1") + "guest: log: arm-pv: using stolen time PV\n"
 CALL = "CPU 0/KVM-71  [000] .... 2.478778: kvm_hvc_arm64: HVC at 0xffffb523b702a0ac (r0: 0x{:x}, imm: 0x0)\n"
 RANDOM, NONE = CALL.format(0xC4000053), CALL.format(0x84000000)
 
@@ -53,8 +59,9 @@ def told_by(variant: str, console: str, text: str, host: str = "7.3.4") -> list[
     [
         ("plain", "7.3.4", CONSOLE, RANDOM),
         ("susp", "6.1.192", CONSOLE.replace("v1.3", "v1.1"), RANDOM),
-        ("fwzero", "7.3.4", NO_CLOCK.format("1.3 detected", "1.1"), NONE),
-        ("psci02", "7.3.4", NO_CLOCK.format("0.2 detected", "1.0"), NONE),
+        ("plain", "5.10.262", OLD, NONE),
+        ("fwzero", "7.3.4", NO_CLOCK.format("6.1.0", "1.3", "1.1"), NONE),
+        ("psci02", "7.3.4", NO_CLOCK.format("6.1.0", "0.2", "1.0"), NONE),
         ("deny", "7.3.4", DENIED, NONE),
         ("forward", "7.3.4", DENIED, NONE),
     ],
