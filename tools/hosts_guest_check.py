@@ -24,6 +24,7 @@ PV_TIME_FEATURES, PV_TIME_ST, TRNG_VERSION, TRNG_RND64 = 0xC5000020, 0xC5000021,
 CALL_UID, VENDOR_FEATURES, PTP = 0x8600FF01, 0x86000000, 0x86000001
 PTP_BIT = 1 << 1
 EOPNOTSUPP = 95
+PSCI_1_0 = 0x10000
 FIRST_WITH_DISCOVERY = 0x10001
 """SMCCC 1.1, from which on a guest looks for services at all."""
 LOOKS_FOR_TRNG, LOOKS_FOR_SERVICES = (5, 12), (5, 14)
@@ -91,6 +92,7 @@ def answers(console: str, trace: Trace, vm: Vm) -> list[Answer]:
     """
     version = _x0(vm, PSCI_VERSION)
     smccc = _smccc(vm, version)
+    told = _dotted(smccc) if version >= PSCI_1_0 else "nothing"  # no guest asks for it before PSCI 1.0 (recorded)
     guest = tuple(map(int, re.findall(r"\d+", _found(r"guest: Linux (\d+\.\d+)", console))))
     services = _services(vm) if smccc >= FIRST_WITH_DISCOVERY and guest >= LOOKS_FOR_SERVICES else None
     stolen = smccc >= FIRST_WITH_DISCOVERY and all(
@@ -102,7 +104,7 @@ def answers(console: str, trace: Trace, vm: Vm) -> list[Answer]:
     called = set(trace.func_id.tolist())
     return [
         Answer("PSCI_VERSION", _found(r"psci: PSCIv(\d+\.\d+) detected", console), _dotted(version)),
-        Answer("SMCCC_VERSION", _found(r"psci: SMC Calling Convention v(\d+\.\d+)", console), _dotted(smccc)),
+        Answer("SMCCC_VERSION", _found(r"psci: SMC Calling Convention v(\d+\.\d+)", console), told),
         Answer(
             "VENDOR_HYP_FEATURES",
             _found(r"hypervisor services detected \((.*?)\)", console),
@@ -122,7 +124,7 @@ def _x0(vm: Vm, func_id: int, x1: int = 0) -> int:
 
 def _smccc(vm: Vm, psci: int) -> int:
     """The SMCCC version a guest comes to: it asks only where PSCI 1.0 or later says that it may."""
-    if psci < 0x10000 or _x0(vm, PSCI_FEATURES, SMCCC_VERSION) >= 1 << 31:
+    if psci < PSCI_1_0 or _x0(vm, PSCI_FEATURES, SMCCC_VERSION) >= 1 << 31:
         return 0x10000
     version = _x0(vm, SMCCC_VERSION)
     return version if version < 1 << 31 else 0x10000

@@ -41,6 +41,7 @@ guest: log: psci: PSCIv{} detected in firmware.
 guest: log: psci: SMC Calling Convention v{}
 """
 OLD = NO_CLOCK.format("5.10.0-46-cloud-arm64", "1.0", "1.1") + "guest: log: arm-pv: using stolen time PV\n"
+PSCI_02 = "".join(NO_CLOCK.format("6.1.0", "0.2", "").splitlines(keepends=True)[:3])
 CALL = "CPU 0/KVM-71  [000] .... 2.478778: kvm_hvc_arm64: HVC at 0xffffb523b702a0ac (r0: 0x{:x}, imm: 0x0)\n"
 RANDOM, NONE = CALL.format(0xC4000053), CALL.format(0x84000000)
 
@@ -61,7 +62,7 @@ def told_by(variant: str, console: str, text: str, host: str = "7.3.4") -> list[
         ("susp", "6.1.192", CONSOLE.replace("v1.3", "v1.1"), RANDOM),
         ("plain", "5.10.262", OLD, NONE),
         ("fwzero", "7.3.4", NO_CLOCK.format("6.1.0", "1.3", "1.1"), NONE),
-        ("psci02", "7.3.4", NO_CLOCK.format("6.1.0", "0.2", "1.0"), NONE),
+        ("psci02", "7.3.4", PSCI_02, NONE),
         ("deny", "7.3.4", DENIED, NONE),
         ("forward", "7.3.4", DENIED, NONE),
     ],
