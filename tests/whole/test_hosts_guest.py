@@ -10,6 +10,7 @@ import pytest
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import release
 from fastsmc.traces.text import parse_trace, traced_calls
+from fastsmc.usage import services
 from tests.support.places import ROOT
 from tests.whole.test_hosts_boot import read_newc
 from tests.whole.test_hosts_guest_tree import header, read_fdt
@@ -82,6 +83,17 @@ def test_what_was_traced_and_told_is_what_fastsmc_says(path: Path) -> None:
     if host == "7.3.4":
         fits = {one for one in VARIANTS if all(each.ok for each in told_by(one, path.read_text("utf-8"), text, host))}
         assert fits == {"fwzero": {"fwzero"}}.get(variant, {"deny", "forward"})
+
+
+def test_what_a_real_filter_forwarded_is_what_services_says() -> None:
+    """Exits by HVC were traced too, so each exit to the VMM belongs to the call before it."""
+    path = TRACES / "7.3-6.1-forward.ftrace.txt"
+    assert traced_calls(path).exits == {"HVC64": 68, "KVM_EXIT_HYPERCALL": 42, "KVM_EXIT_SYSTEM_EVENT": 1}
+    verdicts = {row["function"]: row["verdict"] for row in services(path, release="7.3").as_dict()["rows"]}
+    forwarded = {"VENDOR_HYP_PTP", "TRNG_VERSION", "PV_TIME_FEATURES"}
+    assert {name for name, verdict in verdicts.items() if verdict == "FORWARDED"} == forwarded
+    ids = {func_id for base, count, _ in VARIANTS["forward"].filters for func_id in range(base, base + count)}
+    assert {one for one in traced_calls(path).func_id.tolist() if one in ids} == {0x84000050, 0x86000001, 0xC5000020}
 
 
 @pytest.mark.parametrize(
