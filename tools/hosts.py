@@ -36,6 +36,8 @@ from tools.hosts_record import PROFILE, Host, recorded
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "hosts"
 RECORDINGS = ROOT / "tests" / "recordings"
+_RANK = (0, 4, 3)
+"""Exit codes, the worst last: of several hosts it is told."""
 NESTED_QEMU = 9
 """The first QEMU whose CPU `max` has FEAT_NV2. Source: QEMU's changelog of 9.0."""
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hosts = [Host(newest(kernels, one), given.cpu, given.mode) for one in given.releases]
         if hosts:
             say(f"QEMU {_suitable(version(), given.mode)}")
-        return max((_one(debian, host, given) for host in hosts), default=0)
+        return max([_judged(debian, host, given) for host in hosts], default=0, key=_RANK.index)
     except (HostsError, FastsmcError) as error:
         print(f"hosts: {error}", file=sys.stderr)
         return 3
@@ -125,12 +127,21 @@ def listed(kernels: Sequence[Kernel], recordings: Path = RECORDINGS) -> list[str
     return lines
 
 
+def _judged(debian: Archive, host: Host, given: argparse.Namespace) -> int:
+    """One host, whose failure does not keep the next from its turn; returns the exit code."""
+    try:
+        return _one(debian, host, given)
+    except (HostsError, FastsmcError) as error:
+        print(f"hosts: {host.name}: {error}", file=sys.stderr)
+        return 3
+
+
 def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     """One host from its package to what is said of it; returns the exit code."""
     if is_wanted(given):
         return traced_guest(debian, host, given)
     folder = recorded(
-        debian, host, only=given.only, again=given.again, seconds=given.seconds, others=given.recordings
+        debian, host, only=given.only, again=given.again, seconds=given.seconds, recordings=given.recordings
     )  # fmt: skip
     profile = folder.with_name(f"{folder.name}.{PROFILE}")
     if profile.is_file():
@@ -142,7 +153,7 @@ def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
     code = 0 if result.ok else 4
     committed = given.recordings / host.name
     if committed.is_dir():
-        return max(code, _beside(folder, committed, given.only))
+        return max(code, _beside(folder, committed, given.only or host.sections))
     others = sorted(path.name for path in given.recordings.glob(f"linux-{series(host.kernel.release)}.*-{host.cpu}"))
     print(f"{host.name} is new: tests/recordings has {', '.join(others) or 'no release of its series'}")
     if given.add and code:
@@ -162,7 +173,7 @@ def told(result: Verification) -> list[str]:
 
 def _beside(folder: Path, committed: Path, only: Sequence[str]) -> int:
     """Compares with the committed recording of the same host; returns the exit code."""
-    asked = {kind for section in only or SECTIONS for kind in SECTIONS[section]}
+    asked = {kind for section in only for kind in SECTIONS[section]}
     kinds = [one for one in compare(folder, committed) if one.kind in asked]
     more = added(folder, committed)
     for one in kinds:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fastsmc.probing.standalone import SECTIONS
 from tools.hosts_apt import Archive
 from tools.hosts_boot import Collected, boot
 from tools.hosts_init import PROBE
@@ -14,6 +15,10 @@ from tools.hosts_packages import HostsError, Kernel, age
 
 PROFILE, RECORDING, OTHERS = "host.json", "recording", "others"
 _ENDING = {None: "", "nested": "-nested", "protected": "-mode-protected", "default": "-mode-default"}
+
+OF_MODE = {"nested": ("nested", "reglist", "restore"), "protected": ("protected",), "default": ("nested",)}
+"""Which sections are recorded of a host that is asked about guests that are not ordinary."""
+_OF_GUESTS = frozenset(("nested", "protected"))
 
 
 class Host(NamedTuple):
@@ -28,17 +33,25 @@ class Host(NamedTuple):
         """What its recording's folder is called."""
         return f"linux-{self.kernel.release}-{self.cpu}{_ENDING[self.mode]}"
 
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Which sections of the probe make its recording."""
+        if self.mode is not None:
+            return OF_MODE[self.mode]
+        return tuple(section for section in SECTIONS if section not in _OF_GUESTS)
+
 
 def recorded(
-    debian: Archive, host: Host, *, only: Sequence[str] = (), again: bool = False, seconds: float, others: Path
+    debian: Archive, host: Host, *, only: Sequence[str] = (), again: bool = False, seconds: float, recordings: Path
 ) -> Path:
     """The folder of a host's recording, made where it is not there yet.
 
     Args:
-        only: sections of the probe; all by default. Such a part is made anew each time and kept apart.
+        only: sections of the probe, by default all that belong to such a host. Some are made anew each time, and are
+            kept apart.
         again: make it anew.
         seconds: when the host is ended, however far it is.
-        others: recordings of other hosts, whose payloads are restored there.
+        recordings: folders of other hosts, whose payloads are restored there.
 
     Raises:
         HostsError: the host cannot be had, or its probe failed.
@@ -49,9 +62,12 @@ def recorded(
         return folder
     image = debian.image(host.kernel)
     debian.say(f"booting {host.name}: {host.kernel.package} {host.kernel.version} of {host.kernel.suite}")
-    files = payloads(others) if host.cpu == "max" and host.mode is None else {}
-    command = [PROBE, "--record", f"/out/{RECORDING}"]
-    command += ["--only", ",".join(only)] if only else []
+    sections = only or host.sections
+    if missing := set(sections) - SECTIONS.keys():
+        msg = f"the probe has no section {', '.join(sorted(missing))}, which {host.name} is made of"
+        raise HostsError(msg)
+    command = [PROBE, "--record", f"/out/{RECORDING}", "--only", ",".join(sections)]
+    files = payloads(recordings, _ENDING[host.mode]) if host.cpu == "max" and "restore" in sections else {}
     command += ["--restore", *dict.fromkeys(f"/{OTHERS}/{Path(one).parts[1]}" for one in files)] if files else []
     log = debian.folder / "logs" / f"{host.name}.log"
     commands = [[PROBE, "-o", f"/out/{PROFILE}"], command]
@@ -63,17 +79,21 @@ def recorded(
     return folder
 
 
-def payloads(recordings: Path) -> dict[str, bytes]:
+def payloads(recordings: Path, ending: str = "") -> dict[str, bytes]:
     """What the recorded hosts on QEMU's `max` had in their registers, oldest first, to be restored on another.
 
     The keys are paths on the emulated host, a folder per host that is called as its recording.
+
+    Args:
+        recordings: a folder of recordings.
+        ending: how the names of hosts in the same mode end.
     """
-    hosts = sorted({path.parent for path in recordings.glob("linux-*-max/payload-*.bin.xz")}, key=_oldest_first)
+    hosts = sorted({path.parent for path in recordings.glob(f"linux-*-max{ending}/payload-*.bin.xz")}, key=_release)
     paths = [path for host in hosts for path in sorted(host.glob("payload-*.bin.xz"))]
     return {f"{OTHERS}/{path.parent.name}/{path.name}": path.read_bytes() for path in paths}
 
 
-def _oldest_first(folder: Path) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+def _release(folder: Path) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
     return age(f"{folder.name.split('-')[1]}-1")
 
 

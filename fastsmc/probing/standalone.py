@@ -7,10 +7,10 @@ This one file is all there is: it needs Python 3.8 or later, its standard librar
     python3 fastsmc_probe.py -o host.json    # and the host profile, which fastsmc reads
     python3 fastsmc_probe.py --record FOLDER # records of what KVM answers, which fastsmc verifies
 
-It makes virtual machines of its own, which have no memory and never run (only with --record a small guest runs in them,
-which makes calls), and closes them again. It touches no other VM
-and changes nothing on the host. It needs no right but to open /dev/kvm. The profile has no name of the host, no address
-and no serial number: the kernel, the CPUs, what KVM says of itself, and the registers of a vCPU after its reset.
+It makes virtual machines of its own and closes them again. They have no memory and never run, but with --record, when a
+small guest makes calls in them. It touches no other VM and changes nothing on the host. It needs no right but to open
+/dev/kvm. The profile has no name of the host, no address and no serial number: the kernel, the CPUs, what KVM says of
+itself, and the registers of a vCPU after its reset.
 
 Exit codes: 0 fine, 2 a wrong command line, 3 this host cannot be asked or the file cannot be written, 130 interrupted.
 """
@@ -22,6 +22,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import importlib
 import itertools
 import json
 import os
@@ -126,6 +127,15 @@ class OtherMachineError(ProbeError):
     """This machine is not Linux on arm64."""
 
 
+def _module(name: str) -> Any:
+    """A module without which a Python may have been built, and which a profile does not need."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"this Python has no module {name}, which guests and records need: run the probe with another python3"
+        raise ProbeError(msg) from error
+
+
 class System:
     """Every system call of the probe: tests put another kernel in its place."""
 
@@ -180,15 +190,12 @@ class System:
 
     def map(self, fd: int, size: int) -> Any:
         """Shared memory that can be read and written: of a vCPU's descriptor, or with -1 fresh and all zero."""
-        import mmap  # these two here, so that a Python without them still probes
-
-        return mmap.mmap(fd, size)
+        return _module("mmap").mmap(fd, size)
 
     def address(self, mapped: Any) -> int:
         """Where mapped memory begins."""
-        import ctypes
-
-        return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        ctypes = _module("ctypes")
+        return int(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
 
     def run(self, fd: int) -> int:
         """KVM_RUN: its errno, 0 where the guest stopped by itself."""
@@ -209,6 +216,10 @@ class System:
     def seconds(self) -> float:
         """A clock that goes on."""
         return time.monotonic()
+
+    def busy(self) -> float:
+        """Seconds of CPU time that this thread has used, its guests' included."""
+        return time.thread_time()
 
     def date(self) -> str:
         """Now, as 2026-11-30T12:00:00Z."""
@@ -650,10 +661,10 @@ VBAR_EL1 = 0x603000000013C600
 CACHED = {0x603000000013C510: 0xFF00, 0x603000000013C102: 0x803519, 0x603000000013C100: GUEST + PAGES}
 """MAIR_EL1 (0 device, 1 write-back), TCR_EL1 (39 bits, 4 KiB, walks shared and write-back), TTBR0_EL1.
 
-A guest without a page table reads and writes past the caches (Arm ARM D8.2.12), where this program's own writes, and
-what it reads, may lie: before FEAT_S2FWB that loses calls and answers. So the guest maps its first 2 GiB, as they are.
+A guest without a page table reads and writes past the caches (Arm ARM, chapter D8: its data are Device memory), and
+this program by way of them: on a CPU before FEAT_S2FWB calls and answers would be lost. So it maps its first 2 GiB.
 """
-SCTLR_EL1, SCTLR_CACHED = 0x603000000013C080, 0x30D01805
+SCTLR_EL1, SCTLR_CACHED, SCTLR_CACHED_32 = 0x603000000013C080, 0x30D01805, 0xC5187D
 """Bits that have to be 1, and I, C and M: caches and page table on."""
 BLOCKS = struct.pack("<QQ", 0x60000000000401, GUEST | 0x705)
 """1 GiB device memory that is never executed, which holds MMIO; 1 GiB of memory at GUEST."""
@@ -662,6 +673,7 @@ IMMEDIATE_EXIT, EXIT_REASON, EXIT_DATA, HYPERCALL_RET = 1, 8, 32, 88
 EXIT_HYPERCALL, EXIT_MMIO, EXIT_INTR, EXIT_SYSTEM_EVENT = 3, 6, 10, 24
 END, EXCEPTION, EXIT, ERRNO, TIMEOUT = range(5)
 """Kinds of a stop, as recordings number them."""
+PATIENCE = 20
 
 
 class Stop(NamedTuple):
@@ -683,6 +695,7 @@ class Guest:
     Attributes:
         vm, vcpus: their descriptors.
         memory, runs: the guest's memory; each vCPU's struct kvm_run.
+        is_busy: whether a vCPU whose time was over had run for most of it.
         init_errno: the first errno of KVM_ARM_VCPU_INIT, 0 where all succeeded; there are no more vCPUs after it.
     """
 
@@ -700,7 +713,7 @@ class Guest:
         self.kvm, self.system = kvm, kvm.system
         self.vcpus: list[Descriptor] = []
         self.runs: list[Any] = []
-        self.init_errno, self.is_late = 0, False
+        self.init_errno, self.is_late, self.is_busy = 0, False, False
         self.vm = kvm.new("KVM_CREATE_VM", KVM_CREATE_VM, vm_type)
         try:
             self.memory = self._mapped(-1, size)
@@ -760,14 +773,17 @@ class Guest:
         }.items():
             self.vcpus[number].set(reg, value)
 
-    def run(self, milliseconds: int, number: int = 0, *, completes: bool = True) -> Stop:
-        """Runs a vCPU until it stops.
+    def run(self, milliseconds: int, number: int = 0, *, completes: bool = True, patience: int = PATIENCE) -> Stop:
+        """Runs a vCPU until it stops, or that time is over and it waits in KVM.
+
+        One that ran for most of the time gets it again, so often: its host may be an emulated one that has to wait. It
+        may have begun to wait since, and goes on then; without patience `is_busy` says that this cannot be told.
 
         The guest's store to MMIO is pending when it stops by one: only the next KVM_RUN completes it, and moves PC on.
         Unless `completes`, that is left to whoever runs the vCPU again.
         """
         self.is_late = False
-        self.system.alarm(milliseconds, lambda: self._late(number))
+        self._time(milliseconds, number, patience)
         try:
             stop = self._run(number)
         finally:
@@ -777,9 +793,18 @@ class Guest:
             self.complete(number)
         return stop
 
-    def _late(self, number: int) -> None:
-        self.is_late = True
-        self.runs[number][IMMEDIATE_EXIT] = 1
+    def _time(self, milliseconds: int, number: int, n_more: int) -> None:
+        since, used = self.system.seconds(), self.system.busy()
+
+        def over() -> None:
+            self.is_busy = self.system.busy() - used > 0.5 * (self.system.seconds() - since)
+            if n_more and self.is_busy:
+                self._time(milliseconds, number, n_more - 1)
+            else:
+                self.is_late = True
+                self.runs[number][IMMEDIATE_EXIT] = 1
+
+        self.system.alarm(milliseconds, over)
 
     def complete(self, number: int = 0) -> int:
         """KVM_RUN that ends before the guest runs (EINTR): it only completes what is pending."""
@@ -823,6 +848,11 @@ e58a9000 str r9, [r10]      eafffffd b 36
 """The guest for AArch32: r8 is the entry of a call, 64 bytes, r9 how many are left, r10 the MMIO address."""
 SMC_32 = "e1600070 smc #0"
 ENTRY_32 = struct.Struct("<8I8I")
+PAGES_32 = 0x4000
+SECTIONS_32 = {MMIO >> 20: MMIO | 0xC16, **{(GUEST >> 20) + n: GUEST + (n << 20) | 0x11C0E for n in range(4)}}
+"""Its page table, by number: 1 MiB of device memory that is not executed, 4 MiB of shared write-back memory."""
+CACHED_32 = {0x603000000013E180: 0x55555555, 0x603000000013C102: 0, 0x603000000013C100: GUEST + PAGES_32 | 0x4A}
+"""DACR (all domains checked), TTBCR (short descriptors), TTBR0 (walks shared and write-back), for the same reason."""
 FAST, FAST64 = 0x84000000, 0xC4000000
 """PSCI's functions with arguments of 32 and of 64 bits."""
 PSCI_01 = range(0x95C1BA5E, 0x95C1BA62)
@@ -991,6 +1021,8 @@ class Recorder:
         self.payloads: dict[str, bytes] = {}
         self.bitmaps: list[Bitmap] = []
         with Guest(kvm) as guest:
+            if guest.init_errno:
+                raise ProbeError(_refused("KVM_ARM_VCPU_INIT of a vCPU with PSCI 0.2", guest.init_errno))
             vcpu = guest.vcpus[0]
             self.has_filter = not guest.vm.attribute_errno(KVM_HAS_DEVICE_ATTR, 0, 0)
             self.psci = vcpu.get(FIRMWARE)[1]
@@ -1184,25 +1216,35 @@ def _danger(host: Recorder) -> Iterator[str]:
         for call in _dangers() if re.match("default$|all_zero|psci|suspend_cap", config.name) else []:
             is_twice = call in seen and call[0] not in PSCI_01
             seen.append(call)
-            with Guest(host.kvm, config.features, 2) as guest:
-                _set_up(guest, config)
-                calls = [call, call, (FAST64 | 4, 1, 0, 0)] if is_twice else [call]
-                end = TABLE + ENTRY_IN.size * len(calls)
-                guest.memory[TABLE:end] = b"".join(ENTRY_IN.pack(*one, 0, 0, 0, 0, 0) for one in calls)
-                guest.start(len(calls))
-                stop = guest.run(250, completes=False)  # PC stays at the end mark's store, as in the first recordings
-                (is_done, x0, *_), *more = ENTRY_OUT.iter_unpack(guest.memory[TABLE:end])
-                states = [bytearray(4), bytearray(4)]
-                for number, state in enumerate(states):
-                    guest.vcpus[number].errno(KVM_GET_MP_STATE, state)
-                told = _hex(guest.vcpus[0], X0) if stop.kind else f"{x0:#x}"
-                yield (
-                    f'{{"cfg":"{config.name}","id":"{call[0]:#x}","a":[{call[1]},{call[2]},{call[3]}],"kind":{stop.kind}'
-                    f'{_told_of(stop, guest.runs[0])},"completed":{is_done},"x0":"{told}"'
-                    f',"pc_off":{guest.vcpus[0].get(PC)[1] - GUEST},"mp":[{states[0][0]},{states[1][0]}]'
-                    + (f',"second_x0":"{more[0][1]:#x}","affinity_info":"{more[1][1]:#x}"' if is_twice else "")
-                    + "}\n"
-                )
+            for milliseconds in (250, 1000, 4000):
+                with Guest(host.kvm, config.features, 2) as guest:
+                    _set_up(guest, config)
+                    told = _endangered(guest, config.name, call, is_twice=is_twice, milliseconds=milliseconds)
+                if not guest.is_busy:
+                    break
+            yield told
+
+
+def _endangered(guest: Guest, name: str, call: tuple[int, ...], *, is_twice: bool, milliseconds: int) -> str:
+    """The record of a call that may stop its VM."""
+    calls = [call, call, (FAST64 | 4, 1, 0, 0)] if is_twice else [call]
+    end = TABLE + ENTRY_IN.size * len(calls)
+    guest.memory[TABLE:end] = b"".join(ENTRY_IN.pack(*one, 0, 0, 0, 0, 0) for one in calls)
+    guest.start(len(calls))
+    # The end mark's store is left pending, as in the first recordings, so PC stays there.
+    stop = guest.run(milliseconds, completes=False, patience=0)
+    (is_done, x0, *_), *more = ENTRY_OUT.iter_unpack(guest.memory[TABLE:end])
+    states = [bytearray(4), bytearray(4)]
+    for number, state in enumerate(states):
+        guest.vcpus[number].errno(KVM_GET_MP_STATE, state)
+    told = _hex(guest.vcpus[0], X0) if stop.kind else f"{x0:#x}"
+    return (
+        f'{{"cfg":"{name}","id":"{call[0]:#x}","a":[{call[1]},{call[2]},{call[3]}],"kind":{stop.kind}'
+        f'{_told_of(stop, guest.runs[0])},"completed":{is_done},"x0":"{told}"'
+        f',"pc_off":{guest.vcpus[0].get(PC)[1] - GUEST},"mp":[{states[0][0]},{states[1][0]}]'
+        + (f',"second_x0":"{more[0][1]:#x}","affinity_info":"{more[1][1]:#x}"' if is_twice else "")
+        + "}\n"
+    )
 
 
 def _setreg(host: Recorder) -> Iterator[str]:
@@ -1404,9 +1446,11 @@ def _made_32(host: Recorder, config: Config, calls: Calls) -> Iterator[str]:
         kept = tuple(0xA5A50000 + n for n in range(4, 8))
         end = TABLE + ENTRY_32.size * len(calls.calls)
         guest.memory[TABLE:end] = b"".join(ENTRY_32.pack(*call[:4], *kept, *blank) for call in calls.calls)
-        for reg, value in ((8, GUEST + TABLE), (9, len(calls.calls)), (10, MMIO)):
-            guest.vcpus[0].set(X0 + 2 * reg, value)
-        guest.vcpus[0].set(PC, GUEST)
+        for number, section in SECTIONS_32.items():
+            struct.pack_into("<I", guest.memory, PAGES_32 + 4 * number, section)
+        registers = {X0 + 16: GUEST + TABLE, X0 + 18: len(calls.calls), X0 + 20: MMIO, PC: GUEST}
+        for reg, value in {**registers, **CACHED_32, SCTLR_EL1: SCTLR_CACHED_32}.items():
+            guest.vcpus[0].set(reg, value)
         stop = guest.run(20000)
         if stop.kind:
             place = (_low(guest.vcpus[0], X0 + 16)[1] - GUEST - TABLE) // ENTRY_32.size
@@ -1678,23 +1722,13 @@ def _restores(host: Recorder) -> Iterator[str]:
             yield _line(**told)
 
 
-def _lzma() -> Any:
-    """The module, without which a Python may have been built."""
-    try:
-        import lzma
-    except ImportError as error:
-        msg = "this Python has no module lzma, which records need: run the probe with another python3"
-        raise ProbeError(msg) from error
-    return lzma
-
-
 def _payload(folder: Path, features: str) -> list[tuple[int, int]] | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
     path = folder / f"payload-{features}.bin"
     path = path if path.is_file() else path.with_name(f"{path.name}.xz")
     if not path.is_file():
         return None
-    lzma, values, at = _lzma(), [], 8
+    lzma, values, at = _module("lzma"), [], 8
     try:
         data = path.read_bytes()
         data = lzma.decompress(data) if path.suffix == ".xz" else data
@@ -1801,7 +1835,7 @@ def _unwritten(path: str, error: Exception) -> str:
 def _written(path: Path, parts: Iterable[bytes]) -> None:
     """Writes a file whole or not at all, compressed where it is named so; none where there is nothing to write."""
     hidden = path.with_name(f".{path.name}.tmp")
-    packer = _lzma().LZMACompressor(preset=1) if path.suffix == ".xz" else None
+    packer = _module("lzma").LZMACompressor(preset=1) if path.suffix == ".xz" else None
     parts, is_empty = iter(parts), True
     try:
         with hidden.open("wb") as file:

@@ -104,7 +104,7 @@ def made(kvm: FakeGuestKvm, calls: Iterable[tuple[int, ...]] = CALLS) -> list[di
     """Records of a few calls."""
     with Guest(standalone._opened(kvm), PSCI_0_2, 2) as guest:
         lines = [json.loads(line) for line in standalone._made(guest, "few", Calls(calls))]
-    assert kvm.n_alarm_on == 0
+    assert kvm.alarms[-1] == 0
     return lines
 
 
@@ -121,6 +121,28 @@ def test_a_signal_that_is_not_the_timers_changes_nothing() -> None:
     assert made(kvm) == made(FakeGuestKvm())
     kvm.run_results = [4, (10, b"")]  # EINTR, and KVM_EXIT_INTR
     assert made(kvm) == made(FakeGuestKvm())
+
+
+@pytest.mark.parametrize(("n_busy", "is_given_up"), [(1, False), (20, False), (21, True), (22, True)])
+def test_a_guest_that_runs_is_given_its_time_again(n_busy: int, is_given_up: bool) -> None:
+    kvm = FakeGuestKvm()
+    with Guest(standalone._opened(kvm)) as guest:
+        guest.start(0)
+        kvm.n_busy = n_busy
+        stop = guest.run(1000)
+    assert stop.kind == (standalone.TIMEOUT if is_given_up else standalone.END)
+    assert kvm.alarms[-1] == 0
+
+
+def test_a_dangerous_call_is_made_again_where_the_host_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a fresh VM, with more time, and not by going on: a vCPU that waits would go on too."""
+    call = (0x84000002, 0, 0, 0)
+    monkeypatch.setattr(standalone, "_dangers", lambda: [call])
+    kvm = FakeGuestKvm()
+    host, kvm.n_busy = Recorder(standalone._opened(kvm)), 2
+    first, *_ = map(json.loads, standalone._danger(host))
+    assert (first["kind"], first["pc_off"], first["mp"]) == (4, 52, [5, 5])
+    assert [one for one in kvm.alarms if one][:4] == [250, 1000, 4000, 250]
 
 
 def test_a_call_that_blocks_ends_its_list() -> None:

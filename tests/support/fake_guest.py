@@ -34,18 +34,20 @@ class FakeGuestKvm(FakeKvm):
     """A recorded host that runs the recorder's guest.
 
     Attributes:
+        alarms: to how many milliseconds the timer was set, in turn; 0 is off.
         run_results: what the next KVM_RUNs say, in turn, in place of running: an errno, or (exit reason, bytes that
             belong to it); None runs.
+        n_busy: how often the timer's signal comes while the guest runs, and not as it waits.
         n_interrupt: how often a signal other than the timer's interrupts KVM_RUN.
     """
 
     def __init__(self, name: str = "linux-7.3.4-max", **options: Any) -> None:
         super().__init__(name, **options)
         self.run_results: list[int | tuple[int, bytes] | None] = []
-        self.n_interrupt = 0
+        self.n_interrupt = self.n_busy = 0
         self.maps: dict[int, Any] = {}
         self.act: Callable[[], None] = lambda: None
-        self.n_alarm_on = 0
+        self.alarms: list[float] = [0]
 
     # -- what is no ioctl ------------------------------------------------------------------------------------------
 
@@ -63,7 +65,11 @@ class FakeGuestKvm(FakeKvm):
 
     def alarm(self, milliseconds: float, act: Callable[[], None]) -> None:
         self.act = act
-        self.n_alarm_on += 1 if milliseconds else -1
+        self.alarms.append(milliseconds)
+
+    def busy(self) -> float:
+        """Far more than the time that passes, while it is asked to be so."""
+        return 100 * self.seconds() if self.n_busy else 0.0
 
     def run(self, fd: int) -> int:
         if fd not in self.open_fds:
@@ -172,6 +178,10 @@ class FakeGuestKvm(FakeKvm):
             return int(code)
         if self.n_interrupt:
             self.n_interrupt -= 1
+            return EINTR
+        if self.n_busy:
+            self.act()
+            self.n_busy -= 1
             return EINTR
         if vm.mp_state[of["number"]] != RUNNABLE:
             self.act()

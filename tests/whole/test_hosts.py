@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from fastsmc.probing.standalone import SECTIONS
 from tests.support.places import ROOT, TESTS
 from tools import hosts, hosts_apt, hosts_record
 from tools.hosts_apt import Archive, mirrors
-from tools.hosts_boot import Collected
+from tools.hosts_boot import MODES, Collected
 from tools.hosts_compare import compare
 from tools.hosts_packages import SUITES, HostsError, Kernel, age, kernels, newest
 
@@ -289,6 +290,47 @@ def test_what_does_not_match_is_not_added(folder: Path, capsys: pytest.CaptureFi
     assert "it is not added: docs/adding-a-release.md" in said
     assert not (folder / "recordings").exists()
     assert (ROOT / "docs" / "adding-a-release.md").is_file()
+
+
+@pytest.mark.usefixtures("has_qemu")
+def test_a_host_that_fails_does_not_keep_the_next_from_its_turn(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_archive: Archive, kernel: Kernel) -> Path:
+        msg = f"{kernel.package} has no image"
+        raise HostsError(msg)
+
+    monkeypatch.setattr(Archive, "image", none)
+    recorded_by_hand(folder, "linux-7.2.12-max", ("setreg",), "7.2.13")
+    assert command(folder, "6.1", "7.2") == 3
+    said = capsys.readouterr()
+    assert "hosts: linux-6.1.27-max: linux-image-6.1.0-9-cloud-arm64 has no image\n" in said.err
+    assert "linux-7.2.13-max: 1080 of 1080 records match" in said.out
+
+
+def test_a_mode_has_its_own_folder_and_sections() -> None:
+    kernel = newest(kernels(LIST, "sid"), "7.2")
+    names = {mode: hosts_record.Host(kernel, "n1", mode).name for mode in (None, *MODES)}
+    assert names == {
+        None: "linux-7.2.13-n1",
+        "nested": "linux-7.2.13-n1-nested",
+        "protected": "linux-7.2.13-n1-mode-protected",
+        "default": "linux-7.2.13-n1-mode-default",
+    }
+    ordinary = hosts_record.Host(kernel, "max", None).sections
+    assert {"calls", "restore", "danger"} <= set(ordinary) <= SECTIONS.keys()
+    assert "nested" not in ordinary
+
+
+def test_payloads_of_recorded_hosts_are_given_oldest_first() -> None:
+    files = hosts_record.payloads(TESTS / "recordings")
+    folders = list(dict.fromkeys(Path(name).parent.name for name in files))
+    assert folders[:3] == ["linux-5.10.218-max", "linux-6.1.192-max", "linux-6.12.107-max"]
+    assert folders[-2:] == ["linux-7.2.13-max", "linux-7.3.4-max"]
+    for name, data in files.items():
+        assert data == (TESTS / "recordings" / Path(name).relative_to("others")).read_bytes()
+    nested = hosts_record.payloads(TESTS / "recordings", "-nested")
+    assert {Path(name).parent.name for name in nested} == {"linux-6.18.15-max-nested", "linux-7.3.4-max-nested"}
 
 
 def test_a_recording_appears_whole_and_takes_the_place_of_the_last(tmp_path: Path) -> None:
