@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fastsmc.calls.trace import Trace
 from fastsmc.errors import InputError
 from fastsmc.facts.releases import release
 from fastsmc.traces.text import parse_trace, traced_calls
@@ -63,6 +64,7 @@ def told_by(variant: str, console: str, text: str, host: str = "7.3.4") -> list[
         ("plain", "7.3.4", CONSOLE, RANDOM),
         ("susp", "6.1.192", CONSOLE.replace("v1.3", "v1.1"), RANDOM),
         ("plain", "5.10.262", OLD, NONE),
+        ("plain", "7.3.4", OLD.replace("v1.0", "v1.3"), NONE),
         ("fwzero", "7.3.4", NO_CLOCK.format("6.1.0", "1.3", "1.1"), NONE),
         ("psci02", "7.3.4", PSCI_02, NONE),
         ("deny", "7.3.4", DENIED, NONE),
@@ -118,6 +120,11 @@ def test_each_answer_that_is_otherwise_is_told(what: str, console: str, text: st
 def test_traces_side_by_side() -> None:
     old, new = traced_calls(TRACES / "6.1-6.1.ftrace.txt"), traced_calls(TRACES / "5.10-5.10.ftrace.txt")
     assert beside(old, old) == ([], [])
+    for other in (new, traced_calls(TRACES / "7.3-7.3.ftrace.txt")):
+        _tell_what_differs(old, other)
+
+
+def _tell_what_differs(old: Trace, new: Trace) -> None:
     sets, counts = beside(old, new)
     assert all(" 0 there" in one or ": 0 calls" in one for one in sets)
     assert not any(" 0 there" in one or ": 0 calls" in one for one in counts)

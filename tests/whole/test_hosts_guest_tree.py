@@ -34,6 +34,8 @@ def read_fdt(data: bytes) -> Read:
     assert data[at_reserved : at_reserved + 16] == bytes(16)
     assert at % 4 == 0
     assert at_strings + n_strings <= total
+    names = data[at_strings : at_strings + n_strings].split(b"\0")
+    assert len(names) == len(set(names)), "each name is there once"
     end, found, path = at + n_structure, {}, []
     while True:
         (token,) = struct.unpack_from(">I", data, at)
