@@ -272,7 +272,7 @@ def test_what_matches_is_added_and_then_equals_itself(folder: Path, capsys: pyte
     assert command(folder, "7.2", "--add") == 0
     said = capsys.readouterr().out
     assert "linux-7.2.13-max is new: tests/recordings has no release of its series" in said
-    assert "now `git add` and commit it" in said
+    assert "now `git add` and commit it;" in said
     copy = folder / "recordings" / "linux-7.2.13-max"
     assert sorted(path.name for path in copy.iterdir()) == ["meta.json", "setreg.jsonl.xz", "sweep.jsonl.xz"]
     assert json.loads((copy / "meta.json").read_text("utf-8"))["compact"] is True
