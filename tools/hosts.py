@@ -160,7 +160,8 @@ def _one(debian: Archive, host: Host, given: argparse.Namespace) -> int:
         print("it is not added: docs/adding-a-release.md says how a release's facts are put right first")
     elif given.add:
         size = compact([folder], given.recordings)
-        print(f"added {committed}: {size / 1e3:.0f} kB; now `git add` and commit it")
+        print(f"added {committed}: {size / 1e3:.0f} kB; now `git add` and commit it;")
+        print("docs/adding-a-release.md says which pages count the records")
     return code
 
 

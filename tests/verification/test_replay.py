@@ -57,7 +57,7 @@ def n_line(path: Path) -> int:
 
 
 def test_every_release_is_there() -> None:
-    assert {name.split("-")[1] for name in HOSTS} == {
+    assert {name.split("-")[1] for name in HOSTS} >= {
         *("5.10.218", "6.1.192", "6.12.107", "6.12.118", "6.16.12", "6.18.15", "7.1.13", "7.2.12", "7.2.13", "7.3.4")
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import errno
 import functools
 import itertools
@@ -10,12 +11,13 @@ import lzma
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from fastsmc.probing.standalone import SECTIONS
 from tests.support.places import ROOT, TESTS
-from tools import hosts, hosts_apt, hosts_record
+from tools import hosts, hosts_apt, hosts_compare, hosts_packages, hosts_record
 from tools.hosts_apt import Archive, mirrors
 from tools.hosts_boot import MODES, Collected
 from tools.hosts_compare import compare
@@ -51,6 +53,12 @@ Version: 7.3~rc7-1~exp1
 Package: bash
 Version: 5.2
 """
+
+
+@pytest.mark.parametrize("module", [hosts_packages, hosts_compare])
+def test_the_examples_of_the_tool_are_true(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 def test_kernels_are_the_images_that_boot_here() -> None:
@@ -272,7 +280,7 @@ def test_what_matches_is_added_and_then_equals_itself(folder: Path, capsys: pyte
     assert command(folder, "7.2", "--add") == 0
     said = capsys.readouterr().out
     assert "linux-7.2.13-max is new: tests/recordings has no release of its series" in said
-    assert "now `git add` and commit it" in said
+    assert "now `git add` and commit it;" in said
     copy = folder / "recordings" / "linux-7.2.13-max"
     assert sorted(path.name for path in copy.iterdir()) == ["meta.json", "setreg.jsonl.xz", "sweep.jsonl.xz"]
     assert json.loads((copy / "meta.json").read_text("utf-8"))["compact"] is True
