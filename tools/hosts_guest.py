@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from fastsmc.disk.staged import staged
 from fastsmc.facts.registers import register
 from fastsmc.facts.releases import Release, release
 from fastsmc.traces.text import traced_calls
@@ -237,12 +238,13 @@ def ended(found: Collected, name: str, variant: Variant, log: Path) -> Traced:
 
 
 def write(folder: Path, found: Traced) -> Path:
-    """Writes the trace, the event's format and what the guest said; returns the trace's path."""
+    """Writes the trace, the event's format and what the guest said, all or none; returns the trace's path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{found.name}.ftrace.txt"
-    (folder / f"{found.name}.format.txt").write_bytes(found.format)
-    (folder / f"{found.name}.console.txt").write_text(found.console, "utf-8")
-    path.write_bytes(found.trace)
+    with staged() as writing:
+        writing.file(path, found.trace)
+        writing.file(folder / f"{found.name}.format.txt", found.format)
+        writing.file(folder / f"{found.name}.console.txt", found.console.encode())
     return path
 
 
@@ -253,7 +255,10 @@ def _beside(path: Path, committed: Path, *, is_added: bool) -> None:
         sets, counts = beside(traced_calls(path), traced_calls(there))
         print(f"beside {there}:", *(sets or ["the same functions are called"]), *counts, sep="\n  ")
     elif is_added:
-        there.write_bytes(path.read_bytes())
-        print(f"added {there}; now say in {committed / 'README.md'} what it is, then `git add` and commit both")
+        told = path.name.replace(".ftrace.", ".console.")
+        with staged() as writing:
+            for name in (path.name, told):
+                writing.file(committed / name, path.with_name(name).read_bytes())
+        print(f"added {there} and {told}; now say in README.md there what it is, and `git add` them")
     else:
         print(f"{path.name} is new: {committed} has no trace of that name")

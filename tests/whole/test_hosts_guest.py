@@ -252,7 +252,8 @@ def test_from_a_boot_to_what_is_said_of_it(
     assert "1 call (recorded)" in said
     assert f"PSCI_VERSION: {'1.1, fastsmc says 1.3' if code else '1.3, as fastsmc says'}" in said
     added = tmp_path / "kept" / "guest-traces" / "7.3-7.3.ftrace.txt"
-    assert added.is_file() == (code == 0)
+    kept = sorted(one.name for one in added.parent.iterdir())
+    assert kept == ([] if code else ["7.3-7.3.console.txt", added.name])
     assert ("added" in said) == (code == 0)
     assert asked["cpu"] == "max"
 
