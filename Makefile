@@ -14,7 +14,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help report report-committed test soak test-arm64 lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
+.PHONY: help report report-committed test soak test-arm64 hosts lowest newest lint docs dist mutants bench bench-pytest bench-compare clean
 
 help:  ## list the targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -48,6 +48,9 @@ lowest: $(VENV)/lowest/.installed  ## tests with the lowest versions that pyproj
 newest: $(VENV)/newest/.installed  ## tests on the newest Python that is installed, with the newest versions allowed
 	@XDG_CACHE_HOME='$(CURDIR)/$(VENV)/newest/cache' MPLCONFIGDIR='$(CURDIR)/$(VENV)/newest/cache' \
 	    $(VENV)/newest/bin/python -m pytest -n 2 --dist worksteal $(or $(ARGS),$(COMPANIONS))
+
+hosts: $(VENV)/.installed-base  ## ask the KVM of Debian's kernels on emulated hosts: ARGS="7.2 --add", or --list
+	@$(RUN) $(PY) -m tools.hosts $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## the pages as a site in build/docs, without a warning
 	@$(RUN) $(PY) -m sphinx -q -E -a -W --keep-going -b html docs build/docs $(ARGS)

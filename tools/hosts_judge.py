@@ -181,16 +181,18 @@ def said(way: Direction) -> tuple[Fails, frozenset[int]]:
     return {fate.reg: fate.errno or 0 for fate in way.failing}, frozenset(fate.reg for fate in way.unjudged)
 
 
-def verdicts(judged: Judged, sides: Sides, records: Iterable[Mapping[str, Any]]) -> Iterator[Verdict]:
+def verdicts(
+    sides: Sides, records: Iterable[Mapping[str, Any]], by: Iterable[str] = (LISTED, QEMU, EARLY)
+) -> Iterator[Verdict]:
     """Every way of asking of every restore; releases and profiles know a vCPU after its reset, and no other."""
-    versions = {name: VmmVersion.of(name, tuple(RULES)) for name in (LISTED, QEMU, EARLY)}
+    versions = {name: VmmVersion.of(name, tuple(RULES)) for name in by}
     for record in records:
         source, dest, features, state = (record[key] for key in ("src", "dest", "feat", "state"))
         for way in _ways(source, dest, state, has_vcpu="none" not in record):
             pair = paired(sides.of(way, source, features, state), sides.of(way, dest, features, None))
-            for name, by in versions.items():
-                if not never_given(by, features):
-                    found = compare(*pair, by).forward
+            for name, version in versions.items():
+                if not never_given(version, features):
+                    found = compare(*pair, version).forward
                     yield Verdict(record, way, name, found.outlook, measured(record, name), *said(found))
 
 
@@ -232,7 +234,7 @@ def judged(path: Path, releases: Iterable[str] = ()) -> int:
     wanted = set(releases) or content.hosts.keys()
     records = [one for one in content.restores if {one["src"], one["dest"]} <= wanted]
     with tempfile.TemporaryDirectory() as folder:
-        found = list(verdicts(content, Sides(content, Path(folder)), records))
+        found = list(verdicts(Sides(content, Path(folder)), records))
     sys.stdout.write(table(found) + "\n")
     return 4 if any(one.kind == "wrong" for one in found) else 0
 

@@ -1,10 +1,10 @@
 """Real moves between emulated hosts, for `tools.hosts_judge`: each host saves vCPUs, and loads those of all others.
 
-python -m tools.hosts_judge_boot judged.json.xz 6.1 6.12 7.3 [7.3:n1]
+    python -m tools.hosts --judge 6.1 6.12 7.3 [7.3:n1]     # evidence below build/hosts/judge, or in --out FILE
 
-Two boots per host. What they gave is kept below build/hosts/judge; a host that has been there is not booted again
-(--again boots it). Then `tools.hosts_judge` prints what `migrate check` said of every move, and its exit code is this
-one's: 0 all as KVM did it, 4 a verdict was wrong; 3 a host cannot be had.
+Two boots per host, of a minute or two each. A host that has saved is not booted for that again; --again boots it. Then
+`tools.hosts_judge` prints what `migrate check` said of every move, and its exit code is this one's: 0 all as KVM did
+it, 4 a verdict was wrong; 3 a host cannot be had.
 """
 
 from __future__ import annotations
@@ -72,15 +72,17 @@ def collected(judge: Judge, wanted: Sequence[str], kernels: Sequence[Kernel], ou
     collect([*saves.values(), *loads], out)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command; gives its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="where the evidence is written")
+    parser = argparse.ArgumentParser(
+        prog="hosts --judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("releases", nargs="+", metavar="RELEASE", help="7.2, 7.3.4; with :n1 on QEMU's neoverse-n1")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the evidence is written, as .json.xz")
     parser.add_argument("--again", action="store_true", help="boot hosts anew that saved already")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "hosts", help="where all that is made goes")
     parser.add_argument("--mirror", metavar="ADDRESS", help="a mirror of Debian, where apt knows none on this machine")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     start = time.monotonic()
 
     def say(text: str) -> None:
@@ -89,11 +91,13 @@ def main() -> int:
     try:
         debian = Archive(given.folder, given.mirror, say)
         kernels = debian.kernels(refresh=False)
-        collected(Judge(debian, again=given.again), given.releases, kernels, given.file)
+        judge = Judge(debian, again=given.again)
+        out = given.out or judge.folder / "judged.json.xz"
+        collected(judge, given.releases, kernels, out)
     except HostsError as error:
         print(f"hosts: {error}", file=sys.stderr)
         return 3
-    return judged(given.file)
+    return judged(out)
 
 
 if __name__ == "__main__":

@@ -216,12 +216,12 @@ def main() -> None:
     system = probe.System()
     if len(sys.argv) > 1:
         saved = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-        with probe._opened(system) as kvm:
+        with probe.opened_kvm(system) as kvm:
             found: dict[str, Any] = {"restores": list(load(kvm, saved))}
     else:
         profile = probe.probe(system)
         sets = [one["features"] for one in profile["register_sets"] if one["features"] in SETS]
-        with probe._opened(system) as kvm:
+        with probe.opened_kvm(system) as kvm:
             found = {"profile": profile, "saved": save(kvm, sets)}
     Path("load.json" if len(sys.argv) > 1 else "save.json").write_text(json.dumps(found), "utf-8")
 

@@ -1,7 +1,9 @@
 """Make fastsmc/data/register_sets.json, and fastsmc/data/payloads, from recordings of real kernels.
 
 Run by hand, from the root of the project:
-python tools/make_register_sets.py ../shared/kvm-recordings ../shared/nested-recordings
+python tools/make_register_sets.py tests/recordings
+
+A series has one list per CPU, that of its oldest recorded update: a later one must have the same.
 
 Reads every host's reglist.jsonl.xz (KVM_GET_REG_LIST per feature set) and checks the ids against the totals the
 recorder counted inside the guest. The payloads of hosts that others restored from are copied as they are. Of hosts that
@@ -59,6 +61,21 @@ def read_host(folder: Path) -> tuple[dict[str, Any], dict[str, set[int]]]:
     return host, sets
 
 
+def one_per_series(hosts: list[Any]) -> list[Any]:
+    """The hosts without later updates of a series that is there, whose lists are the same."""
+    kept: dict[tuple[Any, ...], Any] = {}
+    for host, sets in sorted(hosts, key=lambda one: _version(one[0]["release"])):
+        first, listed = kept.setdefault((_version(host["release"])[:2], host["cpu"]), (host, sets))
+        if listed != sets:
+            msg = f"{host['release']} on {host['cpu']} has other lists than {first['release']}: a series has one"
+            raise SystemExit(msg)
+    return list(kept.values())
+
+
+def _version(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
+
+
 def nested_host(folder: Path, ordinary: dict[str, dict[str, set[int]]]) -> tuple[dict[str, Any], dict[str, set[int]]]:
     """A host in the mode `nested`, and its ids by feature set with EL2.
 
@@ -66,6 +83,7 @@ def nested_host(folder: Path, ordinary: dict[str, dict[str, set[int]]]) -> tuple
         ordinary: lists of the hosts on the same CPU by release, for vCPUs without EL2.
     """
     meta = json.loads((folder / "meta.json").read_text())
+    release = folder.name.split("-")[1]
     sets: dict[str, set[int]] = {}
     with lzma.open(folder / "nested.jsonl.xz", "rt") as lines:
         for line in map(json.loads, lines):
@@ -75,26 +93,22 @@ def nested_host(folder: Path, ordinary: dict[str, dict[str, set[int]]]) -> tuple
         for line in map(json.loads, lines):
             if "regs" in line:
                 ids = checked_ids(line, f"{folder.name} {line['feat']}")
-                if ids != (sets if "el2" in line["feat"] else ordinary[folder.name])[line["feat"]]:
+                if ids != (sets if "el2" in line["feat"] else ordinary[release])[line["feat"]]:
                     msg = f"{folder.name} {line['feat']}: another list than the same release's elsewhere"
                     raise SystemExit(msg)
-    names = {"release": folder.name, "cpu": "max", "name": nested_name(folder.name)}
+    names = {"release": release, "cpu": "max", "name": folder.name}
     return names | {"uname": meta["release"], "version": meta["version"], "refused": {}}, sets
 
 
-def nested_name(release: str) -> str:
-    """What a host in the mode `nested` is called."""
-    return f"linux-{release}-max-nested"
-
-
-def main(recordings: Path, nested: Path) -> None:
+def main(recordings: Path) -> None:
     """Read all hosts, number the union of their ids, write one mask per set."""
-    hosts = [read_host(folder) for folder in sorted(recordings.glob("linux-*")) if folder.is_dir()]
+    folders = [path.parent for path in sorted(recordings.glob("linux-*/reglist.jsonl.xz"))]
+    hosts = one_per_series([read_host(folder) for folder in folders if folder.name.count("-") == 2])
     if not hosts:
         msg = f"{recordings}: no linux-<release>-<cpu> folders here"
         raise SystemExit(msg)
     ordinary = {host["release"]: sets for host, sets in hosts if host["cpu"] == "max"}
-    with_el2 = [path.parent for path in sorted(nested.glob("*/payload-psci02+el2.bin.xz"))]
+    with_el2 = [folder for folder in folders if (folder / "payload-psci02+el2.bin.xz").exists()]
     hosts += [nested_host(folder, ordinary) for folder in with_el2]
     ids = sorted({reg for _host, sets in hosts for listed in sets.values() for reg in listed})
     for host, sets in hosts:
@@ -115,15 +129,14 @@ def main(recordings: Path, nested: Path) -> None:
     )
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(text + "\n")
-    payloads = {path: path.parent.name for path in sorted(recordings.glob("linux-*-max/payload-*.bin.xz"))}
-    payloads |= {path: nested_name(path.parent.name) for one in with_el2 for path in sorted(one.glob("payload-*.xz"))}
-    for path, name in payloads.items():
-        copy = PAYLOADS / name / path.name
+    known = [recordings / f"linux-{host['release']}-max" for host, _sets in hosts if host["cpu"] == "max"]
+    for path in (path for folder in {*known, *with_el2} for path in folder.glob("payload-*.bin.xz")):
+        copy = PAYLOADS / path.parent.name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 2:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]))

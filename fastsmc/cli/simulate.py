@@ -50,7 +50,7 @@ def _show_profile(value: str | None) -> None:
         from fastsmc.scenario.profiles import load_profile
 
         try:
-            profile = load_profile(value)
+            profile = load_profile(value, force=True)  # only shown, and marked
         except InputError as error:
             raise typer.BadParameter(str(error)) from None
         print(f"{profile.name}: {profile.title}\nsource: {profile.source}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -42,8 +43,10 @@ def probe(file: str | os.PathLike[str] | None = None, *, measure: bool = False) 
         return read_profile(file)
 
     def ask() -> dict[str, Any]:
+        begin = time.monotonic()
         content = standalone.probe()
-        return {**content, "costs": standalone.measure(content)} if measure else content
+        left = 60 - (time.monotonic() - begin)
+        return {**content, "costs": standalone.measure(content, left=left)} if measure else content
 
     options = "--measure -o host.json" if measure else "-o host.json"
     return HostProfile("this host", _asked(ask, options, "give host.json here (fastsmc probe host.json)"))

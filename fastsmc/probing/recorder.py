@@ -81,6 +81,8 @@ from fastsmc.probing.standalone import (
     ProbeError,
     Stop,
     System,
+    _module,
+    _refused,
     fresh_vm,
     inserted,
     mode_asked,
@@ -278,6 +280,8 @@ class Recorder:
         self.payloads: dict[str, bytes] = {}
         self.bitmaps: list[Bitmap] = []
         with Guest(kvm) as guest:
+            if guest.init_errno:
+                raise ProbeError(_refused("KVM_ARM_VCPU_INIT of a vCPU with PSCI 0.2", guest.init_errno))
             vcpu = guest.vcpus[0]
             self.has_filter = not guest.vm.attribute_errno(KVM_HAS_DEVICE_ATTR, 0, 0)
             self.psci = vcpu.get(FIRMWARE)[1]
@@ -463,25 +467,35 @@ def _danger(host: Recorder) -> Iterator[str]:
         for call in _dangers() if re.match("default$|all_zero|psci|suspend_cap", config.name) else []:
             is_twice = call in seen and call[0] not in PSCI_01
             seen.append(call)
-            with Guest(host.kvm, config.features, 2) as guest:
-                _set_up(guest, config)
-                calls = [call, call, (FAST64 | 4, 1, 0, 0)] if is_twice else [call]
-                end = TABLE + ENTRY_IN.size * len(calls)
-                guest.memory[TABLE:end] = b"".join(ENTRY_IN.pack(*one, 0, 0, 0, 0, 0) for one in calls)
-                guest.start(len(calls))
-                stop = guest.run(250, completes=False)  # PC stays at the end mark's store, as in the first recordings
-                (is_done, x0, *_), *more = ENTRY_OUT.iter_unpack(guest.memory[TABLE:end])
-                states = [bytearray(4), bytearray(4)]
-                for number, state in enumerate(states):
-                    guest.vcpus[number].errno(KVM_GET_MP_STATE, state)
-                told = _hex(guest.vcpus[0], X0) if stop.kind else f"{x0:#x}"
-                yield (
-                    f'{{"cfg":"{config.name}","id":"{call[0]:#x}","a":[{call[1]},{call[2]},{call[3]}],"kind":{stop.kind}'
-                    f'{_told_of(stop, guest.runs[0])},"completed":{is_done},"x0":"{told}"'
-                    f',"pc_off":{guest.vcpus[0].get(PC)[1] - GUEST},"mp":[{states[0][0]},{states[1][0]}]'
-                    + (f',"second_x0":"{more[0][1]:#x}","affinity_info":"{more[1][1]:#x}"' if is_twice else "")
-                    + "}\n"
-                )
+            for milliseconds in (250, 1000, 4000):
+                with Guest(host.kvm, config.features, 2) as guest:
+                    _set_up(guest, config)
+                    told = _endangered(guest, config.name, call, is_twice=is_twice, milliseconds=milliseconds)
+                if not guest.is_busy:
+                    break
+            yield told
+
+
+def _endangered(guest: Guest, name: str, call: tuple[int, ...], *, is_twice: bool, milliseconds: int) -> str:
+    """The record of a call that may stop its VM."""
+    calls = [call, call, (FAST64 | 4, 1, 0, 0)] if is_twice else [call]
+    end = TABLE + ENTRY_IN.size * len(calls)
+    guest.memory[TABLE:end] = b"".join(ENTRY_IN.pack(*one, 0, 0, 0, 0, 0) for one in calls)
+    guest.start(len(calls))
+    # The end mark's store is left pending, as in the first recordings, so PC stays there.
+    stop = guest.run(milliseconds, completes=False, patience=0)
+    (is_done, x0, *_), *more = ENTRY_OUT.iter_unpack(guest.memory[TABLE:end])
+    states = [bytearray(4), bytearray(4)]
+    for number, state in enumerate(states):
+        guest.vcpus[number].errno(KVM_GET_MP_STATE, state)
+    told = _hex(guest.vcpus[0], X0) if stop.kind else f"{x0:#x}"
+    return (
+        f'{{"cfg":"{name}","id":"{call[0]:#x}","a":[{call[1]},{call[2]},{call[3]}],"kind":{stop.kind}'
+        f'{_told_of(stop, guest.runs[0])},"completed":{is_done},"x0":"{told}"'
+        f',"pc_off":{guest.vcpus[0].get(PC)[1] - GUEST},"mp":[{states[0][0]},{states[1][0]}]'
+        + (f',"second_x0":"{more[0][1]:#x}","affinity_info":"{more[1][1]:#x}"' if is_twice else "")
+        + "}\n"
+    )
 
 
 def _setreg(host: Recorder) -> Iterator[str]:
@@ -959,23 +973,13 @@ def _restores(host: Recorder) -> Iterator[str]:
             yield _line(**told)
 
 
-def _lzma() -> Any:
-    """The module, without which a Python may have been built."""
-    try:
-        import lzma
-    except ImportError as error:
-        msg = "this Python has no module lzma, which records need: run the probe with another python3"
-        raise ProbeError(msg) from error
-    return lzma
-
-
 def _payload(folder: Path, features: str) -> list[tuple[int, int]] | None:
     """The registers of another host, None where it has none with these features; raises ProbeError."""
     path = folder / f"payload-{features}.bin"
     path = path if path.is_file() else path.with_name(f"{path.name}.xz")
     if not path.is_file():
         return None
-    lzma, values, at = _lzma(), [], 8
+    lzma, values, at = _module("lzma"), [], 8
     try:
         data = path.read_bytes()
         data = lzma.decompress(data) if path.suffix == ".xz" else data
@@ -1082,7 +1086,7 @@ def _unwritten(path: str, error: Exception) -> str:
 def _written(path: Path, parts: Iterable[bytes]) -> None:
     """Writes a file whole or not at all, compressed where it is named so; none where there is nothing to write."""
     hidden = path.with_name(f".{path.name}.tmp")
-    packer = _lzma().LZMACompressor(preset=1) if path.suffix == ".xz" else None
+    packer = _module("lzma").LZMACompressor(preset=1) if path.suffix == ".xz" else None
     parts, is_empty = iter(parts), True
     try:
         with hidden.open("wb") as file:
@@ -1257,8 +1261,12 @@ def _nested(host: Recorder) -> Iterator[str]:
                 yield from _el2_calls(host, features, mode, given, has_gic=has_gic)
     for features, mode in ((features, mode) for features in usable for mode in (EL2_MODES[1], EL2_MODES[5])):
         for call in ((*call, conduit) for conduit in (0, 1) for call in EL2_POWER):
-            power = El2Guest(host.kvm, features, mode, [call])
-            yield from (*power.head, _el2_power(power, features, mode, call))
+            for milliseconds in (400, 1600, 6400):  # as in _danger
+                power = El2Guest(host.kvm, features, mode, [call])
+                told = [*power.head, _el2_power(power, features, mode, call, milliseconds)]
+                if not power.is_busy:
+                    break
+            yield from told
 
 
 def _fw_default(vcpu: Descriptor, features: int) -> str:
@@ -1327,9 +1335,9 @@ def _el2_calls(host: Recorder, features: int, mode: str, given: str, *, has_gic:
             yield f'{{{_called(call)},"el":{level},"x":["{x0:#x}","{x1:#x}","{x2:#x}","{x3:#x}"]{taken}}}\n'
 
 
-def _el2_power(guest: El2Guest, features: int, mode: str, call: tuple[int, ...]) -> str:
+def _el2_power(guest: El2Guest, features: int, mode: str, call: tuple[int, ...], milliseconds: int) -> str:
     """A call that may stop the guest, and how the other vCPU begins where it is switched on."""
-    stop = guest.run(400)
+    stop = guest.run(milliseconds, patience=0)
     states = [bytearray(4), bytearray(4)]
     for number, state in enumerate(states):
         guest.vcpus[number].errno(KVM_GET_MP_STATE, state)

@@ -29,7 +29,6 @@ import os
 import re
 import resource
 import signal
-import statistics
 import struct
 import sys
 import time
@@ -128,6 +127,15 @@ class OtherMachineError(ProbeError):
     """This machine is not Linux on arm64."""
 
 
+def _module(name: str) -> Any:
+    """A module without which a Python may have been built, and which a profile does not need."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"this Python has no module {name}, which guests and records need: run the probe with another python3"
+        raise ProbeError(msg) from error
+
+
 class System:
     """Every system call of the probe: tests put another kernel in its place."""
 
@@ -182,15 +190,12 @@ class System:
 
     def map(self, fd: int, size: int) -> Any:
         """Shared memory that can be read and written: of a vCPU's descriptor, or with -1 fresh and all zero."""
-        import mmap  # these two here, so that a Python without them still probes
-
-        return mmap.mmap(fd, size)
+        return _module("mmap").mmap(fd, size)
 
     def address(self, mapped: Any) -> int:
         """Where mapped memory begins."""
-        import ctypes
-
-        return ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        ctypes = _module("ctypes")
+        return int(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
 
     def run(self, fd: int) -> int:
         """KVM_RUN: its errno, 0 where the guest stopped by itself."""
@@ -674,9 +679,8 @@ VBAR_EL1 = 0x603000000013C600
 CACHED = {0x603000000013C510: 0xFF00, 0x603000000013C102: 0x803519, 0x603000000013C100: GUEST + PAGES}
 """MAIR_EL1 (0 device, 1 write-back), TCR_EL1 (39 bits, 4 KiB, walks shared and write-back), TTBR0_EL1.
 
-A guest without a page table reads and writes past the caches (Arm ARM, chapter D8: data accesses are Device memory
-while stage 1 is off), and this program by them: on a CPU before FEAT_S2FWB calls and answers would be lost. So the
-guest maps its first 2 GiB, each address to itself.
+A guest without a page table reads and writes past the caches (Arm ARM, chapter D8: its data are Device memory), and
+this program by way of them: on a CPU before FEAT_S2FWB calls and answers would be lost. So it maps its first 2 GiB.
 """
 SCTLR_EL1, SCTLR_CACHED, SCTLR_CACHED_32 = 0x603000000013C080, 0x30D01805, 0xC5187D
 """Bits that have to be 1, and I, C and M: caches and page table on."""
@@ -688,7 +692,6 @@ EXIT_HYPERCALL, EXIT_MMIO, EXIT_INTR, EXIT_SYSTEM_EVENT = 3, 6, 10, 24
 END, EXCEPTION, EXIT, ERRNO, TIMEOUT = range(5)
 """Kinds of a stop, as recordings number them."""
 PATIENCE = 20
-"""How often a guest that is not done, but runs, gets its time again: an emulated host may have to wait."""
 
 
 class Stop(NamedTuple):
@@ -710,6 +713,7 @@ class Guest:
     Attributes:
         vm, vcpus: their descriptors.
         memory, runs: the guest's memory; each vCPU's struct kvm_run.
+        is_busy: whether a vCPU whose time was over had run for most of it.
         init_errno: the first errno of KVM_ARM_VCPU_INIT, 0 where all succeeded; there are no more vCPUs after it.
     """
 
@@ -727,7 +731,7 @@ class Guest:
         self.kvm, self.system = kvm, kvm.system
         self.vcpus: list[Descriptor] = []
         self.runs: list[Any] = []
-        self.init_errno, self.is_late = 0, False
+        self.init_errno, self.is_late, self.is_busy = 0, False, False
         self.vm = kvm.new("KVM_CREATE_VM", KVM_CREATE_VM, vm_type)
         try:
             self.memory = self._mapped(-1, size)
@@ -787,14 +791,17 @@ class Guest:
         }.items():
             self.vcpus[number].set(reg, value)
 
-    def run(self, milliseconds: int, number: int = 0, *, completes: bool = True) -> Stop:
-        """Runs a vCPU until it stops.
+    def run(self, milliseconds: int, number: int = 0, *, completes: bool = True, patience: int = PATIENCE) -> Stop:
+        """Runs a vCPU until it stops, or that time is over and it waits in KVM.
+
+        One that ran for most of the time gets it again, so often: its host may be an emulated one that has to wait. It
+        may have begun to wait since, and goes on then; without patience `is_busy` says that this cannot be told.
 
         The guest's store to MMIO is pending when it stops by one: only the next KVM_RUN completes it, and moves PC on.
         Unless `completes`, that is left to whoever runs the vCPU again.
         """
         self.is_late = False
-        self._time(milliseconds, number, PATIENCE)
+        self._time(milliseconds, number, patience)
         try:
             stop = self._run(number)
         finally:
@@ -805,11 +812,11 @@ class Guest:
         return stop
 
     def _time(self, milliseconds: int, number: int, n_more: int) -> None:
-        """Sets the timer. A vCPU that ran all the time, as none does that waits in KVM, is given the time again."""
         since, used = self.system.seconds(), self.system.busy()
 
         def over() -> None:
-            if n_more and self.system.busy() - used > 0.8 * (self.system.seconds() - since):
+            self.is_busy = self.system.busy() - used > 0.5 * (self.system.seconds() - since)
+            if n_more and self.is_busy:
                 self._time(milliseconds, number, n_more - 1)
             else:
                 self.is_late = True
@@ -876,14 +883,15 @@ CALLS = (
 CLASSES = {0x10: "core", 0x11: "cache", 0x14: "firmware", 0x15: "sve", 0x16: "bitmap"}
 """By bits 16 to 27 of a register's id; those of system registers, 0x13, are split by what they are about."""
 SECONDS = {"overhead": 2.0, "calls": 15.0, "registers": 8.0, "vms": 20.0}
-"""How long each part of the measurement may take."""
+"""How long each part of the measurement may take, if a minute is left for all of it."""
 N_SAMPLE, N_EACH, ENOUGH_NS = 25, 200, 1_000_000
 """Samples of a figure; ioctls of a sample; how long a run of calls takes at least."""
 
 
-def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, Any]:
-    """What this host pays, in ns: the entry `costs` of its profile. Raises ProbeError."""
+def measure(profile: dict[str, Any], system: System | None = None, left: float = 60.0) -> dict[str, Any]:
+    """What this host pays, in ns: the entry `costs` of its profile, within the seconds left. Raises ProbeError."""
     system = system or System()
+    bounds = {name: seconds * max(0.1, left / 60) for name, seconds in SECONDS.items()}
     usable = [one for one in profile["register_sets"] if not int(one["init"], 16) & (EL1_32BIT | EL2)]
     best = max(usable, key=lambda one: int(one["init"], 16))  # as QEMU starts a VM: with all there is
     features, begin = int(best["init"], 16), system.seconds()
@@ -891,11 +899,11 @@ def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, 
     try:
         with opened_kvm(system) as kvm:
             system.allow_files(1024)
-            found = {"features": best["features"], "overhead": _overhead(kvm)}
-            found["calls"] = _timed_calls(kvm, not profile["filter"]["errno"], cut)
+            found = {"features": best["features"], "overhead": _overhead(kvm, bounds["overhead"])}
+            found["calls"] = _timed_calls(kvm, bounds["calls"], not profile["filter"]["errno"], cut)
             packs = _packs(kvm, features, [int(reg, 16) for reg in best["registers"]])
-            found["registers"] = _by_class(kvm, features, *packs)
-            found["vms"] = _by_vcpus(kvm, features, *packs, cut)
+            found["registers"] = _by_class(kvm, bounds["registers"], features, *packs)
+            found["vms"] = _by_vcpus(kvm, bounds["vms"], features, *packs, cut)
     except OSError as error:
         raise ProbeError(_refused("an ioctl that was timed", error.errno or errno.EIO)) from error
     return {**found, "cut": cut, "seconds": round(system.seconds() - begin, 3)}
@@ -903,8 +911,13 @@ def measure(profile: dict[str, Any], system: System | None = None) -> dict[str, 
 
 def _spread(ns: list[float]) -> dict[str, Any]:
     """Median and quartiles of two samples or more."""
-    low, median, high = statistics.quantiles(ns, n=4, method="inclusive")
-    return {"median": round(median, 2), "q1": round(low, 2), "q3": round(high, 2), "samples": len(ns)}
+    ordered = sorted(ns)
+
+    def at(quarter: int) -> float:
+        below, rest = divmod(quarter * (len(ordered) - 1), 4)
+        return round(ordered[below] + (ordered[min(below + 1, len(ns) - 1)] - ordered[below]) * rest / 4, 2)
+
+    return {"median": at(2), "q1": at(1), "q3": at(3), "samples": len(ns)}
 
 
 def _sampled(system: System, seconds: float, once: Callable[[], float], count: int = 1) -> dict[str, Any]:
@@ -916,7 +929,7 @@ def _sampled(system: System, seconds: float, once: Callable[[], float], count: i
     return _spread(found)
 
 
-def _overhead(kvm: Descriptor) -> dict[str, Any]:
+def _overhead(kvm: Descriptor, seconds: float) -> dict[str, Any]:
     """What is in every ioctl besides KVM's work: Python, and the way into the kernel and back (getppid)."""
     system, target, nothing = kvm.system, [bytearray(32)] * N_EACH, [0] * N_EACH
     with fresh_vm(kvm) as vm:
@@ -926,11 +939,10 @@ def _overhead(kvm: Descriptor) -> dict[str, Any]:
             "ioctl": lambda: system.timed(kvm.fd, KVM_GET_API_VERSION, nothing),
             "ioctl_with_struct": lambda: system.timed(vm.fd, KVM_ARM_PREFERRED_TARGET, target),
         }
-        each = SECONDS["overhead"] / len(kinds)
-        return {name: _sampled(system, each, one, N_EACH) for name, one in kinds.items()}
+        return {name: _sampled(system, seconds / len(kinds), one, N_EACH) for name, one in kinds.items()}
 
 
-def _timed_calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
+def _timed_calls(kvm: Descriptor, seconds: float, has_filter: bool, cut: list[str]) -> list[dict[str, Any]]:
     """ns of one call, from the guest to whoever answers it and back."""
     cut += ["denied, forwarded, and filters of any ranges: this KVM has no SMCCC filter"] * (not has_filter)
     found = []
@@ -944,7 +956,7 @@ def _timed_calls(kvm: Descriptor, has_filter: bool, cut: list[str]) -> list[dict
                 if code:
                     raise OSError(code, "no filter")
                 once = _leaving(guest, func_id, name) if name in ("forwarded", "store") else _staying(guest, func_id)
-                ns = _sampled(kvm.system, SECONDS["calls"] / len(CALLS), once)
+                ns = _sampled(kvm.system, seconds / len(CALLS), once)
         except (OSError, ProbeError) as error:
             cut.append(f"{name} with {n_range} ranges of a filter: {_why(error)}")
         else:
@@ -1030,9 +1042,11 @@ def _class(reg: int) -> str:
     return {(0b11000, 0): "id", (0b11011, 9): "pmu"}.get(place, "system")
 
 
-def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: list[Any]) -> list[dict[str, Any]]:
+def _by_class(
+    kvm: Descriptor, seconds: float, features: int, readable: list[Any], settable: list[Any]
+) -> list[dict[str, Any]]:
     """ns of one ioctl by class of register: of a fresh vCPU's first touch (cold), and of later ones (warm)."""
-    system, end = kvm.system, kvm.system.seconds() + SECONDS["registers"]
+    system, end = kvm.system, kvm.system.seconds() + seconds
     found: dict[tuple[str, str, str, int], list[float]] = {}
     for number in range(N_SAMPLE):
         if number > 1 and system.seconds() > end:
@@ -1053,17 +1067,17 @@ def _by_class(kvm: Descriptor, features: int, readable: list[Any], settable: lis
 
 
 def _by_vcpus(
-    kvm: Descriptor, features: int, readable: list[Any], settable: list[Any], cut: list[str]
+    kvm: Descriptor, seconds: float, features: int, readable: list[Any], settable: list[Any], cut: list[str]
 ) -> list[dict[str, Any]]:
     """ns of saving and of loading a vCPU's registers as QEMU does it: all of the list in its order, one by one."""
-    system, end, last = kvm.system, kvm.system.seconds() + SECONDS["vms"], 0.0
+    system, end, last = kvm.system, kvm.system.seconds() + seconds, 0.0
     ways = (("save", KVM_GET_ONE_REG, readable), ("load", KVM_SET_ONE_REG, settable))
     found: list[dict[str, Any]] = []
     for count in (1 << power for power in range(10)):
         begin = system.seconds()
         row: dict[str, Any] = {"vcpus": count}
         if begin + 2 * last > end:
-            cut.append(f"save and load of {count} vCPUs and more: beyond {SECONDS['vms']:g} s")
+            cut.append(f"save and load of {count} vCPUs and more: beyond {seconds:.3g} s")
             break
         try:
             for name, request, packs in ways:
@@ -1272,13 +1286,15 @@ def main(arguments: list[str] | None = None, system: System | None = None) -> in
         parser.error("--only and --restore belong to --record")
     if set(only) - set(RECORDED):
         parser.error(f"--only {given.only}: sections are {', '.join(RECORDED)}")
+    system = system or System()
+    begin = system.seconds()
     try:
         if given.record:
             _recorder().record(given.record, system, only=only, others=given.restore or (), progress=_progress)
             return 0
         profile = probe(system)
         if given.measure:
-            profile["costs"] = measure(profile, system)
+            profile["costs"] = measure(profile, system, 60 - (system.seconds() - begin))
         if given.cost_profile:
             save(cost_profile(profile), given.cost_profile)
         if given.out:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import lzma
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fastsmc.errors import InputError
 from fastsmc.facts.register_sets import bitmap_ids, is_vm_global, register_set, register_sets, vm_global_mask
 from fastsmc.facts.registers import FW_REGISTERS
+from tests.support.places import ROOT, TESTS
+from tools import make_register_sets
 
 RECORDED = [
     # release, features, by class as in reglist.jsonl.xz, bytes
@@ -142,3 +148,27 @@ def test_bitmap_ids_start_with_the_four_that_exist() -> None:
     assert bitmap_ids(1 << 16)[-1] == 0x6030_0000_0016_FFFF
     with pytest.raises(InputError, match="65536"):
         bitmap_ids((1 << 16) + 1)
+
+
+def test_the_lists_are_made_of_the_recordings_in_this_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_register_sets, "OUT", tmp_path / "register_sets.json")
+    monkeypatch.setattr(make_register_sets, "PAYLOADS", tmp_path / "payloads")
+    make_register_sets.main(TESTS / "recordings")
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (ROOT / "fastsmc" / "data" / path.relative_to(tmp_path)).read_bytes()
+    assert len(list(tmp_path.rglob("*.xz"))) == len(list((ROOT / "fastsmc" / "data" / "payloads").rglob("*.xz")))
+
+
+def test_an_update_with_other_lists_than_its_series_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_register_sets, "OUT", tmp_path / "out" / "register_sets.json")
+    monkeypatch.setattr(make_register_sets, "PAYLOADS", tmp_path / "out" / "payloads")
+    for release in ("7.2.12", "7.2.99"):
+        shutil.copytree(TESTS / "recordings" / "linux-7.2.12-max", tmp_path / f"linux-{release}-max")
+    make_register_sets.main(tmp_path)
+    reglist = tmp_path / "linux-7.2.99-max" / "reglist.jsonl.xz"
+    lines = lzma.decompress(reglist.read_bytes()).splitlines(keepends=True)
+    reglist.write_bytes(lzma.compress(b"".join(line for line in lines if b'"feat":"psci02+sve"' not in line)))
+    with pytest.raises(SystemExit, match=r"7\.2\.99 on max has other lists than 7\.2\.12"):
+        make_register_sets.main(tmp_path)

@@ -53,7 +53,7 @@ def test_a_hidden_release_fails_nothing_wrongly_and_leaves_out_nothing(
         assert failing.items() <= recorded.items()
         assert recorded.keys() <= failing.keys() | unjudged
         n_record += 1
-    assert n_record == 384
+    assert n_record >= 432
 
 
 @pytest.mark.parametrize("release", ["6.1.192", "6.12.107", "6.16.12", "6.18.15", "7.1.13", "7.2.12"])

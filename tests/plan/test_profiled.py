@@ -101,6 +101,19 @@ def test_the_largest_shape_is_where_the_downtime_leaves_the_budget(ns: float, re
     assert "of the interrupt controller" in plan.weakest.figure
 
 
+@pytest.mark.parametrize("ns", [150.0, 900.0])
+def test_a_budget_that_is_just_reached(ns: float, real: Path) -> None:
+    """Where rounding could decide, the downtimes do, and these are of the profile too."""
+    profile = of_ns(load_profile(real), ns)
+    for n_vcpu in (7, 64):
+        budget = smc.migrate.downtime("6.18", n_vcpu=n_vcpu, link="10G", profile=profile).total_ms.mid
+        for less, n_fit in ((0, n_vcpu), (1e-11, n_vcpu - 1)):
+            plan = smc.plan.largest_shape(
+                registers="6.18", link="10G", profile=profile, downtime_ms=budget * (1 - less)
+            )
+            assert plan.cube.values["n_vcpu"].values.ravel()[1] == n_fit
+
+
 def test_a_table_of_migrations_has_the_downtime_of_its_profile(real: Path) -> None:
     given = {"registers": "6.18", "n_vcpu": 64, "memory_gib": 64, "dirty_mib_per_s": 200, "link": ["10G"]}
     plans = [

@@ -105,7 +105,7 @@ def made(kvm: FakeGuestKvm, calls: Iterable[tuple[int, ...]] = CALLS) -> list[di
     """Records of a few calls."""
     with Guest(standalone.opened_kvm(kvm), PSCI_0_2, 2) as guest:
         lines = [json.loads(line) for line in recorder._made(guest, "few", Calls(calls))]
-    assert not kvm.is_alarm_on
+    assert kvm.alarms[-1] == 0
     return lines
 
 
@@ -132,7 +132,18 @@ def test_a_guest_that_runs_is_given_its_time_again(n_busy: int, is_given_up: boo
         kvm.n_busy = n_busy
         stop = guest.run(1000)
     assert stop.kind == (standalone.TIMEOUT if is_given_up else standalone.END)
-    assert not kvm.is_alarm_on
+    assert kvm.alarms[-1] == 0
+
+
+def test_a_dangerous_call_is_made_again_where_the_host_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a fresh VM, with more time, and not by going on: a vCPU that waits would go on too."""
+    call = (0x84000002, 0, 0, 0)
+    monkeypatch.setattr(recorder, "_dangers", lambda: [call])
+    kvm = FakeGuestKvm()
+    host, kvm.n_busy = Recorder(standalone.opened_kvm(kvm)), 2
+    first, *_ = map(json.loads, recorder._danger(host))
+    assert (first["kind"], first["pc_off"], first["mp"]) == (4, 52, [5, 5])
+    assert [one for one in kvm.alarms if one][:4] == [250, 1000, 4000, 250]
 
 
 def test_a_call_that_blocks_ends_its_list() -> None:

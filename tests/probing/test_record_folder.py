@@ -32,7 +32,7 @@ def recorded(folder: Path, *options: str, kvm: FakeGuestKvm | None = None) -> in
     kvm = kvm or FakeGuestKvm("linux-6.1.192-max")
     code = standalone.main(["--record", str(folder), *options], kvm)
     assert kvm.open_fds == {}
-    assert not kvm.is_alarm_on
+    assert kvm.alarms[-1] == 0
     return code
 
 
@@ -106,6 +106,21 @@ def test_what_the_host_lacks_ends_it(
         assert words in said[-1]
         assert "Traceback" not in "".join(said)
         assert not (tmp_path / f"{after}" / "meta.json").exists()
+
+
+@pytest.mark.parametrize("name", ["lzma", "mmap", "ctypes"])
+def test_a_python_without_a_module_probes_and_does_not_record(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(standalone.ProbeError, match=f"has no module {name}"):
+        recorder._written(tmp_path / "a.xz", [b""]) if name == "lzma" else standalone.System().address(
+            standalone.System().map(-1, 4096)
+        )
+    assert standalone.main([], FakeGuestKvm()) == 0
+    if name == "lzma":
+        assert recorded(tmp_path / "out", "--only", "misc") == 3
+        assert "this Python has no module lzma" in capsys.readouterr().err
 
 
 def test_no_memory_to_run_with_is_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,11 +202,15 @@ def test_without_a_vcpu_of_that_kind_nothing_is_written(tmp_path: Path) -> None:
     assert records[3] == {"src": "linux-6.1.192-max", "feat": "psci02+sve", "init_errno": 22}
 
 
-@pytest.mark.parametrize("data", [b"", b"no xz", b"\xfd7zXZ\0\0", b"count"])
-def test_a_damaged_payload_is_refused(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = "payload-psci02.bin" if data == b"count" else "payload-psci02.bin.xz"
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [(".xz", b""), (".xz", b"no xz"), (".xz", b"\xfd7zXZ\0\0"), ("", b"count"), ("", bytes(8) + b"more")],
+)
+def test_a_damaged_payload_is_refused(
+    suffix: str, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / name).write_bytes(data)
+    (tmp_path / "other" / f"payload-psci02.bin{suffix}").write_bytes(data)
     assert recorded(tmp_path / "out", "--only", "restore", "--restore", str(tmp_path / "other")) == 3
     said = capsys.readouterr().err
     assert "cannot be read" in said

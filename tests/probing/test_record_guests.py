@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 import fastsmc
+from fastsmc.facts.smccc import Verdict
 from fastsmc.probing import recorder, standalone
+from fastsmc.reference.state import Outcome
 from tests.support.fake_guest_el2 import FakeEl2Kvm, fake_protected, recorded
 from tests.support.fake_kvm import CREATE_VCPU
+from tests.support.guest_core import HCR_EL2, PC, Event, GuestCore
 
 NESTED = ["linux-7.3.4-max-nested", "linux-6.18.15-max-nested"]
 HOSTS = [*NESTED, "linux-6.12.118-max-nested", "linux-7.3.4-max-mode-default"]
@@ -145,6 +148,81 @@ def test_a_guest_that_leaves_in_another_way_is_told_and_left() -> None:
     assert (stop["t"], stop["kind"], stop["guest_exc_esr"]) == ("stop", 1, "0x96000044")
     assert told[place + 2].startswith('{"t":"calls"')
     assert told[place + 2 :] == seen[place + 1 + 1 + 8 :], "no call of that list, and all of what follows"
+
+
+@pytest.mark.usefixtures("_few")
+def test_the_bits_of_hcr_el2_are_those_of_the_mode() -> None:
+    """What the guest wrote; nothing where HCR_EL2 is to be left as it was."""
+    kvm = FakeEl2Kvm(NESTED[0])
+    modes = [json.loads(line)["mode"] for line in lines(kvm, "nested") if line.startswith('{"t":"calls"')]
+    guests = [guest for guest in recorder.LEFT_OPEN if isinstance(guest, recorder.El2Guest)]
+    written = [kvm.open_fds[guest.vcpus[0].fd]["core"].get(HCR_EL2) for guest in guests[: len(modes)]]
+    bits = {"TSC=1": 1 << 19, "TGE=1": 1 << 27, "HCD=1": 1 << 29}
+    for mode, value in zip(modes[:8], written[:8], strict=True):
+        own = sum(bit for name, bit in bits.items() if name in mode)
+        assert value == (None if "untouched" in mode else 1 << 34 | 1 << 31 | own), "E2H is as it read it"
+    assert written[8:10] == [None, None], "without a GIC nothing runs"
+
+
+@pytest.mark.usefixtures("_few")
+def test_an_exception_to_the_guests_own_el1_is_told_too() -> None:
+    """No kernel does so; here HVC is undefined at EL1 and at EL2."""
+
+    class Undefined(FakeEl2Kvm):
+        def _answered(self, of: dict[str, Any], core: GuestCore, event: Event) -> Outcome:
+            if event.kind != "hvc":
+                return super()._answered(of, core, event)
+            core.take(core.level, 0x2000000, 0x200, of["core"][PC])
+            return Outcome(Verdict.TO_VEL2, (0, 0, 0, 0))
+
+    told = [json.loads(line) for line in lines(Undefined(NESTED[0]), "nested")]
+    taken = [one for one in told if one.get("c") == "hvc0" and "x" in one]
+    assert {one["el"] for one in taken} == {1, 2}
+    for one in taken:
+        assert one["x"][0] == one["id"]
+        assert one.keys() >= {f"to_vEL{one['el']}"}
+        where = one[f"to_vEL{one['el']}"]
+        assert where == {"vector": "0x200", "esr": "0x2000000", "elr_off": 120} | {
+            key: value for key, value in where.items() if key == "spsr" and one["el"] == 2
+        }
+    powers = [one for one in told if one.get("t") == "power" and one["c"] == "hvc0"]
+    assert {json.dumps(one[f"to_vEL{one['el']}"]) for one in powers} == {'{"vector": "0x200", "esr": "0x2000000"}'}
+
+
+@pytest.mark.usefixtures("_few")
+def test_a_guest_that_aborts_tells_where_and_ends() -> None:
+    class Aborting(FakeEl2Kvm):
+        def _answered(self, of: dict[str, Any], core: GuestCore, event: Event) -> Outcome:
+            core.take(core.level, 0x96000044, 0x200, of["core"][PC])
+            return Outcome(Verdict.TO_VEL2, (0, 0, 0, 0))
+
+    told = [json.loads(line) for line in lines(Aborting(NESTED[0]), "nested")]
+    stops = [one for one in told if one.get("t") == "stop" and one["kind"] != 3]
+    assert {(one["index"], one["kind"], one["guest_exc_esr"]) for one in stops} == {(0, 1, "0x96000044")}
+    calls = [one for one in told if "x" in one]
+    assert len(calls) == len(stops) == 16, "one call of each list, which was taken and never came back"
+    assert all(one[f"to_vEL{one['el']}"]["esr"] == "0x96000044" for one in calls)
+    assert {one["done"] for one in told if one.get("t") == "power"} == {0}
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize(("n_busy", "n_more"), [(0, 0), (1, 1), (2, 2), (3, 2)])
+def test_a_power_call_on_a_slow_host_is_made_again(n_busy: int, n_more: int) -> None:
+    """On a VM of its own, with more time; what was not over after the third is told as blocked."""
+    usual = lines(FakeEl2Kvm(NESTED[0]), "nested")
+    place = next(n for n, line in enumerate(usual) if line.startswith('{"t":"power"'))
+    n_open = len(recorder.LEFT_OPEN)
+    kvm = FakeEl2Kvm(NESTED[0])
+    with standalone.opened_kvm(kvm) as opened:
+        give = recorder._nested(recorder.Recorder(opened))
+        told = [next(give).removesuffix("\n") for _ in range(place)]
+        kvm.n_busy = n_busy
+        told += [line.removesuffix("\n") for line in give]
+    assert len(recorder.LEFT_OPEN) == 2 * n_open + n_more
+    is_blocked = json.loads(told[place])["kind"] == 4
+    assert is_blocked == (n_busy > n_more)
+    assert told == usual or is_blocked
+    assert told[place + 1 :] == usual[place + 1 :]
 
 
 @pytest.mark.parametrize(

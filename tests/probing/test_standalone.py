@@ -190,7 +190,10 @@ def test_a_kvm_that_does_not_answer(
 
 
 @pytest.mark.parametrize("after", [0, 1, 9])
-@pytest.mark.parametrize("request_number", [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR])
+@pytest.mark.parametrize(
+    "request_number",
+    [*fake_kvm.REQUESTS, fake_kvm.CHECK_EXTENSION, fake_kvm.HAS_DEVICE_ATTR, fake_kvm.SET_DEVICE_ATTR],
+)
 def test_whatever_fails_is_told_in_a_sentence_or_in_the_profile(request_number: int, after: int) -> None:
     """And leaves nothing open. System.ioctl tries again after EINTR, which a System of tests does not."""
     for code in ERRNOS:

@@ -9,10 +9,11 @@ import pytest
 
 import fastsmc as smc
 from fastsmc.errors import InputError
-from fastsmc.facts.costs import EMULATED
+from fastsmc.facts.costs import EMULATED, NESTED_HVC_NS
 from fastsmc.latency import simulate
 from fastsmc.scenario import Scenario
 from fastsmc.scenario.profiles import load_profile
+from tests.support.command import fastsmc
 from tests.support.measured_profiles import FIGURES, SIGN, written
 from tests.support.places import ROOT
 
@@ -107,6 +108,7 @@ def test_a_profile_of_an_emulated_host_is_refused_unless_forced(emulated: Path) 
     assert profile.title == f"a host ({EMULATED})"
     assert {one.kind for one in profile.figures().values()} == {"assumed"}
     assert profile.trap_ns.value == 250
+    assert profile.nested_hvc_ns == NESTED_HVC_NS  # which was never measured
     told = [one for name, one in profile.figures().items() if name in FIGURES]
     assert all(one.source.startswith(EMULATED) for one in told)
 
@@ -150,3 +152,19 @@ def test_a_simulation_of_a_real_one_rests_on_what_was_measured(real: Path) -> No
     used = {one["name"]: one for one in done.as_dict()["profile"]["figures"]}
     assert used["trap_ns"]["value"] == 250
     assert used["trap_ns"]["kind"] == "measured"
+
+
+def test_one_is_shown_and_marked(emulated: Path, real: Path) -> None:
+    for path, is_marked in ((emulated, True), (real, False)):
+        done = fastsmc("simulate", "--show-profile", path)
+        assert done.returncode == 0
+        assert (EMULATED in done.stdout) == is_marked
+        assert "set_one_reg_ns" in done.stdout
+
+
+def test_a_sweep_over_one_is_refused(emulated: Path) -> None:
+    done = fastsmc(
+        "sweep", SCENARIO, "--over", f"profile=neoverse-n1,{emulated}", "--over", "calls=2", "--workers", "1"
+    )
+    assert done.returncode == 3
+    assert EMULATED in done.stderr

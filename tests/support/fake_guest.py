@@ -34,6 +34,7 @@ class FakeGuestKvm(FakeKvm):
     """A recorded host that runs the recorder's guest.
 
     Attributes:
+        alarms: to how many milliseconds the timer was set, in turn; 0 is off.
         run_results: what the next KVM_RUNs say, in turn, in place of running: an errno, or (exit reason, bytes that
             belong to it); None runs.
         n_busy: how often the timer's signal comes while the guest runs, and not as it waits.
@@ -46,7 +47,7 @@ class FakeGuestKvm(FakeKvm):
         self.n_interrupt = self.n_busy = 0
         self.maps: dict[int, Any] = {}
         self.act: Callable[[], None] = lambda: None
-        self.is_alarm_on = False
+        self.alarms: list[float] = [0]
 
     # -- what is no ioctl ------------------------------------------------------------------------------------------
 
@@ -64,7 +65,7 @@ class FakeGuestKvm(FakeKvm):
 
     def alarm(self, milliseconds: float, act: Callable[[], None]) -> None:
         self.act = act
-        self.is_alarm_on = milliseconds > 0
+        self.alarms.append(milliseconds)
 
     def busy(self) -> float:
         """Far more than the time that passes, while it is asked to be so."""

@@ -166,8 +166,9 @@ class FakeEl2Kvm(FakeGuestKvm):
             of["pending"] = None
         if code:
             return int(code)
-        if vm.mp_state[of["number"]] != RUNNABLE:
+        if self.n_busy or vm.mp_state[of["number"]] != RUNNABLE:
             self.act()
+            self.n_busy = max(0, self.n_busy - 1)
             return EINTR
         has_e2h0 = bool(vm.features & FEATURE_EL2_E2H0)
         memory = of["of"]["memory"]

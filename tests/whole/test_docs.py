@@ -16,7 +16,7 @@ from tests.support.places import ROOT
 
 MAX_LINES = 400
 LONG_FILES = dict.fromkeys(("fastsmc/probing/standalone.py", "fastsmc/probing/recorder.py"), 1499)
-"""Files that may be longer: probe and recorder are each one file, which is copied to hosts that have nothing else of ours."""
+"""Files that may be longer: the probe and the recorder are copied to hosts that have nothing else of ours."""
 _WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 MADE = set(_WHEEL["force-include"].values())
 """Files that are there in the wheel only."""

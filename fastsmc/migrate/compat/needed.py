@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fastsmc.migrate.compat.result import RegisterFate, SideBasis
 from fastsmc.migrate.compat.side import WORKAROUNDS, Side
 
+_PROFILE = "the profile of that very host (fastsmc new probe)"
 _DUMP = "a fingerprint, a stream or a state file of a VM"
 
 
@@ -28,7 +29,7 @@ def _needed(source: Side, dest: Side, unjudged: Sequence[RegisterFate]) -> Itera
         has_unknown = any(side.values.get(reg, 0) is None for reg in ids)
         is_assumed = side.has_assumed_levels and any(reg in WORKAROUNDS for reg in ids)
         if has_unknown or is_assumed:
-            yield f"give {_DUMP} on that very host for {word}{_instead_of(side)}"
+            yield f"give {_PROFILE}, or {_DUMP} on it, for {word}{_instead_of(side)}"
         elif any(reg in side.doubtful for reg in ids):
             yield f"give the register list of that very kernel for {word} (get-reg-list --list){_instead_of(side)}"
     if dest.release is None and not dest.is_emulated:
