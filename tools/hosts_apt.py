@@ -19,6 +19,8 @@ from tools.hosts_packages import SUITES, HostsError, Kernel, kernels
 KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
 FRESH_S = 12 * 3600
 """How old package lists may be before they are fetched again, in seconds."""
+UNREACHED = 3
+"""After so many suites of which no list could be fetched, and none with one, the mirror is taken to be out of reach."""
 _ORIGIN = re.compile(r"(bullseye|bookworm|trixie|forky|sid|(old)*stable|testing|unstable)(-\w+)*")
 
 Say = Callable[[str], None]
@@ -73,10 +75,15 @@ class Archive:
         """
         self.lacking = {}
         found: list[Kernel] = []
+        n_fetched = 0
         for suite in SUITES:
             kept = self.folder / "kernels" / f"{suite}.txt"
-            if refresh or not kept.is_file() or time.time() - kept.stat().st_mtime > FRESH_S:
+            is_old = refresh or not kept.is_file() or time.time() - kept.stat().st_mtime > FRESH_S
+            if is_old and not n_fetched and len(self.lacking) >= UNREACHED:
+                self.lacking[suite] = "not asked for, as the mirror had answered for none"
+            elif is_old:
                 self._update(suite, kept)
+                n_fetched += suite not in self.lacking
             if kept.is_file():
                 found += kernels(kept.read_text("utf-8"), suite)
         if not found:
@@ -188,6 +195,8 @@ APT::Sandbox::User "";
 #clear DPkg::Post-Invoke;
 Acquire::Languages "none";
 Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
 """
 
 
