@@ -48,7 +48,7 @@ def test_an_unknown_outlook_ends_in_5_and_can_be_accepted() -> None:
     done = fastsmc("migrate", "check", "6.17", "6.18")
     assert (done.returncode, done.stderr.count("\n")) == (5, 1)
     assert "forward: 6.17 -> 6.18 with qemu 11.1: UNKNOWN\n" in done.stdout
-    assert "to know: give a fingerprint" in done.stdout
+    assert "to know: give the profile of that very host (fastsmc new probe), or a fingerprint" in done.stdout
     accepted = fastsmc("migrate", "check", "6.17", "6.18", "--accept-unknown", "--json")
     told = json.loads(accepted.stdout)["forward"]
     assert (accepted.returncode, accepted.stderr) == (0, "")

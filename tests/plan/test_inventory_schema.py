@@ -57,7 +57,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 @settings(deadline=None, max_examples=300)
 def test_a_row_is_fine_to_the_models_where_the_rules_find_nothing_wrong(data: st.DataObject, table: str) -> None:
     host, vm, _ = schema.models()
-    texts = ("kernel", "vmm", "features", "host")  # judged by more than their form
+    texts = ("kernel", "vmm", "features", "host", "profile")  # judged by more than their form
     one = {
         name: data.draw(VALUES[spec.type])
         for name, spec in TABLES[table].items()
