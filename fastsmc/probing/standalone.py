@@ -1246,7 +1246,8 @@ def _recorder() -> Any:
     """The recorder, a file of its own that lies beside this one; raises ProbeError."""
     if __package__:
         return importlib.import_module("fastsmc.probing.recorder")
-    path = Path(__file__).resolve().with_name("fastsmc_recorder.py")
+    beside = [Path(__file__).resolve().with_name(name) for name in ("fastsmc_recorder.py", "recorder.py")]
+    path = next((one for one in beside if one.is_file()), beside[0])
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         msg = f"--record needs {path.name} beside this file: fastsmc new recorder writes it"

@@ -185,6 +185,9 @@ def test_the_recorder_is_found_beside_it(tmp_path: Path) -> None:
     assert done.returncode == 0 or (done.returncode, done.stderr[:15]) == (3, "fastsmc_probe: ")
     assert "fastsmc_recorder.py" not in done.stderr
     assert out.exists() == (done.returncode == 0)
+    here = subprocess.run([*command[:3], PROBE, *command[4:]], capture_output=True, text=True, check=False)
+    assert here.returncode in (0, 3)
+    assert "--record needs" not in here.stderr
 
 
 @pytest.mark.parametrize(("file", "beside"), [(PROBE, set()), (RECORDER, {"fastsmc"})], ids=["probe", "recorder"])
