@@ -18,7 +18,7 @@ LEVELS = {
     "generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, []),
     "wide, by loops": ({}, ["--anywhere"]),
 }
-SECONDS = 30
+SECONDS = 20
 
 
 def test_some_rounds() -> None:
