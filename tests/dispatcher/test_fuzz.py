@@ -18,7 +18,7 @@ LEVELS = {
     "generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, []),
     "wide, by loops": ({}, ["--anywhere"]),
 }
-SECONDS = 20
+SECONDS = 30
 
 
 def test_some_rounds() -> None:

@@ -14,7 +14,7 @@ from fastsmc.facts.packaged import packaged
 from fastsmc.scenario import Scenario
 from fastsmc.scenario.profiles import Profile, load_profile
 
-N_SCENARIO, N_PROFILE = 12_000, 30_000
+N_SCENARIO, N_PROFILE = 12_000, 60_000
 SCENARIO = """seed = 1
 calls = 100
 profile = "neoverse-n1"
