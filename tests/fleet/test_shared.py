@@ -32,12 +32,10 @@ N_VM = 60
 VERSION, STD_BMAP = register("PSCI_VERSION"), register("STD_BMAP")
 VERSIONS = (0x2, 0x1_0000, 0x1_0001, 0x1_0002, 0x1_0003)
 BASE = 0xC500_1000
-
-
-def rounds(n_soak: int = N_SOAK) -> pytest.MarkDecorator:
-    """How many changes are made: some in `make test`, many in soak."""
-    long = pytest.param(n_soak, marks=pytest.mark.soak(f"{n_soak:,} changes; make test makes {N_ROUND}"))
-    return pytest.mark.parametrize("n_round", [N_ROUND, long])
+ROUNDS = pytest.mark.parametrize(
+    "n_round",
+    [N_ROUND, pytest.param(N_SOAK, marks=pytest.mark.soak(f"{N_SOAK:,} changes; make test makes {N_ROUND}"))],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +95,7 @@ def beside(change: Callable[[int], None], n_round: int, look: Callable[[], None]
         raise failed[0]
 
 
-@rounds(4_000)  # 10,000 take four to seven minutes, in which eight threads wait for each other; they passed before 0.2
+@ROUNDS
 def test_set_one_reg_beside_answers(n_round: int) -> None:
     fleet, clock = Fleet.uniform(n_vm=N_VM, n_vcpu=1), Clock()
     calls = Calls.one_each(0x8400_0000, n_vcpu=N_VM)
@@ -118,7 +116,7 @@ def test_set_one_reg_beside_answers(n_round: int) -> None:
     beside(change, n_round, look)
 
 
-@rounds()
+@ROUNDS
 def test_install_filter_beside_dispatch(n_round: int) -> None:
     """Each change denies one more id, so how many are denied tells which state a reader saw."""
     n_id = 100
@@ -145,7 +143,7 @@ def test_install_filter_beside_dispatch(n_round: int) -> None:
         beside(change, min(n_id, n_round - first), look)
 
 
-@rounds()
+@ROUNDS
 def test_run_once_beside_set_one_reg(n_round: int) -> None:
     """A VM that has run keeps its bitmaps, and every later change is refused."""
     fleet, clock = Fleet.uniform(n_vm=n_round, n_vcpu=1, host="6.12"), Clock()
