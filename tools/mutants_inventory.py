@@ -58,9 +58,12 @@ MUTANTS_INVENTORY = [
     *in_file(
         "migrate/compat/probed.py",
         ('"" if takes_any_value(int(reg, 16)) else value', "value"),
-        ("json.dumps([told, parts, sets]", "json.dumps([told, parts]"),
+        ("parts, sets]", "parts]"),
+        ('len(content["cpu"]["kinds"]) > 1', "False"),
         ("values={}, refused=refused) if refused", "values={}) if refused"),
     ),
+    *in_file("migrate/compat/side.py", ("self.name == other.name and not self.is_host", "self.name == other.name")),
+    *in_file("probing/profile.py", ('len(self.content["cpu"]["kinds"]) > 1', "False")),
     *in_file(
         "plan/ways.py",
         ("not (source.probed and dest.probed)", "True"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastsmc.checks import cut, escaped, shown
 from fastsmc.errors import FastsmcError, InputError
-from fastsmc.facts.registers import FW_BY_ID, reg_size
+from fastsmc.facts.registers import FW_BY_ID, IMPLEMENTATION, reg_size, sysreg
 from fastsmc.facts.releases import Host, Release, release
 from fastsmc.facts.vcpu import CAPS_OF_FEATURE, FEATURE_EL2, FEATURE_EL2_E2H0, feature_bits
 from fastsmc.files import strict_json
@@ -22,6 +22,9 @@ from fastsmc.probing.shape import SHAPE, check_shape
 from fastsmc.recordings.folder import kernel_name
 from fastsmc.results.tables import Column, Table
 
+_OF_THE_CPU = tuple(sysreg(*encoding) for encoding in IMPLEMENTATION)
+"""Registers that KVM takes from the CPU it runs on; other ID registers are those of the whole system. Source: Linux
+arch/arm64/kvm/sys_regs.c, its invariant registers, and arch/arm64/kernel/cpufeature.c."""
 _ARM_COUNTER = "arch_sys_counter"
 """What Linux calls the clock source that PTP needs. Source: drivers/clocksource/arm_arch_timer.c."""
 
@@ -115,13 +118,18 @@ class HostProfile:
     def registers(self, features: str) -> dict[int, int | None]:
         """The registers of a vCPU with these features after its reset, in list order; None where KVM told no value.
 
+        On a host with several kinds of CPU nobody knows on which one a VM's vCPUs run, so what differs by kind is None.
+
         Raises:
             InputError: the probe has no such feature set.
         """
         for one in self.content["register_sets"]:
             if one["features"] == features:
-                values = {int(reg, 16): int(value, 16) for reg, value in one["registers"].items()}
-                return values | dict.fromkeys(int(reg, 16) for reg in one["unread"])
+                values: dict[int, int | None] = {int(reg, 16): int(text, 16) for reg, text in one["registers"].items()}
+                untold = [int(reg, 16) for reg in one["unread"]]
+                if len(self.content["cpu"]["kinds"]) > 1:
+                    untold += [reg for reg in _OF_THE_CPU if reg in values]
+                return values | dict.fromkeys(untold)
         msg = f"{self.path}: features {shown(features)} have no registers here; there are {', '.join(self.features)}"
         raise InputError(msg)
 

@@ -109,6 +109,32 @@ def test_hosts_alike_are_one_whatever_their_counters_and_dates(tmp_path: Path) -
     assert words[0] == words[1] != words[2]
 
 
+def test_on_which_kind_of_cpu_a_vcpu_runs_is_not_known(tmp_path: Path) -> None:
+    """Two kinds on either host: a yes would rest on the one that the probe happened to run on."""
+    several = profile()
+    several["cpu"]["kinds"].append({"midr": "0x412fd0f0", "cores": 2})
+    saved(tmp_path, h1=profile(), h2=several)
+    one, other = places(fleet(tmp_path, "h1", "h2"))
+    for source, dest in ((one, other), (other, one), (other, other)):
+        found = way(Guest("psci02+pmu", ""), source, dest)
+        files = [str(tmp_path / ("h1.json" if place is one else "h2.json")) for place in (source, dest)]
+        assert check(*files, vmm="qemu:11.1").forward.outlook.value == found.outlook.value == "unknown"
+        assert "MIDR_EL1" in found.names
+    assert way(Guest("psci02+pmu", ""), one, one).outlook.value == "restores"
+
+
+def test_hosts_alike_are_not_one_machine_where_a_value_is_not_told(tmp_path: Path) -> None:
+    """What KVM did not let the probe read may be otherwise on the other host."""
+    partly = profile()
+    for one in partly["register_sets"]:
+        one["unread"][MIDR] = 13
+        del one["registers"][MIDR]
+    saved(tmp_path, h1=partly, h2=partly)
+    source, dest = places(fleet(tmp_path, "h1", "h2"))
+    assert source.probed == dest.probed
+    assert way(Guest("psci02+pmu", ""), source, dest).outlook.value == "unknown"
+
+
 def test_a_profile_read_anew_is_judged_anew(tmp_path: Path) -> None:
     saved(tmp_path, h1=profile(), h2=profile())
     here, there = places(fleet(tmp_path, "h1", "h2"))

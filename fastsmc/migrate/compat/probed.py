@@ -32,7 +32,7 @@ def word_of(profile: HostProfile) -> str:
     sets = [{**one, "registers": _deciding(one["registers"])} for one in content["register_sets"]]
     parts = {name: content[name] for name in ("firmware", "filter", "refused")}
     told = content["kernel"], content["kvm"]["capabilities"], content["kvm"]["mode"], content["cpu"]["clocksource"]
-    text = json.dumps([told, parts, sets], sort_keys=True)
+    text = json.dumps([told, len(content["cpu"]["kinds"]) > 1, parts, sets], sort_keys=True)
     word = f"{_BEGIN}{hashlib.sha256(text.encode()).hexdigest()}"
     _PROFILES.setdefault(word, profile)
     return word

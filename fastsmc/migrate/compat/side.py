@@ -101,13 +101,17 @@ class Side:
         return found[0], found[1], found[2]
 
     def is_same_machine(self, other: Side) -> bool:
-        """Whether both sides are one machine, whose values are equal even where they are not known."""
+        """Whether both sides are one machine, whose values are equal even where they are not known.
+
+        A host profile is none: it stands for all hosts alike, and a host with several kinds of CPU is not like itself.
+        """
         if self.release is None or other.release is None:
             same_kernel = self.release is other.release
         else:
             name, theirs = bare(self.release.name), bare(other.release.name)
             same_kernel = name == theirs
-        same_place = self.name == other.name or (self.is_named_by_release and other.is_named_by_release)
+        same_file = self.name == other.name and not self.is_host
+        same_place = same_file or (self.is_named_by_release and other.is_named_by_release)
         return same_kernel and same_place and self.features == other.features and self.values == other.values
 
     @property
